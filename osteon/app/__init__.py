@@ -1,0 +1,1 @@
+"""The programs: command line, later web and worker."""

@@ -1,0 +1,62 @@
+"""What a system says about one thing in one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from osteon.geometry import Box
+    from osteon.labels import Concept
+
+__all__ = ["Finding", "Measurement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with its concept and unit.
+
+    Attributes:
+        concept: what was measured.
+        value: the number.
+        unit: UCUM concept.
+        method: how (coded), or None.
+        derivation: mean, standard deviation..., or None.
+        interval: 95 % interval, or None where none was computed.
+    """
+
+    concept: Concept
+    value: float
+    unit: Concept
+    method: Concept | None = None
+    derivation: Concept | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found, or looked at and not found.
+
+    Attributes:
+        identifier: unique in the result and stable, as "left-run-1".
+        tracking_uid: shared by SEG segment, SR group and findings.json.
+        kind: coded finding, as Neoplasm.
+        statement: the sentence a person reads.
+        site: coded site, or None.
+        laterality: coded side, or None.
+        probability: 0 to 1, or None; read with the model's statement.
+        box: block of voxels on the source Volume's grid, or None.
+        measurements: in reading order.
+        segment: (mask name, label value) that shows it, or None.
+    """
+
+    identifier: str
+    tracking_uid: str
+    kind: Concept
+    statement: str
+    site: Concept | None = None
+    laterality: Concept | None = None
+    probability: float | None = None
+    box: Box | None = None
+    measurements: tuple[Measurement, ...] = ()
+    segment: tuple[str, int] | None = None

@@ -1,0 +1,46 @@
+"""What was done, by what, and what a reader must be told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ModelUse", "Notice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the reader.
+
+    Attributes:
+        code: short stable name, as "gantry-tilt-corrected".
+        text: a full sentence, no patient text.
+        level: "info" (a choice made), "warning" (read the result with care).
+    """
+
+    code: str
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model that took part in an answer.
+
+    Attributes:
+        name: ``architecture.tag``.
+        version: of its card.
+        sha256: of its weights file.
+        runtime: as "openvino float32".
+        device: as "cpu".
+        is_demo: trained on synthetic data only; every output must say so.
+        statement: the card's one-line account of what it was trained on.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    runtime: str
+    device: str
+    is_demo: bool
+    statement: str

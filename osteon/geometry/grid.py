@@ -1,0 +1,170 @@
+"""The regular lattice of voxel centres that an image lies on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import GeometryMismatchError, InputError
+from osteon.geometry.tolerance import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Grid"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Shape and affine of an orthogonal, uniformly spaced volume.
+
+    Attributes:
+        shape: voxels along (slice, row, column); all at least 1.
+        affine: (4, 4) float64; maps (slice, row, column, 1) to (x, y, z, 1) in LPS millimetres:
+            +x is the patient's left, +y posterior, +z head. Index 0 is the centre of the first voxel.
+
+    Either handedness is allowed. The axes must be orthogonal and the spacings positive.
+
+    Raises:
+        InputError: non-finite numbers, an empty shape, a degenerate or sheared affine.
+
+    Example:
+        >>> grid = Grid.from_axes(shape=(3, 4, 5), spacing_mm=(2.0, 1.0, 1.0))
+        >>> grid.to_lps_mm([1, 0, 3]).tolist()
+        [3.0, 0.0, 2.0]
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a grid; keep the affine read-only."""
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4) or not np.allclose(affine[3], (0, 0, 0, 1)):
+            raise InputError(f"an affine must be 4x4 with last row 0 0 0 1, found shape {affine.shape}")
+        if min(self.shape) < 1:
+            raise InputError(f"a grid needs three axes of at least one voxel, found shape {tuple(self.shape)}")
+        if not np.isfinite(affine).all():
+            raise InputError("the geometry holds NaN or infinite numbers: position, orientation or spacing is broken")
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        if (spacing <= 0).any():
+            raise InputError(f"voxel spacing must be positive, found {spacing.tolist()} mm (slice, row, column)")
+        cosines = affine[:3, :3] / spacing
+        skew = float(np.abs(cosines.T @ cosines - np.eye(3)).max())
+        if skew > ANGLE_TOLERANCE:
+            raise InputError(
+                f"the axes are not orthogonal (largest cosine {skew:.4f}): a sheared grid, as of a tilted gantry, "
+                "must be corrected before it is used",
+            )
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+
+    @classmethod
+    def from_axes(
+        cls,
+        *,
+        shape: Sequence[int],
+        spacing_mm: Sequence[float],
+        directions: ArrayLike | None = None,
+        origin_lps_mm: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> Grid:
+        """Build a grid from spacing, axis directions and the centre of voxel (0, 0, 0).
+
+        Args:
+            shape: (slice, row, column).
+            spacing_mm: distance between neighbours along (slice, row, column).
+            directions: (3, 3); row i is the LPS unit vector in which index i grows. Default: an axial
+                head-up series, slices +z, rows +y, columns +x.
+            origin_lps_mm: centre of voxel (0, 0, 0).
+
+        Raises:
+            InputError: as the class.
+        """
+        axes = np.array([(0, 0, 1), (0, 1, 0), (1, 0, 0)] if directions is None else directions, dtype=np.float64)
+        affine = np.eye(4)
+        affine[:3, :3] = (axes * np.asarray(spacing_mm, dtype=np.float64)[:, None]).T
+        affine[:3, 3] = origin_lps_mm
+        slices, rows, columns = (int(n) for n in shape)
+        return cls(shape=(slices, rows, columns), affine=affine)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxel centres along (slice, row, column)."""
+        slice_mm, row_mm, column_mm = (float(v) for v in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return slice_mm, row_mm, column_mm
+
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """(3, 3); row i is the LPS unit vector in which index i grows."""
+        return np.asarray((self.affine[:3, :3] / np.asarray(self.spacing_mm)).T)
+
+    @property
+    def origin_lps_mm(self) -> NDArray[np.float64]:
+        """(3,) centre of voxel (0, 0, 0)."""
+        return np.asarray(self.affine[:3, 3])
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel."""
+        return float(np.prod(self.spacing_mm))
+
+    @property
+    def is_right_handed(self) -> bool:
+        """Whether slice, row and column directions form a right-handed system in that order."""
+        return bool(np.linalg.det(self.directions) > 0)
+
+    def to_lps_mm(self, points_vox: ArrayLike) -> NDArray[np.float64]:
+        """Map (..., 3) voxel indices (slice, row, column; fractions allowed) to LPS millimetres."""
+        points = np.asarray(points_vox, dtype=np.float64)
+        return np.asarray(points @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def to_vox(self, points_lps_mm: ArrayLike) -> NDArray[np.float64]:
+        """Map (..., 3) LPS millimetres to fractional voxel indices (slice, row, column)."""
+        inverse = np.linalg.inv(self.affine)
+        points = np.asarray(points_lps_mm, dtype=np.float64)
+        return np.asarray(points @ inverse[:3, :3].T + inverse[:3, 3])
+
+    def crop(self, start: Sequence[int], stop: Sequence[int]) -> Grid:
+        """The grid of ``array[start[0]:stop[0], start[1]:stop[1], start[2]:stop[2]]``.
+
+        Raises:
+            InputError: the crop is empty or reaches outside.
+        """
+        inside = all(0 <= a < b <= n for a, b, n in zip(start, stop, self.shape, strict=True))
+        if not inside:
+            raise InputError(f"crop {tuple(start)} to {tuple(stop)} does not lie inside {self.shape}")
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_lps_mm(list(start))
+        slices, rows, columns = (int(b) - int(a) for a, b in zip(start, stop, strict=True))
+        return Grid(shape=(slices, rows, columns), affine=affine)
+
+    def same_as(self, other: Grid) -> bool:
+        """Whether both grids put every voxel at the same place, within the tolerances of this package."""
+        if self.shape != other.shape:
+            return False
+        relative = np.abs(np.asarray(self.spacing_mm) / np.asarray(other.spacing_mm) - 1).max()
+        corners = [(0, 0, 0), tuple(n - 1 for n in self.shape)]
+        far = np.abs(self.to_lps_mm(corners) - other.to_lps_mm(corners)).max()
+        turned = np.abs(self.directions - other.directions).max()
+        limit = max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * min(self.spacing_mm))
+        return bool(relative <= SPACING_TOLERANCE and far <= limit and turned <= ANGLE_TOLERANCE)
+
+    def require_same(self, other: Grid, *, what: str) -> None:
+        """Raise unless both grids agree.
+
+        Raises:
+            GeometryMismatchError: they differ; the message names ``what`` and both grids.
+        """
+        if not self.same_as(other):
+            raise GeometryMismatchError(f"{what} must lie on one grid, found {self} and {other}")
+
+    def __str__(self) -> str:
+        """Shape, spacing and origin in one line."""
+        spacing = " x ".join(f"{v:.3g}" for v in self.spacing_mm)
+        origin = ", ".join(f"{v:.1f}" for v in self.origin_lps_mm)
+        return f"{' x '.join(map(str, self.shape))} voxels at {spacing} mm from ({origin}) LPS mm"

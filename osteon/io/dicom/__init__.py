@@ -1,0 +1,1 @@
+"""DICOM: find, read and write."""

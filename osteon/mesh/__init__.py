@@ -1,0 +1,1 @@
+"""Surfaces: extraction, smoothing, boxes, measures and pictures of them."""

@@ -1,0 +1,1 @@
+"""Pure array algorithms: leg regions, bone masks, affected runs, measures."""

@@ -1,0 +1,1 @@
+"""One case from file to result folder."""

@@ -1,0 +1,1 @@
+"""Answers as JSON, HTML, PDF and pictures."""
