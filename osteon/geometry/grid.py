@@ -44,12 +44,12 @@ class Grid:
     def __post_init__(self) -> None:
         """Refuse what cannot be a grid; keep the affine read-only."""
         affine = np.array(self.affine, dtype=np.float64)
+        if not np.isfinite(affine).all():
+            raise InputError("the geometry holds NaN or infinite numbers: position, orientation or spacing is broken")
         if affine.shape != (4, 4) or not np.allclose(affine[3], (0, 0, 0, 1)):
             raise InputError(f"an affine must be 4x4 with last row 0 0 0 1, found shape {affine.shape}")
         if min(self.shape) < 1:
             raise InputError(f"a grid needs three axes of at least one voxel, found shape {tuple(self.shape)}")
-        if not np.isfinite(affine).all():
-            raise InputError("the geometry holds NaN or infinite numbers: position, orientation or spacing is broken")
         spacing = np.linalg.norm(affine[:3, :3], axis=0)
         if (spacing <= 0).any():
             raise InputError(f"voxel spacing must be positive, found {spacing.tolist()} mm (slice, row, column)")
