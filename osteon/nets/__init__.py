@@ -1,1 +1,5 @@
-"""Torch modules and their registry; no files, no network."""
+"""Torch modules and their registry; no files, no network. Importing it does not import torch."""
+
+from osteon.nets.registry import ArchitectureInfo, StageInfo, build_network, describe_network, network_names
+
+__all__ = ["ArchitectureInfo", "StageInfo", "build_network", "describe_network", "network_names"]

@@ -1,0 +1,226 @@
+"""The classifiers osteon can build, by name.
+
+The four networks of the CT osteosarcoma paper (../shared/specs/ct-osteosarcoma.md, section 6) come from timm with
+one grey channel and two outputs, as the paper trains them: softmax cross entropy over healthy and tumour.
+``densenet_small`` is a DenseNet of the same building blocks, small enough for a model that is shipped with the code.
+
+torch and timm are imported when a network is built, not before: names can be listed without them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from osteon._optional import MissingPackageError, require
+from osteon.errors import BackendError, InputError, UnknownLabelError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+__all__ = ["ArchitectureInfo", "StageInfo", "build_network", "describe_network", "network_names"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Architecture:
+    """How to build one network.
+
+    Attributes:
+        title: what a person reads.
+        reference: DOI of the paper that described it.
+        factory: "module:callable" that takes ``in_chans`` and ``num_classes``.
+        options: further keyword arguments of the factory.
+    """
+
+    title: str
+    reference: str
+    factory: str
+    options: Mapping[str, Any]
+
+
+_DENSENET = "10.1109/CVPR.2017.243"
+_RESNET = "10.1109/CVPR.2016.90"
+
+_ARCHITECTURES: dict[str, _Architecture] = {
+    "densenet121": _Architecture(
+        "DenseNet-121", _DENSENET, "timm:create_model", {"model_name": "densenet121", "pretrained": False}
+    ),
+    "densenet169": _Architecture(
+        "DenseNet-169", _DENSENET, "timm:create_model", {"model_name": "densenet169", "pretrained": False}
+    ),
+    "densenet_small": _Architecture(
+        "DenseNet with 51 layers, growth rate 16",
+        _DENSENET,
+        "timm.models.densenet:DenseNet",
+        {"growth_rate": 16, "block_config": (3, 6, 8, 6)},
+    ),
+    "resnet18": _Architecture(
+        "ResNet-18", _RESNET, "timm:create_model", {"model_name": "resnet18", "pretrained": False}
+    ),
+    "resnet50": _Architecture(
+        "ResNet-50", _RESNET, "timm:create_model", {"model_name": "resnet50", "pretrained": False}
+    ),
+}
+
+_CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """One part of a network, in the order data passes through it.
+
+    Attributes:
+        name: of the submodule.
+        kind: class of the submodule.
+        parameters: trainable numbers in it.
+        output_shape: for one image, without the batch axis.
+    """
+
+    name: str
+    kind: str
+    parameters: int
+    output_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchitectureInfo:
+    """What a network looks like from outside.
+
+    Attributes:
+        name: in the registry.
+        title: what a person reads.
+        reference: DOI of the paper that described it.
+        parameters: trainable numbers.
+        input_shape: (channel, row, column) of one image.
+        output_shape: (class,) of one image; logits.
+        stages: its parts, in order.
+    """
+
+    name: str
+    title: str
+    reference: str
+    parameters: int
+    input_shape: tuple[int, int, int]
+    output_shape: tuple[int, ...]
+    stages: tuple[StageInfo, ...]
+
+
+def network_names() -> tuple[str, ...]:
+    """Names that ``build_network`` knows, sorted.
+
+    Example:
+        >>> network_names()
+        ('densenet121', 'densenet169', 'densenet_small', 'resnet18', 'resnet50')
+    """
+    return tuple(sorted(_ARCHITECTURES))
+
+
+def build_network(name: str, *, in_channels: int = 1, classes: int = 2) -> nn.Module:
+    """A network with fresh random weights, in training mode.
+
+    The weights come from torch's global generator: call ``torch.manual_seed`` first where they must be repeatable.
+
+    Args:
+        name: one of ``network_names()``.
+        in_channels: 1 (grey) or 3 (three equal copies, for weights trained on photographs).
+        classes: length of the output, logits.
+
+    Returns:
+        A module that maps float32 (n, in_channels, row, column) to (n, classes).
+
+    Raises:
+        UnknownLabelError: no such network.
+        InputError: channels or classes out of range.
+        BackendError: torch or timm is not installed.
+    """
+    if name not in _ARCHITECTURES:
+        raise UnknownLabelError(f"no network {name!r}: {nearest_names(name, _ARCHITECTURES)}")
+    if in_channels not in _CHANNELS:
+        raise InputError(f"{name} was asked for {in_channels} input channels; it can be built with 1 or 3")
+    if classes < 1:
+        raise InputError(f"{name} was asked for {classes} classes; at least 1 is needed")
+    architecture = _ARCHITECTURES[name]
+    _import_torchvision_repair()
+    module, _, attribute = architecture.factory.partition(":")
+    factory = getattr(importlib.import_module(module), attribute)
+    network: nn.Module = factory(in_chans=in_channels, num_classes=classes, **architecture.options)
+    return network
+
+
+def describe_network(name: str, *, in_channels: int = 1, classes: int = 2, size: int = 256) -> ArchitectureInfo:
+    """Parameters and shapes of a network, found by running it on shapes alone (torch's meta device).
+
+    Args:
+        name: one of ``network_names()``.
+        in_channels: 1 or 3.
+        classes: length of the output.
+        size: rows and columns of the input, at least 32.
+
+    Raises:
+        UnknownLabelError: no such network.
+        InputError: channels, classes or size out of range.
+        BackendError: torch or timm is not installed.
+    """
+    if size < 32:
+        raise InputError(f"{name} was asked for images of {size} pixels; it halves them five times: at least 32")
+    _import_torchvision_repair()
+    import torch
+
+    with torch.device("meta"):
+        network = build_network(name, in_channels=in_channels, classes=classes).eval()
+        image = torch.zeros(1, in_channels, size, size)
+    stages, output_shape = _trace_stages(network, image)
+    return ArchitectureInfo(
+        name=name,
+        title=_ARCHITECTURES[name].title,
+        reference=_ARCHITECTURES[name].reference,
+        parameters=_count_parameters(network),
+        input_shape=(in_channels, size, size),
+        output_shape=output_shape,
+        stages=stages,
+    )
+
+
+def _trace_stages(network: nn.Module, image: Tensor) -> tuple[tuple[StageInfo, ...], tuple[int, ...]]:
+    """Run once and note what leaves each child; a DenseNet keeps its blocks one level down, in ``features``."""
+    import torch
+
+    children = [
+        (f"{name}.{inner}" if inner else name, part)
+        for name, child in network.named_children()
+        for inner, part in (list(child.named_children()) if name == "features" else [("", child)])
+    ]
+    stages: list[StageInfo] = []
+
+    def note(name: str, part: nn.Module, output: Tensor) -> None:
+        shape = tuple(output.shape[1:])
+        stages.append(StageInfo(name, type(part).__name__, _count_parameters(part), shape))
+
+    hooks = [
+        part.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
+        for name, part in children
+    ]
+    try:
+        with torch.inference_mode():
+            output_shape = tuple(network(image).shape[1:])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return tuple(stages), output_shape
+
+
+def _count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _import_torchvision_repair() -> None:
+    """Make timm importable (see ``osteon._torchvision``), or say what to install."""
+    try:
+        require("torch", extra="models", purpose="to build a network")
+        importlib.import_module("osteon._torchvision")
+        require("timm", extra="models", purpose="to build a network")
+    except MissingPackageError as error:
+        raise BackendError(str(error)) from error
