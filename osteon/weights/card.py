@@ -1,0 +1,256 @@
+"""Model cards: what a set of weights is, takes, gives, was trained on, and how well it did.
+
+A model is a folder ``architecture.tag`` with ``card.json``, its weights and a golden case (safetensors, both).
+The card is the contract: whoever runs the model derives crop size, value range and calibration from it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jsonschema import Draft202012Validator
+
+from osteon.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["CARD_NAME", "CardFile", "InputContract", "MeasuredResult", "ModelCard", "OutputContract", "read_card"]
+
+CARD_NAME = "card.json"
+"""Name of the card in a model's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFile:
+    """A file beside the card.
+
+    Attributes:
+        path: where it lies.
+        sha256: of its bytes, hexadecimal.
+        size_bytes: its length.
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """What the network must be given.
+
+    Attributes:
+        rows: of a crop.
+        columns: of a crop.
+        channels: 1, or 3 for the grey crop three times.
+        minimum: smallest value of a crop.
+        maximum: largest value of a crop.
+        orientation: of the crop, in words.
+        function: the function that makes the crops, as "osteon.ops.crops.leg_crops".
+        parameters: its parameters.
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    minimum: float
+    maximum: float
+    orientation: str
+    function: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContract:
+    """What the network gives.
+
+    Attributes:
+        classes: in the order of the logits.
+        positive: the class whose probability is reported.
+        temperature: logits are divided by it before the softmax.
+    """
+
+    classes: tuple[str, ...]
+    positive: str
+    temperature: float = 1.0
+
+    def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of the positive class.
+
+        Args:
+            logits: (n, len(classes)).
+
+        Returns:
+            (n,), 0 to 1: the softmax of ``logits / temperature``. Empty when n is 0.
+
+        Example:
+            >>> import numpy as np
+            >>> OutputContract(("healthy", "tumour"), "tumour").probability(np.zeros((1, 2), np.float32)).tolist()
+            [0.5]
+        """
+        scaled = np.asarray(logits, dtype=np.float64) / self.temperature
+        scaled -= scaled.max(axis=1, keepdims=True)  # the exponential of a large logit would overflow
+        exponential = np.exp(scaled)
+        share = exponential[:, self.classes.index(self.positive)] / exponential.sum(axis=1)
+        return np.asarray(share, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredResult:
+    """A number that was measured with the model.
+
+    Attributes:
+        metric: as "ROC AUC, slices".
+        value: the number; None where it is not defined.
+        interval: 95 %, or None.
+        interval_method: how the interval was found, "" without one.
+        data: what it was measured on.
+        patients: how many.
+        images: how many.
+        is_synthetic: whether the data were.
+    """
+
+    metric: str
+    value: float | None
+    interval: tuple[float, float] | None
+    interval_method: str
+    data: str
+    patients: int
+    images: int
+    is_synthetic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model's card, checked against the schema.
+
+    Attributes:
+        name: ``architecture.tag``.
+        version: of the weights, as "1.0.0".
+        task: stem of the system it belongs to.
+        architecture: name in ``osteon.nets``.
+        folder: where card.json lies.
+        weights: safetensors file.
+        golden: safetensors file with ``crops`` and the ``logits`` they must give.
+        input: contract of the input.
+        output: contract of the output.
+        tolerance: largest difference of a golden probability by precision; a precision that is absent is not allowed.
+        results: measured with it.
+        licence: SPDX identifier.
+        intended_use: one sentence.
+        exclusions: what it must not be used for.
+        is_demo: trained on synthetic data only; every output must say so.
+        statement: one line on what it was trained on.
+        document: the whole card.
+    """
+
+    name: str
+    version: str
+    task: str
+    architecture: str
+    folder: Path = field(repr=False)
+    weights: CardFile = field(repr=False)
+    golden: CardFile = field(repr=False)
+    input: InputContract = field(repr=False)
+    output: OutputContract = field(repr=False)
+    tolerance: Mapping[str, float] = field(repr=False)
+    results: tuple[MeasuredResult, ...] = field(repr=False)
+    licence: str = field(repr=False)
+    intended_use: str = field(repr=False)
+    exclusions: tuple[str, ...] = field(repr=False)
+    is_demo: bool
+    statement: str
+    document: Mapping[str, Any] = field(repr=False)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read and check a card. The weights themselves are not touched; see ``osteon.weights.load``.
+
+    Args:
+        path: a model folder, or its card.json.
+
+    Raises:
+        WeightsError: the card is missing, is no JSON, or breaks the schema.
+    """
+    file = path / CARD_NAME if path.is_dir() else path
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise WeightsError(
+            f"a model card was asked for at {file}; it cannot be read ({type(error).__name__}): "
+            "give a folder that holds card.json and its safetensors files"
+        ) from error
+    _check(document, file)
+    card = _from_document(document, file.parent)
+    if card.output.positive not in card.output.classes:
+        raise WeightsError(f"{file}: the positive class {card.output.positive!r} is none of {card.output.classes}")
+    if card.architecture != card.name.partition(".")[0]:
+        raise WeightsError(f"{file}: the name {card.name!r} does not begin with its architecture {card.architecture!r}")
+    return card
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    text = files("osteon.weights").joinpath("schema", "card-1.json").read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))
+
+
+def _check(document: object, file: Path) -> None:
+    errors = sorted(_validator().iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    if errors:
+        first = errors[0]
+        where = ".".join(str(part) for part in first.absolute_path) or "the card"
+        raise WeightsError(
+            f"{file} is not a valid model card: {where}: {first.message} ({len(errors)} problem(s) in all); "
+            "see osteon/weights/schema/card-1.json"
+        )
+
+
+def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
+    given, wanted = document["input"], document["output"]
+    return ModelCard(
+        name=document["name"],
+        version=document["version"],
+        task=document["task"],
+        architecture=document["architecture"],
+        folder=folder,
+        weights=_file(document["files"]["weights"], folder),
+        golden=_file(document["files"]["golden"], folder),
+        input=InputContract(
+            rows=given["rows"],
+            columns=given["columns"],
+            channels=given["channels"],
+            minimum=given["minimum"],
+            maximum=given["maximum"],
+            orientation=given["orientation"],
+            function=given["preprocessing"]["function"],
+            parameters=given["preprocessing"]["parameters"],
+        ),
+        output=OutputContract(tuple(wanted["classes"]), wanted["positive"], wanted["temperature"]),
+        tolerance=document["golden"]["tolerance"],
+        results=tuple(_result(entry) for entry in document["results"]),
+        licence=document["licence"],
+        intended_use=document["intended_use"],
+        exclusions=tuple(document["exclusions"]),
+        is_demo=document["is_demo"],
+        statement=document["statement"],
+        document=document,
+    )
+
+
+def _file(entry: Mapping[str, Any], folder: Path) -> CardFile:
+    return CardFile(path=folder / entry["path"], sha256=entry["sha256"], size_bytes=entry["bytes"])
+
+
+def _result(entry: Mapping[str, Any]) -> MeasuredResult:
+    interval = entry["interval"]
+    return MeasuredResult(**{**entry, "interval": None if interval is None else (interval[0], interval[1])})

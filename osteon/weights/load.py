@@ -1,0 +1,190 @@
+"""From a card to a network that is proven to be the one the card speaks of.
+
+Load = verify the hash, build the architecture, fill it strictly from safetensors, run the golden case. No pickle is
+ever opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from osteon.weights.card import CardFile, ModelCard
+
+__all__ = ["GoldenCase", "check_golden", "golden_case", "load_network", "verify_card", "verify_files"]
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenCase:
+    """An input and the output that the weights must give for it.
+
+    Attributes:
+        crops: (n, row, column) float32, as the input contract says.
+        logits: (n, class) float32.
+        probability: (n,) float32, of the positive class.
+    """
+
+    crops: NDArray[np.float32] = field(repr=False)
+    logits: NDArray[np.float32] = field(repr=False)
+    probability: NDArray[np.float32] = field(repr=False)
+
+
+def verify_files(card: ModelCard) -> None:
+    """Check size and SHA-256 of every file of a model.
+
+    Raises:
+        WeightsError: a file is missing or was changed.
+    """
+    for file in (card.weights, card.golden):
+        _verify_file(card, file)
+
+
+def golden_case(card: ModelCard) -> GoldenCase:
+    """The golden input and output of a model; its file is verified first. Does not import torch.
+
+    Raises:
+        WeightsError: the file is missing, was changed, or does not fit the card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    data = _verify_file(card, card.golden)
+    try:
+        tensors = load(data)
+        crops, logits = tensors["crops"].astype(np.float32), tensors["logits"].astype(np.float32)
+    except (SafetensorError, KeyError) as error:
+        raise WeightsError(f"{card.golden.path} holds no golden case ({error}): fetch the model again") from error
+    if crops.shape[1:] != (card.input.rows, card.input.columns) or logits.shape != (
+        len(crops),
+        len(card.output.classes),
+    ):
+        raise WeightsError(
+            f"the golden case of {card.name} has shapes {crops.shape} and {logits.shape}, which its card does not allow"
+        )
+    return GoldenCase(crops, logits, card.output.probability(logits))
+
+
+def check_golden(
+    card: ModelCard,
+    predict: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    *,
+    precision: str = "float32",
+) -> float:
+    """Run the golden case through whatever will run the model.
+
+    Args:
+        card: of the model.
+        predict: crops (n, row, column) to probability of the positive class (n,).
+        precision: that ``predict`` computes in; chooses the card's tolerance.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        WeightsError: the card does not allow the precision, or the difference is above its tolerance.
+    """
+    if precision not in card.tolerance:
+        allowed = ", ".join(sorted(card.tolerance))
+        raise WeightsError(f"{card.name} was asked for in {precision}; its card allows: {allowed}")
+    case = golden_case(card)
+    difference = float(np.abs(predict(case.crops) - case.probability).max())
+    tolerance = card.tolerance[precision]
+    if not difference <= tolerance:  # also when it is not a number
+        raise WeightsError(
+            f"{card.name} does not reproduce its golden case in {precision}: probabilities differ by {difference:.2g}, "
+            f"allowed is {tolerance:.2g}; fetch the model again, or report this machine"
+        )
+    return difference
+
+
+def load_network(card: ModelCard) -> nn.Module:
+    """The network of a card, in evaluation mode, float32, on the CPU, proven by its golden case.
+
+    Raises:
+        WeightsError: files are missing or changed, do not fit the architecture, or the golden case fails.
+        UnknownLabelError: the card names an architecture that this version does not have.
+        BackendError: torch or timm is not installed.
+    """
+    return _load(card)[0]
+
+
+def verify_card(card: ModelCard) -> float:
+    """Prove a model: hashes, strict load, golden case.
+
+    Returns:
+        The largest difference of a golden probability, float32 on the CPU.
+
+    Raises:
+        WeightsError: see ``load_network``.
+        BackendError: torch or timm is not installed.
+    """
+    return _load(card)[1]
+
+
+def _load(card: ModelCard) -> tuple[nn.Module, float]:
+    from osteon.nets import build_network
+
+    network = build_network(card.architecture, in_channels=card.input.channels, classes=len(card.output.classes))
+    network.eval()
+    state = _read_state(card)
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(f"the weights of {card.name} do not fit {card.architecture}: {error}") from error
+    difference = check_golden(card, lambda crops: card.output.probability(_run(network, crops, card.input.channels)))
+    return network, difference
+
+
+def _run(network: nn.Module, crops: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        images = torch.from_numpy(crops)[:, None].expand(-1, channels, -1, -1)
+        logits: NDArray[np.float32] = network(images).numpy()
+    return logits
+
+
+def _read_state(card: ModelCard) -> dict[str, Tensor]:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    data = _verify_file(card, card.weights)
+    try:
+        stored = load(data)
+    except SafetensorError as error:
+        raise WeightsError(f"{card.weights.path} is no safetensors file ({error}): fetch the model again") from error
+    return {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in stored.items()}
+
+
+def _verify_file(card: ModelCard, file: CardFile) -> bytes:
+    """The bytes of a file, read once: what is hashed is what is used."""
+    try:
+        size = file.path.stat().st_size
+        data = file.path.read_bytes() if size == file.size_bytes else b""
+    except OSError as error:
+        raise WeightsError(
+            f"{card.name} needs {file.path}; it cannot be read ({type(error).__name__}): fetch the model again"
+        ) from error
+    if size != file.size_bytes:
+        raise WeightsError(f"{file.path} has {size} bytes, the card says {file.size_bytes}: fetch the model again")
+    found = hashlib.sha256(data).hexdigest()
+    if found != file.sha256:
+        raise WeightsError(
+            f"{file.path} was changed: SHA-256 is {found[:12]}..., the card says {file.sha256[:12]}...; "
+            "fetch the model again"
+        )
+    return data

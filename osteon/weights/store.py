@@ -1,0 +1,108 @@
+"""Where model folders lie, and how a model is found by name.
+
+Packaged models come first, then the user's: the folder named by the environment variable ``OSTEON_MODELS``, else
+``models`` in the user's data folder. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from osteon.errors import UnknownLabelError, WeightsError, nearest_names
+from osteon.weights.card import CARD_NAME, ModelCard, read_card
+
+__all__ = ["MODELS_VARIABLE", "CardProblem", "card_problems", "find_card", "list_cards", "model_folders"]
+
+MODELS_VARIABLE = "OSTEON_MODELS"
+"""Environment variable that names the folder of the user's own models."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CardProblem:
+    """A model folder that cannot be used.
+
+    Attributes:
+        folder: where it lies.
+        reason: a sentence.
+    """
+
+    folder: Path
+    reason: str
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Folders that are searched for models, in order; they need not exist."""
+    packaged = Path(str(files("osteon.weights"))) / "cards"
+    named = os.environ.get(MODELS_VARIABLE)
+    return packaged, Path(named) if named else user_data_path("osteon", appauthor=False) / "models"
+
+
+def list_cards(*, folders: tuple[Path, ...] | None = None) -> tuple[ModelCard, ...]:
+    """Cards of all models that can be read, sorted by name. Weights are not opened, torch is not imported.
+
+    A folder whose card is broken is left out and logged; ``card_problems`` says why.
+
+    Args:
+        folders: searched instead of ``model_folders()``.
+    """
+    cards, problems = _scan(model_folders() if folders is None else folders)
+    for problem in problems:
+        _LOG.warning("model folder left out: %s", problem.reason)
+    return cards
+
+
+def card_problems(*, folders: tuple[Path, ...] | None = None) -> tuple[CardProblem, ...]:
+    """Model folders whose card is broken, or whose name an earlier folder has taken."""
+    return _scan(model_folders() if folders is None else folders)[1]
+
+
+def find_card(name: str | Path, *, folders: tuple[Path, ...] | None = None) -> ModelCard:
+    """The card of one model.
+
+    Args:
+        name: ``architecture.tag``, or the path of a model folder or of its card.json. Anything with a path
+            separator, and any ``Path``, is taken as a path.
+        folders: searched instead of ``model_folders()``.
+
+    Raises:
+        UnknownLabelError: no model of that name; the message names the closest and the folders searched.
+        WeightsError: the path holds no valid card.
+    """
+    if isinstance(name, Path) or "/" in name or os.sep in name:
+        return read_card(Path(name))
+    searched = model_folders() if folders is None else folders
+    cards, problems = _scan(searched)
+    by_name = {card.name: card for card in cards}
+    if name in by_name:
+        return by_name[name]
+    for problem in problems:
+        if problem.folder.name == name:
+            raise WeightsError(problem.reason)
+    places = ", ".join(str(folder) for folder in searched)
+    raise UnknownLabelError(f"no model {name!r} in {places}: {nearest_names(name, by_name)}")
+
+
+def _scan(folders: tuple[Path, ...]) -> tuple[tuple[ModelCard, ...], tuple[CardProblem, ...]]:
+    cards: dict[str, ModelCard] = {}
+    problems: list[CardProblem] = []
+    for folder in folders:
+        for file in sorted(folder.glob(f"*/{CARD_NAME}")):
+            try:
+                card = read_card(file)
+            except WeightsError as error:
+                problems.append(CardProblem(file.parent, str(error)))
+                continue
+            if card.name in cards:
+                taken = f"{file.parent}: the name {card.name!r} belongs to {cards[card.name].folder}; rename one"
+                problems.append(CardProblem(file.parent, taken))
+            else:
+                cards[card.name] = card
+    return tuple(cards[name] for name in sorted(cards)), tuple(problems)
