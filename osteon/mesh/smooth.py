@@ -1,0 +1,135 @@
+"""Smoothing that takes the steps of the voxels off a surface without shrinking it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.data import Surface
+
+__all__ = ["TaubinOptions", "smooth_taubin", "transfer_coefficients"]
+
+Method = Literal["windowed_sinc", "lambda_mu"]
+
+_NUTTALL = (0.355768, 0.487396, 0.144232, 0.012604)
+
+
+@dataclass(frozen=True, slots=True)
+class TaubinOptions:
+    """How a surface is smoothed. The defaults are PyVista's, which the paper used without saying its parameters.
+
+    Attributes:
+        method: "windowed_sinc", a low-pass filter of the mesh Laplacian (Taubin, Zhang and Golub; VTK and PyVista), or
+            "lambda_mu", pairs of a shrinking and a growing step (Taubin 1995; trimesh, MeshLab).
+        iterations: degree of the filter; for "lambda_mu" the number of pairs.
+        pass_band: frequency kept, 0 to 2; smaller smooths more. At 0.1, bumps of a few voxels vanish.
+        shrink: lambda of "lambda_mu", above 0; the growing factor follows from it and from the pass band.
+    """
+
+    method: Method = "windowed_sinc"
+    iterations: int = 20
+    pass_band: float = 0.1
+    shrink: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse values without meaning."""
+        if self.method not in {"windowed_sinc", "lambda_mu"}:
+            raise UnknownLabelError(
+                f"no smoothing method {self.method!r}: {nearest_names(self.method, ['windowed_sinc', 'lambda_mu'])}"
+            )
+        if self.iterations < 0:
+            raise InputError(f"smoothing needs 0 or more iterations, found {self.iterations}")
+        if not 0 < self.pass_band < 2:
+            raise InputError(f"the pass band lies between 0 and 2, found {self.pass_band}")
+        if not 0 < self.shrink < 1:
+            raise InputError(f"the shrinking factor lies between 0 and 1, found {self.shrink}")
+
+
+def smooth_taubin(surface: Surface, options: TaubinOptions | None = None) -> Surface:
+    """Smooth a surface, keeping its volume.
+
+    Windowed sinc equals `pyvista.PolyData.smooth_taubin` with the same iterations and pass band, with one difference:
+    the filter's gain for a constant is made exactly 1, so that a surface far from the origin is not moved.
+
+    Args:
+        surface: triangles; vertices on an open border or on an edge of more than two triangles stay where they are.
+        options: by default `TaubinOptions()`.
+
+    Returns:
+        The same triangles, name and colour with moved vertices.
+
+    References:
+        Taubin, doi:10.1145/218380.218473; Taubin, Zhang and Golub, doi:10.1007/BFb0015544.
+    """
+    options = options or TaubinOptions()
+    if options.iterations == 0 or surface.faces.size == 0:
+        return surface
+    from osteon.mesh.diffusion import chebyshev_filter, fixed_vertices, pairs_filter, vertex_rings
+
+    centre = surface.vertices_lps_mm.mean(axis=0, dtype=np.float64)  # float32 keeps more digits near 0
+    points = (surface.vertices_lps_mm - centre).astype(np.float32)
+    faces = np.ascontiguousarray(surface.faces)
+    first, ring = vertex_rings(faces, len(points))
+    fixed = fixed_vertices(faces, first, ring)
+    if options.method == "windowed_sinc":
+        coefficients = transfer_coefficients(options.iterations, options.pass_band)
+        moved = chebyshev_filter(points, first, ring, fixed, coefficients)
+    else:
+        grow = 1 / (options.pass_band - 1 / options.shrink)
+        moved = pairs_filter(points, first, ring, fixed, np.array((options.shrink, grow)), options.iterations)
+    return replace(surface, vertices_lps_mm=(moved + centre).astype(np.float32))
+
+
+def transfer_coefficients(iterations: int, pass_band: float) -> NDArray[np.float64]:
+    """Chebyshev coefficients of the low-pass filter: a sinc cut off by a Nuttall window.
+
+    The cut is shifted by Newton steps until the gain at the pass band is 1, and the sum is scaled so that the gain for
+    a constant is 1.
+
+    Args:
+        iterations: degree, at least 1.
+        pass_band: 0 to 2.
+
+    Returns:
+        (iterations + 1,)
+
+    Raises:
+        InputError: no shift reaches gain 1: the degree is too low for the pass band.
+
+    References:
+        Taubin, Zhang and Golub, doi:10.1007/BFb0015544, section 6; window: Nuttall, doi:10.1109/TASSP.1981.1163506.
+    """
+    orders = np.arange(iterations + 1)
+    angles = np.pi * orders / (iterations + 1)
+    window = sum((a * np.cos(k * angles) for k, a in enumerate(_NUTTALL)), np.zeros(iterations + 1))
+    edge = math.acos(1 - pass_band / 2)
+    shift = 0.0
+    for _ in range(500):
+        cut = edge + shift
+        coefficients = window * np.concatenate([[cut], 2 * np.sin(orders[1:] * cut) / orders[1:]]) / np.pi
+        gain = float(coefficients @ np.cos(orders * edge))
+        if iterations == 1 or abs(gain - 1) < 1e-3:
+            return np.asarray(coefficients / coefficients.sum())
+        slope = _derivative_at_edge(coefficients, edge)
+        shift -= (gain - 1) / slope
+    raise InputError(
+        f"no filter of degree {iterations} keeps the pass band {pass_band}: use more iterations or a wider pass band"
+    )
+
+
+def _derivative_at_edge(coefficients: NDArray[np.float64], edge: float) -> float:
+    """The slope in VTK's Newton step: without the last coefficient and with the constant term not halved.
+
+    Any slope of the right sign converges, but where the search stops, within 0.001 of gain 1, depends on it: taking
+    VTK's makes the filter the same as VTK's.
+    """
+    derivative = np.polynomial.chebyshev.chebder(coefficients[:-1])
+    return float(derivative[0] + np.polynomial.chebyshev.chebval(math.cos(edge), derivative))

@@ -1,0 +1,100 @@
+"""Surface extraction: where, which way round, and closed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from osteon.errors import GeometryMismatchError, InputError
+from osteon.geometry import Grid
+from osteon.mesh import enclosed_volume_mm3, extract_surface, is_watertight
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+TURN = np.array([(0.8, 0.6, 0.0), (-0.6, 0.8, 0.0), (0.0, 0.0, 1.0)]) @ np.array(
+    [(1.0, 0.0, 0.0), (0.0, 0.28, 0.96), (0.0, -0.96, 0.28)]
+)
+
+
+def grid_of(
+    shape: tuple[int, ...], *, directions: ArrayLike | None = None, spacing_mm: Sequence[float] = (1.0, 1.0, 1.0)
+) -> Grid:
+    return Grid.from_axes(shape=shape, spacing_mm=spacing_mm, directions=directions, origin_lps_mm=(10, -250, 900))
+
+
+def ball(radius: float, size: int) -> NDArray[np.bool_]:
+    axis = np.arange(size) - (size - 1) / 2
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    return np.asarray(z * z + y * y + x * x <= radius * radius)
+
+
+def test_one_voxel_is_an_octahedron_half_a_spacing_wide() -> None:
+    grid = Grid.from_axes(shape=(3, 3, 3), spacing_mm=(4, 2, 1), origin_lps_mm=(-1, -2, -4))
+    mask = np.zeros((3, 3, 3), dtype=bool)
+    mask[1, 1, 1] = True
+    surface = extract_surface(mask, grid)
+    expected = {(0.5, 0, 0), (-0.5, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 2), (0, 0, -2)}
+    assert {tuple(v) for v in surface.vertices_lps_mm.tolist()} == expected
+    assert enclosed_volume_mm3(surface) == pytest.approx(4 / 3 * 0.5 * 1 * 2)
+    assert surface.vertices_lps_mm.dtype == np.float32
+    assert surface.faces.dtype == np.int32
+
+
+def test_the_vertices_are_those_of_scikit_image_and_the_triangles_as_many() -> None:
+    measure = pytest.importorskip("skimage.measure")
+    mask = ball(6.3, 17)
+    mask[8:12, 8:12, :] = True  # reaches the border
+    grid = Grid.from_axes(shape=mask.shape, spacing_mm=(1, 1, 1))
+    surface = extract_surface(mask, grid)
+    points, faces, _, _ = measure.marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, method="lorensen")
+    reference = points[:, ::-1] - 1
+    assert sorted(map(tuple, surface.vertices_lps_mm.tolist())) == sorted(map(tuple, reference.tolist()))
+    assert len(surface.faces) == len(faces)
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [None, TURN, TURN * np.array([[1], [-1], [1]]), -np.eye(3), np.eye(3)],
+    ids=["axial", "oblique", "oblique left-handed", "mirrored", "right-handed"],
+)
+def test_every_orientation_gives_the_same_closed_body_looking_outwards(directions: ArrayLike | None) -> None:
+    mask = ball(5.2, 14)
+    grid = grid_of(mask.shape, directions=directions, spacing_mm=(2.0, 1.0, 0.5))
+    surface = extract_surface(mask, grid)
+    assert is_watertight(surface)
+    assert enclosed_volume_mm3(surface) == pytest.approx(mask.sum(), rel=0.02)
+    centre = grid.to_lps_mm([6.5, 6.5, 6.5])
+    np.testing.assert_allclose((surface.vertices_lps_mm.min(axis=0) + surface.vertices_lps_mm.max(axis=0)) / 2, centre)
+    a, b, c = (surface.vertices_lps_mm[surface.faces[:, i]] for i in range(3))
+    assert (np.einsum("ij,ij->i", np.cross(b - a, c - a), a - centre) > 0).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_noise_is_watertight_too_even_at_the_border(share: float) -> None:
+    mask = np.random.default_rng(7).random((9, 10, 11)) < share
+    surface = extract_surface(mask, grid_of(mask.shape))
+    assert is_watertight(surface)
+    assert len(np.unique(surface.vertices_lps_mm, axis=0)) == len(surface.vertices_lps_mm)
+    assert np.array_equal(np.unique(surface.faces), np.arange(len(surface.vertices_lps_mm)))
+
+
+def test_a_crop_of_the_grid_leaves_the_surface_where_it_was() -> None:
+    mask = np.zeros((12, 13, 14), dtype=bool)
+    mask[4:8, 5:9, 6:10] = True
+    grid = grid_of(mask.shape, directions=TURN, spacing_mm=(3.0, 0.7, 0.7))
+    whole = extract_surface(mask, grid)
+    part = extract_surface(mask[3:9, 4:10, 5:11], grid.crop((3, 4, 5), (9, 10, 11)))
+    np.testing.assert_allclose(part.vertices_lps_mm, whole.vertices_lps_mm, atol=1e-4)
+    assert np.array_equal(part.faces, whole.faces)
+
+
+def test_an_empty_mask_and_a_wrong_grid_are_refused() -> None:
+    with pytest.raises(InputError, match="holds no voxel"):
+        extract_surface(np.zeros((3, 3, 3), dtype=bool), grid_of((3, 3, 3)))
+    with pytest.raises(GeometryMismatchError, match="shape"):
+        extract_surface(np.ones((3, 3, 3), dtype=bool), grid_of((3, 3, 4)))
