@@ -1,0 +1,256 @@
+"""What a report says, in words: the one source of the page and of the PDF.
+
+Every number is taken from the findings document, so page, PDF and findings.json cannot differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from osteon.report.findings import findings_document
+from osteon.report.wording import (
+    count,
+    date,
+    direction_words,
+    duration,
+    interval_text,
+    person_name,
+    position,
+    probability,
+    quantity,
+    whole_range,
+)
+
+if TYPE_CHECKING:
+    from osteon.data import Answer, Source, Volume
+    from osteon.report.run import Run
+
+__all__ = ["Content", "FindingCard", "Row", "report_content"]
+
+_TASKS: Final = {"ct_osteosarcoma": "CT of the legs: bone and osteosarcoma-like change"}
+_LABELS: Final = {
+    "extent-along-axis": "Extent along the slice axis",
+    "slice-count": "Slices called affected",
+    "121219": "Volume of the box",
+    "122157": "Probability",
+}
+_SEXES: Final = {"F": "female", "M": "male", "O": "other"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table: what, how much, and how sure."""
+
+    label: str
+    value: str
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCard:
+    """One finding in words.
+
+    Attributes:
+        title: as "Neoplasm, left leg".
+        statement: the sentence.
+        rows: its numbers.
+        affected: whether it marks a place.
+    """
+
+    title: str
+    statement: str
+    rows: tuple[Row, ...]
+    affected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A whole report in words.
+
+    Attributes:
+        title: of the document.
+        headline: first sentence.
+        created: day and time in UTC.
+        demo: what must be said about a demo model, one text a model; empty when none took part.
+        statements: what every other model was trained on.
+        patient: name, identifier, birth date, sex, age.
+        findings: cards in reading order.
+        nothing: sentence that stands in place of the cards when there are none.
+        notices: (level, text) in the order they arose.
+        series: details of the images.
+        models: rows of name, version, runtime, hash.
+        software: rows of versions and times.
+        limits: sentences.
+        slice_note: how slices are counted.
+    """
+
+    title: str
+    headline: str
+    created: str
+    demo: tuple[str, ...]
+    statements: tuple[str, ...]
+    patient: tuple[Row, ...]
+    findings: tuple[FindingCard, ...]
+    nothing: str
+    notices: tuple[tuple[Literal["info", "warning"], str], ...]
+    series: tuple[Row, ...]
+    models: tuple[tuple[Row, ...], ...]
+    software: tuple[Row, ...]
+    limits: tuple[str, ...]
+    slice_note: str
+
+
+def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
+    """Put an answer into words.
+
+    Raises:
+        OutputError: a number is NaN or infinite.
+    """
+    document: Any = findings_document(answer, volume, run=run)
+    demo = tuple(model for model in document["models"] if model["is_demo"])
+    others = tuple(model for model in document["models"] if not model["is_demo"])
+    return Content(
+        title=_TASKS.get(answer.task, answer.task),
+        headline=answer.headline,
+        created=run.created.replace("T", " ").replace("+00:00", " UTC"),
+        demo=tuple(f"{model['name']}: {model['statement']}" for model in demo),
+        statements=tuple(f"{model['name']}: {model['statement']}" for model in others),
+        patient=_patient(volume.source),
+        findings=tuple(_card(finding, document) for finding in document["findings"]),
+        nothing=_nothing(document),
+        notices=tuple((notice["level"], notice["text"]) for notice in document["notices"]),
+        series=_series(volume),
+        models=tuple(_model(model) for model in document["models"]),
+        software=_software(answer, run),
+        limits=_limits(document),
+        slice_note=_slice_note(document),
+    )
+
+
+def _card(finding: dict[str, Any], document: dict[str, Any]) -> FindingCard:
+    place = finding["region"] or (finding["laterality"] or {}).get("meaning", "").lower()
+    rows = []
+    if finding["probability"] is not None:
+        rows.append(Row("Probability", probability(finding["probability"]), "no interval"))
+    box = finding["box"]
+    if box is not None:
+        total = document["grid"]["shape"][0]
+        low, high = box["position_range_mm"]
+        rows.append(Row("Slices", f"{whole_range(box['first_slice_number'], box['last_slice_number'])} of {total}"))
+        rows.append(Row("Position", f"{position(low)} to {position(high)}"))
+    for measurement in finding["measurements"]:
+        unit, interval = measurement["unit"], measurement["interval"]
+        rows.append(Row(_label(measurement), quantity(measurement["value"], unit), interval_text(interval, unit)))
+    title = finding["kind"]["meaning"] + (f", {place}" if place else "")
+    return FindingCard(title=title, statement=finding["statement"], rows=tuple(rows), affected=box is not None)
+
+
+def _label(measurement: dict[str, Any]) -> str:
+    concept, derivation, method = measurement["concept"], measurement["derivation"], measurement["method"]
+    label = _LABELS.get(concept["value"], concept["meaning"])
+    details = [part["meaning"].lower() for part in (derivation, method) if part]
+    return f"{label} ({', '.join(details)})" if details else label
+
+
+def _nothing(document: dict[str, Any]) -> str:
+    looked = [region["name"] for region in document["regions"]]
+    where = f" in the {' and the '.join(looked)}" if looked else ""
+    return f"No finding was reported{where}. That a model reports nothing does not show that nothing is there."
+
+
+def _patient(source: Source | None) -> tuple[Row, ...]:
+    if source is None:
+        return ()
+    patient, study = source.patient, source.study
+    age = "" if patient.age_years is None else f"{patient.age_years:.0f} years"
+    rows = (
+        Row("Patient", person_name(patient.name) or "not given"),
+        Row("Patient ID", patient.identifier or "not given"),
+        Row("Born", date(patient.birth_date) or "not given"),
+        Row("Sex, age", ", ".join(part for part in (_SEXES.get(patient.sex, patient.sex), age) if part)),
+        Row("Study date", date(study.date)),
+        Row("Accession number", study.accession_number),
+    )
+    return tuple(row for row in rows if row.value)
+
+
+def _series(volume: Volume) -> tuple[Row, ...]:
+    grid, source = volume.grid, volume.source
+    slices, rows, columns = grid.shape
+    slice_mm, row_mm, column_mm = grid.spacing_mm
+    found = [
+        Row("Image", f"{count(slices, 'slice')} of {rows} x {columns} pixels"),
+        Row("Spacing", f"{slice_mm:.2f} mm between slices, {row_mm:.3f} x {column_mm:.3f} mm in the slice"),
+    ]
+    if source is not None:
+        series = source.series
+        number = "" if series.number is None else f"{series.number}: "
+        found = [
+            Row("Study", source.study.description),
+            Row("Series", f"{number}{series.description}" if number or series.description else ""),
+            Row("Modality, body part", ", ".join(part for part in (series.modality, series.body_part) if part)),
+            Row("Patient position", series.patient_position),
+            Row("Manufacturer", series.manufacturer),
+            *found,
+            Row("Read from", "DICOM" if source.kind == "dicom" else "NIfTI" if source.kind == "nifti" else source.kind),
+            Row("Study UID", source.study.uid),
+            Row("Series UID", series.uid),
+        ]
+    return tuple(row for row in found if row.value)
+
+
+def _model(model: dict[str, Any]) -> tuple[Row, ...]:
+    return (
+        Row("Model", model["name"] + (" (demo)" if model["is_demo"] else "")),
+        Row("Version", model["version"]),
+        Row("Runs on", f"{model['runtime']}, {model['device']}"),
+        Row("Trained on", model["statement"]),
+        Row("SHA-256", model["sha256"]),
+    )
+
+
+def _software(answer: Answer, run: Run) -> tuple[Row, ...]:
+    versions = dict(run.versions)
+    times = {**run.seconds, **answer.seconds}
+    rows = [
+        Row("osteon", versions.pop("osteon", "")),
+        Row("Source", run.git_hash[:12] if run.git_hash else ""),
+        Row("Python", versions.pop("python", "")),
+        Row("Device", run.device),
+        Row("Time until the report", duration(sum(times.values())) if times else ""),
+        Row("Steps", ", ".join(f"{step} {duration(time)}" for step, time in times.items())),
+        Row("Options", ", ".join(f"{name} = {value}" for name, value in answer.configuration.items())),
+    ]
+    return tuple(row for row in rows if row.value)
+
+
+_LIMITS: Final = (
+    ("always", "osteon is research software. It is not a medical device, and no result may be used without a person's own"
+     " reading of the images."),
+    ("scores", "The model scores single slices. It marks a range of slices, not the outline of a tumour: the box is the"
+     " part of the image that was looked at."),
+    ("scores", "A probability is the model's output. How it relates to outcomes is known only as far as the model's"
+     " statement says."),
+    ("is_demo", "The demo model shows how the software works. Its output carries no information about a patient."),
+)  # fmt: skip
+
+
+def _limits(document: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(text for when, text in _LIMITS if when == "always" or document[when])
+
+
+def _slice_note(document: dict[str, Any]) -> str:
+    grid = document["grid"]
+    rising = _slices_rise(grid)
+    start = direction_words(grid["slice_axis_from"] if rising else grid["slice_axis_to"])
+    return (
+        f"Slices are counted from the {start} end, beginning with 1. Positions are millimetres along the slice axis in "
+        f"the patient coordinates of the scanner, growing towards the {direction_words(grid['slice_axis_to'])}."
+    )
+
+
+def _slices_rise(grid: dict[str, Any]) -> bool:
+    """Whether positions grow with the slice number: the slice axis points to head, left or back."""
+    step = [row[0] for row in grid["affine"][:3]]
+    return float(max(step, key=abs)) > 0

@@ -1,0 +1,221 @@
+"""findings.json: every number of an answer, with unit, code, model hash and warning; no patient text."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import osteon
+from osteon.errors import OutputError
+from osteon.report.orientation import axis_letters, slice_positions_mm
+from osteon.report.wording import DISCLAIMER
+
+if TYPE_CHECKING:
+    from osteon.data import Answer, Finding, Measurement, Region, SliceScores, Source, Volume
+    from osteon.geometry import Box, Grid
+    from osteon.labels import Concept
+    from osteon.report.run import Run
+
+__all__ = ["findings_document", "region_of"]
+
+
+def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
+    """Content of findings.json; validates against ``schema/findings-1.json``.
+
+    The patient's name, identifier and birth date are left out: study, series and image UIDs link the file to its
+    images. Slice indices count from 0 on the volume's grid, slice numbers from 1; index ranges are half-open.
+
+    Args:
+        answer: of the system.
+        volume: the answer's grid and source.
+        run: when and with which version.
+
+    Raises:
+        OutputError: a number is NaN or infinite.
+    """
+    low, high = axis_letters(volume.grid)
+    reading = volume.source.notices if volume.source else ()
+    return {
+        "schema_version": "1.0",
+        "disclaimer": DISCLAIMER,
+        "osteon_version": osteon.__version__,
+        "created": run.created,
+        "task": answer.task,
+        "headline": answer.headline,
+        "is_demo": any(model.is_demo for model in answer.models),
+        "source": _source(volume.source),
+        "grid": {
+            "shape": list(volume.grid.shape),
+            "spacing_mm": _numbers(volume.grid.spacing_mm, what="the grid's spacing"),
+            "affine": [_numbers(row, what="the grid's affine") for row in volume.grid.affine.tolist()],
+            "index_order": ["slice", "row", "column"],
+            "world": "LPS",
+            "slice_axis_from": low,
+            "slice_axis_to": high,
+        },
+        "regions": [_region(region) for region in answer.regions],
+        "scores": [_scores(scores, volume) for scores in answer.scores],
+        "findings": [_finding(finding, answer, volume.grid) for finding in answer.findings],
+        "masks": [
+            {
+                "name": mask.name,
+                "labels": [
+                    {
+                        "value": label.value,
+                        "name": label.name,
+                        "kind": _code(label.kind),
+                        "tracking_uid": label.tracking_uid,
+                    }
+                    for label in mask.labels
+                ],
+            }
+            for mask in answer.masks
+        ],
+        "surfaces": [
+            {"name": surface.name, "vertices": len(surface.vertices_lps_mm), "triangles": len(surface.faces)}
+            for surface in answer.surfaces
+        ],
+        "models": [
+            {
+                "name": model.name,
+                "version": model.version,
+                "sha256": model.sha256,
+                "runtime": model.runtime,
+                "device": model.device,
+                "is_demo": model.is_demo,
+                "statement": model.statement,
+            }
+            for model in answer.models
+        ],
+        "notices": [
+            {"code": notice.code, "text": notice.text, "level": notice.level, "origin": origin}
+            for origin, notices in (("reading", reading), ("system", answer.notices))
+            for notice in notices
+        ],
+    }
+
+
+def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
+    """Name of the region that shares most voxels with a box, or None when none does."""
+    shared = {}
+    for region in regions:
+        ends = zip(box.start, box.stop, region.box.start, region.box.stop, strict=True)
+        sides = [min(stop, other_stop) - max(start, other_start) for start, stop, other_start, other_stop in ends]
+        shared[region.name] = math.prod(max(side, 0) for side in sides)
+    best = max(shared, key=lambda name: shared[name], default=None)
+    return best if best is not None and shared[best] > 0 else None
+
+
+def _code(concept: Concept) -> dict[str, str]:
+    return {"value": concept.value, "scheme": concept.scheme, "meaning": concept.meaning}
+
+
+def _optional_code(concept: Concept | None) -> dict[str, str] | None:
+    return None if concept is None else _code(concept)
+
+
+def _number(value: float, *, what: str) -> float:
+    if not math.isfinite(value):
+        raise OutputError(f"{what} is {value}: only finite numbers are written")
+    return round(float(value), 6)
+
+
+def _numbers(values: object, *, what: str) -> list[float]:
+    return [_number(float(value), what=what) for value in values]  # type: ignore[attr-defined]
+
+
+def _source(source: Source | None) -> dict[str, object] | None:
+    if source is None:
+        return None
+    return {
+        "kind": source.kind,
+        "modality": source.series.modality,
+        "study_instance_uid": source.study.uid,
+        "series_instance_uid": source.series.uid,
+        "frame_of_reference_uid": source.series.frame_of_reference_uid,
+        "sop_class_uid": source.series.sop_class_uid,
+        "images": len(source.slices),
+    }
+
+
+def _box(box: Box, grid: Grid) -> dict[str, object]:
+    positions = slice_positions_mm(grid)
+    half = grid.spacing_mm[0] / 2
+    ends = sorted((float(positions[box.start[0]]), float(positions[box.stop[0] - 1])))
+    return {
+        "start_vox": list(box.start),
+        "stop_vox": list(box.stop),
+        "corners_lps_mm": [_numbers(corner, what="a box corner") for corner in box.corners_lps_mm(grid).tolist()],
+        "first_slice_number": box.start[0] + 1,
+        "last_slice_number": box.stop[0],
+        "slice_count": box.shape[0],
+        "position_range_mm": _numbers((ends[0] - half, ends[1] + half), what="a slice position"),
+        "extent_mm": _number(box.shape[0] * grid.spacing_mm[0], what="a box extent"),
+        "volume_mm3": _number(box.volume_mm3(grid), what="a box volume"),
+    }
+
+
+def _region(region: Region) -> dict[str, object]:
+    seen = region.present.nonzero()[0]
+    return {
+        "name": region.name,
+        "start_vox": list(region.box.start),
+        "stop_vox": list(region.box.stop),
+        "slices_seen": len(seen),
+        "first_slice_number": int(seen[0]) + 1 if len(seen) else None,
+        "last_slice_number": int(seen[-1]) + 1 if len(seen) else None,
+    }
+
+
+def _scores(scores: SliceScores, volume: Volume) -> dict[str, object]:
+    positions = slice_positions_mm(volume.grid)
+    images = volume.source.slices if volume.source else ()
+    what = f"a score of the {scores.region}"
+    return {
+        "region": scores.region,
+        "threshold": _number(scores.threshold, what=what),
+        "runs": [list(run) for run in scores.runs],
+        "slices": [
+            {
+                "slice_index": int(index),
+                "slice_number": int(index) + 1,
+                "position_mm": _number(float(positions[index]), what=what),
+                "sop_instance_uid": images[index].sop_instance_uid if images else None,
+                "frame": images[index].frame if images else None,
+                "probability": _number(float(raw), what=what),
+                "smoothed": _number(float(smoothed), what=what),
+            }
+            for index, raw, smoothed in zip(scores.slices, scores.probability, scores.smoothed, strict=True)
+        ],
+    }
+
+
+def _measurement(measurement: Measurement, finding: Finding) -> dict[str, object]:
+    what = f"{measurement.concept.meaning} of {finding.identifier}"
+    return {
+        "concept": _code(measurement.concept),
+        "value": _number(measurement.value, what=what),
+        "unit": _code(measurement.unit),
+        "method": _optional_code(measurement.method),
+        "derivation": _optional_code(measurement.derivation),
+        "interval": None if measurement.interval is None else _numbers(measurement.interval, what=what),
+    }
+
+
+def _finding(finding: Finding, answer: Answer, grid: Grid) -> dict[str, object]:
+    probability = finding.probability
+    return {
+        "identifier": finding.identifier,
+        "tracking_uid": finding.tracking_uid,
+        "region": None if finding.box is None else region_of(finding.box, answer.regions),
+        "kind": _code(finding.kind),
+        "statement": finding.statement,
+        "site": _optional_code(finding.site),
+        "laterality": _optional_code(finding.laterality),
+        "probability": None
+        if probability is None
+        else _number(probability, what=f"probability of {finding.identifier}"),
+        "box": None if finding.box is None else _box(finding.box, grid),
+        "measurements": [_measurement(measurement, finding) for measurement in finding.measurements],
+        "segment": None if finding.segment is None else {"mask": finding.segment[0], "label": finding.segment[1]},
+    }

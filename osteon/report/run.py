@@ -1,0 +1,219 @@
+"""run.json: with what, on what and how an answer was made, so that it can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import osteon
+from osteon.report.wording import DISCLAIMER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from osteon.data import Answer, Patient, Volume
+
+__all__ = ["FileRecord", "Run", "file_records", "peak_rss_mb", "run_document", "start_run"]
+
+_PACKAGES: Final = (
+    "connected-components-3d", "edt", "fill-voids", "highdicom", "imagecodecs", "jinja2", "matplotlib", "nibabel",
+    "numba", "numpy", "opencv-python-headless", "openvino", "pydicom", "pylibjpeg", "python-gdcm", "reportlab",
+    "safetensors", "scipy", "timm", "torch", "trimesh", "vtk",
+)  # fmt: skip
+"""Packages whose version can change a number or a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file that went in or came out.
+
+    Attributes:
+        name: base name only: a whole path tells about the machine and often about the patient.
+        sha256: of its bytes.
+        size_bytes: of the file.
+    """
+
+    name: str = field(repr=False)
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is known about a run before its result is written.
+
+    Attributes:
+        created: start, ISO 8601 in UTC.
+        task: stem of the system.
+        device: as "cpu".
+        inputs: the files that were read.
+        seconds: time by step outside the system (the system's own steps are in its Answer).
+        seeds: of every random generator by name; empty when nothing was random.
+        command: the options the user gave, without paths, or "".
+        versions: of osteon, Python and the packages that make numbers.
+        git_hash: of the source tree, or None when installed from a package.
+    """
+
+    created: str
+    task: str
+    device: str
+    inputs: tuple[FileRecord, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git_hash: str | None = None
+
+
+def start_run(
+    *,
+    task: str,
+    device: str = "cpu",
+    inputs: Iterable[FileRecord] = (),
+    seconds: Mapping[str, float] | None = None,
+    seeds: Mapping[str, int] | None = None,
+    command: str = "",
+) -> Run:
+    """A Run with the present time and the versions of what is installed; no package is imported for it."""
+    return Run(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        task=task,
+        device=device,
+        inputs=tuple(inputs),
+        seconds=dict(seconds or {}),
+        seeds=dict(seeds or {}),
+        command=command,
+        versions=_versions(),
+        git_hash=_git_hash(),
+    )
+
+
+def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tuple[FileRecord, ...]:
+    """Hash files.
+
+    Args:
+        paths: readable files.
+        patient: when given, base names that hold a part of the patient's name or identifier are replaced by
+            ``file-0001`` and so on; the hash still proves which file it was.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    words = _patient_words(patient)
+    records = []
+    for number, path in enumerate(paths, start=1):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        tells = any(word in path.name.casefold() for word in words)
+        name = f"file-{number:04d}{path.suffix if len(path.suffix) <= 5 else ''}" if tells else path.name
+        records.append(FileRecord(name=name, sha256=digest, size_bytes=path.stat().st_size))
+    return tuple(records)
+
+
+def run_document(
+    answer: Answer,
+    volume: Volume,
+    *,
+    run: Run,
+    outputs: Sequence[FileRecord] = (),
+    seconds: Mapping[str, float] | None = None,
+) -> dict[str, object]:
+    """Content of run.json; validates against ``schema/run-1.json``.
+
+    Args:
+        answer: of the system.
+        volume: that was read; gives the notices of reading and the size of the image.
+        run: as it was started.
+        outputs: files of the result folder, run.json itself excepted.
+        seconds: time of the steps after the system, as writing.
+    """
+    times = {**run.seconds, **answer.seconds, **(seconds or {})}
+    notices = (*(volume.source.notices if volume.source else ()), *answer.notices)
+    return {
+        "schema_version": "1.0",
+        "disclaimer": DISCLAIMER,
+        "created": run.created,
+        "task": answer.task,
+        "device": run.device,
+        "command": run.command,
+        "versions": dict(run.versions),
+        "git_hash": run.git_hash,
+        "platform": {
+            "system": platform.system(),
+            "release": platform.release(),
+            "machine": platform.machine(),
+            "cpu_count": os.cpu_count() or 1,
+        },
+        "inputs": [_file(record) for record in run.inputs],
+        "outputs": [_file(record) for record in outputs],
+        "models": [
+            {"name": m.name, "version": m.version, "sha256": m.sha256, "runtime": m.runtime} for m in answer.models
+        ],
+        "configuration": dict(answer.configuration),
+        "seeds": dict(run.seeds),
+        "runtime_seconds": {step: round(float(time), 4) for step, time in times.items()},
+        "runtime_seconds_total": round(sum(float(time) for time in times.values()), 4),
+        "peak_rss_mb": peak_rss_mb(),
+        "voxels": list(volume.grid.shape),
+        "warnings": [notice.text for notice in notices if notice.level == "warning"],
+    }
+
+
+def peak_rss_mb() -> float:
+    """Largest memory this process has held, in MB (10^6 bytes)."""
+    if sys.platform == "win32":
+        import psutil
+
+        return round(psutil.Process().memory_info().peak_wset / 1e6, 1)
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def _file(record: FileRecord) -> dict[str, object]:
+    return {"name": record.name, "sha256": record.sha256, "size_bytes": record.size_bytes}
+
+
+def _patient_words(patient: Patient | None) -> tuple[str, ...]:
+    """Parts of name and identifier that are long enough to tell something."""
+    if patient is None:
+        return ()
+    words = re.split(r"[\^=\s,]+", patient.name.casefold())
+    return tuple(word for word in (*words, patient.identifier.casefold()) if len(word) >= 3)
+
+
+def _versions() -> dict[str, str]:
+    found = {"osteon": osteon.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_hash() -> str | None:
+    """Commit of the source tree this package runs from; read from .git, so git itself is not needed."""
+    root = Path(osteon.__file__).resolve().parents[1]
+    folder = root / ".git"
+    if not (root / "pyproject.toml").is_file() or not folder.is_dir():
+        return None
+    head = (folder / "HEAD").read_text(encoding="ascii").strip()
+    if not head.startswith("ref: "):
+        return head
+    reference = head.removeprefix("ref: ")
+    loose = folder / reference
+    if loose.is_file():
+        return loose.read_text(encoding="ascii").strip()
+    packed = folder / "packed-refs"
+    lines = packed.read_text(encoding="ascii").splitlines() if packed.is_file() else []
+    return next((line.split()[0] for line in lines if line.endswith(f" {reference}")), None)

@@ -1,0 +1,1 @@
+"""JSON schemas of the result files, one file a major version."""

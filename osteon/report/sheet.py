@@ -1,0 +1,228 @@
+"""A picture sheet measured in pixels: panels of images in true proportions, letters, scale bars, labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.errors import OutputError
+from osteon.report.wording import DEMO_MARK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+__all__ = ["AFFECTED", "BONE", "DARK", "INK", "LIGHT", "MUTED", "REGION", "Sheet"]
+
+# Okabe and Ito's colours: told apart with any colour vision, and in grey
+AFFECTED: Final = "#e8641b"
+"""Vermilion, lightened for black ground; always together with a dash, a hatch or a word."""
+BONE: Final = "#56b4e9"
+REGION: Final = "#c9ced3"
+INK: Final = "#f4f5f6"
+MUTED: Final = "#b4bac0"
+DARK: Final = "#000000"
+LIGHT: Final = "#ffffff"
+
+_DPI: Final = 100
+_POINTS_A_PIXEL: Final = 72 / _DPI
+_BAR_LENGTHS_MM: Final = (2, 5, 10, 20, 50, 100, 200)
+
+
+class Sheet:
+    """A figure addressed in pixels from the top left corner.
+
+    Args:
+        width: pixels.
+        height: pixels.
+        ground: colour behind everything.
+
+    The object interface of matplotlib is used throughout, so drawing touches no global state.
+    """
+
+    def __init__(self, width: float, height: float, *, ground: str = DARK) -> None:
+        """Make an empty sheet."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width, self.height = round(width), round(height)
+        self.figure: Figure = Figure(figsize=(self.width / _DPI, self.height / _DPI), dpi=_DPI, facecolor=ground)
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Empty axes at a place of the sheet."""
+        place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        return self.figure.add_axes(place)
+
+    def panel(self, left: float, top: float, width: float, height: float, *, extent_mm: tuple[float, float]) -> Axes:
+        """Axes for an image: x to the right and y downwards in millimetres of the plane, no ticks.
+
+        Raises:
+            OutputError: width and height do not have the proportions of the extent, so a circle would be an ellipse.
+        """
+        across_mm, down_mm = extent_mm
+        if abs((width / across_mm) / (height / down_mm) - 1) > 0.02:
+            raise OutputError(f"a panel of {width:.0f} x {height:.0f} px distorts {across_mm:.0f} x {down_mm:.0f} mm")
+        axes = self.axes(left, top, width, height)
+        axes.set_facecolor(DARK)
+        axes.set_xlim(0, across_mm)
+        axes.set_ylim(down_mm, 0)
+        axes.set_axis_off()
+        return axes
+
+    def text(self, left: float, top: float, text: str, *, size: float = 20, colour: str = INK, **options: Any) -> None:  # noqa: ANN401 - passed to matplotlib
+        """Text whose upper left corner is at a place of the sheet; ``size`` in pixels."""
+        settings: dict[str, Any] = {"va": "top", "ha": "left"} | options
+        x, y = left / self.width, 1 - top / self.height
+        self.figure.text(x, y, text, fontsize=size * _POINTS_A_PIXEL, color=colour, **settings)
+
+    def demo_mark(self, *, colour: str = AFFECTED) -> None:
+        """The words that every picture of a demo model carries, in the upper right corner."""
+        frame = {"boxstyle": "square,pad=0.35", "facecolor": "none", "edgecolor": colour, "linewidth": 1.6}
+        self.text(self.width - 22, 20, DEMO_MARK, size=19, colour=colour, ha="right", weight="bold", bbox=frame)
+
+    def save(self, path: Path) -> None:
+        """Write a PNG without time stamp or program version, so equal pictures are equal files.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            self.figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
+        except OSError as error:
+            raise OutputError(f"{path.name} cannot be written: {error}") from error
+
+    @staticmethod
+    def points(pixels: float) -> float:
+        """Font size in points of a height in pixels."""
+        return pixels * _POINTS_A_PIXEL
+
+
+def show_image(axes: Axes, image: NDArray[Any], *, low: float, high: float) -> None:
+    """Fill a panel with an image; grey from ``low`` (black) to ``high`` (white)."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    axes.imshow(
+        np.asarray(image, dtype=np.float32),
+        cmap="gray",
+        vmin=low,
+        vmax=high,
+        extent=(left, right, bottom, top),
+        aspect="auto",  # the panel already has the proportions of the plane
+        interpolation="antialiased",
+        interpolation_stage="data",
+    )
+
+
+def show_letters(axes: Axes, letters: tuple[str, str, str, str], *, size: float = 20) -> None:
+    """Patient directions at the left, right, top and bottom edge of a panel."""
+    places = (
+        (0.0, 0.5, "left", "center"),
+        (1.0, 0.5, "right", "center"),
+        (0.5, 1.0, "center", "top"),
+        (0.5, 0.0, "center", "bottom"),
+    )
+    for letter, (x, y, across, down) in zip(letters, places, strict=True):
+        offset = (
+            6 if across == "left" else -6 if across == "right" else 0,
+            -4 if down == "top" else 4 if down == "bottom" else 0,
+        )
+        axes.annotate(
+            letter,
+            (x, y),
+            xycoords="axes fraction",
+            xytext=offset,
+            textcoords="offset points",
+            ha=across,
+            va=down,
+            color=INK,
+            fontsize=Sheet.points(size),
+            weight="bold",
+            path_effects=_shadow(),
+        )
+
+
+def show_scale_bar(axes: Axes, *, size: float = 18) -> None:
+    """A bar of a round length in the lower right corner of a panel, with its length in words."""
+    across_mm, down_mm = axes.get_xlim()[1], axes.get_ylim()[0]
+    fitting = [length for length in _BAR_LENGTHS_MM if length <= 0.34 * across_mm]
+    length = float(fitting[-1]) if fitting else float(_BAR_LENGTHS_MM[0])
+    words = f"{length / 10:.0f} cm" if length >= 10 else f"{length:.0f} mm"
+    right, base = 0.97 * across_mm, down_mm - 0.03 * max(across_mm, down_mm)
+    tick = 0.009 * max(across_mm, down_mm)
+    left = right - length
+    axes.plot(
+        [left, left, right, right],
+        [base - tick, base, base, base - tick],
+        color=INK,
+        linewidth=2,
+        path_effects=_shadow(),
+    )
+    axes.annotate(
+        words,
+        ((left + right) / 2, base),
+        xytext=(0, 5),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=INK,
+        fontsize=Sheet.points(size),
+        path_effects=_shadow(),
+    )
+
+
+def _shadow() -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=3, foreground=DARK, alpha=0.75)]
+
+
+def show_box(
+    axes: Axes, place_mm: tuple[float, float, float, float], *, affected: bool, label: str = "", size: float = 18
+) -> None:
+    """Mark a rectangle without hiding what is in it.
+
+    Affected parts get a dashed vermilion frame with hatched strips along the left and right side; regions a thin
+    dotted grey frame.
+
+    Args:
+        axes: of a panel.
+        place_mm: left, top, right, bottom in millimetres of the panel.
+        affected: kind of mark.
+        label: word in the upper left corner.
+        size: of the label in pixels.
+    """
+    from matplotlib.patches import Rectangle
+
+    left, top, right, bottom = place_mm
+    width, height = right - left, bottom - top
+    strip = min(0.022 * axes.get_xlim()[1], 0.2 * width) if affected else 0.0
+    if affected:
+        for start in (left, right - strip):
+            axes.add_patch(Rectangle((start, top), strip, height, facecolor=AFFECTED, alpha=0.3, linewidth=0))
+            axes.add_patch(
+                Rectangle((start, top), strip, height, fill=False, hatch="////", edgecolor=AFFECTED, linewidth=0)
+            )
+        axes.add_patch(
+            Rectangle((left, top), width, height, fill=False, edgecolor=AFFECTED, linewidth=2.2, linestyle=(0, (5, 2)))
+        )
+    else:
+        axes.add_patch(
+            Rectangle((left, top), width, height, fill=False, edgecolor=REGION, linewidth=1.1, linestyle=(0, (1, 3)))
+        )
+    if label:
+        axes.annotate(
+            label,
+            (left + strip, top),
+            xytext=(5, -5),
+            textcoords="offset points",
+            ha="left",
+            va="top",
+            color=AFFECTED if affected else REGION,
+            fontsize=Sheet.points(size),
+            weight="bold" if affected else "normal",
+            path_effects=_shadow(),
+        )

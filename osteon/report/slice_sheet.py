@@ -1,0 +1,156 @@
+"""slices.png: the slices of every leg that the model finds most suspicious."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from osteon.data import Region
+from osteon.geometry import Box
+from osteon.report.findings import region_of
+from osteon.report.orientation import Display, slice_positions_mm
+from osteon.report.selection import bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
+from osteon.report.sheet import AFFECTED, BONE, INK, MUTED, Sheet, show_box, show_image, show_letters, show_scale_bar
+from osteon.report.view import View
+from osteon.report.wording import position, probability
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from osteon.data import Answer, Mask, SliceScores, Volume
+    from osteon.geometry import Grid
+
+__all__ = ["BONE_WINDOW_HU", "crop_window", "draw_slices"]
+
+BONE_WINDOW_HU: Final = (-500.0, 1300.0)
+"""Level 400, width 1800."""
+
+_MARGIN_MM: Final = 8.0
+_CELL, _GAP, _EDGE, _HEAD, _FOOT = 490.0, 26.0, 24.0, 70.0, 92.0
+
+
+def crop_window(region: Region, grid: Grid) -> Box:
+    """The region with a margin in the plane of the slices, inside the image."""
+    start, stop = list(region.box.start), list(region.box.stop)
+    for axis in (1, 2):
+        margin = round(_MARGIN_MM / grid.spacing_mm[axis])
+        start[axis] = max(start[axis] - margin, 0)
+        stop[axis] = min(stop[axis] + margin, grid.shape[axis])
+    return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
+
+
+def draw_slices(path: Path, answer: Answer, volume: Volume, *, most: int = 3) -> View:
+    """Draw up to ``most`` slices a region, in bone window, with the outline of bone and the affected region.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    display = Display.of(volume.grid)
+    rows = [(region, telling_slices(answer, region, most=most)) for region in regions_or_whole(answer, volume)]
+    rows = [(region, slices) for region, slices in rows if slices]
+    windows = [crop_window(region, volume.grid) for region, _ in rows]
+    sizes_mm = [_extent_mm(display, window) for window in windows]
+    scale = min((_CELL / max(size) for size in sizes_mm), default=1.0)
+    heights = [down * scale + _FOOT + 36 for _, down in sizes_mm]
+    columns = max((len(slices) for _, slices in rows), default=1)
+    sheet = Sheet(max(2 * _EDGE + columns * _CELL + (columns - 1) * _GAP, 900), _HEAD + sum(heights) + 8)
+    sheet.text(_EDGE, 18, "Slices with the highest probability" if answer.scores else "Slices", size=26, weight="bold")
+    if any(model.is_demo for model in answer.models):
+        sheet.demo_mark()
+    top, mask = _HEAD, bone_mask(answer, volume.grid)
+    for (region, slices), window, (across, down), height in zip(rows, windows, sizes_mm, heights, strict=True):
+        sheet.text(_EDGE, top + 4, region.name.capitalize(), size=21, colour=MUTED)
+        for number, index in enumerate(slices):
+            left = _EDGE + number * (_CELL + _GAP)
+            axes = sheet.panel(left, top + 36, across * scale, down * scale, extent_mm=(across, down))
+            _draw_one(axes, answer, volume, display=display, window=window, index=index, mask=mask)
+            _write_below(sheet, (left, top + 36 + down * scale + 8), volume, index, scores_of(answer, region.name))
+        top += height
+    sheet.save(path)
+    return View(
+        name="slices", path=path, title="Slices", caption=_caption(answer, mask), width=sheet.width, height=sheet.height
+    )
+
+
+def _extent_mm(display: Display, window: Box) -> tuple[float, float]:
+    shape = display.box(window).shape
+    row, column = (k for k in range(3) if k != display.slice_axis)
+    return shape[column] * display.spacing_mm[column], shape[row] * display.spacing_mm[row]
+
+
+def _draw_one(
+    axes: Axes, answer: Answer, volume: Volume, *, display: Display, window: Box, index: int, mask: Mask | None
+) -> None:
+    row, column = (k for k in range(3) if k != display.slice_axis)
+    outer = display.box(window)
+    crop = (slice(outer.start[row], outer.stop[row]), slice(outer.start[column], outer.stop[column]))
+    low, high = BONE_WINDOW_HU
+    show_image(axes, display.plane(volume.array, index)[crop], low=low, high=high)
+    if mask is not None:
+        steps = (display.spacing_mm[row], display.spacing_mm[column])
+        _outline(axes, display.plane(mask.array, index)[crop], steps)
+    for finding in answer.findings:
+        box = finding.box
+        if box is None or not box.start[0] <= index < box.stop[0] or region_of(box, answer.regions) is None:
+            continue
+        inner = display.box(box)
+        if region_of(box, (Region(name="window", box=window, present=answer.regions[0].present),)) is None:
+            continue
+        place = [
+            (inner_end - outer.start[k]) * display.spacing_mm[k]
+            for inner_end, k in (
+                (inner.start[column], column),
+                (inner.start[row], row),
+                (inner.stop[column], column),
+                (inner.stop[row], row),
+            )
+        ]
+        show_box(axes, (place[0], place[1], place[2], place[3]), affected=True, label="affected")
+    show_letters(axes, display.edge_letters(display.slice_axis))
+    show_scale_bar(axes)
+
+
+def _outline(axes: Axes, plane: NDArray[np.uint8], steps_mm: tuple[float, float]) -> None:
+    """Line around a mask, through the middle between inside and outside."""
+    import numpy as np
+
+    inside = np.pad((plane != 0).astype(np.float32), 1)
+    if not inside.any():
+        return
+    y = (np.arange(inside.shape[0]) - 0.5) * steps_mm[0]
+    x = (np.arange(inside.shape[1]) - 0.5) * steps_mm[1]
+    axes.contour(x, y, inside, levels=[0.5], colors=[BONE], linewidths=1.3)
+
+
+def _write_below(
+    sheet: Sheet, place: tuple[float, float], volume: Volume, index: int, scores: SliceScores | None
+) -> None:
+    left, top = place
+    where = position(float(slice_positions_mm(volume.grid)[index]))
+    sheet.text(left, top, f"Slice {index + 1} of {volume.grid.shape[0]}, position {where}", size=19)
+    if scores is None:
+        return
+    at = int((scores.slices == index).argmax())
+    raw, smoothed = probability(float(scores.probability[at])), probability(float(scores.smoothed[at]))
+    inside = in_a_run(scores, index)
+    verdict = "called affected" if inside else f"below the threshold of {scores.threshold:.2f}"
+    if not inside and scores.smoothed[at] >= scores.threshold:
+        verdict = "at the threshold, not called"
+    sheet.text(left, top + 28, f"Probability {raw}, smoothed {smoothed}", size=19, colour=INK)
+    sheet.text(left, top + 54, verdict[:1].upper() + verdict[1:], size=19, colour=AFFECTED if inside else MUTED)
+
+
+def _caption(answer: Answer, mask: Mask | None) -> str:
+    which = (
+        "For each part that was looked at, the slices with the highest smoothed probability"
+        if answer.scores
+        else "Slices spread evenly over each part that was looked at"
+    )
+    outline = " Blue line: outline of the bone." if mask is not None else ""
+    box = (
+        " Dashed frame with hatched sides: affected region." if any(finding.box for finding in answer.findings) else ""
+    )
+    return f"{which}, in bone window (level 400 HU, width 1,800 HU).{outline}{box}"

@@ -1,0 +1,45 @@
+"""All pictures of a result folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osteon.errors import OutputError
+from osteon.report.overview import draw_overview
+from osteon.report.score_chart import draw_scores
+from osteon.report.slice_sheet import draw_slices
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osteon.data import Answer, Volume
+    from osteon.report.view import View
+
+__all__ = ["draw_views"]
+
+
+def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]:
+    """Draw every picture the answer has material for.
+
+    Args:
+        answer: without scores there is no scores.png, without surfaces there are no pictures of the bone.
+        volume: that was read.
+        folder: made when it is missing; existing pictures of the same names are replaced.
+
+    Returns:
+        overview, slices, scores, bone_anterior, bone_lateral: those that were drawn, in this order.
+
+    Raises:
+        OutputError: the folder or a picture cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
+    views = [
+        draw_overview(folder / "overview.png", answer, volume),
+        draw_slices(folder / "slices.png", answer, volume),
+    ]
+    if any(len(scores.slices) for scores in answer.scores):
+        views.append(draw_scores(folder / "scores.png", answer, volume))
+    return tuple(views)

@@ -1,0 +1,179 @@
+"""Numbers, units and plurals as a person reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "DEMO_MARK",
+    "DISCLAIMER",
+    "count",
+    "date",
+    "direction_words",
+    "duration",
+    "interval_text",
+    "person_name",
+    "position",
+    "probability",
+    "quantity",
+    "whole_range",
+]
+
+DISCLAIMER: Final = "Decision support for research. Not a diagnosis."
+"""Stands on every page and in every document; the only place where that word is used."""
+
+DEMO_MARK: Final = "demo model - synthetic training data"
+"""Stands on every picture that shows what a demo model said."""
+
+_MINUS: Final = "\u2212"
+_DIVIDED: Final = {"mm2": ("mm²", "cm²", 100), "mm3": ("mm³", "cm³", 1000)}
+_DIRECTIONS: Final = {"F": "feet", "H": "head", "L": "left", "R": "right", "A": "front", "P": "back"}
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> count(1, "slice"), count(2, "slice"), count(0, "finding"), count(3, "box", "boxes")
+        ('1 slice', '2 slices', '0 findings', '3 boxes')
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def probability(value: float | None) -> str:
+    """A probability with two decimals; never rounded to certainty.
+
+    Example:
+        >>> probability(0.953), probability(0.9999), probability(0.0), probability(None)
+        ('0.95', '> 0.99', '< 0.01', 'not given')
+    """
+    if value is None:
+        return "not given"
+    if value > 0.99:
+        return "> 0.99"
+    if value < 0.01:
+        return "< 0.01"
+    return f"{value:.2f}"
+
+
+def position(value_mm: float) -> str:
+    """A coordinate in millimetres, with a true minus sign.
+
+    Example:
+        >>> position(812.25)
+        '812.2 mm'
+    """
+    return f"{value_mm:.1f} mm".replace("-0.0 mm", "0.0 mm").replace("-", _MINUS)
+
+
+def whole_range(first: int, last: int) -> str:
+    """Inclusive range of whole numbers, as "41 to 60", or one number.
+
+    Example:
+        >>> whole_range(41, 60), whole_range(7, 7)
+        ('41 to 60', '7')
+    """
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _digits(value: float, unit: str) -> str:
+    if unit in _DIVIDED:
+        small, large, divisor = _DIVIDED[unit]
+        return f"{value / divisor:,.1f} {large}" if abs(value) >= 100 else f"{value:.1f} {small}"
+    match unit:
+        case "mm":
+            return f"{value:,.1f} mm ({value / 10:,.1f} cm)" if abs(value) >= 10 else f"{value:.1f} mm"
+        case "cm3":
+            return f"{value:,.1f} cm³"
+        case "[hnsf'U]":
+            return f"{value:,.0f} HU"
+        case _:
+            number = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+            return f"{number} {unit}" if unit in {"%", "s", "g"} else number
+
+
+def quantity(value: float, unit: Mapping[str, str]) -> str:
+    """A measured number with its unit, in digits that the measurement can carry.
+
+    Args:
+        value: the number.
+        unit: coded unit with the UCUM code under "value" and its words under "meaning".
+
+    Example:
+        >>> quantity(38.0, {"value": "mm", "meaning": "millimeter"})
+        '38.0 mm (3.8 cm)'
+        >>> quantity(1234567.0, {"value": "mm3", "meaning": "cubic millimeter"})
+        '1,234.6 cm³'
+        >>> quantity(20.0, {"value": "1", "meaning": "no units"})
+        '20'
+    """
+    return _digits(value, unit["value"]).replace("-", _MINUS)
+
+
+def interval_text(interval: list[float] | None, unit: Mapping[str, str]) -> str:
+    """A 95 % interval with its unit, or the statement that there is none.
+
+    Example:
+        >>> interval_text(None, {"value": "mm", "meaning": "millimeter"})
+        'no interval'
+        >>> interval_text([1.0, 2.5], {"value": "mm", "meaning": "millimeter"})
+        '1.0 mm to 2.5 mm'
+    """
+    if interval is None:
+        return "no interval"
+    low, high = interval
+    return f"{quantity(low, unit)} to {quantity(high, unit)}"
+
+
+def date(text: str) -> str:
+    """A DICOM date as ISO, or the text as it is when it is not one.
+
+    Example:
+        >>> date("20260107"), date(""), date("unknown")
+        ('2026-01-07', '', 'unknown')
+    """
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if len(text) == 8 and text.isdigit() else text
+
+
+def person_name(text: str) -> str:
+    """A DICOM person name as a person writes it; ideographic and phonetic groups follow in brackets.
+
+    Example:
+        >>> person_name("Doe^Jane^^Dr")
+        'Doe, Jane (Dr)'
+        >>> person_name("Yamada^Tarou=山田^太郎")
+        'Yamada, Tarou [山田 太郎]'
+    """
+    groups = text.split("=")
+    family, given, middle, prefix, suffix, *_ = [*(part.strip() for part in groups[0].split("^")), "", "", "", "", ""]
+    forenames = " ".join(part for part in (given, middle) if part)
+    name = ", ".join(part for part in (family, forenames) if part)
+    title = ", ".join(part for part in (prefix, suffix) if part)
+    others = [" ".join(part for part in group.split("^") if part) for group in groups[1:]]
+    others = [group for group in others if group]
+    return " ".join(
+        part for part in (name, f"({title})" if title else "", f"[{'; '.join(others)}]" if others else "") if part
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span.
+
+    Example:
+        >>> duration(0.042), duration(12.34), duration(75.2)
+        ('0.04 s', '12.3 s', '1 min 15 s')
+    """
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def direction_words(letters: str) -> str:
+    """The main patient direction of a string of letters in words, as "feet" for "F"."""
+    return _DIRECTIONS.get(letters[:1], "start")
