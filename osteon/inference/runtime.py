@@ -1,0 +1,350 @@
+"""Running a slice classifier: crops in, probabilities out, on the best engine at hand.
+
+On a CPU that is OpenVINO, chosen by measurement (bench.ct_pipeline: DenseNet121, 600 crops 256x256, against torch
+eager, ONNX Runtime and OpenVINO); on a GPU, and where OpenVINO is not installed, torch. Whatever runs the model first
+reproduces the golden case of its card.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+import numpy as np
+
+from osteon._optional import has_package
+from osteon.data import ModelUse
+from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError, nearest_names
+from osteon.inference.options import silent
+from osteon.inference.runtime_openvino import OpenVinoRuntime, convert_network, converted_model
+from osteon.inference.runtime_torch import TorchRuntime, require_cuda
+from osteon.nets import build_network
+from osteon.weights import InputContract, ModelCard, OutputContract, check_golden, load_network, verify_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+    from openvino import Model
+    from torch import nn
+
+    from osteon.inference.options import Progress
+
+__all__ = ["AUTO_BFLOAT16_TOLERANCE", "Runtime", "SliceClassifier"]
+
+AUTO_BFLOAT16_TOLERANCE = 0.005
+"""Precision "auto" takes bfloat16 only for models whose card bounds its effect on a probability by this."""
+
+_LOG = logging.getLogger(__name__)
+_RUNTIMES = ("auto", "openvino", "torch")
+_PRECISIONS = ("auto", "float32", "bfloat16")
+_BLOCK = 64  # crops looked at at a time: 16 MB of 256x256 float32
+_RANGE_SLACK = 1e-3  # a crop may leave its range by rounding, not more
+
+
+class Runtime(Protocol):
+    """An engine that runs one network.
+
+    Attributes:
+        description: engine and precision, as "openvino float32".
+        device: as "cpu" or "cuda:0".
+    """
+
+    description: str
+    device: str
+
+    def logits(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (n, class) of crops (n, row, column); n is at least 1."""
+
+
+class SliceClassifier:
+    """A network that gives each crop a probability.
+
+    Attributes:
+        name: of the model, or of the architecture when the weights are random.
+        runtime: engine and precision, as "openvino float32".
+        device: as "cpu".
+        card: of the model; None when the weights are random or not described.
+    """
+
+    def __init__(
+        self,
+        engine: Runtime,
+        *,
+        name: str,
+        output: OutputContract,
+        expects: InputContract,
+        card: ModelCard | None = None,
+    ) -> None:
+        """Join an engine with its contracts; see ``load``, ``from_network`` and ``from_module``."""
+        self._engine = engine
+        self._output = output
+        self._expects = expects
+        self.name = name
+        self.runtime = engine.description
+        self.device = engine.device
+        self.card = card
+
+    @classmethod
+    def load(
+        cls,
+        card: ModelCard,
+        *,
+        device: str = "auto",
+        runtime: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+    ) -> Self:
+        """The classifier of a card, proven by its golden case on the engine that will run it.
+
+        Args:
+            card: of the model.
+            device: "auto" (a GPU when torch sees one), "cpu", "cuda" or "cuda:N".
+            runtime: "auto" (OpenVINO on a CPU where it is installed, else torch), "openvino" or "torch".
+            precision: "auto" (float32, unless the card bounds the effect of bfloat16 by
+                ``AUTO_BFLOAT16_TOLERANCE`` and the CPU computes in it), "float32" or "bfloat16".
+            threads: CPU cores for OpenVINO; all that this process may use by default.
+
+        Raises:
+            WeightsError: files are missing or changed, or the golden case is not reproduced.
+            BackendError: the device, engine or precision is not at hand.
+            UnknownLabelError: no such device, engine, precision or architecture.
+        """
+        place = _choose_device(device)
+        kind = _choose_runtime(runtime, place)
+        for attempt in _precisions(card, precision, kind):
+            try:
+                engine = _engine(card, kind, place, attempt, threads)
+            except BackendError as error:
+                if attempt == "bfloat16" and precision == "auto":
+                    continue
+                if runtime != "auto" or kind == "torch":
+                    raise
+                _LOG.warning("OpenVINO cannot run %s, torch does: %s", card.name, error)
+                engine = _engine(card, "torch", place, attempt, threads)
+            break
+        return cls(engine, name=card.name, output=card.output, expects=card.input, card=card)
+
+    @classmethod
+    def from_network(
+        cls,
+        name: str,
+        *,
+        seed: int = 0,
+        size: int = 256,
+        device: str = "auto",
+        runtime: str = "auto",
+        precision: str = "float32",
+        threads: int | None = None,
+    ) -> Self:
+        """A classifier with random weights, for measuring speed; its probabilities mean nothing.
+
+        Args:
+            name: in ``osteon.nets``.
+            seed: of the weights.
+            size: rows and columns of a crop.
+            device: as for ``load``.
+            runtime: as for ``load``.
+            precision: "float32" or "bfloat16".
+            threads: as for ``load``.
+
+        Raises:
+            UnknownLabelError: no such network, device, engine or precision.
+            BackendError: the device, engine or precision is not at hand.
+        """
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(name)
+        place = _choose_device(device)
+        kind = _choose_runtime(runtime, place)
+        return cls.from_module(
+            network, name=name, size=size, device=place, runtime=kind, precision=precision, threads=threads
+        )
+
+    @classmethod
+    def from_module(
+        cls,
+        network: nn.Module,
+        *,
+        name: str,
+        size: int = 256,
+        device: str = "cpu",
+        runtime: str = "openvino",
+        precision: str = "float32",
+        threads: int | None = None,
+    ) -> Self:
+        """A classifier from a network in memory: one grey channel in, (healthy, tumour) logits out.
+
+        The network is put into evaluation mode and used as it is; no golden case proves it.
+
+        Args:
+            network: takes (n, 1, size, size), gives (n, 2).
+            name: to call it by.
+            size: rows and columns of a crop.
+            device: "cpu" or "cuda:N".
+            runtime: "openvino" or "torch".
+            precision: "float32" or "bfloat16".
+            threads: as for ``load``.
+
+        Raises:
+            BackendError: the device, engine or precision is not at hand.
+            UnknownLabelError: no such precision.
+        """
+        _require_known("precision", precision, _PRECISIONS[1:])
+        network.eval()
+        engine: Runtime
+        if runtime == "openvino":
+            model = convert_network(network, channels=1, rows=size, columns=size)
+            engine = OpenVinoRuntime(model, precision=precision, threads=threads)
+        else:
+            engine = TorchRuntime(network, channels=1, precision=precision, device=device)
+        expects = InputContract(size, size, 1, 0.0, 1.0, "any", "", {})
+        return cls(engine, name=name, output=OutputContract(("healthy", "tumour"), "tumour"), expects=expects)
+
+    def predict(
+        self,
+        crops: NDArray[np.float32] | Iterable[NDArray[np.float32]],
+        *,
+        progress: Progress = silent,
+        total: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Probability of the positive class for every crop.
+
+        Args:
+            crops: (n, row, column) in the range of the input contract; or an iterable of such blocks, of which one
+                is held at a time.
+            progress: called with ("classifying slices", done, total) after every block.
+            total: number of crops, for ``progress``, where ``crops`` is an iterable.
+
+        Returns:
+            (n,) float32; empty for no crops.
+
+        Raises:
+            InputError: a block has another shape, leaves its range or holds a value that is no number.
+        """
+        whole = len(crops) if isinstance(crops, np.ndarray) else total
+        answers: list[NDArray[np.float32]] = []
+        done = 0
+        for block in _blocks(crops):
+            answers.append(self._output.probability(self._engine.logits(self._checked(block))))
+            done += len(block)
+            progress("classifying slices", done, done if whole is None else whole)
+        return np.concatenate(answers) if answers else np.empty(0, dtype=np.float32)
+
+    def use(self) -> ModelUse:
+        """The record of this model for a result.
+
+        Raises:
+            WeightsError: the classifier has no card, so nobody knows what it was trained on.
+        """
+        if self.card is None:
+            raise WeightsError(f"{self.name} has no model card: results are made with described models only")
+        return ModelUse(
+            name=self.card.name,
+            version=self.card.version,
+            sha256=self.card.weights.sha256,
+            runtime=self.runtime,
+            device=self.device,
+            is_demo=self.card.is_demo,
+            statement=self.card.statement,
+        )
+
+    def _checked(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        wanted = (self._expects.rows, self._expects.columns)
+        if block.ndim != 3 or block.shape[1:] != wanted:
+            raise InputError(f"{self.name} takes crops of shape (n, {wanted[0]}, {wanted[1]}); found {block.shape}")
+        low, high = float(block.min()), float(block.max())
+        least, most = self._expects.minimum - _RANGE_SLACK, self._expects.maximum + _RANGE_SLACK
+        if not (least <= low and high <= most):  # also when a value is not a number
+            raise InputError(
+                f"{self.name} takes values from {self._expects.minimum:g} to {self._expects.maximum:g}; found {low:g} "
+                f"to {high:g}: make crops with {self._expects.function or 'values in that range'}"
+            )
+        return np.asarray(block, dtype=np.float32)
+
+
+def _blocks(crops: NDArray[np.float32] | Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """Parts of at most ``_BLOCK`` crops, without empty ones; views, not copies."""
+    for part in [crops] if isinstance(crops, np.ndarray) else crops:
+        for start in range(0, len(part), _BLOCK):
+            yield part[start : start + _BLOCK]
+
+
+def _choose_device(device: str) -> str:
+    """As "cpu" or "cuda:N"."""
+    if device == "auto":
+        try:
+            return require_cuda(0) if _may_have_gpu() else "cpu"
+        except BackendError:
+            return "cpu"
+    if device == "cpu":
+        return "cpu"
+    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if match is None:
+        raise UnknownLabelError(f"no device {device!r}: {nearest_names(device, ['auto', 'cpu', 'cuda', 'cuda:N'])}")
+    return require_cuda(int(match[1] or 0))
+
+
+def _may_have_gpu() -> bool:
+    """Whether asking torch is worth the seconds of importing it: on Linux an NVIDIA driver leaves a device file."""
+    return sys.platform != "linux" or any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))
+
+
+def _choose_runtime(runtime: str, device: str) -> Literal["openvino", "torch"]:
+    _require_known("runtime", runtime, _RUNTIMES)
+    if device != "cpu":
+        if runtime == "openvino":
+            raise BackendError(f"openvino on {device} was asked for; osteon runs it on the CPU: use runtime torch")
+        return "torch"
+    if runtime == "auto":
+        return "openvino" if has_package("openvino") else "torch"
+    return "openvino" if runtime == "openvino" else "torch"
+
+
+def _precisions(card: ModelCard, precision: str, kind: str) -> tuple[str, ...]:
+    """Precisions to try, in order."""
+    _require_known("precision", precision, _PRECISIONS)
+    if precision != "auto":
+        return (precision,)
+    bounded = card.tolerance.get("bfloat16", 1.0) <= AUTO_BFLOAT16_TOLERANCE
+    return ("bfloat16", "float32") if bounded and kind == "openvino" else ("float32",)
+
+
+def _engine(card: ModelCard, kind: str, device: str, precision: str, threads: int | None) -> Runtime:
+    """An engine that reproduced the golden case."""
+    engine: Runtime
+    if kind == "torch":
+        engine = TorchRuntime(load_network(card), channels=card.input.channels, precision=precision, device=device)
+        _prove(card, engine, precision)
+        return engine
+    verify_files(card)
+    model, was_cached = converted_model(card.weights.sha256, lambda: _converted(card))
+    engine = OpenVinoRuntime(model, precision=precision, threads=threads)
+    try:
+        _prove(card, engine, precision)
+    except WeightsError:
+        if not was_cached:
+            raise
+        model, _ = converted_model(card.weights.sha256, lambda: _converted(card), renew=True)
+        engine = OpenVinoRuntime(model, precision=precision, threads=threads)
+        _prove(card, engine, precision)
+    return engine
+
+
+def _converted(card: ModelCard) -> Model:
+    expects = card.input
+    return convert_network(load_network(card), channels=expects.channels, rows=expects.rows, columns=expects.columns)
+
+
+def _prove(card: ModelCard, engine: Runtime, precision: str) -> None:
+    check_golden(card, lambda crops: card.output.probability(engine.logits(crops)), precision=precision)
+
+
+def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise UnknownLabelError(f"no {what} {name!r}: {nearest_names(name, known)}")
