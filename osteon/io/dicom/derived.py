@@ -1,0 +1,339 @@
+"""What every DICOM object written by osteon has in common: patient and study of the source, equipment, UIDs.
+
+Writing is strict. Values that the standard defines are checked and, where the source breaks them, left empty rather
+than passed on; who the patient is, is never changed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from highdicom import ContributingEquipment
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.enum import SpecificCharacterSetValues
+from highdicom.sr.coding import CodedConcept
+from pydicom import config, dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, TM
+
+from osteon import __version__
+from osteon.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+    from osteon.data import Source
+    from osteon.labels import Concept
+
+__all__ = [
+    "DEVICE_UID",
+    "MANUFACTURER",
+    "PRIVATE_SCHEME",
+    "DerivedSeries",
+    "coded",
+    "contributing_equipment",
+    "derived_uid",
+    "equipment",
+    "long_string",
+    "plain_text",
+    "private_schemes",
+    "read_source_headers",
+    "save_object",
+    "stamp",
+]
+
+MANUFACTURER: Final = "osteon"
+PRIVATE_SCHEME: Final = "99OSTEON"
+UID_NAMESPACE: Final = uuid.UUID("6f2cf5b0-6c0c-5a0e-9b57-05d1a3c0f5e1")
+LONG_STRING: Final = 64
+
+NEEDED_TAGS: Final = [
+    "SpecificCharacterSet",
+    "ImageType",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+]
+EMPTY_WHEN_ABSENT: Final = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+MUST_BE_THERE: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+WELL_FORMED: Final = {
+    "PatientSex": r"[MFO]",
+    "PatientBirthDate": r"\d{8}",
+    "PatientBirthTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
+    "StudyDate": r"\d{8}",
+    "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
+    "PatientAge": r"\d{3}[DWMY]",
+}
+PLAIN: Final = str.maketrans(
+    {
+        "\u2013": "-",  # dashes
+        "\u2014": "-",
+        "\u00d7": "x",  # times
+        "\u00b5": "u",  # micro, as a sign and as a letter
+        "\u03bc": "u",
+        "\u2265": ">=",
+        "\u2264": "<=",
+        "\u00b1": "+/-",
+        "\u00df": "ss",
+    },
+)
+
+
+def derived_uid(*parts: str) -> str:
+    """A UID that depends on the parts alone, for objects that must come out equal when a case is read again.
+
+    Args:
+        parts: what makes the object unique, as source series UID, kind and configuration hash.
+
+    Returns:
+        A UUID-derived UID (PS3.5 B.2), at most 44 characters.
+
+    Example:
+        >>> derived_uid("1.2.3", "seg") == derived_uid("1.2.3", "seg")
+        True
+    """
+    return f"2.25.{uuid.uuid5(UID_NAMESPACE, chr(31).join(parts)).int}"
+
+
+DEVICE_UID: Final = derived_uid("device", MANUFACTURER, __version__)
+"""Device Observer UID: one for every version of osteon."""
+
+
+def _new_uid() -> str:
+    return f"2.25.{uuid.uuid4().int}"
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedSeries:
+    """The series that a written object opens.
+
+    Attributes:
+        number: Series Number, at least 1.
+        description: Series Description; longer than 64 characters is shortened.
+        uid: Series Instance UID; new by default, ``derived_uid`` for a repeatable one.
+        instance_uid: SOP Instance UID; as ``uid``.
+        moment: when the content was made.
+    """
+
+    number: int
+    description: str
+    uid: str = field(default_factory=_new_uid)
+    instance_uid: str = field(default_factory=_new_uid)
+    moment: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+
+def read_source_headers(source: Source) -> tuple[Dataset, ...]:
+    """The headers of the source images, read again from their files.
+
+    Args:
+        source: of a DICOM volume; its files must still be there.
+
+    Returns:
+        One data set for each file, in slice order; the first holds every attribute except pixels, the others what is
+        needed to refer to them. Missing type 2 attributes of patient and study are empty, ill-formed dates, ages and
+        sexes too.
+
+    Raises:
+        InputError: the source is not DICOM, a file is gone or is another image now, or an identifying UID is missing.
+    """
+    if source.kind != "dicom" or not source.slices:
+        raise InputError(
+            "asked to write a DICOM object that refers to its source images, but the input was not DICOM: "
+            "write the mask as NIfTI instead",
+        )
+    headers: dict[Path, Dataset] = {}
+    expected = {piece.path: piece.sop_instance_uid for piece in source.slices}
+    for position, (path, sop_instance_uid) in enumerate(expected.items()):
+        header = _read_header(path, everything=position == 0 or len(expected) == 1)
+        if str(header.get("SOPInstanceUID", "")) != sop_instance_uid:
+            raise InputError(
+                f"the file of slice {position} holds another image than the one that was read: "
+                "the input changed while it was read; read it again",
+            )
+        headers[path] = header
+    return tuple(headers.values())
+
+
+def _read_header(path: Path, *, everything: bool) -> Dataset:
+    try:
+        with config.disable_value_validation():
+            header = dcmread(
+                path, stop_before_pixels=True, force=True, specific_tags=None if everything else NEEDED_TAGS
+            )
+            for _ in header.iterall() if everything else header:
+                pass  # converts every raw element now, while ill-formed values are tolerated
+    except (OSError, InvalidDicomError, EOFError) as error:
+        message = f"asked for the header of a source image, found {type(error).__name__}: the input must stay in place"
+        raise InputError(message) from error
+    missing = [keyword for keyword in MUST_BE_THERE if not header.get(keyword)]
+    if missing:
+        raise InputError(
+            f"a DICOM object that refers to the source images needs {', '.join(missing)}, which they do not have: "
+            "write NIfTI instead, or repair the series",
+        )
+    if everything:
+        _clean(header)
+    return header
+
+
+def _clean(header: Dataset) -> None:
+    """Leave out what the standard forbids, add what it wants present."""
+    for keyword, pattern in WELL_FORMED.items():
+        value = str(header.get(keyword) or "")
+        if value and not (re.fullmatch(pattern, value) and _is_a_date(keyword, value)):
+            header.pop(keyword)
+    for keyword in EMPTY_WHEN_ABSENT:
+        if keyword not in header or header[keyword].value is None:
+            setattr(header, keyword, "")
+    for keyword in ("PatientWeight", "PatientSize"):
+        value = str(header.get(keyword) or "")
+        if not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", value):
+            header.pop(keyword, None)
+    _settle_character_set(header)
+
+
+def _is_a_date(keyword: str, value: str) -> bool:
+    kind = DA if keyword.endswith("Date") else TM if keyword.endswith("Time") else str
+    try:
+        kind(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _settle_character_set(header: Dataset) -> None:
+    """Keep one declared character set; texts of several, of an unknown or of no declared one become UTF-8."""
+    declared = header.get("SpecificCharacterSet") or ""
+    known = {item.value for item in SpecificCharacterSetValues}
+    if isinstance(declared, str) and declared in known and "2022" not in declared:
+        return
+    header.decode()
+    header.pop("SpecificCharacterSet", None)
+    if declared or any(
+        not str(element.value).isascii() for element in header if element.VR in {"LO", "PN", "SH", "LT"}
+    ):
+        header.SpecificCharacterSet = "ISO_IR 192"
+
+
+def plain_text(text: str) -> str:
+    """The text in ASCII, which every character set of a source can hold.
+
+    Example:
+        >>> plain_text("3 × 4 mm², – über")
+        '3 x 4 mm2, - uber'
+    """
+    decomposed = unicodedata.normalize("NFKD", text.translate(PLAIN))
+    return decomposed.encode("ascii", "ignore").decode("ascii")
+
+
+def long_string(text: str) -> str:
+    """The text as a value of representation LO: plain, no backslash, at most 64 characters.
+
+    Example:
+        >>> len(long_string("a" * 100))
+        64
+    """
+    plain = plain_text(text).replace("\\", "/").strip()
+    return plain if len(plain) <= LONG_STRING else plain[: LONG_STRING - 3].rstrip() + "..."
+
+
+def coded(concept: Concept) -> CodedConcept:
+    """A concept as highdicom wants it."""
+    return CodedConcept(concept.value, concept.scheme, long_string(concept.meaning))
+
+
+def private_schemes(concepts: Iterable[Concept | None]) -> list[CodingSchemeIdentificationItem] | None:
+    """Who is responsible for the codes of scheme 99OSTEON; None where no concept is of that scheme."""
+    if not any(concept is not None and concept.scheme == PRIVATE_SCHEME for concept in concepts):
+        return None
+    return [
+        CodingSchemeIdentificationItem(
+            PRIVATE_SCHEME,
+            name="osteon concepts",
+            responsible_organization=MANUFACTURER,
+        ),
+    ]
+
+
+def equipment(series: DerivedSeries) -> dict[str, Any]:
+    """Keyword arguments of highdicom for the General Series and (Enhanced) General Equipment modules."""
+    return {
+        "series_instance_uid": series.uid,
+        "series_number": series.number,
+        "series_description": long_string(series.description),
+        "sop_instance_uid": series.instance_uid,
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MANUFACTURER,
+        "software_versions": __version__,
+        "device_serial_number": f"{MANUFACTURER}-{__version__}",
+    }
+
+
+def contributing_equipment(series: DerivedSeries, *, purpose: str) -> list[ContributingEquipment]:
+    """Osteon as the equipment that processed the source; highdicom adds the scanner and itself.
+
+    Args:
+        series: gives the moment.
+        purpose: what osteon did, as "segmentation".
+    """
+    return [
+        ContributingEquipment(
+            MANUFACTURER,
+            codes.DCM.ProcessingEquipment,
+            manufacturer_model_name=MANUFACTURER,
+            software_versions=__version__,
+            device_serial_number=f"{MANUFACTURER}-{__version__}",
+            contribution_datetime=series.moment.replace(tzinfo=None),
+            contribution_description=long_string(purpose),
+        ),
+    ]
+
+
+def stamp(dataset: Dataset, series: DerivedSeries) -> None:
+    """Write the moment of the series as creation and content date and time."""
+    date, time = series.moment.strftime("%Y%m%d"), series.moment.strftime("%H%M%S.%f")
+    dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = date
+    dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time
+
+
+def save_object(dataset: Dataset, path: Path) -> None:
+    """Write the file.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    try:
+        dataset.save_as(path, enforce_file_format=True)
+    except OSError as error:
+        message = f"asked to write {path.name}, found {type(error).__name__}: choose a folder that can be written"
+        raise OutputError(message) from error

@@ -1,0 +1,203 @@
+"""DICOM Segmentation: a Mask as coded, binary segments that refer to the source images."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence, Volume
+from highdicom.color import CIELabColor
+from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.seg.enum import SegmentAlgorithmTypeValues, SegmentationTypeValues
+from pydicom.sr.codedict import codes
+
+from osteon.errors import InputError, UnknownLabelError
+from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
+from osteon.io.dicom.derived import (
+    coded,
+    contributing_equipment,
+    derived_uid,
+    equipment,
+    long_string,
+    plain_text,
+    private_schemes,
+    read_source_headers,
+    save_object,
+    stamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from pydicom.dataset import Dataset
+
+    from osteon.data import Label, Mask, Source
+    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.labels import Concept
+
+__all__ = ["segment_number", "write_segmentation"]
+
+
+def segment_number(mask: Mask, value: int) -> int:
+    """Number of the segment that a label value becomes: 1 for the first declared label, and so on.
+
+    Raises:
+        UnknownLabelError: the value is not declared.
+    """
+    return mask.labels.index(mask.label(value)) + 1
+
+
+def write_segmentation(
+    path: Path,
+    mask: Mask,
+    *,
+    source: Source,
+    grid_of_source: Grid,
+    algorithm: tuple[str, str],
+    series: DerivedSeries,
+) -> None:
+    """Write a Mask as a DICOM Segmentation (binary), one segment for each declared label.
+
+    Frames without a voxel are left out; a Mask without any voxel keeps one empty frame for each segment, because the
+    standard wants one.
+
+    Args:
+        path: file to write.
+        mask: on the grid of the source, or on another grid in the same patient space (a tilted acquisition made
+            orthogonal): then the frames have a geometry of their own and refer to the series only.
+        source: of the volume; its files are read again for their headers.
+        grid_of_source: grid of the volume.
+        algorithm: name and version of what made the mask.
+        series: where it goes.
+
+    Raises:
+        InputError: the source is not DICOM or lacks an identifying UID, or the mask declares no label.
+        UnknownLabelError: the array holds a value that is not declared.
+        OutputError: the file cannot be written.
+
+    References:
+        DICOM PS3.3 A.51 Segmentation IOD, C.8.20.
+    """
+    if not mask.labels:
+        raise InputError(f"mask {mask.name} declares no label: a DICOM Segmentation needs at least one segment")
+    headers = read_source_headers(source)
+    occupied = _occupied_slices(mask)
+    pixels = _segment_numbers(mask)
+    if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers, grid_of_source):
+        frames: object = pixels  # plane positions are copied from the headers, to the digit
+    else:
+        first = slice(None) if occupied.any() else slice(0, 1)
+        frames = Volume(
+            pixels[first],
+            np.array(mask.grid.affine),
+            coordinate_system="PATIENT",
+            frame_of_reference_uid=headers[0].FrameOfReferenceUID,
+        )
+    dataset = Segmentation(
+        source_images=headers,
+        pixel_array=frames,
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=_descriptions(mask, algorithm=algorithm, series=series),
+        content_label=re.sub(r"[^A-Z0-9_ ]", "_", plain_text(mask.name).upper())[:16] or "MASK",
+        content_description=long_string(series.description),
+        omit_empty_frames=True,
+        contributing_equipment=contributing_equipment(series, purpose="automatic segmentation"),
+        coding_schemes=private_schemes(code for label in mask.labels for code in _codes(label)),
+        **equipment(series),
+    )
+    stamp(dataset, series)
+    save_object(dataset, path)
+
+
+def _codes(label: Label) -> tuple[Concept | None, ...]:
+    return label.category, label.kind, label.site, label.laterality
+
+
+def _occupied_slices(mask: Mask) -> NDArray[np.bool_]:
+    """(slices,) bool: where any label is; refuses values that no label declares."""
+    present = np.zeros((mask.grid.shape[0], 256), dtype=np.bool_)
+    for index, plane in enumerate(mask.array):
+        present[index] = np.bincount(plane.ravel(), minlength=256) > 0
+    found = {int(value) for value in np.flatnonzero(present.any(axis=0))} - {0}
+    undeclared = sorted(found - {label.value for label in mask.labels})
+    if undeclared:
+        raise UnknownLabelError(
+            f"mask {mask.name} holds the values {undeclared}, declared are {[label.value for label in mask.labels]}: "
+            "declare a label for every value",
+        )
+    return np.asarray(present[:, 1:].any(axis=1))
+
+
+def _segment_numbers(mask: Mask) -> NDArray[np.uint8]:
+    """The array with label values renumbered 1, 2, 3...; the array itself where they already are."""
+    values = [label.value for label in mask.labels]
+    if values == list(range(1, len(values) + 1)):
+        return mask.array
+    numbers = np.zeros(256, dtype=np.uint8)
+    numbers[values] = np.arange(1, len(values) + 1)
+    return np.asarray(numbers[mask.array])
+
+
+def _lies_on(headers: Sequence[Dataset], grid: Grid) -> bool:
+    """Whether every single-frame header places its image where the grid has the slice of the same number."""
+    if len(headers) != grid.shape[0] or any("NumberOfFrames" in header for header in headers):
+        return False
+    first = headers[0]
+    rows_mm, columns_mm = (float(v) for v in first.PixelSpacing)
+    _, row_mm, column_mm = grid.spacing_mm
+    spacing_agrees = max(abs(rows_mm / row_mm - 1), abs(columns_mm / column_mm - 1)) <= SPACING_TOLERANCE
+    _, down, right = grid.directions
+    limit_mm = max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * min(grid.spacing_mm))
+    expected = grid.to_lps_mm([(index, 0, 0) for index in range(grid.shape[0])])
+    return spacing_agrees and all(
+        list(header.ImageOrientationPatient) == list(first.ImageOrientationPatient)
+        and (header.Rows, header.Columns) == grid.shape[1:]
+        and np.abs(np.array(header.ImageOrientationPatient, dtype=float) - [*right, *down]).max() <= ANGLE_TOLERANCE
+        and np.abs(np.array(header.ImagePositionPatient, dtype=float) - place).max() <= limit_mm
+        for header, place in zip(headers, expected, strict=True)
+    )
+
+
+def _descriptions(mask: Mask, *, algorithm: tuple[str, str], series: DerivedSeries) -> list[SegmentDescription]:
+    name, version = algorithm
+    identification = AlgorithmIdentificationSequence(
+        name=long_string(name),
+        version=long_string(version),
+        family=codes.cid7162.ArtificialIntelligence,
+        source="osteon",
+    )
+    return [
+        _description(label, number, identification=identification, series=series)
+        for number, label in enumerate(mask.labels, start=1)
+    ]
+
+
+def _description(
+    label: Label,
+    number: int,
+    *,
+    identification: AlgorithmIdentificationSequence,
+    series: DerivedSeries,
+) -> SegmentDescription:
+    description = SegmentDescription(
+        segment_number=number,
+        segment_label=long_string(label.name),
+        segmented_property_category=coded(label.category),
+        segmented_property_type=coded(label.kind),
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=identification,
+        tracking_uid=label.tracking_uid or derived_uid(series.instance_uid, "segment", str(number)),
+        tracking_id=plain_text(label.name),
+        anatomic_regions=None if label.site is None else [coded(label.site)],
+        display_color=CIELabColor.from_rgb(*label.colour),
+    )
+    if label.site is not None and label.laterality is not None:
+        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [coded(label.laterality)]
+    elif label.laterality is not None:
+        description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
+            coded(label.laterality),
+        ]
+    return description

@@ -1,0 +1,402 @@
+"""DICOM Structured Report: an Answer as an Imaging Measurement Report (TID 1500) in a Comprehensive 3D SR."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    CodedConcept,
+    Comprehensive3DSR,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    ImageContentItem,
+    LanguageOfContentItemAndDescendants,
+    Measurement,
+    MeasurementsAndQualitativeEvaluations,
+    NumContentItem,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    RelationshipTypeValues,
+    Scoord3DContentItem,
+    SourceImageForMeasurementGroup,
+    SourceSeriesForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+    UIDRefContentItem,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+from pydicom.sr.codedict import codes
+
+from osteon import __version__
+from osteon.data import Measurement as Number
+from osteon.errors import InputError
+from osteon.io.dicom.derived import (
+    DEVICE_UID,
+    MANUFACTURER,
+    coded,
+    contributing_equipment,
+    derived_uid,
+    equipment,
+    long_string,
+    plain_text,
+    private_schemes,
+    read_source_headers,
+    save_object,
+    stamp,
+)
+from osteon.io.dicom.seg import segment_number
+from osteon.labels import concept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from pydicom.dataset import Dataset
+
+    from osteon.data import Answer, Finding, Volume
+    from osteon.geometry import Box, Grid
+    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.labels import Concept
+
+__all__ = ["BOX_FACES", "DISCLAIMER", "write_report_sr"]
+
+DISCLAIMER: Final = "Research decision support; not a diagnosis."
+
+BOX_FACES: Final = ((0, 1, 3, 2), (4, 5, 7, 6))
+"""Rows of ``Box.corners_lps_mm`` around the face of the lowest and of the highest slice index."""
+
+PROCEDURE_OF_MODALITY: Final = {"CT": "procedure_ct", "MR": "procedure_mr"}
+SEG_TAGS: Final = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames"]
+HAS_ACQ: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
+CONTAINS: Final = RelationshipTypeValues.CONTAINS
+INFERRED_FROM: Final = RelationshipTypeValues.INFERRED_FROM
+HAS_PROPERTIES: Final = RelationshipTypeValues.HAS_PROPERTIES
+
+
+def write_report_sr(
+    path: Path,
+    answer: Answer,
+    volume: Volume,
+    *,
+    segmentations: Mapping[str, Path],
+    series: DerivedSeries,
+) -> None:
+    """Write an Answer as a Comprehensive 3D SR: complete, unverified, preliminary.
+
+    Every Finding is one Measurement Group: TID 1411 with the Referenced Segment when it has one, TID 1501 otherwise.
+    The box of a finding stands as two polygons (its first and last slice face) from which its volume is inferred. The
+    headline, what was and was not found, the disclaimer, the models and the warnings are qualitative evaluations.
+
+    Args:
+        path: file to write.
+        answer: what is said.
+        volume: what it is said about; must come from DICOM.
+        segmentations: for each mask name, the file that ``write_segmentation`` wrote from the mask of this answer.
+        series: where it goes.
+
+    Raises:
+        InputError: the volume did not come from DICOM, or a finding shows a segment whose file was not given.
+        UnknownLabelError: a finding shows a label that its mask does not declare.
+        OutputError: the file cannot be written.
+
+    References:
+        DICOM PS3.16 TID 1500, 1411, 1501, 300, 4019; PS3.3 A.35.13.
+    """
+    if volume.source is None:
+        raise InputError(
+            "asked to write a DICOM report, but the volume has no DICOM source: write findings.json instead"
+        )
+    headers = read_source_headers(volume.source)
+    segment_files = {name: _segmentation_header(file) for name, file in segmentations.items()}
+    groups = [
+        _group(finding, answer=answer, headers=headers, segment_files=segment_files, grid=volume.grid)
+        for finding in answer.findings
+    ]
+    dataset = Comprehensive3DSR(
+        evidence=[*headers, *segment_files.values()],
+        content=_root(answer, headers, groups),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        performed_procedure_codes=[_procedure(headers[0])],
+        contributing_equipment=contributing_equipment(series, purpose="automatic reading"),
+        coding_schemes=private_schemes(code for finding in answer.findings for code in _codes(finding)),
+        **equipment(series),
+    )
+    stamp(dataset, series)
+    save_object(dataset, path)
+
+
+def _codes(finding: Finding) -> Iterator[Concept | None]:
+    yield from (finding.kind, finding.site, finding.laterality)
+    for number in finding.measurements:
+        yield from (number.concept, number.unit, number.method, number.derivation)
+
+
+def _segmentation_header(path: Path) -> Dataset:
+    try:
+        return dcmread(path, specific_tags=SEG_TAGS)
+    except (OSError, InvalidDicomError) as error:
+        message = f"asked to refer to the segmentation {path.name}, found {type(error).__name__}: write it first"
+        raise InputError(message) from error
+
+
+def _procedure(header: Dataset) -> CodedConcept:
+    return coded(concept(PROCEDURE_OF_MODALITY.get(str(header.Modality), "procedure_ct")))
+
+
+def _root(answer: Answer, headers: Sequence[Dataset], groups: Sequence[ContentSequence]) -> Dataset:
+    root = ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
+    content = ContentSequence()
+    content.extend(LanguageOfContentItemAndDescendants(CodedConcept("en-US", "RFC5646", "English (United States)")))
+    device = DeviceObserverIdentifyingAttributes(
+        uid=DEVICE_UID,
+        name=MANUFACTURER,
+        manufacturer_name=MANUFACTURER,
+        model_name=MANUFACTURER,
+        serial_number=f"{MANUFACTURER}-{__version__}",
+    )
+    content.extend(ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device)))
+    content.append(
+        CodeContentItem(
+            codes.DCM.ProcedureReported,
+            _procedure(headers[0]),
+            relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
+        ),
+    )
+    content.append(_image_library(headers))
+    if groups:
+        measurements = ContainerContentItem(codes.DCM.ImagingMeasurements, relationship_type=CONTAINS)
+        measurements.ContentSequence = ContentSequence()
+        for group in groups:
+            measurements.ContentSequence.extend(group)
+        content.append(measurements)
+    content.append(_evaluations(answer))
+    root.ContentSequence = content
+    return root
+
+
+def _image_library(headers: Sequence[Dataset]) -> ContainerContentItem:
+    """TID 1600 with one group (TID 1602): what the images share stands once, each image is one reference."""
+    first = headers[0]
+    group = ContainerContentItem(codes.DCM.ImageLibraryGroup, relationship_type=CONTAINS)
+    content = ContentSequence()
+    modality = codes.cid33.ComputedTomography if first.Modality == "CT" else codes.cid33.MagneticResonance
+    content.append(CodeContentItem(codes.DCM.Modality, modality, relationship_type=HAS_ACQ))
+    content.append(
+        UIDRefContentItem(codes.DCM.FrameOfReferenceUID, first.FrameOfReferenceUID, relationship_type=HAS_ACQ)
+    )
+    numbers = [(codes.DCM.PixelDataRows, first.Rows, concept("unit_pixels"))]
+    numbers += [(codes.DCM.PixelDataColumns, first.Columns, concept("unit_pixels"))]
+    if "PixelSpacing" in first:
+        row_mm, column_mm = first.PixelSpacing
+        numbers += [(codes.DCM.HorizontalPixelSpacing, float(column_mm), concept("unit_mm"))]
+        numbers += [(codes.DCM.VerticalPixelSpacing, float(row_mm), concept("unit_mm"))]
+    if first.get("SliceThickness"):
+        numbers += [(codes.DCM.SliceThickness, float(first.SliceThickness), concept("unit_mm"))]
+    for name, value, unit in numbers:
+        content.append(NumContentItem(name, value, coded(unit), relationship_type=HAS_ACQ))
+    for header in headers:
+        content.append(
+            ImageContentItem(
+                codes.SCT.Source,
+                referenced_sop_class_uid=header.SOPClassUID,
+                referenced_sop_instance_uid=header.SOPInstanceUID,
+                relationship_type=CONTAINS,
+            ),
+        )
+    group.ContentSequence = content
+    library = ContainerContentItem(codes.DCM.ImageLibrary, relationship_type=CONTAINS)
+    library.ContentSequence = ContentSequence([group])
+    return library
+
+
+def _evaluations(answer: Answer) -> ContainerContentItem:
+    """Rows 12 to 14 of TID 1500: what was found in one code, and the sentences a reader must see."""
+    summary = (
+        codes.DCM.AllAlgorithmsSucceededWithFindings
+        if answer.findings
+        else codes.DCM.AllAlgorithmsSucceededWithoutFindings
+    )
+    sentences = [DISCLAIMER]
+    for model in answer.models:
+        trained = "Demonstration model, trained on synthetic data only. " if model.is_demo else ""
+        sentences.append(f"Model {model.name} {model.version}: {trained}{model.statement}")
+    sentences += [notice.text for notice in answer.notices if notice.level == "warning"]
+    content = ContentSequence()
+    content.append(CodeContentItem(codes.DCM.CADProcessingAndFindingsSummary, summary, relationship_type=CONTAINS))
+    content.append(
+        TextContentItem(
+            codes.DCM.NarrativeSummary, plain_text(answer.headline) or "No headline.", relationship_type=CONTAINS
+        ),
+    )
+    for sentence in sentences:
+        content.append(TextContentItem(codes.DCM.Comment, plain_text(sentence), relationship_type=CONTAINS))
+    evaluations = ContainerContentItem(
+        CodedConcept("C0034375", "UMLS", "Qualitative Evaluations"),
+        relationship_type=CONTAINS,
+    )
+    evaluations.ContentSequence = content
+    return evaluations
+
+
+def _group(
+    finding: Finding,
+    *,
+    answer: Answer,
+    headers: Sequence[Dataset],
+    segment_files: Mapping[str, Dataset],
+    grid: Grid,
+) -> ContentSequence:
+    """One Measurement Group for a finding."""
+    algorithm = _algorithm(answer)
+    shared = {
+        "tracking_identifier": TrackingIdentifier(
+            uid=finding.tracking_uid or derived_uid(headers[0].SeriesInstanceUID, "finding", finding.identifier),
+            identifier=plain_text(finding.identifier),
+        ),
+        "finding_type": coded(finding.kind),
+        "algorithm_id": algorithm,
+        "finding_sites": None if finding.site is None else [_site(finding)],
+        "qualitative_evaluations": (
+            [QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality))]
+            if finding.site is None and finding.laterality is not None
+            else None
+        ),
+    }
+    if finding.segment is None:
+        group = MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, headers, grid), **shared)
+    else:
+        group = VolumetricROIMeasurementsAndQualitativeEvaluations(
+            referenced_segment=_referenced_segment(finding.segment, answer, headers[0], segment_files),
+            **shared,
+        )
+    content = group[0].ContentSequence
+    for measurement in _measurements(finding, grid):
+        content.extend(
+            _number(measurement, box=finding.box, grid=grid, frame_of_reference=headers[0].FrameOfReferenceUID)
+        )
+    if finding.statement:
+        content.append(TextContentItem(codes.DCM.Comment, plain_text(finding.statement), relationship_type=CONTAINS))
+    return group
+
+
+def _algorithm(answer: Answer) -> AlgorithmIdentification:
+    """TID 4019: the model that took part, or osteon's task itself."""
+    model = answer.models[0] if answer.models else None
+    name, version = (answer.task, __version__) if model is None else (f"{answer.task} ({model.name})", model.version)
+    parameters = [f"{item.name} sha256 {item.sha256}" for item in answer.models]
+    return AlgorithmIdentification(
+        name=long_string(name),
+        version=long_string(version),
+        parameters=[*parameters, f"osteon {__version__}"],
+        family=codes.DCM.ArtificialIntelligence,
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _site(finding: Finding) -> FindingSite:
+    if finding.site is None:
+        raise InputError(f"finding {finding.identifier} has no site")
+    side = None if finding.laterality is None else coded(finding.laterality)
+    return FindingSite(anatomic_location=coded(finding.site), laterality=side)
+
+
+def _sources(
+    finding: Finding,
+    headers: Sequence[Dataset],
+    grid: Grid,
+) -> list[SourceImageForMeasurementGroup] | None:
+    """The images of the finding's slices, where each slice is one file."""
+    if finding.box is None or len(headers) != grid.shape[0] or "NumberOfFrames" in headers[0]:
+        return None
+    return [
+        SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+        for header in headers[finding.box.start[0] : finding.box.stop[0]]
+    ]
+
+
+def _referenced_segment(
+    segment: tuple[str, int],
+    answer: Answer,
+    header: Dataset,
+    segment_files: Mapping[str, Dataset],
+) -> ReferencedSegment:
+    name, value = segment
+    mask = next((mask for mask in answer.masks if mask.name == name), None)
+    if mask is None or name not in segment_files:
+        raise InputError(
+            f"a finding shows a segment of mask {name!r}; given are the segmentations {sorted(segment_files)}: "
+            "write the segmentation of that mask and pass its file",
+        )
+    file = segment_files[name]
+    return ReferencedSegment(
+        sop_class_uid=file.SOPClassUID,
+        sop_instance_uid=file.SOPInstanceUID,
+        segment_number=segment_number(mask, value),
+        source_series=SourceSeriesForSegmentation(header.SeriesInstanceUID),
+    )
+
+
+def _measurements(finding: Finding, grid: Grid) -> list[Number]:
+    """The finding's numbers; a probability and the volume of the box are numbers too."""
+    numbers = list(finding.measurements)
+    if finding.probability is not None:
+        numbers.insert(0, Number(concept("probability"), finding.probability, concept("unit_ratio")))
+    box_volume = concept("box_volume")
+    if finding.box is not None and all(number.concept.value != box_volume.value for number in numbers):
+        numbers.append(Number(box_volume, finding.box.volume_mm3(grid), concept("unit_mm3")))
+    return numbers
+
+
+def _number(number: Number, *, box: Box | None, grid: Grid, frame_of_reference: str) -> Measurement:
+    """TID 300; the uncertainty is the distance to the ends of the interval, in the unit of the number."""
+    measurement = Measurement(
+        name=coded(number.concept),
+        value=float(number.value),
+        unit=coded(number.unit),
+        derivation=None if number.derivation is None else coded(number.derivation),
+        method=None if number.method is None else coded(number.method),
+    )
+    extra = ContentSequence()
+    if number.interval is not None:
+        low, high = number.interval
+        ends = (
+            (codes.SCT.RangeOfUpperMeasurementUncertainty, high - number.value),
+            (codes.SCT.RangeOfLowerMeasurementUncertainty, number.value - low),
+        )
+        extra.extend(
+            [NumContentItem(name, float(d), coded(number.unit), relationship_type=HAS_PROPERTIES) for name, d in ends],
+        )
+    if box is not None and number.concept.value == concept("box_volume").value:
+        extra.extend(_faces(box.corners_lps_mm(grid), frame_of_reference))
+    if extra:
+        item = measurement[0]
+        if "ContentSequence" in item:
+            item.ContentSequence.extend(extra)
+        else:
+            item.ContentSequence = extra
+    return measurement
+
+
+def _faces(corners_lps_mm: NDArray[np.float64], frame_of_reference: str) -> list[Scoord3DContentItem]:
+    return [
+        Scoord3DContentItem(
+            name=codes.SCT.Source,
+            graphic_type="POLYGON",
+            graphic_data=corners_lps_mm[[*face, face[0]]],
+            frame_of_reference_uid=frame_of_reference,
+            relationship_type=INFERRED_FROM,
+        )
+        for face in BOX_FACES
+    ]
