@@ -11,14 +11,9 @@ from pydicom.sr._concepts_dict import concepts as dictionary
 from osteon.errors import UnknownLabelError
 from osteon.labels import Concept, concept, concept_names
 
-OTHER_WORDS: Final = {
-    # short name -> the dictionary's word, where ours is another accepted term of the same code
-    "neoplasm": "Tumor",
-    "soft_tissue": "Soft tissues",
-    "lower_limb_bones": "Bone structure of lower limb",
-    "mean": "Mean Value of population",
-    "unit_mm": "mm",
-}
+OTHER_WORDS: Final = {"unit_mm": "mm"}
+"""Short name -> the dictionary's word, where ours is another accepted term of the same code."""
+
 NOT_IN_THE_DICTIONARY: Final = {
     "unit_pixels",  # UCUM annotation, PS3.16 TID 1602
 }
@@ -46,7 +41,7 @@ def test_a_code_is_what_the_standard_says(name: str) -> None:
     elif name in OTHER_WORDS:
         assert theirs == {OTHER_WORDS[name]}
     else:
-        assert {words(meaning) for meaning in theirs} == {words(ours.meaning)}
+        assert words(ours.meaning) in {words(meaning) for meaning in theirs}
 
 
 def test_no_code_has_two_names() -> None:
