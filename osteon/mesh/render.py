@@ -1,0 +1,202 @@
+"""Pictures of surfaces, drawn without a graphics card, a display or OpenGL.
+
+VTK's renderer needs an OpenGL library and its pictures differ between drivers; a report must come out the same on every
+machine, in a bare container too. So triangles are drawn here by a depth buffer in compiled code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from osteon.mesh.camera import Camera, View, fit_camera
+from osteon.mesh.measure import vertex_normals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from osteon.data import Surface
+
+__all__ = ["Rendering", "render"]
+
+_BLOCK: Final = 2
+"""Rows and columns of the raster for one pixel of the picture: four samples a pixel take the steps off the edges."""
+
+_LIGHTS: Final = np.array([(-0.52, 0.58, 0.627, 0.90), (0.78, 0.05, 0.624, 0.25)], dtype=np.float32)
+"""Main light from the upper left, a weak one from the right: direction (right, up, towards the viewer), strength."""
+
+_CREASES_MM: Final = ((1.0, 0.6), (4.0, 0.5), (15.0, 0.45))
+"""Widths at which a hollow counts as one, and how dark it may get."""
+
+_HIDDEN_SHARE: Final = 0.3
+"""How strongly an outline shows through what lies in front of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendering:
+    """A picture and the camera that took it.
+
+    Attributes:
+        rgb: (height, width, 3) uint8, sRGB.
+        camera: maps points of the patient into the picture; its mm_per_px is the scale for a scale bar.
+    """
+
+    rgb: NDArray[np.uint8] = field(repr=False)
+    camera: Camera
+
+    @property
+    def mm_per_px(self) -> float:
+        """Side of a pixel in the patient."""
+        return self.camera.mm_per_px
+
+
+def render(
+    surfaces: Sequence[Surface],
+    *,
+    view: View = "anterior",
+    size: tuple[int, int] = (1000, 1400),
+    background: tuple[int, int, int] = (0, 0, 0),
+    outlines: Sequence[Surface] = (),
+    mm_per_px: float | None = None,
+) -> Rendering:
+    """Draw surfaces from one side of the patient, in parallel projection.
+
+    Seen from the front the patient's left is on the viewer's right.
+
+    Args:
+        surfaces: opaque bodies, each in its colour.
+        view: side; the names are in `osteon.mesh.camera.VIEWS`.
+        size: (width, height) in pixels.
+        background: sRGB.
+        outlines: thin bodies such as a box of beams: where a surface hides them they shine through.
+        mm_per_px: a scale instead of the largest that fits.
+
+    Returns:
+        The picture and its camera. The same input gives the same picture on every machine, up to rounding.
+
+    Raises:
+        UnknownLabelError: no such view.
+        InputError: nothing to draw, or a picture without pixels.
+
+    References:
+        Darkening of hollows by the blurred depth: Luft et al., doi:10.1145/1179352.1142016.
+    """
+    from osteon.mesh.raster import draw_triangles, shade_blocks
+
+    camera = fit_camera([*surfaces, *outlines], view=view, size=size, mm_per_px=mm_per_px)
+    rows, columns = camera.size[1] * _BLOCK, camera.size[0] * _BLOCK
+    scene = _Scene.of(surfaces, camera)
+    triangle, near = draw_triangles(scene.points, scene.faces, rows, columns)
+    paint = (scene.material, np.concatenate([scene.palette, _to_linear(background)[None]]))
+    openness = _openness(near, camera.mm_per_px)
+    linear = shade_blocks(triangle, scene.points, scene.normals, scene.faces, paint, openness, _LIGHTS, _BLOCK)
+    if outlines:
+        drawn = _Scene.of(outlines, camera)
+        line, line_near = draw_triangles(drawn.points, drawn.faces, rows, columns)
+        _draw_over(linear, (line, line_near), near, drawn)
+    return Rendering(rgb=_to_srgb(linear), camera=camera)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """All surfaces as one, in the pixels of the raster.
+
+    Attributes:
+        points: (vertices, 3) column, row, nearness.
+        normals: (vertices, 3) right, up, towards the viewer.
+        faces: (triangles, 3).
+        material: (triangles,) row of the palette.
+        palette: (surfaces, 3) in linear light.
+    """
+
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    material: NDArray[np.uint16]
+    palette: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, surfaces: Sequence[Surface], camera: Camera) -> _Scene:
+        offsets = np.cumsum([0, *(len(surface.vertices_lps_mm) for surface in surfaces)])
+        points = [camera.project(surface.vertices_lps_mm) * (_BLOCK, _BLOCK, 1) for surface in surfaces]
+        normals = [vertex_normals(surface) @ camera.axes.T for surface in surfaces]
+        faces = [surface.faces + offset for surface, offset in zip(surfaces, offsets, strict=False)]
+        counts = [len(surface.faces) for surface in surfaces]
+        return cls(
+            points=np.concatenate([np.zeros((0, 3)), *points]).astype(np.float32),
+            normals=np.concatenate([np.zeros((0, 3)), *normals]).astype(np.float32),
+            faces=np.concatenate([np.zeros((0, 3)), *faces]).astype(np.int32),
+            material=np.repeat(np.arange(len(surfaces)), counts).astype(np.uint16),
+            palette=np.array([_to_linear(surface.colour[:3]) for surface in surfaces], dtype=np.float32).reshape(-1, 3),
+        )
+
+
+def _openness(near: NDArray[np.float32], mm_per_px: float) -> NDArray[np.float32]:
+    """How little every sample of the raster lies behind the mean of what surrounds it in the picture, 0 to 1."""
+    import cv2
+
+    from osteon.mesh.raster import nearest_of_blocks
+
+    front = nearest_of_blocks(near, _BLOCK)
+    seen = np.isfinite(front)
+    weight = seen.astype(np.float32)
+    depth = np.where(seen, front, 0).astype(np.float32)
+    openness = np.ones_like(depth)
+    for width_mm, darkest in _CREASES_MM:
+        sigma_px = width_mm / mm_per_px
+        # a coarse copy is as good for a wide blur, and the time no longer grows with the width
+        shrink = max(1, int(sigma_px / 6))
+        sigma = max(sigma_px / shrink, 0.3)
+        small = (max(1, depth.shape[1] // shrink), max(1, depth.shape[0] // shrink))
+        blurred = [
+            cv2.GaussianBlur(cv2.resize(array, small, interpolation=cv2.INTER_AREA), (0, 0), sigma)
+            for array in (depth, weight)
+        ]
+        total, count = (cv2.resize(array, depth.shape[::-1], interpolation=cv2.INTER_LINEAR) for array in blurred)
+        behind_mm = total / np.maximum(count, 1e-6) - depth
+        openness *= 1 - darkest * np.clip(behind_mm / width_mm, 0, 1)
+    # a pixel on the outline of a near bone also holds samples of the far one: those get the darkness beside them
+    beside = cv2.erode(openness, np.ones((3, 3), np.uint8))
+    behind = near < _blown_up(front) - _CREASES_MM[0][0]
+    return np.where(behind, _blown_up(beside), _blown_up(openness))
+
+
+def _blown_up(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every pixel repeated for the samples of its block."""
+    return picture.repeat(_BLOCK, axis=0).repeat(_BLOCK, axis=1)
+
+
+def _draw_over(
+    linear: NDArray[np.float32],
+    lines: tuple[NDArray[np.int32], NDArray[np.float32]],
+    near: NDArray[np.float32],
+    drawn: _Scene,
+) -> None:
+    """Mix thin bodies into a picture: fully where they are in front, weakly where they are hidden."""
+    height, width, _ = linear.shape
+    triangle, line_near = lines
+    row, column = np.nonzero(triangle >= 0)
+    share = np.where(line_near[row, column] >= near[row, column], 1, _HIDDEN_SHARE) / _BLOCK**2
+    pixel = (row // _BLOCK) * width + column // _BLOCK
+    colour = drawn.palette[drawn.material[triangle[row, column]]]
+    free = 1 - np.bincount(pixel, share, minlength=height * width).reshape(height, width)
+    for channel in range(3):
+        paint = np.bincount(pixel, share * colour[:, channel], minlength=height * width)
+        linear[..., channel] = linear[..., channel] * free + paint.reshape(height, width)
+
+
+def _to_linear(colour: Sequence[int]) -> NDArray[np.float32]:
+    """8-bit sRGB to linear light, IEC 61966-2-1."""
+    value = np.asarray(colour, dtype=np.float64) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _to_srgb(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Linear light to 8-bit sRGB, IEC 61966-2-1."""
+    value = np.clip(linear, 0, 1)
+    coded = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** np.float32(1 / 2.4) - 0.055)
+    return np.round(coded * 255).astype(np.uint8)

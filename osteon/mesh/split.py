@@ -1,0 +1,103 @@
+"""Cutting a surface at slice planes: the affected part of a bone and the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.data import Surface
+    from osteon.geometry import Grid
+
+__all__ = ["AFFECTED_COLOUR", "split_between_slices"]
+
+AFFECTED_COLOUR = (216, 118, 102, 255)
+"""Bone tinted red."""
+
+
+def split_between_slices(
+    surface: Surface,
+    grid: Grid,
+    *,
+    first_slice: int,
+    last_slice: int,
+    colour: tuple[int, int, int, int] = AFFECTED_COLOUR,
+) -> tuple[Surface, Surface]:
+    """Cut a surface into what lies between two slices of a grid, and the rest.
+
+    The cuts run along the outer faces of the two slices, as those of a `Box` from first_slice to last_slice + 1.
+
+    Args:
+        surface: any triangles.
+        grid: whose slices are meant.
+        first_slice: first affected slice.
+        last_slice: last affected slice, at least first_slice.
+        colour: of the affected part.
+
+    Returns:
+        affected (named ``{name}_affected``) and rest (name and colour kept). Triangles that cross a cut are divided, so
+        the areas add up; neither part is closed by a lid. Either may have no triangle.
+
+    Raises:
+        InputError: last_slice lies before first_slice.
+    """
+    if last_slice < first_slice:
+        raise InputError(f"the last affected slice {last_slice} lies before the first one {first_slice}")
+    to_slice = np.linalg.inv(grid.affine)[0]
+    below, rest = _divide(surface, to_slice, first_slice - 0.5)
+    affected, above = _divide(rest, to_slice, last_slice + 0.5)
+    affected = replace(affected, name=f"{surface.name}_affected", colour=colour)
+    return affected, _joined(below, above)
+
+
+def _divide(surface: Surface, to_slice: NDArray[np.float64], level: float) -> tuple[Surface, Surface]:
+    """The parts of a surface below and from a slice coordinate on; to_slice is that row of the inverse affine."""
+    height = surface.vertices_lps_mm.astype(np.float64) @ to_slice[:3] + to_slice[3] - level
+    upper = height >= 0
+    faces = surface.faces
+    ups = upper[faces].sum(axis=1)
+    crossing = (ups == 1) | (ups == 2)
+    cut = faces[crossing]
+    # turn each triangle so that its first corner is the one alone on its side
+    alone = (upper[cut] == (ups[crossing] == 1)[:, None]).argmax(axis=1)
+    apex, second, third = (cut[np.arange(len(cut)), (alone + i) % 3] for i in range(3))
+
+    edges = np.sort(np.concatenate([np.stack([apex, second], 1), np.stack([third, apex], 1)]), axis=1)
+    edges, number = np.unique(edges, axis=0, return_inverse=True)
+    low, high = edges[:, 0], edges[:, 1]
+    share = (height[low] / (height[low] - height[high]))[:, None]
+    vertices = surface.vertices_lps_mm
+    new = ((1 - share) * vertices[low] + share * vertices[high]).astype(np.float32)
+    number = number.reshape(2, -1) + len(vertices)
+    to_second, to_third = number[0], number[1]
+
+    tips = np.stack([apex, to_second, to_third], axis=1)
+    stumps = np.concatenate([np.stack([to_second, second, third], 1), np.stack([to_second, third, to_third], 1)])
+    tip_up = upper[apex]
+    everything = np.concatenate([vertices, new])
+    lower_faces = np.concatenate([faces[ups == 0], tips[~tip_up], stumps[np.tile(tip_up, 2)]])
+    upper_faces = np.concatenate([faces[ups == 3], tips[tip_up], stumps[np.tile(~tip_up, 2)]])
+    return _without_spare_vertices(surface, everything, lower_faces), _without_spare_vertices(
+        surface, everything, upper_faces
+    )
+
+
+def _without_spare_vertices(surface: Surface, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Surface:
+    used = np.zeros(len(vertices), dtype=bool)
+    used[faces] = True
+    new_number = np.cumsum(used, dtype=np.int64) - 1
+    return replace(surface, vertices_lps_mm=vertices[used], faces=new_number[faces].astype(np.int32).reshape(-1, 3))
+
+
+def _joined(first: Surface, second: Surface) -> Surface:
+    return replace(
+        first,
+        vertices_lps_mm=np.concatenate([first.vertices_lps_mm, second.vertices_lps_mm]),
+        faces=np.concatenate([first.faces, second.faces + np.int32(len(first.vertices_lps_mm))]),
+    )
