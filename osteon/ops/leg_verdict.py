@@ -1,0 +1,210 @@
+"""Is this a leg? Measured slice by slice, with the reasons in numbers.
+
+What every leg has: skin with air around it, bone inside soft tissue, a cross-section that stays below 450 cm2 a leg,
+and no gas, lung or large cavity inside bone. What the other regions have instead: a skull encloses more than any leg
+bone, lungs and bowel hold gas, a trunk is one mass with bone at its rim or more area than a leg, and a cut-out patch
+has no skin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.ops.body import BodyMaps
+    from osteon.ops.leg_tracking import Tracks
+
+__all__ = ["SliceVerdicts", "judge_slices"]
+
+MAX_LEG_AREA_CM2 = 450.0
+"""Cross-section of one leg: a thigh of 75 cm circumference has 450 cm2."""
+
+MAX_CAVITY_CM2 = 60.0
+"""Largest area enclosed by bone in a leg: the femoral condyles are about 45 cm2, a small child's skull has 80."""
+
+MAX_GAS_CM2 = 2.0
+"""Gas inside one limb in a slice: none in health; trachea, bowel and lungs have more."""
+
+MIN_OPEN_BORDER = 0.25
+"""Share of the picture's border that must be air; a patch cut out of a body has none."""
+
+OPEN_AIR_HU = -900
+"""Outside air; aerated lung is denser."""
+
+RIM_AREA_CM2 = 150.0
+RIM_SPREAD = 0.75
+RIM_ASPECT = 1.7
+"""A round section of this area whose bone lies this far out (rms radius against the section's own) is a head or a
+trunk; a foot, the only leg part with bone that far out, is long and thin or small."""
+
+MIN_SHARE = 0.5
+LONG_STRETCH_MM = 200.0
+"""A series is of the legs when half of the slices with a body are, or when it holds an unbroken stretch this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceVerdicts:
+    """What the slices look like.
+
+    Attributes:
+        leg: (slice,) bool: looks like one or two legs. Slices without a body are False.
+        filled: (slice,) bool: something with bone is there.
+        reasons: (words, number of slices), the most frequent first: why slices were not legs.
+        is_leg: whether the series is of the legs.
+    """
+
+    leg: NDArray[np.bool_] = field(repr=False)
+    filled: NDArray[np.bool_] = field(repr=False)
+    reasons: tuple[tuple[str, int], ...]
+    is_leg: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One leg, or one mass, in one slice."""
+
+    mask: NDArray[np.bool_]
+    maps: BodyMaps
+    k: int
+
+    @property
+    def area_cm2(self) -> float:
+        return float(np.count_nonzero(self.mask)) * self.maps.block_area_mm2 / 100
+
+    def moments_mm(self, weight: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and covariance of the (row, column) positions in mm, weighted."""
+        rows, columns = np.nonzero(self.mask)
+        points = np.stack([rows * self.maps.spacing_mm[1], columns * self.maps.spacing_mm[2]])
+        weights = np.asarray(weight[self.mask], dtype=np.float64)
+        mean = (points * weights).sum(axis=1) / weights.sum()
+        centred = points - mean[:, None]
+        return mean, (centred * weights) @ centred.T / weights.sum()
+
+    def bone_cm2(self) -> float:
+        return float(self.maps.bone[self.k][self.mask].sum()) * self.maps.block_area_mm2 / 100
+
+    def cavity_cm2(self) -> float:
+        """Largest area that bone encloses, the bone itself not counted."""
+        from scipy import ndimage
+
+        bone = (self.maps.bone[self.k] > 0.15) & self.mask
+        # the joints of the vault and partial volume leave gaps of a block
+        closed = ndimage.binary_closing(bone, structure=np.ones((3, 3), dtype=np.bool_))
+        holes = ndimage.binary_fill_holes(closed) & ~closed
+        labels, count = ndimage.label(holes)
+        if count == 0:
+            return 0.0
+        return float(np.bincount(labels.ravel())[1:].max()) * self.maps.block_area_mm2 / 100
+
+    def gas_cm2(self) -> float:
+        """Area of gas enclosed by the section."""
+        from scipy import ndimage
+
+        filled = ndimage.binary_fill_holes(self.mask)
+        return float(np.count_nonzero(filled & (self.maps.mean_hu[self.k] < -400))) * self.maps.block_area_mm2 / 100
+
+    def rim_spread_and_aspect(self) -> tuple[float, float]:
+        """How far out the bone lies, against the section's own spread; length over width of the section."""
+        _, body = self.moments_mm(np.ones(self.mask.shape, dtype=np.float32))
+        _, bone = self.moments_mm(self.maps.bone[self.k])
+        long, thin = np.sqrt(np.maximum(np.linalg.eigvalsh(body)[::-1], 1e-6))
+        return float(np.sqrt(np.trace(bone) / max(np.trace(body), 1e-6))), float(long / thin)
+
+
+def _open_border(maps: BodyMaps, k: int) -> float:
+    """Share of the picture's border blocks that are outside air."""
+    mean = maps.mean_hu[k]
+    border = np.concatenate([mean[0], mean[-1], mean[1:-1, 0], mean[1:-1, -1]])
+    return float(np.mean(border < OPEN_AIR_HU))
+
+
+def _objection(section: _Section) -> str | None:
+    """Why a section is not a leg, in words without numbers of one slice; None when it may be one."""
+    if section.area_cm2 > MAX_LEG_AREA_CM2:
+        return f"the cross-section is larger than a leg's ({MAX_LEG_AREA_CM2:.0f} cm2)"
+    if section.cavity_cm2() > MAX_CAVITY_CM2:
+        return f"bone encloses a cavity of more than {MAX_CAVITY_CM2:.0f} cm2, as a skull does"
+    if section.gas_cm2() > MAX_GAS_CM2:
+        return "gas lies inside the body, as in airways, lungs or bowel"
+    if section.area_cm2 > RIM_AREA_CM2 and section.bone_cm2() > 0:
+        spread, aspect = section.rim_spread_and_aspect()
+        if spread > RIM_SPREAD and aspect < RIM_ASPECT:
+            return "the bone lies at the rim of a thick round section, as in a head or a trunk"
+    return None
+
+
+def _sections(maps: BodyMaps, tracks: Tracks, k: int) -> list[_Section]:
+    here = tracks.labels[k]
+    if tracks.count == 2 and not tracks.merged[k]:
+        return [_Section(mask=here == side, maps=maps, k=k) for side in (1, 2) if (here == side).any()]
+    return [_Section(mask=here > 0, maps=maps, k=k)] if (here > 0).any() else []
+
+
+def judge_slices(maps: BodyMaps, tracks: Tracks, *, most: int = 80) -> SliceVerdicts:
+    """Judge every slice; in a long series evenly spaced ones, and the others by their nearest judged neighbour.
+
+    Args:
+        maps: of the series, the table removed.
+        tracks: legs as followed.
+        most: slices looked at.
+    """
+    filled = np.asarray((tracks.labels > 0).any(axis=(1, 2)))
+    places = np.flatnonzero(filled)
+    judged = (
+        places[np.unique(np.linspace(0, places.size - 1, min(most, places.size)).round().astype(int))]
+        if places.size
+        else places
+    )
+    good = np.zeros(judged.size, dtype=np.bool_)
+    reasons: Counter[str] = Counter()
+    for i, k in enumerate(judged.tolist()):
+        words = _judge(maps, tracks, k)
+        good[i] = not words
+        reasons.update(words)
+    leg = np.zeros(filled.size, dtype=np.bool_)
+    if judged.size:
+        nearest = np.abs(places[:, None] - judged[None, :]).argmin(axis=1)
+        leg[places] = good[nearest]
+    leg = _without_islands(leg, filled, maps.spacing_mm[0])
+    scale = places.size / max(judged.size, 1)
+    counted = tuple((words, round(n * scale)) for words, n in reasons.most_common())
+    return SliceVerdicts(leg=leg, filled=filled, reasons=counted, is_leg=_is_leg(leg, filled, maps.spacing_mm[0]))
+
+
+def _judge(maps: BodyMaps, tracks: Tracks, k: int) -> set[str]:
+    words = set()
+    if _open_border(maps, k) < MIN_OPEN_BORDER:
+        words.add("no skin is seen: the picture's border is body on most of its length")
+    for section in _sections(maps, tracks, k):
+        objection = _objection(section)
+        if objection is not None:
+            words.add(objection)
+    return words
+
+
+def _without_islands(leg: NDArray[np.bool_], filled: NDArray[np.bool_], slice_mm: float) -> NDArray[np.bool_]:
+    """Verdicts smoothed over about 25 mm by majority, so that one odd slice neither makes nor ends a leg."""
+    from scipy import ndimage
+
+    places = np.flatnonzero(filled)
+    length = 2 * int(12.5 / slice_mm) + 1
+    smoothed = leg.copy()
+    if places.size >= length > 1:
+        smoothed[places] = ndimage.median_filter(leg[places].astype(np.uint8), size=length, mode="nearest") > 0
+    return smoothed
+
+
+def _is_leg(leg: NDArray[np.bool_], filled: NDArray[np.bool_], slice_mm: float) -> bool:
+    if not filled.any():
+        return False
+    if np.count_nonzero(leg) >= MIN_SHARE * np.count_nonzero(filled):
+        return True
+    steps = np.diff(np.concatenate(([0], leg.astype(np.int8), [0])))
+    lengths = np.flatnonzero(steps == -1) - np.flatnonzero(steps == 1)
+    return bool(lengths.size) and float(lengths.max()) * slice_mm >= LONG_STRETCH_MM

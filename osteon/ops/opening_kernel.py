@@ -1,0 +1,183 @@
+"""Compiled loops of the grey opening and of Otsu's threshold, one slice at a time.
+
+The plain counterparts that they must equal, bit for bit, are in ``tests/ops/test_opening.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osteon.ops.compiled import compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["erode_disk", "histogram_range", "otsu_of_histogram"]
+
+
+@compiled
+def _widen(line: NDArray[Any], low: NDArray[Any], radius: int, reach: int, columns: int) -> None:
+    """``low[x] = min(low[x], line[x - reach], line[x + reach])`` for a line padded by ``radius``."""
+    left = line[radius - reach : radius - reach + columns]
+    right = line[radius + reach : radius + reach + columns]
+    for x in range(columns):
+        value = min(right[x], left[x])
+        low[x] = min(low[x], value)
+
+
+@compiled
+def _lower(out: NDArray[Any], above: NDArray[Any], below: NDArray[Any]) -> None:
+    """``out = min(out, above, below)``."""
+    for x in range(out.size):
+        value = min(below[x], above[x])
+        out[x] = min(out[x], value)
+
+
+@compiled
+def _padded_line(source: NDArray[Any], column_of: NDArray[Any], radius: int, flip: int, line: NDArray[Any]) -> None:
+    """A row with its mirrored edges; complemented when flip is 1."""
+    columns = source.size
+    for x in range(columns):
+        line[radius + x] = source[x]
+    for x in range(radius):
+        line[x] = source[column_of[x]]
+        line[radius + columns + x] = source[column_of[radius + columns + x]]
+    if flip == 1:
+        _complement(line)
+
+
+@compiled
+def _complement(line: NDArray[Any]) -> None:
+    for x in range(line.size):
+        line[x] = ~line[x]
+
+
+@compiled
+def _levels(half_width: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Storage place of each half width that occurs in a disk (-1 for the others), and how many occur."""
+    place = np.full(half_width.size, -1, np.int64)
+    for dy in range(half_width.size):
+        place[half_width[dy]] = 0
+    count = 0
+    for width in range(place.size):
+        if place[width] == 0:
+            place[width] = count
+            count += 1
+    return place, count
+
+
+@compiled
+def erode_disk(
+    image: NDArray[Any],
+    out: NDArray[Any],
+    half_width: NDArray[Any],
+    row_of: NDArray[Any],
+    column_of: NDArray[Any],
+    flip: int,
+) -> None:
+    """Minimum over a disk; with ``flip`` 1 that of the complement, complemented: the maximum.
+
+    For integers ``max(a, b) == ~min(~a, ~b)``, so one loop serves erosion and dilation. Each padded row gives running
+    minima of growing width; those of the disk's rows are kept for the last ``2 * radius + 1`` rows.
+
+    Args:
+        image: (rows, columns) integers.
+        out: the same shape and type; must not share memory with image.
+        half_width: (2 * radius + 1,) half width of the disk in each of its rows, the same upwards and downwards.
+        row_of: source index of each of the ``rows + 2 * radius`` padded rows.
+        column_of: the same for columns.
+        flip: 0 erodes, 1 dilates.
+    """
+    rows, columns = image.shape
+    span = half_width.size
+    radius = span // 2
+    place, levels = _levels(half_width)
+    ring = np.empty((span, levels, columns), image.dtype)
+    line = np.empty(columns + 2 * radius, image.dtype)
+    low = np.empty(columns, image.dtype)
+    for padded in range(rows + 2 * radius):
+        _padded_line(image[row_of[padded]], column_of, radius, flip, line)
+        low[:] = line[radius : radius + columns]
+        for width in range(radius + 1):
+            if width > 0:
+                _widen(line, low, radius, width, columns)
+            if place[width] >= 0:
+                ring[padded % span, place[width]] = low
+        row = padded - 2 * radius
+        if row >= 0:
+            out[row] = ring[(row + radius) % span, place[half_width[radius]]]
+            for dy in range(1, radius + 1):
+                level = place[half_width[radius + dy]]
+                _lower(out[row], ring[(row + radius - dy) % span, level], ring[(row + radius + dy) % span, level])
+            if flip == 1:
+                _complement(out[row])
+
+
+@compiled
+def histogram_range(image: NDArray[Any], counts: NDArray[Any], offset: int) -> tuple[int, int]:
+    """Count each value of an image into ``counts[value + offset]``; returns (smallest, largest) value.
+
+    Two rows of counters are filled in turn, because equal neighbours (air) would wait for each other's addition.
+
+    Args:
+        image: (rows, columns) integers.
+        counts: (2, span) integers, zero where values will fall; ``counts[0]`` holds the sum afterwards.
+        offset: added to every value.
+    """
+    rows, columns = image.shape
+    low = int(image[0, 0])
+    high = low
+    for row in range(rows):
+        line = image[row]
+        for x in range(0, columns - 1, 2):
+            counts[0, int(line[x]) + offset] += 1
+            counts[1, int(line[x + 1]) + offset] += 1
+        if columns % 2:
+            counts[0, int(line[columns - 1]) + offset] += 1
+        for x in range(columns):
+            value = int(line[x])
+            low = min(low, value)
+            high = max(high, value)
+    for value in range(low + offset, high + offset + 1):
+        counts[0, value] += counts[1, value]
+        counts[1, value] = 0
+    return low, high
+
+
+@compiled
+def otsu_of_histogram(counts: NDArray[Any], low: int) -> int:
+    """Otsu's threshold of a histogram of consecutive integers, as scikit-image rounds it.
+
+    scikit-image keeps class weights in float32 and means in float64: the product of the weights is rounded to float32,
+    and the first largest variance wins. The same here, or one in a thousand slices would differ by one unit.
+
+    Args:
+        counts: (n,) how often ``low``, ``low + 1``... occur; first and last above zero.
+        low: value of the first bin.
+
+    Returns:
+        Values above it are foreground. ``low`` when there is one value only.
+    """
+    if counts.size == 1:
+        return low
+    total = 0
+    moment = 0.0
+    for i in range(counts.size):
+        total += counts[i]
+        moment += float(counts[i]) * float(low + i)
+    best = -1.0
+    threshold = low
+    below = 0
+    moment_below = 0.0
+    for i in range(counts.size - 1):
+        below += counts[i]
+        moment_below += float(counts[i]) * float(low + i)
+        weight = np.float32(below) * np.float32(total - below)
+        gap = moment_below / float(np.float32(below)) - (moment - moment_below) / float(np.float32(total - below))
+        between = float(weight) * (gap * gap)
+        if between > best:
+            best = between
+            threshold = low + i
+    return threshold
