@@ -30,7 +30,7 @@ __all__ = ["Content", "FindingCard", "Row", "report_content"]
 
 _TASKS: Final = {"ct_osteosarcoma": "CT of the legs: bone and osteosarcoma-like change"}
 _LABELS: Final = {
-    "extent-along-axis": "Extent along the slice axis",
+    "axis-extent": "Extent along the slice axis",
     "slice-count": "Slices called affected",
     "121219": "Volume of the box",
     "122157": "Probability",
@@ -138,7 +138,7 @@ def _card(finding: dict[str, Any], document: dict[str, Any]) -> FindingCard:
         total = document["grid"]["shape"][0]
         low, high = box["position_range_mm"]
         rows.append(Row("Slices", f"{whole_range(box['first_slice_number'], box['last_slice_number'])} of {total}"))
-        rows.append(Row("Position", f"{position(low)} to {position(high)}"))
+        rows.append(Row("Position", f"{position(low)[:-3]} to {position(high)}"))
     for measurement in finding["measurements"]:
         unit, interval = measurement["unit"], measurement["interval"]
         rows.append(Row(_label(measurement), quantity(measurement["value"], unit), interval_text(interval, unit)))
@@ -226,14 +226,12 @@ def _software(answer: Answer, run: Run) -> tuple[Row, ...]:
 
 
 _LIMITS: Final = (
-    ("always", "osteon is research software. It is not a medical device, and no result may be used without a person's own"
-     " reading of the images."),
-    ("scores", "The model scores single slices. It marks a range of slices, not the outline of a tumour: the box is the"
-     " part of the image that was looked at."),
-    ("scores", "A probability is the model's output. How it relates to outcomes is known only as far as the model's"
-     " statement says."),
+    ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+    ("scores", "The model scores single slices. It marks a range of slices, not the outline of a tumour."),
+    ("scores", "The box is the part of the image that was looked at in these slices, not the size of a tumour."),
+    ("scores", "How a probability relates to outcomes is known only as far as the model's statement says."),
     ("is_demo", "The demo model shows how the software works. Its output carries no information about a patient."),
-)  # fmt: skip
+)
 
 
 def _limits(document: dict[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import osteon
 from osteon.errors import OutputError
 from osteon.report.content import report_content
+from osteon.report.scene import bone_scene
 from osteon.report.strips import MOST_SLICES, slice_browsers
 from osteon.report.wording import DEMO_MARK, DISCLAIMER
 
@@ -69,7 +70,7 @@ def write_html(
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = {view.name: _picture(view) for view in views}
-    browsers = slice_browsers(answer, volume)
+    browsers, scene = slice_browsers(answer, volume), bone_scene(answer, volume)
     page = environment.from_string(_static("report.html")).render(
         content=report_content(answer, volume, run=run),
         version=osteon.__version__,
@@ -83,7 +84,8 @@ def write_html(
         browsers=browsers,
         browser_data=htmlsafe_json_dumps([browser.payload() for browser in browsers]),
         skipped=_skipped(volume, browsers_shown=max((len(browser.frames) for browser in browsers), default=0)),
-        scene=None,
+        scene=htmlsafe_json_dumps(scene) if scene else None,
+        viewer_js=_own("viewer.js"),
         files=files,
     )
     try:

@@ -16,7 +16,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["AFFECTED", "BONE", "DARK", "INK", "LIGHT", "MUTED", "REGION", "Sheet"]
+__all__ = [
+    "AFFECTED",
+    "BONE",
+    "DARK",
+    "INK",
+    "LIGHT",
+    "MUTED",
+    "REGION",
+    "Sheet",
+    "show_box",
+    "show_image",
+    "show_letters",
+    "show_picture",
+    "show_scale_bar",
+    "show_word",
+]
 
 # Okabe and Ito's colours: told apart with any colour vision, and in grey
 AFFECTED: Final = "#e8641b"
@@ -114,6 +129,28 @@ def show_image(axes: Axes, image: NDArray[Any], *, low: float, high: float) -> N
         aspect="auto",  # the panel already has the proportions of the plane
         interpolation="antialiased",
         interpolation_stage="data",
+    )
+
+
+def show_picture(axes: Axes, rgb: NDArray[np.uint8]) -> None:
+    """Fill a panel with a colour picture."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    axes.imshow(rgb, extent=(left, right, bottom, top), aspect="auto", interpolation="nearest")
+
+
+def show_word(axes: Axes, word: str, place_mm: tuple[float, float], *, colour: str, size: float = 18) -> None:
+    """A word whose lower left corner is at a place of the panel."""
+    axes.annotate(
+        word,
+        place_mm,
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="left",
+        va="bottom",
+        color=colour,
+        fontsize=Sheet.points(size),
+        weight="bold",
+        path_effects=_shadow(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osteon.errors import OutputError
+from osteon.report.bone_pictures import draw_bone
 from osteon.report.overview import draw_overview
 from osteon.report.score_chart import draw_scores
 from osteon.report.slice_sheet import draw_slices
@@ -42,4 +43,4 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
     ]
     if any(len(scores.slices) for scores in answer.scores):
         views.append(draw_scores(folder / "scores.png", answer, volume))
-    return tuple(views)
+    return (*views, *draw_bone(folder, answer, volume))

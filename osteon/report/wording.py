@@ -30,6 +30,7 @@ DEMO_MARK: Final = "demo model - synthetic training data"
 
 _MINUS: Final = "\u2212"
 _DIVIDED: Final = {"mm2": ("mm²", "cm²", 100), "mm3": ("mm³", "cm³", 1000)}
+_NAMES: Final = {"mm": "mm", "cm3": "cm³", "[hnsf'U]": "HU", "%": "%"}
 _DIRECTIONS: Final = {"F": "feet", "H": "head", "L": "left", "R": "right", "A": "front", "P": "back"}
 
 
@@ -120,12 +121,18 @@ def interval_text(interval: list[float] | None, unit: Mapping[str, str]) -> str:
         >>> interval_text(None, {"value": "mm", "meaning": "millimeter"})
         'no interval'
         >>> interval_text([1.0, 2.5], {"value": "mm", "meaning": "millimeter"})
-        '1.0 mm to 2.5 mm'
+        '1.0 to 2.5 mm'
     """
     if interval is None:
         return "no interval"
-    low, high = interval
-    return f"{quantity(low, unit)} to {quantity(high, unit)}"
+    (low, high), code = interval, unit["value"]
+    if code in _DIVIDED:
+        small, large, divisor = _DIVIDED[code]
+        low, high, name = (low / divisor, high / divisor, large) if abs(high) >= 100 else (low, high, small)
+    else:
+        name = _NAMES.get(code, "")
+    digits = 0 if code == "[hnsf'U]" else 1 if name else 2
+    return f"{low:,.{digits}f} to {high:,.{digits}f} {name}".rstrip().replace("-", _MINUS)
 
 
 def date(text: str) -> str:

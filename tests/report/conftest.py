@@ -29,6 +29,7 @@ from osteon.data import (
 )
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
+from osteon.mesh import box_surface
 from osteon.report import FileRecord, Run
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ def _block(box: Box, grid: Grid, name: str) -> Surface:
     corners = box.corners_lps_mm(grid).astype(np.float32)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     faces = np.array([tri for a, b, c, d in quads for tri in ((a, b, c), (a, c, d))], dtype=np.int32)
-    colour = (220, 40, 40, 255) if "box" in name else (230, 220, 190, 255)
-    return Surface(vertices_lps_mm=corners, faces=faces, name=name, colour=colour)
+    return Surface(vertices_lps_mm=corners, faces=faces, name=name)
 
 
 def _source(slices: int) -> Source:
@@ -146,7 +146,7 @@ def answer(volume: Volume) -> Answer:
         surfaces=(
             _block(Box(start=(0, 20, 16), stop=(40, 40, 24)), grid, "bone_right_1"),
             _block(Box(start=(0, 20, 56), stop=(40, 40, 64)), grid, "bone_left_1"),
-            _block(box, grid, "tumour_box_left_1"),
+            box_surface(box.corners_lps_mm(grid), name="tumour_box_left_1"),
         ),
         models=(
             ModelUse(

@@ -13,16 +13,21 @@
     image.src = source;
   });
 
-  // white lines on black become coloured lines on black, added to the slice by "lighten"
-  const tinted = (image, colour) => {
+  // one tile with white lines on black becomes coloured lines on nothing
+  const linesOf = (image, [x, y, width, height]) => {
     const canvas = document.createElement("canvas");
-    canvas.width = image.width;
-    canvas.height = image.height;
-    const pen = canvas.getContext("2d");
-    pen.drawImage(image, 0, 0);
-    pen.globalCompositeOperation = "multiply";
-    pen.fillStyle = colour;
-    pen.fillRect(0, 0, canvas.width, canvas.height);
+    canvas.width = width;
+    canvas.height = height;
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(image, x, y, width, height, 0, 0, width, height);
+    const pixels = pen.getImageData(0, 0, width, height);
+    for (let k = 0; k < pixels.data.length; k += 4) {
+      pixels.data[k + 3] = pixels.data[k];
+      pixels.data[k] = 86;
+      pixels.data[k + 1] = 180;
+      pixels.data[k + 2] = 233;
+    }
+    pen.putImageData(pixels, 0, 0);
     return canvas;
   };
 
@@ -37,7 +42,6 @@
     const [low, high, left, right] = ["low", "high", "left", "right"].map((name) => Number(svg.dataset[name]));
     const image = await load(data.image);
     const outline = data.outline ? await load(data.outline) : null;
-    const lines = outline && tinted(outline, "#56b4e9");
     const shown = (name) => {
       const box = element.querySelector(`[data-toggle=${name}]`);
       return box !== null && box.checked;
@@ -48,14 +52,9 @@
       const [number, position, raw, smoothed, affected] = data.frames[place];
       const x = (place % data.columns) * data.width;
       const y = Math.floor(place / data.columns) * data.height;
-      const tile = [x, y, data.width, data.height, 0, 0, canvas.width, canvas.height];
-      pen.globalCompositeOperation = "source-over";
-      pen.drawImage(image, ...tile);
-      if (lines && shown("outline")) {
-        pen.globalCompositeOperation = "lighten";
-        pen.drawImage(lines, ...tile);
-        pen.globalCompositeOperation = "source-over";
-      }
+      const tile = [x, y, data.width, data.height];
+      pen.drawImage(image, ...tile, 0, 0, canvas.width, canvas.height);
+      if (outline && shown("outline")) pen.drawImage(linesOf(outline, tile), 0, 0, canvas.width, canvas.height);
       if (shown("boxes")) {
         const scale = canvas.width / data.width;
         for (const [first, last, x0, y0, x1, y1] of data.boxes) {
@@ -76,7 +75,7 @@
       readout.textContent = raw === null ? words : `${words}; probability ${probability(raw)}, smoothed ${probability(smoothed)}`;
       if (affected) {
         const mark = document.createElement("b");
-        mark.textContent = " called affected";
+        mark.textContent = "Called affected";
         readout.append(mark);
       }
       slider.setAttribute("aria-valuetext", readout.textContent);
