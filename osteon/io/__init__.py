@@ -1,1 +1,23 @@
-"""One door for every image that comes in and every object that goes out."""
+"""One door for every image that comes in and every object that goes out.
+
+Importing this package costs numpy and nothing more: pydicom, nibabel and the decoders are imported by the functions
+that
+need them.
+"""
+
+from osteon.io.choose import choose_series
+from osteon.io.find import find_images
+from osteon.io.inventory import Inventory, Progress, SeriesEntry, SkippedFile, Stack
+from osteon.io.volume import load_volume, open_volume
+
+__all__ = [
+    "Inventory",
+    "Progress",
+    "SeriesEntry",
+    "SkippedFile",
+    "Stack",
+    "choose_series",
+    "find_images",
+    "load_volume",
+    "open_volume",
+]

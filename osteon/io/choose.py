@@ -1,0 +1,242 @@
+"""Which series answers the question, and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from osteon.data import Notice
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from osteon.io.inventory import Inventory, SeriesEntry
+
+__all__ = ["choose_series", "kernel_is_sharp"]
+
+REFORMATTED: Final = frozenset(
+    {"MPR", "REFORMATTED", "MIP", "MINIP", "AVERAGE", "PROJECTION IMAGE", "VRT", "CSA MPR", "CPR"}
+)
+AXIAL_COSINE: Final = 0.8
+"""A series is axial when the normal of its slices lies within 37 degrees of the patient's long axis."""
+
+LISTED: Final = 8
+NO_NUMBER: Final = 2**31
+
+
+def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_uid: str | None = None) -> SeriesEntry:
+    """Pick the series to read.
+
+    Of the readable series of the modality, in this order: original over derived or reformatted; axial over other
+    planes; more
+    slices; thinner slices; a soft-tissue kernel over a sharp one (a sharp kernel adds noise and overshoots at the
+    cortex, which
+    shifts every threshold in Hounsfield units); the lower series number.
+
+    Args:
+        inventory: from ``find_images``.
+        modality: DICOM modality; None takes any.
+        series_uid: this series and no other, also when there are several patients.
+
+    Returns:
+        The entry, with reasons and notices that say how it was chosen.
+
+    Raises:
+        InputError: no images, another modality only, several patients, an unknown UID, or nothing that is a volume.
+    """
+    _require_images(inventory)
+    if series_uid is not None:
+        return _named(inventory, series_uid, modality)
+    entries = _of_modality(inventory, modality)
+    _require_one_patient(inventory, entries)
+    fit = [entry for entry in entries if entry.problem is None]
+    if not fit:
+        raise InputError(
+            f"{_place(inventory)}: no {modality or 'image'} series can be read as a volume: {_problems(entries)}"
+        )
+    if fit[0].kind == "nifti" and len(fit) > 1:
+        raise InputError(
+            f"{_place(inventory)}: found {len(fit)} NIfTI files, and nothing in them says which one is meant; "
+            f"name one file",
+        )
+    ranked = sorted(fit, key=_rank)
+    chosen = ranked[0]
+    reasons = (*_facts(chosen), *_comparison(chosen, ranked[1:], entries))
+    return _with_reasons(chosen, inventory, reasons)
+
+
+def kernel_is_sharp(kernel: str) -> bool | None:
+    """Whether a convolution kernel is a sharp one (bone, lung, edge), from the makers' names; None when not known.
+
+    Example:
+        >>> kernel_is_sharp("B70s"), kernel_is_sharp("Br40d"), kernel_is_sharp("BONEPLUS"), kernel_is_sharp("FC08")
+        (True, False, True, False)
+    """
+    name = kernel.strip().upper()
+    if match := re.match(r"^[A-Z]{1,2}(\d{2})[A-Z]*", name):
+        number = int(match[1])
+        if name.startswith("FC"):  # Toshiba, Canon: 30-39 and 80-89 bone, 50-59 lung
+            return 30 <= number < 40 or 50 <= number < 60 or number >= 80
+        return number >= 50  # Siemens: B10 smooth to B90 sharp
+    if name in {"BONE", "BONEPLUS", "EDGE", "LUNG", "DETAIL", "ULTRA", "D", "L", "YA", "YB", "YC", "YD", "YE"}:
+        return True
+    if name in {"STANDARD", "SOFT", "SMOOTH", "A", "B", "C", "CHEST"}:
+        return False
+    return None
+
+
+def _require_images(inventory: Inventory) -> None:
+    if inventory.entries:
+        return
+    where = _place(inventory)
+    if inventory.n_files == 0:
+        raise InputError(f"{where}: asked for images, the folder is empty; give the folder that holds the DICOM files")
+    if inventory.damaged:
+        first = inventory.damaged[0]
+        raise InputError(
+            f"{where}: no image could be read; {len(inventory.damaged)} of {inventory.n_files} files are damaged "
+            f"(first {first.path.name}: {first.reason}); send them again",
+        )
+    found = Counter(item.reason for item in inventory.skipped).most_common(3)
+    said = ", ".join(f"{count} {reason}" for reason, count in found)
+    raise InputError(
+        f"{where}: found no images in {inventory.n_files} files ({said}); give a DICOM folder, a zip or a NIfTI file"
+    )
+
+
+def _named(inventory: Inventory, series_uid: str, modality: str | None) -> SeriesEntry:
+    for entry in inventory.entries:
+        if entry.series.uid == series_uid:
+            if modality is not None and entry.series.modality not in {modality, ""}:
+                raise InputError(
+                    f"series {series_uid} is {entry.series.modality}, not {modality}; name a {modality} series"
+                )
+            if entry.problem is not None:
+                raise InputError(f"series {series_uid} cannot be read as a volume: {entry.problem}")
+            return _with_reasons(entry, inventory, (*_facts(entry), "It was named by its UID."))
+    raise InputError(f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}")
+
+
+def _of_modality(inventory: Inventory, modality: str | None) -> list[SeriesEntry]:
+    """Entries of the modality; NIfTI, which names none, only when no DICOM has it."""
+    dicom = [entry for entry in inventory.entries if entry.kind == "dicom"]
+    entries = dicom if modality is None else [entry for entry in dicom if entry.series.modality == modality]
+    if not entries:
+        entries = [entry for entry in inventory.entries if entry.kind == "nifti"]
+    if entries:
+        return entries
+    counts = Counter(entry.series.modality or "unnamed" for entry in inventory.entries)
+    images = Counter[str]()
+    for entry in inventory.entries:
+        images[entry.series.modality or "unnamed"] += entry.n_images
+    found = ", ".join(f"{count} {name} series ({_images(images[name])})" for name, count in sorted(counts.items()))
+    raise InputError(f"{_place(inventory)}: asked for a {modality} series, found {found}; give a {modality}")
+
+
+def _require_one_patient(inventory: Inventory, entries: list[SeriesEntry]) -> None:
+    """Refuse a mix of patients: a result would carry the wrong name."""
+    people = {_person(entry) for entry in inventory.entries if entry.kind == "dicom"}
+    if len(people) > 1 and entries[0].kind == "dicom":
+        raise InputError(
+            f"{_place(inventory)}: found images of {len(people)} patients; say which series is meant with "
+            f"--series UID, "
+            f"or give one patient's folder. Found {_listing(inventory.entries)}",
+        )
+
+
+def _person(entry: SeriesEntry) -> tuple[str, str]:
+    """Identifier and name, blind to case and to how empty name parts are written."""
+    name = re.sub(r"[\s^=]+", " ", entry.patient.name).strip().upper()
+    return entry.patient.identifier.strip().upper(), name
+
+
+def _rank(entry: SeriesEntry) -> tuple[object, ...]:
+    sharp = kernel_is_sharp(entry.kernel)
+    slices = entry.grid.shape[0] if entry.grid else 0
+    return (
+        not _is_original(entry),
+        not _is_axial(entry),
+        -slices,
+        entry.grid.spacing_mm[0] if entry.grid else 0.0,
+        {False: 0, None: 1, True: 2}[sharp],
+        entry.series.number if entry.series.number is not None else NO_NUMBER,
+        entry.series.uid,
+    )
+
+
+def _is_original(entry: SeriesEntry) -> bool:
+    values = entry.image_type
+    return not ((values[:1] == ("DERIVED",) or "SECONDARY" in values[1:2]) or REFORMATTED.intersection(values))
+
+
+def _is_axial(entry: SeriesEntry) -> bool:
+    return entry.grid is not None and abs(float(entry.grid.directions[0, 2])) >= AXIAL_COSINE
+
+
+def _facts(entry: SeriesEntry) -> tuple[str, ...]:
+    if entry.grid is None:
+        return ()
+    plane = ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(entry.grid.directions[0])))]
+    kind = "original" if _is_original(entry) else "derived or reformatted"
+    kernel = {True: ", sharp kernel", False: ", soft-tissue kernel", None: ""}[kernel_is_sharp(entry.kernel)]
+    modality = f"{entry.series.modality} " if entry.series.modality else ""
+    count, step = entry.grid.shape[0], entry.grid.spacing_mm[0]
+    slices = f"{count} {plane} slices, {step:.3g} mm apart" if count > 1 else f"a single {plane} slice"
+    return (f"{modality}series of {slices}, {kind}{kernel}.",)
+
+
+def _comparison(chosen: SeriesEntry, others: list[SeriesEntry], entries: list[SeriesEntry]) -> tuple[str, ...]:
+    """Why this one and not the next, and why not the unreadable ones."""
+    said = []
+    if others:
+        second = others[0]
+        names = (
+            "original, not derived",
+            "axial",
+            "more slices",
+            "thinner slices",
+            "soft-tissue kernel",
+            "lower series number",
+        )
+        reason = next(
+            (name for name, a, b in zip(names, _rank(chosen), _rank(second), strict=False) if a != b),
+            "first in the order of the UIDs",
+        )
+        said.append(f"Chosen over {len(others)} other readable series: {reason}.")
+    refused = [entry for entry in entries if entry.problem is not None]
+    said.extend(f"Not series {entry.series.uid}: {entry.problem}." for entry in refused[:LISTED])
+    return tuple(said)
+
+
+def _with_reasons(entry: SeriesEntry, inventory: Inventory, reasons: tuple[str, ...]) -> SeriesEntry:
+    notices = [Notice("series-chosen", " ".join(reasons))]
+    if inventory.damaged:
+        names = ", ".join(item.path.name for item in inventory.damaged[:3])
+        text = (
+            f"{len(inventory.damaged)} files of the input are damaged and could not be assigned to a series ({names})."
+        )
+        notices.append(Notice("damaged-files", text, "warning"))
+    return replace(entry, reasons=reasons, notices=(*notices, *entry.notices))
+
+
+def _problems(entries: list[SeriesEntry]) -> str:
+    said = "; ".join(
+        f"{entry.problem} (series {entry.series.uid}, {_images(entry.n_images)})" for entry in entries[:LISTED]
+    )
+    return said + (f"; and {len(entries) - LISTED} more" if len(entries) > LISTED else "")
+
+
+def _listing(entries: tuple[SeriesEntry, ...]) -> str:
+    said = "; ".join(entry.summary for entry in entries[:LISTED])
+    return said + (f"; and {len(entries) - LISTED} more" if len(entries) > LISTED else "")
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' if count != 1 else ''}"
+
+
+def _place(inventory: Inventory) -> str:
+    return str(inventory.location)

@@ -1,0 +1,272 @@
+"""From the bytes of a frame to its stored pixel values, for every transfer syntax a decoder knows.
+
+Uncompressed pixels are read straight into the caller's memory. Compressed ones go to imagecodecs (libjpeg-turbo,
+CharLS,
+OpenJPEG, OpenJPH); what it cannot do goes to the decoders that pydicom finds (GDCM, pylibjpeg).
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from struct import unpack_from
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.errors import InputError, UnsupportedError
+from osteon.io.dicom.elements import DEFLATED, inflate, meta_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.io.frame import Frame
+
+__all__ = ["is_decodable", "raw_bytes", "same_pixels", "stored_values"]
+
+IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
+EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
+NATIVE: Final = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
+
+CODECS: Final[dict[str, str]] = {
+    "1.2.840.10008.1.2.4.50": "jpeg8",  # JPEG baseline
+    "1.2.840.10008.1.2.4.51": "jpeg8",  # JPEG extended, 8 and 12 bits
+    "1.2.840.10008.1.2.4.57": "ljpeg",  # JPEG lossless
+    "1.2.840.10008.1.2.4.70": "ljpeg",  # JPEG lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80": "jpegls",
+    "1.2.840.10008.1.2.4.81": "jpegls",  # near-lossless
+    "1.2.840.10008.1.2.4.90": "jpeg2k",  # lossless only
+    "1.2.840.10008.1.2.4.91": "jpeg2k",
+    "1.2.840.10008.1.2.4.201": "htj2k",  # lossless only
+    "1.2.840.10008.1.2.4.202": "htj2k",  # lossless, resolution levels first
+    "1.2.840.10008.1.2.4.203": "htj2k",
+    "1.2.840.10008.1.2.5": "dicomrle",
+}
+"""Transfer syntax -> decoder of imagecodecs."""
+
+ITEM: Final = 0xFFFEE000
+SEQUENCE_END: Final = 0xFFFEE0DD
+TRUNCATED: Final = "truncated, the pixels end before they should; send the series again"
+
+
+def is_decodable(transfer_syntax: str) -> bool:
+    """Whether pixels of this encoding can be read at all."""
+    return transfer_syntax in NATIVE or transfer_syntax in CODECS
+
+
+def stored_values(frame: Frame, *, into: NDArray[np.int16] | None = None) -> NDArray[Any]:
+    """Pixel values of one frame as stored, before the modality rescale.
+
+    Args:
+        frame: a grey frame.
+        into: contiguous (rows, columns) memory that may be used for 16-bit pixels instead of new memory.
+
+    Returns:
+        (rows, columns), an integer type of the allocated size with the sign of the pixels. Unused high bits are
+        cleared,
+        signs are extended.
+
+    Raises:
+        InputError: truncated or damaged pixels, or other pixels than the header says.
+        UnsupportedError: no decoder for this encoding.
+    """
+    pixels = frame.pixels
+    if pixels.transfer_syntax in NATIVE:
+        stored = _native(frame, into)
+    elif pixels.transfer_syntax in CODECS:
+        stored = _decoded(frame)
+    else:
+        raise UnsupportedError(
+            f"{frame.path.name}: no decoder for transfer syntax {pixels.transfer_syntax}; convert the series"
+        )
+    return _significant_bits(stored, frame)
+
+
+def same_pixels(first: Frame, second: Frame) -> bool:
+    """Whether two frames show the same values: equal bytes, or equal pixels after decoding.
+
+    Raises:
+        InputError, UnsupportedError: as ``stored_values``.
+    """
+    if first.pixels == second.pixels and raw_bytes(first) == raw_bytes(second):
+        return first.rescale == second.rescale
+    slope_a, intercept_a = first.rescale or (1.0, 0.0)
+    slope_b, intercept_b = second.rescale or (1.0, 0.0)
+    a = stored_values(first) * slope_a + intercept_a
+    b = stored_values(second) * slope_b + intercept_b
+    return bool(np.array_equal(a, b))
+
+
+def raw_bytes(frame: Frame) -> bytes:
+    """The bytes of a frame as they lie in the file: native pixels, or one encapsulated frame.
+
+    Raises:
+        InputError: the file ends early, or its fragments cannot be followed.
+    """
+    number = (frame.number or 1) - 1
+    size = frame.pixels.frame_bytes
+    if frame.pixels.transfer_syntax == DEFLATED:
+        whole = frame.path.read_bytes()
+        try:
+            inflated = inflate(whole[meta_end(whole) :])
+        except ValueError as error:
+            raise InputError(f"{frame.path.name}: {error}") from error
+        data = inflated[frame.offset + number * size :][:size]
+    elif frame.length < 0:
+        return _encapsulated(frame)
+    else:
+        with frame.path.open("rb", buffering=0) as file:
+            file.seek(frame.offset + number * size)
+            data = file.read(size)
+    if len(data) != size:
+        raise InputError(f"{frame.path.name}: {TRUNCATED}")
+    return data
+
+
+def _native(frame: Frame, into: NDArray[np.int16] | None) -> NDArray[Any]:
+    pixels = frame.pixels
+    order = ">" if pixels.transfer_syntax == EXPLICIT_BIG else "<"
+    kind = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+    shape = (pixels.rows, pixels.columns)
+    plain = pixels.transfer_syntax != DEFLATED and kind.itemsize == 2
+    if into is None or not plain or not into.flags.c_contiguous or into.shape != shape:
+        data = np.frombuffer(bytearray(raw_bytes(frame)), dtype=kind).reshape(shape)
+        return data.astype(kind.newbyteorder("="), copy=False)
+    target = into.view(np.uint8).data.cast("B")
+    with frame.path.open("rb", buffering=0) as file:
+        file.seek(frame.offset + ((frame.number or 1) - 1) * pixels.frame_bytes)
+        read = file.readinto(target)
+    if read != pixels.frame_bytes:
+        raise InputError(f"{frame.path.name}: {TRUNCATED}")
+    if kind.byteorder == ">":
+        into.byteswap(inplace=True)
+    return into.view(kind.newbyteorder("="))
+
+
+def _decoded(frame: Frame) -> NDArray[Any]:
+    """Decompress one frame; imagecodecs first."""
+    data = raw_bytes(frame)
+    pixels = frame.pixels
+    kind = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+    try:
+        image = _imagecodecs(CODECS[pixels.transfer_syntax], data, kind)
+    except (RuntimeError, ValueError, TypeError) as first:
+        image = _pydicom_decoders(frame, first)
+    image = np.squeeze(image)
+    if image.size == pixels.rows * pixels.columns and image.ndim == 1:
+        image = image.reshape(pixels.rows, pixels.columns)
+    if image.shape != (pixels.rows, pixels.columns):
+        found = " x ".join(map(str, image.shape))
+        raise InputError(
+            f"{frame.path.name}: its header says {pixels.rows} x {pixels.columns} pixels, the compressed image "
+            f"holds {found}",
+        )
+    if image.dtype.itemsize > kind.itemsize:
+        raise InputError(f"{frame.path.name}: the compressed image has more bits than the header allows")
+    if image.dtype.itemsize < kind.itemsize:
+        image = image.astype(kind)
+    return np.ascontiguousarray(image).view(kind)
+
+
+def _imagecodecs(codec: str, data: bytes, kind: np.dtype[Any]) -> NDArray[Any]:
+    import imagecodecs
+
+    if codec == "dicomrle":
+        return np.frombuffer(bytearray(imagecodecs.dicomrle_decode(data, kind.newbyteorder("<").str)), dtype=kind)
+    decode: Callable[[bytes], NDArray[Any]] = getattr(imagecodecs, f"{codec}_decode")
+    return decode(data)
+
+
+def _pydicom_decoders(frame: Frame, first: Exception) -> NDArray[Any]:
+    """Whatever pydicom finds (GDCM, pylibjpeg) for pixels that imagecodecs refused."""
+    from pydicom import dcmread
+    from pydicom.pixels import get_decoder
+
+    try:
+        decoder = get_decoder(frame.pixels.transfer_syntax)
+        data_set = dcmread(frame.path, force=True)
+        image, _ = decoder.as_array(data_set, index=(frame.number or 1) - 1, raw=True)
+    except (RuntimeError, ValueError, NotImplementedError, AttributeError, KeyError, EOFError) as error:
+        raise InputError(
+            f"{frame.path.name}: the compressed pixels cannot be decoded ({CODECS[frame.pixels.transfer_syntax]}: "
+            f"{str(first).splitlines()[0] if str(first) else type(first).__name__}); the file is damaged or "
+            f"does not keep to its "
+            "transfer syntax",
+        ) from error
+    return np.asarray(image)
+
+
+def _encapsulated(frame: Frame) -> bytes:
+    """The fragments of one frame, joined (PS3.5 A.4)."""
+    table, fragments = _fragments(frame.path, frame.offset)
+    number = (frame.number or 1) - 1
+    if frame.frames_in_file == 1:
+        mine = fragments
+    elif len(fragments) == frame.frames_in_file:
+        mine = fragments[number : number + 1]
+    else:
+        starts = [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table), 4)]
+        if len(starts) != frame.frames_in_file or not fragments:
+            raise UnsupportedError(
+                f"{frame.path.name}: several fragments a frame without an offset table cannot be told apart"
+            )
+        # the table counts from the first fragment's item tag, 8 bytes before its value
+        origin = fragments[0][0]
+        end = starts[number + 1] if number + 1 < len(starts) else sys.maxsize
+        mine = tuple(part for part in fragments if starts[number] <= part[0] - origin < end)
+    with frame.path.open("rb", buffering=0) as file:
+        parts = []
+        for offset, length in mine:
+            file.seek(offset)
+            parts.append(file.read(length))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _fragments(path: Path, offset: int) -> tuple[bytes, tuple[tuple[int, int], ...]]:
+    """The basic offset table, and where each fragment's value lies, from the item headers alone.
+
+    Cached, because every frame of a multi-frame file asks again.
+    """
+    found: list[tuple[int, int]] = []
+    size = path.stat().st_size
+    at = offset
+    with path.open("rb") as file:
+        while True:
+            file.seek(at)
+            header = file.read(8)
+            if len(header) < 8:
+                raise InputError(f"{path.name}: {TRUNCATED}")
+            group, element, length = unpack_from("<HHI", header)
+            tag = group << 16 | element
+            if tag == SEQUENCE_END:
+                break
+            if tag != ITEM:
+                raise InputError(
+                    f"{path.name}: damaged, its compressed pixels cannot be followed; send the series again"
+                )
+            if at + 8 + length > size:
+                raise InputError(f"{path.name}: {TRUNCATED}")
+            found.append((at + 8, length))
+            at += 8 + length
+        if not found:
+            raise InputError(f"{path.name}: {TRUNCATED}")
+        file.seek(found[0][0])
+        return file.read(found[0][1]), tuple(found[1:])
+
+
+def _significant_bits(stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    """Clear what lies above and below the stored bits, and extend the sign."""
+    pixels = frame.pixels
+    below = pixels.high_bit + 1 - pixels.bits_stored
+    above = pixels.bits_allocated - 1 - pixels.high_bit
+    if above:
+        np.left_shift(stored, above, out=stored)
+    if above + below:
+        # the shift right keeps the sign of signed types
+        np.right_shift(stored, above + below, out=stored)
+    return stored

@@ -1,0 +1,283 @@
+"""Walk the elements of a DICOM file up to its pixels, without decoding what is not asked for.
+
+A series of 300 slices is 300 headers of about a hundred elements, of which some forty matter. Reading only those, from
+the first 32 KiB of each file, is several times quicker than building a data set, and says exactly where the pixels
+begin.
+Every uncompressed and deflated encoding of PS3.5 is walked: explicit and implicit VR, little and big endian.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+__all__ = ["DEFLATED", "Elements", "inflate", "meta_end", "read_elements"]
+
+IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
+EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
+DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
+
+FIRST_PIXEL_TAG: Final = 0x7FE00008
+LAST_PIXEL_TAG: Final = 0x7FE00010
+PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+TRANSFER_SYNTAX: Final = 0x00020010
+UNDEFINED: Final = 0xFFFFFFFF
+ITEM: Final = 0xFFFEE000
+ITEM_END: Final = 0xFFFEE00D
+SEQUENCE_END: Final = 0xFFFEE0DD
+LONG_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+SHORT_VRS: Final = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(),
+)
+FIRST_READ_BYTES: Final = 32 * 1024
+MAX_INFLATED_BYTES: Final = 2 * 1024**3
+MAX_DEPTH: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """The asked-for elements of one file.
+
+    Attributes:
+        values: tag -> raw bytes of the top-level elements that were wanted and present.
+        transfer_syntax: UID.
+        little_endian: byte order of ``values`` and of native pixels.
+        size: bytes of the data set's container (the file; when deflated, the inflated data set).
+        pixel_offset: where the value of the pixel data begins, -1 when there is none.
+        pixel_length: its length, -1 when undefined (encapsulated).
+        damage: what is wrong with the file, or None.
+    """
+
+    values: dict[int, bytes] = field(repr=False)
+    transfer_syntax: str
+    little_endian: bool
+    size: int
+    pixel_offset: int
+    pixel_length: int
+    damage: str | None = None
+
+
+class _NeedMoreError(Exception):
+    """The walk reached the end of what was read."""
+
+
+class _DamagedError(Exception):
+    """The bytes cannot be a data set."""
+
+
+def read_elements(path: Path, *, wanted: AbstractSet[int]) -> Elements | None:
+    """Read the wanted top-level elements of a file.
+
+    Args:
+        path: any file.
+        wanted: tags as ``0xGGGGEEEE``.
+
+    Returns:
+        None when the file is not DICOM. A DICOM file that breaks off gives what was read before that and ``damage``.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        data = file.read(FIRST_READ_BYTES)
+        start = _first_element(data)
+        if start is None:
+            return None
+        size = path.stat().st_size
+        while True:
+            try:
+                return _parse(data, start, size, wanted)
+            except _NeedMoreError:
+                more = file.read(15 * len(data)) if len(data) < size else b""
+                if not more:
+                    return _broken(data, start, size, wanted)
+                data += more
+
+
+def inflate(data: bytes) -> bytes:
+    """The data set of a deflated file, from the bytes after the meta information.
+
+    Raises:
+        ValueError: the stream is broken, or larger than 2 GiB.
+    """
+    engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    try:
+        result = engine.decompress(data, MAX_INFLATED_BYTES)
+    except zlib.error as error:
+        raise ValueError("the deflated data set is damaged") from error
+    if not engine.eof:
+        raise ValueError("the deflated data set ends early or is larger than 2 GiB")
+    return result
+
+
+def meta_end(data: bytes) -> int:
+    """Where the data set begins after the file meta information."""
+    start = _first_element(data)
+    return _read_meta(data, start)[1] if start is not None else 0
+
+
+def _first_element(data: bytes) -> int | None:
+    if data[128:132] == b"DICM":
+        return 132
+    # old files come without the preamble: accept them when the first element is a plausible (0002,xxxx) or (0008,xxxx)
+    if len(data) >= 16 and data[:4] in {
+        b"\x02\x00\x00\x00",
+        b"\x08\x00\x00\x00",
+        b"\x08\x00\x05\x00",
+        b"\x08\x00\x08\x00",
+    }:
+        length = int.from_bytes(data[4:8], "little")
+        if data[4:6] in SHORT_VRS or length <= 256:
+            return 0
+    return None
+
+
+def _read_meta(data: bytes, at: int) -> tuple[dict[int, bytes], int]:
+    """Elements of group 0002 and the offset of the first element after it."""
+    header = Struct("<HH2sH")
+    meta: dict[int, bytes] = {}
+    while at + 12 <= len(data):
+        group, element, vr, length = header.unpack_from(data, at)
+        if group != 2:
+            break
+        value = at + 8
+        if vr in LONG_VRS:
+            length = int.from_bytes(data[at + 8 : at + 12], "little")
+            value = at + 12
+        if length <= 256:
+            meta[group << 16 | element] = data[value : value + length]
+        at = value + length
+    if at + 8 > len(data):
+        raise _NeedMoreError
+    return meta, at
+
+
+def _parse(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elements:
+    meta, at = _read_meta(data, start)
+    syntax = meta.get(TRANSFER_SYNTAX, b"").rstrip(b"\0 ").decode("ascii", "replace")
+    if syntax == DEFLATED:
+        if len(data) < size:
+            raise _NeedMoreError
+        try:
+            data, at = inflate(data[at:]), 0
+        except ValueError as error:
+            return Elements(
+                {}, syntax, little_endian=True, size=size, pixel_offset=-1, pixel_length=0, damage=str(error)
+            )
+        size = len(data)
+    little = syntax != EXPLICIT_BIG
+    # the bytes decide: some files say implicit and are explicit, or the reverse
+    explicit = data[at + 4 : at + 6] in SHORT_VRS or data[at + 4 : at + 6] in LONG_VRS
+    values = {tag: meta[tag] for tag in wanted & meta.keys()}
+    walk = _Walk(data, explicit=explicit, little=little)
+    damage = None
+    offset, length = -1, 0
+    try:
+        offset, length = walk.top_level(at, size, values, wanted)
+    except _DamagedError as error:
+        damage = str(error)
+    except _NeedMoreError:
+        if len(data) < size:
+            raise
+        damage = "the file ends inside its header"
+    syntax = syntax or (EXPLICIT_LITTLE if explicit else IMPLICIT_LITTLE)
+    return Elements(values, syntax, little, size, offset, length, damage)
+
+
+def _broken(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elements:
+    """What can be known of a file that ends before its data set does."""
+    try:
+        return _parse(data, start, min(size, len(data)), wanted)
+    except _NeedMoreError:
+        return Elements({}, "", True, size, -1, 0, "the file ends inside its header")  # noqa: FBT003 - little endian
+
+
+class _Walk:
+    """Steps over elements; knows the encoding."""
+
+    def __init__(self, data: bytes, *, explicit: bool, little: bool) -> None:
+        order = "<" if little else ">"
+        self.data = data
+        self.explicit = explicit
+        self.short = Struct(f"{order}HH2sH")
+        self.implicit = Struct(f"{order}HHI")
+        self.long = Struct(f"{order}I")
+
+    def top_level(self, at: int, size: int, values: dict[int, bytes], wanted: AbstractSet[int]) -> tuple[int, int]:
+        """Collect wanted values; returns offset and length of the pixel data."""
+        data, end = self.data, len(self.data)
+        element = self.explicit_element if self.explicit else self.implicit_element
+        while at + 8 <= size:
+            tag, vr, length, at = element(at)
+            if tag >= FIRST_PIXEL_TAG:
+                if tag in PIXEL_TAGS:
+                    return at, (-1 if length == UNDEFINED else length)
+                if tag > LAST_PIXEL_TAG:
+                    break
+            if length == UNDEFINED:
+                at = self.skip_sequence(at, explicit=self.explicit and vr != b"UN", depth=0)
+                continue
+            if tag in wanted:
+                values[tag] = data[at : at + length]
+            at += length
+            if at > size or (tag in wanted and at > end):
+                raise _NeedMoreError
+        return -1, 0
+
+    def explicit_element(self, at: int) -> tuple[int, bytes, int, int]:
+        """Tag, value representation, length and the offset of the value."""
+        if at + 8 > len(self.data):
+            raise _NeedMoreError
+        group, element, vr, length = self.short.unpack_from(self.data, at)
+        at += 8
+        if vr in LONG_VRS:
+            if at + 4 > len(self.data):
+                raise _NeedMoreError
+            (length,) = self.long.unpack_from(self.data, at)
+            at += 4
+        elif vr not in SHORT_VRS:
+            raise _DamagedError("its header cannot be followed: an element has no valid type")
+        return group << 16 | element, vr, length, at
+
+    def implicit_element(self, at: int) -> tuple[int, bytes, int, int]:
+        """As ``explicit_element``; the value representation is not written in the file."""
+        if at + 8 > len(self.data):
+            raise _NeedMoreError
+        group, element, length = self.implicit.unpack_from(self.data, at)
+        return group << 16 | element, b"", length, at + 8
+
+    def skip_sequence(self, at: int, *, explicit: bool, depth: int) -> int:
+        """Offset after a sequence of undefined length that begins at ``at``."""
+        if depth > MAX_DEPTH:
+            raise _DamagedError("its header cannot be followed: sequences are nested too deep")
+        while True:
+            if at + 8 > len(self.data):
+                raise _NeedMoreError
+            group, element, length = self.implicit.unpack_from(self.data, at)
+            tag = group << 16 | element
+            at += 8
+            if tag == SEQUENCE_END:
+                return at
+            if tag != ITEM:
+                raise _DamagedError("its header cannot be followed: a sequence holds something that is no item")
+            at = self.skip_item(at, explicit=explicit, depth=depth) if length == UNDEFINED else at + length
+
+    def skip_item(self, at: int, *, explicit: bool, depth: int) -> int:
+        """Offset after an item of undefined length whose first element is at ``at``."""
+        while True:
+            tag, vr, length, value = self.implicit_element(at)
+            if tag == ITEM_END:
+                return value
+            if explicit:
+                tag, vr, length, value = self.explicit_element(at)
+            if length == UNDEFINED:
+                at = self.skip_sequence(value, explicit=explicit and vr != b"UN", depth=depth + 1)
+            else:
+                at = value + length

@@ -1,0 +1,380 @@
+"""From raw elements to a Frame and to patient, study and series: the one place that knows which tag means what.
+
+Numbers that cannot be read become NaN, so that one broken tag is refused where it matters and not where it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import uuid
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from osteon.data import Patient, Series, Study
+from osteon.io.frame import Frame, PixelFormat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osteon.io.dicom.elements import Elements
+
+__all__ = [
+    "SPLIT_KEYS",
+    "WANTED",
+    "age_in_years",
+    "has_series_uid",
+    "image_type_of",
+    "made_uid",
+    "numbers",
+    "read_frame",
+    "read_patient",
+    "read_series",
+    "read_study",
+    "series_uid",
+    "study_uid",
+    "text",
+]
+
+MEDIA_SOP_CLASS: Final = 0x00020002
+MEDIA_SOP_INSTANCE: Final = 0x00020003
+CHARACTER_SET: Final = 0x00080005
+IMAGE_TYPE: Final = 0x00080008
+SOP_CLASS_UID: Final = 0x00080016
+SOP_INSTANCE_UID: Final = 0x00080018
+STUDY_DATE: Final = 0x00080020
+ACCESSION_NUMBER: Final = 0x00080050
+MODALITY: Final = 0x00080060
+MANUFACTURER: Final = 0x00080070
+STUDY_DESCRIPTION: Final = 0x00081030
+SERIES_DESCRIPTION: Final = 0x0008103E
+PATIENT_NAME: Final = 0x00100010
+PATIENT_ID: Final = 0x00100020
+BIRTH_DATE: Final = 0x00100030
+PATIENT_SEX: Final = 0x00100040
+PATIENT_AGE: Final = 0x00101010
+BODY_PART: Final = 0x00180015
+SLICE_THICKNESS: Final = 0x00180050
+SPACING_BETWEEN_SLICES: Final = 0x00180088
+KERNEL: Final = 0x00181210
+PATIENT_POSITION: Final = 0x00185100
+STUDY_UID: Final = 0x0020000D
+SERIES_UID: Final = 0x0020000E
+SERIES_NUMBER: Final = 0x00200011
+IMAGE_POSITION: Final = 0x00200032
+IMAGE_ORIENTATION: Final = 0x00200037
+FRAME_OF_REFERENCE: Final = 0x00200052
+LATERALITY: Final = 0x00200060
+SAMPLES: Final = 0x00280002
+FRAMES: Final = 0x00280008
+ROWS: Final = 0x00280010
+COLUMNS: Final = 0x00280011
+PIXEL_SPACING: Final = 0x00280030
+BITS_ALLOCATED: Final = 0x00280100
+BITS_STORED: Final = 0x00280101
+HIGH_BIT: Final = 0x00280102
+SIGNED: Final = 0x00280103
+PADDING: Final = 0x00280120
+PADDING_LIMIT: Final = 0x00280121
+INTERCEPT: Final = 0x00281052
+SLOPE: Final = 0x00281053
+LOSSY: Final = 0x00282110
+
+SPLIT_KEYS: Final[dict[int, str]] = {
+    0x00200012: "acquisition number",
+    0x00200100: "temporal position",
+    0x00180086: "echo number",
+    0x00180081: "echo time",
+    0x00181060: "trigger time",
+    0x00181210: "convolution kernel",
+    0x00080008: "image type",
+    0x00080032: "acquisition time",
+}
+"""Elements that may tell two images of one place apart, the most trusted first."""
+
+WANTED: Final = frozenset(SPLIT_KEYS) | {
+    value for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)
+}
+"""Every tag that this module reads."""
+
+NATIVE_SYNTAXES: Final = frozenset(
+    {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"},
+)
+LOSSY_SYNTAXES: Final = frozenset(
+    {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"},
+)
+DAYS_IN_UNIT: Final = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
+NAN: Final = math.nan
+
+
+@lru_cache(maxsize=4096)
+def numbers(raw: bytes | None) -> tuple[float, ...] | None:
+    r"""Decimal strings as floats; None when absent or empty, NaN for a value that is no number.
+
+    Example:
+        >>> numbers(b"1.5\\-2 ")
+        (1.5, -2.0)
+    """
+    if raw is None:
+        return None
+    stripped = raw.strip(b"\0 ")
+    if not stripped:
+        return None
+    return tuple(_number(part) for part in stripped.split(b"\\"))
+
+
+def _number(part: bytes) -> float:
+    try:
+        return float(part)
+    except ValueError:
+        return NAN
+
+
+@lru_cache(maxsize=4096)
+def text(raw: bytes | None, character_set: bytes | None = None) -> str:
+    """Text of an element; other alphabets through the Specific Character Set of the file.
+
+    Args:
+        raw: bytes of the element.
+        character_set: bytes of Specific Character Set (0008,0005).
+
+    Returns:
+        Stripped text, "" when absent. Bytes that cannot be decoded become the replacement character.
+    """
+    if raw is None:
+        return ""
+    raw = raw.strip(b"\0 ")
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii")
+    from pydicom.charset import convert_encodings, decode_bytes
+
+    names = character_set.strip(b"\0 ").decode("ascii", "replace").split("\\") if character_set else ["ISO_IR 192"]
+    try:
+        return str(decode_bytes(raw, convert_encodings(names), {"\x1b"})).strip()
+    except (LookupError, UnicodeError):
+        return raw.decode("latin-1").strip()
+
+
+@lru_cache(maxsize=256)
+def image_type_of(raw: bytes | None) -> tuple[str, ...]:
+    """Values of Image Type, upper case."""
+    return tuple(part.strip().upper() for part in text(raw).split("\\")) if raw else ()
+
+
+def read_frame(path: Path, found: Elements) -> Frame:
+    """The Frame of a single-frame image, or the whole file as one when it holds several.
+
+    Args:
+        path: the file.
+        found: its elements.
+
+    Returns:
+        A Frame; ``damage`` says what is wrong with the file as far as the header shows it.
+    """
+    values = found.values
+    get = values.get
+    little = found.little_endian
+    pixels = _pixel_format(
+        tuple(get(tag) for tag in (ROWS, COLUMNS, SAMPLES, BITS_ALLOCATED, BITS_STORED, HIGH_BIT, SIGNED)),
+        found.transfer_syntax,
+        little=little,
+    )
+    said = (numbers(get(FRAMES)) or (1.0,))[0]
+    frames = int(said) if math.isfinite(said) and said >= 1 else 1
+    slope, intercept = numbers(get(SLOPE)), numbers(get(INTERCEPT))
+    rescale = None if slope is None and intercept is None else ((slope or (1.0,))[0], (intercept or (0.0,))[0])
+    return Frame(
+        path=path,
+        number=None,
+        frames_in_file=frames,
+        sop_instance_uid=text(get(SOP_INSTANCE_UID)) or text(get(MEDIA_SOP_INSTANCE)) or made_uid(str(path)),
+        pixels=pixels,
+        offset=found.pixel_offset,
+        length=found.pixel_length,
+        position=numbers(get(IMAGE_POSITION)),
+        orientation=numbers(get(IMAGE_ORIENTATION)),
+        spacing=numbers(get(PIXEL_SPACING)),
+        thickness=(numbers(get(SLICE_THICKNESS)) or (None,))[0],
+        step=(numbers(get(SPACING_BETWEEN_SLICES)) or (None,))[0],
+        rescale=rescale,
+        padding=_padding(get(PADDING), get(PADDING_LIMIT), signed=pixels.signed, little=little),
+        image_type=image_type_of(get(IMAGE_TYPE)),
+        frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
+        split_keys=tuple(text(get(tag)) for tag in SPLIT_KEYS),
+        lossy=text(get(LOSSY)) == "01" or found.transfer_syntax in LOSSY_SYNTAXES,
+        damage=found.damage or _damage(found, pixels, frames),
+    )
+
+
+def made_uid(*parts: str) -> str:
+    """A UID that stands in for a missing one: the same for the same parts (PS3.5 B.2, a UUID as an integer).
+
+    Example:
+        >>> made_uid("a") == made_uid("a"), made_uid("a")[:5]
+        (True, '2.25.')
+    """
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return f"2.25.{uuid.UUID(bytes=digest[:16], version=4).int}"
+
+
+def series_uid(found: Elements) -> str:
+    """Series Instance UID; made from what else tells series apart when the file has lost it; "" when nothing does."""
+    get = found.values.get
+    if uid := text(get(SERIES_UID)):
+        return uid
+    if found.pixel_offset < 0:
+        return ""
+    tags = (STUDY_UID, FRAME_OF_REFERENCE, MODALITY, SERIES_NUMBER, KERNEL, STUDY_DATE, ROWS, COLUMNS)
+    return made_uid("series", *(text(get(tag)) if tag not in {ROWS, COLUMNS} else str(get(tag)) for tag in tags))
+
+
+def study_uid(found: Elements) -> str:
+    """Study Instance UID; made from patient, date and frame of reference when the file has lost it."""
+    get = found.values.get
+    tags = (PATIENT_ID, STUDY_DATE, ACCESSION_NUMBER, FRAME_OF_REFERENCE)
+    return text(get(STUDY_UID)) or made_uid("study", *(text(get(tag), get(CHARACTER_SET)) for tag in tags))
+
+
+def has_series_uid(found: Elements) -> bool:
+    """Whether the file itself names its series."""
+    return bool(text(found.values.get(SERIES_UID)))
+
+
+def read_patient(found: Elements) -> Patient:
+    """Who, from one image of a series."""
+    get = found.values.get
+    alphabet = get(CHARACTER_SET)
+    birth, study = text(get(BIRTH_DATE)), text(get(STUDY_DATE))
+    return Patient(
+        identifier=text(get(PATIENT_ID), alphabet),
+        name=text(get(PATIENT_NAME), alphabet),
+        birth_date=birth,
+        sex=text(get(PATIENT_SEX)).upper()[:1],
+        age_years=age_in_years(text(get(PATIENT_AGE)), birth_date=birth, study_date=study),
+    )
+
+
+def read_study(found: Elements) -> Study:
+    """Of which visit, from one image of a series."""
+    get = found.values.get
+    alphabet = get(CHARACTER_SET)
+    return Study(
+        uid=study_uid(found),
+        date=text(get(STUDY_DATE)),
+        description=text(get(STUDY_DESCRIPTION), alphabet),
+        accession_number=text(get(ACCESSION_NUMBER), alphabet),
+    )
+
+
+def read_series(found: Elements) -> Series:
+    """Which acquisition, from one of its images."""
+    get = found.values.get
+    alphabet = get(CHARACTER_SET)
+    number = numbers(get(SERIES_NUMBER))
+    return Series(
+        uid=series_uid(found),
+        modality=text(get(MODALITY)).upper(),
+        number=int(number[0]) if number and math.isfinite(number[0]) else None,
+        description=text(get(SERIES_DESCRIPTION), alphabet),
+        body_part=text(get(BODY_PART)).upper(),
+        laterality=text(get(LATERALITY)).upper(),
+        patient_position=text(get(PATIENT_POSITION)).upper(),
+        manufacturer=text(get(MANUFACTURER), alphabet),
+        frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
+        sop_class_uid=text(get(SOP_CLASS_UID)) or text(get(MEDIA_SOP_CLASS)),
+    )
+
+
+def age_in_years(age: str, *, birth_date: str = "", study_date: str = "") -> float | None:
+    """Age at the study.
+
+    Args:
+        age: DICOM age string, as "012Y" or "018M".
+        birth_date: YYYYMMDD, used when ``age`` says nothing.
+        study_date: YYYYMMDD.
+
+    Returns:
+        Years; None when neither can be read. "000Y" counts as not known: writers use it for an empty field.
+
+    Example:
+        >>> age_in_years("018M")
+        1.5
+    """
+    unit = age[-1:].upper()
+    if unit in DAYS_IN_UNIT and age[:-1].isdecimal() and age.upper() != "000Y":
+        return int(age[:-1]) * DAYS_IN_UNIT[unit] / DAYS_IN_UNIT["Y"]
+    from datetime import datetime
+
+    try:
+        # both are calendar dates without a time zone
+        born = datetime.strptime(birth_date, "%Y%m%d")  # noqa: DTZ007 - a date
+        seen = datetime.strptime(study_date, "%Y%m%d")  # noqa: DTZ007 - a date
+    except ValueError:
+        return None
+    years = (seen - born).days / DAYS_IN_UNIT["Y"]
+    return years if 0 <= years <= 130 else None
+
+
+@lru_cache(maxsize=256)
+def _pixel_format(raw: tuple[bytes | None, ...], syntax: str, *, little: bool) -> PixelFormat:
+    order = "little" if little else "big"
+    rows, columns, samples, allocated, stored, high, signed = (
+        int.from_bytes(value[:2], "little" if order == "little" else "big") if value else None for value in raw
+    )
+    allocated = allocated or 0
+    stored = stored or allocated
+    return PixelFormat(
+        rows=rows or 0,
+        columns=columns or 0,
+        samples=samples or 1,
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=stored - 1 if high is None else high,
+        signed=bool(signed),
+        transfer_syntax=syntax,
+    )
+
+
+@lru_cache(maxsize=256)
+def _padding(value: bytes | None, limit: bytes | None, *, signed: bool, little: bool) -> tuple[int, int] | None:
+    """Pixel Padding Value and Range Limit: two bytes each, with the sign of the pixels."""
+    if not value or len(value) < 2:
+        return None
+    order = "little" if little else "big"
+    first = int.from_bytes(value[:2], "little" if order == "little" else "big", signed=signed)
+    last = first
+    if limit is not None and len(limit) >= 2:
+        last = int.from_bytes(limit[:2], "little" if order == "little" else "big", signed=signed)
+    return min(first, last), max(first, last)
+
+
+def _damage(found: Elements, pixels: PixelFormat, frames: int) -> str | None:
+    """What the header and the file size already show to be wrong with the pixels."""
+    if found.pixel_offset < 0:
+        return None  # no image: the caller sorts it out
+    return _format_damage(pixels) or (_length_damage(found, pixels, frames) if found.pixel_length >= 0 else None)
+
+
+def _format_damage(pixels: PixelFormat) -> str | None:
+    if min(pixels.rows, pixels.columns) < 1:
+        return "its header gives no Rows or Columns"
+    if pixels.bits_allocated not in {8, 16, 32} or not 1 <= pixels.bits_stored <= pixels.bits_allocated:
+        return f"its header gives {pixels.bits_stored} of {pixels.bits_allocated} bits a pixel"
+    if not pixels.bits_stored - 1 <= pixels.high_bit < pixels.bits_allocated:
+        return f"its header gives High Bit {pixels.high_bit} for {pixels.bits_stored} stored bits"
+    return None
+
+
+def _length_damage(found: Elements, pixels: PixelFormat, frames: int) -> str | None:
+    if found.pixel_offset + found.pixel_length > found.size:
+        return "it is truncated, the pixels end before they should"
+    if pixels.transfer_syntax not in NATIVE_SYNTAXES:
+        return "it says that its pixels are compressed, but they are not"
+    expected = pixels.frame_bytes * frames
+    # one byte pads to an even length; some writers pad further, but never by a whole row
+    if not expected <= found.pixel_length < expected + max(2, pixels.frame_bytes // pixels.rows):
+        return (
+            f"its header says {frames} x {pixels.rows} x {pixels.columns} pixels ({expected} bytes), "
+            f"it holds {found.pixel_length} bytes"
+        )
+    return None

@@ -1,0 +1,152 @@
+"""Decode the frames of a stack in parallel, straight into the volume's memory."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osteon.data import Notice, SliceSource, Source, Volume
+from osteon.errors import InputError
+from osteon.io.dicom.decode import stored_values
+from osteon.io.dicom.rescale import AIR_HU, RangeError, is_whole, to_float32, to_int16
+from osteon.io.dicom.tilt import shift_plane
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.io.frame import Frame
+    from osteon.io.inventory import Progress, SeriesEntry, Stack
+
+__all__ = ["load_series"]
+
+MAX_WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What decoding saw: extreme values, and pixels that held no data."""
+
+    low: float
+    high: float
+    empty: int
+
+
+def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers: int | None = None) -> Volume:
+    """Decode a DICOM series.
+
+    Args:
+        entry: a series with a stack.
+        progress: called as ``progress("decode", done, total)`` from this thread.
+        workers: threads; default one per usable processor, at most 8.
+
+    Returns:
+        int16 when every value is a whole number that fits, else float32. In CT, pixels without data are air.
+
+    Raises:
+        InputError: no stack, truncated or damaged pixels, every voxel of one value.
+        UnsupportedError: no decoder.
+    """
+    stack = entry.stack
+    if stack is None:
+        raise InputError(f"the series cannot be read as a volume: {entry.problem or 'it holds no images'}")
+    is_ct = entry.series.modality in {"CT", ""}
+    decoded = None
+    if all(is_whole(frame) for frame in stack.frames):
+        with suppress(RangeError):
+            decoded = _decode(stack, np.dtype(np.int16), is_ct=is_ct, progress=progress, workers=workers)
+    if decoded is None:
+        decoded = _decode(stack, np.dtype(np.float32), is_ct=is_ct, progress=progress, workers=workers)
+    array, seen = decoded
+    if seen.low == seen.high:
+        raise InputError(f"every voxel has the value {seen.low:g}: the series shows nothing; choose another one")
+    if not np.isfinite((seen.low, seen.high)).all():
+        raise InputError("the rescale of the series gives NaN or infinite values: Rescale Slope or Intercept is broken")
+    notices = entry.notices + _value_notices(stack, seen, is_ct=is_ct)
+    source = Source(
+        kind="dicom",
+        location=entry.location,
+        patient=entry.patient,
+        study=entry.study,
+        series=entry.series,
+        slices=tuple(SliceSource(frame.sop_instance_uid, frame.path, frame.number) for frame in stack.frames),
+        notices=notices,
+    )
+    unit = "HU" if entry.series.modality == "CT" else ""
+    return Volume(array=array, grid=stack.grid, modality=entry.series.modality, unit=unit, source=source)
+
+
+def _decode(
+    stack: Stack,
+    kind: np.dtype[Any],
+    *,
+    is_ct: bool,
+    progress: Progress | None,
+    workers: int | None,
+) -> tuple[Any, _Range]:
+    """All frames into one array of the asked type.
+
+    Raises:
+        RangeError: int16 was asked for and a value does not fit.
+    """
+    array = np.empty(stack.grid.shape, dtype=kind)
+    total = len(stack.frames)
+    threads = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    # a few chunks a thread: the overhead of a task is paid rarely, and the progress still moves
+    size = max(1, min(16, total // (4 * threads)))
+    chunks = [range(start, min(start + size, total)) for start in range(0, total, size)]
+    ranges: list[_Range] = []
+    done = 0
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        jobs = {pool.submit(_decode_chunk, stack, chunk, array, is_ct=is_ct): len(chunk) for chunk in chunks}
+        try:
+            for job in as_completed(jobs):
+                ranges.append(job.result())
+                done += jobs[job]
+                if progress is not None:
+                    progress("decode", done, total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    low, high = min(item.low for item in ranges), max(item.high for item in ranges)
+    return array, _Range(low, high, sum(item.empty for item in ranges))
+
+
+def _decode_chunk(stack: Stack, chunk: range, array: NDArray[Any], *, is_ct: bool) -> _Range:
+    seen = [_decode_one(stack, index, array[index], is_ct=is_ct) for index in chunk]
+    return _Range(min(item[0] for item in seen), max(item[1] for item in seen), sum(item[2] for item in seen))
+
+
+def _decode_one(stack: Stack, index: int, out: NDArray[Any], *, is_ct: bool) -> tuple[float, float, int]:
+    """One frame into its slice."""
+    frame = stack.frames[index]
+    if stack.shift_vox is None:
+        return _rescaled(frame, out, is_ct=is_ct)
+    plane = np.empty((frame.pixels.rows, frame.pixels.columns), dtype=out.dtype)
+    seen = _rescaled(frame, plane, is_ct=is_ct)
+    down, right = (float(value) for value in stack.shift_vox[index])
+    moved = shift_plane(plane, (down, right), shape=out.shape, fill=AIR_HU if is_ct else 0)
+    out[...] = np.rint(moved, out=moved) if out.dtype == np.int16 else moved
+    return seen
+
+
+def _rescaled(frame: Frame, out: NDArray[Any], *, is_ct: bool) -> tuple[float, float, int]:
+    if out.dtype == np.int16:
+        return to_int16(stored_values(frame, into=out), frame, out=out, is_ct=is_ct)
+    return to_float32(stored_values(frame), frame, out=out, is_ct=is_ct)
+
+
+def _value_notices(stack: Stack, seen: _Range, *, is_ct: bool) -> tuple[Notice, ...]:
+    notices = []
+    if is_ct and seen.empty:
+        share = 100 * seen.empty / (len(stack.frames) * stack.frames[0].pixels.rows * stack.frames[0].pixels.columns)
+        text = f"{share:.1f} % of the pixels are marked as holding no data; they count as air ({AIR_HU} HU)."
+        notices.append(Notice("padding-is-air", text))
+    if is_ct and any(frame.rescale is None for frame in stack.frames):
+        text = "The images have no Rescale Slope and Intercept; their stored values were taken as Hounsfield units."
+        notices.append(Notice("rescale-missing", text, "warning"))
+    return tuple(notices)

@@ -1,0 +1,117 @@
+"""Group DICOM images into series and say of each whether it is a volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from osteon.data import Notice
+from osteon.io.dicom.elements import read_elements
+from osteon.io.dicom.header import (
+    KERNEL,
+    WANTED,
+    has_series_uid,
+    read_frame,
+    read_patient,
+    read_series,
+    read_study,
+    series_uid,
+    text,
+)
+from osteon.io.dicom.multiframe import split_frames
+from osteon.io.dicom.stack import plan_stack
+from osteon.io.inventory import SeriesEntry, SkippedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from osteon.io.dicom.elements import Elements
+    from osteon.io.frame import Frame
+
+__all__ = ["DicomFile", "build_entries", "read_dicom_file"]
+
+PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "MG", "RF", "XA", "RG", "IO", "PX"})
+
+
+@dataclass(frozen=True, slots=True)
+class DicomFile:
+    """A DICOM image file: its elements and its planes."""
+
+    elements: Elements
+    frame: Frame
+
+
+def read_dicom_file(path: Path) -> DicomFile | SkippedFile | None:
+    """Look at one file.
+
+    Returns:
+        None when it is not DICOM; a SkippedFile when it is DICOM without an image, or too damaged to know its series.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    elements = read_elements(path, wanted=WANTED)
+    if elements is None:
+        return None
+    if not series_uid(elements):
+        if elements.damage is None:
+            return SkippedFile(path, "DICOM without a series: a directory or another record", damaged=False)
+        return SkippedFile(path, elements.damage, damaged=True)
+    if elements.pixel_offset < 0 and elements.damage is None:
+        modality = text(elements.values.get(0x00080060)) or "unknown modality"
+        return SkippedFile(path, f"DICOM without pixels ({modality})", damaged=False)
+    return DicomFile(elements, read_frame(path, elements))
+
+
+def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[SeriesEntry, ...]:
+    """One entry per series, ordered by series number and UID."""
+    groups: dict[str, list[DicomFile]] = {}
+    for file in files:
+        groups.setdefault(series_uid(file.elements), []).append(file)
+    entries = [_entry(group, location) for group in groups.values()]
+    return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid)))
+
+
+def _entry(files: list[DicomFile], location: Path) -> SeriesEntry:
+    files = sorted(files, key=lambda file: file.frame.path)
+    # a file that broke off early must not speak for the series
+    first = next((file for file in files if file.elements.damage is None), files[0]).elements
+    series = read_series(first)
+    frames: list[Frame] = []
+    for file in files:
+        several = file.frame.frames_in_file > 1 and file.frame.damage is None
+        frames.extend(split_frames(file.frame) if several else (file.frame,))
+    problem = None
+    notices: tuple[Notice, ...] = ()
+    stack = None
+    if series.modality in PROJECTION_MODALITIES:
+        problem = f"{series.modality} images are projections (radiographs), not slices of a volume"
+    else:
+        plan = plan_stack(frames)
+        stack, problem, notices = plan.stack, plan.problem, plan.notices
+    if not has_series_uid(first):
+        text_ = (
+            "The images have lost their Series Instance UID; one was made from their other tags, "
+            "unknown to any archive."
+        )
+        notices = (*notices, Notice("uid-made", text_, "warning"))
+    used = stack.frames if stack is not None else frames
+    if any(frame.lossy for frame in used):
+        text_ = "The images went through lossy compression: their values differ slightly from the scanner's."
+        notices = (*notices, Notice("lossy-compression", text_, "warning"))
+    return SeriesEntry(
+        kind="dicom",
+        series=series,
+        patient=read_patient(first),
+        study=read_study(first),
+        location=location,
+        n_images=len(frames),
+        grid=stack.grid if stack is not None else None,
+        problem=problem,
+        notices=notices,
+        image_type=used[0].image_type,
+        kernel=text(first.values.get(KERNEL)).split("\\")[0].strip(),
+        thickness_mm=used[0].thickness,
+        stack=stack,
+    )

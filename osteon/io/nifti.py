@@ -1,0 +1,212 @@
+"""The named door from NIfTI: RAS millimetres and (i, j, k) indices become LPS and (slice, row, column).
+
+NIfTI carries no patient, no modality and no unit of intensity. A volume is taken as CT when it holds air, or when
+the user
+says so.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.data import Notice, Patient, Series, Source, Study, Volume
+from osteon.errors import InputError, OsteonError
+from osteon.geometry import Grid
+from osteon.io.inventory import SeriesEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.io.inventory import Progress
+
+__all__ = ["is_nifti_name", "load_nifti", "nifti_entry"]
+
+AIR_AT_MOST_HU: Final = -500
+"""A CT of a body holds air or lung below this; MR and label maps do not."""
+
+MILLIMETRES: Final[dict[str, float]] = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
+RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def is_nifti_name(path: Path) -> bool:
+    """Whether the name is that of a NIfTI file."""
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def nifti_entry(path: Path, *, location: Path) -> SeriesEntry:
+    """What a NIfTI file holds, from its header.
+
+    Returns:
+        An entry whose ``problem`` says when it is no volume (four dimensions, sheared, no geometry, damaged).
+    """
+    grid, problem = None, None
+    notices: tuple[Notice, ...] = ()
+    planes = 0
+    try:
+        image = _open(path)
+        planes = int(image.shape[2]) if len(image.shape) > 2 else 1
+        grid, notices = _grid(image)
+    except OsteonError as error:
+        problem = str(error)
+    return SeriesEntry(
+        kind="nifti",
+        series=Series(uid=path.name, modality=""),
+        patient=Patient(),
+        study=Study(uid=""),
+        location=location,
+        n_images=planes,
+        grid=grid,
+        problem=problem,
+        notices=notices,
+        path=path,
+    )
+
+
+def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | None = None) -> Volume:
+    """Read the voxels of a NIfTI file.
+
+    Args:
+        entry: from ``nifti_entry``.
+        modality: what the user says it is; "" lets the values decide between CT and nothing.
+        progress: called as ``progress("decode", done, total)``.
+
+    Returns:
+        int16 when all values are whole and fit, else float32, on a Grid in LPS.
+
+    Raises:
+        InputError: a problem of the entry, values that are not CT numbers, NaN, one value everywhere, damaged data.
+    """
+    path = entry.path
+    if path is None or entry.grid is None:
+        raise InputError(f"the file cannot be read as a volume: {entry.problem or 'it is not NIfTI'}")
+    image = _open(path)
+    array, low, high = _values(image, path)
+    if progress is not None:
+        progress("decode", 1, 1)
+    if low == high:
+        raise InputError(f"{path.name}: every voxel has the value {low:g}; it shows nothing")
+    if not modality:
+        if low > AIR_AT_MOST_HU:
+            raise InputError(
+                f"{path.name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to "
+                f"{high:g}) do not "
+                f"look like Hounsfield units (nothing at or below {AIR_AT_MOST_HU}); if it is a CT of tissue only, "
+                f"say so with "
+                "--modality CT, otherwise give a CT",
+            )
+        modality = "CT"
+        text = (
+            f"NIfTI does not name the modality; values from {low:g} to {high:g} were taken as CT in Hounsfield units."
+        )
+        notices: tuple[Notice, ...] = (Notice("modality-from-values", text, "warning"),)
+    else:
+        notices = (
+            Notice("modality-from-user", f"NIfTI does not name the modality; it was read as {modality}, as asked."),
+        )
+    source = Source(
+        kind="nifti",
+        location=entry.location,
+        patient=entry.patient,
+        study=entry.study,
+        series=Series(uid=entry.series.uid, modality=modality),
+        notices=entry.notices + notices,
+    )
+    return Volume(array=array, grid=entry.grid, modality=modality, unit="HU" if modality == "CT" else "", source=source)
+
+
+def _open(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        image = nibabel.load(path)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path.name}: not a readable NIfTI file (damaged or truncated?); send it again") from error
+    if not isinstance(image, (nibabel.Nifti1Image, nibabel.Nifti2Image)):
+        raise InputError(f"{path.name}: not a NIfTI-1 or NIfTI-2 file")
+    return image
+
+
+def _grid(image: Any) -> tuple[Grid, tuple[Notice, ...]]:  # noqa: ANN401 - nibabel has no types
+    """Shape (slice, row, column) and LPS affine.
+
+    The sform is used when it is set, else the qform (as the standard advises for images in scanner space). With neither
+    the orientation is not known and nothing is guessed.
+    """
+    name = f"{image.get_filename()}".rsplit("/", maxsplit=1)[-1]
+    shape = tuple(int(n) for n in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3:
+        raise InputError(
+            f"{name}: needs one volume of three dimensions, found shape {image.shape}; extract one volume first"
+        )
+    affine, code = image.get_sform(coded=True)
+    notices: tuple[Notice, ...] = ()
+    qform, q_code = image.get_qform(coded=True)
+    if not code:
+        affine, code = qform, q_code
+    elif q_code and not np.allclose(affine, qform, atol=1e-2):
+        text = "The file's two geometries (sform, qform) differ; the sform was used."
+        notices = (Notice("sform-over-qform", text, "warning"),)
+    if not code or affine is None:
+        raise InputError(f"{name}: has neither an sform nor a qform: how it lies in the patient is not known")
+    unit = image.header.get_xyzt_units()[0]
+    if unit not in MILLIMETRES:
+        raise InputError(f"{name}: has an unknown unit of length ({unit})")
+    scale = MILLIMETRES[unit]
+    if scale != 1.0:
+        text = f"The file counts in {unit}s; its geometry was converted to millimetres."
+        notices = (*notices, Notice("unit-converted", text))
+    lps = RAS_TO_LPS @ np.asarray(affine, dtype=np.float64)
+    lps[:3] *= scale
+    # columns of the affine follow (i, j, k) = (column, row, slice): reverse them
+    lps[:3, :3] = lps[:3, 2::-1]
+    try:
+        grid = Grid(shape=(shape[2], shape[1], shape[0]), affine=lps)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return grid, notices
+
+
+def _values(
+    image: Any,  # noqa: ANN401 - nibabel has no types
+    path: Path,
+) -> tuple[NDArray[np.int16] | NDArray[np.float32], float, float]:
+    """(slice, row, column) voxels with their smallest and largest value."""
+    slope, intercept = image.dataobj.slope, image.dataobj.inter
+    try:
+        if float(slope).is_integer() and float(intercept).is_integer():
+            stored = np.asanyarray(image.dataobj.get_unscaled())
+        else:
+            stored, slope, intercept = np.asanyarray(image.dataobj), 1.0, 0.0
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path.name}: truncated or damaged, its voxels cannot be read; send it again") from error
+    if stored.dtype.kind not in "iuf":
+        raise InputError(f"{path.name}: holds {stored.dtype} voxels, which are no intensities")
+    stored = stored.reshape(stored.shape[:3]).transpose(2, 1, 0)
+    ends = float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept
+    low, high = min(ends), max(ends)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"{path.name}: holds NaN or infinite voxels; replace them by air (-1024)")
+    if low >= -32768 and high <= 32767 and _all_whole(stored):
+        array = np.empty(stored.shape, dtype=np.int16)
+        for index, plane in enumerate(stored):
+            array[index] = plane if (slope, intercept) == (1.0, 0.0) else plane * float(slope) + float(intercept)
+        return array, low, high
+    scaled = np.empty(stored.shape, dtype=np.float32)
+    for index, plane in enumerate(stored):
+        scaled[index] = plane * float(slope) + float(intercept)
+    return scaled, low, high
+
+
+def _all_whole(stored: NDArray[Any]) -> bool:
+    if stored.dtype.kind in "iu":
+        return True
+    return all(bool((plane == np.rint(plane)).all()) for plane in stored)
