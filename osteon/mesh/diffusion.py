@@ -88,6 +88,15 @@ def _step(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _restore(points: NDArray[np.float32], fixed: NDArray[np.bool_], moved: NDArray[np.float32]) -> None:
+    """Put the fixed vertices back where they were."""
+    for v in range(points.shape[0]):
+        if fixed[v]:
+            for k in range(3):
+                moved[v, k] = points[v, k]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def chebyshev_filter(
     points: NDArray[np.float32],
     first: NDArray[np.int32],
@@ -99,19 +108,20 @@ def chebyshev_filter(
     now = np.empty_like(points)
     _step(points, first, ring, (0.5, 0.5, 0.0), points, now)
     past = points.copy()
-    c0, c1 = np.float32(coefficients[0]), np.float32(coefficients[1])
-    total = c0 * points + c1 * now
-    for n in range(2, coefficients.size):
-        _step(now, first, ring, (1.0, 1.0, -1.0), past, past)  # T_n = 2 P T_(n-1) - T_(n-2)
-        past, now = now, past
+    total = np.empty_like(points)
+    c0 = np.float32(coefficients[0])
+    for v in range(points.shape[0]):
+        for k in range(3):
+            total[v, k] = c0 * points[v, k]
+    for n in range(1, coefficients.size):
+        if n > 1:
+            _step(now, first, ring, (1.0, 1.0, -1.0), past, past)  # T_n = 2 P T_(n-1) - T_(n-2)
+            past, now = now, past
         c = np.float32(coefficients[n])
         for v in range(points.shape[0]):
-            total[v, 0] += c * now[v, 0]
-            total[v, 1] += c * now[v, 1]
-            total[v, 2] += c * now[v, 2]
-    for v in range(points.shape[0]):
-        if fixed[v]:
-            total[v] = points[v]
+            for k in range(3):
+                total[v, k] += c * now[v, k]
+    _restore(points, fixed, total)
     return total
 
 
@@ -130,8 +140,6 @@ def pairs_filter(
     for n in range(2 * pairs):
         factor = factors[n % 2]
         _step(now, first, ring, (1.0 - factor, factor, 0.0), now, after)
-        for v in range(points.shape[0]):
-            if fixed[v]:
-                after[v] = points[v]
+        _restore(points, fixed, after)
         now, after = after, now
     return now
