@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from osteon.data import Label, Mask, Patient, Series, Source, Study
+from osteon.data import Label, Mask, Patient, Series, SliceSource, Source, Study
 from osteon.errors import GeometryMismatchError, InputError, OutputError, UnknownLabelError
 from osteon.geometry import Grid
 from osteon.io.dicom.derived import DerivedSeries, derived_uid, plain_text
@@ -190,6 +190,7 @@ def test_patient_study_and_frame_of_reference_are_those_of_the_source(
         (None, "Müller^Jörg"),  # undeclared, as many old scanners write it
         (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
         ("ISO_IR 192", "Šimić^Ана"),
+        ("ISO_IR 100", "Eve_"),  # one component: highdicom would warn, and print the name
     ],
 )
 def test_a_name_in_any_character_set_survives(
@@ -199,6 +200,7 @@ def test_a_name_in_any_character_set_survives(
     dicom_grids: dict[str, Grid],
     make_ct_series: Make,
     dciodvfy: Check,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     grid = dicom_grids["axial"]
     attributes = {"PatientName": name} | ({} if character_set is None else {"SpecificCharacterSet": character_set})
@@ -206,6 +208,7 @@ def test_a_name_in_any_character_set_survives(
         attributes["PatientName"] = name.encode("latin-1")
     path = write(tmp_path / "seg.dcm", blocks(grid), make_ct_series(tmp_path / "ct", grid, **attributes), grid)
     assert str(pydicom.dcmread(path).PatientName) == name
+    assert name.split("^", maxsplit=1)[0] not in caplog.text
     assert dciodvfy(path)[0] == []
 
 
@@ -234,6 +237,23 @@ def test_broken_source_values_are_left_empty_and_the_file_is_valid(
     assert "PatientAge" not in dataset
     assert dataset.PatientID == "P-1"
     assert dciodvfy(path)[0] == []
+
+
+def test_uids_that_stand_in_the_file_meta_only_are_found(
+    tmp_path: Path,
+    dicom_grids: dict[str, Grid],
+    make_ct_series: Make,
+) -> None:
+    """As in the TotalSegmentator example, whose de-identification emptied the data set."""
+    grid = dicom_grids["axial"]
+    source = make_ct_series(tmp_path / "ct", grid)
+    for piece in source.slices:
+        image = pydicom.dcmread(piece.path)
+        image.SOPInstanceUID = ""
+        pydicom.dcmwrite(piece.path, image)
+    dataset = pydicom.dcmread(write(tmp_path / "seg.dcm", blocks(grid), source, grid))
+    references = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    assert [item.ReferencedSOPInstanceUID for item in references] == [p.sop_instance_uid for p in source.slices]
 
 
 def test_positions_rounded_by_the_scanner_still_refer_to_their_images(
@@ -265,6 +285,85 @@ def test_a_mask_on_a_grid_of_its_own_keeps_its_geometry(
     assert dciodvfy(path)[0] == []
     with pytest.raises(GeometryMismatchError, match="grid"):
         read_segmentation(path, like=source_grid)
+
+
+def test_a_tilted_source_made_orthogonal_gets_frames_of_the_orthogonal_grid(
+    tmp_path: Path,
+    dicom_grids: dict[str, Grid],
+    make_ct_series: Make,
+    dciodvfy: Check,
+) -> None:
+    """The files lie sheared along the rows by 15 degrees, the Volume and its mask on the corrected grid."""
+    grid = dicom_grids["axial"]
+    source = make_ct_series(tmp_path / "ct", grid)
+    for index, piece in enumerate(source.slices):
+        image = pydicom.dcmread(piece.path)
+        image.ImagePositionPatient[1] = round(float(image.ImagePositionPatient[1] + 0.67 * index), 4)
+        image.GantryDetectorTilt = 15
+        image.save_as(piece.path)
+    path = write(tmp_path / "seg.dcm", blocks(grid), source, grid)
+    np.testing.assert_array_equal(read_segmentation(path, like=grid).array, blocks(grid).array)
+    dataset = pydicom.dcmread(path)
+    assert len(dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == grid.shape[0]
+    first = dataset.PerFrameFunctionalGroupsSequence[0]
+    assert float(first.PlanePositionSequence[0].ImagePositionPatient[1]) == pytest.approx(-80.5)
+    assert first.DerivationImageSequence[0].SourceImageSequence[0].SpatialLocationsPreserved == "NO"
+    assert dciodvfy(path)[0] == []
+
+
+def test_an_enhanced_multi_frame_source_is_referred_to_by_frame(
+    tmp_path: Path,
+    dicom_grids: dict[str, Grid],
+    make_ct_series: Make,
+    dciodvfy: Check,
+) -> None:
+    grid = dicom_grids["axial"]
+    single = make_ct_series(tmp_path / "ct", grid)
+    datasets = [pydicom.dcmread(piece.path) for piece in single.slices]
+    enhanced = highdicom.legacy.LegacyConvertedEnhancedCTImage(datasets, derived_uid("s"), 9, derived_uid("i"), 1)
+    path = tmp_path / "enhanced.dcm"
+    enhanced.save_as(path)
+    slices = tuple(SliceSource(derived_uid("i"), path, frame=number + 1) for number in range(grid.shape[0]))
+    source = replace(single, slices=slices)
+    written = write(tmp_path / "seg.dcm", blocks(grid), source, grid)
+    np.testing.assert_array_equal(read_segmentation(written, like=grid).array, blocks(grid).array)
+    places = [
+        frame.PlanePositionSequence[0].ImagePositionPatient for frame in enhanced.PerFrameFunctionalGroupsSequence
+    ]
+    frames = pydicom.dcmread(written).PerFrameFunctionalGroupsSequence
+    assert len(frames) == 8
+    for frame in frames:
+        number = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        assert places[int(number) - 1] == frame.PlanePositionSequence[0].ImagePositionPatient
+    assert dciodvfy(written)[0] == []
+
+
+@pytest.mark.shared_data
+def test_a_real_series_is_referred_to_and_the_file_is_valid(shared_data: Path, tmp_path: Path, dciodvfy: Check) -> None:
+    """Ten slices of the ankle series; its patient name is of a form that highdicom doubts."""
+    paths = sorted((shared_data / "vhf_ankle_ct_dicom").rglob("*.dcm"))
+    tags = ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "ImagePositionPatient"]
+    headers = {path: pydicom.dcmread(path, specific_tags=tags) for path in paths}
+    chosen = sorted(headers.items(), key=lambda item: float(item[1].ImagePositionPatient[2]))[60:70]
+    first = chosen[0][1]
+    grid = Grid.from_axes(
+        shape=(10, 512, 512),
+        spacing_mm=(1.0, 1.0, 1.0),
+        origin_lps_mm=[float(v) for v in first.ImagePositionPatient],
+    )
+    source = Source(
+        kind="dicom",
+        location=shared_data,
+        patient=Patient(),
+        study=Study(uid=first.StudyInstanceUID),
+        series=Series(uid=first.SeriesInstanceUID, modality="CT"),
+        slices=tuple(SliceSource(str(header.SOPInstanceUID), path) for path, header in chosen),
+    )
+    path = write(tmp_path / "seg.dcm", blocks(grid), source, grid)
+    np.testing.assert_array_equal(read_segmentation(path, like=grid).array, blocks(grid).array)
+    frames = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
+    assert all("DerivationImageSequence" in frame for frame in frames)
+    assert dciodvfy(path)[0] == []
 
 
 @pytest.mark.parametrize("columns", [48, 45])

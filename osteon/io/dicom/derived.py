@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydicom.dataset import Dataset
+    from pydicom.valuerep import PersonName
 
     from osteon.data import Source
     from osteon.labels import Concept
@@ -39,7 +40,9 @@ __all__ = [
     "MANUFACTURER",
     "PRIVATE_SCHEME",
     "DerivedSeries",
+    "SourceHeaders",
     "coded",
+    "complete",
     "contributing_equipment",
     "derived_uid",
     "equipment",
@@ -48,7 +51,6 @@ __all__ = [
     "private_schemes",
     "read_source_headers",
     "save_object",
-    "stamp",
 ]
 
 MANUFACTURER: Final = "osteon"
@@ -151,16 +153,33 @@ class DerivedSeries:
     moment: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
 
-def read_source_headers(source: Source) -> tuple[Dataset, ...]:
+@dataclass(frozen=True, slots=True)
+class SourceHeaders:
+    """The source images without their pixels.
+
+    Attributes:
+        images: one data set for each file, in slice order; the first holds every attribute, the others what is needed
+            to refer to them. Patient's Name is empty: highdicom logs a name that it doubts, and no log may hold one.
+        patient_name: to be set on the finished object.
+    """
+
+    images: tuple[Dataset, ...] = field(repr=False)
+    patient_name: PersonName = field(repr=False)
+
+    @property
+    def first(self) -> Dataset:
+        """The header with every attribute."""
+        return self.images[0]
+
+
+def read_source_headers(source: Source) -> SourceHeaders:
     """The headers of the source images, read again from their files.
 
     Args:
         source: of a DICOM volume; its files must still be there.
 
     Returns:
-        One data set for each file, in slice order; the first holds every attribute except pixels, the others what is
-        needed to refer to them. Missing type 2 attributes of patient and study are empty, ill-formed dates, ages and
-        sexes too.
+        Headers in which missing type 2 attributes of patient and study are empty, ill-formed dates, ages and sexes too.
 
     Raises:
         InputError: the source is not DICOM, a file is gone or is another image now, or an identifying UID is missing.
@@ -180,7 +199,10 @@ def read_source_headers(source: Source) -> tuple[Dataset, ...]:
                 "the input changed while it was read; read it again",
             )
         headers[path] = header
-    return tuple(headers.values())
+    images = tuple(headers.values())
+    name = images[0].PatientName
+    images[0].PatientName = ""
+    return SourceHeaders(images=images, patient_name=name)
 
 
 def _read_header(path: Path, *, everything: bool) -> Dataset:
@@ -194,6 +216,9 @@ def _read_header(path: Path, *, everything: bool) -> Dataset:
     except (OSError, InvalidDicomError, EOFError) as error:
         message = f"asked for the header of a source image, found {type(error).__name__}: the input must stay in place"
         raise InputError(message) from error
+    for keyword in ("SOPClassUID", "SOPInstanceUID"):  # a careless de-identification leaves them in the file meta only
+        if not header.get(keyword) and header.file_meta.get(f"MediaStorage{keyword}"):
+            setattr(header, keyword, header.file_meta[f"MediaStorage{keyword}"].value)
     missing = [keyword for keyword in MUST_BE_THERE if not header.get(keyword)]
     if missing:
         raise InputError(
@@ -319,8 +344,9 @@ def contributing_equipment(series: DerivedSeries, *, purpose: str) -> list[Contr
     ]
 
 
-def stamp(dataset: Dataset, series: DerivedSeries) -> None:
-    """Write the moment of the series as creation and content date and time."""
+def complete(dataset: Dataset, series: DerivedSeries, headers: SourceHeaders) -> None:
+    """Write the patient's name, and the moment of the series as creation, content and series date and time."""
+    dataset.PatientName = headers.patient_name
     date, time = series.moment.strftime("%Y%m%d"), series.moment.strftime("%H%M%S.%f")
     dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = date
     dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time

@@ -13,12 +13,12 @@ from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage, Explicit
 from osteon.errors import InputError
 from osteon.io.dicom.derived import (
     coded,
+    complete,
     contributing_equipment,
     equipment,
     long_string,
     read_source_headers,
     save_object,
-    stamp,
 )
 from osteon.labels import concept
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Source
-    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
 
 __all__ = ["write_encapsulated_pdf", "write_encapsulated_stl"]
@@ -95,8 +95,8 @@ def write_encapsulated_stl(
     _require_binary_stl(model, stl_path.name)
     headers = read_source_headers(source)
     dataset = _document(headers, series, sop_class_uid=EncapsulatedSTLStorage, modality="M3D", purpose="surface model")
-    dataset.FrameOfReferenceUID = headers[0].FrameOfReferenceUID
-    dataset.PositionReferenceIndicator = headers[0].get("PositionReferenceIndicator") or ""
+    dataset.FrameOfReferenceUID = headers.first.FrameOfReferenceUID
+    dataset.PositionReferenceIndicator = headers.first.get("PositionReferenceIndicator") or ""
     dataset.BurnedInAnnotation = "NO"
     dataset.MeasurementUnitsCodeSequence = [coded(concept("unit_mm"))]
     dataset.ModelModification = "NO"
@@ -104,9 +104,9 @@ def write_encapsulated_stl(
     dataset.ModelUsageCodeSequence = [coded(concept("diagnostic_intent"))]
     dataset.ContentDescription = long_string(series.description)
     dataset.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*colour).value)
-    name = concept(MODEL_OF_MODALITY.get(str(headers[0].Modality), "ct_model"))
+    name = concept(MODEL_OF_MODALITY.get(str(headers.first.Modality), "ct_model"))
     _encapsulate(dataset, model, mime_type="model/stl", title=title, name=name)
-    dataset.ReferencedSeriesSequence = [_series_reference(headers)]
+    dataset.ReferencedSeriesSequence = [_series_reference(headers.images)]
     save_object(dataset, path)
 
 
@@ -129,7 +129,7 @@ def _require_binary_stl(model: bytes, name: str) -> None:
 
 
 def _document(
-    headers: Sequence[Dataset],
+    headers: SourceHeaders,
     series: DerivedSeries,
     *,
     sop_class_uid: str,
@@ -137,14 +137,13 @@ def _document(
     purpose: str,
 ) -> SOPClass:
     """Patient, study, series, equipment and references that both documents share."""
-    first = headers[0]
+    first = headers.first
     dataset = SOPClass(
         study_instance_uid=first.StudyInstanceUID,
         sop_class_uid=sop_class_uid,
         modality=modality,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         patient_id=first.PatientID,
-        patient_name=first.PatientName,
         patient_birth_date=first.PatientBirthDate,
         patient_sex=first.PatientSex,
         accession_number=first.AccessionNumber,
@@ -159,8 +158,8 @@ def _document(
     dataset.ContributingEquipmentSequence = contributing_equipment(series, purpose=purpose)
     dataset.AcquisitionDateTime = ""
     dataset.VerificationFlag = "UNVERIFIED"
-    dataset.SourceInstanceSequence = [_source_instance(header) for header in headers]
-    stamp(dataset, series)
+    dataset.SourceInstanceSequence = [_source_instance(header) for header in headers.images]
+    complete(dataset, series, headers)
     return dataset
 
 

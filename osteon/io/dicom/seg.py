@@ -16,6 +16,7 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
 from osteon.io.dicom.derived import (
     coded,
+    complete,
     contributing_equipment,
     derived_uid,
     equipment,
@@ -24,7 +25,6 @@ from osteon.io.dicom.derived import (
     private_schemes,
     read_source_headers,
     save_object,
-    stamp,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def write_segmentation(
     headers = read_source_headers(source)
     occupied = _occupied_slices(mask)
     pixels = _segment_numbers(mask)
-    if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers, grid_of_source):
+    if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers.images, grid_of_source):
         frames: object = pixels  # plane positions are copied from the headers, to the digit
     else:
         first = slice(None) if occupied.any() else slice(0, 1)
@@ -94,10 +94,10 @@ def write_segmentation(
             pixels[first],
             np.array(mask.grid.affine),
             coordinate_system="PATIENT",
-            frame_of_reference_uid=headers[0].FrameOfReferenceUID,
+            frame_of_reference_uid=headers.first.FrameOfReferenceUID,
         )
     dataset = Segmentation(
-        source_images=headers,
+        source_images=headers.images,
         pixel_array=frames,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=_descriptions(mask, algorithm=algorithm, series=series),
@@ -108,7 +108,7 @@ def write_segmentation(
         coding_schemes=private_schemes(code for label in mask.labels for code in _codes(label)),
         **equipment(series),
     )
-    stamp(dataset, series)
+    complete(dataset, series, headers)
     save_object(dataset, path)
 
 

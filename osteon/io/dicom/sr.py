@@ -42,6 +42,7 @@ from osteon.io.dicom.derived import (
     DEVICE_UID,
     MANUFACTURER,
     coded,
+    complete,
     contributing_equipment,
     derived_uid,
     equipment,
@@ -50,7 +51,6 @@ from osteon.io.dicom.derived import (
     private_schemes,
     read_source_headers,
     save_object,
-    stamp,
 )
 from osteon.io.dicom.seg import segment_number
 from osteon.labels import concept
@@ -116,7 +116,8 @@ def write_report_sr(
         raise InputError(
             "asked to write a DICOM report, but the volume has no DICOM source: write findings.json instead"
         )
-    headers = read_source_headers(volume.source)
+    source = read_source_headers(volume.source)
+    headers = source.images
     segment_files = {name: _segmentation_header(file) for name, file in segmentations.items()}
     groups = [
         _group(finding, answer=answer, headers=headers, segment_files=segment_files, grid=volume.grid)
@@ -133,7 +134,7 @@ def write_report_sr(
         coding_schemes=private_schemes(code for finding in answer.findings for code in _codes(finding)),
         **equipment(series),
     )
-    stamp(dataset, series)
+    complete(dataset, series, source)
     save_object(dataset, path)
 
 
