@@ -392,6 +392,22 @@ def test_label_values_with_gaps_become_consecutive_segments(
     assert np.array_equal(back.of(2), array == 200)
 
 
+def test_the_algorithm_says_its_family(tmp_path: Path, dicom_grids: dict[str, Grid], make_ct_series: Make) -> None:
+    grid = dicom_grids["axial"]
+    write_segmentation(
+        tmp_path / "seg.dcm",
+        blocks(grid),
+        source=make_ct_series(tmp_path / "ct", grid),
+        grid_of_source=grid,
+        algorithm=ALGORITHM,
+        series=DerivedSeries(number=101, description="osteon bone"),
+        family=concept("cluster_analysis"),
+    )
+    algorithm = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion, algorithm.AlgorithmSource) == (*ALGORITHM, "osteon")
+    assert algorithm.AlgorithmFamilyCodeSequence[0].CodeMeaning == "Cluster Analysis"
+
+
 def test_an_empty_mask_is_one_empty_frame_a_segment(
     tmp_path: Path,
     dicom_grids: dict[str, Grid],

@@ -37,6 +37,7 @@ TRACKING_IDENTIFIER: Final = "112039"
 TRACKING_UID: Final = "112040"
 REFERENCED_SEGMENT: Final = "121191"
 MEASUREMENTS: Final = "126010"
+EVALUATIONS: Final = "C0034375"
 MEASUREMENT_GROUP: Final = "125007"
 PROCEDURE: Final = "121058"
 SUMMARY: Final = "111017"
@@ -272,14 +273,13 @@ def read_report_sr(path: Path) -> Report:
         raise InputError("asked for an Imaging Measurement Report (TID 1500), found another DICOM object")
     measurements = _children(dataset, MEASUREMENTS)
     items = list(_walk(dataset))
-    texts = [str(i.TextValue) for i in items if i.ValueType == "TEXT" and _code(i) in {"111412", COMMENT}]
+    said = [item for part in _children(dataset, EVALUATIONS) for item in part.ContentSequence]
     groups = [_report_group(item) for part in measurements for item in _children(part, MEASUREMENT_GROUP)]
-    in_groups = {line for group in groups for line in group.statement.splitlines()}
     return Report(
         title=_concept(dataset.ConceptNameCodeSequence[0]),
         procedure=_coded_child(dataset, PROCEDURE),
         summary=next((_concept(i.ConceptCodeSequence[0]) for i in items if _code(i) == SUMMARY), None),
-        texts=tuple(text for text in texts if text not in in_groups),
+        texts=tuple(str(item.TextValue) for item in said if item.ValueType == "TEXT"),
         groups=tuple(groups),
         flags=(str(dataset.CompletionFlag), str(dataset.VerificationFlag), str(dataset.get("PreliminaryFlag", ""))),
         images=tuple(_library_images(items)),

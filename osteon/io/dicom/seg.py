@@ -10,7 +10,6 @@ from highdicom import AlgorithmIdentificationSequence, Volume
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.seg.enum import SegmentAlgorithmTypeValues, SegmentationTypeValues
-from pydicom.sr.codedict import codes
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
@@ -26,6 +25,7 @@ from osteon.io.dicom.derived import (
     read_source_headers,
     save_object,
 )
+from osteon.labels import concept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +58,7 @@ def write_segmentation(
     grid_of_source: Grid,
     algorithm: tuple[str, str],
     series: DerivedSeries,
+    family: Concept | None = None,
 ) -> None:
     """Write a Mask as a DICOM Segmentation (binary), one segment for each declared label.
 
@@ -72,6 +73,7 @@ def write_segmentation(
         grid_of_source: grid of the volume.
         algorithm: name and version of what made the mask.
         series: where it goes.
+        family: kind of the algorithm (CID 7162), as Cluster Analysis for the bone chain; None: Artificial Intelligence.
 
     Raises:
         InputError: the source is not DICOM or lacks an identifying UID, or the mask declares no label.
@@ -100,7 +102,7 @@ def write_segmentation(
         source_images=headers.images,
         pixel_array=frames,
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(mask, algorithm=algorithm, series=series),
+        segment_descriptions=_descriptions(mask, algorithm=algorithm, family=family, series=series),
         content_label=re.sub(r"[^A-Z0-9_ ]", "_", plain_text(mask.name).upper())[:16] or "MASK",
         content_description=long_string(series.description),
         omit_empty_frames=True,
@@ -161,12 +163,14 @@ def _lies_on(headers: Sequence[Dataset], grid: Grid) -> bool:
     )
 
 
-def _descriptions(mask: Mask, *, algorithm: tuple[str, str], series: DerivedSeries) -> list[SegmentDescription]:
+def _descriptions(
+    mask: Mask, *, algorithm: tuple[str, str], family: Concept | None, series: DerivedSeries
+) -> list[SegmentDescription]:
     name, version = algorithm
     identification = AlgorithmIdentificationSequence(
         name=long_string(name),
         version=long_string(version),
-        family=codes.cid7162.ArtificialIntelligence,
+        family=coded(family or concept("artificial_intelligence")),
         source="osteon",
     )
     return [

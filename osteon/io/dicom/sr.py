@@ -301,7 +301,7 @@ def _algorithm(answer: Answer) -> AlgorithmIdentification:
         name=long_string(name),
         version=long_string(version),
         parameters=[*parameters, f"osteon {__version__}"],
-        family=codes.DCM.ArtificialIntelligence,
+        family=None if model is None else coded(concept("artificial_intelligence")),
         manufacturer=MANUFACTURER,
     )
 
