@@ -163,7 +163,7 @@ def _patient(source: Source | None) -> tuple[Row, ...]:
     if source is None:
         return ()
     patient, study = source.patient, source.study
-    age = "" if patient.age_years is None else f"{patient.age_years:.0f} years"
+    age = "" if patient.age_years is None else _age(patient.age_years)
     rows = (
         Row("Patient", person_name(patient.name) or "not given"),
         Row("Patient ID", patient.identifier or "not given"),
@@ -173,6 +173,10 @@ def _patient(source: Source | None) -> tuple[Row, ...]:
         Row("Accession number", study.accession_number),
     )
     return tuple(row for row in rows if row.value)
+
+
+def _age(years: float) -> str:
+    return count(int(years), "year") if years >= 1 else "under 1 year"
 
 
 def _series(volume: Volume) -> tuple[Row, ...]:
@@ -215,7 +219,7 @@ def _software(answer: Answer, run: Run) -> tuple[Row, ...]:
     times = {**run.seconds, **answer.seconds}
     rows = [
         Row("osteon", versions.pop("osteon", "")),
-        Row("Source", run.git_hash[:12] if run.git_hash else ""),
+        Row("Source commit", run.git_hash[:12] if run.git_hash else ""),
         Row("Python", versions.pop("python", "")),
         Row("Device", run.device),
         Row("Time until the report", duration(sum(times.values())) if times else ""),

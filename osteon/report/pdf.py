@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,9 @@ __all__ = ["write_pdf"]
 _FONT, _BOLD = "OsteonSans", "OsteonSans-Bold"
 _INK, _SOFT, _LINE, _AFFECTED = "#1b1f24", "#555e69", "#d9dde2", "#a84300"
 _MARGIN_MM: Final = 18.0
-_TALLEST_MM: Final = {"overview": 92.0, "slices": 150.0, "scores": 82.0, "bone_anterior": 88.0, "bone_lateral": 88.0}
+_WIDEST_PAIR: Final = 2.6
+"""Largest sum of width over height that still goes side by side."""
+_TALLEST_MM: Final = {"overview": 92.0, "slices": 138.0, "scores": 70.0, "bone_anterior": 100.0, "bone_lateral": 100.0}
 
 
 def write_pdf(path: Path, answer: Answer, volume: Volume, views: Sequence[View], *, run: Run) -> None:
@@ -42,32 +45,37 @@ def write_pdf(path: Path, answer: Answer, volume: Volume, views: Sequence[View],
     Raises:
         OutputError: a number is not finite, or the file cannot be written.
     """
-    from reportlab.lib.pagesizes import A4
-    from reportlab.lib.units import mm
-    from reportlab.platypus import SimpleDocTemplate
-
     _register_fonts()
     content = report_content(answer, volume, run=run)
-    document = SimpleDocTemplate(
-        str(path),
+    by_name = {view.name: view for view in views}
+    pages = _build(io.BytesIO(), content, by_name, last=0)  # first to count the pages
+    try:
+        _build(path, content, by_name, last=pages)
+    except OSError as error:
+        raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
+
+
+def _build(target: Path | io.BytesIO, content: Content, views: dict[str, View], *, last: int) -> int:
+    """Lay out the document; returns its number of pages."""
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.units import mm
+    from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
+
+    width, height = A4
+    edge, foot = _MARGIN_MM * mm, 18 * mm
+    frame = Frame(edge, foot, width - 2 * edge, height - 18 * mm - foot, leftPadding=0, rightPadding=0)
+    document = BaseDocTemplate(
+        str(target) if isinstance(target, Path) else target,
         pagesize=A4,
-        leftMargin=_MARGIN_MM * mm,
-        rightMargin=_MARGIN_MM * mm,
-        topMargin=20 * mm,
-        bottomMargin=20 * mm,
+        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_Furniture(content, last))],
         title=f"{content.title} - osteon report",
         author=f"osteon {osteon.__version__}",
         subject=DISCLAIMER,
         creator="osteon",
         invariant=True,
     )
-    furniture = _Furniture(content)
-    try:
-        document.build(
-            _story(content, {view.name: view for view in views}), onFirstPage=furniture, onLaterPages=furniture
-        )
-    except OSError as error:
-        raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
+    document.build(_story(content, views))
+    return int(document.page)
 
 
 class _Furniture:
@@ -75,12 +83,15 @@ class _Furniture:
 
     Args:
         content: gives title, patient and whether a demo model took part.
+        last: number of the last page.
     """
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, last: int) -> None:
+        """Take what is needed."""
         self.title = content.title
         self.who = " · ".join(row.value for row in content.patient[:3])
         self.demo = bool(content.demo)
+        self.last = last
 
     def __call__(self, canvas: Any, document: Any) -> None:  # noqa: ANN401 - reportlab has no types
         from reportlab.lib.units import mm
@@ -100,7 +111,7 @@ class _Furniture:
             canvas.setFillColor(_AFFECTED)
             canvas.drawCentredString(width / 2 + 12 * mm, 10 * mm, DEMO_MARK)
             canvas.setFillColor(_SOFT)
-        canvas.drawRightString(width - edge, 10 * mm, f"Page {document.page}")
+        canvas.drawRightString(width - edge, 10 * mm, f"Page {document.page} of {self.last}")
         canvas.restoreState()
 
 
@@ -184,13 +195,9 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     if not content.findings:
         story.append(_paragraph(content.nothing, styles["body"]))
     story.append(_paragraph(content.slice_note, soft))
-    for title, names in (("Slices", ("slices",)), ("Probability along the leg", ("scores",))):
-        if any(name in views for name in names):
-            story.append(
-                KeepTogether(
-                    [_paragraph(title, heading), *(part for name in names for part in _picture(views, name, soft))]
-                )
-            )
+    for title, name in (("Probability along the leg", "scores"), ("Slices", "slices")):
+        if name in views:
+            story.append(KeepTogether([_paragraph(title, heading), *_picture(views, name, soft)]))
     if "bone_anterior" in views or "bone_lateral" in views:
         story.append(
             KeepTogether([_paragraph("Bone in 3D", heading), *_pair(views, ("bone_anterior", "bone_lateral"), soft)])
@@ -291,6 +298,12 @@ def _picture(views: dict[str, View], name: str, style: Any) -> list[Any]:  # noq
 
 
 def _pair(views: dict[str, View], names: Sequence[str], style: Any) -> list[Any]:  # noqa: ANN401 - reportlab has no types
+    """Side by side in equal height, or below each other where that would make them small."""
     shown = [views[name] for name in names if name in views]
-    cells = [[_image(view, widest_mm=84) for view in shown], [_paragraph(view.caption, style) for view in shown]]
-    return [_table(cells, [87] * len(shown))]
+    aspects = [view.width / view.height for view in shown]
+    if sum(aspects) > _WIDEST_PAIR:
+        return [part for view in shown for part in _picture(views, view.name, style)]
+    widths = [(174 - 5 * (len(shown) - 1)) * aspect / sum(aspects) for aspect in aspects]
+    images = [_image(view, widest_mm=width) for view, width in zip(shown, widths, strict=True)]
+    captions = [_paragraph(view.caption, style) for view in shown]
+    return [_table([images, captions], [width + 5 for width in widths], ("RIGHTPADDING", (0, 0), (-1, -1), 12))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "score_svg"]
 
 _WIDTH, _HEIGHT = 640, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 628.0, 10.0, 200.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 628.0, 10.0, 200.0
 
 
 @dataclass(frozen=True, slots=True)

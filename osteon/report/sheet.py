@@ -254,7 +254,7 @@ def show_box(
         axes.annotate(
             label,
             (left + strip, top),
-            xytext=(5, -5),
+            xytext=(5, -5 if affected else -24),  # a region's name stays clear of the letter at the edge
             textcoords="offset points",
             ha="left",
             va="top",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from osteon.data import Region
 from osteon.geometry import Box
 from osteon.report.findings import region_of
 from osteon.report.orientation import Display, slice_positions_mm
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from osteon.data import Answer, Mask, SliceScores, Volume
+    from osteon.data import Answer, Mask, Region, SliceScores, Volume
     from osteon.geometry import Grid
 
 __all__ = ["BONE_WINDOW_HU", "crop_window", "draw_slices"]
@@ -28,8 +27,9 @@ __all__ = ["BONE_WINDOW_HU", "crop_window", "draw_slices"]
 BONE_WINDOW_HU: Final = (-500.0, 1300.0)
 """Level 400, width 1800."""
 
-_MARGIN_MM: Final = 8.0
-_CELL, _GAP, _EDGE, _HEAD, _FOOT = 490.0, 26.0, 24.0, 70.0, 92.0
+_MARGIN_MM: Final = 12.0
+_WIDEST, _TALLEST, _NARROWEST = 500.0, 540.0, 410.0
+_GAP, _EDGE, _HEAD, _FOOT = 24.0, 24.0, 70.0, 92.0
 
 
 def crop_window(region: Region, grid: Grid) -> Box:
@@ -51,22 +51,22 @@ def draw_slices(path: Path, answer: Answer, volume: Volume, *, most: int = 3) ->
     display = Display.of(volume.grid)
     rows = [(region, telling_slices(answer, region, most=most)) for region in regions_or_whole(answer, volume)]
     rows = [(region, slices) for region, slices in rows if slices]
-    windows = [crop_window(region, volume.grid) for region, _ in rows]
-    sizes_mm = [_extent_mm(display, window) for window in windows]
-    scale = min((_CELL / max(size) for size in sizes_mm), default=1.0)
+    sizes_mm = [_extent_mm(display, crop_window(region, volume.grid)) for region, _ in rows]
+    scale = min((min(_WIDEST / across, _TALLEST / down) for across, down in sizes_mm), default=1.0)
+    cell = max([_NARROWEST, *(across * scale for across, _ in sizes_mm)])  # the words below need room too
     heights = [down * scale + _FOOT + 36 for _, down in sizes_mm]
     columns = max((len(slices) for _, slices in rows), default=1)
-    sheet = Sheet(max(2 * _EDGE + columns * _CELL + (columns - 1) * _GAP, 900), _HEAD + sum(heights) + 8)
+    sheet = Sheet(max(2 * _EDGE + columns * cell + (columns - 1) * _GAP, 900), _HEAD + sum(heights) + 8)
     sheet.text(_EDGE, 18, "Slices with the highest probability" if answer.scores else "Slices", size=26, weight="bold")
     if any(model.is_demo for model in answer.models):
         sheet.demo_mark()
     top, mask = _HEAD, bone_mask(answer, volume.grid)
-    for (region, slices), window, (across, down), height in zip(rows, windows, sizes_mm, heights, strict=True):
+    for (region, slices), (across, down), height in zip(rows, sizes_mm, heights, strict=True):
         sheet.text(_EDGE, top + 4, region.name.capitalize(), size=21, colour=MUTED)
         for number, index in enumerate(slices):
-            left = _EDGE + number * (_CELL + _GAP)
+            left = _EDGE + number * (cell + _GAP)
             axes = sheet.panel(left, top + 36, across * scale, down * scale, extent_mm=(across, down))
-            _draw_one(axes, answer, volume, display=display, window=window, index=index, mask=mask)
+            _draw_one(axes, answer, volume, region=region, index=index, mask=mask)
             _write_below(sheet, (left, top + 36 + down * scale + 8), volume, index, scores_of(answer, region.name))
         top += height
     sheet.save(path)
@@ -81,11 +81,10 @@ def _extent_mm(display: Display, window: Box) -> tuple[float, float]:
     return shape[column] * display.spacing_mm[column], shape[row] * display.spacing_mm[row]
 
 
-def _draw_one(
-    axes: Axes, answer: Answer, volume: Volume, *, display: Display, window: Box, index: int, mask: Mask | None
-) -> None:
+def _draw_one(axes: Axes, answer: Answer, volume: Volume, *, region: Region, index: int, mask: Mask | None) -> None:
+    display = Display.of(volume.grid)
     row, column = (k for k in range(3) if k != display.slice_axis)
-    outer = display.box(window)
+    outer = display.box(crop_window(region, volume.grid))
     crop = (slice(outer.start[row], outer.stop[row]), slice(outer.start[column], outer.stop[column]))
     low, high = BONE_WINDOW_HU
     show_image(axes, display.plane(volume.array, index)[crop], low=low, high=high)
@@ -94,11 +93,11 @@ def _draw_one(
         _outline(axes, display.plane(mask.array, index)[crop], steps)
     for finding in answer.findings:
         box = finding.box
-        if box is None or not box.start[0] <= index < box.stop[0] or region_of(box, answer.regions) is None:
+        if box is None or not box.start[0] <= index < box.stop[0]:
+            continue
+        if answer.regions and region_of(box, answer.regions) != region.name:
             continue
         inner = display.box(box)
-        if region_of(box, (Region(name="window", box=window, present=answer.regions[0].present),)) is None:
-            continue
         place = [
             (inner_end - outer.start[k]) * display.spacing_mm[k]
             for inner_end, k in (

@@ -62,6 +62,11 @@ class SliceBrowser:
         """Whether there is an outline to switch on."""
         return bool(self.outline)
 
+    @property
+    def stage_width(self) -> int:
+        """Width on the page in CSS pixels: a slice fills at most 360 x 400."""
+        return round(min(360.0, 400 * self.tile_width / self.tile_height))
+
     def payload(self) -> dict[str, object]:
         """What the script in the page needs."""
         return {

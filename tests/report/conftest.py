@@ -150,8 +150,8 @@ def answer(volume: Volume) -> Answer:
         ),
         models=(
             ModelUse(
-                name="densenet121.demo", version="0.1", sha256="ab" * 32, runtime="openvino float32", device="cpu", is_demo=True,
-                statement="Trained on synthetic phantoms only; it has never seen a patient.",
+                name="densenet121.demo", version="0.1", sha256="ab" * 32, runtime="openvino float32", device="cpu",
+                is_demo=True, statement="Trained on synthetic phantoms only; it has never seen a patient.",
             ),
         ),
         notices=(
