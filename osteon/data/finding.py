@@ -48,6 +48,7 @@ class Finding:
         box: block of voxels on the source Volume's grid, or None.
         measurements: in reading order.
         segment: (mask name, label value) that shows it, or None.
+        is_abnormal: False for a normal structure that was measured; only abnormal findings count as something found.
     """
 
     identifier: str
@@ -60,3 +61,4 @@ class Finding:
     box: Box | None = None
     measurements: tuple[Measurement, ...] = ()
     segment: tuple[str, int] | None = None
+    is_abnormal: bool = True

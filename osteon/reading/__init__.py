@@ -1,1 +1,6 @@
 """One case from file to result folder."""
+
+from osteon.reading.case import CaseOptions, CaseResult, Progress, read_case
+from osteon.reading.folder import new_result, require_free
+
+__all__ = ["CaseOptions", "CaseResult", "Progress", "new_result", "read_case", "require_free"]

@@ -226,7 +226,7 @@ def _evaluations(answer: Answer) -> ContainerContentItem:
     """Rows 12 to 14 of TID 1500: what was found in one code, and the sentences a reader must see."""
     summary = (
         codes.DCM.AllAlgorithmsSucceededWithFindings
-        if answer.findings
+        if any(finding.is_abnormal for finding in answer.findings)
         else codes.DCM.AllAlgorithmsSucceededWithoutFindings
     )
     sentences = [DISCLAIMER]

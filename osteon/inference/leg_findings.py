@@ -1,0 +1,216 @@
+"""From scores and bone masks of legs to findings, masks and sentences."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.data import Finding, Label, Mask, Measurement
+from osteon.geometry import Box
+from osteon.labels import concept
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from osteon.data import Region, SliceScores, Volume
+    from osteon.labels import Concept
+
+__all__ = ["LegReading", "describe_bone", "describe_runs", "headline", "masks_of", "run_box"]
+
+BONE_MASK = "bone"
+AFFECTED_MASK = "affected"
+SKIN_HU = -300
+"""Between air and fat: what is denser belongs to the body."""
+
+_BONE_COLOURS = {"left": (230, 214, 170), "right": (196, 214, 236)}
+_AFFECTED_COLOUR = (214, 39, 40)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LegReading:
+    """What was computed for one leg.
+
+    Attributes:
+        side: "left", "right" or "unknown".
+        region: where the leg is.
+        territory: bool of the region's box: what belongs to this leg.
+        scores: of its slices.
+        bone_parts: uint16 of the region's box: 0 background, 1 the largest piece of bone, 2 the next...
+    """
+
+    side: str
+    region: Region
+    territory: NDArray[np.bool_]
+    scores: SliceScores
+    bone_parts: NDArray[np.uint16]
+
+
+def run_box(reading: LegReading, run: tuple[int, int]) -> Box:
+    """The leg's box, cut to the slices of a run (half-open, of the Volume)."""
+    box = reading.region.box
+    return Box(start=(run[0], *box.start[1:]), stop=(run[1], *box.stop[1:]))
+
+
+def masks_of(readings: Sequence[LegReading], volume: Volume) -> tuple[Mask, ...]:
+    """The bone of every leg and, when a slice is called tumour, the affected cross-sections.
+
+    An affected region is everything of that leg inside the skin in the slices of one run: the classifier says which
+    slices, not where in them.
+    """
+    bone = np.zeros(volume.grid.shape, dtype=np.uint8)
+    affected = np.zeros(volume.grid.shape, dtype=np.uint8)
+    bone_labels: list[Label] = []
+    affected_labels: list[Label] = []
+    for value, reading in enumerate(readings, start=1):
+        bone[reading.region.box.slices][reading.bone_parts > 0] = value
+        bone_labels.append(_bone_label(reading, value, volume))
+        for number, run in enumerate(reading.scores.runs, start=1):
+            label = _affected_label(reading, number, len(affected_labels) + 1, volume)
+            block = run_box(reading, run)
+            first = reading.region.box.start[0]
+            inside = reading.territory[run[0] - first : run[1] - first] & (volume.array[block.slices] > SKIN_HU)
+            affected[block.slices][inside] = label.value
+            affected_labels.append(label)
+    masks = [Mask(bone, volume.grid, labels=tuple(bone_labels), name=BONE_MASK)]
+    if affected_labels:
+        masks.append(Mask(affected, volume.grid, labels=tuple(affected_labels), name=AFFECTED_MASK))
+    return tuple(masks)
+
+
+def describe_bone(reading: LegReading, bone: Mask, volume: Volume) -> Finding:
+    """How much bone the mask of one leg holds."""
+    label = next(label for label in bone.labels if label.name == _bone_name(reading))
+    box = reading.region.box
+    inside = volume.array[box.slices][reading.bone_parts > 0]
+    volume_mm3 = inside.size * volume.grid.voxel_volume_mm3
+    pieces = int(reading.bone_parts.max(initial=0))
+    measurements = [
+        Measurement(concept("volume"), volume_mm3, concept("unit_mm3"), method=concept("volume_of_voxels")),
+    ]
+    if inside.size:
+        mean = float(inside.mean(dtype=np.float64))
+        measurements.append(Measurement(concept("attenuation"), mean, concept("unit_hu"), derivation=concept("mean")))
+    noun = "piece" if pieces == 1 else "pieces"
+    return Finding(
+        identifier=f"{_stem(reading)}-bone",
+        tracking_uid=label.tracking_uid,
+        kind=concept("bone"),
+        statement=f"Bone of the {reading.region.name}: {volume_mm3 / 1000:.0f} ml in {pieces} {noun}.",
+        site=concept("lower_limb"),
+        laterality=_laterality(reading),
+        measurements=tuple(measurements),
+        segment=(BONE_MASK, label.value),
+        is_abnormal=False,
+    )
+
+
+def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) -> tuple[Finding, ...]:
+    """One finding for every separate run of slices called tumour, from the first slice on."""
+    found = []
+    for number, run in enumerate(reading.scores.runs, start=1):
+        mask = next(mask for mask in masks if mask.name == AFFECTED_MASK)
+        label = next(label for label in mask.labels if label.name == _affected_name(reading, number))
+        box = run_box(reading, run)
+        step_mm = volume.grid.spacing_mm[0]
+        count = run[1] - run[0]
+        seen = (reading.scores.slices >= run[0]) & (reading.scores.slices < run[1])
+        voxels = int(np.count_nonzero(mask.array[box.slices] == label.value))
+        found.append(
+            Finding(
+                identifier=f"{_stem(reading)}-run-{number}",
+                tracking_uid=label.tracking_uid,
+                kind=concept("neoplasm"),
+                statement=(
+                    f"Slices {run[0] + 1} to {run[1]} of the {reading.region.name} were called tumour: "
+                    f"{count * step_mm:.1f} mm along the slice axis."
+                ),
+                site=concept("lower_limb"),
+                laterality=_laterality(reading),
+                probability=float(reading.scores.smoothed[seen].max()),
+                box=box,
+                measurements=(
+                    Measurement(concept("extent_along_axis"), count * step_mm, concept("unit_mm")),
+                    Measurement(concept("slice_count"), float(count), concept("unit_one")),
+                    Measurement(concept("box_volume"), box.volume_mm3(volume.grid), concept("unit_mm3")),
+                    Measurement(
+                        concept("volume"),
+                        voxels * volume.grid.voxel_volume_mm3,
+                        concept("unit_mm3"),
+                        method=concept("volume_of_voxels"),
+                    ),
+                ),
+                segment=(AFFECTED_MASK, label.value),
+            )
+        )
+    return tuple(found)
+
+
+def headline(readings: Sequence[LegReading], volume: Volume) -> str:
+    """The first sentence of the report."""
+    called = [reading for reading in readings if reading.scores.runs]
+    if not called:
+        highest = max((float(r.scores.smoothed.max(initial=0.0)) for r in readings), default=0.0)
+        names = " or the ".join(reading.region.name for reading in readings)
+        threshold = readings[0].scores.threshold
+        how_high = f"highest smoothed probability {highest:.2f}, threshold {threshold:.2f}"
+        return f"No slice of the {names} was called tumour ({how_high})."
+    step_mm = volume.grid.spacing_mm[0]
+    parts = []
+    for reading in called:
+        runs = ", ".join(f"{a + 1} to {b} ({(b - a) * step_mm:.1f} mm)" for a, b in reading.scores.runs)
+        parts.append(f"{reading.region.name}: slices {runs}")
+    return f"Slices called tumour: {'; '.join(parts)}."
+
+
+def _stem(reading: LegReading) -> str:
+    return "leg" if reading.side == "unknown" else reading.side
+
+
+def _bone_name(reading: LegReading) -> str:
+    return f"Bone, {reading.region.name}"
+
+
+def _affected_name(reading: LegReading, number: int) -> str:
+    return f"Affected slices {number}, {reading.region.name}"
+
+
+def _bone_label(reading: LegReading, value: int, volume: Volume) -> Label:
+    return Label(
+        value=value,
+        name=_bone_name(reading),
+        category=concept("anatomical_structure"),
+        kind=concept("bone"),
+        site=concept("lower_limb"),
+        laterality=_laterality(reading),
+        colour=_BONE_COLOURS.get(reading.side, (230, 220, 190)),
+        tracking_uid=_uid(volume, f"{_stem(reading)}-bone"),
+    )
+
+
+def _affected_label(reading: LegReading, number: int, value: int, volume: Volume) -> Label:
+    return Label(
+        value=value,
+        name=_affected_name(reading, number),
+        category=concept("morphologically_abnormal"),
+        kind=concept("lesion"),
+        site=concept("lower_limb"),
+        laterality=_laterality(reading),
+        colour=_AFFECTED_COLOUR,
+        tracking_uid=_uid(volume, f"{_stem(reading)}-run-{number}"),
+    )
+
+
+def _laterality(reading: LegReading) -> Concept | None:
+    return concept(reading.side) if reading.side in {"left", "right"} else None
+
+
+def _uid(volume: Volume, identifier: str) -> str:
+    """The same series and finding give the same UID each time; without a series every reading is its own."""
+    if volume.source is None or not volume.source.series.uid:
+        return f"2.25.{uuid.uuid4().int}"
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'osteon/{volume.source.series.uid}/{identifier}').int}"

@@ -1,0 +1,87 @@
+"""Which system answers which image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osteon.data import Answer, Volume
+    from osteon.inference.options import Progress, SystemOptions
+
+__all__ = ["System", "choose_system", "readable_modalities", "system", "system_names"]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One system that `osteon read` can run.
+
+    Attributes:
+        stem: its name.
+        modality: DICOM modality it reads.
+        summary: one line for a listing.
+        load: returns its ``answer`` function; imports what it needs only then.
+    """
+
+    stem: str
+    modality: str
+    summary: str
+    load: Callable[[], Callable[[Volume, SystemOptions, Progress], Answer]]
+
+
+def _ct_osteosarcoma() -> Callable[[Volume, SystemOptions, Progress], Answer]:
+    from osteon.inference.ct_osteosarcoma import answer
+
+    return answer
+
+
+_SYSTEMS = {
+    "ct_osteosarcoma": System(
+        stem="ct_osteosarcoma",
+        modality="CT",
+        summary="CT of the legs: tumour probability a slice, extent, bone in 3D",
+        load=_ct_osteosarcoma,
+    ),
+}
+
+
+def system_names() -> tuple[str, ...]:
+    """Stems of all systems."""
+    return tuple(_SYSTEMS)
+
+
+def system(stem: str) -> System:
+    """The system of that stem.
+
+    Raises:
+        UnknownLabelError: there is none; the message names the closest.
+
+    Example:
+        >>> system("ct_osteosarcoma").modality
+        'CT'
+    """
+    if stem not in _SYSTEMS:
+        raise UnknownLabelError(f"no task {stem!r}: {nearest_names(stem, _SYSTEMS)}")
+    return _SYSTEMS[stem]
+
+
+def choose_system(modality: str) -> System:
+    """The system for images of a modality.
+
+    Raises:
+        InputError: no system reads it.
+    """
+    for candidate in _SYSTEMS.values():
+        if candidate.modality == modality:
+            return candidate
+    readable = ", ".join(readable_modalities())
+    raise InputError(f"no system reads {modality or 'images without a modality'} yet; systems exist for: {readable}")
+
+
+def readable_modalities() -> tuple[str, ...]:
+    """Modalities that some system reads, sorted."""
+    return tuple(sorted({candidate.modality for candidate in _SYSTEMS.values()}))

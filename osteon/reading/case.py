@@ -1,0 +1,165 @@
+"""One case from file to result folder: the function behind ``osteon read``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from osteon.inference.options import Progress, SystemOptions, silent
+from osteon.inference.route import choose_system, readable_modalities, system
+from osteon.io import choose_series, find_images, load_volume
+from osteon.reading.folder import new_result, require_free
+from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_nifti_masks
+from osteon.report import (
+    draw_views,
+    file_records,
+    findings_document,
+    run_document,
+    start_run,
+    write_document,
+    write_html,
+    write_pdf,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from osteon.data import Answer, Notice, Volume
+    from osteon.inference.route import System
+    from osteon.report import Run
+
+__all__ = ["CaseOptions", "CaseResult", "Progress", "read_case"]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseOptions:
+    """What a person may choose about one reading.
+
+    Attributes:
+        series_uid: the series to read; None for the best one.
+        task: stem of the system; None for the one that fits the modality.
+        replace: whether an earlier result at the same place may be replaced.
+        system: options of the system.
+        seeds: of a synthetic patient, for the record.
+    """
+
+    series_uid: str | None = None
+    task: str | None = None
+    replace: bool = False
+    system: SystemOptions = field(default_factory=SystemOptions)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What was read and where it lies.
+
+    Attributes:
+        folder: the result folder.
+        answer: of the system.
+        findings: content of findings.json.
+        notices: of reading, of the system and of writing.
+        skipped: parts of the result that could not be made, in words; the result is valid without them.
+    """
+
+    folder: Path
+    answer: Answer
+    findings: Mapping[str, object]
+    notices: tuple[Notice, ...]
+    skipped: tuple[str, ...]
+
+
+def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progress | None = None) -> CaseResult:
+    """Read one study and leave one result folder, whole or not at all.
+
+    Args:
+        path: DICOM folder or file, zip, or NIfTI.
+        result: the folder to be.
+        options: what to read and how.
+        progress: told about every step.
+
+    Raises:
+        OutputError: the result cannot be written there; checked before anything is read.
+        InputError: the input cannot be used.
+        NotThisTaskError: the image is not what the task is made for.
+        OsteonError: anything else that stops the reading; what was there before is untouched.
+    """
+    tell = progress or silent
+    require_free(result, replace=options.replace)
+    named = system(options.task) if options.task else None
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+    with find_images(path, progress=tell) as inventory:
+        entry = choose_series(inventory, modality=_modality(named), series_uid=options.series_uid)
+        volume = load_volume(entry, modality=named.modality if named else "", progress=tell)
+        seconds["read images"] = time.perf_counter() - start
+        chosen = named or choose_system(volume.modality)
+        answer = chosen.load()(volume, options.system, tell)
+        run = start_run(
+            task=chosen.stem,
+            device=answer.models[0].device if answer.models else "cpu",
+            inputs=file_records(_input_files(volume), patient=volume.source.patient if volume.source else None),
+            seconds=seconds,
+            seeds=options.seeds,
+        )
+        with new_result(result, replace=options.replace) as work:
+            document, skipped = _write(work, answer, volume, run, progress=tell)
+    notices = (*(volume.source.notices if volume.source else ()), *answer.notices)
+    return CaseResult(folder=result, answer=answer, findings=document, notices=notices, skipped=skipped)
+
+
+def _write(
+    folder: Path, answer: Answer, volume: Volume, run: Run, *, progress: Progress
+) -> tuple[Mapping[str, object], tuple[str, ...]]:
+    """Every file of a result; gives the content of findings.json and what was skipped."""
+    from osteon.io.surface import write_glb, write_stl
+
+    start = time.perf_counter()
+    steps = 6
+    progress("writing the result", 0, steps)
+    views = draw_views(answer, volume, folder / "views")
+    progress("writing the result", 1, steps)
+    if answer.surfaces:
+        write_glb(folder / "bone.glb", answer.surfaces)
+        write_stl(folder / "bone.stl", [s for s in answer.surfaces if not s.name.startswith("tumour_box")])
+    progress("writing the result", 2, steps)
+    write_pdf(folder / "report.pdf", answer, volume, views, run=run)
+    progress("writing the result", 3, steps)
+    skipped: tuple[str, ...] = ()
+    if volume.source is not None and volume.source.kind == "dicom":
+        skipped = write_dicom_objects(folder, answer, volume)
+    else:
+        write_nifti_masks(folder, answer)
+    progress("writing the result", 4, steps)
+    listed = [*sorted(p.name for p in folder.iterdir() if p.is_file()), "findings.json", "run.json"]
+    files = [(name, FILE_WORDS[name]) for name in listed if name in FILE_WORDS]
+    write_html(folder / "report.html", answer, volume, views, run=run, files=files)
+    progress("writing the result", 5, steps)
+    findings = findings_document(answer, volume, run=run)
+    write_document(folder / "findings.json", findings, kind="findings")
+    outputs = file_records(sorted(p for p in folder.rglob("*") if p.is_file()))
+    writing = {"write result": time.perf_counter() - start}
+    write_document(
+        folder / "run.json", run_document(answer, volume, run=run, outputs=outputs, seconds=writing), kind="run"
+    )
+    progress("writing the result", steps, steps)
+    return findings, skipped
+
+
+def _input_files(volume: Volume) -> list[Path]:
+    source = volume.source
+    if source is None:
+        return []
+    if source.slices:
+        return sorted({image.path for image in source.slices})
+    return [source.location]
+
+
+def _modality(named: System | None) -> str | None:
+    """The modality to look for; None leaves the choice to what is there."""
+    if named is not None:
+        return named.modality
+    modalities = readable_modalities()
+    return modalities[0] if len(modalities) == 1 else None

@@ -1,0 +1,57 @@
+"""What is installed and what this machine has, found without importing anything heavy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+from osteon import __version__
+from osteon.inference.route import system, system_names
+
+__all__ = ["describe_environment"]
+
+_PACKAGES = {
+    "numpy": "arrays",
+    "pydicom": "DICOM",
+    "highdicom": "DICOM SEG and SR",
+    "imagecodecs": "JPEG, JPEG-LS, JPEG 2000",
+    "python-gdcm": "more DICOM codecs",
+    "nibabel": "NIfTI",
+    "numba": "compiled kernels",
+    "vtk": "surfaces",
+    "openvino": "CPU runtime of the networks",
+    "torch": "networks",
+    "timm": "networks",
+}
+
+
+def describe_environment() -> dict[str, dict[str, str]]:
+    """Versions, machine and systems, as text by group and name.
+
+    Example:
+        >>> "osteon" in describe_environment()["packages"]
+        True
+    """
+    packages = {"osteon": __version__, "python": platform.python_version()}
+    for name, purpose in _PACKAGES.items():
+        packages[name] = f"{_version(name)} ({purpose})"
+    import psutil
+
+    gpu = "an NVIDIA driver is there" if shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0") else "none seen"  # noqa: PTH110
+    machine = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
+        "gpu": gpu,
+    }
+    systems = {stem: system(stem).summary for stem in system_names()}
+    return {"packages": packages, "machine": machine, "systems": systems}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

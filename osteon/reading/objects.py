@@ -1,0 +1,102 @@
+"""The objects a PACS or another program reads: DICOM SEG, SR, PDF and STL, or NIfTI masks where there is no DICOM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from osteon import __version__
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osteon.data import Answer, Mask, Volume
+
+__all__ = ["FILE_WORDS", "write_dicom_objects", "write_nifti_masks"]
+
+FIRST_SERIES_NUMBER = 9001
+"""Result series sort behind those of the scanner."""
+
+FILE_WORDS = {
+    "report.pdf": "this report on paper",
+    "bone.glb": "bone, affected parts and boxes in 3D, for viewers (millimetres, patient space)",
+    "bone.stl": "bone in 3D, for printers and modelling programs (millimetres, patient space)",
+    "seg.dcm": "bone, as DICOM Segmentation",
+    "seg_affected.dcm": "slices called tumour, as DICOM Segmentation",
+    "sr.dcm": "findings, as DICOM Structured Report (TID 1500)",
+    "report_pdf.dcm": "this report, as DICOM Encapsulated PDF",
+    "bone_stl.dcm": "bone in 3D, as DICOM Encapsulated STL",
+    "bone.nii.gz": "bone, as NIfTI labels",
+    "affected.nii.gz": "slices called tumour, as NIfTI labels",
+    "findings.json": "every number, unit and code",
+    "run.json": "versions, hashes, settings and times",
+}
+"""What each file of a result is, in words."""
+
+
+def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[str, ...]:
+    """Write SEG, SR and the wrapped PDF and STL that lie in the folder.
+
+    Args:
+        folder: holds report.pdf, and bone.stl when there is a surface.
+        answer: what is said.
+        volume: what it is said about; from DICOM.
+
+    Returns:
+        What could not be written, in words: a source series may lack what the standard demands of an object.
+    """
+    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.io.dicom.encapsulated import write_encapsulated_pdf, write_encapsulated_stl
+    from osteon.io.dicom.seg import write_segmentation
+    from osteon.io.dicom.sr import write_report_sr
+
+    if volume.source is None:
+        return ()
+    source = volume.source
+    algorithm = (f"osteon {answer.task}", __version__)
+    numbers = iter(range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + 100))
+
+    def series(description: str) -> DerivedSeries:
+        return DerivedSeries(number=next(numbers), description=description)
+
+    try:
+        segmentations = {}
+        for mask in answer.masks:
+            path = folder / _segmentation_name(mask)
+            words = f"osteon {mask.name}"
+            write_segmentation(
+                path, mask, source=source, grid_of_source=volume.grid, algorithm=algorithm, series=series(words)
+            )
+            segmentations[mask.name] = path
+        write_report_sr(
+            folder / "sr.dcm", answer, volume, segmentations=segmentations, series=series("osteon findings")
+        )
+        title = f"osteon report, {answer.task}"
+        write_encapsulated_pdf(
+            folder / "report_pdf.dcm", folder / "report.pdf", source=source, title=title, series=series("osteon report")
+        )
+        if (folder / "bone.stl").is_file():
+            write_encapsulated_stl(
+                folder / "bone_stl.dcm",
+                folder / "bone.stl",
+                source=source,
+                title=f"osteon bone, {answer.task}",
+                series=series("osteon bone surface"),
+            )
+    except InputError as error:
+        for path in folder.glob("*.dcm"):
+            path.unlink()
+        return (f"No DICOM objects were written: {error}.",)
+    return ()
+
+
+def _segmentation_name(mask: Mask) -> str:
+    return "seg.dcm" if mask.name == "bone" else f"seg_{mask.name}.dcm"
+
+
+def write_nifti_masks(folder: Path, answer: Answer) -> None:
+    """Write every mask as NIfTI labels, for a volume that did not come from DICOM."""
+    from osteon.io.nifti_mask import write_mask_nifti
+
+    for mask in answer.masks:
+        write_mask_nifti(folder / f"{mask.name}.nii.gz", mask)
