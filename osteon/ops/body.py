@@ -106,7 +106,7 @@ def opened_foreground(
         eroded = np.empty(array.shape[1:], dtype=np.int16)
         opened = np.empty(array.shape[1:], dtype=np.int16)
         mask = np.empty(array.shape[1:], dtype=np.bool_)
-        counts = np.zeros((2, 2 * INT16_OFFSET), dtype=np.int64)
+        counts = np.zeros((2, 2 * INT16_OFFSET), dtype=np.int32)
         for k in range(first, stop):
             erode_disk(array[k], eroded, half_width, rows_of, columns_of, 0)
             erode_disk(eroded, opened, half_width, rows_of, columns_of, 1)
@@ -147,7 +147,7 @@ def map_body(volume: Volume) -> BodyMaps:
     blocks = (depth, max(1, array.shape[1] // factor), max(1, array.shape[2] // factor))
     shares = np.empty((depth, 4, *blocks[1:]), dtype=np.float32)
     mean = np.empty(blocks, dtype=np.float32)
-    limits = np.array([TISSUE_HU, BONE_HU, METAL_HU], dtype=np.int64)
+    limits = np.array([TISSUE_HU, BONE_HU, METAL_HU], dtype=np.int16)
 
     def receive(k: int, mask: NDArray[np.bool_]) -> None:
         block_shares(array[k], mask, factor, limits, shares[k], mean[k])

@@ -11,6 +11,9 @@ from osteon.ops.compiled import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LOWEST_HU = -1024
+"""Padding outside the scanner's field may hold any lower number."""
+
 __all__ = ["above", "basins", "block_shares", "grow_labels", "two_largest"]
 
 
@@ -130,6 +133,23 @@ def two_largest(mask: NDArray[Any], labels: NDArray[Any], table: NDArray[Any]) -
 
 
 @compiled
+def _add_row(
+    line: NDArray[Any], mask: NDArray[Any], limits: NDArray[Any], counts: NDArray[Any], total: NDArray[Any]
+) -> None:
+    """Add one row of pixels to the counters of its columns."""
+    tissue, bone, metal = limits[0], limits[1], limits[2]
+    in_mask, in_tissue, in_bone, in_metal = counts[0], counts[1], counts[2], counts[3]
+    for x in range(line.size):
+        in_mask[x] += mask[x]
+        in_tissue[x] += line[x] > tissue
+    for x in range(line.size):
+        in_bone[x] += line[x] > bone
+        in_metal[x] += line[x] > metal
+    for x in range(line.size):
+        total[x] += max(np.int32(line[x]), np.int32(LOWEST_HU))
+
+
+@compiled
 def block_shares(
     image: NDArray[Any], mask: NDArray[Any], factor: int, limits: NDArray[Any], shares: NDArray[Any], mean: NDArray[Any]
 ) -> None:
@@ -138,48 +158,31 @@ def block_shares(
     Pixels beyond the last whole block belong to the last block.
 
     Args:
-        image: (rows, columns) HU.
+        image: (rows, columns) int16 HU.
         mask: (rows, columns) bool, the opened foreground.
         factor: pixels along a block.
-        limits: (3,) tissue is above the first, bone above the second, metal above the third.
+        limits: (3,) int16; tissue is above the first, bone above the second, metal above the third.
         shares: (4, block rows, block columns) float32, overwritten: share of mask, tissue, bone, metal.
         mean: (block rows, block columns) float32, overwritten: mean HU, each pixel at least -1024.
     """
     rows, columns = image.shape
     block_rows, block_columns = mean.shape
-    shares[:] = 0
-    mean[:] = 0
-    tissue, bone, metal = limits[0], limits[1], limits[2]
-    for row in range(rows):
-        y = min(row // factor, block_rows - 1)
+    counts = np.empty((4, columns), np.int16)
+    total = np.empty(columns, np.int32)
+    for y in range(block_rows):
+        first_row = y * factor
+        stop_row = rows if y == block_rows - 1 else first_row + factor
+        counts[:] = 0
+        total[:] = 0
+        for row in range(first_row, stop_row):
+            _add_row(image[row], mask[row], limits, counts, total)
         for block in range(block_columns):
             first = block * factor
             stop = columns if block == block_columns - 1 else first + factor
-            in_mask = 0
-            in_tissue = 0
-            in_bone = 0
-            in_metal = 0
-            total = 0
-            for x in range(first, stop):
-                value = int(image[row, x])
-                in_mask += mask[row, x]
-                in_tissue += value > tissue
-                in_bone += value > bone
-                in_metal += value > metal
-                total += max(value, -1024)
-            shares[0, y, block] += in_mask
-            shares[1, y, block] += in_tissue
-            shares[2, y, block] += in_bone
-            shares[3, y, block] += in_metal
-            mean[y, block] += total
-    for y in range(block_rows):
-        height = (rows if y == block_rows - 1 else (y + 1) * factor) - y * factor
-        for x in range(block_columns):
-            width = (columns if x == block_columns - 1 else (x + 1) * factor) - x * factor
-            size = np.float32(height * width)
-            mean[y, x] /= size
+            size = np.float32((stop_row - first_row) * (stop - first))
+            mean[y, block] = total[first:stop].sum() / size
             for kind in range(4):
-                shares[kind, y, x] /= size
+                shares[kind, y, block] = counts[kind, first:stop].sum() / size
 
 
 @compiled

@@ -28,6 +28,9 @@ MIN_AREA_MM2 = 300.0
 PAIR_AREA_RATIO = 0.3
 """Of two legs in one slice the thinner has at least this share of the thicker; a hand beside a thigh has less."""
 
+SOLID_BONE = 0.3
+"""Share of a block that is bone, from which the block counts as bone."""
+
 NECK_LIMIT = 0.8
 """Two legs touch along less than this share of the thinner one's diameter; the halves of a trunk touch along all of
 it."""
@@ -216,6 +219,23 @@ class _Walk:
                     best, side = gap, candidate
         return side
 
+    def _keep_bones_whole(self, k: int, mask: NDArray[np.bool_], split: NDArray[np.uint8]) -> None:
+        """Give each bone, with a block around it, to the leg that holds most of it: skin parts legs, not bone."""
+        from scipy import ndimage
+
+        bones, count = ndimage.label((self.maps.bone[k] > SOLID_BONE) & mask)
+        for number, (rows, columns) in enumerate(ndimage.find_objects(bones), start=1) if count else ():
+            around = (
+                slice(max(rows.start - 1, 0), rows.stop + 1),
+                slice(max(columns.start - 1, 0), columns.stop + 1),
+            )
+            bone = bones[around] == number
+            share = np.bincount(split[around][bone], minlength=3)[1:]
+            if share.min() == 0:
+                continue
+            near = ndimage.binary_dilation(bone, structure=np.ones((3, 3), dtype=np.bool_)) & mask[around]
+            split[around][near & ((bones[around] == 0) | bone)] = 1 + int(np.argmax(share))
+
     def _divide(self, k: int, mask: NDArray[np.bool_], before: NDArray[np.uint8], here: NDArray[np.uint8]) -> None:
         basins(np.where(mask, self.distance[k], 0).astype(np.float32), self.peaks)
         centres = [self.centre(before == side) for side in (1, 2)]
@@ -236,6 +256,7 @@ class _Walk:
             blocks = np.argwhere(mask)
             nearer = np.argmin([((blocks - c) ** 2).sum(axis=1) for c in centres], axis=0)
             split[tuple(blocks.T)] = nearer.astype(np.uint8) + 1
+        self._keep_bones_whole(k, mask, split)
         here[mask] = split[mask]
         self.touching[k] = True
         self.merged[k] = self.neck_ratio(split) > NECK_LIMIT
@@ -272,20 +293,22 @@ def follow_legs(maps: BodyMaps) -> Tracks:
     Returns:
         Labels of the legs. With no candidate part, one leg that is nowhere.
     """
-    ranks, ignored = candidate_parts(maps)
+    window = _window(maps.body)
+    cut = _cut(maps, window)
+    ranks, ignored = candidate_parts(cut)
     candidates = (ranks > 0) & (ranks != IGNORED)
-    window = _window(candidates)
-    walk = _Walk(_cut(maps, window), candidates[window])
+    walk = _Walk(cut, candidates)
     start = _start(walk, candidates.shape[0])
-    labels = np.zeros(candidates.shape, dtype=np.uint8)
+    labels = np.zeros(maps.body.shape, dtype=np.uint8)
     if start is None:
-        labels[ranks == 1] = 1
+        labels[window] = ranks == 1
         ignored += int(np.unique(ranks[candidates]).size > 1)
     else:
         _walk_from(walk, *start)
         labels[window] = walk.labels
-    steps = max(1, round(REACH_MM / min(maps.spacing_mm)))
-    grow_labels(labels, maps.tissue & (ranks != IGNORED), steps)
+    allowed = maps.tissue.copy()
+    allowed[window] &= ranks != IGNORED
+    grow_labels(labels, allowed, max(1, round(REACH_MM / min(maps.spacing_mm))))
     return Tracks(
         count=1 if start is None else 2,
         labels=labels,

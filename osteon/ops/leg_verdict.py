@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon.ops.closing import ball_rows, close_ball, fill_holes
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,6 +35,13 @@ MAX_GAS_CM2 = 2.0
 
 MIN_OPEN_BORDER = 0.25
 """Share of the picture's border that must be air; a patch cut out of a body has none."""
+
+MOST_SIDES_CUT = 3
+LEAST_CUT_MM = 15.0
+"""A leg may be cut by the edge of a narrow picture on two sides, over this length or more; a patch is cut on more."""
+
+GAS_HU = -400
+"""Blocks of mostly gas inside the body."""
 
 OPEN_AIR_HU = -900
 """Outside air; aerated lung is denser."""
@@ -65,56 +74,72 @@ class SliceVerdicts:
     is_leg: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Section:
-    """One leg, or one mass, in one slice."""
+    """One leg, or one mass, in one slice, cut to its own rows and columns."""
 
     mask: NDArray[np.bool_]
-    maps: BodyMaps
-    k: int
+    bone: NDArray[np.float32]
+    mean_hu: NDArray[np.float32]
+    sides_cut: int
+    block_mm: tuple[float, float]
+
+    @property
+    def block_cm2(self) -> float:
+        return self.block_mm[0] * self.block_mm[1] / 100
 
     @property
     def area_cm2(self) -> float:
-        return float(np.count_nonzero(self.mask)) * self.maps.block_area_mm2 / 100
+        return float(np.count_nonzero(self.mask)) * self.block_cm2
 
-    def moments_mm(self, weight: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and covariance of the (row, column) positions in mm, weighted."""
-        rows, columns = np.nonzero(self.mask)
-        points = np.stack([rows * self.maps.spacing_mm[1], columns * self.maps.spacing_mm[2]])
-        weights = np.asarray(weight[self.mask], dtype=np.float64)
-        mean = (points * weights).sum(axis=1) / weights.sum()
-        centred = points - mean[:, None]
-        return mean, (centred * weights) @ centred.T / weights.sum()
-
+    @property
     def bone_cm2(self) -> float:
-        return float(self.maps.bone[self.k][self.mask].sum()) * self.maps.block_area_mm2 / 100
+        return float(self.bone[self.mask].sum()) * self.block_cm2
 
     def cavity_cm2(self) -> float:
         """Largest area that bone encloses, the bone itself not counted."""
         from scipy import ndimage
 
-        bone = (self.maps.bone[self.k] > 0.15) & self.mask
-        # the joints of the vault and partial volume leave gaps of a block
-        closed = ndimage.binary_closing(bone, structure=np.ones((3, 3), dtype=np.bool_))
-        holes = ndimage.binary_fill_holes(closed) & ~closed
-        labels, count = ndimage.label(holes)
-        if count == 0:
+        bone = (self.bone > 0.15) & self.mask
+        if np.count_nonzero(bone) * self.block_cm2 * 2 < np.sqrt(MAX_CAVITY_CM2):
             return 0.0
-        return float(np.bincount(labels.ravel())[1:].max()) * self.maps.block_area_mm2 / 100
+        # the joints of the vault and partial volume leave gaps of a block
+        closed = close_ball(bone[None], ball_rows(1.5, flat=True))
+        labels, count = ndimage.label(fill_holes(closed)[0] & ~closed[0])
+        return float(np.bincount(labels.ravel())[1:].max()) * self.block_cm2 if count else 0.0
 
     def gas_cm2(self) -> float:
         """Area of gas enclosed by the section."""
-        from scipy import ndimage
+        inside = fill_holes(self.mask[None])[0]
+        return float(np.count_nonzero(inside & (self.mean_hu < GAS_HU))) * self.block_cm2
 
-        filled = ndimage.binary_fill_holes(self.mask)
-        return float(np.count_nonzero(filled & (self.maps.mean_hu[self.k] < -400))) * self.maps.block_area_mm2 / 100
+    def _moments_mm2(self, weight: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(2, 2) covariance of the (row, column) positions in mm, weighted."""
+        points = np.argwhere(self.mask) * self.block_mm
+        weights = np.asarray(weight[self.mask], dtype=np.float64)
+        centred = points - (points * weights[:, None]).sum(axis=0) / weights.sum()
+        return np.asarray((centred * weights[:, None]).T @ centred / weights.sum())
 
     def rim_spread_and_aspect(self) -> tuple[float, float]:
         """How far out the bone lies, against the section's own spread; length over width of the section."""
-        _, body = self.moments_mm(np.ones(self.mask.shape, dtype=np.float32))
-        _, bone = self.moments_mm(self.maps.bone[self.k])
-        long, thin = np.sqrt(np.maximum(np.linalg.eigvalsh(body)[::-1], 1e-6))
+        body = self._moments_mm2(np.ones(self.mask.shape, dtype=np.float32))
+        bone = self._moments_mm2(self.bone)
+        thin, long = np.sqrt(np.maximum(np.linalg.eigvalsh(body), 1e-6))
         return float(np.sqrt(np.trace(bone) / max(np.trace(body), 1e-6))), float(long / thin)
+
+
+def _section(maps: BodyMaps, mask: NDArray[np.bool_], k: int) -> _Section:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    edges = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+    least = LEAST_CUT_MM / min(maps.spacing_mm[1:])
+    return _Section(
+        mask=mask[window],
+        bone=maps.bone[k][window],
+        mean_hu=maps.mean_hu[k][window],
+        sides_cut=sum(bool(np.count_nonzero(edge) >= least) for edge in edges),
+        block_mm=maps.spacing_mm[1:],
+    )
 
 
 def _open_border(maps: BodyMaps, k: int) -> float:
@@ -132,18 +157,19 @@ def _objection(section: _Section) -> str | None:
         return f"bone encloses a cavity of more than {MAX_CAVITY_CM2:.0f} cm2, as a skull does"
     if section.gas_cm2() > MAX_GAS_CM2:
         return "gas lies inside the body, as in airways, lungs or bowel"
-    if section.area_cm2 > RIM_AREA_CM2 and section.bone_cm2() > 0:
+    if section.area_cm2 > RIM_AREA_CM2 and section.bone_cm2 > 0:
         spread, aspect = section.rim_spread_and_aspect()
         if spread > RIM_SPREAD and aspect < RIM_ASPECT:
             return "the bone lies at the rim of a thick round section, as in a head or a trunk"
     return None
 
 
-def _sections(maps: BodyMaps, tracks: Tracks, k: int) -> list[_Section]:
+def _masks(tracks: Tracks, k: int) -> list[NDArray[np.bool_]]:
+    """The legs of a slice, each for itself; one mass where nothing parts them."""
     here = tracks.labels[k]
-    if tracks.count == 2 and not tracks.merged[k]:
-        return [_Section(mask=here == side, maps=maps, k=k) for side in (1, 2) if (here == side).any()]
-    return [_Section(mask=here > 0, maps=maps, k=k)] if (here > 0).any() else []
+    apart = tracks.count == 2 and not tracks.merged[k]
+    masks = [here == 1, here == 2] if apart else [here > 0]
+    return [mask for mask in masks if mask.any()]
 
 
 def judge_slices(maps: BodyMaps, tracks: Tracks, *, most: int = 80) -> SliceVerdicts:
@@ -178,11 +204,15 @@ def judge_slices(maps: BodyMaps, tracks: Tracks, *, most: int = 80) -> SliceVerd
 
 
 def _judge(maps: BodyMaps, tracks: Tracks, k: int) -> set[str]:
+    """Everything that speaks against a leg in one slice."""
     words = set()
     if _open_border(maps, k) < MIN_OPEN_BORDER:
         words.add("no skin is seen: the picture's border is body on most of its length")
-    for section in _sections(maps, tracks, k):
-        objection = _objection(section)
+    whole = _section(maps, tracks.labels[k] > 0, k)
+    if whole.sides_cut >= MOST_SIDES_CUT:
+        words.add(f"the body is cut off at {MOST_SIDES_CUT} or more sides of the picture")
+    for mask in _masks(tracks, k):
+        objection = _objection(_section(maps, mask, k))
         if objection is not None:
             words.add(objection)
     return words

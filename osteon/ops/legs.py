@@ -222,13 +222,14 @@ def _legs(
         blocks = tracks.labels == label
         present = (np.count_nonzero(blocks, axis=(1, 2)) * maps.block_area_mm2 >= MIN_PRESENT_MM2) & usable
         if present.any():
-            legs.append(_leg(volume, maps, blocks & present[:, None, None], present, margin_mm))
+            seen = np.where(present[:, None, None], tracks.labels, 0).astype(np.uint8)
+            legs.append(_leg(volume, maps, seen, label, margin_mm=margin_mm))
     return legs
 
 
-def _leg(
-    volume: Volume, maps: BodyMaps, blocks: NDArray[np.bool_], present: NDArray[np.bool_], margin_mm: float
-) -> Leg:
+def _leg(volume: Volume, maps: BodyMaps, labels: NDArray[np.uint8], label: int, *, margin_mm: float) -> Leg:
+    blocks = labels == label
+    present = np.asarray(blocks.any(axis=(1, 2)))
     f = maps.factor
     _, row_mm, column_mm = volume.grid.spacing_mm
     seen = np.flatnonzero(present)
@@ -254,14 +255,15 @@ def _leg(
         present=present,
         centre_line_vox=np.stack([row * f + (f - 1) / 2, column * f + (f - 1) / 2], axis=1),
         area_mm2=counts * maps.block_area_mm2,
-        territory=_with_margin(blocks[window]),
+        # half-filled blocks at the skin belong to the leg, but no block of the other one does
+        territory=_with_margin(blocks[window]) & (blocks[window] | (labels[window] == 0)),
         block=f,
         block_origin=(corner[0] * f, corner[1] * f),
     )
 
 
 def _with_margin(blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Blocks and their neighbours in the picture plane: half-filled blocks at the skin belong to the leg."""
+    """Blocks and their eight neighbours in the picture plane."""
     grown = blocks.copy()
     grown[:, 1:] |= blocks[:, :-1]
     grown[:, :-1] |= blocks[:, 1:]

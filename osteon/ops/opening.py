@@ -96,7 +96,7 @@ def otsu_thresholds(array: NDArray[np.int16]) -> NDArray[np.int16]:
     thresholds = np.empty(array.shape[0], dtype=np.int16)
 
     def work(first: int, stop: int) -> None:
-        counts = np.zeros((2, 2 * INT16_OFFSET), dtype=np.int64)
+        counts = np.zeros((2, 2 * INT16_OFFSET), dtype=np.int32)
         for k in range(first, stop):
             low, high = histogram_range(array[k], counts, INT16_OFFSET)
             used = counts[0, low + INT16_OFFSET : high + INT16_OFFSET + 1]

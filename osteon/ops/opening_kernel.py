@@ -18,21 +18,27 @@ __all__ = ["erode_disk", "histogram_range", "otsu_of_histogram"]
 
 
 @compiled
-def _widen(line: NDArray[Any], low: NDArray[Any], radius: int, reach: int, columns: int) -> None:
-    """``low[x] = min(low[x], line[x - reach], line[x + reach])`` for a line padded by ``radius``."""
-    left = line[radius - reach : radius - reach + columns]
-    right = line[radius + reach : radius + reach + columns]
-    for x in range(columns):
-        value = min(right[x], left[x])
-        low[x] = min(low[x], value)
+def _copy(source: NDArray[Any], target: NDArray[Any]) -> None:
+    for x in range(target.size):
+        target[x] = source[x]
 
 
 @compiled
-def _lower(out: NDArray[Any], above: NDArray[Any], below: NDArray[Any]) -> None:
-    """``out = min(out, above, below)``."""
-    for x in range(out.size):
-        value = min(below[x], above[x])
-        out[x] = min(out[x], value)
+def _lower_two(low: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> None:
+    """``low = min(low, first, second)``."""
+    for x in range(low.size):
+        low[x] = min(low[x], min(first[x], second[x]))  # noqa: PLW3301 - numba's min of three does not become a vector
+
+
+@compiled
+def _lower_four(
+    low: NDArray[Any], first: NDArray[Any], second: NDArray[Any], third: NDArray[Any], fourth: NDArray[Any]
+) -> None:
+    """``low = min(low, first, second, third, fourth)``; one pass over ``low`` instead of two."""
+    for x in range(low.size):
+        pair = min(first[x], second[x])
+        other = min(third[x], fourth[x])
+        low[x] = min(low[x], min(pair, other))  # noqa: PLW3301 - as above
 
 
 @compiled
@@ -69,6 +75,30 @@ def _levels(half_width: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 
 @compiled
+def _running_minima(line: NDArray[Any], low: NDArray[Any], place: NDArray[Any], kept: NDArray[Any]) -> None:
+    """Minima over windows of growing width of a padded row; those with a place are kept.
+
+    ``low`` holds the row without its padding and is used up.
+    """
+    columns = low.size
+    radius = (line.size - columns) // 2
+    if place[0] >= 0:
+        _copy(low, kept[place[0]])
+    width = 1
+    while width <= radius:
+        left, right = line[radius - width :], line[radius + width :]
+        if width < radius and place[width] < 0:
+            # nobody asks for this width: take two steps in one pass
+            _lower_four(low, left, right, line[radius - width - 1 :], line[radius + width + 1 :])
+            width += 1
+        else:
+            _lower_two(low, left, right)
+        if place[width] >= 0:
+            _copy(low, kept[place[width]])
+        width += 1
+
+
+@compiled
 def erode_disk(
     image: NDArray[Any],
     out: NDArray[Any],
@@ -99,18 +129,21 @@ def erode_disk(
     low = np.empty(columns, image.dtype)
     for padded in range(rows + 2 * radius):
         _padded_line(image[row_of[padded]], column_of, radius, flip, line)
-        low[:] = line[radius : radius + columns]
-        for width in range(radius + 1):
-            if width > 0:
-                _widen(line, low, radius, width, columns)
-            if place[width] >= 0:
-                ring[padded % span, place[width]] = low
+        _copy(line[radius : radius + columns], low)
+        _running_minima(line, low, place, ring[padded % span])
         row = padded - 2 * radius
         if row >= 0:
-            out[row] = ring[(row + radius) % span, place[half_width[radius]]]
-            for dy in range(1, radius + 1):
-                level = place[half_width[radius + dy]]
-                _lower(out[row], ring[(row + radius - dy) % span, level], ring[(row + radius + dy) % span, level])
+            _copy(ring[(row + radius) % span, place[half_width[radius]]], out[row])
+            dy = 1
+            while dy < radius:
+                near, far = place[half_width[radius + dy]], place[half_width[radius + dy + 1]]
+                up, down = (row + radius - dy) % span, (row + radius + dy) % span
+                upper, lower = (row + radius - dy - 1) % span, (row + radius + dy + 1) % span
+                _lower_four(out[row], ring[up, near], ring[down, near], ring[upper, far], ring[lower, far])
+                dy += 2
+            if dy == radius:
+                last = place[half_width[radius + dy]]
+                _lower_two(out[row], ring[(row + radius - dy) % span, last], ring[(row + radius + dy) % span, last])
             if flip == 1:
                 _complement(out[row])
 
@@ -123,7 +156,7 @@ def histogram_range(image: NDArray[Any], counts: NDArray[Any], offset: int) -> t
 
     Args:
         image: (rows, columns) integers.
-        counts: (2, span) integers, zero where values will fall; ``counts[0]`` holds the sum afterwards.
+        counts: (2, span) int32, zero where values will fall; ``counts[0]`` holds the sum afterwards.
         offset: added to every value.
     """
     rows, columns = image.shape

@@ -1,0 +1,1 @@
+"""Every speed claim of osteon, as a ratio against what a person would run instead."""
