@@ -89,7 +89,7 @@ def write_html(
         files=files,
     )
     try:
-        path.write_text(page, encoding="utf-8")
+        path.write_bytes(page.encode("utf-8", errors="replace"))  # a broken header may hold half a character
     except OSError as error:
         raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
 

@@ -29,7 +29,7 @@ _INK, _SOFT, _LINE, _AFFECTED = "#1b1f24", "#555e69", "#d9dde2", "#a84300"
 _MARGIN_MM: Final = 18.0
 _WIDEST_PAIR: Final = 2.6
 """Largest sum of width over height that still goes side by side."""
-_TALLEST_MM: Final = {"overview": 92.0, "slices": 138.0, "scores": 70.0, "bone_anterior": 100.0, "bone_lateral": 100.0}
+_TALLEST_MM: Final = {"overview": 92.0, "slices": 140.0, "scores": 76.0, "bone_anterior": 96.0, "bone_lateral": 96.0}
 
 
 def write_pdf(path: Path, answer: Answer, volume: Volume, views: Sequence[View], *, run: Run) -> None:
@@ -188,7 +188,7 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     if content.demo:
         story.append(_demo_block(content.demo, styles))
     story += [_paragraph(text, styles["body"]) for text in content.statements]
-    story += _picture(views, "overview", soft)
+    story.append(KeepTogether(_picture(views, "overview", soft)))
     story.append(_paragraph("Findings", heading))
     for card in content.findings:
         story.append(KeepTogether(_card(card, styles)))
@@ -289,12 +289,12 @@ def _image(view: View, *, widest_mm: float) -> Any:  # noqa: ANN401 - reportlab 
 
 
 def _picture(views: dict[str, View], name: str, style: Any) -> list[Any]:  # noqa: ANN401 - reportlab has no types
-    from reportlab.platypus import KeepTogether, Spacer
+    from reportlab.platypus import Spacer
 
     if name not in views:
         return []
     view = views[name]
-    return [KeepTogether([Spacer(1, 6), _image(view, widest_mm=174), Spacer(1, 3), _paragraph(view.caption, style)])]
+    return [Spacer(1, 6), _image(view, widest_mm=174), Spacer(1, 3), _paragraph(view.caption, style)]
 
 
 def _pair(views: dict[str, View], names: Sequence[str], style: Any) -> list[Any]:  # noqa: ANN401 - reportlab has no types

@@ -114,6 +114,7 @@ def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tu
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         tells = any(word in path.name.casefold() for word in words)
         name = f"file-{number:04d}{path.suffix if len(path.suffix) <= 5 else ''}" if tells else path.name
+        name = name.encode("utf-8", errors="replace").decode("utf-8")  # file names need not be text
         records.append(FileRecord(name=name, sha256=digest, size_bytes=path.stat().st_size))
     return tuple(records)
 

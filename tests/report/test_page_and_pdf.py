@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pypdf
+import pytest
+
+from osteon.data import Notice, Volume
+from osteon.errors import OutputError
+from osteon.geometry import Grid
+from osteon.mesh import bounds_lps_mm
+from osteon.report import DEMO_MARK, DISCLAIMER, draw_views, findings_document, write_html, write_pdf
+from osteon.report.scene import bone_scene
+from osteon.report.strips import MOST_SLICES, slice_browsers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from osteon.data import Answer
+    from osteon.report import Run
+
+_FILES = [("findings.json", "every number"), ("seg.dcm", "")]
+
+
+@pytest.fixture(scope="module")
+def written(answer: Answer, volume: Volume, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("result")
+    views = draw_views(answer, volume, folder / "views")
+    write_html(folder / "report.html", answer, volume, views, run=run, files=_FILES)
+    write_pdf(folder / "report.pdf", answer, volume, views, run=run)
+    return folder
+
+
+def _page(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def _words(page: str) -> str:
+    """What a person reads: no script, no style, no tags, entities resolved, one space between words."""
+    bare = re.sub(r"<(script|style).*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
+
+
+def _pdf_words(folder: Path) -> str:
+    reader = pypdf.PdfReader(folder / "report.pdf")
+    return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in reader.pages))
+
+
+def test_page_and_pdf_say_the_numbers_of_the_findings(written: Path, answer: Answer, volume: Volume, run: Run) -> None:
+    document: Any = findings_document(answer, volume, run=run)
+    finding = document["findings"][0]
+    box, extent, count, block, bone = finding["box"], *(item["value"] for item in finding["measurements"])
+    low, high = (f"{value:.1f}".replace("-", "\u2212") for value in box["position_range_mm"])
+    expected = [
+        f"Probability {finding['probability']:.2f} no interval",
+        f"Slices {box['first_slice_number']} to {box['last_slice_number']} of 40",
+        f"Position {low} to {high} mm",
+        f"{extent:.1f} mm ({extent / 10:.1f} cm) 35.0 to 45.0 mm",
+        f"Slices called affected {count:.0f} no interval",
+        f"Volume of the box {block / 1000:.1f} cm³ no interval",
+        f"{bone / 1000:.1f} cm³",
+        document["headline"],
+        finding["statement"],
+        "Take care: Metal was seen in 2 slices.",
+        "Series 3 was chosen",
+        "Nachname, Vorname",
+        "1980-01-31",
+        DISCLAIMER,
+        "Trained on synthetic phantoms only; it has never seen a patient.",
+    ]
+    for words in (_words(_page(written)), _pdf_words(written)):
+        for text in expected:
+            assert text in words
+
+
+def test_hostile_text_is_only_text(written: Path) -> None:
+    page = _page(written)
+    assert "<script>alert" not in page
+    assert '3: <script>alert("x")</script> & "legs"' in _words(page)
+    assert '<script>alert("x")</script> & "legs"' in _pdf_words(written)
+
+
+def test_hostile_words_of_the_answer_are_only_text(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
+    bad = '</script><img src=x onerror="alert(1)">'
+    regions = tuple(replace(region, name=f"{bad} {region.name}") for region in answer.regions)
+    scores = tuple(replace(item, region=f"{bad} {item.region}") for item in answer.scores)
+    surfaces = tuple(replace(item, name=f"{bad}{item.name}") for item in answer.surfaces)
+    hostile = replace(
+        answer, headline=bad, regions=regions, scores=scores, surfaces=surfaces, notices=(Notice(code="x", text=bad),)
+    )
+    write_html(tmp_path / "report.html", hostile, volume, (), run=run, files=[(f'"{bad}', bad)])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert page.count("</script>") == 4  # two blocks of data, two scripts, nothing that closes one early
+
+
+def test_the_page_loads_nothing(written: Path) -> None:
+    page = _page(written)
+    links = re.findall(
+        r"""(?:src|href|action|data|poster)\s*=\s*["']?([^"'\s>]+)""",
+        re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL),
+    )
+    assert links
+    for link in links:
+        assert link.startswith(("data:image/png;base64,", "#")) or link in {"findings.json", "seg.dcm"}
+    assert "://" not in page
+    assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest|<link|<iframe", page)
+    assert "default-src 'none'" in page
+    assert len(page) < 15e6
+
+
+def test_the_word_stands_in_the_disclaimer_only(written: Path) -> None:
+    for words in (_words(_page(written)), _pdf_words(written)):
+        assert "diagnos" not in words.replace(DISCLAIMER, "").casefold()
+
+
+def test_the_pdf_has_page_numbers_disclaimer_and_metadata(written: Path) -> None:
+    reader = pypdf.PdfReader(written / "report.pdf")
+    total = len(reader.pages)
+    assert 2 <= total <= 4
+    for number, page in enumerate(reader.pages, start=1):
+        text = page.extract_text()
+        assert DISCLAIMER in text
+        assert DEMO_MARK in text
+        assert f"Page {number} of {total}" in text
+        assert "PID-4711" in text
+    assert reader.metadata is not None
+    assert reader.metadata.title is not None
+    assert "CT of the legs" in reader.metadata.title
+    assert reader.metadata.author is not None
+    assert reader.metadata.author.startswith("osteon")
+    assert "Nachname" not in str(reader.metadata)
+
+
+def test_every_picture_has_words_for_those_who_do_not_see_it(written: Path) -> None:
+    page = _page(written)
+    pictures = re.findall(r"<img [^>]*>", page)
+    assert len(pictures) == 4  # the scores are drawn in the page itself
+    assert all(re.search(r'alt="[^"]{20,}"', picture) for picture in pictures)
+    assert all('aria-label="' in svg for svg in re.findall(r"<svg [^>]*>", page))
+    assert '<html lang="en">' in page
+
+
+@pytest.mark.parametrize(
+    "name", ["Ångström^Zoë", "Иванов^Пётр", "Yamada^Tarou=山田^太郎=やまだ^たろう", "علي^محمد", "a\x00b\ud800", ""]
+)
+def test_names_of_the_world_do_not_stop_a_report(
+    bare: Answer, volume: Volume, run: Run, tmp_path: Path, name: str
+) -> None:
+    assert volume.source is not None
+    patient = replace(volume.source.patient, name=name)
+    named = replace(volume, source=replace(volume.source, patient=patient))
+    write_html(tmp_path / "report.html", bare, named, (), run=run)
+    write_pdf(tmp_path / "report.pdf", bare, named, (), run=run)
+    words = _pdf_words(tmp_path)
+    if name.startswith("И"):
+        assert "Иванов, Пётр" in words
+    if name.startswith("Y"):
+        assert "Yamada, Tarou" in words
+
+
+@pytest.mark.parametrize("regions", [0, 1])
+def test_an_answer_with_nothing_makes_a_whole_report(
+    bare: Answer, volume: Volume, run: Run, tmp_path: Path, regions: int
+) -> None:
+    empty = replace(bare, regions=bare.regions[:regions])
+    unknown = replace(volume, source=None)
+    views = draw_views(empty, unknown, tmp_path / "views")
+    write_html(tmp_path / "report.html", empty, unknown, views, run=run)
+    write_pdf(tmp_path / "report.pdf", empty, unknown, views, run=run)
+    for words in (_words(_page(tmp_path)), _pdf_words(tmp_path)):
+        assert "No finding was reported" in words
+        assert "demo model" not in words.casefold()
+    assert "Bone in 3D" not in _words(_page(tmp_path))
+
+
+def test_any_orientation_makes_a_report(
+    answer: Answer, turned: Callable[..., Volume], run: Run, tmp_path: Path
+) -> None:
+    volume = turned(np.array([(0.0, -1, 0), (0, 0, -1), (-1, 0, 0)]))
+    write_html(tmp_path / "report.html", replace(answer, masks=()), volume, (), run=run)
+    assert "growing towards the back" in _words(_page(tmp_path))
+
+
+def test_the_slice_browser_shows_the_slices(answer: Answer, volume: Volume) -> None:
+    right, left = slice_browsers(answer, volume)
+    assert (right.region, left.region) == ("right leg", "left leg")
+    assert [frame[0] for frame in left.frames] == list(range(1, 41))
+    number, position, raw, smoothed, called = left.frames[20]
+    assert (number, position, called) == (21, -800.0, True)
+    assert raw == pytest.approx(float(answer.scores[1].probability[20]), abs=1e-6)
+    assert smoothed == pytest.approx(float(answer.scores[1].smoothed[20]), abs=1e-6)
+    assert right.boxes == ()
+    first, last, x0, y0, x1, y1 = left.boxes[0]
+    assert (first, last) == (19, 26)
+    # the window reaches 4 columns (12 mm) beyond the region on one side, to the image's edge on the other
+    assert x0 == pytest.approx(4 / 40 * left.tile_width, abs=0.1)
+    assert x1 == pytest.approx(38 / 40 * left.tile_width, abs=0.1)
+    assert 0 < y0 < y1 < left.tile_height
+    data = base64.b64decode(left.image.split(",")[1])
+    sheet = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert sheet is not None
+    assert sheet.shape == (4 * left.tile_height, 12 * left.tile_width)
+    tile = sheet[left.tile_height : 2 * left.tile_height, 8 * left.tile_width : 9 * left.tile_width]  # slice 21
+    rows, columns = np.nonzero(tile > 170)
+    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(1, abs=0.08)
+
+
+def test_long_series_are_thinned_and_keep_the_worst_slice(volume: Volume, answer: Answer) -> None:
+    grid = Grid.from_axes(shape=(320, 64, 80), spacing_mm=(1, 2, 3))
+    tall = Volume(array=np.repeat(volume.array.astype(np.int16), 8, axis=0), grid=grid, modality="CT", unit="HU")
+    present = np.ones(320, dtype=np.bool_)
+    region = replace(answer.regions[0], box=replace(answer.regions[0].box, stop=(320, 56, 38)), present=present)
+    smoothed = np.zeros(320, dtype=np.float32)
+    smoothed[217] = 0.5
+    scores = replace(answer.scores[0], slices=np.arange(320), probability=smoothed, smoothed=smoothed)
+    (browser,) = slice_browsers(replace(answer, regions=(region,), scores=(scores,), masks=(), findings=()), tall)
+    assert len(browser.frames) == MOST_SLICES
+    assert browser.frames[browser.start][0] == 218
+    assert not browser.has_outline
+
+
+def test_the_scene_keeps_places_within_its_rounding(answer: Answer, volume: Volume) -> None:
+    scene = bone_scene(answer, volume)
+    assert [item["label"] for item in scene] == ["Bone right 1", "Bone left 1", "Tumour box left 1"]
+    assert [item["frame"] for item in scene] == [False, False, True]
+    for item, surface in zip(scene, answer.surfaces, strict=True):
+        steps = np.frombuffer(base64.b64decode(str(item["positions"])), dtype="<u2").reshape(-1, 3)
+        points = np.array(item["low"]) + steps * np.array(item["step"])
+        np.testing.assert_allclose(points, surface.vertices_lps_mm, atol=0.01)
+        faces = np.frombuffer(base64.b64decode(str(item["faces"])), dtype="<u2").reshape(-1, 3)
+        np.testing.assert_array_equal(faces, surface.faces)
+    json.dumps(scene, allow_nan=False)
+    boxed = bone_scene(replace(answer, surfaces=answer.surfaces[:2]), volume)
+    assert len(boxed) == 3  # a finding without a surface of its own gets a frame
+    low, high = bounds_lps_mm(answer.surfaces[2:])
+    np.testing.assert_allclose(np.array(boxed[2]["low"]), low, atol=0.01)
+    assert np.all(high > low)
+    assert bone_scene(replace(answer, surfaces=()), volume) == []
+
+
+def test_a_place_that_cannot_be_written_is_said(bare: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
+    for write, name in ((write_html, "report.html"), (write_pdf, "report.pdf")):
+        with pytest.raises(OutputError, match=name):
+            write(tmp_path / "missing" / name, bare, volume, (), run=run)
