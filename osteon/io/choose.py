@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Notice
-from osteon.errors import InputError
+from osteon.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from osteon.io.inventory import Inventory, SeriesEntry
@@ -46,6 +46,7 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
 
     Raises:
         InputError: no images, another modality only, several patients, an unknown UID, or nothing that is a volume.
+        UnsupportedError: the only series of the modality are encoded in a way that no decoder here knows.
     """
     _require_images(inventory)
     if series_uid is not None:
@@ -54,9 +55,9 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
     _require_one_patient(inventory, entries)
     fit = [entry for entry in entries if entry.problem is None]
     if not fit:
-        raise InputError(
-            f"{_place(inventory)}: no {modality or 'image'} series can be read as a volume: {_problems(entries)}"
-        )
+        kind = UnsupportedError if all(entry.unsupported for entry in entries) else InputError
+        wanted = f"{modality} series" if modality else "series"
+        raise kind(f"{_place(inventory)}: no {wanted} can be read as a volume: {_problems(entries)}")
     if fit[0].kind == "nifti" and len(fit) > 1:
         raise InputError(
             f"{_place(inventory)}: found {len(fit)} NIfTI files, and nothing in them says which one is meant; "
@@ -115,7 +116,8 @@ def _named(inventory: Inventory, series_uid: str, modality: str | None) -> Serie
                     f"series {series_uid} is {entry.series.modality}, not {modality}; name a {modality} series"
                 )
             if entry.problem is not None:
-                raise InputError(f"series {series_uid} cannot be read as a volume: {entry.problem}")
+                kind = UnsupportedError if entry.unsupported else InputError
+                raise kind(f"series {series_uid} cannot be read as a volume: {entry.problem}")
             return _with_reasons(entry, inventory, (*_facts(entry), "It was named by its UID."))
     raise InputError(f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}")
 

@@ -68,6 +68,7 @@ class SeriesEntry:
         n_images: image planes found, those left out of the volume included.
         grid: of the volume, or None when it cannot be read as one.
         problem: why it cannot be read as a volume; None when it can.
+        unsupported: the problem is osteon's: the series may be sound, but there is no decoder for it.
         reasons: facts for or against choosing it, in words.
         notices: what the volume leaves out or corrects.
         image_type: of its first image, upper case.
@@ -85,6 +86,7 @@ class SeriesEntry:
     n_images: int
     grid: Grid | None = None
     problem: str | None = None
+    unsupported: bool = False
     reasons: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
     image_type: tuple[str, ...] = ()

@@ -111,10 +111,7 @@ def raw_bytes(frame: Frame) -> bytes:
     size = frame.pixels.frame_bytes
     if frame.pixels.transfer_syntax == DEFLATED:
         whole = frame.path.read_bytes()
-        try:
-            inflated = inflate(whole[meta_end(whole) :])
-        except ValueError as error:
-            raise InputError(f"{frame.path.name}: {error}") from error
+        inflated, _ = inflate(whole[meta_end(whole) :])
         data = inflated[frame.offset + number * size :][:size]
     elif frame.length < 0:
         return _encapsulated(frame)

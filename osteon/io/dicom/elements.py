@@ -38,6 +38,7 @@ SHORT_VRS: Final = frozenset(
 )
 FIRST_READ_BYTES: Final = 32 * 1024
 MAX_INFLATED_BYTES: Final = 2 * 1024**3
+INFLATE_PIECE_BYTES: Final = 4096
 MAX_DEPTH: Final = 32
 
 
@@ -101,20 +102,23 @@ def read_elements(path: Path, *, wanted: AbstractSet[int]) -> Elements | None:
                 data += more
 
 
-def inflate(data: bytes) -> bytes:
+def inflate(data: bytes) -> tuple[bytes, bool]:
     """The data set of a deflated file, from the bytes after the meta information.
 
-    Raises:
-        ValueError: the stream is broken, or larger than 2 GiB.
+    Returns:
+        What could be inflated, at most 2 GiB, and whether that is all.
     """
     engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    result = bytearray()
     try:
-        result = engine.decompress(data, MAX_INFLATED_BYTES)
-    except zlib.error as error:
-        raise ValueError("the deflated data set is damaged") from error
-    if not engine.eof:
-        raise ValueError("the deflated data set ends early or is larger than 2 GiB")
-    return result
+        # in pieces: what precedes a damaged place is kept, so that the file can still be given to its series
+        for start in range(0, len(data), INFLATE_PIECE_BYTES):
+            result += engine.decompress(data[start : start + INFLATE_PIECE_BYTES], MAX_INFLATED_BYTES - len(result) + 1)
+            if engine.eof or len(result) > MAX_INFLATED_BYTES:
+                break
+    except zlib.error:
+        return bytes(result), False
+    return bytes(result), engine.eof and len(result) <= MAX_INFLATED_BYTES
 
 
 def meta_end(data: bytes) -> int:
@@ -162,31 +166,28 @@ def _read_meta(data: bytes, at: int) -> tuple[dict[int, bytes], int]:
 def _parse(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elements:
     meta, at = _read_meta(data, start)
     syntax = meta.get(TRANSFER_SYNTAX, b"").rstrip(b"\0 ").decode("ascii", "replace")
+    complete = True
     if syntax == DEFLATED:
         if len(data) < size:
             raise _NeedMoreError
-        try:
-            data, at = inflate(data[at:]), 0
-        except ValueError as error:
-            return Elements(
-                {}, syntax, little_endian=True, size=size, pixel_offset=-1, pixel_length=0, damage=str(error)
-            )
+        data, complete = inflate(data[at:])
+        at = 0
         size = len(data)
     little = syntax != EXPLICIT_BIG
     # the bytes decide: some files say implicit and are explicit, or the reverse
     explicit = data[at + 4 : at + 6] in SHORT_VRS or data[at + 4 : at + 6] in LONG_VRS
     values = {tag: meta[tag] for tag in wanted & meta.keys()}
     walk = _Walk(data, explicit=explicit, little=little)
-    damage = None
+    damage = None if complete else "it is truncated, its deflated data set ends early or is damaged"
     offset, length = -1, 0
     try:
         offset, length = walk.top_level(at, size, values, wanted)
     except _DamagedError as error:
-        damage = str(error)
+        damage = damage or str(error)
     except _NeedMoreError:
         if len(data) < size:
             raise
-        damage = "the file ends inside its header"
+        damage = damage or "the file ends inside its header"
     syntax = syntax or (EXPLICIT_LITTLE if explicit else IMPLICIT_LITTLE)
     return Elements(values, syntax, little, size, offset, length, damage)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -150,7 +151,10 @@ def text(raw: bytes | None, character_set: bytes | None = None) -> str:
 
     names = character_set.strip(b"\0 ").decode("ascii", "replace").split("\\") if character_set else ["ISO_IR 192"]
     try:
-        return str(decode_bytes(raw, convert_encodings(names), {"\x1b"})).strip()
+        with warnings.catch_warnings():
+            # pydicom's warning would quote nothing useful, and the replacement character shows what happened
+            warnings.simplefilter("ignore")
+            return str(decode_bytes(raw, convert_encodings(names), {"\x1b"})).strip()
     except (LookupError, UnicodeError):
         return raw.decode("latin-1").strip()
 

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +31,22 @@ def split_frames(whole: Frame) -> tuple[Frame, ...]:
     from pydicom import dcmread
 
     try:
-        data_set = dcmread(whole.path, stop_before_pixels=True, force=True)
-        shared = _first(data_set, "SharedFunctionalGroupsSequence")
-        groups = list(data_set.get("PerFrameFunctionalGroupsSequence") or [])
-        if groups and len(groups) != whole.frames_in_file:
-            text = f"it says {whole.frames_in_file} frames and describes {len(groups)}"
-            return (replace(whole, damage=text),)
-        if not groups:
-            groups = [None] * whole.frames_in_file
-        return tuple(_frame(whole, number, shared, group) for number, group in enumerate(groups, start=1))
+        with warnings.catch_warnings():
+            # pydicom warns of every value that bends the standard; what matters is checked where it is used
+            warnings.simplefilter("ignore")
+            return _planes(whole, dcmread(whole.path, stop_before_pixels=True, force=True))
     except (ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError) as error:
         return (replace(whole, damage=f"its functional groups cannot be read ({type(error).__name__})"),)
+
+
+def _planes(whole: Frame, data_set: Any) -> tuple[Frame, ...]:  # noqa: ANN401 - pydicom has no types
+    shared = _first(data_set, "SharedFunctionalGroupsSequence")
+    groups = list(data_set.get("PerFrameFunctionalGroupsSequence") or [])
+    if groups and len(groups) != whole.frames_in_file:
+        return (replace(whole, damage=f"it says {whole.frames_in_file} frames and describes {len(groups)}"),)
+    if not groups:
+        groups = [None] * whole.frames_in_file
+    return tuple(_frame(whole, number, shared, group) for number, group in enumerate(groups, start=1))
 
 
 def _frame(whole: Frame, number: int, shared: Any, group: Any) -> Frame:  # noqa: ANN401 - pydicom has no types

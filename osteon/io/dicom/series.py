@@ -82,14 +82,14 @@ def _entry(files: list[DicomFile], location: Path) -> SeriesEntry:
     for file in files:
         several = file.frame.frames_in_file > 1 and file.frame.damage is None
         frames.extend(split_frames(file.frame) if several else (file.frame,))
-    problem = None
     notices: tuple[Notice, ...] = ()
-    stack = None
+    stack, unsupported = None, False
+    problem: str | None
     if series.modality in PROJECTION_MODALITIES:
         problem = f"{series.modality} images are projections (radiographs), not slices of a volume"
     else:
         plan = plan_stack(frames)
-        stack, problem, notices = plan.stack, plan.problem, plan.notices
+        stack, problem, unsupported, notices = plan.stack, plan.problem, plan.unsupported, plan.notices
     if not has_series_uid(first):
         text_ = (
             "The images have lost their Series Instance UID; one was made from their other tags, "
@@ -109,6 +109,7 @@ def _entry(files: list[DicomFile], location: Path) -> SeriesEntry:
         n_images=len(frames),
         grid=stack.grid if stack is not None else None,
         problem=problem,
+        unsupported=unsupported,
         notices=notices,
         image_type=used[0].image_type,
         kernel=text(first.values.get(KERNEL)).split("\\")[0].strip(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Notice
-from osteon.errors import OsteonError
+from osteon.errors import OsteonError, UnsupportedError
 from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE
 from osteon.io.dicom.decode import is_decodable, same_pixels
 from osteon.io.dicom.geometry import distances_mm, place_frames, plane_of
@@ -30,10 +30,14 @@ CLEAR_MAJORITY: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The outcome: a stack, or the reason why there is none; and what a reader must know."""
+    """The outcome: a stack, or the reason why there is none; and what a reader must know.
+
+    ``unsupported`` tells a valid series that osteon cannot decode from a series that is no volume.
+    """
 
     stack: Stack | None
     problem: str | None
+    unsupported: bool
     notices: tuple[Notice, ...]
 
 
@@ -59,8 +63,8 @@ def plan_stack(frames: Sequence[Frame]) -> Plan:
         chosen = _one_image_a_place(chosen, notices)
         stack, remarks = place_frames(chosen)
     except (_RefusedError, OsteonError) as error:
-        return Plan(stack=None, problem=str(error), notices=tuple(notices))
-    return Plan(stack=stack, problem=None, notices=(*notices, *remarks))
+        return Plan(None, str(error), isinstance(error, UnsupportedError), tuple(notices))
+    return Plan(stack, problem=None, unsupported=False, notices=(*notices, *remarks))
 
 
 def _readable(frames: Sequence[Frame]) -> list[Frame]:
@@ -71,7 +75,7 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
         raise _RefusedError(f"{broken[0].path.name}: {broken[0].damage}{more}; send the series again")
     for frame in frames:
         if not is_decodable(frame.pixels.transfer_syntax):
-            raise _RefusedError(
+            raise UnsupportedError(
                 f"no decoder for transfer syntax {frame.pixels.transfer_syntax} ({frame.path.name}); "
                 "convert the series, for instance with dcmdjpeg or gdcmconv",
             )

@@ -1,0 +1,129 @@
+"""The choice among series: the rule, the reasons, the refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from osteon.errors import InputError
+from osteon.io import choose_series, find_images
+from osteon.io.choose import kernel_is_sharp
+
+Make = Callable[..., Path]
+
+
+def derived(ds: Dataset, index: int) -> None:
+    ds.ImageType = ["DERIVED", "SECONDARY", "MPR"]
+
+
+def kernel(name: str) -> Callable[[Dataset, int], None]:
+    return lambda ds, index: setattr(ds, "ConvolutionKernel", name)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "reason"),
+    [
+        ({}, {"edit": derived}, "original, not derived"),
+        ({}, {"orientation": (0, 1, 0, 0, 0, -1), "step": (2, 0, 0)}, "axial"),
+        ({}, {"short": True}, "more slices"),
+        ({"step": (0, 0, 1)}, {"step": (0, 0, 3)}, "thinner slices"),
+        ({"edit": kernel("B30s")}, {"edit": kernel("B70s")}, "soft-tissue kernel"),
+        ({"series_number": 3}, {"series_number": 4}, "lower series number"),
+    ],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_rule(
+    make_series: Make,
+    body: NDArray[np.int16],
+    better: dict[str, object],
+    worse: dict[str, object],
+    reason: str,
+    swapped: bool,
+) -> None:
+    uids = ("1.2.9", "1.2.8") if swapped else ("1.2.8", "1.2.9")
+    worse = dict(worse)
+    stored = body[:4] if worse.pop("short", False) else body
+    make_series(series_uid=uids[0], **better)
+    folder = make_series(series_uid=uids[1], prefix="worse", stored=stored, **worse)
+    with find_images(folder) as inventory:
+        chosen = choose_series(inventory)
+        assert chosen.series.uid == uids[0]
+        assert f"Chosen over 1 other readable series: {reason}." in chosen.reasons
+        assert chosen.notices[0].code == "series-chosen"
+        assert reason in chosen.notices[0].text
+        assert choose_series(inventory, series_uid=uids[1]).series.uid == uids[1]
+
+
+def test_unreadable_series_are_named_with_their_problem(make_series: Make, body: NDArray[np.int16]) -> None:
+    def scout(ds: Dataset, index: int) -> None:
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    folder = make_series()
+    make_series(series_uid="1.2.77", prefix="scout", edit=scout)
+    with find_images(folder) as inventory:
+        reasons = choose_series(inventory).reasons
+        assert "Not series 1.2.77: it holds only localizer images, which are no volume." in reasons
+        with pytest.raises(InputError, match="only localizer"):
+            choose_series(inventory, series_uid="1.2.77")
+
+
+@pytest.mark.parametrize(
+    ("modality", "found"), [("MR", r"1 MR series \(6 images\)"), ("DX", r"1 DX series \(6 images\)")]
+)
+def test_another_modality_is_refused(make_series: Make, modality: str, found: str) -> None:
+    folder = make_series(modality=modality)
+    with find_images(folder) as inventory:
+        with pytest.raises(InputError, match=f"asked for a CT series, found {found}"):
+            choose_series(inventory)
+        if modality == "DX":
+            with pytest.raises(InputError, match="radiographs"):
+                choose_series(inventory, modality="DX")
+        else:
+            assert choose_series(inventory, modality="MR").problem is None
+
+
+def test_two_patients_are_refused_unless_the_series_is_named(make_series: Make) -> None:
+    folder = make_series(series_uid="1.2.1", patient_name="Smith^Anna")
+    make_series(series_uid="1.2.2", patient_id="P2", patient_name="Jones^Bert", prefix="b")
+    with find_images(folder) as inventory:
+        with pytest.raises(InputError, match=r"images of 2 patients.*--series") as caught:
+            choose_series(inventory)
+        text = str(caught.value)
+        assert "1.2.1" in text
+        assert "1.2.2" in text
+        for secret in ("Smith", "Anna", "Jones", "P2"):
+            assert secret not in text
+        assert choose_series(inventory, series_uid="1.2.2").patient.identifier == "P2"
+
+
+def test_one_patient_written_in_two_ways_is_one(make_series: Make) -> None:
+    folder = make_series(patient_name="Smith^Anna")
+    make_series(patient_name="SMITH^ANNA^^", prefix="b")
+    with find_images(folder) as inventory:
+        assert choose_series(inventory).problem is None
+
+
+def test_unknown_uid_lists_what_is_there(make_series: Make) -> None:
+    folder = make_series(series_uid="1.2.1")
+    with (
+        find_images(folder) as inventory,
+        pytest.raises(InputError, match=r"1\.2\.404 is not here; found CT, 6 images.*1\.2\.1"),
+    ):
+        choose_series(inventory, series_uid="1.2.404")
+
+
+@pytest.mark.parametrize(
+    ("name", "sharp"),
+    [
+        ("B70s", True), ("B30f", False), ("Br40d", False), ("Br64", True), ("Hr60", True), ("FC30", True),
+        ("FC08", False), ("FC51", True), ("BONE", True), ("BONEPLUS", True), ("STANDARD", False), ("SOFT", False),
+        ("YA", True), ("", None), ("something", None),
+    ],
+)  # fmt: skip
+def test_kernels_of_the_makers(name: str, sharp: bool | None) -> None:
+    assert kernel_is_sharp(name) is sharp
