@@ -40,6 +40,12 @@ BONE_HU = 200
 METAL_HU = 2500
 """Above enamel-free bone; implants reach the end of the scale."""
 
+MOST_BONE_SHARE = 0.7
+"""A still part that is as bright as bone in more than this share is a dense table; the tarsus has half."""
+
+SLAB_WIDTH_MM = 250.0
+"""Wider than one leg, narrower than a table."""
+
 SERIES_RADIUS_MM = 10.0
 """A radius of 10 px is at most this wide in series mode, or coarse voxels would lose the feet."""
 
@@ -168,22 +174,45 @@ def map_body(volume: Volume) -> BodyMaps:
 
 
 def _static_parts(maps: BodyMaps, *, share: float = 0.9) -> NDArray[np.bool_]:
-    """(block row, block column) filled in nearly every slice, by things that never hold bone."""
+    """(block row, block column) filled in nearly every slice, by things that are no leg."""
     from scipy import ndimage
 
     always = maps.tissue.mean(axis=0) >= share
-    ever_bone = (maps.bone > 0.3).mean(axis=0) > 0.02
-    labels, count = ndimage.label(always, structure=np.ones((3, 3)))
-    if count == 0:
-        return np.zeros_like(always)
-    numbers = np.arange(1, count + 1)
-    boneless = ndimage.maximum(ever_bone, labels, numbers) == 0
-    static: NDArray[np.bool_] = np.concatenate(([False], boneless))[labels]
+    bone_share = (maps.bone > 0.3).mean(axis=0)
+    ever_bone, always_bone = np.asarray(bone_share > 0.02), np.asarray(bone_share >= share)
+    labels, _ = ndimage.label(always, structure=np.ones((3, 3)))
+    static = np.zeros(always.shape, dtype=np.bool_)
+    for number, window in enumerate(ndimage.find_objects(labels), start=1):
+        part = labels[window] == number
+        bone = ever_bone[window] & part
+        dense = np.count_nonzero(always_bone[window] & part) > MOST_BONE_SHARE * np.count_nonzero(part)
+        # a leg is soft tissue with some bone in its middle
+        if dense or not bone.any():
+            static[window] |= part
+        else:
+            static[window] |= _slab(part, bone, column_mm=maps.spacing_mm[2])
     return static
 
 
+def _slab(part: NDArray[np.bool_], bone: NDArray[np.bool_], *, column_mm: float) -> NDArray[np.bool_]:
+    """Rows of a still part that are a table under (or over) the legs that lie on it all the way.
+
+    From the outermost row inwards, as long as a row is wider than a leg and holds no bone. Legs are round: their own
+    outermost rows are narrow.
+    """
+    wide = np.asarray(part.sum(axis=1) * column_mm >= SLAB_WIDTH_MM)
+    boneless = np.asarray(~bone.any(axis=1))
+    slab = np.zeros(part.shape, dtype=np.bool_)
+    for order in (range(part.shape[0]), range(part.shape[0] - 1, -1, -1)):
+        for row in order:
+            if not (wide[row] and boneless[row]):
+                break
+            slab[row] = part[row]
+    return slab
+
+
 def remove_table(maps: BodyMaps) -> BodyMaps:
-    """Take off what lies still through the series and holds no bone: the table, a cushion, a bar.
+    """Take off what lies still through the series and is no leg: the table, a cushion, a bar.
 
     A leg holds bone in its middle wherever it is; a table has the same cross-section in every slice. A leg that lies on
     the table touches it in some slices only, so what is filled in nearly all of them is table alone. In a series of a

@@ -33,6 +33,11 @@ MAX_CAVITY_CM2 = 60.0
 MAX_GAS_CM2 = 2.0
 """Gas inside one limb in a slice: none in health; trachea, bowel and lungs have more."""
 
+MAX_POCKET_CM2 = 20.0
+"""Gas enclosed by all that hangs together in a slice: two touching legs may close a pocket, a chest holds lungs."""
+
+GAS_WORDS = "gas lies inside the body, as in airways, lungs or bowel"
+
 MIN_OPEN_BORDER = 0.25
 """Share of the picture's border that must be air; a patch cut out of a body has none."""
 
@@ -109,8 +114,11 @@ class _Section:
         return float(np.bincount(labels.ravel())[1:].max()) * self.block_cm2 if count else 0.0
 
     def gas_cm2(self) -> float:
-        """Area of gas enclosed by the section."""
-        inside = fill_holes(self.mask[None])[0]
+        """Area of gas enclosed by the section; blocks at its outline are half air and do not count."""
+        from scipy import ndimage
+
+        filled = np.pad(fill_holes(self.mask[None])[0], 1)
+        inside = ndimage.binary_erosion(filled, structure=np.ones((3, 3), dtype=np.bool_))[1:-1, 1:-1]
         return float(np.count_nonzero(inside & (self.mean_hu < GAS_HU))) * self.block_cm2
 
     def _moments_mm2(self, weight: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -156,7 +164,7 @@ def _objection(section: _Section) -> str | None:
     if section.cavity_cm2() > MAX_CAVITY_CM2:
         return f"bone encloses a cavity of more than {MAX_CAVITY_CM2:.0f} cm2, as a skull does"
     if section.gas_cm2() > MAX_GAS_CM2:
-        return "gas lies inside the body, as in airways, lungs or bowel"
+        return GAS_WORDS
     if section.area_cm2 > RIM_AREA_CM2 and section.bone_cm2 > 0:
         spread, aspect = section.rim_spread_and_aspect()
         if spread > RIM_SPREAD and aspect < RIM_ASPECT:
@@ -203,12 +211,23 @@ def judge_slices(maps: BodyMaps, tracks: Tracks, *, most: int = 80) -> SliceVerd
     return SliceVerdicts(leg=leg, filled=filled, reasons=counted, is_leg=_is_leg(leg, filled, maps.spacing_mm[0]))
 
 
+def _whole_mass(maps: BodyMaps, tracks: Tracks, k: int) -> NDArray[np.bool_]:
+    """The legs of a slice with all tissue that hangs on them: the opening tears a thin chest wall off the trunk."""
+    from scipy import ndimage
+
+    here = tracks.labels[k] > 0
+    parts, _ = ndimage.label(maps.tissue[k] | here, structure=np.ones((3, 3)))
+    return np.isin(parts, np.unique(parts[here]))
+
+
 def _judge(maps: BodyMaps, tracks: Tracks, k: int) -> set[str]:
     """Everything that speaks against a leg in one slice."""
     words = set()
     if _open_border(maps, k) < MIN_OPEN_BORDER:
         words.add("no skin is seen: the picture's border is body on most of its length")
-    whole = _section(maps, tracks.labels[k] > 0, k)
+    whole = _section(maps, _whole_mass(maps, tracks, k), k)
+    if whole.gas_cm2() > MAX_POCKET_CM2:
+        words.add(GAS_WORDS)
     if whole.sides_cut >= MOST_SIDES_CUT:
         words.add(f"the body is cut off at {MOST_SIDES_CUT} or more sides of the picture")
     for mask in _masks(tracks, k):

@@ -255,11 +255,16 @@ def _leg(volume: Volume, maps: BodyMaps, labels: NDArray[np.uint8], label: int, 
         present=present,
         centre_line_vox=np.stack([row * f + (f - 1) / 2, column * f + (f - 1) / 2], axis=1),
         area_mm2=counts * maps.block_area_mm2,
-        # half-filled blocks at the skin belong to the leg, but no block of the other one does
-        territory=_with_margin(blocks[window]) & (blocks[window] | (labels[window] == 0)),
+        territory=_territory(labels[window], label),
         block=f,
         block_origin=(corner[0] * f, corner[1] * f),
     )
+
+
+def _territory(labels: NDArray[np.uint8], label: int) -> NDArray[np.bool_]:
+    """Blocks of one leg, and the half-filled ones at its skin; those between two legs go to the first."""
+    free = (labels == 0) & ~_with_margin((labels > 0) & (labels < label))
+    return np.asarray((labels == label) | (_with_margin(labels == label) & free))
 
 
 def _with_margin(blocks: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -48,7 +48,7 @@ def test_the_joint_stays_open_where_the_paper_closes_it(
     assert coarse.parts[balls[0]].max() == coarse.parts[balls[1]].max()  # one block
     assert len(fine.part_volumes_mm3) == 2
     for ball, volume_mm3 in zip(balls, sorted(fine.part_volumes_mm3), strict=True):
-        # the threshold lies below half the height of the cortex, so the edge lies up to half a voxel outside: 11 % of a ball
+        # the threshold lies below half the height of the cortex: the edge is up to half a voxel outside, 11 % of a ball
         assert 1.0 <= volume_mm3 / (ball.sum() * np.prod(SPACING_MM)) <= 1.11
     overlap = 2 * np.count_nonzero(fine.mask & (balls[0] | balls[1])) / (fine.mask.sum() + (balls[0] | balls[1]).sum())
     assert overlap > 0.95
