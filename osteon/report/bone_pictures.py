@@ -9,6 +9,7 @@ import numpy as np
 
 from osteon import mesh
 from osteon.report.orientation import direction_letters
+from osteon.report.selection import affected_boxes
 from osteon.report.sheet import AFFECTED, MUTED, Sheet, show_letters, show_picture, show_scale_bar, show_word
 from osteon.report.view import View
 
@@ -42,11 +43,9 @@ def bodies_and_boxes(answer: Answer, volume: Volume) -> tuple[tuple[Surface, ...
     bodies = tuple(surface for surface in filled if "box" not in surface.name)
     boxes = tuple(surface for surface in filled if "box" in surface.name)
     if not boxes:
-        found = [finding for finding in answer.findings if finding.box is not None]
         boxes = tuple(
-            mesh.box_surface(finding.box.corners_lps_mm(volume.grid), name=f"box_{finding.identifier}")
-            for finding in found
-            if finding.box is not None
+            mesh.box_surface(box.corners_lps_mm(volume.grid), name=f"tumour_box_{number}")
+            for number, box in enumerate(affected_boxes(answer), start=1)
         )
     return bodies, boxes
 

@@ -34,6 +34,7 @@ _LABELS: Final = {
     "slice-count": "Slices called affected",
     "121219": "Volume of the box",
     "122157": "Probability",
+    "112031": "Attenuation",
 }
 _SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
@@ -52,10 +53,10 @@ class FindingCard:
     """One finding in words.
 
     Attributes:
-        title: as "Neoplasm, left leg".
+        title: as "Affected region, left leg".
         statement: the sentence.
         rows: its numbers.
-        affected: whether it marks a place.
+        affected: whether it is abnormal.
     """
 
     title: str
@@ -76,7 +77,7 @@ class Content:
         statements: what every other model was trained on.
         patient: name, identifier, birth date, sex, age.
         findings: cards in reading order.
-        nothing: sentence that stands in place of the cards when there are none.
+        nothing: sentence that stands before the cards when nothing abnormal was found, else "".
         notices: (level, text) in the order they arose.
         series: details of the images.
         models: rows of name, version, runtime, hash.
@@ -117,7 +118,7 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
         demo=tuple(f"{model['name']}: {model['statement']}" for model in demo),
         statements=tuple(f"{model['name']}: {model['statement']}" for model in others),
         patient=_patient(volume.source),
-        findings=tuple(_card(finding, document) for finding in document["findings"]),
+        findings=_cards(document),
         nothing=_nothing(document),
         notices=tuple((notice["level"], notice["text"]) for notice in document["notices"]),
         series=_series(volume),
@@ -128,8 +129,29 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
     )
 
 
-def _card(finding: dict[str, Any], document: dict[str, Any]) -> FindingCard:
-    place = finding["region"] or (finding["laterality"] or {}).get("meaning", "").lower()
+def _cards(document: dict[str, Any]) -> tuple[FindingCard, ...]:
+    """Cards in reading order; several affected regions of one part are numbered."""
+    marked = [finding for finding in document["findings"] if finding["is_abnormal"] and finding["box"]]
+    cards = []
+    for finding in document["findings"]:
+        place = _place(finding, document)
+        title = finding["kind"]["meaning"]
+        if finding in marked:
+            same = [other for other in marked if _place(other, document) == place]
+            number = f" {same.index(finding) + 1} of {len(same)}" if len(same) > 1 else ""
+            title = f"Affected region{number}"
+        cards.append(_card(finding, document, title=f"{title}, {place}" if place else title))
+    return tuple(cards)
+
+
+def _place(finding: dict[str, Any], document: dict[str, Any]) -> str:
+    """The region of a finding; without a box the region named after its side, else the side."""
+    side = str((finding["laterality"] or {}).get("meaning", "")).lower()
+    named = next((region["name"] for region in document["regions"] if side and region["name"].startswith(side)), side)
+    return str(finding["region"] or named)
+
+
+def _card(finding: dict[str, Any], document: dict[str, Any], *, title: str) -> FindingCard:
     rows = []
     if finding["probability"] is not None:
         rows.append(Row("Probability", probability(finding["probability"]), "no interval"))
@@ -142,8 +164,9 @@ def _card(finding: dict[str, Any], document: dict[str, Any]) -> FindingCard:
     for measurement in finding["measurements"]:
         unit, interval = measurement["unit"], measurement["interval"]
         rows.append(Row(_label(measurement), quantity(measurement["value"], unit), interval_text(interval, unit)))
-    title = finding["kind"]["meaning"] + (f", {place}" if place else "")
-    return FindingCard(title=title, statement=finding["statement"], rows=tuple(rows), affected=box is not None)
+    if finding["is_abnormal"]:
+        rows.append(Row("Coded as", finding["kind"]["meaning"]))
+    return FindingCard(title=title, statement=finding["statement"], rows=tuple(rows), affected=finding["is_abnormal"])
 
 
 def _label(measurement: dict[str, Any]) -> str:
@@ -154,9 +177,11 @@ def _label(measurement: dict[str, Any]) -> str:
 
 
 def _nothing(document: dict[str, Any]) -> str:
+    if any(finding["is_abnormal"] for finding in document["findings"]):
+        return ""
     looked = [region["name"] for region in document["regions"]]
     where = f" in the {' and the '.join(looked)}" if looked else ""
-    return f"No finding was reported{where}. That a model reports nothing does not show that nothing is there."
+    return f"Nothing abnormal was reported{where}. That a model reports nothing does not show that nothing is there."
 
 
 def _patient(source: Source | None) -> tuple[Row, ...]:

@@ -209,6 +209,7 @@ def _finding(finding: Finding, answer: Answer, grid: Grid) -> dict[str, object]:
         "tracking_uid": finding.tracking_uid,
         "region": None if finding.box is None else region_of(finding.box, answer.regions),
         "kind": _code(finding.kind),
+        "is_abnormal": finding.is_abnormal,
         "statement": finding.statement,
         "site": _optional_code(finding.site),
         "laterality": _optional_code(finding.laterality),

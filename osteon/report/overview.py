@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from osteon.geometry import Box
-from osteon.report.findings import region_of
 from osteon.report.orientation import Display
+from osteon.report.selection import affected_boxes
 from osteon.report.sheet import MUTED, Sheet, show_box, show_image, show_letters, show_scale_bar
 from osteon.report.view import View
 
@@ -127,11 +127,13 @@ def _mark(axes: Axes, answer: Answer, display: Display, *, window: Box, axis: in
     """Draw the regions and the affected extents that belong to a panel."""
     for region in regions if axis == 1 else ():
         show_box(axes, _place(display, region.box, window, axis), affected=False, label=region.name)
-    names = {region.name for region in regions}
-    for finding in answer.findings:
-        if finding.box is None or (names and region_of(finding.box, answer.regions) not in names):
-            continue
-        show_box(axes, _place(display, finding.box, window, axis), affected=True, label="affected")
+    wanted = (
+        [box for region in regions for box in affected_boxes(answer, region.name)]
+        if regions
+        else affected_boxes(answer)
+    )
+    for box in wanted:
+        show_box(axes, _place(display, box, window, axis), affected=True, label="affected")
 
 
 def _place(display: Display, box: Box, window: Box, axis: int) -> tuple[float, float, float, float]:
@@ -148,7 +150,7 @@ def _place(display: Display, box: Box, window: Box, axis: int) -> tuple[float, f
 
 
 def _caption(answer: Answer) -> str:
-    affected = sum(finding.box is not None for finding in answer.findings)
+    affected = affected_boxes(answer)
     marks = (
         "Dashed frames with hatched sides mark the affected extent." if affected else "No affected extent is marked."
     )

@@ -29,7 +29,7 @@ _INK, _SOFT, _LINE, _AFFECTED = "#1b1f24", "#555e69", "#d9dde2", "#a84300"
 _MARGIN_MM: Final = 18.0
 _WIDEST_PAIR: Final = 2.6
 """Largest sum of width over height that still goes side by side."""
-_TALLEST_MM: Final = {"overview": 92.0, "slices": 140.0, "scores": 76.0, "bone_anterior": 96.0, "bone_lateral": 96.0}
+_TALLEST_MM: Final = {"overview": 92.0, "slices": 128.0, "scores": 70.0, "bone_anterior": 86.0, "bone_lateral": 86.0}
 
 
 def write_pdf(path: Path, answer: Answer, volume: Volume, views: Sequence[View], *, run: Run) -> None:
@@ -190,10 +190,9 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     story += [_paragraph(text, styles["body"]) for text in content.statements]
     story.append(KeepTogether(_picture(views, "overview", soft)))
     story.append(_paragraph("Findings", heading))
-    for card in content.findings:
-        story.append(KeepTogether(_card(card, styles)))
-    if not content.findings:
+    if content.nothing:
         story.append(_paragraph(content.nothing, styles["body"]))
+    story += [KeepTogether(_card(card, styles)) for card in content.findings]
     story.append(_paragraph(content.slice_note, soft))
     for title, name in (("Probability along the leg", "scores"), ("Slices", "slices")):
         if name in views:

@@ -9,12 +9,13 @@ import numpy as np
 from osteon.data import Region
 from osteon.geometry import Box
 from osteon.labels import concept
+from osteon.report.findings import region_of
 
 if TYPE_CHECKING:
     from osteon.data import Answer, Mask, SliceScores, Volume
     from osteon.geometry import Grid
 
-__all__ = ["bone_mask", "in_a_run", "regions_or_whole", "scores_of", "telling_slices"]
+__all__ = ["affected_boxes", "bone_mask", "in_a_run", "regions_or_whole", "scores_of", "telling_slices"]
 
 
 def bone_mask(answer: Answer, grid: Grid) -> Mask | None:
@@ -24,6 +25,14 @@ def bone_mask(answer: Answer, grid: Grid) -> Mask | None:
         if any(label.kind == bone for label in mask.labels) and mask.grid.same_as(grid):
             return mask
     return None
+
+
+def affected_boxes(answer: Answer, region: str | None = None) -> list[Box]:
+    """Boxes of abnormal findings; of one region only when it is named and the answer has regions."""
+    boxes = [finding.box for finding in answer.findings if finding.is_abnormal and finding.box is not None]
+    if region is None or not answer.regions:
+        return boxes
+    return [box for box in boxes if region_of(box, answer.regions) == region]
 
 
 def regions_or_whole(answer: Answer, volume: Volume) -> tuple[Region, ...]:

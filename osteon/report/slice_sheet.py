@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon.geometry import Box
-from osteon.report.findings import region_of
 from osteon.report.orientation import Display, slice_positions_mm
-from osteon.report.selection import bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
+from osteon.report.selection import affected_boxes, bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
 from osteon.report.sheet import AFFECTED, BONE, INK, MUTED, Sheet, show_box, show_image, show_letters, show_scale_bar
 from osteon.report.view import View
 from osteon.report.wording import position, probability
@@ -91,11 +90,8 @@ def _draw_one(axes: Axes, answer: Answer, volume: Volume, *, region: Region, ind
     if mask is not None:
         steps = (display.spacing_mm[row], display.spacing_mm[column])
         _outline(axes, display.plane(mask.array, index)[crop], steps)
-    for finding in answer.findings:
-        box = finding.box
-        if box is None or not box.start[0] <= index < box.stop[0]:
-            continue
-        if answer.regions and region_of(box, answer.regions) != region.name:
+    for box in affected_boxes(answer, region.name):
+        if not box.start[0] <= index < box.stop[0]:
             continue
         inner = display.box(box)
         place = [
@@ -149,7 +145,5 @@ def _caption(answer: Answer, mask: Mask | None) -> str:
         else "Slices spread evenly over each part that was looked at"
     )
     outline = " Blue line: outline of the bone." if mask is not None else ""
-    box = (
-        " Dashed frame with hatched sides: affected region." if any(finding.box for finding in answer.findings) else ""
-    )
+    box = " Dashed frame with hatched sides: affected region." if affected_boxes(answer) else ""
     return f"{which}, in bone window (level 400 HU, width 1,800 HU).{outline}{box}"

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.report.findings import region_of
 from osteon.report.orientation import Display, axis_letters, slice_positions_mm
 from osteon.report.score_svg import Frame, score_svg
-from osteon.report.selection import bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
+from osteon.report.selection import affected_boxes, bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
 from osteon.report.slice_sheet import BONE_WINDOW_HU, crop_window
 
 if TYPE_CHECKING:
@@ -207,12 +206,10 @@ def _boxes(
     row, column = (k for k in range(3) if k != display.slice_axis)
     across, down = size[0] / outer.shape[column], size[1] / outer.shape[row]
     boxes = []
-    for finding in answer.findings:
-        if finding.box is None or (answer.regions and region_of(finding.box, answer.regions) != region.name):
-            continue
-        inner = display.box(finding.box)
+    for box in affected_boxes(answer, region.name):
+        inner = display.box(box)
         left, right = ((end - outer.start[column]) * across for end in (inner.start[column], inner.stop[column]))
         top, bottom = ((end - outer.start[row]) * down for end in (inner.start[row], inner.stop[row]))
-        first, last = finding.box.start[0] + 1, finding.box.stop[0]
+        first, last = box.start[0] + 1, box.stop[0]
         boxes.append((first, last, round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)))
     return boxes

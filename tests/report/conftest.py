@@ -96,6 +96,24 @@ def _finding(box: Box, grid: Grid) -> Finding:
     )
 
 
+def _bone_finding() -> Finding:
+    """A normal structure that was measured."""
+    return Finding(
+        identifier="right-bone",
+        tracking_uid="2.25.7",
+        kind=concept("bone"),
+        statement="Bone of the right leg: 321 ml in 1 piece.",
+        laterality=concept("right"),
+        measurements=(
+            Measurement(
+                concept=concept("attenuation"), value=612.4, unit=concept("unit_hu"), derivation=concept("mean")
+            ),
+        ),
+        segment=("bone", 1),
+        is_abnormal=False,
+    )
+
+
 def _block(box: Box, grid: Grid, name: str) -> Surface:
     """Six faces of a box as twelve triangles."""
     corners = box.corners_lps_mm(grid).astype(np.float32)
@@ -139,7 +157,7 @@ def answer(volume: Volume) -> Answer:
     return Answer(
         task="ct_osteosarcoma",
         headline="One affected region in the left leg; none in the right leg.",
-        findings=(_finding(box, grid),),
+        findings=(_finding(box, grid), _bone_finding()),
         regions=(right, left),
         scores=(_scores("right leg", 0.4), _scores("left leg", 0.99)),
         masks=(Mask(array=bone, grid=grid, labels=(label,), name="bone"),),

@@ -177,9 +177,29 @@ def test_an_answer_with_nothing_makes_a_whole_report(
     write_html(tmp_path / "report.html", empty, unknown, views, run=run)
     write_pdf(tmp_path / "report.pdf", empty, unknown, views, run=run)
     for words in (_words(_page(tmp_path)), _pdf_words(tmp_path)):
-        assert "No finding was reported" in words
+        assert "Nothing abnormal was reported" in words
         assert "demo model" not in words.casefold()
     assert "Bone in 3D" not in _words(_page(tmp_path))
+
+
+def test_bone_that_was_measured_is_not_something_found(
+    answer: Answer, volume: Volume, run: Run, tmp_path: Path, written: Path
+) -> None:
+    words = _words(_page(written))
+    assert "Affected region, left leg" in words
+    assert "Bone, right leg" in words
+    assert "612 HU" in words
+    assert "Nothing abnormal" not in words
+    write_html(tmp_path / "report.html", replace(answer, findings=answer.findings[1:]), volume, (), run=run)
+    assert "Nothing abnormal was reported in the right leg and the left leg." in _words(_page(tmp_path))
+
+
+def test_two_regions_of_one_leg_are_told_apart(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
+    twice = (answer.findings[0], replace(answer.findings[0], identifier="left-run-2", tracking_uid="2.25.112"))
+    write_html(tmp_path / "report.html", replace(answer, findings=twice), volume, (), run=run)
+    words = _words(_page(tmp_path))
+    assert "Affected region 1 of 2, left leg" in words
+    assert "Affected region 2 of 2, left leg" in words
 
 
 def test_any_orientation_makes_a_report(
