@@ -1,8 +1,7 @@
 """One door for every image that comes in and every object that goes out.
 
 Importing this package costs numpy and nothing more: pydicom, nibabel and the decoders are imported by the functions
-that
-need them.
+that need them.
 """
 
 from osteon.io.choose import choose_series

@@ -31,15 +31,15 @@ class UnpackLimits:
     Attributes:
         files: members.
         total_bytes: of all members, unpacked.
-        ratio: unpacked to packed bytes, judged only above ``ratio_from_bytes`` (a CT of mostly air packs 20-fold;
-        the best
+        ratio: unpacked to packed bytes, judged only above ``ratio_from_bytes`` (a CT of mostly air packs 20-fold; the
+        best
             that deflate can do is about 1000-fold).
         ratio_from_bytes: unpacked size from which the ratio counts.
     """
 
     files: int = 100_000
     total_bytes: int = 32 * GIB
-    ratio: float = 200.0
+    ratio: float = 500.0
     ratio_from_bytes: int = 64 * 1024**2
 
 
@@ -92,14 +92,13 @@ def _check(path: Path, members: list[zipfile.ZipInfo], limits: UnpackLimits) -> 
     packed = max(1, min(sum(member.compress_size for member in members), path.stat().st_size))
     if total > limits.total_bytes:
         raise InputError(
-            f"{path.name} would unpack to {total / GIB:.1f} GiB, more than the "
-            f"{limits.total_bytes / GIB:.1f} GiB allowed; unpack it by hand if you trust it",
+            f"{path.name} would unpack to {total / GIB:.1f} GiB, more than the {limits.total_bytes / GIB:.1f} GiB "
+            "allowed; unpack it by hand if you trust it",
         )
     if total > limits.ratio_from_bytes and total / packed > limits.ratio:
         raise InputError(
-            f"{path.name} would unpack to {total / packed:.0f} times its size, which no images do: it looks "
-            f"like a zip bomb; "
-            "unpack it by hand if you trust it",
+            f"{path.name} would unpack to {total / packed:.0f} times its size, which no images do: it looks like a "
+            "zip bomb; unpack it by hand if you trust it",
         )
 
 

@@ -31,10 +31,8 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
     """Pick the series to read.
 
     Of the readable series of the modality, in this order: original over derived or reformatted; axial over other
-    planes; more
-    slices; thinner slices; a soft-tissue kernel over a sharp one (a sharp kernel adds noise and overshoots at the
-    cortex, which
-    shifts every threshold in Hounsfield units); the lower series number.
+    planes; more slices; thinner slices; a soft-tissue kernel over a sharp one (a sharp kernel adds noise and
+    overshoots at the cortex, which shifts every threshold in Hounsfield units); the lower series number.
 
     Args:
         inventory: from ``find_images``.
@@ -60,8 +58,8 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
         raise kind(f"{_place(inventory)}: no {wanted} can be read as a volume: {_problems(entries)}")
     if fit[0].kind == "nifti" and len(fit) > 1:
         raise InputError(
-            f"{_place(inventory)}: found {len(fit)} NIfTI files, and nothing in them says which one is meant; "
-            f"name one file",
+            f"{_place(inventory)}: found {len(fit)} NIfTI files, and nothing in them says which one is meant; name "
+            "one file",
         )
     ranked = sorted(fit, key=_rank)
     chosen = ranked[0]
@@ -109,17 +107,20 @@ def _require_images(inventory: Inventory) -> None:
 
 
 def _named(inventory: Inventory, series_uid: str, modality: str | None) -> SeriesEntry:
-    for entry in inventory.entries:
-        if entry.series.uid == series_uid:
-            if modality is not None and entry.series.modality not in {modality, ""}:
-                raise InputError(
-                    f"series {series_uid} is {entry.series.modality}, not {modality}; name a {modality} series"
-                )
-            if entry.problem is not None:
-                kind = UnsupportedError if entry.unsupported else InputError
-                raise kind(f"series {series_uid} cannot be read as a volume: {entry.problem}")
-            return _with_reasons(entry, inventory, (*_facts(entry), "It was named by its UID."))
-    raise InputError(f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}")
+    found = [entry for entry in inventory.entries if entry.series.uid == series_uid]
+    if not found:
+        raise InputError(
+            f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}",
+        )
+    if len({_person(entry) for entry in found}) > 1:
+        raise InputError(f"series {series_uid} holds images of {len(found)} patients; give one patient's folder")
+    entry = found[0]
+    if modality is not None and entry.series.modality not in {modality, ""}:
+        raise InputError(f"series {series_uid} is {entry.series.modality}, not {modality}; name a {modality} series")
+    if entry.problem is not None:
+        kind = UnsupportedError if entry.unsupported else InputError
+        raise kind(f"series {series_uid} cannot be read as a volume: {entry.problem}")
+    return _with_reasons(entry, inventory, (*_facts(entry), "It was named by its UID."))
 
 
 def _of_modality(inventory: Inventory, modality: str | None) -> list[SeriesEntry]:
@@ -143,9 +144,8 @@ def _require_one_patient(inventory: Inventory, entries: list[SeriesEntry]) -> No
     people = {_person(entry) for entry in inventory.entries if entry.kind == "dicom"}
     if len(people) > 1 and entries[0].kind == "dicom":
         raise InputError(
-            f"{_place(inventory)}: found images of {len(people)} patients; say which series is meant with "
-            f"--series UID, "
-            f"or give one patient's folder. Found {_listing(inventory.entries)}",
+            f"{_place(inventory)}: found images of {len(people)} patients; say which series is meant with --series "
+            f"UID, or give one patient's folder. Found {_listing(inventory.entries)}",
         )
 
 

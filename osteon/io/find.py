@@ -25,9 +25,8 @@ PROGRESS_EVERY = 32
 def find_images(path: str | Path, *, progress: Progress | None = None) -> Inventory:
     """Look through a folder, a zip or a file for images.
 
-    File names and folders mean nothing: every file is opened and judged by its content (NIfTI by its name as well).
-    A DICOMDIR
-    and other files are skipped and counted. Nothing is decoded and nothing below ``path`` is written.
+    File names and folders mean nothing: every file is opened and judged by its content (NIfTI by its name as well). A
+    DICOMDIR and other files are skipped and counted. Nothing is decoded and nothing below ``path`` is written.
 
     Args:
         path: what the user named.
@@ -58,10 +57,10 @@ def find_images(path: str | Path, *, progress: Progress | None = None) -> Invent
 def _scan(
     root: Path, *, location: Path, progress: Progress | None, unpacked: TemporaryDirectory[str] | None
 ) -> Inventory:
-    paths = _files(root)
+    paths, closed = _files(root)
     images: list[DicomFile] = []
     entries: list[SeriesEntry] = []
-    skipped: list[SkippedFile] = []
+    skipped: list[SkippedFile] = [SkippedFile(path, "a folder that cannot be read", damaged=True) for path in closed]
     for done, path in enumerate(paths, start=1):
         found = _look_at(path, location)
         if isinstance(found, DicomFile):
@@ -82,12 +81,25 @@ def _scan(
     )
 
 
-def _files(root: Path) -> list[Path]:
-    """All files below a folder in a stable order; links to folders are not followed, so there are no loops."""
+def _files(root: Path) -> tuple[list[Path], list[Path]]:
+    """All files below a folder in a stable order, and the folders that could not be opened.
+
+    Links to folders are not followed, so there are no loops.
+
+    Raises:
+        OSError: the folder itself cannot be opened.
+    """
     if root.is_file():
-        return [root]
-    found = [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
-    return sorted(path for path in found if path.is_file())
+        return [root], []
+    closed: list[Path] = []
+
+    def note(error: OSError) -> None:
+        if Path(error.filename) == root:
+            raise error
+        closed.append(Path(error.filename))
+
+    found = [Path(folder) / name for folder, _, names in os.walk(root, onerror=note) for name in names]
+    return sorted(path for path in found if path.is_file()), closed
 
 
 def _look_at(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntry:

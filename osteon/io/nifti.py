@@ -1,13 +1,13 @@
 """The named door from NIfTI: RAS millimetres and (i, j, k) indices become LPS and (slice, row, column).
 
-NIfTI carries no patient, no modality and no unit of intensity. A volume is taken as CT when it holds air, or when
-the user
-says so.
+NIfTI carries no patient, no modality and no unit of intensity. A volume is taken as CT when it holds air, or when the
+user says so.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -93,11 +93,9 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
     if not modality:
         if low > AIR_AT_MOST_HU:
             raise InputError(
-                f"{path.name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to "
-                f"{high:g}) do not "
-                f"look like Hounsfield units (nothing at or below {AIR_AT_MOST_HU}); if it is a CT of tissue only, "
-                f"say so with "
-                "--modality CT, otherwise give a CT",
+                f"{path.name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to {high:g}) "
+                f"do not look like Hounsfield units (nothing at or below {AIR_AT_MOST_HU}). If it is a CT of tissue only, "
+                "say so by naming the task (--task; modality='CT' in Python); otherwise give a CT",
             )
         modality = "CT"
         text = (
@@ -179,34 +177,39 @@ def _values(
     image: Any,  # noqa: ANN401 - nibabel has no types
     path: Path,
 ) -> tuple[NDArray[np.int16] | NDArray[np.float32], float, float]:
-    """(slice, row, column) voxels with their smallest and largest value."""
-    slope, intercept = image.dataobj.slope, image.dataobj.inter
+    """(slice, row, column) voxels with their smallest and largest value, read slice by slice.
+
+    The file is a stream of slices, so neither a gzip nor double precision costs more memory than the volume itself.
+    """
+    kind = image.dataobj.dtype
+    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    if kind.kind not in "iuf":
+        raise InputError(f"{path.name}: holds {kind} voxels, which are no intensities")
+    columns, rows, slices = (int(n) for n in image.shape[:3])
+    array: NDArray[Any] = np.empty((slices, rows, columns), dtype=np.int16)
+    low, high = math.inf, -math.inf
     try:
-        if float(slope).is_integer() and float(intercept).is_integer():
-            stored = np.asanyarray(image.dataobj.get_unscaled())
-        else:
-            stored, slope, intercept = np.asanyarray(image.dataobj), 1.0, 0.0
-    except (OSError, EOFError, ValueError) as error:
+        with image.file_map["image"].get_prepare_fileobj(mode="rb") as file:
+            file.seek(int(image.dataobj.offset))
+            for index in range(slices):
+                data = file.read(rows * columns * kind.itemsize)
+                plane = np.frombuffer(data, dtype=kind).reshape(rows, columns)
+                if (slope, intercept) != (1.0, 0.0):
+                    plane = plane * slope + intercept
+                bottom, top = float(plane.min()), float(plane.max())
+                if array.dtype == np.int16 and not _fits_int16(plane, bottom, top):
+                    array = array.astype(np.float32)
+                array[index] = plane
+                # unlike min and max, these do not lose a NaN on the way
+                low, high = float(np.minimum(low, bottom)), float(np.maximum(high, top))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path.name}: truncated or damaged, its voxels cannot be read; send it again") from error
-    if stored.dtype.kind not in "iuf":
-        raise InputError(f"{path.name}: holds {stored.dtype} voxels, which are no intensities")
-    stored = stored.reshape(stored.shape[:3]).transpose(2, 1, 0)
-    ends = float(stored.min()) * slope + intercept, float(stored.max()) * slope + intercept
-    low, high = min(ends), max(ends)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"{path.name}: holds NaN or infinite voxels; replace them by air (-1024)")
-    if low >= -32768 and high <= 32767 and _all_whole(stored):
-        array = np.empty(stored.shape, dtype=np.int16)
-        for index, plane in enumerate(stored):
-            array[index] = plane if (slope, intercept) == (1.0, 0.0) else plane * float(slope) + float(intercept)
-        return array, low, high
-    scaled = np.empty(stored.shape, dtype=np.float32)
-    for index, plane in enumerate(stored):
-        scaled[index] = plane * float(slope) + float(intercept)
-    return scaled, low, high
+    return array, low, high
 
 
-def _all_whole(stored: NDArray[Any]) -> bool:
-    if stored.dtype.kind in "iu":
-        return True
-    return all(bool((plane == np.rint(plane)).all()) for plane in stored)
+def _fits_int16(plane: NDArray[Any], bottom: float, top: float) -> bool:
+    if not (bottom >= -32768 and top <= 32767):
+        return False
+    return plane.dtype.kind in "iu" or bool((plane == np.rint(plane)).all())

@@ -67,8 +67,7 @@ def stored_values(frame: Frame, *, into: NDArray[np.int16] | None = None) -> NDA
 
     Returns:
         (rows, columns), an integer type of the allocated size with the sign of the pixels. Unused high bits are
-        cleared,
-        signs are extended.
+        cleared, signs are extended.
 
     Raises:
         InputError: truncated or damaged pixels, or other pixels than the header says.
@@ -159,8 +158,8 @@ def _decoded(frame: Frame) -> NDArray[Any]:
     if image.shape != (pixels.rows, pixels.columns):
         found = " x ".join(map(str, image.shape))
         raise InputError(
-            f"{frame.path.name}: its header says {pixels.rows} x {pixels.columns} pixels, the compressed image "
-            f"holds {found}",
+            f"{frame.path.name}: its header says {pixels.rows} x {pixels.columns} pixels, the compressed image holds "
+            f"{found}",
         )
     if image.dtype.itemsize > kind.itemsize:
         raise InputError(f"{frame.path.name}: the compressed image has more bits than the header allows")
@@ -190,9 +189,8 @@ def _pydicom_decoders(frame: Frame, first: Exception) -> NDArray[Any]:
     except (RuntimeError, ValueError, NotImplementedError, AttributeError, KeyError, EOFError) as error:
         raise InputError(
             f"{frame.path.name}: the compressed pixels cannot be decoded ({CODECS[frame.pixels.transfer_syntax]}: "
-            f"{str(first).splitlines()[0] if str(first) else type(first).__name__}); the file is damaged or "
-            f"does not keep to its "
-            "transfer syntax",
+            f"{str(first).splitlines()[0] if str(first) else type(first).__name__}); the file is damaged or does not "
+            "keep to its transfer syntax",
         ) from error
     return np.asarray(image)
 
@@ -261,6 +259,8 @@ def _significant_bits(stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
     pixels = frame.pixels
     below = pixels.high_bit + 1 - pixels.bits_stored
     above = pixels.bits_allocated - 1 - pixels.high_bit
+    if above + below and not stored.flags.writeable:
+        stored = stored.copy()
     if above:
         np.left_shift(stored, above, out=stored)
     if above + below:

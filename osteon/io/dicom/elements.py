@@ -1,9 +1,9 @@
 """Walk the elements of a DICOM file up to its pixels, without decoding what is not asked for.
 
-A series of 300 slices is 300 headers of about a hundred elements, of which some forty matter. Reading only those, from
-the first 32 KiB of each file, is several times quicker than building a data set, and says exactly where the pixels
-begin.
-Every uncompressed and deflated encoding of PS3.5 is walked: explicit and implicit VR, little and big endian.
+A series of 300 slices is 300 headers of about a hundred elements, of which some forty matter. Reading only those,
+from the first 32 KiB of each file, is several times quicker than building a data set, and says exactly where the
+pixels begin. Every uncompressed and deflated encoding of PS3.5 is walked: explicit and implicit VR, little and big
+endian.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 
 FIRST_PIXEL_TAG: Final = 0x7FE00008
-LAST_PIXEL_TAG: Final = 0x7FE00010
-PIXEL_TAGS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+PIXEL_DATA: Final = 0x7FE00010
 TRANSFER_SYNTAX: Final = 0x00020010
 UNDEFINED: Final = 0xFFFFFFFF
 ITEM: Final = 0xFFFEE000
@@ -217,10 +216,10 @@ class _Walk:
         element = self.explicit_element if self.explicit else self.implicit_element
         while at + 8 <= size:
             tag, vr, length, at = element(at)
-            if tag >= FIRST_PIXEL_TAG:
-                if tag in PIXEL_TAGS:
+            if tag >= FIRST_PIXEL_TAG:  # float and double pixels are no scanner's output and are passed by
+                if tag == PIXEL_DATA:
                     return at, (-1 if length == UNDEFINED else length)
-                if tag > LAST_PIXEL_TAG:
+                if tag > PIXEL_DATA:
                     break
             if length == UNDEFINED:
                 at = self.skip_sequence(at, explicit=self.explicit and vr != b"UN", depth=0)

@@ -1,12 +1,9 @@
 """The named door from DICOM's image planes to a Grid.
 
 DICOM gives every slice a position, two direction cosines and a pixel spacing (PS3.3 C.7.6.2). Slices are ordered
-along the
-normal of their planes, never by instance number. The grid keeps the planes as they were scanned: an oblique series
-gives an
-oblique grid and nothing is resampled. Only a sheared stack (a tilted gantry: the planes are parallel, but each is
-displaced
-within its own plane) needs its slices moved, each by its own amount along rows and columns.
+along the normal of their planes, never by instance number. The grid keeps the planes as they were scanned: an oblique
+series gives an oblique grid and nothing is resampled. Only a sheared stack (a tilted gantry: the planes are parallel,
+but each is displaced within its own plane) needs its slices moved, each by its own amount along rows and columns.
 """
 
 from __future__ import annotations
@@ -145,7 +142,7 @@ def place_frames(frames: Sequence[Frame]) -> tuple[Stack, tuple[Notice, ...]]:
         directions=plane.axes,
         origin_lps_mm=origin.tolist(),
     )
-    if float(np.abs(plane.axes).max(axis=1).min()) < 1 - ANGLE_TOLERANCE:
+    if shift_vox is None and float(np.abs(plane.axes).max(axis=1).min()) < 1 - ANGLE_TOLERANCE:
         text = "The slices are oblique to the patient's axes; they were kept as scanned, without resampling."
         notices.append(Notice("oblique-axes", text))
     return Stack(frames=frames, grid=grid, shift_vox=shift_vox), tuple(notices)
@@ -185,15 +182,14 @@ def _regular_step(along: NDArray[np.float64]) -> float:
             more = f" and {wide.size - 5} more places" if wide.size > 5 else ""
             raise InputError(
                 f"{count} slice{'s are' if count != 1 else ' is'} missing: the slices lie {usual:.3f} mm apart, but "
-                f"nothing lies "
-                f"between {places}{more} (along the slice normal); send the series again, or choose another one",
+                f"nothing lies between {places}{more} (along the slice normal); send the series again, or choose "
+                "another one",
             )
     worst = int(np.argmax(np.abs(gaps - usual)))
     raise InputError(
         f"the slices lie at irregular distances: most are {usual:.3f} mm apart, found {gaps.min():.3f} to "
-        f"{gaps.max():.3f} mm "
-        f"(first between {along[worst]:.2f} and {along[worst + 1]:.2f} mm along the slice normal); choose "
-        f"another series",
+        f"{gaps.max():.3f} mm (first between {along[worst]:.2f} and {along[worst + 1]:.2f} mm along the slice "
+        "normal); choose another series",
     )
 
 
@@ -213,15 +209,15 @@ def _shear(
     angle = math.degrees(math.atan(steepness))
     if angle > STEEPEST_SHEAR_DEGREES:
         raise InputError(
-            f"the slices advance at {angle:.0f} degrees to their normal: position and orientation tags "
-            f"contradict each other",
+            f"the slices advance at {angle:.0f} degrees to their normal: position and orientation tags contradict "
+            "each other",
         )
     residual = sideways - fitted
     worst = float(np.abs(residual - residual.mean(axis=0)).max())
     if worst > ROUNDING_MM:
         raise InputError(
-            f"the slices are displaced sideways by up to {worst:.2f} mm without a rule: their positions cannot "
-            f"form a volume",
+            f"the slices are displaced sideways by up to {worst:.2f} mm without a rule: their positions cannot form "
+            "a volume",
         )
     reach_mm = steepness * float(along[-1] - along[0])
     if steepness <= ANGLE_TOLERANCE or reach_mm <= ROUNDING_MM:
@@ -253,8 +249,8 @@ def _tilt_notice(shear_mm: NDArray[np.float64], along: NDArray[np.float64]) -> N
     return Notice(
         "gantry-tilt-corrected",
         f"The gantry was tilted by {angle:.1f} degrees: every slice was moved within its own plane (linear "
-        f"interpolation, "
-        f"up to {travel:.1f} mm) so that the volume is upright on its slices. Voxels that no slice covers hold air.",
+        f"interpolation, up to {travel:.1f} mm) so that the volume is upright on its slices. Voxels that no slice "
+        "covers hold air.",
         "warning",
     )
 
@@ -269,7 +265,7 @@ def _compare_step(
     travel = float(np.linalg.norm(positions[-1] - positions[0])) / (len(frames) - 1)
     if not math.isfinite(said) or min(abs(abs(said) - step_mm), abs(abs(said) - travel)) > SPACING_TOLERANCE * step_mm:
         text = (
-            f"Spacing Between Slices says {said:g} mm, the positions of the slices {step_mm:.4g} mm; the "
-            f"positions were used."
+            f"Spacing Between Slices says {said:g} mm, the positions of the slices {step_mm:.4g} mm; the positions "
+            "were used."
         )
         notices.append(Notice("slice-spacing-from-positions", text, "warning"))

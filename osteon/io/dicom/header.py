@@ -378,7 +378,7 @@ def _length_damage(found: Elements, pixels: PixelFormat, frames: int) -> str | N
     # one byte pads to an even length; some writers pad further, but never by a whole row
     if not expected <= found.pixel_length < expected + max(2, pixels.frame_bytes // pixels.rows):
         return (
-            f"its header says {frames} x {pixels.rows} x {pixels.columns} pixels ({expected} bytes), "
-            f"it holds {found.pixel_length} bytes"
+            f"its header says {frames} x {pixels.rows} x {pixels.columns} pixels ({expected} bytes), it holds "
+            f"{found.pixel_length} bytes"
         )
     return None

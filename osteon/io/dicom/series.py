@@ -9,6 +9,7 @@ from osteon.data import Notice
 from osteon.io.dicom.elements import read_elements
 from osteon.io.dicom.header import (
     KERNEL,
+    PATIENT_ID,
     WANTED,
     has_series_uid,
     read_frame,
@@ -66,9 +67,11 @@ def read_dicom_file(path: Path) -> DicomFile | SkippedFile | None:
 
 def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[SeriesEntry, ...]:
     """One entry per series, ordered by series number and UID."""
-    groups: dict[str, list[DicomFile]] = {}
+    groups: dict[tuple[str, str], list[DicomFile]] = {}
     for file in files:
-        groups.setdefault(series_uid(file.elements), []).append(file)
+        # the patient is part of the key: two people under one copied UID must never become one volume
+        key = (series_uid(file.elements), text(file.elements.values.get(PATIENT_ID)))
+        groups.setdefault(key, []).append(file)
     entries = [_entry(group, location) for group in groups.values()]
     return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid)))
 
@@ -92,8 +95,8 @@ def _entry(files: list[DicomFile], location: Path) -> SeriesEntry:
         stack, problem, unsupported, notices = plan.stack, plan.problem, plan.unsupported, plan.notices
     if not has_series_uid(first):
         text_ = (
-            "The images have lost their Series Instance UID; one was made from their other tags, "
-            "unknown to any archive."
+            "The images have lost their Series Instance UID; one was made from their other tags, unknown to any "
+            "archive."
         )
         notices = (*notices, Notice("uid-made", text_, "warning"))
     used = stack.frames if stack is not None else frames

@@ -76,8 +76,8 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
     for frame in frames:
         if not is_decodable(frame.pixels.transfer_syntax):
             raise UnsupportedError(
-                f"no decoder for transfer syntax {frame.pixels.transfer_syntax} ({frame.path.name}); "
-                "convert the series, for instance with dcmdjpeg or gdcmconv",
+                f"no decoder for transfer syntax {frame.pixels.transfer_syntax} ({frame.path.name}); convert the "
+                "series, for instance with dcmdjpeg or gdcmconv",
             )
     return list(frames)
 
@@ -172,18 +172,17 @@ def _one_image_a_place(frames: list[Frame], notices: list[Notice]) -> list[Frame
     if split is not None:
         name, best, count = split
         text = (
-            f"The series holds {count} acquisitions of the same region, told apart by their {name}; the one "
-            f"with the most "
-            f"slices was read ({len(best)} of {len(frames)} images)."
+            f"The series holds {count} acquisitions of the same region, told apart by their {name}; the one with the "
+            f"most slices was read ({len(best)} of {len(frames)} images)."
         )
         notices.append(Notice("acquisition-chosen", text, "warning"))
         return best
     if conflicts:
         first = conflicts[0]
         raise _RefusedError(
-            f"{len(conflicts)} position{'s hold' if len(conflicts) > 1 else ' holds'} two different images "
-            f"(first at {first:.2f} mm "
-            "along the slice normal) and no tag tells the acquisitions apart; choose another series, or separate them",
+            f"{len(conflicts)} position{'s hold' if len(conflicts) > 1 else ' holds'} two different images (first at "
+            f"{first:.2f} mm along the slice normal) and no tag tells the acquisitions apart; choose another series, "
+            "or separate them",
         )
     return frames
 

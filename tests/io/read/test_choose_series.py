@@ -101,6 +101,15 @@ def test_two_patients_are_refused_unless_the_series_is_named(make_series: Make) 
         assert choose_series(inventory, series_uid="1.2.2").patient.identifier == "P2"
 
 
+def test_two_patients_under_one_uid_never_become_one_volume(make_series: Make, body: NDArray[np.int16]) -> None:
+    folder = make_series(series_uid="1.2.1", patient_id="P1")
+    make_series(series_uid="1.2.1", patient_id="P2", stored=body[:2], origin=(-10, 20, -288), prefix="b")
+    with find_images(folder) as inventory:
+        for uid in (None, "1.2.1"):
+            with pytest.raises(InputError, match="images of 2 patients"):
+                choose_series(inventory, series_uid=uid)
+
+
 def test_one_patient_written_in_two_ways_is_one(make_series: Make) -> None:
     folder = make_series(patient_name="Smith^Anna")
     make_series(patient_name="SMITH^ANNA^^", prefix="b")

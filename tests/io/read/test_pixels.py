@@ -197,3 +197,19 @@ def test_every_codec_is_there() -> None:
 
     for name in CODECS.values():
         assert callable(getattr(imagecodecs, f"{name}_decode"))
+
+
+@pytest.mark.parametrize("name", ["RLE", "JPEG lossless first order", "JPEG 2000"])
+def test_the_fall_back_decoders_agree(
+    make_series: Make,
+    noise: NDArray[np.int16],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr("osteon.io.dicom.decode._imagecodecs", refuse)
+    stored = (noise + 1000).astype(np.uint16)
+    volume = open_volume(make_series(stored=stored, syntax=SYNTAXES[name], bits_stored=12))
+    assert np.array_equal(volume.array, stored.astype(int) - 1024)
