@@ -93,9 +93,9 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
     if not modality:
         if low > AIR_AT_MOST_HU:
             raise InputError(
-                f"{path.name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to {high:g}) "
-                f"do not look like Hounsfield units (nothing at or below {AIR_AT_MOST_HU}). If it is a CT of tissue only, "
-                "say so by naming the task (--task; modality='CT' in Python); otherwise give a CT",
+                f"{path.name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to "
+                f"{high:g}) do not look like Hounsfield units (nothing at or below {AIR_AT_MOST_HU}). If it is a CT of "
+                "tissue only, say so by naming the task (--task; modality='CT' in Python); otherwise give a CT",
             )
         modality = "CT"
         text = (

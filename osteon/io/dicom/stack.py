@@ -74,6 +74,8 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
         more = f" (and {len(broken) - 1} more files are damaged)" if len(broken) > 1 else ""
         raise _RefusedError(f"{broken[0].path.name}: {broken[0].damage}{more}; send the series again")
     for frame in frames:
+        if not all(math.isfinite(value) for value in frame.rescale or ()):
+            raise _RefusedError(f"{frame.path.name}: Rescale Slope or Rescale Intercept is not a number")
         if not is_decodable(frame.pixels.transfer_syntax):
             raise UnsupportedError(
                 f"no decoder for transfer syntax {frame.pixels.transfer_syntax} ({frame.path.name}); convert the "

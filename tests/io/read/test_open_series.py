@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -223,8 +224,23 @@ def test_half_the_pixels_of_a_tilted_slice_are_not_lost(make_series: Make, body:
         assert np.array_equal(volume.array[index, index : index + 10], body[index] - 1024)
 
 
-def test_many_slices(make_series: Make) -> None:
-    count = 400
-    stored = np.arange(count, dtype=np.int16)[:, None, None] + np.arange(16, dtype=np.int16).reshape(1, 4, 4)
-    volume = open_volume(make_series(stored=stored))
-    assert np.array_equal(volume.array, stored - 1024)
+def test_three_thousand_slices(make_series: Make, tmp_path: Path) -> None:
+    count = 3000
+    stored = np.arange(16, dtype=np.int16).reshape(1, 4, 4)
+    template = next(make_series(stored=stored, origin=(0, 0, 1000.5), step=(0, 0, 1)).iterdir()).read_bytes()
+    assert template.count(b"1000.5") == 1
+    pixels = stored.tobytes()
+    assert template.endswith(pixels)
+    for index in range(count):
+        place = f"{index * 0.5:06.1f}".encode()
+        values = (stored + index).astype(np.int16).tobytes()
+        (tmp_path / "many").mkdir(exist_ok=True)
+        data = template.replace(b"1000.5", place)[: -len(pixels)] + values
+        (tmp_path / "many" / f"{(index * 7919) % count}").write_bytes(data)
+    tracemalloc.start()
+    volume = open_volume(tmp_path / "many")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(volume.array, stored + np.arange(count)[:, None, None] - 1024)
+    # headers are kept while reading: a few kilobytes a slice
+    assert peak < count * 12_000

@@ -134,6 +134,15 @@ def test_padding_value_of_a_tissue_is_no_padding(make_series: Make, noise: NDArr
     assert np.array_equal(volume.array, noise)
 
 
+def test_rescale_that_is_no_number_is_refused(make_series: Make, noise: NDArray[np.int16]) -> None:
+    def spoil(data: bytes, index: int) -> bytes:
+        assert b"-1024" in data
+        return data.replace(b"-1024", b"abcde") if index == 2 else data
+
+    with pytest.raises(InputError, match=r"image\d{4}: Rescale Slope or Rescale Intercept"):
+        open_volume(make_series(stored=noise, file_edit=spoil))
+
+
 def test_missing_rescale_is_recorded(make_series: Make, noise: NDArray[np.int16]) -> None:
     volume = open_volume(make_series(stored=noise, slope=None))
     assert np.array_equal(volume.array, noise)
