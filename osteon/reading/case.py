@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from osteon.data import Notice
 from osteon.inference.options import Progress, SystemOptions, silent
 from osteon.inference.route import choose_system, readable_modalities, system
 from osteon.io import choose_series, find_images, load_volume
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from osteon.data import Answer, Notice, Volume
+    from osteon.data import Answer, Volume
     from osteon.inference.route import System
     from osteon.report import Run
 
@@ -105,15 +106,15 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
             seeds=options.seeds,
         )
         with new_result(result, replace=options.replace) as work:
-            document, skipped = _write(work, answer, volume, run, progress=tell)
+            answer, document, skipped = _write(work, answer, volume, run, progress=tell)
     notices = (*(volume.source.notices if volume.source else ()), *answer.notices)
     return CaseResult(folder=result, answer=answer, findings=document, notices=notices, skipped=skipped)
 
 
 def _write(
     folder: Path, answer: Answer, volume: Volume, run: Run, *, progress: Progress
-) -> tuple[Mapping[str, object], tuple[str, ...]]:
-    """Every file of a result; gives the content of findings.json and what was skipped."""
+) -> tuple[Answer, Mapping[str, object], tuple[str, ...]]:
+    """Every file of a result; gives the answer as written, the content of findings.json and what was skipped."""
     from osteon.io.surface import write_glb, write_stl
 
     start = time.perf_counter()
@@ -127,11 +128,12 @@ def _write(
     progress("writing the result", 2, steps)
     write_pdf(folder / "report.pdf", answer, volume, views, run=run)
     progress("writing the result", 3, steps)
-    skipped: tuple[str, ...] = ()
-    if volume.source is not None and volume.source.kind == "dicom":
-        skipped = write_dicom_objects(folder, answer, volume)
-    else:
+    is_dicom = volume.source is not None and volume.source.kind == "dicom"
+    skipped = write_dicom_objects(folder, answer, volume) if is_dicom else ()
+    if skipped or not is_dicom:
         write_nifti_masks(folder, answer)
+    told = (Notice("dicom-objects-skipped", text, level="warning") for text in skipped)
+    answer = replace(answer, notices=(*answer.notices, *told))
     progress("writing the result", 4, steps)
     listed = [*sorted(p.name for p in folder.iterdir() if p.is_file()), "findings.json", "run.json"]
     files = [(name, FILE_WORDS[name]) for name in listed if name in FILE_WORDS]
@@ -145,7 +147,7 @@ def _write(
         folder / "run.json", run_document(answer, volume, run=run, outputs=outputs, seconds=writing), kind="run"
     )
     progress("writing the result", steps, steps)
-    return findings, skipped
+    return answer, findings, skipped
 
 
 def _input_files(volume: Volume) -> list[Path]:

@@ -1,0 +1,115 @@
+"""``osteon models``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from osteon.app.cli.failure import EXIT_ERROR
+
+if TYPE_CHECKING:
+    from osteon.weights import ModelCard
+
+__all__ = ["build"]
+
+
+def build() -> typer.Typer:
+    """The verb and what may follow it."""
+    group = typer.Typer(name="models", help="Models: which are there, what they are, whether they are intact.")
+    group.command("list")(_list)
+    group.command("show")(_show)
+    group.command("verify")(_verify)
+    group.command("arch")(_arch)
+    return group
+
+
+def _row(card: ModelCard) -> dict[str, object]:
+    return {
+        "name": card.name,
+        "version": card.version,
+        "task": card.task,
+        "architecture": card.architecture,
+        "is_demo": card.is_demo,
+        "statement": card.statement,
+    }
+
+
+def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """List the models at hand."""
+    from osteon.weights import card_problems, list_cards
+
+    cards = list_cards()
+    problems = card_problems()
+    if as_json:
+        rows = [_row(card) for card in cards]
+        broken = [{"folder": problem.folder.name, "reason": problem.reason} for problem in problems]
+        typer.echo(json.dumps({"models": rows, "problems": broken}, indent=2))
+        return
+    for card in cards:
+        typer.echo(f"{card.name:<28} {card.task:<18} {card.architecture:<14} {card.statement}")
+    for problem in problems:
+        typer.echo(f"! {problem.folder.name}: {problem.reason}", err=True)
+
+
+def _show(
+    name: str = typer.Argument(..., help="Name or folder of a model card."),
+    as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
+) -> None:
+    """Show one model: what it takes and gives, what it was trained on, what was measured."""
+    from osteon.weights import find_card
+
+    card = find_card(name)
+    if as_json:
+        typer.echo(json.dumps(card.document, indent=2))
+        return
+    typer.echo(f"{card.name}, version {card.version}, for {card.task}")
+    typer.echo(f"{card.statement}")
+    typer.echo(f"licence: {card.licence}")
+    typer.echo(f"intended use: {card.intended_use}")
+    for exclusion in card.exclusions:
+        typer.echo(f"not for: {exclusion}")
+    for result in card.results:
+        value = "not measured" if result.value is None else f"{result.value:.3f}"
+        interval = "no interval" if result.interval is None else f"{result.interval[0]:.3f} to {result.interval[1]:.3f}"
+        kind = "synthetic" if result.is_synthetic else "patients"
+        typer.echo(
+            f"{result.metric}: {value} ({interval}); {result.data}, {result.patients} {kind}, {result.images} images"
+        )
+
+
+def _verify(name: str = typer.Argument("", help="Name or folder of a model card; default: all.")) -> None:
+    """Check hashes, load, and reproduce the golden output of one model or of all."""
+    from osteon.errors import WeightsError
+    from osteon.weights import card_problems, find_card, list_cards, verify_card
+
+    cards = [find_card(name)] if name else list(list_cards())
+    failed = [] if name else [f"{problem.folder.name}: {problem.reason}" for problem in card_problems()]
+    for card in cards:
+        try:
+            difference = verify_card(card)
+        except WeightsError as error:
+            failed.append(f"{card.name}: {error}")
+        else:
+            typer.echo(f"{card.name}: intact; golden output reproduced to {difference:.1e}")
+    for line in failed:
+        typer.echo(f"! {line}", err=True)
+    if failed:
+        raise typer.Exit(EXIT_ERROR)
+
+
+def _arch(
+    name: str = typer.Argument(..., help="Name of a network, as densenet121."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Say how many parameters a network has and what goes in and comes out."""
+    from osteon.nets import describe_network
+
+    info = asdict(describe_network(name))
+    if as_json:
+        typer.echo(json.dumps(info, indent=2))
+        return
+    for key, value in info.items():
+        typer.echo(f"{key.replace('_', ' '):<24} {value}")

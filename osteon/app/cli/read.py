@@ -1,0 +1,85 @@
+"""``osteon read``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from osteon.app.cli.choices import Bone, Device, Roi
+from osteon.app.cli.failure import EXIT_SKIPPED
+from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.show import announce
+
+if TYPE_CHECKING:
+    from osteon.reading import CaseResult
+
+__all__ = ["register", "tell"]
+
+
+def register(program: typer.Typer) -> None:
+    """Add the verb."""
+
+    @program.command()
+    def read(
+        study: Path = typer.Argument(
+            ..., help="A DICOM folder (any layout), a zip of one, a DICOM file or a NIfTI file."
+        ),
+        out: Path | None = typer.Option(None, "-o", "--out", help="The result folder. Default: NAME-result here."),
+        series: str | None = typer.Option(
+            None, help="Series Instance UID to read; default: the best one, with reasons."
+        ),
+        task: str | None = typer.Option(None, help="System to run; default: the one for the image."),
+        device: Device = typer.Option(Device.AUTO, help="Where the network runs."),
+        model: str | None = typer.Option(None, help="Name or folder of a model card."),
+        threshold: float = typer.Option(0.95, min=0.0, max=1.0, help="Smoothed probability that counts as tumour."),
+        roi: Roi = typer.Option(
+            Roi.SERIES, help="How legs are found: through the series, or the paper's slice-wise recipe."
+        ),
+        bone: Bone = typer.Option(
+            Bone.FINE, help="Bone mask: fine (joints stay open), or the paper's chain in voxels or millimetres."
+        ),
+        force: bool = typer.Option(
+            False, "--force", help="Answer even if the image is not what the task was made for."
+        ),
+        replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
+        as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
+        quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+    ) -> None:
+        """Read one study: bone in 3D, tumour extent, report, DICOM objects, all in one result folder."""
+        from osteon.inference.options import SystemOptions
+        from osteon.reading import CaseOptions, read_case
+
+        options = CaseOptions(
+            series_uid=series,
+            task=task,
+            replace=replace,
+            system=SystemOptions(
+                device=device.value,
+                model=model,
+                force=force,
+                roi=roi.value,
+                bone=bone.value,
+                threshold=threshold,
+            ),
+        )
+        result = out if out is not None else Path(f"{study.name.split('.')[0] or 'study'}-result")
+        with shown_progress(quiet=quiet or as_json) as progress:
+            case = read_case(study, result, options=options, progress=progress)
+        tell(case, as_json=as_json)
+
+
+def tell(case: CaseResult, *, as_json: bool) -> None:
+    """Print what was found and where the result is; leave with code 3 when parts were skipped."""
+    if as_json:
+        typer.echo(json.dumps(case.findings, indent=2))
+    else:
+        typer.echo(case.answer.headline)
+        for notice in case.notices:
+            typer.echo(f"{'! ' if notice.level == 'warning' else '- '}{notice.text}")
+        typer.echo("")
+        announce(case.folder)
+    if case.skipped:
+        raise typer.Exit(EXIT_SKIPPED)

@@ -1,0 +1,52 @@
+"""Write docs/reference/commands.md from the program itself: ``python scripts/write_command_reference.py``."""
+
+from __future__ import annotations
+
+from enum import EnumMeta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from osteon.app.cli.program import build
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
+
+
+def reference() -> str:
+    """The page: every verb with its arguments, options, defaults and help."""
+    lines = ["# Commands", "", "Written by `python scripts/write_command_reference.py`; a test keeps it current.", ""]
+    lines.append(
+        "Exit codes: 0 answered, 1 error (the message is on stderr), 2 wrong command line, "
+        "3 answered with a part skipped, 130 interrupted."
+    )
+    command = typer.main.get_command(build())
+    _describe(command, "osteon", lines)
+    return "\n".join(lines) + "\n"
+
+
+def _describe(command: Any, path: str, lines: list[str]) -> None:  # noqa: ANN401 - typer's own commands are not typed
+    children = getattr(command, "commands", None)
+    if children:
+        for name, child in children.items():
+            _describe(child, f"{path} {name}", lines)
+        return
+    lines += ["", f"## `{path}`", "", command.help or "", "", "| | | default |", "|---|---|---|"]
+    for parameter in command.params:
+        names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+        if parameter.param_type_name == "argument":
+            names = f"`{parameter.name.upper()}`"
+        told = parameter.help or ""
+        kind: Any = parameter.bare_type
+        if isinstance(kind, EnumMeta):
+            told += f" One of: {', '.join(str(member) for member in kind.__members__.values())}."
+        default = parameter.default
+        shown = (
+            "" if default in (None, False, ..., "") or parameter.required else f"`{getattr(default, 'value', default)}`"
+        )
+        lines.append(f"| {names} | {told} | {shown} |")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")
+    print(PAGE.name)
