@@ -11,9 +11,10 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import generate_uid
 
-from osteon.errors import InputError
+from osteon.errors import InputError, UnsupportedError
 from osteon.io import choose_series, find_images, open_volume
 
 Make = Callable[..., Path]
@@ -171,6 +172,31 @@ def test_enhanced_multiframe(make_series: Make, tmp_path: Path, body: NDArray[np
     assert np.array_equal(volume.array, expected)
     assert volume.source is not None
     assert [item.frame for item in volume.source.slices] == [2, 4, 6, 1, 5, 3]
+
+
+def test_multiframe_in_several_fragments_a_frame(make_series: Make, tmp_path: Path, body: NDArray[np.int16]) -> None:
+    path = tmp_path / "enhanced"
+    multiframe(path, body, make_series(), syntax="1.2.840.10008.1.2.4.80")
+    expected = open_volume(path).array
+    ds = pydicom.dcmread(path)
+    frames = list(generate_frames(ds.PixelData, number_of_frames=6))
+    ds.PixelData = encapsulate(frames, fragments_per_frame=2, has_bot=True)
+    ds.save_as(tmp_path / "fragments")
+    assert np.array_equal(open_volume(tmp_path / "fragments").array, expected)
+    ds.PixelData = encapsulate(frames, fragments_per_frame=2, has_bot=False)
+    ds.save_as(tmp_path / "no table")
+    with pytest.raises(UnsupportedError, match="offset table"):
+        open_volume(tmp_path / "no table")
+
+
+def test_multiframe_whose_groups_do_not_fit(make_series: Make, tmp_path: Path, body: NDArray[np.int16]) -> None:
+    path = tmp_path / "enhanced"
+    multiframe(path, body, make_series())
+    ds = pydicom.dcmread(path)
+    del ds.PerFrameFunctionalGroupsSequence[-1]
+    ds.save_as(path)
+    with pytest.raises(InputError, match="says 6 frames and describes 5"):
+        open_volume(path)
 
 
 def test_multiframe_without_geometry_is_refused(make_series: Make, tmp_path: Path, body: NDArray[np.int16]) -> None:
