@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from enum import EnumMeta
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
@@ -37,14 +37,21 @@ def _describe(command: Any, path: str, lines: list[str]) -> None:  # noqa: ANN40
         if parameter.param_type_name == "argument":
             names = f"`{parameter.name.upper()}`"
         told = parameter.help or ""
-        kind: Any = parameter.bare_type
-        if isinstance(kind, EnumMeta):
-            told += f" One of: {', '.join(str(member) for member in kind.__members__.values())}."
+        told += _choices(parameter)
         default = parameter.default
         shown = (
             "" if default in (None, False, ..., "") or parameter.required else f"`{getattr(default, 'value', default)}`"
         )
         lines.append(f"| {names} | {told} | {shown} |")
+
+
+def _choices(parameter: Any) -> str:  # noqa: ANN401 - as above
+    """The words an option accepts: of the enumeration in its annotation, or in ``X | None``."""
+    annotation = parameter.type_descriptor.annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return f" One of: {', '.join(str(choice.value) for choice in kind)}."
+    return ""
 
 
 if __name__ == "__main__":
