@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from osteon.data import Answer, Region, Surface, Volume
 
 __all__ = ["bodies_and_boxes", "draw_bone", "surface_region"]
@@ -51,14 +53,22 @@ def bodies_and_boxes(answer: Answer, volume: Volume) -> tuple[tuple[Surface, ...
 
 
 def surface_region(surface: Surface, regions: Sequence[Region], volume: Volume) -> str | None:
-    """The region in whose box the middle of a surface lies, or None."""
+    """The region a surface belongs to: the one whose side is in its name, else the one whose middle is nearest.
+
+    Boxes of legs that lie close overlap, so a surface may lie inside both.
+    """
+    words = surface.name.split("_")
+    named = [region.name for region in regions if region.name.split(" ")[0] in words]
+    if len(named) == 1:
+        return named[0]
     low, high = mesh.bounds_lps_mm([surface])
-    middle = volume.grid.to_vox((low + high) / 2)
-    for region in regions:
-        ends = zip(middle, region.box.start, region.box.stop, strict=True)
-        if all(start - 0.5 <= place <= stop - 0.5 for place, start, stop in ends):
-            return region.name
-    return None
+    away = {region.name: float(np.linalg.norm(_middle(region, volume) - (low + high) / 2)) for region in regions}
+    return min(away, key=lambda name: away[name], default=None)
+
+
+def _middle(region: Region, volume: Volume) -> NDArray[np.float64]:
+    ends = zip(region.box.start, region.box.stop, strict=True)
+    return volume.grid.to_lps_mm([(start + stop - 1) / 2 for start, stop in ends])
 
 
 def draw_bone(folder: Path, answer: Answer, volume: Volume) -> tuple[View, ...]:
@@ -106,10 +116,7 @@ def _side(region: Region, answer: Answer, volume: Volume, bodies: Sequence[Surfa
     def inside(surfaces: Sequence[Surface]) -> tuple[Surface, ...]:
         return tuple(item for item in surfaces if surface_region(item, answer.regions, volume) == region.name)
 
-    middle = volume.grid.to_lps_mm(
-        [(start + stop) / 2 for start, stop in zip(region.box.start, region.box.stop, strict=True)]
-    )
-    right = region.name.startswith("right") or (not region.name.startswith("left") and middle[0] < 0)
+    right = region.name.startswith("right") or (not region.name.startswith("left") and _middle(region, volume)[0] < 0)
     side: mesh.View = "right" if right else "left"
     return _Shot(f"{region.name.capitalize()}, from the {side}", side, inside(bodies), inside(boxes))
 

@@ -5,6 +5,7 @@ Every number is taken from the findings document, so page, PDF and findings.json
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +24,8 @@ from osteon.report.wording import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from osteon.data import Answer, Source, Volume
     from osteon.report.run import Run
 
@@ -36,6 +39,7 @@ _LABELS: Final = {
     "122157": "Probability",
     "112031": "Attenuation",
 }
+_WORDS: Final = {True: "yes", False: "no", None: "none"}
 _SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 
@@ -249,7 +253,7 @@ def _software(answer: Answer, run: Run) -> tuple[Row, ...]:
         Row("Device", run.device),
         Row("Time until the report", duration(sum(times.values())) if times else ""),
         Row("Steps", ", ".join(f"{step} {duration(time)}" for step, time in times.items())),
-        Row("Options", ", ".join(f"{name} = {value}" for name, value in answer.configuration.items())),
+        Row("Options", ", ".join(_options(answer.configuration))),
     ]
     return tuple(row for row in rows if row.value)
 
@@ -261,6 +265,16 @@ _LIMITS: Final = (
     ("scores", "How a probability relates to outcomes is known only as far as the model's statement says."),
     ("is_demo", "The demo model shows how the software works. Its output carries no information about a patient."),
 )
+
+
+def _options(configuration: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """Options as "name = value"; the names of nested ones are joined by a dot."""
+    for name, value in configuration.items():
+        if isinstance(value, Mapping):
+            yield from _options(value, f"{prefix}{name}.")
+        else:
+            words = _WORDS[value] if isinstance(value, bool | None) else value
+            yield f"{prefix}{name} = {words}"
 
 
 def _limits(document: dict[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -47,16 +46,14 @@ def write_pdf(path: Path, answer: Answer, volume: Volume, views: Sequence[View],
     """
     _register_fonts()
     content = report_content(answer, volume, run=run)
-    by_name = {view.name: view for view in views}
-    pages = _build(io.BytesIO(), content, by_name, last=0)  # first to count the pages
     try:
-        _build(path, content, by_name, last=pages)
+        _build(path, content, {view.name: view for view in views})
     except OSError as error:
         raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
 
 
-def _build(target: Path | io.BytesIO, content: Content, views: dict[str, View], *, last: int) -> int:
-    """Lay out the document; returns its number of pages."""
+def _build(path: Path, content: Content, views: dict[str, View]) -> None:
+    """Lay out the document."""
     from reportlab.lib.pagesizes import A4
     from reportlab.lib.units import mm
     from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
@@ -65,17 +62,44 @@ def _build(target: Path | io.BytesIO, content: Content, views: dict[str, View], 
     edge, foot = _MARGIN_MM * mm, 18 * mm
     frame = Frame(edge, foot, width - 2 * edge, height - 18 * mm - foot, leftPadding=0, rightPadding=0)
     document = BaseDocTemplate(
-        str(target) if isinstance(target, Path) else target,
+        str(path),
         pagesize=A4,
-        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_Furniture(content, last))],
+        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_Furniture(content))],
         title=f"{content.title} - osteon report",
         author=f"osteon {osteon.__version__}",
         subject=DISCLAIMER,
         creator="osteon",
         invariant=True,
     )
-    document.build(_story(content, views))
-    return int(document.page)
+    document.build(_story(content, views), canvasmaker=_numbering_canvas())
+
+
+def _numbering_canvas() -> Any:  # noqa: ANN401 - reportlab has no types
+    """A canvas that writes "Page 1 of 4" when it knows the last page: pages are kept back until the end."""
+    from reportlab.lib.units import mm
+    from reportlab.pdfgen.canvas import Canvas
+
+    class Numbering(Canvas):  # type: ignore[misc] # reportlab has no types
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)
+            self.kept: list[dict[str, Any]] = []
+
+        def showPage(self) -> None:  # noqa: N802 - reportlab's name
+            self.kept.append(dict(self.__dict__))
+            self._startPage()
+
+        def save(self) -> None:
+            kept = self.kept
+            for state in kept:
+                self.__dict__.update(state)
+                self.setFont(_FONT, 8)
+                self.setFillColor(_SOFT)
+                words = f"Page {self.getPageNumber()} of {len(kept)}"
+                self.drawRightString(self._pagesize[0] - _MARGIN_MM * mm, 10 * mm, words)
+                super().showPage()
+            super().save()
+
+    return Numbering
 
 
 class _Furniture:
@@ -83,15 +107,13 @@ class _Furniture:
 
     Args:
         content: gives title, patient and whether a demo model took part.
-        last: number of the last page.
     """
 
-    def __init__(self, content: Content, last: int) -> None:
+    def __init__(self, content: Content) -> None:
         """Take what is needed."""
         self.title = content.title
         self.who = " · ".join(row.value for row in content.patient[:3])
         self.demo = bool(content.demo)
-        self.last = last
 
     def __call__(self, canvas: Any, document: Any) -> None:  # noqa: ANN401 - reportlab has no types
         from reportlab.lib.units import mm
@@ -111,7 +133,6 @@ class _Furniture:
             canvas.setFillColor(_AFFECTED)
             canvas.drawCentredString(width / 2 + 12 * mm, 10 * mm, DEMO_MARK)
             canvas.setFillColor(_SOFT)
-        canvas.drawRightString(width - edge, 10 * mm, f"Page {document.page} of {self.last}")
         canvas.restoreState()
 
 

@@ -10,6 +10,7 @@ import pytest
 from osteon.errors import OutputError
 from osteon.geometry import Box
 from osteon.report import draw_views
+from osteon.report.bone_pictures import surface_region
 from osteon.report.orientation import Display
 from osteon.report.overview import projection
 from osteon.report.selection import regions_or_whole, telling_slices
@@ -107,6 +108,15 @@ def test_a_projection_is_the_mean_of_clipped_values_whatever_the_axis(volume: Vo
     slow = np.clip(display.turn(volume.array[box.slices]).astype(np.float64), -50, 1300) + 50
     for axis in range(3):
         np.testing.assert_allclose(projection(volume, display, box=box, axis=axis), slow.mean(axis=axis), rtol=1e-5)
+
+
+def test_a_surface_belongs_to_the_leg_it_is_named_after_or_lies_nearest(answer: Answer, volume: Volume) -> None:
+    wide = tuple(replace(region, box=Box(start=(0, 0, 0), stop=volume.grid.shape)) for region in answer.regions)
+    right, left, box = answer.surfaces
+    assert [surface_region(item, wide, volume) for item in (right, left, box)] == ["right leg", "left leg", "left leg"]
+    unnamed = replace(right, name="bone_1")
+    assert surface_region(unnamed, answer.regions, volume) == "right leg"
+    assert surface_region(unnamed, (), volume) is None
 
 
 def test_the_highest_slices_are_shown_apart(answer: Answer, bare: Answer, volume: Volume) -> None:
