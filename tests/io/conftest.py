@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -24,10 +22,6 @@ class MakeSeries(Protocol):
     """Writes a CT series and says where it came from."""
 
     def __call__(self, folder: Path, grid: Grid, **attributes: object) -> Source: ...
-
-
-class Check(Protocol):
-    """Runs dciodvfy; returns its errors and warnings."""
 
     def __call__(self, path: Path) -> tuple[list[str], list[str]]: ...
 
@@ -145,19 +139,3 @@ def make_ct_series() -> MakeSeries:
         )
 
     return make
-
-
-@pytest.fixture(scope="session")
-def dciodvfy() -> Check:
-    """A function that returns the errors and warnings of Debian's dciodvfy; skips when it is not installed."""
-    program = shutil.which("dciodvfy")
-    if program is None:
-        pytest.skip("dciodvfy is not installed (Debian package dicom3tools)")
-
-    def check(path: Path) -> tuple[list[str], list[str]]:
-        done = subprocess.run([program, str(path)], capture_output=True, text=True, check=False)
-        lines = (done.stdout + done.stderr).splitlines()
-        errors = [line for line in lines if line.startswith("Error")]
-        return errors, [line for line in lines if line.startswith("Warning")]
-
-    return check
