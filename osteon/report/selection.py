@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from osteon.data import Answer, Mask, SliceScores, Volume
     from osteon.geometry import Grid
 
-__all__ = ["affected_boxes", "bone_mask", "in_a_run", "regions_or_whole", "scores_of", "telling_slices"]
+__all__ = ["affected_boxes", "bone_mask", "bone_values", "in_a_run", "regions_or_whole", "scores_of", "telling_slices"]
 
 
 def bone_mask(answer: Answer, grid: Grid) -> Mask | None:
@@ -46,6 +46,13 @@ def regions_or_whole(answer: Answer, volume: Volume) -> tuple[Region, ...]:
 def scores_of(answer: Answer, region: str) -> SliceScores | None:
     """The scores along a region, or None."""
     return next((scores for scores in answer.scores if scores.region == region and len(scores.slices)), None)
+
+
+def bone_values(mask: Mask, region: str) -> tuple[int, ...]:
+    """Label values of the bone of one region; of all bone when no label names the region, as "Bone, left leg"."""
+    bone = [label for label in mask.labels if label.kind == concept("bone")]
+    named = [label for label in bone if region in label.name]
+    return tuple(label.value for label in named or bone)
 
 
 def in_a_run(scores: SliceScores, slice_index: int) -> bool:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from osteon.geometry import Box
 from osteon.report.orientation import Display, slice_positions_mm
-from osteon.report.selection import affected_boxes, bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
+from osteon.report.selection import (
+    affected_boxes,
+    bone_mask,
+    bone_values,
+    in_a_run,
+    regions_or_whole,
+    scores_of,
+    telling_slices,
+)
 from osteon.report.sheet import AFFECTED, BONE, INK, MUTED, Sheet, show_box, show_image, show_letters, show_scale_bar
 from osteon.report.view import View
 from osteon.report.wording import position, probability
@@ -14,7 +24,6 @@ from osteon.report.wording import position, probability
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -89,7 +98,8 @@ def _draw_one(axes: Axes, answer: Answer, volume: Volume, *, region: Region, ind
     show_image(axes, display.plane(volume.array, index)[crop], low=low, high=high)
     if mask is not None:
         steps = (display.spacing_mm[row], display.spacing_mm[column])
-        _outline(axes, display.plane(mask.array, index)[crop], steps)
+        inside = np.isin(display.plane(mask.array, index)[crop], bone_values(mask, region.name))
+        _outline(axes, inside, steps)
     for box in affected_boxes(answer, region.name):
         if not box.start[0] <= index < box.stop[0]:
             continue
@@ -108,11 +118,9 @@ def _draw_one(axes: Axes, answer: Answer, volume: Volume, *, region: Region, ind
     show_scale_bar(axes)
 
 
-def _outline(axes: Axes, plane: NDArray[np.uint8], steps_mm: tuple[float, float]) -> None:
+def _outline(axes: Axes, plane: NDArray[np.bool_], steps_mm: tuple[float, float]) -> None:
     """Line around a mask, through the middle between inside and outside."""
-    import numpy as np
-
-    inside = np.pad((plane != 0).astype(np.float32), 1)
+    inside = np.pad(plane.astype(np.float32), 1)
     if not inside.any():
         return
     y = (np.arange(inside.shape[0]) - 0.5) * steps_mm[0]

@@ -10,7 +10,15 @@ import numpy as np
 
 from osteon.report.orientation import Display, axis_letters, slice_positions_mm
 from osteon.report.score_svg import Frame, score_svg
-from osteon.report.selection import affected_boxes, bone_mask, in_a_run, regions_or_whole, scores_of, telling_slices
+from osteon.report.selection import (
+    affected_boxes,
+    bone_mask,
+    bone_values,
+    in_a_run,
+    regions_or_whole,
+    scores_of,
+    telling_slices,
+)
 from osteon.report.slice_sheet import BONE_WINDOW_HU, crop_window
 
 if TYPE_CHECKING:
@@ -101,7 +109,10 @@ def _browser(
     positions, half = slice_positions_mm(volume.grid), volume.grid.spacing_mm[0] / 2
     scores = scores_of(answer, region.name)
     tiles = [_grey_tile(_crop(display, volume.array, window, index), size) for index in shown]
-    outlines = [] if mask is None else [_edge_tile(_crop(display, mask.array, window, index), size) for index in shown]
+    outlines = []
+    if mask is not None:
+        values = bone_values(mask, region.name)
+        outlines = [_edge_tile(np.isin(_crop(display, mask.array, window, index), values), size) for index in shown]
     best = telling_slices(answer, region, most=1) or [shown[len(shown) // 2]]
     sides = ("left", "right", "top", "bottom")
     return SliceBrowser(
@@ -150,11 +161,11 @@ def _grey_tile(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     return _resized(grey, size).astype(np.uint8)
 
 
-def _edge_tile(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _edge_tile(plane: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.uint8]:
     """255 on the inner border of the mask."""
     import cv2
 
-    inside = (_resized((plane != 0).astype(np.float32), size) >= 0.5).astype(np.uint8)
+    inside = (_resized(plane.astype(np.float32), size) >= 0.5).astype(np.uint8)
     inner = cv2.erode(inside, np.ones((3, 3), dtype=np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray((inside - inner) * np.uint8(255), dtype=np.uint8)
 
