@@ -23,8 +23,6 @@ class MakeSeries(Protocol):
 
     def __call__(self, folder: Path, grid: Grid, **attributes: object) -> Source: ...
 
-    def __call__(self, path: Path) -> tuple[list[str], list[str]]: ...
-
 
 def _rotation() -> NDArray[np.float64]:
     """Slice, row and column directions of an oblique, right-handed grid."""
