@@ -1,0 +1,133 @@
+"""A synthetic patient as files: the DICOM series, and the truth beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import OutputError
+from osteon.io.dicom.write_ct import CtSeriesInfo, SlicePlanes, seeded_uid, write_ct_series
+from osteon.io.nifti_mask import write_mask_nifti
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osteon.phantoms import LegPhantom
+
+__all__ = ["WrittenPhantom", "write_leg_phantom"]
+
+_README = """SYNTHETIC - this is not a patient.
+
+Made by osteon's phantoms (a computer program) with seed {seed}. Every name, number and date in these files is invented.
+
+dicom/             CT series, one file a slice
+truth/truth.nii.gz labels on the upright grid (RAS affine, as NIfTI wants)
+truth/truth.labels.json   the labels, coded
+truth/truth.json   what the labels mean, and where each lesion is (LPS millimetres, SOP Instance UIDs)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPhantom:
+    """Where a phantom was written.
+
+    Attributes:
+        folder: holds all of it.
+        dicom: the series.
+        truth_mask: NIfTI.
+        truth_json: lesions.
+        sop_instance_uids: one a slice, in slice order.
+    """
+
+    folder: Path
+    dicom: Path
+    truth_mask: Path
+    truth_json: Path
+    sop_instance_uids: tuple[str, ...]
+
+
+def write_leg_phantom(phantom: LegPhantom, folder: Path, *, shuffled_names: bool = False) -> WrittenPhantom:
+    """Write ``dicom/*.dcm``, ``truth/truth.nii.gz``, ``truth/truth.json`` and a README that says synthetic.
+
+    Args:
+        phantom: what ``make_leg_ct`` gave.
+        folder: must be empty or not there.
+        shuffled_names: file names that say nothing about the order of the slices.
+
+    Raises:
+        OutputError: the folder holds something or cannot be written.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise OutputError(f"a phantom was to be written to {folder}, but that folder is not empty: name another one")
+    spec, stored = phantom.spec, phantom.acquisition
+    planes = SlicePlanes(
+        array=stored.array,
+        positions_lps_mm=stored.positions_lps_mm,
+        row_direction=stored.row_direction,
+        column_direction=stored.column_direction,
+        pixel_mm=stored.pixel_mm,
+        thickness_mm=stored.step_mm,
+    )
+    info = CtSeriesInfo(
+        uid_seed=f"osteon leg phantom {_digest(phantom)}",
+        patient_position=spec.patient_position,
+        laterality={"both": "B", "left": "L", "right": "R"}[spec.legs],
+        tilt_degrees=stored.tilt_degrees,
+    )
+    names = _shuffled(len(stored.array), spec.seed) if shuffled_names else None
+    uids = write_ct_series(planes, folder / "dicom", patient=phantom.patient, info=info, file_names=names)
+    truth = folder / "truth"
+    try:
+        truth.mkdir()
+        write_mask_nifti(truth / "truth.nii.gz", phantom.truth)
+        (truth / "truth.json").write_text(json.dumps(_truth_document(phantom, uids), indent=2) + "\n", encoding="utf-8")
+        (folder / "README.txt").write_text(_README.format(seed=spec.seed), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the truth of a phantom could not be written to {truth}: {error.strerror}") from error
+    return WrittenPhantom(
+        folder=folder,
+        dicom=folder / "dicom",
+        truth_mask=truth / "truth.nii.gz",
+        truth_json=truth / "truth.json",
+        sop_instance_uids=uids,
+    )
+
+
+def _digest(phantom: LegPhantom) -> str:
+    """A name for a spec: the same choices give the same UIDs, other choices give others."""
+    return seeded_uid(json.dumps(asdict(phantom.spec), sort_keys=True))
+
+
+def _shuffled(count: int, seed: int) -> list[str]:
+    order = np.random.default_rng([seed, 99]).permutation(count)
+    return [f"IM{number:06d}" for number in order * 7 + 13]
+
+
+def _truth_document(phantom: LegPhantom, uids: tuple[str, ...]) -> dict[str, object]:
+    grid = phantom.truth.grid
+    upright = phantom.acquisition.tilt_degrees == 0
+    lesions = []
+    for lesion in phantom.lesions:
+        entry: dict[str, object] = {
+            **asdict(lesion.spec),
+            "label": lesion.label,
+            "volume_ml": round(lesion.volume_ml, 3),
+        }
+        if lesion.box is not None:
+            low, high = lesion.box.bounds_lps_mm(grid)
+            entry["box_lps_mm"] = {"low": np.round(low, 3).tolist(), "high": np.round(high, 3).tolist()}
+            entry["slices"] = [lesion.slices.start, lesion.slices.stop - 1]
+            if upright:
+                entry["sop_instance_uids"] = [uids[k] for k in lesion.slices]
+        lesions.append(entry)
+    present = np.flatnonzero(np.bincount(phantom.truth.array.ravel(), minlength=256))
+    return {
+        "synthetic": "made by osteon's phantoms; not a patient",
+        "spec": asdict(phantom.spec),
+        "grid": {"shape": list(grid.shape), "affine_lps_mm": grid.affine.tolist(), "index_order": "slice, row, column"},
+        "labels": {str(label.value): label.name for label in phantom.truth.labels if label.value in present},
+        "lesions": lesions,
+    }

@@ -1,0 +1,273 @@
+"""Shapes as signed distances: negative inside, about millimetres near the surface.
+
+A shape is evaluated on one image plane at a time: ``u`` and ``v`` are (row, column) arrays, ``w`` is (row, 1) or
+(1, 1), because no image plane of this package is turned about the patient's front-back axis. What depends on the height
+alone is then computed once a row.
+
+Reference: https://iquilezles.org/articles/distfunctions (smooth union, rounded cone, the ellipsoid bound).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["FAR_MM", "Ellipsoid", "Loft", "Points", "Rod", "Solid", "make_loft", "smooth_max", "smooth_min"]
+
+FAR_MM: Final = np.float32(1e3)
+"""The distance given to points that a shape cannot reach."""
+
+_EPSILON: Final = np.float32(1e-3)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Where a plane's pixels lie in the frame of one limb, in reference millimetres.
+
+    Attributes:
+        u: (row, column) towards the lateral side.
+        v: (row, column) towards the front.
+        w: (row, 1) or (1, 1) towards the head; 0 at the knee joint.
+    """
+
+    u: NDArray[np.float32]
+    v: NDArray[np.float32]
+    w: NDArray[np.float32]
+
+    def window(self, rows: slice, columns: slice) -> Points:
+        """The points of a part of the plane."""
+        height = self.w[rows] if self.w.shape[0] > 1 else self.w
+        return Points(self.u[rows, columns], self.v[rows, columns], height)
+
+    @property
+    def w_range(self) -> tuple[float, float]:
+        """Lowest and highest w."""
+        return float(self.w.min()), float(self.w.max())
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipsoid:
+    """An ellipsoid along the axes of the limb."""
+
+    centre: tuple[float, float, float]
+    radii: tuple[float, float, float]
+
+    @property
+    def w_range(self) -> tuple[float, float]:
+        """Lowest and highest w of the shape."""
+        return self.centre[2] - self.radii[2], self.centre[2] + self.radii[2]
+
+    def disc(self, low: float, high: float) -> tuple[float, float, float]:
+        """Centre (u, v) and radius of a disc that holds every section between two heights."""
+        del low, high
+        return self.centre[0], self.centre[1], max(self.radii[:2])
+
+    def distance(self, points: Points) -> NDArray[np.float32]:
+        """Signed distance bound at the points."""
+        offsets = [
+            axis - np.float32(centre) for axis, centre in zip((points.u, points.v, points.w), self.centre, strict=True)
+        ]
+        scaled = sum(np.square(o / np.float32(r)) for o, r in zip(offsets, self.radii, strict=True))
+        steep = sum(np.square(o / np.float32(r * r)) for o, r in zip(offsets, self.radii, strict=True))
+        length = np.sqrt(scaled)
+        return np.asarray(length * (length - 1) / (np.sqrt(steep) + np.float32(1e-6)), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Rod:
+    """A rounded rod from one point to another with a radius at each end; both heights within the radii give a ball."""
+
+    start: tuple[float, float, float]
+    stop: tuple[float, float, float]
+    radius_start: float
+    radius_stop: float
+
+    @property
+    def w_range(self) -> tuple[float, float]:
+        """Lowest and highest w of the shape."""
+        ends = ((self.start[2], self.radius_start), (self.stop[2], self.radius_stop))
+        return min(w - r for w, r in ends), max(w + r for w, r in ends)
+
+    def disc(self, low: float, high: float) -> tuple[float, float, float]:
+        """Centre (u, v) and radius of a disc that holds every section between two heights."""
+        axis = np.subtract(self.stop, self.start)
+        reach = max(self.radius_start, self.radius_stop)
+        ends = np.array([0.0, 1.0])
+        if abs(axis[2]) > _EPSILON:
+            ends = np.clip(((np.array([low - reach, high + reach]) - self.start[2]) / axis[2]), 0, 1)
+        first, second = (np.asarray(self.start)[:2] + t * axis[:2] for t in ends)
+        middle = (first + second) / 2
+        return float(middle[0]), float(middle[1]), float(np.hypot(*(first - second)) / 2 + reach)
+
+    def distance(self, points: Points) -> NDArray[np.float32]:
+        """Signed distance at the points (exact for equal radii, a close bound otherwise)."""
+        axis = np.subtract(self.stop, self.start).astype(np.float32)
+        u, v, w = (
+            coordinate - np.float32(origin)
+            for coordinate, origin in zip((points.u, points.v, points.w), self.start, strict=True)
+        )
+        along = np.clip((u * axis[0] + v * axis[1] + w * axis[2]) / np.float32(axis @ axis), 0, 1)
+        radius = np.float32(self.radius_start) + along * np.float32(self.radius_stop - self.radius_start)
+        away = np.sqrt(np.square(u - along * axis[0]) + np.square(v - along * axis[1]) + np.square(w - along * axis[2]))
+        return np.asarray(away - radius, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Loft:
+    """A tube whose section changes with height.
+
+    Attributes:
+        w_low_mm: height of the first row of the table.
+        table: (heights at 1 mm, 7) float32: centre u, centre v, half width, half depth, triangle, square, slope.
+        apex_radians: where a corner of the triangular part points; pi / 2 is forward.
+    """
+
+    w_low_mm: float
+    table: NDArray[np.float32] = field(repr=False)
+    apex_radians: float
+
+    @property
+    def w_range(self) -> tuple[float, float]:
+        """Lowest and highest w of the shape."""
+        return self.w_low_mm, self.w_low_mm + len(self.table) - 1
+
+    def section(self, w: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The seven columns at heights w, each of the shape of w; clamped to the ends."""
+        place = np.clip(w - np.float32(self.w_low_mm), 0, len(self.table) - 1)
+        below = np.minimum(place.astype(np.int32), len(self.table) - 2)
+        share = (place - below)[..., None]
+        rows = self.table[below] * (1 - share) + self.table[below + 1] * share
+        return list(np.moveaxis(rows, -1, 0))
+
+    def disc(self, low: float, high: float) -> tuple[float, float, float]:
+        """Centre (u, v) and radius of a disc that holds every section between two heights."""
+        heights = np.linspace(low, high, 5, dtype=np.float32)
+        u, v, width, depth, triangle, square, _ = self.section(heights)
+        middle = float(u.min() + u.max()) / 2, float(v.min() + v.max()) / 2
+        away = np.hypot(u - middle[0], v - middle[1]) + np.maximum(width, depth) + np.abs(triangle) + np.abs(square)
+        return middle[0], middle[1], float(away.max())
+
+    def distance(self, points: Points) -> NDArray[np.float32]:
+        """Signed distance bound at the points."""
+        u0, v0, width, depth, triangle, square, slope = self.section(points.w)
+        x = points.u - u0
+        y = points.v - v0
+        length = np.sqrt(np.square(x / width) + np.square(y / depth))
+        steep = np.sqrt(np.square(x / np.square(width)) + np.square(y / np.square(depth))) + np.float32(1e-6)
+        away = length * (length - 1) / steep
+        if triangle.any() or square.any():
+            away = away - self._corners(x, y, triangle=triangle, square=square)
+        away = away * slope
+        beyond = np.maximum(points.w - np.float32(self.w_range[1]), np.float32(self.w_range[0]) - points.w)
+        return np.asarray(np.maximum(away, beyond), dtype=np.float32)
+
+    def _corners(
+        self,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        *,
+        triangle: NDArray[np.float32],
+        square: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """How far the third and fourth harmonic push the outline out."""
+        radius = np.sqrt(x * x + y * y) + _EPSILON
+        turn = (np.float32(np.cos(self.apex_radians)), np.float32(np.sin(self.apex_radians)))
+        cosine = (x * turn[0] + y * turn[1]) / radius
+        squared = cosine * cosine
+        third = cosine * (4 * squared - 3)
+        sine_x = np.square(x / radius)
+        fourth = 1 - 8 * sine_x * (1 - sine_x)
+        push = triangle * third - square * fourth
+        return np.asarray(push * radius / (radius + 4), dtype=np.float32)
+
+
+def make_loft(rows: Sequence[Sequence[float]], *, apex_degrees: float = 90.0) -> Loft:
+    """Interpolate a table of sections.
+
+    Args:
+        rows: (w, centre u, centre v, half width, half depth[, triangle mm[, square mm]]), in any order of w.
+        apex_degrees: where a corner of the triangular part points; 90 is forward, 0 lateral.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    padded = np.array(sorted([*row, *([0.0] * (7 - len(row)))] for row in rows))
+    heights = np.arange(np.floor(padded[0, 0]), np.ceil(padded[-1, 0]) + 1)
+    columns = PchipInterpolator(padded[:, 0], padded[:, 1:], axis=0, extrapolate=False)(
+        np.clip(heights, padded[0, 0], padded[-1, 0])
+    )
+    growth = np.gradient(columns[:, 2:4].mean(axis=1), heights)
+    slope = 1 / np.hypot(1, growth)
+    table = np.column_stack([columns, slope]).astype(np.float32)
+    return Loft(w_low_mm=float(heights[0]), table=table, apex_radians=float(np.deg2rad(apex_degrees)))
+
+
+def smooth_min(a: NDArray[np.float32], b: NDArray[np.float32], blend_mm: float) -> NDArray[np.float32]:
+    """Union of two shapes with a fillet of about ``blend_mm``."""
+    if blend_mm <= 0:
+        return np.minimum(a, b)
+    near = np.maximum(np.float32(blend_mm) - np.abs(a - b), 0)
+    return np.asarray(np.minimum(a, b) - near * near * np.float32(0.25 / blend_mm))
+
+
+def smooth_max(a: NDArray[np.float32], b: NDArray[np.float32], blend_mm: float) -> NDArray[np.float32]:
+    """Intersection of two shapes with a fillet of about ``blend_mm``."""
+    return -smooth_min(-a, -b, blend_mm)
+
+
+@dataclass(frozen=True, slots=True)
+class Solid:
+    """Shapes joined by fillets, then others carved out.
+
+    Attributes:
+        parts: joined.
+        cuts: carved out of the union.
+        blend_mm: fillet between parts; 0 keeps edges.
+        cut_blend_mm: fillet at the cuts.
+    """
+
+    parts: tuple[Loft | Ellipsoid | Rod, ...]
+    cuts: tuple[Ellipsoid | Rod, ...] = ()
+    blend_mm: float = 4.0
+    cut_blend_mm: float = 3.0
+
+    @property
+    def w_range(self) -> tuple[float, float]:
+        """Lowest and highest w of the shape."""
+        ranges = [part.w_range for part in self.parts]
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def disc(self, low: float, high: float) -> tuple[float, float, float] | None:
+        """Centre (u, v) and radius of a disc that holds every section between two heights; None where there is none."""
+        discs = [part.disc(low, high) for part in self._near(low, high)]
+        if not discs:
+            return None
+        left, right = min(u - r for u, _, r in discs), max(u + r for u, _, r in discs)
+        back, front = min(v - r for _, v, r in discs), max(v + r for _, v, r in discs)
+        radius = float(np.hypot(right - left, front - back)) / 2 if len(discs) > 1 else discs[0][2]
+        return (left + right) / 2, (back + front) / 2, radius + self.blend_mm
+
+    def distance(self, points: Points) -> NDArray[np.float32]:
+        """Signed distance bound at the points."""
+        low, high = points.w_range
+        away: NDArray[np.float32] | None = None
+        for part in self._near(low, high):
+            here = part.distance(points)
+            away = here if away is None else smooth_min(away, here, self.blend_mm)
+        if away is None:
+            return np.full(points.u.shape, FAR_MM, dtype=np.float32)
+        for cut in self.cuts:
+            lowest, highest = cut.w_range
+            if lowest - self.cut_blend_mm < high and highest + self.cut_blend_mm > low:
+                away = smooth_max(away, -cut.distance(points), self.cut_blend_mm)
+        return away
+
+    def _near(self, low: float, high: float) -> list[Loft | Ellipsoid | Rod]:
+        reach = self.blend_mm + 2
+        return [part for part in self.parts if part.w_range[0] - reach < high and part.w_range[1] + reach > low]
