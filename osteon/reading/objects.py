@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from osteon import __version__
 from osteon.errors import InputError
+from osteon.labels import concept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
     Returns:
         What could not be written, in words: a source series may lack what the standard demands of an object.
     """
-    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.io.dicom.derived import DerivedSeries, read_source_headers
     from osteon.io.dicom.encapsulated import write_encapsulated_pdf, write_encapsulated_stl
     from osteon.io.dicom.seg import write_segmentation
     from osteon.io.dicom.sr import write_report_sr
@@ -60,20 +61,38 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
         return DerivedSeries(number=next(numbers), description=description)
 
     try:
+        headers = read_source_headers(source)
         segmentations = {}
         for mask in answer.masks:
             path = folder / _segmentation_name(mask)
             words = f"osteon {mask.name}"
             write_segmentation(
-                path, mask, source=source, grid_of_source=volume.grid, algorithm=algorithm, series=series(words)
+                path,
+                mask,
+                source=source,
+                grid_of_source=volume.grid,
+                algorithm=algorithm,
+                series=series(words),
+                family=concept("cluster_analysis") if mask.name == "bone" else None,
+                headers=headers,
             )
             segmentations[mask.name] = path
         write_report_sr(
-            folder / "sr.dcm", answer, volume, segmentations=segmentations, series=series("osteon findings")
+            folder / "sr.dcm",
+            answer,
+            volume,
+            segmentations=segmentations,
+            series=series("osteon findings"),
+            headers=headers,
         )
         title = f"osteon report, {answer.task}"
         write_encapsulated_pdf(
-            folder / "report_pdf.dcm", folder / "report.pdf", source=source, title=title, series=series("osteon report")
+            folder / "report_pdf.dcm",
+            folder / "report.pdf",
+            source=source,
+            title=title,
+            series=series("osteon report"),
+            headers=headers,
         )
         if (folder / "bone.stl").is_file():
             write_encapsulated_stl(
@@ -82,6 +101,7 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
                 source=source,
                 title=f"osteon bone, {answer.task}",
                 series=series("osteon bone surface"),
+                headers=headers,
             )
     except InputError as error:
         for path in folder.glob("*.dcm"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osteon.inference.options import silent
 from osteon.reading.case import CaseOptions, CaseResult, read_case
@@ -50,15 +50,13 @@ def phantom_spec(
     count, rows, columns = spec.shape
     step_mm, row_mm, column_mm = spec.spacing_mm
     wanted = size or rows
-    return replace(
-        spec,
-        **{
-            **(changes or {}),
-            "seed": seed,
-            "shape": (slices or count, wanted, size or columns),
-            "spacing_mm": (slice_step_mm or step_mm, row_mm * rows / wanted, column_mm * columns / (size or columns)),
-        },
-    )
+    fields: dict[str, Any] = {
+        **(changes or {}),
+        "seed": seed,
+        "shape": (slices or count, wanted, size or columns),
+        "spacing_mm": (slice_step_mm or step_mm, row_mm * rows / wanted, column_mm * columns / (size or columns)),
+    }
+    return replace(spec, **fields)
 
 
 def write_phantom(spec: LegSpec, folder: Path, *, replace_old: bool = False, progress: Progress | None = None) -> Path:

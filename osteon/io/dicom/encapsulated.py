@@ -37,7 +37,15 @@ STL_TRIANGLE: Final = 50
 MODEL_OF_MODALITY: Final = {"CT": "ct_model", "MR": "mr_model"}
 
 
-def write_encapsulated_pdf(path: Path, pdf_path: Path, *, source: Source, title: str, series: DerivedSeries) -> None:
+def write_encapsulated_pdf(
+    path: Path,
+    pdf_path: Path,
+    *,
+    source: Source,
+    title: str,
+    series: DerivedSeries,
+    headers: SourceHeaders | None = None,
+) -> None:
     """Wrap a PDF report; it counts as carrying the patient's identity (Burned In Annotation YES).
 
     Args:
@@ -46,6 +54,7 @@ def write_encapsulated_pdf(path: Path, pdf_path: Path, *, source: Source, title:
         source: of the volume that the report is about.
         title: Document Title.
         series: where it goes.
+        headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
 
     Raises:
         InputError: the source is not DICOM, or the file is not a PDF.
@@ -57,7 +66,7 @@ def write_encapsulated_pdf(path: Path, pdf_path: Path, *, source: Source, title:
     document = _read_bytes(pdf_path)
     if not document.startswith(b"%PDF-"):
         raise InputError(f"asked to wrap {pdf_path.name} as a PDF, but it does not begin as one")
-    headers = read_source_headers(source)
+    headers = headers or read_source_headers(source)
     dataset = _document(headers, series, sop_class_uid=EncapsulatedPDFStorage, modality="DOC", purpose="report")
     dataset.ConversionType = "SYN"
     dataset.BurnedInAnnotation = "YES"
@@ -73,6 +82,7 @@ def write_encapsulated_stl(
     title: str,
     series: DerivedSeries,
     colour: tuple[int, int, int] = (230, 220, 190),
+    headers: SourceHeaders | None = None,
 ) -> None:
     """Wrap a binary STL model whose coordinates are LPS millimetres of the source's frame of reference.
 
@@ -83,6 +93,7 @@ def write_encapsulated_stl(
         title: Document Title; the Series Description becomes the Content Description.
         series: where it goes.
         colour: display RGB, 0 to 255.
+        headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
 
     Raises:
         InputError: the source is not DICOM, or the file is not a whole binary STL.
@@ -93,7 +104,7 @@ def write_encapsulated_stl(
     """
     model = _read_bytes(stl_path)
     _require_binary_stl(model, stl_path.name)
-    headers = read_source_headers(source)
+    headers = headers or read_source_headers(source)
     dataset = _document(headers, series, sop_class_uid=EncapsulatedSTLStorage, modality="M3D", purpose="surface model")
     dataset.FrameOfReferenceUID = headers.first.FrameOfReferenceUID
     dataset.PositionReferenceIndicator = headers.first.get("PositionReferenceIndicator") or ""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from osteon.data import Label, Mask, Source
-    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
 
 __all__ = ["segment_number", "write_segmentation"]
@@ -59,6 +59,7 @@ def write_segmentation(
     algorithm: tuple[str, str],
     series: DerivedSeries,
     family: Concept | None = None,
+    headers: SourceHeaders | None = None,
 ) -> None:
     """Write a Mask as a DICOM Segmentation (binary), one segment for each declared label.
 
@@ -74,6 +75,7 @@ def write_segmentation(
         algorithm: name and version of what made the mask.
         series: where it goes.
         family: kind of the algorithm (CID 7162), as Cluster Analysis for the bone chain; None: Artificial Intelligence.
+        headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
 
     Raises:
         InputError: the source is not DICOM or lacks an identifying UID, or the mask declares no label.
@@ -85,7 +87,7 @@ def write_segmentation(
     """
     if not mask.labels:
         raise InputError(f"mask {mask.name} declares no label: a DICOM Segmentation needs at least one segment")
-    headers = read_source_headers(source)
+    headers = headers or read_source_headers(source)
     occupied = _occupied_slices(mask)
     pixels = _segment_numbers(mask)
     if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers.images, grid_of_source):

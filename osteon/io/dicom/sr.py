@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Finding, Volume
     from osteon.geometry import Box, Grid
-    from osteon.io.dicom.derived import DerivedSeries
+    from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
 
 __all__ = ["BOX_FACES", "DISCLAIMER", "write_report_sr"]
@@ -90,6 +90,7 @@ def write_report_sr(
     *,
     segmentations: Mapping[str, Path],
     series: DerivedSeries,
+    headers: SourceHeaders | None = None,
 ) -> None:
     """Write an Answer as a Comprehensive 3D SR: complete, unverified, preliminary.
 
@@ -103,6 +104,7 @@ def write_report_sr(
         volume: what it is said about; must come from DICOM.
         segmentations: for each mask name, the file that ``write_segmentation`` wrote from the mask of this answer.
         series: where it goes.
+        headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
 
     Raises:
         InputError: the volume did not come from DICOM, or a finding shows a segment whose file was not given.
@@ -116,7 +118,7 @@ def write_report_sr(
         raise InputError(
             "asked to write a DICOM report, but the volume has no DICOM source: write findings.json instead"
         )
-    source = read_source_headers(volume.source)
+    source = headers or read_source_headers(volume.source)
     headers = source.images
     segment_files = {name: _segmentation_header(file) for name, file in segmentations.items()}
     groups = [
