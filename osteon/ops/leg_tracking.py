@@ -41,6 +41,15 @@ MOST_PARTS = 60
 IGNORED = 255
 """Label of parts with bone that are no leg."""
 
+THIGH_AREA_MM2 = 12000.0
+"""A leg thicker than this is a thigh, a knee or a thick calf: one round part, unlike a foot."""
+
+ARM_AREA_MM2 = 800.0
+"""The cross-section of a hand or a forearm is larger."""
+
+HIP_REACH_MM = 120.0
+"""From the crotch to the top of the femoral head."""
+
 REACH_MM = 40.0
 """Tissue this far from the opened foreground still belongs to the leg: toes, skin, the tip of a stump."""
 
@@ -55,6 +64,7 @@ class Tracks:
             other.
         touching: (slice,) where one part of the slice was divided between two legs.
         merged: (slice,) where the halves touch over their whole thickness, as in a trunk.
+        hips: (slice,) merged, but within HIP_REACH_MM of legs that are not: the thigh bones reach up to there.
         ignored_parts: parts with bone that are no leg (hands, arms).
     """
 
@@ -62,6 +72,7 @@ class Tracks:
     labels: NDArray[np.uint8] = field(repr=False)
     touching: NDArray[np.bool_] = field(repr=False)
     merged: NDArray[np.bool_] = field(repr=False)
+    hips: NDArray[np.bool_] = field(repr=False)
     ignored_parts: int
 
 
@@ -132,6 +143,13 @@ class _Walk:
         self.touching = np.zeros(depth, dtype=np.bool_)
         self.merged = np.zeros(depth, dtype=np.bool_)
         self.peaks = np.empty(candidates.shape[1:], dtype=np.int32)
+        self.arms = np.zeros(candidates.shape, dtype=np.bool_)
+        self.anchors: list[NDArray[np.float64]] = []
+
+    def anchor(self, labels: NDArray[np.uint8]) -> None:
+        """Remember where the legs are, when both are seen."""
+        if all((labels == side).any() for side in (1, 2)):
+            self.anchors = [self.centre(labels == side) for side in (1, 2)]
 
     def numbers(self, k: int) -> NDArray[np.int64]:
         """Labels of the parts of a slice."""
@@ -181,14 +199,18 @@ class _Walk:
         return split
 
     def neck_ratio(self, split: NDArray[np.uint8]) -> float:
-        """Length along which two labels touch, over the diameter of the smaller one (of the disk of its area)."""
-        _, row_mm, column_mm = self.maps.spacing_mm
-        across = np.count_nonzero((split[:, 1:] * split[:, :-1]) == 2) * row_mm
-        along = np.count_nonzero((split[1:] * split[:-1]) == 2) * column_mm
-        # the border follows block edges: a slanted one is counted once along each axis
-        length = float(np.hypot(across, along))
-        smaller = min(np.count_nonzero(split == 1), np.count_nonzero(split == 2)) * self.maps.block_area_mm2
-        return length / max(float(np.sqrt(4 * smaller / np.pi)), 1.0)
+        """Length of the border between two labels, over the extent along it of the label that is shorter that way."""
+        beside = np.zeros(split.shape, dtype=np.bool_)
+        beside[:, 1:] |= (split[:, 1:] * split[:, :-1]) == 2
+        beside[1:] |= (split[1:] * split[:-1]) == 2
+        if np.count_nonzero(beside) < 2:
+            return 0.0
+        block_mm = np.asarray(self.maps.spacing_mm[1:])
+        places = np.argwhere(beside) * block_mm
+        centred = places - places.mean(axis=0)
+        along = np.linalg.svd(centred, full_matrices=False)[2][0]
+        extents = [float(np.ptp(np.argwhere(split == side) * block_mm @ along)) for side in (1, 2)]
+        return float(np.ptp(places @ along)) / max(min(extents), 1.0)
 
     def step(self, k: int, before: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Labels of one slice from those of its neighbour."""
@@ -206,7 +228,35 @@ class _Walk:
                 here[mask] = self._nearest_side(mask, before)
         for number in shared:
             self._divide(k, self.parts[k] == number, before, here)
+        self.drop_arms(k, here, before)
         return here
+
+    def drop_arms(self, k: int, here: NDArray[np.uint8], before: NDArray[np.uint8]) -> None:
+        """Take hands and arms off a thigh: small parts beside it, and bulges that were not there in the last slice.
+
+        A foot is many parts too, but thinner than a thigh.
+        """
+        from scipy import ndimage
+
+        for side in (1, 2):
+            leg = here == side
+            if np.count_nonzero(leg) * self.maps.block_area_mm2 < THIGH_AREA_MM2:
+                continue
+            arm_blocks = ARM_AREA_MM2 / self.maps.block_area_mm2
+            parts, _ = ndimage.label(leg)
+            sizes = np.bincount(parts.ravel())
+            sizes[0] = 0
+            main = parts == int(np.argmax(sizes))
+            arm = leg & ~main if sizes.sum() - sizes.max() < PAIR_AREA_RATIO * sizes.max() else np.zeros_like(leg)
+            basins(np.where(main, self.distance[k], 0).astype(np.float32), self.peaks)
+            for peak in np.unique(self.peaks[main]):
+                bulge = self.peaks == peak
+                size = np.count_nonzero(bulge)
+                known = np.count_nonzero(before[bulge] == side)
+                if arm_blocks < size < PAIR_AREA_RATIO * np.count_nonzero(leg) and known < 0.3 * size:
+                    arm |= bulge
+            here[arm] = 0
+            self.arms[k] |= arm
 
     def _nearest_side(self, mask: NDArray[np.bool_], before: NDArray[np.uint8]) -> int:
         centre = self.centre(mask)
@@ -251,15 +301,18 @@ class _Walk:
                 side = 1 + int(np.argmax(overlap))
             split[basin] = side
         sizes = np.bincount(split.ravel(), minlength=3)[1:]
-        if sizes.min() < 0.1 * sizes.max():
-            # no neck left: the halves are what lies nearer to each leg's last centre
+        self.touching[k] = True
+        # what is thinner than two thighs is no trunk: feet may touch along all of their length
+        thick = sizes.sum() * self.maps.block_area_mm2 > 2 * THIGH_AREA_MM2
+        lopsided = bool(sizes.min() < 0.1 * sizes.max())
+        self.merged[k] = lopsided or (thick and self.neck_ratio(split) > NECK_LIMIT)
+        if self.merged[k]:
+            # no neck left: the plane midway between the legs where they last had one
             blocks = np.argwhere(mask)
-            nearer = np.argmin([((blocks - c) ** 2).sum(axis=1) for c in centres], axis=0)
+            nearer = np.argmin([((blocks - c) ** 2).sum(axis=1) for c in self.anchors], axis=0)
             split[tuple(blocks.T)] = nearer.astype(np.uint8) + 1
         self._keep_bones_whole(k, mask, split)
         here[mask] = split[mask]
-        self.touching[k] = True
-        self.merged[k] = self.neck_ratio(split) > NECK_LIMIT
 
 
 def _start(walk: _Walk, depth: int) -> tuple[int, NDArray[np.uint8]] | None:
@@ -307,15 +360,34 @@ def follow_legs(maps: BodyMaps) -> Tracks:
         _walk_from(walk, *start)
         labels[window] = walk.labels
     allowed = maps.tissue.copy()
-    allowed[window] &= ranks != IGNORED
+    # an arm's outermost blocks are half air and not in the body: a block more keeps the leg from growing along them
+    allowed[window] &= (ranks != IGNORED) & ~_widened(walk.arms)
     grow_labels(labels, allowed, max(1, round(REACH_MM / min(maps.spacing_mm))))
     return Tracks(
         count=1 if start is None else 2,
         labels=labels,
         touching=walk.touching,
         merged=walk.merged,
-        ignored_parts=ignored,
+        hips=_near_apart(walk, start is not None, maps.spacing_mm[0]),
+        ignored_parts=max(ignored, int(walk.arms.any())),
     )
+
+
+def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask and its neighbours in each slice and in the slices beside it."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.binary_dilation(mask, structure=np.ones((3, 3, 3), dtype=np.bool_)))
+
+
+def _near_apart(walk: _Walk, two: bool, slice_mm: float) -> NDArray[np.bool_]:  # noqa: FBT001 - private
+    """Merged slices that lie close to slices with two legs apart."""
+    from scipy import ndimage
+
+    apart = ~walk.merged & np.all([(walk.labels == side).any(axis=(1, 2)) for side in (1, 2)], axis=0)
+    if not two or not apart.any():
+        return np.zeros(walk.merged.shape, dtype=np.bool_)
+    return np.asarray(walk.merged & (ndimage.distance_transform_edt(~apart) * slice_mm <= HIP_REACH_MM))
 
 
 def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
@@ -341,12 +413,16 @@ def _cut(maps: BodyMaps, window: tuple[slice, slice, slice]) -> BodyMaps:
 
 def _walk_from(walk: _Walk, first: int, seed: NDArray[np.uint8]) -> None:
     """Label every slice, from the first one up and down."""
+    walk.drop_arms(first, seed, seed)
     walk.labels[first] = seed
     for order in (range(first + 1, walk.labels.shape[0]), range(first - 1, -1, -1)):
         before = seed
+        walk.anchor(seed)
         for k in order:
             here = walk.step(k, before)
             walk.labels[k] = here
+            if not walk.merged[k]:
+                walk.anchor(here)
             # a leg that is not seen in this slice keeps its last place in memory
             gone = [side for side in (1, 2) if not (here == side).any()]
             before = np.where((here == 0) & np.isin(before, gone), before, here)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.ops.closing import ball_rows, close_ball, fill_holes
+from osteon.ops.runs import stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +60,9 @@ trunk; a foot, the only leg part with bone that far out, is long and thin or sma
 
 MIN_SHARE = 0.5
 LONG_STRETCH_MM = 200.0
-"""A series is of the legs when half of the slices with a body are, or when it holds an unbroken stretch this long."""
+PAIR_STRETCH_MM = 100.0
+"""A series is of the legs when half of the slices with a body are, or when it holds an unbroken stretch this long (the
+second: of two legs side by side): a scan from the crest of the hip to the knee, or of the whole body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +208,13 @@ def judge_slices(maps: BodyMaps, tracks: Tracks, *, most: int = 80) -> SliceVerd
     if judged.size:
         nearest = np.abs(places[:, None] - judged[None, :]).argmin(axis=1)
         leg[places] = good[nearest]
-    leg = _without_islands(leg, filled, maps.spacing_mm[0])
+    # the hips are neither for nor against legs; where the thighs are legs, they belong to them
+    leg = _without_islands(leg & ~tracks.hips, filled & ~tracks.hips, maps.spacing_mm[0])
+    paired = leg & np.all([(tracks.labels == side).any(axis=(1, 2)) for side in (1, 2)], axis=0)
     scale = places.size / max(judged.size, 1)
     counted = tuple((words, round(n * scale)) for words, n in reasons.most_common())
-    return SliceVerdicts(leg=leg, filled=filled, reasons=counted, is_leg=_is_leg(leg, filled, maps.spacing_mm[0]))
+    is_leg = _is_leg(leg, filled & ~tracks.hips, paired & ~tracks.merged, maps.spacing_mm[0])
+    return SliceVerdicts(leg=(leg | tracks.hips) & filled, filled=filled, reasons=counted, is_leg=is_leg)
 
 
 def _whole_mass(maps: BodyMaps, tracks: Tracks, k: int) -> NDArray[np.bool_]:
@@ -249,11 +255,12 @@ def _without_islands(leg: NDArray[np.bool_], filled: NDArray[np.bool_], slice_mm
     return smoothed
 
 
-def _is_leg(leg: NDArray[np.bool_], filled: NDArray[np.bool_], slice_mm: float) -> bool:
+def _is_leg(leg: NDArray[np.bool_], filled: NDArray[np.bool_], paired: NDArray[np.bool_], slice_mm: float) -> bool:
     if not filled.any():
         return False
     if np.count_nonzero(leg) >= MIN_SHARE * np.count_nonzero(filled):
         return True
-    steps = np.diff(np.concatenate(([0], leg.astype(np.int8), [0])))
-    lengths = np.flatnonzero(steps == -1) - np.flatnonzero(steps == 1)
-    return bool(lengths.size) and float(lengths.max()) * slice_mm >= LONG_STRETCH_MM
+    return any(
+        max((stop - first for first, stop in stretches(flags)), default=0) * slice_mm >= enough_mm
+        for flags, enough_mm in ((leg, LONG_STRETCH_MM), (paired, PAIR_STRETCH_MM))
+    )

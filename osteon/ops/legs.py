@@ -172,7 +172,11 @@ def _ranges(flags: NDArray[np.bool_]) -> str:
 
 def _maps_notices(volume: Volume, maps: BodyMaps, tracks: Tracks, verdicts: SliceVerdicts) -> list[Notice]:
     notices = []
-    touching = tracks.touching & verdicts.leg
+    touching = tracks.touching & verdicts.leg & ~tracks.merged
+    hips = tracks.hips & verdicts.leg
+    if hips.any():
+        text = f"Slices {_ranges(hips)} show the hips, where the legs join the trunk: they were divided in the middle."
+        notices.append(Notice(code="hips-divided", text=text, level="warning"))
     if touching.any():
         text = f"The legs touch in slices {_ranges(touching)} and were parted at their neck."
         notices.append(Notice(code="touching-legs-parted", text=text))

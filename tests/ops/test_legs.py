@@ -257,15 +257,32 @@ def test_an_obese_thigh_is_still_a_leg(scene: Scene) -> None:
     assert len(find_legs(picture.table(row_mm=115).volume()).legs) == 2
 
 
-def test_the_trunk_above_the_legs_is_left_out(scene: Scene) -> None:
-    picture = scene(shape=(40, 160, 200)).limb(column_mm=-75, radius_mm=70).limb(column_mm=75, radius_mm=70)
+def test_the_trunk_above_the_legs_is_left_out_but_the_hips_stay(scene: Scene) -> None:
+    picture = scene(shape=(70, 160, 200)).limb(column_mm=-75, radius_mm=70).limb(column_mm=75, radius_mm=70)
     picture.array[30:, picture.ellipse(0, 0, (100, 165))] = 40
     picture.array[30:, picture.ellipse(60, 0, (25, 25))] = 500
-    search = find_legs(picture.volume())
+    volume = picture.volume()
+    search = find_legs(volume)
     for leg in search.legs:
-        assert leg.present[:27].all()
-        assert not leg.present[33:].any()
-    assert "slices-left-out" in _codes(search)
+        # 120 mm of hips, at 5 mm a slice
+        assert leg.present[:53].all()
+        assert not leg.present[56:].any()
+    assert {"slices-left-out", "hips-divided"} <= _codes(search)
+    right, left = search.legs
+    assert abs(right.box.stop[2] - left.box.start[2]) * 2.0 < 40, "the hips are divided in the middle"
+
+
+def test_a_hand_on_the_thigh_is_taken_off(scene: Scene) -> None:
+    picture = scene().limb(column_mm=-80, radius_mm=65).limb(column_mm=80, radius_mm=65)
+    # beside the thigh in the first slices, resting on it in the next ones
+    picture.limb(row_mm=-100, column_mm=-110, radius_mm=22, bone_mm=8, slices=slice(4))
+    picture.limb(row_mm=-78, column_mm=-110, radius_mm=22, bone_mm=8, slices=slice(4, 9))
+    right = find_legs(picture.volume(), margin_mm=0).legs[0]
+    mask = np.zeros(picture.shape, dtype=bool)
+    mask[right.box.slices] = right.mask()
+    assert not mask[1][picture.ellipse(-100, -110, (12, 12))].any()
+    assert not mask[6][picture.ellipse(-78, -110, (8, 8))].any()
+    assert mask[6][picture.ellipse(0, -80, (50, 50))].all()
 
 
 @pytest.mark.parametrize("value", [-1000, 0, 40])
