@@ -119,19 +119,19 @@ def write_report_sr(
             "asked to write a DICOM report, but the volume has no DICOM source: write findings.json instead"
         )
     source = headers or read_source_headers(volume.source)
-    headers = source.images
+    images = source.images
     segment_files = {name: _segmentation_header(file) for name, file in segmentations.items()}
     groups = [
-        _group(finding, answer=answer, headers=headers, segment_files=segment_files, grid=volume.grid)
+        _group(finding, answer=answer, headers=images, segment_files=segment_files, grid=volume.grid)
         for finding in answer.findings
     ]
     dataset = Comprehensive3DSR(
-        evidence=[*headers, *segment_files.values()],
-        content=_root(answer, headers, groups),
+        evidence=[*images, *segment_files.values()],
+        content=_root(answer, images, groups),
         is_complete=True,
         is_final=False,
         is_verified=False,
-        performed_procedure_codes=[_procedure(headers[0])],
+        performed_procedure_codes=[_procedure(images[0])],
         contributing_equipment=contributing_equipment(series, purpose="automatic reading"),
         coding_schemes=private_schemes(code for finding in answer.findings for code in _codes(finding)),
         **equipment(series),
