@@ -19,7 +19,7 @@ from skimage.morphology import ball, disk, opening
 from skimage.transform import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,14 +38,16 @@ __all__ = [
 ]
 
 
-def read_folder(folder: Path) -> NDArray[np.int16]:
-    """DICOM files of one series, sorted by position, as whole HU."""
+def read_folder(folder: Path) -> tuple[NDArray[np.int16], tuple[float, float, float]]:
+    """DICOM files of one series sorted by position: whole HU, and the spacing of (slice, row, column) in mm."""
     import pydicom
 
     slices = [pydicom.dcmread(path) for path in sorted(folder.iterdir()) if path.is_file()]
     slices.sort(key=lambda one: float(one.ImagePositionPatient[2]))
     volume = np.stack([s.pixel_array * float(s.RescaleSlope) + float(s.RescaleIntercept) for s in slices])
-    return volume.astype(np.int16)
+    step = abs(float(slices[1].ImagePositionPatient[2]) - float(slices[0].ImagePositionPatient[2]))
+    row, column = (float(v) for v in slices[0].PixelSpacing)
+    return volume.astype(np.int16), (step, row, column)
 
 
 def open_with_skimage(image: NDArray[np.int16], radius: int = 10) -> NDArray[np.int16]:
@@ -121,13 +123,23 @@ def smooth(crop: NDArray[Any], *, sigma: float = 2.0) -> NDArray[np.int16]:
 
 
 def brightest_cluster(
-    values: NDArray[np.int16], *, clusters: int = 5, starts: int = 10
+    values: NDArray[np.int16],
+    *,
+    clusters: int = 5,
+    starts: int = 10,
+    centres: Sequence[float] | None = None,
 ) -> tuple[NDArray[np.bool_], float]:
-    """Voxels of the brightest k-means cluster, and the inertia reached."""
+    """Voxels of the brightest k-means cluster, and the inertia reached.
+
+    With ``centres`` the search starts there and goes on until nothing changes: the best partition stays as it is.
+    """
     from sklearn.cluster import KMeans
 
-    model = KMeans(n_clusters=clusters, n_init=starts, random_state=0)
-    found = model.fit_predict(values.reshape(-1, 1).astype(np.float32))
+    if centres is None:
+        model = KMeans(n_clusters=clusters, n_init=starts, random_state=0)
+    else:
+        model = KMeans(n_clusters=clusters, n_init=1, init=np.asarray(centres, dtype=np.float64)[:, None], tol=0)
+    found = model.fit_predict(values.reshape(-1, 1).astype(np.float64))
     brightest = int(np.argmax(model.cluster_centers_[:, 0]))
     return np.asarray(found == brightest).reshape(values.shape), float(model.inertia_)
 
@@ -153,11 +165,9 @@ def bone_mask(bright: NDArray[np.bool_], *, voxel_mm3: float, min_part_mm3: floa
 def bone_surface(
     mask: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Marching cubes and Taubin smoothing; vertices (n, 3) in mm and triangles (m, 3)."""
-    import trimesh
+    """Marching cubes and PyVista's Taubin smoothing; vertices (n, 3) in mm and triangles (m, 3)."""
+    import pyvista as pv
 
-    padded = np.pad(mask, 1).astype(np.float32)
-    vertices, faces, _, _ = marching_cubes(padded, 0.5, spacing=spacing_mm)
-    mesh = trimesh.Trimesh(vertices, faces, process=False)
-    trimesh.smoothing.filter_taubin(mesh, lamb=0.5, nu=0.53, iterations=20)
-    return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    vertices, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, spacing=spacing_mm)
+    mesh = pv.PolyData.from_regular_faces(vertices, faces).smooth_taubin()
+    return np.asarray(mesh.points), np.asarray(mesh.regular_faces)
