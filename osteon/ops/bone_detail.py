@@ -1,9 +1,11 @@
 """Bone in detail: joints open, thin cortex kept. A second look at what the paper's chain found.
 
 The paper's chain smooths with sigma 2 and closes with a ball of 3 voxels, so that on a real foot the tarsal bones are
-one block and the thin shell of the heel bone is lost: the brightest cluster is thick cortex, and a smoothed shell lies
-below it. Here the same threshold is applied to a picture that is sharpened instead of smoothed; the paper's mask then
-says which of the pieces are bone. What is thinner than a toe and lies in air (a wire, a fold of a blanket) is not.
+one block and the thin shell of the heel bone is lost; and where thick cortex is in the picture, the brightest cluster
+begins at 500 HU and more, so that the spongy ends of femur and tibia are lost. Here a threshold of at most 300 HU is
+applied to a picture that is sharpened instead of smoothed. A piece counts as bone when the paper's mask confirms a part
+of it, or when it is too thick for a vessel. What is thinner than a toe and lies in air (a wire, a fold of a blanket) is
+not.
 """
 
 from __future__ import annotations
@@ -33,8 +35,14 @@ FLESH_HU = -300
 FLESH_RADIUS_MM = 4.0
 """Half the thickness of a small toe: thinner things in air are no part of a leg."""
 
-MIN_OVERLAP = 0.3
-"""A piece of which less lies in the paper's mask is not bone (a vessel wall, a calcified tendon)."""
+MAX_THRESHOLD_HU = 300
+"""Spongy bone and thin cortex reach it once sharpened; muscle, fat and most contrast-filled vessels do not."""
+
+MIN_OVERLAP = 0.1
+"""A piece of which less lies in the paper's mask must be thick to be bone."""
+
+THICK_RADIUS_MM = 6.0
+"""Radius of the largest ball inside; a contrast-filled artery of the leg holds none so large."""
 
 
 def refine_bone(
@@ -55,18 +63,19 @@ def refine_bone(
         min_part_mm3: smaller parts are dropped.
 
     Returns:
-        Parts that touch by faces (6-connected), the largest first; threshold, clusters and notices of ``coarse``.
+        Parts that touch by faces (6-connected), the largest first; clusters and notices of ``coarse``.
         No parts where ``coarse`` has none.
     """
     if not coarse.part_volumes_mm3:
         return coarse
     flesh = np.zeros(array.shape, dtype=np.bool_)
     plane = _sharpened(array, keep, flesh, spacing_mm)
-    bone = (plane >= coarse.threshold_hu) & flesh
+    threshold_hu = min(coarse.threshold_hu, MAX_THRESHOLD_HU)
+    bone = (plane >= threshold_hu) & flesh
     bone |= _marrow(bone)
     bone = _majority(bone)
-    parts, volumes = _pieces(bone, coarse, voxel_mm3=float(np.prod(spacing_mm)), min_part_mm3=min_part_mm3)
-    return replace(coarse, parts=parts, part_volumes_mm3=volumes)
+    parts, volumes = _pieces(bone, coarse, spacing_mm=spacing_mm, min_part_mm3=min_part_mm3)
+    return replace(coarse, parts=parts, part_volumes_mm3=volumes, threshold_hu=threshold_hu)
 
 
 def _sharpened(
@@ -129,17 +138,32 @@ def _majority(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _pieces(
-    bone: NDArray[np.bool_], coarse: BoneMask, *, voxel_mm3: float, min_part_mm3: float
+    bone: NDArray[np.bool_], coarse: BoneMask, *, spacing_mm: tuple[float, float, float], min_part_mm3: float
 ) -> tuple[NDArray[np.uint16], tuple[float, ...]]:
     import cc3d
 
+    voxel_mm3 = float(np.prod(spacing_mm))
     labels, count = cc3d.connected_components(bone, connectivity=6, return_N=True)
     size = np.bincount(labels.ravel(), minlength=count + 1)
+    size[0] = 0
     inside = np.bincount(labels[coarse.mask], minlength=count + 1)
-    kept = np.flatnonzero(
-        (inside >= MIN_OVERLAP * size) & (size * voxel_mm3 >= min_part_mm3) & (np.arange(count + 1) > 0)
-    )
+    large = size * voxel_mm3 >= max(min_part_mm3, voxel_mm3)
+    confirmed = large & (inside >= MIN_OVERLAP * size)
+    ball_mm3 = 4 / 3 * np.pi * THICK_RADIUS_MM**3
+    for label in np.flatnonzero(large & ~confirmed & (size * voxel_mm3 >= ball_mm3)):
+        confirmed[label] = _is_thick(labels, int(label), spacing_mm)
+    kept = np.flatnonzero(confirmed)
     order = kept[np.argsort(-size[kept], kind="stable")]
     renamed = np.zeros(count + 1, dtype=np.uint16)
     renamed[order] = np.arange(1, order.size + 1)
     return renamed[labels], tuple(float(size[label]) * voxel_mm3 for label in order)
+
+
+def _is_thick(labels: NDArray[Any], label: int, spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether a ball of THICK_RADIUS_MM fits into the piece."""
+    import edt
+    from scipy import ndimage
+
+    (block,) = ndimage.find_objects((labels == label).astype(np.uint8))
+    distance_mm = edt.edt(np.ascontiguousarray(labels[block] == label), anisotropy=spacing_mm, black_border=False)
+    return bool(distance_mm.max() >= THICK_RADIUS_MM)

@@ -76,3 +76,24 @@ def test_nothing_found_stays_nothing() -> None:
     assert empty.part_volumes_mm3 == ()
     assert refine_bone(hu, empty, spacing_mm=(1, 1, 1)) is empty
     assert refine_bone(hu, coarse, spacing_mm=(1, 1, 1)).parts.shape == hu.shape
+
+
+def test_spongy_ends_are_kept_and_a_vessel_is_not() -> None:
+    """Thick cortex pushes the brightest cluster to 500 HU and more: an end of spongy bone lies below it."""
+    hu = np.full(SHAPE, -1000.0)
+    hu[:, 5:65, 5:95] = 40
+    hu[:, 30:45, 20:35] = 1400
+    hu[:, 34:41, 24:31] = -50  # the marrow of a shaft
+    spongy = distance((22.0, 28.0, 56.0)) <= 10.0
+    hu[spongy] = 330
+    vessel = np.zeros(SHAPE, dtype=np.bool_)
+    vessel[:, 52:58, 80:86] = True
+    hu[vessel] = 420
+    hu += np.random.default_rng(1).normal(0, 12, SHAPE)
+    array = np.rint(hu).astype(np.int16)
+    coarse = segment_bone(array, spacing_mm=SPACING_MM)
+    fine = refine_bone(array, coarse, spacing_mm=SPACING_MM)
+    assert not coarse.mask[spongy].any()
+    assert fine.mask[spongy].mean() > 0.9
+    assert not fine.mask[vessel].any()
+    assert len(fine.part_volumes_mm3) == 2
