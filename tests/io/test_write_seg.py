@@ -15,7 +15,7 @@ import pytest
 from osteon.data import Label, Mask, Patient, Series, SliceSource, Source, Study
 from osteon.errors import GeometryMismatchError, InputError, OutputError, UnknownLabelError
 from osteon.geometry import Grid
-from osteon.io.dicom.derived import DerivedSeries, derived_uid, plain_text
+from osteon.io.dicom.derived import DerivedSeries, derived_uid, plain_text, read_source_headers
 from osteon.io.dicom.read_back import read_segmentation
 from osteon.io.dicom.seg import segment_number, write_segmentation
 from osteon.labels import concept
@@ -210,6 +210,28 @@ def test_a_name_in_any_character_set_survives(
     assert str(pydicom.dcmread(path).PatientName) == name
     assert name.split("^", maxsplit=1)[0] not in caplog.text
     assert dciodvfy(path)[0] == []
+
+
+def test_headers_serve_several_objects_and_stay_as_they_were(
+    tmp_path: Path, dicom_grids: dict[str, Grid], make_ct_series: Make
+) -> None:
+    grid = dicom_grids["axial"]
+    source = make_ct_series(tmp_path / "ct", grid, PatientName="Eve_")
+    headers = read_source_headers(source)
+    before = [image.to_json() for image in headers.images]
+    paths = [tmp_path / "one.dcm", tmp_path / "two.dcm"]
+    for number, path in enumerate(paths, start=1):  # a warning that names the patient would be an error here
+        write_segmentation(
+            path,
+            blocks(grid),
+            source=source,
+            grid_of_source=grid,
+            algorithm=("test", "1"),
+            series=DerivedSeries(number=number, description="test"),
+            headers=headers,
+        )
+    assert [image.to_json() for image in headers.images] == before
+    assert [str(pydicom.dcmread(path).PatientName) for path in paths] == ["Eve_", "Eve_"]
 
 
 def test_broken_source_values_are_left_empty_and_the_file_is_valid(

@@ -17,7 +17,7 @@ from highdicom import ContributingEquipment
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.enum import SpecificCharacterSetValues
 from highdicom.sr.coding import CodedConcept
-from pydicom import config, dcmread
+from pydicom import DataElement, config, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import DA, TM
@@ -57,6 +57,7 @@ MANUFACTURER: Final = "osteon"
 PRIVATE_SCHEME: Final = "99OSTEON"
 UID_NAMESPACE: Final = uuid.UUID("6f2cf5b0-6c0c-5a0e-9b57-05d1a3c0f5e1")
 LONG_STRING: Final = 64
+PATIENT_NAME: Final = 0x00100010
 
 NEEDED_TAGS: Final = [
     "SpecificCharacterSet",
@@ -346,7 +347,8 @@ def contributing_equipment(series: DerivedSeries, *, purpose: str) -> list[Contr
 
 def complete(dataset: Dataset, series: DerivedSeries, headers: SourceHeaders) -> None:
     """Write the patient's name, and the moment of the series as creation, content and series date and time."""
-    dataset.PatientName = headers.patient_name
+    # a new element: the one that is there may be shared with the source headers, and would change them
+    dataset.add(DataElement(PATIENT_NAME, "PN", headers.patient_name))
     date, time = series.moment.strftime("%Y%m%d"), series.moment.strftime("%H%M%S.%f")
     dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = date
     dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time
