@@ -9,6 +9,7 @@ import typer
 from osteon import __version__
 from osteon.app.cli import demo, info, models, phantom, read, show
 from osteon.app.cli.failure import run_guarded
+from osteon.app.cli.logs import keep_libraries_quiet
 
 __all__ = ["build", "main"]
 
@@ -44,4 +45,5 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point of the ``osteon`` command."""
+    keep_libraries_quiet()
     sys.exit(run_guarded(build()))
