@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.phantoms.skeleton import foot_rod
-from osteon.phantoms.solid import Solid, make_loft
+from osteon.phantoms.solid import Ellipsoid, Solid, make_loft
 
 if TYPE_CHECKING:
-    from osteon.phantoms.solid import Ellipsoid, Loft
+    from osteon.phantoms.solid import Loft
 
-__all__ = ["FAT_MM", "muscles", "skin", "tendons", "vessels"]
+__all__ = ["FAT_MM", "fat_at", "menisci", "muscles", "skin", "tendons", "vessels"]
 
 FAT_MM: Final = (
     # w, fat under the skin in front, behind
@@ -43,9 +43,9 @@ def skin(*, swelling: tuple[Ellipsoid, ...] = ()) -> Solid:
             (220, 8, -6, 76, 79, 1.5, 0),
             (140, 3, -4, 66, 69, 1.5, 0),
             (80, 0, -4, 58, 60, 1.0, 1.0),
-            (40, 0, -2, 54, 56.5, 0.5, 1.5),
-            (15, 0, -2, 52.5, 55, 1.2, 1.5),
-            (-15, 0, -6, 50.5, 49.5, 1.6, 0.8),
+            (40, 0, -1, 54.5, 59, 0.5, 1.5),
+            (15, 0, -1, 53, 57.5, 1.2, 1.5),
+            (-15, 0, -5, 51, 51, 1.6, 0.8),
             (-45, 0, -11, 49.5, 48, 2.2, 0),
             (-110, 1, -19, 51, 53, 1.8, 0),
             (-160, 1, -18, 48, 50.5, 1.6, 0),
@@ -234,14 +234,30 @@ _MUSCLES: Final[dict[str, tuple[tuple[float, ...], ...]]] = {
         (-340, 32, -24, 5, 6),
         (-372, 30, -26, 4, 5),
     ),
-    "sole, inner": ((-480, -14, 70, 14, 10), (-455, -12, 40, 16, 14), (-435, -12, 6, 14, 14), (-420, -8, -20, 9, 8)),
+    "pelvic floor and organs": (
+        (560, -92, 8, 60, 62),
+        (470, -84, 2, 52, 56),
+        (420, -72, -16, 30, 36),
+        (395, -66, -26, 14, 16),
+    ),
+    "obturator": ((470, -40, -8, 12, 26), (420, -46, -4, 14, 24), (380, -34, -6, 16, 14), (360, -10, -8, 8, 8)),
+    "sole, inner": ((-476, -18, 116, 9, 12), (-462, -17, 90, 13, 20), (-438, -15, 40, 12, 18), (-414, -9, -14, 9, 9)),
+    "sole, middle": ((-476, 2, 118, 9, 12), (-463, 3, 92, 12, 20), (-440, 4, 42, 13, 19), (-416, 4, -16, 11, 9)),
+    "sole, outer": ((-474, 24, 108, 8, 12), (-460, 23, 82, 11, 18), (-440, 20, 38, 11, 16), (-418, 17, -12, 8, 8)),
 }
 
 
 @cache
 def muscles() -> tuple[Loft, ...]:
     """The muscle bellies; where two would overlap, the nearer one wins and a fat plane lies between."""
-    return tuple(make_loft(rows) for rows in _MUSCLES.values())
+    return tuple(
+        make_loft([(*row[:3], *(_belly(half) for half in row[3:])) for row in rows]) for rows in _MUSCLES.values()
+    )
+
+
+def _belly(half_mm: float) -> float:
+    """A belly is drawn wider than in the table, so that neighbours meet and part along a plane; a tendon is not."""
+    return half_mm * (1 + 0.24 * float(np.clip((half_mm - 5) / 8, 0, 1)))
 
 
 @cache
@@ -260,7 +276,17 @@ def tendons() -> Solid:
     )
     cruciate = make_loft([(24, 5, -8, 3.5, 5), (-4, -2, 6, 4, 6)])
     crossing = make_loft([(22, -5, -6, 3.5, 5), (-10, 1, -21, 4, 5)])
-    return Solid((quadriceps, patellar, achilles, cruciate, crossing), blend_mm=0)
+    inner_side = make_loft([(36, -41, -3, 2.2, 7), (0, -42, -2, 2.0, 7), (-40, -33, 4, 1.8, 6)])
+    outer_side = make_loft([(34, 40, -4, 2.4, 3.5), (-18, 40, -15, 2.4, 3.5)])
+    return Solid((quadriceps, patellar, achilles, cruciate, crossing, inner_side, outer_side), blend_mm=0)
+
+
+@cache
+def menisci() -> Solid:
+    """The two crescents between femur and tibia."""
+    discs = (Ellipsoid((-21, -3, -1.5), (19, 25, 5)), Ellipsoid((21, -3, -1.5), (19, 23, 5)))
+    holes = (Ellipsoid((-16, -2, -1.5), (10.5, 15, 9)), Ellipsoid((16, -2, -1.5), (10.5, 13, 9)))
+    return Solid(discs, holes, blend_mm=0, cut_blend_mm=1)
 
 
 @cache

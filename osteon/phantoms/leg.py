@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from osteon.phantoms.spec import LegSpec, LesionSpec
 
 __all__ = ["Acquisition", "LegPhantom", "LesionTruth", "fictitious_patient", "make_leg_ct", "position_axes"]
+
+_THIN_MM: Final = 3.0
+"""Slices up to this are drawn at their middle; thicker ones are the mean of three planes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +204,7 @@ def _draw_slice(
 ) -> NDArray[np.float32]:
     """HU of one slice before the scanner's faults, averaged over its thickness; the truth is that of its middle."""
     step_mm = grid.spacing_mm[0]
-    samples = 1 if step_mm <= 2.0 else 3
+    samples = 1 if step_mm <= _THIN_MM else 3
     total = np.zeros(grid.shape[1:], dtype=np.float32)
     for sample in range(samples):
         offset = (sample - (samples - 1) / 2) / samples

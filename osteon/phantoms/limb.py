@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -9,13 +10,14 @@ import numpy as np
 
 from osteon.phantoms import flesh
 from osteon.phantoms.labels import BONE_VALUES, LESION_VALUE, METAL_VALUE, SOFT_VALUES
-from osteon.phantoms.solid import FAR_MM, Loft, Points, Rod, Solid, smooth_max
+from osteon.phantoms.solid import FAR_MM, Points, Solid, smooth_max
 from osteon.phantoms.tumour import paint_benign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.phantoms.skeleton import Bone
+    from osteon.phantoms.solid import Ellipsoid, Loft, Rod
     from osteon.phantoms.spec import BenignSpec, Side
     from osteon.phantoms.texture import Textures
     from osteon.phantoms.tumour import Lesion
@@ -25,6 +27,8 @@ __all__ = ["Canvas", "Limb", "Plane", "share_inside"]
 _FAT_HU: Final = -102.0
 _MUSCLE_HU: Final = 56.0
 _CARTILAGE_HU: Final = 85.0
+_CROTCH_W_MM: Final = 385.0
+_SHANK_SLOPE: Final = 0.35
 _CARTILAGE_MM: Final[dict[str, tuple[tuple[float, float, float], ...]]] = {
     # rows of (lowest w, highest w, thickness): where a bone carries cartilage
     "femur": ((-5, 30, 2.2), (404, 460, 1.8)),
@@ -75,8 +79,8 @@ class Limb:
         scale: real millimetres per reference millimetre.
         knee_lps_mm: the knee joint's middle.
         turn_radians: outward rotation of the leg.
-        lean: how much the leg moves outward per millimetre downward.
-        slope: how much thigh and shank fall back from the knee, per millimetre.
+        lean: how much the shank moves outward per millimetre downward.
+        slope: how much the thigh falls back from the knee, per millimetre; the shank falls a third of it.
         girth: soft tissue against the reference.
         fat: fat against the reference.
         density: bone density against a young adult.
@@ -131,15 +135,12 @@ class Limb:
 
     def to_lps_mm(self, u: float, v: float, w: float) -> tuple[float, float, float]:
         """A point of the leg's frame in the patient."""
-        cosine, sine = np.cos(self.turn_radians), np.sin(self.turn_radians)
-        side, front = (float(o.ravel()[0]) for o in self._offset(np.array([[w]], dtype=np.float32)))
+        cosine, sine = math.cos(self.turn_radians), math.sin(self.turn_radians)
+        side = -self.lean * min(w, 0.0)
+        front = -self.slope * (1.0 if w > 0 else _SHANK_SLOPE) * (math.sqrt(w * w + 900) - 30)
         across, forward = cosine * u + sine * v + side, -sine * u + cosine * v + front
         x0, y0, z0 = self.knee_lps_mm
-        return (
-            float(x0 + self.outward * across * self.scale),
-            float(y0 - forward * self.scale),
-            float(z0 + w * self.scale),
-        )
+        return x0 + self.outward * across * self.scale, y0 - forward * self.scale, z0 + w * self.scale
 
     def draw(self, canvas: Canvas, plane: Plane) -> None:
         """Draw flesh, bones, metal and lesions of this leg into a slice, in place."""
@@ -162,8 +163,9 @@ class Limb:
 
     def _offset(self, w: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """How far the leg's axis lies outward and forward of the knee at heights w."""
-        side = -np.float32(self.lean) * np.clip(w, -500, 600)
-        front = -np.float32(self.slope) * (np.sqrt(w * w + 900) - 30)
+        side = -np.float32(self.lean) * np.minimum(w, 0)
+        steep = np.float32(self.slope) * np.where(w > 0, np.float32(1), np.float32(_SHANK_SLOPE))
+        front = -steep * (np.sqrt(w * w + 900) - 30)
         return side, front
 
     def _heights(self, plane: Plane) -> tuple[float, float]:
@@ -178,9 +180,9 @@ class Limb:
         high: float,
     ) -> tuple[slice, slice] | None:
         """The part of a plane that holds a disc of the leg's frame between two heights."""
-        ends = np.array([self.to_lps_mm(disc[0], disc[1], w) for w in (low, (low + high) / 2, high)])
+        ends = [self.to_lps_mm(disc[0], disc[1], w) for w in (low, high)]
         reach = disc[2] * self.scale + 2 * plane.pixel_mm
-        x_range, y_range = ((float(c.min()) - reach, float(c.max()) + reach) for c in (ends[:, 0], ends[:, 1]))
+        x_range, y_range = ((min(e[axis] for e in ends) - reach, max(e[axis] for e in ends) + reach) for axis in (0, 1))
         return plane.window(x_range, y_range)
 
     def _skin_distance(self, plane: Plane, points: Points) -> NDArray[np.float32]:
@@ -195,14 +197,24 @@ class Limb:
             skin = smooth_max(skin, (facing * (forward - np.float32(level))).astype(np.float32), 7.0)
         if self.cut_w_mm is not None:
             skin = smooth_max(skin, np.float32(self.cut_w_mm) - points.w + np.zeros_like(skin), 45.0)
-        if self.stays_on_its_side:
-            midline = -np.float32(self.outward / self.scale) * plane.x_lps_mm[None, :]
-            skin = smooth_max(skin, midline + np.zeros_like(skin), 3.0)
         return skin
+
+    def _share(self, plane: Plane, points: Points, skin: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Signed distance to the border of what this leg may fill: below the crotch its skin, above it the midline."""
+        if not self.stays_on_its_side:
+            return skin
+        midline = -np.float32(self.outward / self.scale) * plane.x_lps_mm[None, :]
+        return np.asarray(np.maximum(skin, midline - np.where(points.w > _CROTCH_W_MM, np.float32(1), np.float32(0))))
+
+    def _is_joined(self, points: Points) -> bool:
+        """Whether the plane lies above the crotch, where no skin parts the legs."""
+        return points.w_range[0] > _CROTCH_W_MM
 
     def _draw_flesh(self, view: Canvas, plane: Plane, points: Points) -> NDArray[np.float32]:
         width = plane.pixel_mm / self.scale
         skin = self._skin_distance(plane, points)
+        if not self._is_joined(points):
+            skin = self._share(plane, points, skin)
         shift = self.shift_mm
         cloud = self.textures.cloud.at(points.u, points.v, points.w, shift_mm=shift + 7)
         fibre = self.textures.medium.at(points.u, points.v, points.w * 0.4, shift_mm=shift)
@@ -212,34 +224,62 @@ class Limb:
         thickness = np.where(points.v > -8, front, back) * np.float32(self.fat) + 1.2 * cloud
         fascia = skin + thickness
         warped = Points(points.u + 1.8 * cloud, points.v + 1.6 * np.roll(cloud, 9, axis=1), points.w)
-        belly = _muscle_distance(warped, fascia=fascia)
+        belly = self._muscle_distance(plane, warped, fascia=fascia)
         streaks = np.clip(fibre - 1.25, 0, 1.5)
         muscle = _MUSCLE_HU + 3 * fibre + 4 * cloud - 45 * streaks * np.float32(0.5 + 0.5 * self.fat)
         tissue += share_inside(belly, width + 0.5) * (muscle - tissue)
-        for solid, value in ((flesh.tendons(), 92.0), (flesh.vessels(), 44.0)):
-            for shape in solid.parts:
+        for solid, value in ((flesh.tendons(), 92.0), (flesh.vessels(), 44.0), (flesh.menisci(), 88.0)):
+            shapes = solid.parts if not solid.cuts else (solid,)
+            for shape in shapes:
                 self._lay(tissue, plane, points, shape, value=value, limit=skin)
-        share = share_inside(skin, width)
-        view.hu[...] += share * (tissue - view.hu)
+        border = self._share(plane, points, skin)
+        view.hu[...] += share_inside(border, width) * (tissue - view.hu)
         if view.label is not None:
-            view.label[skin < 0] = SOFT_VALUES[self.side]
-        return skin
+            view.label[border < 0] = SOFT_VALUES[self.side]
+        return border
+
+    def _muscle_distance(
+        self,
+        plane: Plane,
+        points: Points,
+        *,
+        fascia: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Signed distance to the nearest muscle belly, held apart from its neighbour by a fat plane."""
+        low, high = points.w_range
+        first = np.full(points.u.shape, FAR_MM, dtype=np.float32)
+        second = first.copy()
+        for muscle in flesh.muscles():
+            lowest, highest = muscle.w_range
+            if lowest > high or highest < low:
+                continue
+            u, v, radius = muscle.disc(low, high)
+            window = self._window(plane, (u, v, radius + 10), low, high)
+            if window is None:
+                continue
+            here = muscle.distance(points.window(*window))
+            nearest, next_nearest = first[window], second[window]
+            np.minimum(next_nearest, np.maximum(nearest, here), out=next_nearest)
+            np.minimum(nearest, here, out=nearest)
+        apart = np.float32(0.75) - (second - first) * np.float32(0.5)
+        return np.asarray(np.maximum(np.maximum(first, apart), fascia))
 
     def _lay(
         self,
         tissue: NDArray[np.float32],
         plane: Plane,
         points: Points,
-        shape: Loft | Rod | object,
+        shape: Loft | Rod | Ellipsoid | Solid,
         *,
         value: float,
         limit: NDArray[np.float32],
     ) -> None:
         """Draw one thin structure over the soft tissue, where the skin holds it."""
         low, high = points.w_range
-        if not isinstance(shape, Loft) or shape.w_range[0] > high or shape.w_range[1] < low:
+        disc = shape.disc(low, high)
+        if disc is None or shape.w_range[0] > high or shape.w_range[1] < low:
             return
-        window = self._window(plane, shape.disc(low, high), low, high)
+        window = self._window(plane, disc, low, high)
         if window is None:
             return
         distance = np.maximum(shape.distance(points.window(*window)), limit[window] + 1.5)
@@ -313,14 +353,18 @@ class Limb:
         width: float,
     ) -> None:
         textures, shift = self.textures, self.shift_mm
+        cloud = textures.cloud.at(points.u, points.v, points.w, shift_mm=shift + 29)
+        uneven = textures.cloud.at(points.u, points.v, points.w * np.float32(0.4), shift_mm=shift + 29)
         cortex_mm = bone.cortex_at(points.w) * np.float32(0.55 + 0.45 * self.density)
+        cortex_mm = cortex_mm * np.clip(1 + (0.05 + 0.3 * np.exp(-cortex_mm / 2)) * uneven, 0.4, 1.7)
         fine = textures.fine.at(points.u, points.v, points.w, shift_mm=shift)
         medium = textures.medium.at(points.u, points.v, points.w, shift_mm=shift + 3)
         mean = bone.spongiosa_at(points.w)
         mean = np.where(mean > 0, mean * np.float32(self.density), mean)
-        rim = np.clip(1 + distance / 7, 0, 1) * np.clip(mean / 150, 0, 1)
+        rim = np.clip(1 + distance / 11, 0, 1) * np.clip(mean / 150, 0, 1)
         grain = 12 + 0.24 * np.clip(mean + 60, 0, None)
-        inner = mean + 90 * rim + grain * (0.75 * fine + 0.5 * medium)
+        mean = mean + np.clip(mean, 0, None) * (0.16 * cloud - 0.18)
+        inner = mean + 190 * np.square(rim) + grain * (0.75 * fine + 0.5 * medium)
         cortical = np.float32(1180 + 220 * self.density) + 45 * medium
         hollow = share_inside(distance + cortex_mm + np.float32(0.3) * medium, width + 0.9)
         bone_hu = cortical + hollow * (inner - cortical)
@@ -380,21 +424,6 @@ class Limb:
         part.hu[...] += share_inside(metal.astype(np.float32), width) * (np.float32(value) - part.hu)
         if part.label is not None:
             part.label[metal < 0] = METAL_VALUE
-
-
-def _muscle_distance(points: Points, *, fascia: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Signed distance to the nearest muscle belly, held apart from its neighbour by a fat plane."""
-    low, high = points.w_range
-    first = np.full(points.u.shape, FAR_MM, dtype=np.float32)
-    second = first.copy()
-    for muscle in flesh.muscles():
-        if muscle.w_range[0] > high or muscle.w_range[1] < low:
-            continue
-        here = muscle.distance(points)
-        np.minimum(second, np.maximum(first, here), out=second)
-        np.minimum(first, here, out=first)
-    apart = np.float32(0.75) - (second - first) * np.float32(0.5)
-    return np.asarray(np.maximum(np.maximum(first, apart), fascia))
 
 
 def _span(values: NDArray[np.float32], wanted: tuple[float, float]) -> slice | None:

@@ -19,7 +19,7 @@ _Name = TypeVar("_Name", bound=str)
 __all__ = ["SIZES", "random_leg_spec"]
 
 SIZES: Final[dict[str, tuple[tuple[int, int, int], tuple[float, float, float]]]] = {
-    "small": ((84, 256, 256), (4.0, 1.6, 1.6)),
+    "small": ((100, 256, 256), (3.0, 1.6, 1.6)),
     "full": ((280, 512, 512), (1.5, 0.8, 0.8)),
 }
 """Shape and spacing by name; small is made in about a second."""
@@ -107,10 +107,12 @@ def _draw_site(generator: np.random.Generator) -> tuple[BoneName, SiteName]:
     return sites[int(generator.choice(len(sites), p=list(_SITE_SHARE.values())))]
 
 
-def _coverage(bone: BoneName, site: SiteName, generator: np.random.Generator) -> Literal["femur", "knee", "tibia"]:
+def _coverage(
+    bone: BoneName, site: SiteName, generator: np.random.Generator
+) -> Literal["hip", "femur", "knee", "tibia", "ankle"]:
     """A field that shows a site, not always the nearest one."""
     wanted = sum(SITES[bone, site]) / 2 + float(generator.uniform(-30, 30))
-    fields: tuple[Literal["femur", "knee", "tibia"], ...] = ("femur", "knee", "tibia")
+    fields: tuple[Literal["hip", "femur", "knee", "tibia", "ankle"], ...] = ("hip", "femur", "knee", "tibia", "ankle")
     return min(fields, key=lambda name: abs(COVERAGE_CENTRE_W_MM[name] - wanted))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_noise", "blur", "hardening_error"]
 
-_VIEWS: Final = 90
+_VIEWS: Final = 72
 _METAL_HU: Final = 2500.0
 
 
@@ -87,12 +87,12 @@ def hardening_error(
     error = np.zeros((side, side), dtype=np.float32)
     if strength > 0 and dense.any():
         lines = _project(_square(dense, side)) * np.float32(step_mm / 1000)
-        error += np.float32(strength) * _back_project(-np.float32(0.0021) * lines * lines) * np.float32(1000 / step_mm)
+        error += np.float32(strength) * _back_project(-np.float32(0.005) * lines * lines) * np.float32(1000 / step_mm)
     if has_metal:
         lines = _project(_square(metal, side)) * np.float32(step_mm / 1000)
-        lost = -np.float32(0.0028) * lines * np.sqrt(lines + 1)
+        lost = -np.float32(0.06) * lines * np.power(lines + 1, np.float32(0.3))
         grain = np.random.default_rng(round(float(lines.sum()))).standard_normal(lines.shape, dtype=np.float32)
-        lost += np.float32(0.006) * grain * np.sqrt(np.maximum(lines, 0)) * (lines > 1)
+        lost += np.float32(0.08) * grain * np.sqrt(np.maximum(lines, 0)) * (lines > 1)
         error += _back_project(lost) * np.float32(1000 / step_mm)
     longest = max(hu.shape)
     full = cv2.resize(error, (longest, longest), interpolation=cv2.INTER_LINEAR)

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["Scene", "build_scene"]
 
 _KNEE_Z_LPS_MM: Final = -640.0
+_KNEE_Y_LPS_MM: Final = -5.0
 _AMPUTATION_W_MM: Final = 90.0
+_BACK_W_MM: Final = (-430.0, -405.0, -360.0, -290.0, -110.0, 0.0, 80.0, 220.0, 330.0, 400.0, 560.0)
+_BACK_V_MM: Final = (-78.0, -86.0, -54.0, -45.0, -72.0, -56.0, -64.0, -85.0, -98.0, -105.0, -106.0)
+"""The back of the skin in the leg's frame, as ``flesh.skin`` draws it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,18 @@ def build_scene(spec: LegSpec) -> Scene:
 
 
 def _rest_v_mm(spec: LegSpec, *, supine: bool) -> float:
-    """Where the table touches, in reference millimetres in front of the knee's middle."""
-    if supine:
-        return -(84.0 * _girth(spec) + 110 * math.tan(math.radians(spec.knee_flexion_degrees)))
-    return 72.0 * max(_girth(spec), 1.0)
+    """Where the table touches, in reference millimetres in front of the knee's middle.
+
+    The lowest part of the leg in the field sinks a little into the mat; the rest hangs above it.
+    """
+    if not supine:
+        return 72.0 * max(_girth(spec), 1.0)
+    half = spec.shape[0] * spec.spacing_mm[0] / 2 / spec.scale
+    middle = COVERAGE_CENTRE_W_MM[spec.coverage]
+    heights = np.arange(max(middle - half, -430), min(middle + half, 560) + 10, 10.0)
+    backs = np.interp(heights, _BACK_W_MM, _BACK_V_MM) * _girth(spec)
+    fall = math.tan(math.radians(spec.knee_flexion_degrees)) * np.where(heights > 0, heights, -0.35 * heights)
+    return float((backs - fall).min()) + 9.0
 
 
 def _girth(spec: LegSpec) -> float:
@@ -124,7 +136,7 @@ def _limb(
 ) -> Limb:
     scale = spec.scale
     girth = _girth(spec)
-    apart = (84.0 if not spec.touching else 66.0) * girth * scale + float(generator.uniform(0, 6))
+    apart = (84.0 if not spec.touching else 56.0) * girth * scale + float(generator.uniform(0, 4))
     outward = 1.0 if side == "left" else -1.0
     z0 = _KNEE_Z_LPS_MM + float(generator.uniform(-3, 3))
     bones = leg_bones(with_pelvis=_reaches_pelvis(spec))
@@ -139,9 +151,9 @@ def _limb(
         side=side,
         bones=bones,
         scale=scale,
-        knee_lps_mm=(outward * apart, 12.0 * facing, z0),
+        knee_lps_mm=(outward * apart, _KNEE_Y_LPS_MM * -facing, z0),
         turn_radians=float(np.deg2rad(generator.uniform(6, 16))),
-        lean=float(generator.uniform(-0.02, 0.02)),
+        lean=float(generator.uniform(-0.02, 0.02)) - (0.06 if spec.touching else 0.0),
         slope=float(np.tan(np.deg2rad(spec.knee_flexion_degrees)) * (1 if rest_v < 0 else 0.3)),
         girth=girth,
         fat=spec.body_fat * (1.15 if spec.sex == "F" else 0.8),

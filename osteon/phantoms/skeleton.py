@@ -89,8 +89,9 @@ def _femur() -> Bone:
             (320, 31, 7, 14.6, 14.4, -0.5, 0),
             (350, 34, 3, 17.5, 16, 0, 0),
             (385, 40, -2, 20, 17, 0, 0.5),
-            (410, 47, -7, 15, 15, 0, 0.5),
-            (424, 50, -9, 10, 11, 0, 0),
+            (408, 47, -7, 15.5, 15, 0, 0.5),
+            (420, 49, -9, 11, 12, 0, 0),
+            (428, 50, -10, 5, 6, 0, 0),
         ],
     )
     condyles = (
@@ -241,8 +242,8 @@ def _fibula() -> Bone:
 
 @cache
 def _patella() -> Bone:
-    body = Ellipsoid((2, 43, 26), (22.5, 9.5, 21.5))
-    ridge = Ellipsoid((1, 38, 28), (8, 7, 14))
+    body = Ellipsoid((2, 41.5, 26), (22, 9, 21.5))
+    ridge = Ellipsoid((-1, 37, 27), (10, 8, 15))
     return Bone(
         name="patella",
         solid=Solid((body, ridge), blend_mm=5),
@@ -251,7 +252,7 @@ def _patella() -> Bone:
     )
 
 
-_FOOT_DOWN: Final = np.deg2rad(28.0)
+_FOOT_DOWN: Final = np.deg2rad(20.0)
 
 
 def _foot_point(side: float, forward: float, up: float) -> tuple[float, float, float]:

@@ -127,11 +127,13 @@ class Loft:
         w_low_mm: height of the first row of the table.
         table: (heights at 1 mm, 7) float32: centre u, centre v, half width, half depth, triangle, square, slope.
         apex_radians: where a corner of the triangular part points; pi / 2 is forward.
+        round_mm: how much the edges of its two ends are rounded.
     """
 
     w_low_mm: float
     table: NDArray[np.float32] = field(repr=False)
     apex_radians: float
+    round_mm: float = 4.0
 
     @property
     def w_range(self) -> tuple[float, float]:
@@ -144,11 +146,11 @@ class Loft:
         below = np.minimum(place.astype(np.int32), len(self.table) - 2)
         share = (place - below)[..., None]
         rows = self.table[below] * (1 - share) + self.table[below + 1] * share
-        return list(np.moveaxis(rows, -1, 0))
+        return [rows[..., column] for column in range(rows.shape[-1])]
 
     def disc(self, low: float, high: float) -> tuple[float, float, float]:
         """Centre (u, v) and radius of a disc that holds every section between two heights."""
-        heights = np.linspace(low, high, 5, dtype=np.float32)
+        heights = np.array([low, (low + high) / 2, high], dtype=np.float32)
         u, v, width, depth, triangle, square, _ = self.section(heights)
         middle = float(u.min() + u.max()) / 2, float(v.min() + v.max()) / 2
         away = np.hypot(u - middle[0], v - middle[1]) + np.maximum(width, depth) + np.abs(triangle) + np.abs(square)
@@ -159,14 +161,20 @@ class Loft:
         u0, v0, width, depth, triangle, square, slope = self.section(points.w)
         x = points.u - u0
         y = points.v - v0
-        length = np.sqrt(np.square(x / width) + np.square(y / depth))
-        steep = np.sqrt(np.square(x / np.square(width)) + np.square(y / np.square(depth))) + np.float32(1e-6)
+        across, forward = x / width, y / depth
+        length = np.sqrt(across * across + forward * forward)
+        across /= width
+        forward /= depth
+        steep = np.sqrt(across * across + forward * forward) + np.float32(1e-6)
         away = length * (length - 1) / steep
         if triangle.any() or square.any():
             away = away - self._corners(x, y, triangle=triangle, square=square)
         away = away * slope
-        beyond = np.maximum(points.w - np.float32(self.w_range[1]), np.float32(self.w_range[0]) - points.w)
-        return np.asarray(np.maximum(away, beyond), dtype=np.float32)
+        lowest, highest = self.w_range
+        beyond = np.maximum(points.w - np.float32(highest), np.float32(lowest) - points.w)
+        if float(beyond.max()) < -20:
+            return np.asarray(away, dtype=np.float32)
+        return smooth_max(np.asarray(away, dtype=np.float32), beyond, self.round_mm)
 
     def _corners(
         self,
@@ -188,12 +196,13 @@ class Loft:
         return np.asarray(push * radius / (radius + 4), dtype=np.float32)
 
 
-def make_loft(rows: Sequence[Sequence[float]], *, apex_degrees: float = 90.0) -> Loft:
+def make_loft(rows: Sequence[Sequence[float]], *, apex_degrees: float = 90.0, round_mm: float = 4.0) -> Loft:
     """Interpolate a table of sections.
 
     Args:
         rows: (w, centre u, centre v, half width, half depth[, triangle mm[, square mm]]), in any order of w.
         apex_degrees: where a corner of the triangular part points; 90 is forward, 0 lateral.
+        round_mm: how much the edges of its two ends are rounded.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -205,7 +214,9 @@ def make_loft(rows: Sequence[Sequence[float]], *, apex_degrees: float = 90.0) ->
     growth = np.gradient(columns[:, 2:4].mean(axis=1), heights)
     slope = 1 / np.hypot(1, growth)
     table = np.column_stack([columns, slope]).astype(np.float32)
-    return Loft(w_low_mm=float(heights[0]), table=table, apex_radians=float(np.deg2rad(apex_degrees)))
+    return Loft(
+        w_low_mm=float(heights[0]), table=table, apex_radians=float(np.deg2rad(apex_degrees)), round_mm=round_mm
+    )
 
 
 def smooth_min(a: NDArray[np.float32], b: NDArray[np.float32], blend_mm: float) -> NDArray[np.float32]:

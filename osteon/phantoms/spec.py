@@ -31,6 +31,7 @@ COVERAGE_CENTRE_W_MM: Final[dict[str, float]] = {
     "femur": 215.0,
     "knee": 0.0,
     "tibia": -185.0,
+    "ankle": -320.0,
     "feet": -400.0,
 }
 """What the middle slice shows; how far the scan reaches follows from shape and spacing."""
@@ -133,7 +134,7 @@ class LegSpec:
     legs: Literal["both", "left", "right"] = "both"
     age_years: float = 34.0
     sex: Literal["F", "M"] = "F"
-    coverage: Literal["hip", "femur", "knee", "tibia", "feet"] = "knee"
+    coverage: Literal["hip", "femur", "knee", "tibia", "ankle", "feet"] = "knee"
     shape: tuple[int, int, int] = (280, 512, 512)
     spacing_mm: tuple[float, float, float] = (1.5, 0.8, 0.8)
     patient_position: Literal["HFS", "HFP", "FFS", "FFP"] = "HFS"

@@ -160,8 +160,8 @@ class Lesion:
         """HU of the mass outside the bone: soft, dying in places, clouded with mineral near the bone."""
         cloud = textures.cloud.at(points.u, points.v, points.w, shift_mm=self.shift_mm + 23)
         grain = textures.medium.at(points.u, points.v, points.w, shift_mm=self.shift_mm + 5)
-        soft = 60 + 5 * grain - 28 * np.clip(cloud - 0.9, 0, 1)
-        near = np.exp(-np.maximum(bone_distance, 0) / np.float32(max(self.spec.size_mm * 0.16, 6)))
+        soft = 52 + 5 * grain + 5 * cloud - 26 * np.clip(cloud - 0.7, 0, 1)
+        near = np.exp(-np.maximum(bone_distance, 0) / np.float32(max(self.core.radii[2] * 0.32, 6)))
         threshold = 2.1 - 2.2 * np.float32(self.spec.mineralisation) * (0.35 + 0.9 * near)
         mineral = (
             np.clip((-cloud + 0.5 * grain - threshold) * 1.1, 0, 1) if self.spec.mineralisation > 0 else np.float32(0)
@@ -178,19 +178,21 @@ class Lesion:
     ) -> NDArray[np.bool_]:
         """Sunburst spicules across the lesion, Codman triangles at its ends; returns the spicules: tumour bone."""
         cosine, angle, height = frame
-        half = np.float32(self.spec.size_mm / 2)
+        half = np.float32(self.core.radii[2])
         sector = np.clip((cosine + 0.25) * 2.5, 0, 1)
         spicules = np.zeros(hu.shape, dtype=np.bool_)
         if self.spec.periosteal in {"sunburst", "both"}:
             length = (
                 (5 + 9 * self.spec.soft_tissue_mass) * np.sqrt(np.clip(1 - np.square(height / half), 0, 1)) * sector
             )
-            turned = angle * np.float32(self.bone_radius * 1.15)
-            needles = textures.medium.at(
-                turned, height * np.float32(0.8), np.float32(0) * height, shift_mm=self.shift_mm + 41
+            turned = angle * np.float32(self.bone_radius * 0.55)
+            flat = np.zeros_like(height)
+            needles = textures.fine.at(turned, flat, height * np.float32(0.8), shift_mm=self.shift_mm + 41)
+            length = length * np.clip(
+                1 + 0.4 * textures.cloud.at(turned, flat, height, shift_mm=self.shift_mm), 0.2, 1.5
             )
             share = (
-                np.clip(needles * 1.3 - 0.35, 0, 1)
+                np.clip(needles * 1.1 - 0.15, 0, 1)
                 * np.clip((length - bone_distance) / 3, 0, 1)
                 * np.clip(bone_distance + 0.8, 0, 1)
             )
