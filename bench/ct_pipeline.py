@@ -19,7 +19,7 @@ import numpy as np
 
 from bench import ct_recipe
 from bench.ct_series import make_series, phantom_legs
-from bench.measuring import Row, Timed, print_rows, timed, write_rows
+from bench.measuring import Row, Timed, print_head, print_rows, timed, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -271,21 +271,33 @@ def _run_side(side: str, folder: Path) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
 
 
-def run(*, quick: bool) -> list[Row]:
-    """Every row of the bench."""
+def run(*, quick: bool, network: bool) -> list[Row]:
+    """Every row of the bench, printed as it is measured."""
     runs = 1 if quick else 3
+    rows: list[Row] = []
+
+    def add(more: list[Row]) -> None:
+        print_rows(more)
+        rows.extend(more)
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "series"
         make_series(phantom_legs(QUICK if quick else FULL), folder)
         start = time.perf_counter()
         osteon_job(folder)
         print(f"first run, compiled code loaded or made: {time.perf_counter() - start:.1f} s (not counted below)")
-        volume, rows = bench_reading(folder, runs)
-        boxes, leg_rows = bench_legs(volume, runs)
-        mask, grid, bone_rows = bench_bone(volume, boxes, runs)
-        rows += leg_rows + bone_rows + bench_surface(mask, grid, runs)
-        rows += bench_whole(folder, runs)
-    return rows + bench_network(8 if quick else 600)
+        print_head()
+        volume, reading = bench_reading(folder, runs)
+        add(reading)
+        boxes, legs = bench_legs(volume, runs)
+        add(legs)
+        mask, grid, bone = bench_bone(volume, boxes, runs)
+        add(bone)
+        add(bench_surface(mask, grid, runs))
+        add(bench_whole(folder, runs))
+    if network:
+        add(bench_network(8 if quick else 600))
+    return rows
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -293,14 +305,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--quick", action="store_true", help="a small series, to see that the bench runs")
+    parser.add_argument("--no-network", action="store_true", help="leave out DenseNet121, two minutes of it torch's")
     parser.add_argument("--side", choices=sorted(SIDES), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.side:
         _run_side(options.side, options.folder)
         return 0
-    rows = run(quick=options.quick)
-    print_rows(rows)
+    rows = run(quick=options.quick, network=not options.no_network)
     if options.json:
         write_rows(rows, options.json)
     return 0 if options.quick or all(row.reached and row.equal is not False for row in rows if row.target_ratio) else 1

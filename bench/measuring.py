@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Row", "Timed", "print_rows", "timed", "write_rows"]
+__all__ = ["Row", "Timed", "print_head", "print_rows", "timed", "write_rows"]
 
 _Result = TypeVar("_Result")
 _MIB = 1024 * 1024
@@ -122,16 +122,21 @@ def timed(work: Callable[[], _Result], *, runs: int = 1) -> Timed[_Result]:
     return Timed(result=result, seconds=statistics.median(seconds), peak_mb=peak / _MIB)
 
 
-def print_rows(rows: list[Row]) -> None:
-    """Print the table of a bench."""
+def print_head() -> None:
+    """Print the heads of the table."""
     heads = f"{'its s':>8} {'osteon s':>9} {'ratio':>7} {'target':>12} {'its MiB':>8} {'MiB':>6}"
-    print(f"{'step':34} {'against':36} {heads}  equal")
+    print(f"{'step':34} {'against':36} {heads}  equal", flush=True)
+
+
+def print_rows(rows: list[Row]) -> None:
+    """Print lines of the table."""
     for row in rows:
         target = "" if row.target_ratio is None else f"{row.target_ratio:g}x{'' if row.reached else ' MISSED'}"
         equal = {True: "yes", False: "NO", None: "-"}[row.equal]
         differ = "" if row.differing is None else f" ({row.differing} differ)"
         times = f"{row.against_seconds:8.3f} {row.seconds:9.4f} {row.ratio:6.1f}x {target:>12}"
-        print(f"{row.step:34} {row.against:36} {times} {row.against_peak_mb:8.0f} {row.peak_mb:6.0f}  {equal}{differ}")
+        memory = f"{row.against_peak_mb:8.0f} {row.peak_mb:6.0f}"
+        print(f"{row.step:34} {row.against:36} {times} {memory}  {equal}{differ}", flush=True)
 
 
 def write_rows(rows: list[Row], path: Path) -> None:
