@@ -123,7 +123,7 @@ def _truth_document(phantom: LegPhantom, uids: tuple[str, ...]) -> dict[str, obj
             if upright:
                 entry["sop_instance_uids"] = [uids[k] for k in lesion.slices]
         lesions.append(entry)
-    present = np.flatnonzero(np.bincount(phantom.truth.array.ravel(), minlength=256))
+    present = {int(value) for plane in phantom.truth.array for value in np.flatnonzero(np.bincount(plane.ravel()))}
     return {
         "synthetic": "made by osteon's phantoms; not a patient",
         "spec": asdict(phantom.spec),

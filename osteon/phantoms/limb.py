@@ -336,6 +336,8 @@ class Limb:
         *,
         width: float,
     ) -> None:
+        if bone.name == "foot":  # ligaments and tendons wrap the foot's bones everywhere
+            hu += share_inside(distance - np.float32(4.5), 3.0) * np.float32(0.8) * (np.float32(30) - hu)
         for lowest, highest, thickness in _CARTILAGE_MM.get(bone.name, ()):
             cover = np.clip(np.minimum(points.w - lowest, highest - points.w) / 2, 0, 1)
             if not cover.any():
@@ -364,7 +366,7 @@ class Limb:
         rim = np.clip(1 + distance / 11, 0, 1) * np.clip(mean / 150, 0, 1)
         grain = 12 + 0.24 * np.clip(mean + 60, 0, None)
         mean = mean + np.clip(mean, 0, None) * (0.16 * cloud - 0.18)
-        inner = mean + 190 * np.square(rim) + grain * (0.75 * fine + 0.5 * medium)
+        inner = mean + (110 + 0.35 * np.clip(mean, 0, None)) * np.square(rim) + grain * (0.75 * fine + 0.5 * medium)
         cortical = np.float32(1180 + 220 * self.density) + 45 * medium
         hollow = share_inside(distance + cortex_mm + np.float32(0.3) * medium, width + 0.9)
         bone_hu = cortical + hollow * (inner - cortical)

@@ -153,7 +153,7 @@ def _limb(
         scale=scale,
         knee_lps_mm=(outward * apart, _KNEE_Y_LPS_MM * -facing, z0),
         turn_radians=float(np.deg2rad(generator.uniform(6, 16))),
-        lean=float(generator.uniform(-0.02, 0.02)) - (0.06 if spec.touching else 0.0),
+        lean=float(generator.uniform(-0.02, 0.02)) - (0.09 if spec.touching else 0.0),
         slope=float(np.tan(np.deg2rad(spec.knee_flexion_degrees)) * (1 if rest_v < 0 else 0.3)),
         girth=girth,
         fat=spec.body_fat * (1.15 if spec.sex == "F" else 0.8),

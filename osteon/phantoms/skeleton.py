@@ -202,9 +202,9 @@ def _tibia() -> Bone:
             (-130, -65),
             (-270, -65),
             (-310, 40),
-            (-335, 180),
-            (-362, 330),
-            (-380, 320),
+            (-335, 240),
+            (-362, 420),
+            (-380, 400),
         ),
         plates=(Plate(-19.0, 1.5), Plate(-349.0, 1.5)),
         axis=shaft,
@@ -316,7 +316,7 @@ def _tarsal(parts: tuple[Rod, ...]) -> Bone:
         name="foot",
         solid=Solid(parts, blend_mm=6),
         cortex_mm=((-600, 0.9), (0, 0.9)),
-        spongiosa_hu=((-600, 300), (0, 300)),
+        spongiosa_hu=((-600, 400), (0, 400)),
     )
 
 

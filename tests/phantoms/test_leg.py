@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError
-from osteon.phantoms import LegPhantom, LegSpec, LesionSpec, make_leg_ct, random_leg_spec
-from osteon.phantoms.labels import BONE_VALUES, LESION_VALUE, SOFT_VALUES, TABLE_VALUE
+from osteon.phantoms import BenignSpec, LegPhantom, LegSpec, LesionSpec, make_leg_ct, random_leg_spec
+from osteon.phantoms.labels import ARM_VALUE, BONE_VALUES, LESION_VALUE, SOFT_VALUES, TABLE_VALUE
 from osteon.phantoms.scene import build_scene
 
 TUMOUR = LesionSpec(leg="left", size_mm=60, direction_degrees=180)
@@ -227,3 +227,32 @@ def test_a_random_lesion_is_in_the_field(seed: int) -> None:
     spec = random_leg_spec(np.random.default_rng(seed), with_lesion=True)
     tiny = replace(spec, shape=(34, 64, 64), spacing_mm=(10.0, 6.4, 6.4))
     assert make_leg_ct(tiny).lesions[0].volume_ml > 1
+
+
+def test_a_bone_island_is_dense_small_and_no_lesion() -> None:
+    spec = replace(COARSE, lesions=(), noise_hu=0.0, beam_hardening=0.0, shape=(30, 96, 96), spacing_mm=(8.0, 4.2, 4.2))
+    plain = make_leg_ct(spec)
+    island = make_leg_ct(replace(spec, benign=(BenignSpec(size_mm=20.0),)))
+    change = island.volume.array.astype(int) - plain.volume.array
+    bone = plain.truth.of(BONE_VALUES["femur", "left"])
+    assert change.max() > 300
+    assert np.argwhere(change > 150).size > 0
+    assert bone[change > 150].all()
+    assert np.array_equal(island.truth.array, plain.truth.array)
+    assert island.lesions == ()
+
+
+def test_motion_touches_a_few_neighbouring_slices_only() -> None:
+    spec = replace(COARSE, lesions=(), noise_hu=0.0, beam_hardening=0.0, table="none")
+    still, jerked = make_leg_ct(spec), make_leg_ct(replace(spec, motion_mm=9.0))
+    changed = np.flatnonzero((still.volume.array != jerked.volume.array).any(axis=(1, 2)))
+    assert 1 <= len(changed) <= 6
+    assert np.array_equal(changed, np.arange(changed[0], changed[-1] + 1))
+
+
+def test_an_arm_lies_in_front_of_the_thigh() -> None:
+    made = make_leg_ct(replace(COARSE, lesions=(), arms=True, coverage="femur"))
+    arm, leg = (
+        made.truth.grid.to_lps_mm(np.argwhere(made.truth.of(v)))[:, 1] for v in (ARM_VALUE, SOFT_VALUES["left"])
+    )
+    assert arm.mean() < leg.mean()
