@@ -8,6 +8,7 @@ import typer
 
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.read import tell
+from osteon.app.cli.terminal import say
 
 __all__ = ["register"]
 
@@ -25,7 +26,7 @@ def register(program: typer.Typer) -> None:
         """Make a synthetic patient as a DICOM series, read it, and leave the full result folder."""
         from osteon.reading.synthetic import read_demo
 
-        typer.echo(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
+        say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
         with shown_progress(quiet=quiet) as progress:
             case = read_demo(out, seed=seed, replace_old=replace, progress=progress)
         tell(case, as_json=False)

@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from osteon._optional import MissingPackageError
+from osteon.app.cli.terminal import printable
 from osteon.errors import OsteonError
 
 if TYPE_CHECKING:
@@ -52,5 +53,5 @@ def run_guarded(program: Callable[[], object]) -> int:
 def _say(message: str, code: int) -> int:
     if os.environ.get("OSTEON_DEBUG"):
         traceback.print_exc()
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(printable(message) + "\n")
     return code

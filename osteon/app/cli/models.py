@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from osteon.app.cli.failure import EXIT_ERROR
+from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
     from osteon.weights import ModelCard
@@ -49,9 +50,9 @@ def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
         typer.echo(json.dumps({"models": rows, "problems": broken}, indent=2))
         return
     for card in cards:
-        typer.echo(f"{card.name:<28} {card.task:<18} {card.architecture:<14} {card.statement}")
+        say(f"{card.name:<28} {card.task:<18} {card.architecture:<14} {card.statement}")
     for problem in problems:
-        typer.echo(f"! {problem.folder.name}: {problem.reason}", err=True)
+        say(f"! {problem.folder.name}: {problem.reason}", err=True)
 
 
 def _show(
@@ -65,19 +66,17 @@ def _show(
     if as_json:
         typer.echo(json.dumps(card.document, indent=2))
         return
-    typer.echo(f"{card.name}, version {card.version}, for {card.task}")
-    typer.echo(f"{card.statement}")
-    typer.echo(f"licence: {card.licence}")
-    typer.echo(f"intended use: {card.intended_use}")
+    say(f"{card.name}, version {card.version}, for {card.task}")
+    say(f"{card.statement}")
+    say(f"licence: {card.licence}")
+    say(f"intended use: {card.intended_use}")
     for exclusion in card.exclusions:
-        typer.echo(f"not for: {exclusion}")
+        say(f"not for: {exclusion}")
     for result in card.results:
         value = "not measured" if result.value is None else f"{result.value:.3f}"
         interval = "no interval" if result.interval is None else f"{result.interval[0]:.3f} to {result.interval[1]:.3f}"
         kind = "synthetic" if result.is_synthetic else "patients"
-        typer.echo(
-            f"{result.metric}: {value} ({interval}); {result.data}, {result.patients} {kind}, {result.images} images"
-        )
+        say(f"{result.metric}: {value} ({interval}); {result.data}, {result.patients} {kind}, {result.images} images")
 
 
 def _verify(name: str = typer.Argument("", help="Name or folder of a model card; default: all.")) -> None:
@@ -93,9 +92,9 @@ def _verify(name: str = typer.Argument("", help="Name or folder of a model card;
         except WeightsError as error:
             failed.append(f"{card.name}: {error}")
         else:
-            typer.echo(f"{card.name}: intact; golden output reproduced to {difference:.1e}")
+            say(f"{card.name}: intact; golden output reproduced to {difference:.1e}")
     for line in failed:
-        typer.echo(f"! {line}", err=True)
+        say(f"! {line}", err=True)
     if failed:
         raise typer.Exit(EXIT_ERROR)
 
@@ -112,4 +111,4 @@ def _arch(
         typer.echo(json.dumps(info, indent=2))
         return
     for key, value in info.items():
-        typer.echo(f"{key.replace('_', ' '):<24} {value}")
+        say(f"{key.replace('_', ' '):<24} {value}")

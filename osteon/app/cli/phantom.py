@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.terminal import say
 
 __all__ = ["build"]
 
@@ -81,5 +82,5 @@ def _ct(
     )
     with shown_progress(quiet=quiet) as progress:
         series = write_phantom(spec, out, progress=progress)
-    typer.echo(f"series {series}")
-    typer.echo(f"truth  {out / 'truth'}")
+    say(f"series {series}")
+    say(f"truth  {out / 'truth'}")

@@ -10,6 +10,7 @@ from osteon import __version__
 from osteon.app.cli import demo, info, models, phantom, read, show
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.logs import keep_libraries_quiet
+from osteon.app.cli.terminal import tolerate_any_text
 
 __all__ = ["build", "main"]
 
@@ -46,4 +47,5 @@ def build() -> typer.Typer:
 def main() -> None:
     """Entry point of the ``osteon`` command."""
     keep_libraries_quiet()
+    tolerate_any_text()
     sys.exit(run_guarded(build()))

@@ -12,6 +12,7 @@ from osteon.app.cli.choices import Bone, Device, Roi
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.show import announce
+from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
     from osteon.reading import CaseResult
@@ -76,9 +77,9 @@ def tell(case: CaseResult, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(case.findings, indent=2))
     else:
-        typer.echo(case.answer.headline)
+        say(case.answer.headline)
         for notice in case.notices:
-            typer.echo(f"{'! ' if notice.level == 'warning' else '- '}{notice.text}")
+            say(f"{'! ' if notice.level == 'warning' else '- '}{notice.text}")
         typer.echo("")
         announce(case.folder)
     if case.skipped:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from osteon.app.cli.terminal import say
 from osteon.errors import InputError
 
 __all__ = ["announce", "register"]
@@ -27,7 +28,7 @@ def register(program: typer.Typer) -> None:
         if not report.is_file():
             raise InputError(f"{result.name} was to be a result folder of `osteon read`, but holds no report.html")
         if browser and _has_screen() and webbrowser.open(report.absolute().as_uri()):
-            typer.echo(f"opened {report}")
+            say(f"opened {report}")
             return
         announce(result)
 
@@ -38,11 +39,11 @@ def _has_screen() -> bool:
 
 def announce(result: Path) -> None:
     """Print where the parts of a result are."""
-    typer.echo(f"report    {result / 'report.html'}")
+    say(f"report    {result / 'report.html'}")
     if (result / "report.pdf").is_file():
-        typer.echo(f"pdf       {result / 'report.pdf'}")
+        say(f"pdf       {result / 'report.pdf'}")
     for picture in sorted((result / "views").glob("*.png")):
-        typer.echo(f"picture   {picture}")
+        say(f"picture   {picture}")
     others = sorted(p for p in result.iterdir() if p.suffix in {".glb", ".stl", ".ply", ".dcm", ".gz", ".json"})
     for other in others:
-        typer.echo(f"{other.suffix.lstrip('.'):<9} {other}")
+        say(f"{other.suffix.lstrip('.'):<9} {other}")
