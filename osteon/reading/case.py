@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from osteon.data import Notice
+from osteon.errors import OutputError
 from osteon.inference.options import Progress, SystemOptions, silent
 from osteon.inference.route import choose_system, readable_modalities, system
 from osteon.io import choose_series, find_images, load_volume
@@ -89,10 +90,14 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
     """
     tell = progress or silent
     require_free(result, replace=options.replace)
-    named = system(options.task) if options.task else None
+    named = system(options.task) if options.task is not None else None
     seconds: dict[str, float] = {}
     start = time.perf_counter()
     with find_images(path, progress=tell) as inventory:
+        if path.resolve().is_relative_to(result.resolve()):
+            raise OutputError(
+                f"the folder {result.name} holds the images that were to be read: choose another place with -o"
+            )
         entry = choose_series(inventory, modality=_modality(named), series_uid=options.series_uid)
         volume = load_volume(entry, modality=named.modality if named else "", progress=tell)
         seconds["read images"] = time.perf_counter() - start
