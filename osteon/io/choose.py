@@ -55,7 +55,9 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
     if not fit:
         kind = UnsupportedError if all(entry.unsupported for entry in entries) else InputError
         wanted = f"{modality} series" if modality else "series"
-        raise kind(f"{_place(inventory)}: no {wanted} can be read as a volume: {_problems(entries)}")
+        raise kind(
+            f"{_place(inventory)}: no {wanted} can be read as a volume: {_problems(entries)}{_damaged(inventory)}"
+        )
     if fit[0].kind == "nifti" and len(fit) > 1:
         raise InputError(
             f"{_place(inventory)}: found {len(fit)} NIfTI files, and nothing in them says which one is meant; name "
@@ -94,11 +96,7 @@ def _require_images(inventory: Inventory) -> None:
     if inventory.n_files == 0:
         raise InputError(f"{where}: asked for images, the folder is empty; give the folder that holds the DICOM files")
     if inventory.damaged:
-        first = inventory.damaged[0]
-        raise InputError(
-            f"{where}: no image could be read; {len(inventory.damaged)} of {inventory.n_files} files are damaged "
-            f"(first {first.path.name}: {first.reason}); send them again",
-        )
+        raise InputError(f"{where}: no image could be read of {inventory.n_files} files{_damaged(inventory)}")
     found = Counter(item.reason for item in inventory.skipped).most_common(3)
     said = ", ".join(f"{count} {reason}" for reason, count in found)
     raise InputError(
@@ -229,6 +227,16 @@ def _problems(entries: list[SeriesEntry]) -> str:
         f"{entry.problem} (series {entry.series.uid}, {_images(entry.n_images)})" for entry in entries[:LISTED]
     )
     return said + (f"; and {len(entries) - LISTED} more" if len(entries) > LISTED else "")
+
+
+def _damaged(inventory: Inventory) -> str:
+    """The damaged files as the end of a sentence: what they held may be what is missing."""
+    if not inventory.damaged:
+        return ""
+    first, count = inventory.damaged[0], len(inventory.damaged)
+    files = f"{count} files are damaged (first" if count > 1 else "1 file is damaged ("
+    again = "them" if count > 1 else "it"
+    return f"; {files}{' ' if count > 1 else ''}{first.path.name}: {first.reason}); send {again} again"
 
 
 def _listing(entries: tuple[SeriesEntry, ...]) -> str:

@@ -42,6 +42,10 @@ def find_images(path: str | Path, *, progress: Progress | None = None) -> Invent
     try:
         if not location.exists():
             raise InputError(f"{location} does not exist; give a folder, a DICOM or NIfTI file, or a zip")
+        if not location.is_file() and not location.is_dir():
+            raise InputError(
+                f"{location} is neither a folder nor a file; give a folder, a DICOM or NIfTI file, or a zip"
+            )
         if location.is_file() and not is_nifti_name(location) and is_zip(location):
             unpacked = unpack_zip(location, progress=progress)
             try:
