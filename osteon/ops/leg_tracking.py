@@ -47,6 +47,9 @@ THIGH_AREA_MM2 = 12000.0
 ARM_AREA_MM2 = 800.0
 """The cross-section of a hand or a forearm is larger."""
 
+NEW_AREA_MM2 = 150.0
+"""A finger is thicker; a thigh that gained less than this since the last slice gained no arm."""
+
 HIP_REACH_MM = 120.0
 """From the crotch to the top of the femoral head."""
 
@@ -241,6 +244,11 @@ class _Walk:
         for side in (1, 2):
             leg = here == side
             if np.count_nonzero(leg) * self.maps.block_area_mm2 < THIGH_AREA_MM2:
+                continue
+            if (
+                before is not here
+                and np.count_nonzero(leg & (before != side)) * self.maps.block_area_mm2 < NEW_AREA_MM2
+            ):
                 continue
             arm_blocks = ARM_AREA_MM2 / self.maps.block_area_mm2
             parts, _ = ndimage.label(leg)
