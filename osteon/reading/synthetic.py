@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osteon.phantoms import LegSpec
     from osteon.reading.case import Progress
 
-__all__ = ["phantom_spec", "read_demo", "write_phantom"]
+__all__ = ["demo_spec", "phantom_spec", "read_demo", "write_phantom"]
 
 
 def phantom_spec(
@@ -59,6 +59,33 @@ def phantom_spec(
     return replace(spec, **fields)
 
 
+def demo_spec(seed: int) -> LegSpec:
+    """The patient of the demo: an adolescent, both knees, one tumour of the distal femur; the seed decides the rest."""
+    from osteon.phantoms import LesionSpec
+
+    drawn = phantom_spec(seed).lesions[0]
+    lesion = LesionSpec(
+        leg=drawn.leg,
+        size_mm=max(drawn.size_mm, 60.0),
+        matrix=drawn.matrix,
+        breach=max(drawn.breach, 0.5),
+        periosteal=drawn.periosteal,
+        soft_tissue_mass=max(drawn.soft_tissue_mass, 0.5),
+        mineralisation=drawn.mineralisation,
+        direction_degrees=drawn.direction_degrees,
+    )
+    plain = {"coverage": "knee", "patient_position": "HFS", "table": "curved", "age_years": 15.0, "lesions": (lesion,)}
+    without = {
+        "touching": False,
+        "amputee": None,
+        "arms": False,
+        "metal": None,
+        "gantry_tilt_degrees": 0.0,
+        "benign": (),
+    }
+    return phantom_spec(seed, changes={"legs": "both", **plain, **without})
+
+
 def write_phantom(spec: LegSpec, folder: Path, *, replace_old: bool = False, progress: Progress | None = None) -> Path:
     """Make a synthetic patient and write it to a folder, whole or not at all.
 
@@ -97,6 +124,6 @@ def read_demo(result: Path, *, seed: int, replace_old: bool, progress: Progress 
     """
     require_free(result, replace=replace_old)
     with TemporaryDirectory(prefix="osteon-demo-") as work:
-        series = write_phantom(phantom_spec(seed), Path(work) / f"synthetic-patient-{seed}", progress=progress)
+        series = write_phantom(demo_spec(seed), Path(work) / f"synthetic-patient-{seed}", progress=progress)
         options = CaseOptions(task="ct_osteosarcoma", replace=replace_old, seeds={"phantom": seed})
         return read_case(series, result, options=options, progress=progress)
