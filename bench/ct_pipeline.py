@@ -212,7 +212,7 @@ def bench_surface(mask: NDArray[np.bool_], grid: Grid, runs: int) -> list[Row]:
     own_mm = grid.to_vox(ours.result.vertices_lps_mm) * grid.spacing_mm
     distance_mm, _ = cKDTree(plain_mm).query(own_mm)
     differing = int(np.count_nonzero(distance_mm > 0.05))
-    equal = differing <= len(own_mm) / 50 and bool(distance_mm.max() < max(grid.spacing_mm))
+    equal = differing <= len(own_mm) / 50 and bool(np.max(distance_mm) < max(grid.spacing_mm))
     against = "scikit-image + PyVista"
     return [Row.of("surface + Taubin", against, ours, theirs, target=2, differing=differing, equal=equal)]
 
