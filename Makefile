@@ -59,10 +59,10 @@ debian:
 		echo "Installing dicom3tools ..."; $$as apt-get update -qq && $$as apt-get install -y -qq dicom3tools >/dev/null; \
 	else echo "dicom3tools (dciodvfy) is not installed and cannot be installed here: the DICOM validity tests will be skipped" >&2; fi
 
-# write the lock again from what is installed now
-lock:
-	@{ echo "# Exact versions for the set-up commands; written by 'make lock' from a tested environment."; \
-	$(PIP) freeze --exclude-editable | sed 's/^torch @.*/torch==2.13.0/; s/^torch==2.13.0.*/torch==2.13.0/' | grep -v '^-e '; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
+# write the lock again from what is installed now: only what pyproject.toml needs
+lock: $(VENV)/.installed-dev
+	$(PIP) install -c $(LOCK) -e '.[docs]'
+	$(BIN)/python scripts/write_lock.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
 
 clean:
 	rm -rf $(VENV) build out demo-result .mypy_cache .ruff_cache .pytest_cache
