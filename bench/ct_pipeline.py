@@ -19,7 +19,7 @@ import numpy as np
 
 from bench import ct_recipe
 from bench.ct_series import make_series, phantom_legs
-from bench.measuring import Row, Timed, print_head, print_rows, timed, write_rows
+from bench.measuring import Row, Timed, own_peak_mb, print_head, print_rows, timed, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -274,12 +274,8 @@ def _peak_of(side: str, folder: Path) -> float:
 
 
 def _run_side(side: str, folder: Path) -> None:
-    import resource
-
     SIDES[side](folder)
-    # Linux counts in KiB, macOS in bytes
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+    print(own_peak_mb())
 
 
 def run(*, quick: bool, network: bool) -> list[Row]:

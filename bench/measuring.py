@@ -7,15 +7,15 @@ import statistics
 import threading
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["Row", "Timed", "print_head", "print_rows", "timed", "write_rows"]
+__all__ = ["Row", "Timed", "own_peak_mb", "print_head", "print_rows", "timed", "write_rows"]
 
 _Result = TypeVar("_Result")
 _MIB = 1024 * 1024
@@ -94,6 +94,21 @@ class Row:
     def reached(self) -> bool:
         """Whether the target, if there is one, was reached."""
         return self.target_ratio is None or self.ratio >= self.target_ratio
+
+
+def own_peak_mb() -> float:
+    """Largest memory this process ever held, in MiB.
+
+    Linux's ``ru_maxrss`` starts at the parent's memory when a process is spawned; VmHWM belongs to the program alone.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        fields = dict(line.split(":", 1) for line in status.read_text(encoding="ascii").splitlines())
+        return float(fields["VmHWM"].split()[0]) / 1024
+    import resource
+
+    # macOS counts in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB
 
 
 def timed(work: Callable[[], _Result], *, runs: int = 1) -> Timed[_Result]:
