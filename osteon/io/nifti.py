@@ -16,6 +16,7 @@ from osteon.data import Notice, Patient, Series, Source, Study, Volume
 from osteon.errors import InputError, OsteonError
 from osteon.geometry import Grid
 from osteon.io.inventory import SeriesEntry
+from osteon.io.memory import require_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,6 +187,7 @@ def _values(
     if kind.kind not in "iuf":
         raise InputError(f"{path.name}: holds {kind} voxels, which are no intensities")
     columns, rows, slices = (int(n) for n in image.shape[:3])
+    require_memory((slices, rows, columns), what=path.name)
     array: NDArray[Any] = np.empty((slices, rows, columns), dtype=np.int16)
     low, high = math.inf, -math.inf
     try:

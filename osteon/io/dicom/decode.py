@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from osteon.errors import InputError, UnsupportedError
+from osteon.io.dicom.codestream import claimed_shape
 from osteon.io.dicom.elements import DEFLATED, inflate, meta_end
 
 if TYPE_CHECKING:
@@ -148,6 +149,9 @@ def _decoded(frame: Frame) -> NDArray[Any]:
     data = raw_bytes(frame)
     pixels = frame.pixels
     kind = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+    claimed = claimed_shape(data)
+    if claimed is not None and claimed != (pixels.rows, pixels.columns, pixels.samples):
+        raise _other_size(frame, claimed)
     try:
         image = _imagecodecs(CODECS[pixels.transfer_syntax], data, kind)
     except (RuntimeError, ValueError, TypeError) as first:
@@ -156,16 +160,20 @@ def _decoded(frame: Frame) -> NDArray[Any]:
     if image.size == pixels.rows * pixels.columns and image.ndim == 1:
         image = image.reshape(pixels.rows, pixels.columns)
     if image.shape != (pixels.rows, pixels.columns):
-        found = " x ".join(map(str, image.shape))
-        raise InputError(
-            f"{frame.path.name}: its header says {pixels.rows} x {pixels.columns} pixels, the compressed image holds "
-            f"{found}",
-        )
+        raise _other_size(frame, image.shape)
     if image.dtype.itemsize > kind.itemsize:
         raise InputError(f"{frame.path.name}: the compressed image has more bits than the header allows")
     if image.dtype.itemsize < kind.itemsize:
         image = image.astype(kind)
     return np.ascontiguousarray(image).view(kind)
+
+
+def _other_size(frame: Frame, found: tuple[int, ...]) -> InputError:
+    size = " x ".join(str(n) for n in (found[:-1] if len(found) == 3 and found[-1] == 1 else found))
+    return InputError(
+        f"{frame.path.name}: its header says {frame.pixels.rows} x {frame.pixels.columns} pixels, the compressed image "
+        f"holds {size}; the file is damaged, send the series again"
+    )
 
 
 def _imagecodecs(codec: str, data: bytes, kind: np.dtype[Any]) -> NDArray[Any]:

@@ -104,6 +104,9 @@ NATIVE_SYNTAXES: Final = frozenset(
 LOSSY_SYNTAXES: Final = frozenset(
     {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"},
 )
+MAX_FRAME_PIXELS: Final = 2**26
+"""8192 x 8192; the largest radiographs have half of that."""
+
 DAYS_IN_UNIT: Final = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 NAN: Final = math.nan
 
@@ -362,6 +365,8 @@ def _damage(found: Elements, pixels: PixelFormat, frames: int) -> str | None:
 def _format_damage(pixels: PixelFormat) -> str | None:
     if min(pixels.rows, pixels.columns) < 1:
         return "its header gives no Rows or Columns"
+    if pixels.rows * pixels.columns > MAX_FRAME_PIXELS:
+        return f"its header gives {pixels.rows} x {pixels.columns} pixels, which no scanner makes"
     if pixels.bits_allocated not in {8, 16, 32} or not 1 <= pixels.bits_stored <= pixels.bits_allocated:
         return f"its header gives {pixels.bits_stored} of {pixels.bits_allocated} bits a pixel"
     if not pixels.bits_stored - 1 <= pixels.high_bit < pixels.bits_allocated:

@@ -15,6 +15,7 @@ from osteon.errors import InputError
 from osteon.io.dicom.decode import stored_values
 from osteon.io.dicom.rescale import AIR_HU, RangeError, is_whole, to_float32, to_int16
 from osteon.io.dicom.tilt import shift_plane
+from osteon.io.memory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +55,7 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
     stack = entry.stack
     if stack is None:
         raise InputError(f"the series cannot be read as a volume: {entry.problem or 'it holds no images'}")
+    require_memory(stack.grid.shape, what="the series")
     is_ct = entry.series.modality in {"CT", ""}
     decoded = None
     if all(is_whole(frame) for frame in stack.frames):
