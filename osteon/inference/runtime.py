@@ -115,17 +115,21 @@ class SliceClassifier:
         """
         place = _choose_device(device)
         kind = _choose_runtime(runtime, place)
-        for attempt in _precisions(card, precision, kind):
+        *reduced, last = _precisions(card, precision, kind)
+        for attempt in reduced:
             try:
                 engine = _engine(card, kind, place, attempt, threads)
-            except BackendError as error:
-                if attempt == "bfloat16" and precision == "auto":
-                    continue
-                if runtime != "auto" or kind == "torch":
-                    raise
-                _LOG.warning("OpenVINO cannot run %s, torch does: %s", card.name, error)
-                engine = _engine(card, "torch", place, attempt, threads)
-            break
+            except (BackendError, WeightsError) as error:
+                _LOG.info("%s does not run in %s here: %s", card.name, attempt, error)
+            else:
+                return cls(engine, name=card.name, output=card.output, expects=card.input, card=card)
+        try:
+            engine = _engine(card, kind, place, last, threads)
+        except BackendError as error:
+            if runtime != "auto" or kind == "torch":
+                raise
+            _LOG.warning("OpenVINO cannot run %s, torch does: %s", card.name, error)
+            engine = _engine(card, "torch", place, last, threads)
         return cls(engine, name=card.name, output=card.output, expects=card.input, card=card)
 
     @classmethod
