@@ -6,7 +6,7 @@ Every number is taken from the findings document, so page, PDF and findings.json
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.report.findings import findings_document
@@ -16,6 +16,7 @@ from osteon.report.wording import (
     direction_words,
     duration,
     interval_text,
+    one_line,
     person_name,
     position,
     probability,
@@ -24,7 +25,7 @@ from osteon.report.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from osteon.data import Answer, Source, Volume
     from osteon.report.run import Run
@@ -124,7 +125,7 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
         patient=_patient(volume.source),
         findings=_cards(document),
         nothing=_nothing(document),
-        notices=tuple((notice["level"], notice["text"]) for notice in document["notices"]),
+        notices=tuple((notice["level"], one_line(notice["text"], longest=2000)) for notice in document["notices"]),
         series=_series(volume),
         models=tuple(_model(model) for model in document["models"]),
         software=_software(answer, run),
@@ -201,7 +202,12 @@ def _patient(source: Source | None) -> tuple[Row, ...]:
         Row("Study date", date(study.date)),
         Row("Accession number", study.accession_number),
     )
-    return tuple(row for row in rows if row.value)
+    return _shown(rows)
+
+
+def _shown(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Rows that say something, their text from the headers made fit to be shown."""
+    return tuple(replace(row, value=one_line(row.value)) for row in rows if row.value)
 
 
 def _age(years: float) -> str:
@@ -230,7 +236,7 @@ def _series(volume: Volume) -> tuple[Row, ...]:
             Row("Study UID", source.study.uid),
             Row("Series UID", series.uid),
         ]
-    return tuple(row for row in found if row.value)
+    return _shown(found)
 
 
 def _model(model: dict[str, Any]) -> tuple[Row, ...]:

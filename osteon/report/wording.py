@@ -15,6 +15,7 @@ __all__ = [
     "direction_words",
     "duration",
     "interval_text",
+    "one_line",
     "person_name",
     "position",
     "probability",
@@ -179,6 +180,21 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def one_line(text: str, *, longest: int = 120) -> str:
+    r"""Text of a header as one line of a page: no character that does not show, and not longer than a line or two.
+
+    Args:
+        text: anything; the standard allows 64 characters, files do not keep to it.
+        longest: characters kept; what is cut is shown as an ellipsis.
+
+    Example:
+        >>> one_line("a\x1b[2J\nb"), one_line("abcdef", longest=4)
+        ('a [2J b', 'abc…')
+    """
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
 def direction_words(letters: str) -> str:
