@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
 SHELL := /bin/sh
+# the first that is new enough and can make an environment: Debian keeps ensurepip in a package of its own
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { command -v $$p; break; }; done)
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { command -v $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -37,8 +38,9 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "osteon needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: on Debian, apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@test -n "$(PYTHON)" || { echo "osteon needs Python 3.11, 3.12 or 3.13 with its venv module; none was found." \
+		"On Debian: apt-get install python3-venv. Or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) could not make the environment $(VENV)" >&2; rm -rf $(VENV); exit 1; }
 
 # torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
@@ -57,7 +59,9 @@ debian:
 	if command -v apt-get >/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
 		as=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 		echo "Installing dicom3tools ..."; $$as apt-get update -qq && $$as apt-get install -y -qq dicom3tools >/dev/null; \
-	else echo "dicom3tools (dciodvfy) is not installed and cannot be installed here: the DICOM validity tests will be skipped" >&2; fi
+	fi; \
+	command -v dciodvfy >/dev/null 2>&1 || \
+	echo "dicom3tools (dciodvfy) is not installed and cannot be installed here: the DICOM validity tests will be skipped" >&2
 
 # write the lock again from what is installed now: only what pyproject.toml needs
 lock: $(VENV)/.installed-dev
@@ -65,4 +69,4 @@ lock: $(VENV)/.installed-dev
 	$(BIN)/python scripts/write_lock.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
 
 clean:
-	rm -rf $(VENV) build out demo-result .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build site out demo-result .mypy_cache .ruff_cache .pytest_cache
