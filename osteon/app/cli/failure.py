@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -14,13 +15,32 @@ from osteon.errors import OsteonError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_SKIPPED", "run_guarded"]
+__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_SKIPPED", "clean_up_when_stopped", "run_guarded"]
 
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2  # typer's own
 EXIT_SKIPPED = 3
 EXIT_INTERRUPTED = 130
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_stopped_by: list[int] = []
+"""Signals that came: what a compiled library makes of the exception may be another error."""
+
+_SIGNAL_EXITS = tuple(128 + number for number in _SIGNALS)
+_INTERRUPTED = "interrupted: nothing half-written was left; the same command starts again"
+
+
+def clean_up_when_stopped() -> None:
+    """Let a scheduler's SIGTERM or a closed terminal end the program as Ctrl-C does: temporary folders are removed."""
+
+    def stop(number: int, _: object) -> None:
+        _stopped_by.append(number)
+        raise SystemExit(128 + number)
+
+    for number in _SIGNALS:
+        if signal.getsignal(number) == signal.SIG_DFL:  # under nohup it is ignored, and stays so
+            signal.signal(number, stop)
 
 
 def run_guarded(program: Callable[[], object]) -> int:
@@ -33,8 +53,10 @@ def run_guarded(program: Callable[[], object]) -> int:
         program()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else EXIT_OK
+        if code == EXIT_INTERRUPTED or code in _SIGNAL_EXITS:
+            code = _say(_INTERRUPTED, code)
     except KeyboardInterrupt:
-        code = _say("interrupted: nothing half-written was left; the same command starts again", EXIT_INTERRUPTED)
+        code = _say(_INTERRUPTED, EXIT_INTERRUPTED)
     except (OsteonError, MissingPackageError) as error:
         code = _say(f"error: {error}", EXIT_ERROR)
     except MemoryError:
@@ -44,7 +66,16 @@ def run_guarded(program: Callable[[], object]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         code = EXIT_ERROR
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        code = _say(
+            f"error: the system refused to read or write something ({reason}): check the disks of input and output, "
+            "and where the output of this command goes",
+            EXIT_ERROR,
+        )
     except Exception as error:
+        if _stopped_by:
+            return _say(_INTERRUPTED, 128 + _stopped_by[0])
         kind = type(error).__name__
         code = _say(f"internal error ({kind}): this is a fault of osteon. OSTEON_DEBUG=1 shows where", EXIT_ERROR)
     return code

@@ -8,7 +8,7 @@ import typer
 
 from osteon import __version__
 from osteon.app.cli import demo, info, models, phantom, read, show
-from osteon.app.cli.failure import run_guarded
+from osteon.app.cli.failure import clean_up_when_stopped, run_guarded
 from osteon.app.cli.logs import keep_libraries_quiet
 from osteon.app.cli.terminal import tolerate_any_text
 
@@ -48,4 +48,5 @@ def main() -> None:
     """Entry point of the ``osteon`` command."""
     keep_libraries_quiet()
     tolerate_any_text()
+    clean_up_when_stopped()
     sys.exit(run_guarded(build()))
