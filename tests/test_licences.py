@@ -44,11 +44,11 @@ REVIEWED: dict[str, tuple[str, str]] = {}
 
 def claims(metadata: PackageMetadata | Message) -> list[str]:
     """Licences that metadata claims, SPDX where known: the expression, else the classifiers, else the short field."""
-    if expression := metadata["License-Expression"]:
-        return [str(expression)]
+    if expression := metadata.get_all("License-Expression", []):
+        return [str(expression[0])]
     last = [str(c).rsplit(" :: ", 1)[-1] for c in metadata.get_all("Classifier", []) if c.startswith("License :: ")]
     named = [name for name in last if name not in {"OSI Approved", "DFSG approved"}]
-    field = str(metadata["License"] or "").strip()
+    field = str(next(iter(metadata.get_all("License", [])), "")).strip()
     if not named and field and "\n" not in field and field != "UNKNOWN":
         named = [field]
     return [SPOKEN.get(name, name) for name in named]
