@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - numba ignores annotations, readers do not
+
+from osteon.mesh.compiled import compiled
 
 __all__ = ["chebyshev_filter", "fixed_vertices", "pairs_filter", "vertex_rings"]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def vertex_rings(faces: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """For every vertex the vertices that follow it in its triangles: all its neighbours on a closed surface.
 
@@ -39,7 +40,7 @@ def vertex_rings(faces: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32
     return first, ring
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def fixed_vertices(faces: NDArray[np.int32], first: NDArray[np.int32], ring: NDArray[np.int32]) -> NDArray[np.bool_]:
     """(vertices,) true on an edge that does not belong to exactly two triangles running in opposite directions."""
     fixed = np.zeros(first.size - 1, np.bool_)
@@ -58,7 +59,7 @@ def fixed_vertices(faces: NDArray[np.int32], first: NDArray[np.int32], ring: NDA
     return fixed
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _step(
     points: NDArray[np.float32],
     first: NDArray[np.int32],
@@ -87,7 +88,7 @@ def _step(
         after[v, 2] = own * z + share * sum_z + past * before[v, 2]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _restore(points: NDArray[np.float32], fixed: NDArray[np.bool_], moved: NDArray[np.float32]) -> None:
     """Put the fixed vertices back where they were."""
     for v in range(points.shape[0]):
@@ -96,7 +97,7 @@ def _restore(points: NDArray[np.float32], fixed: NDArray[np.bool_], moved: NDArr
                 moved[v, k] = points[v, k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def chebyshev_filter(
     points: NDArray[np.float32],
     first: NDArray[np.int32],
@@ -125,7 +126,7 @@ def chebyshev_filter(
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def pairs_filter(
     points: NDArray[np.float32],
     first: NDArray[np.int32],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - numba ignores annotations, readers do not
+
+from osteon.mesh.compiled import compiled
 
 __all__ = ["draw_triangles", "nearest_of_blocks", "shade_blocks"]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def draw_triangles(
     points: NDArray[np.float32], faces: NDArray[np.int32], height: int, width: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -54,7 +55,7 @@ def draw_triangles(
     return triangle, near
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def nearest_of_blocks(near: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     """The largest nearness of every block x block pixels."""
     height, width = near.shape[0] // block, near.shape[1] // block
@@ -66,7 +67,7 @@ def nearest_of_blocks(near: NDArray[np.float32], block: int) -> NDArray[np.float
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _light(
     normal_x: float, normal_y: float, normal_z: float, lights: NDArray[np.float32]
 ) -> tuple[np.float32, np.float32]:
@@ -86,7 +87,7 @@ def _light(
     return diffuse, mirrored
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def shade_blocks(
     triangle: NDArray[np.int32],
     points: NDArray[np.float32],
