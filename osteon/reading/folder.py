@@ -119,11 +119,15 @@ def _explained(result: Path, *, known_only: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0)
+    except (OSError, OutputError) as error:
+        # a writer names its file; what the system said is its cause
+        said = error.__cause__ if isinstance(error, OutputError) else error
+        if not isinstance(said, OSError):
+            raise
+        advice = _ADVICE.get(said.errno or 0)
         if advice is None and known_only:
             raise
-        advice = advice or f"{error.strerror or type(error).__name__}: {_ELSEWHERE}"
+        advice = advice or f"{said.strerror or type(said).__name__}: {_ELSEWHERE}"
         raise OutputError(f"the result folder {result.name[:80]} cannot be written: {advice}") from error
 
 
