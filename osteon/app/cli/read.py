@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,10 +67,15 @@ def register(program: typer.Typer) -> None:
                 threshold=threshold,
             ),
         )
-        result = out if out is not None else Path(f"{study.name.split('.')[0] or 'study'}-result")
+        result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
         with shown_progress(quiet=quiet or as_json) as progress:
             case = read_case(study, result, options=options, progress=progress)
         tell(case, as_json=as_json)
+
+
+def _plain_name(study: Path) -> str:
+    """The name without the ending of an image file; a folder named by a UID keeps its dots."""
+    return re.sub(r"\.(zip|dcm|nii|nii\.gz)$", "", study.name.lstrip("."), flags=re.IGNORECASE)
 
 
 def tell(case: CaseResult, *, as_json: bool) -> None:
