@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - numba ignores annotations, readers do not
 
-from osteon.mesh.compiled import compiled
+from osteon._compiled import compiled
 
 __all__ = ["chebyshev_filter", "fixed_vertices", "pairs_filter", "vertex_rings"]
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002 - numba ignores annotations, readers do not
 
-from osteon.mesh.compiled import compiled
+from osteon._compiled import compiled
 
 __all__ = ["draw_triangles", "nearest_of_blocks", "shade_blocks"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osteon._compiled import in_threads
 from osteon.ops.body_kernel import above, block_shares
-from osteon.ops.compiled import in_threads
 from osteon.ops.opening import INT16_OFFSET, disk_half_widths, reflected_indices
 from osteon.ops.opening_kernel import erode_disk, histogram_range, otsu_of_histogram
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from osteon._compiled import in_threads
 from osteon.data import Notice
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, nearest_names
 from osteon.ops.bone_kernel import smooth_slice
 from osteon.ops.closing import ball_rows, close_ball, fill_holes
 from osteon.ops.clustering import exact_kmeans
-from osteon.ops.compiled import in_threads
 from osteon.ops.opening import reflected_indices
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osteon._compiled import in_threads
 from osteon.ops.closing import fill_holes
-from osteon.ops.compiled import in_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

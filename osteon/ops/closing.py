@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon._compiled import in_threads
 from osteon.errors import InputError
 from osteon.ops.bone_kernel import dilate_packed, fill_slice
-from osteon.ops.compiled import in_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

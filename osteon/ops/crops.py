@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osteon._compiled import in_threads
 from osteon.errors import GeometryMismatchError
-from osteon.ops.compiled import in_threads
 from osteon.ops.crops_kernel import scaled_crop
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.ops.compiled import compiled
+from osteon._compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

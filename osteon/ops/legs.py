@@ -154,7 +154,7 @@ def _refuse_or_warn(verdicts: SliceVerdicts, *, force: bool) -> list[Notice]:
     if not force:
         raise NotThisTaskError(
             f"asked for the legs of a CT series, but this does not look like legs: {told}. "
-            "Choose a series of the legs, or force the task if you know better",
+            "Choose a series of the legs, or force it (--force) if you know better",
         )
     text = f"Forced: the series does not look like legs: {told}. Results may mean nothing."
     return [Notice(code="not-a-leg-forced", text=text, level="warning")]

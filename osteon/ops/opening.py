@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon._compiled import in_threads
 from osteon.errors import InputError
-from osteon.ops.compiled import in_threads
 from osteon.ops.opening_kernel import erode_disk, histogram_range, otsu_of_histogram
 
 if TYPE_CHECKING:

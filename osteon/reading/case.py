@@ -23,6 +23,7 @@ from osteon.report import (
     write_html,
     write_pdf,
 )
+from osteon.weights import find_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,8 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
     tell = progress or silent
     require_free(result, replace=options.replace)
     named = system(options.task) if options.task is not None else None
+    if options.system.model is not None:
+        find_card(options.system.model)  # a wrong name is told before the images are read
     seconds: dict[str, float] = {}
     start = time.perf_counter()
     with find_images(path, progress=tell) as inventory:

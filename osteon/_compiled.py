@@ -1,4 +1,4 @@
-"""How the hot loops of this package are compiled, in one place.
+"""How hot loops are compiled and run in threads, in one place for `ops` and `mesh`.
 
 numba turns the marked functions into machine code on first use and keeps it beside the module (or in the user's cache),
 so a second process loads it in milliseconds. The marked functions release the interpreter lock: slices run in threads.
