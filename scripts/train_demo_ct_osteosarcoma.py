@@ -4,7 +4,7 @@
 
 Everything follows from one seed: the phantoms, the split (by phantom, never by slice), the order of the slices, the
 augmentation, the weights. Phantoms are cached in the temporary folder, keyed by the source code that makes them.
-The test phantoms are looked at once, after epoch, temperature and precision are fixed on the others.
+The test phantoms are measured after epoch, temperature and precision are fixed on the others.
 
 The model shows that the machinery works from picture to report. It has never seen a patient.
 """
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 NAME = "densenet_small.phantom"
 STATEMENT = "Trained on synthetic phantoms only. It has never seen a patient."
 CLASSES = ("healthy", "tumour")
+SPLIT_NOTE = (
+    "by phantom; seeds in split_seeds. The test phantoms were measured once before, for version 1.0.0, which was "
+    "trained for 8 epochs instead of 18; nothing else was changed after that look"
+)
 THRESHOLD, SIGMA, MEDIAN = 0.95, 2.0, 3  # spec, section 8
 CARDS = Path(__file__).resolve().parents[1] / "osteon" / "weights" / "cards"
 
@@ -61,7 +65,7 @@ class Plan:
         seed: of everything.
         train: phantoms to learn from.
         validation: phantoms that choose epoch and temperature.
-        test: phantoms that are looked at once, 4 mm slices.
+        test: phantoms that choose nothing, 4 mm slices.
         test_fine: the same, 1.5 mm slices as a patient's series would have.
         epochs: passes; each draws ``epoch_slices``.
         epoch_slices: slices a pass, half of them with tumour.
@@ -76,7 +80,7 @@ class Plan:
     validation: int = 20
     test: int = 32
     test_fine: int = 6
-    epochs: int = 8
+    epochs: int = 18
     epoch_slices: int = 2400
     batch: int = 16
     peak_rate: float = 2e-3
@@ -537,7 +541,7 @@ def card_document(plan: Plan, split: dict[str, list[int]], measured: dict[str, A
     return {
         "schema_version": 1,
         "name": NAME,
-        "version": "1.0.0",
+        "version": "1.1.0",
         "task": "ct_osteosarcoma",
         "architecture": NAME.partition(".")[0],
         "storage": "float16",
@@ -576,7 +580,7 @@ def card_document(plan: Plan, split: dict[str, list[int]], measured: dict[str, A
         "training": {
             "data": f"synthetic CT of legs (osteon.phantoms), {counts} phantoms, patient-wise",
             "is_synthetic": True,
-            "split": "by phantom; seeds in split_seeds",
+            "split": SPLIT_NOTE,
             "split_seeds": split,
             "split_sha256": hashlib.sha256(split_text.encode()).hexdigest(),
             "script": "scripts/train_demo_ct_osteosarcoma.py",
