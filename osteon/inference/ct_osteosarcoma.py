@@ -100,9 +100,10 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
     with clock.step("surfaces"):
         surfaces = [s for reading in readings for s in leg_surfaces(reading, volume, progress=progress)]
     masks = masks_of(readings, volume)
+    use = classifier.use()
     return Answer(
         task=TASK,
-        headline=headline(readings, volume),
+        headline=headline(readings, volume, is_demo=use.is_demo),
         findings=(
             *(finding for reading in readings for finding in describe_runs(reading, masks, volume)),
             *(describe_bone(reading, masks[0], volume) for reading in readings),
@@ -111,7 +112,7 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
         scores=tuple(reading.scores for reading in readings),
         masks=masks,
         surfaces=tuple(surfaces),
-        models=(classifier.use(),),
+        models=(use,),
         notices=tuple(notices),
         configuration=_configuration(options, bone_options),
         seconds=clock.seconds,

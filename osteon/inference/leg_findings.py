@@ -150,8 +150,16 @@ def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) ->
     return tuple(found)
 
 
-def headline(readings: Sequence[LegReading], volume: Volume) -> str:
-    """The first sentence of the report."""
+def headline(readings: Sequence[LegReading], volume: Volume, *, is_demo: bool) -> str:
+    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
+    sentence = _called(readings, volume)
+    if not is_demo:
+        return sentence
+    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
+    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def _called(readings: Sequence[LegReading], volume: Volume) -> str:
     called = [reading for reading in readings if reading.scores.runs]
     if not called:
         highest = max((float(r.scores.smoothed.max(initial=0.0)) for r in readings), default=0.0)

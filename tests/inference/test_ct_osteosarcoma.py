@@ -1,0 +1,70 @@
+"""What the system says of a leg: sentences, boxes, numbers; worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from osteon.data import Region, SliceScores, Volume
+from osteon.geometry import Box, Grid
+from osteon.inference.leg_findings import LegReading, describe_bone, describe_runs, headline, masks_of
+
+GRID = Grid.from_axes(shape=(10, 6, 8), spacing_mm=(2.0, 1.0, 1.0))
+BOX = Box(start=(1, 1, 2), stop=(9, 5, 6))
+
+
+def reading(*runs: tuple[int, int]) -> LegReading:
+    """A left leg in slices 1 to 8; its bone is a bar of 2 x 2 pixels."""
+    slices = np.arange(1, 9)
+    smoothed = np.full(8, 0.2, np.float32)
+    for first, stop in runs:
+        smoothed[first - 1 : stop - 1] = 0.97
+    present = np.zeros(10, np.bool_)
+    present[1:9] = True
+    bone = np.zeros(BOX.shape, np.uint16)
+    bone[:, 1:3, 1:3] = 1
+    territory = np.zeros(BOX.shape, np.bool_)
+    territory[:, :, :3] = True
+    scores = SliceScores("left leg", slices, smoothed, smoothed, 0.95, runs)
+    return LegReading("left", Region("left leg", BOX, present), territory, scores, bone)
+
+
+def volume() -> Volume:
+    array = np.full(GRID.shape, -1000, np.int16)
+    array[:, 1:5, 2:5] = 50
+    array[:, 2:4, 3:5] = 900
+    return Volume(array, GRID, modality="CT", unit="HU")
+
+
+def test_two_runs_are_two_findings() -> None:
+    leg, image = reading((2, 4), (6, 9)), volume()
+    masks = masks_of([leg], image)
+    first, second = describe_runs(leg, masks, image)
+    assert (first.box, second.box) == (Box((2, 1, 2), (4, 5, 6)), Box((6, 1, 2), (9, 5, 6)))
+    values = {m.concept.value: m.value for m in second.measurements}
+    assert values["axis-extent"] == 6.0  # three slices, 2 mm apart, outer face to outer face
+    assert values["slice-count"] == 3
+    assert values["121219"] == 3 * 4 * 4 * 2.0
+    assert values["118565006"] == 3 * 4 * 3 * 2.0  # what is denser than air in the leg's territory
+    assert second.probability == pytest.approx(0.97)
+    assert first.tracking_uid != second.tracking_uid
+    assert first.statement == "Slices 3 to 4 of the left leg were called tumour: 4.0 mm along the slice axis."
+
+
+def test_bone_by_hand() -> None:
+    leg, image = reading(), volume()
+    masks = masks_of([leg], image)
+    assert [mask.name for mask in masks] == ["bone"]  # nothing called, nothing marked
+    finding = describe_bone(leg, masks[0], image)
+    assert finding.measurements[0].value == 8 * 4 * 2.0
+    assert finding.measurements[1].value == 900
+    assert not finding.is_abnormal
+
+
+def test_the_headline_says_whose_word_it_is() -> None:
+    image = volume()
+    quiet = headline([reading()], image, is_demo=False)
+    assert quiet == ("No slice of the left leg was called tumour (highest smoothed probability 0.20, threshold 0.95).")
+    called = headline([reading((2, 4))], image, is_demo=True)
+    assert called.startswith("Demo model, trained on synthetic data only")
+    assert called.endswith("slices called tumour: left leg: slices 3 to 4 (4.0 mm).")
