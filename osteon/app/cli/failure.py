@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from osteon._optional import MissingPackageError
@@ -13,9 +14,17 @@ from osteon.app.cli.terminal import printable
 from osteon.errors import OsteonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["EXIT_ERROR", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_SKIPPED", "clean_up_when_stopped", "run_guarded"]
+__all__ = [
+    "EXIT_ERROR",
+    "EXIT_INTERRUPTED",
+    "EXIT_OK",
+    "EXIT_SKIPPED",
+    "clean_up_when_stopped",
+    "end_if_stopped",
+    "run_guarded",
+]
 
 EXIT_OK = 0
 EXIT_ERROR = 1
@@ -27,6 +36,9 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasa
 _stopped_by: list[int] = []
 """Signals that came: what a compiled library makes of the exception may be another error."""
 
+_waiting: list[bool] = []
+"""Not empty while work with progress goes on."""
+
 _SIGNAL_EXITS = tuple(128 + number for number in _SIGNALS)
 _INTERRUPTED = "interrupted: nothing half-written was left; the same command starts again"
 
@@ -36,11 +48,37 @@ def clean_up_when_stopped() -> None:
 
     def stop(number: int, _: object) -> None:
         _stopped_by.append(number)
-        raise SystemExit(128 + number)
+        if not _waiting or len(_stopped_by) > 1:
+            end_if_stopped()
 
-    for number in _SIGNALS:
-        if signal.getsignal(number) == signal.SIG_DFL:  # under nohup it is ignored, and stays so
+    for number in (signal.SIGINT, *_SIGNALS):
+        # under nohup it is ignored, and stays so
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, stop)
+
+
+@contextmanager
+def ending_between_steps() -> Iterator[None]:
+    """Let a signal wait for the next step of the progress: an exception amid a library may be swallowed, or printed.
+
+    A second signal ends the program at once.
+    """
+    _waiting.append(True)
+    try:
+        yield
+        end_if_stopped()
+    finally:
+        _waiting.pop()
+
+
+def end_if_stopped() -> None:
+    """Raise when a signal came.
+
+    Raises:
+        SystemExit: with 128 and the number of the signal.
+    """
+    if _stopped_by:
+        raise SystemExit(128 + _stopped_by[0])
 
 
 def run_guarded(program: Callable[[], object]) -> int:
