@@ -2,26 +2,35 @@
 
 from osteon.data.answer import Answer, Region, SliceScores
 from osteon.data.finding import Finding, Measurement
+from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
+from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice
 from osteon.data.source import Patient, Series, SliceSource, Source, Study
+from osteon.data.split import Fold, FoldRows, Split
 from osteon.data.surface import Surface
 from osteon.data.volume import Volume
 
 __all__ = [
     "Answer",
     "Finding",
+    "Fold",
+    "FoldRows",
+    "ImageRow",
     "Label",
+    "Manifest",
     "Mask",
     "Measurement",
     "ModelUse",
     "Notice",
     "Patient",
+    "Predictions",
     "Region",
     "Series",
     "SliceScores",
     "SliceSource",
     "Source",
+    "Split",
     "Study",
     "Surface",
     "Volume",

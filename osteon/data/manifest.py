@@ -1,0 +1,136 @@
+"""A data set as a table: one row an image, patients kept apart by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["PLANES", "ImageRow", "Manifest"]
+
+PLANES = ("axial", "sagittal", "coronal")
+"""Planes a row may name; "" says that none is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRow:
+    """One image of a data set. An empty text says that the field is not known.
+
+    Attributes:
+        image: path of the file, relative to the manifest's folder, with forward slashes; unique in a manifest.
+        patient: whose; the unit of every split and interval. Never empty.
+        label: class of the image, as "tumour". Never empty.
+        study: examination.
+        series: series within the study.
+        plane: one of ``PLANES`` or "".
+        split: "train", "test" or "": a part fixed by whoever made the data set.
+        centre: where it was taken.
+        scanner: with what.
+        sex: "F", "M", "O" or "".
+        age_years: at the examination, or None.
+        extra: columns that osteon does not know, kept as text.
+    """
+
+    image: str
+    patient: str
+    label: str
+    study: str = ""
+    series: str = ""
+    plane: str = ""
+    split: str = ""
+    centre: str = ""
+    scanner: str = ""
+    sex: str = ""
+    age_years: float | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, column: str) -> str:
+        """A field or an extra column as text; "" where it is not known.
+
+        Raises:
+            UnknownLabelError: neither this row nor its type has such a column.
+        """
+        if column in self.extra:
+            return self.extra[column]
+        if column not in _COLUMNS:
+            raise UnknownLabelError(f"no column {column!r}: {nearest_names(column, [*_COLUMNS, *self.extra])}")
+        value = getattr(self, column)
+        return "" if value is None else str(value)
+
+
+_COLUMNS = tuple(entry.name for entry in fields(ImageRow) if entry.name != "extra")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A table of images.
+
+    Attributes:
+        folder: what the image paths are relative to.
+        rows: in the order of the file.
+        sha256: of the manifest file, hexadecimal; "" when it was never written.
+
+    Raises:
+        InputError: no rows, an image listed twice, or a row without patient or label.
+    """
+
+    folder: Path
+    rows: tuple[ImageRow, ...] = field(repr=False)
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a table that cannot be split or counted."""
+        if not self.rows:
+            raise InputError("a manifest without a single image: it needs at least one row")
+        seen: set[str] = set()
+        for number, row in enumerate(self.rows, start=1):
+            if not (row.image and row.patient and row.label):
+                raise InputError(f"row {number} of the manifest lacks its image, patient or label: fill all three")
+            if row.image in seen:
+                raise InputError(f"row {number} of the manifest lists an image that an earlier row lists: keep one")
+            seen.add(row.image)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.rows)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that occur, sorted."""
+        return tuple(sorted({row.label for row in self.rows}))
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The patients that occur, sorted."""
+        return tuple(sorted({row.patient for row in self.rows}))
+
+    def column(self, name: str) -> NDArray[np.str_]:
+        """A column as text, shape (images,).
+
+        Raises:
+            UnknownLabelError: no such column.
+        """
+        return np.array([row.text(name) for row in self.rows])
+
+    def truth(self, positive: str) -> NDArray[np.bool_]:
+        """Whether each image has the label ``positive``, shape (images,).
+
+        Raises:
+            UnknownLabelError: no image has that label.
+        """
+        if positive not in self.labels:
+            raise UnknownLabelError(f"no image has the label {positive!r}: {nearest_names(positive, self.labels)}")
+        return np.array([row.label == positive for row in self.rows])
+
+    def select(self, indices: Iterable[int] | NDArray[np.integer]) -> Manifest:
+        """The rows of these indices, in their order; the hash of the file no longer holds and is dropped."""
+        return Manifest(self.folder, tuple(self.rows[int(index)] for index in indices))
