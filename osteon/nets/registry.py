@@ -3,6 +3,7 @@
 The four networks of the CT osteosarcoma paper (../shared/specs/ct-osteosarcoma.md, section 6) come from timm with
 one grey channel and two outputs, as the paper trains them: softmax cross entropy over healthy and tumour.
 ``densenet_small`` is a DenseNet of the same building blocks, small enough for a model that is shipped with the code.
+``mobilenet_v2`` is the network of the ImageNet weights that are shipped with it (``osteon.weights.backbone``).
 
 torch and timm are imported when a network is built, not before: names can be listed without them.
 """
@@ -43,6 +44,7 @@ class _Architecture:
 
 _DENSENET = "10.1109/CVPR.2017.243"
 _RESNET = "10.1109/CVPR.2016.90"
+_MOBILENET = "10.1109/CVPR.2018.00474"
 
 _ARCHITECTURES: dict[str, _Architecture] = {
     "densenet121": _Architecture(
@@ -56,6 +58,9 @@ _ARCHITECTURES: dict[str, _Architecture] = {
         _DENSENET,
         "timm.models.densenet:DenseNet",
         {"growth_rate": 16, "block_config": (3, 6, 8, 6)},
+    ),
+    "mobilenet_v2": _Architecture(
+        "MobileNetV2 1.0, batch normalisation folded in", _MOBILENET, "osteon.nets.mobilenet_v2:MobileNetV2", {}
     ),
     "resnet18": _Architecture(
         "ResNet-18", _RESNET, "timm:create_model", {"model_name": "resnet18", "pretrained": False}
@@ -113,7 +118,7 @@ def network_names() -> tuple[str, ...]:
 
     Example:
         >>> network_names()
-        ('densenet121', 'densenet169', 'densenet_small', 'resnet18', 'resnet50')
+        ('densenet121', 'densenet169', 'densenet_small', 'mobilenet_v2', 'resnet18', 'resnet50')
     """
     return tuple(sorted(_ARCHITECTURES))
 
