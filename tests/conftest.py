@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 Check = Callable[[Path], tuple[list[str], list[str]]]
@@ -35,3 +37,51 @@ def dciodvfy() -> Check:
         return errors, [line for line in lines if line.startswith("Warning")]
 
     return check
+
+
+@pytest.fixture(scope="session")
+def toy_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set folder (manifest.csv, images/): 12 patients of 6 grey 64 x 64 images, classes a small network can learn.
+
+    An image shows noise and a broad disc; in a "tumour" a bright ring lies about the disc. Patients t* have three images
+    of each label, patients h* healthy ones only; t5 and h5 are marked as test. Every patient has a brightness of its
+    own. Do not write into the folder: copy it first.
+    """
+    import cv2
+
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    (folder / "images").mkdir(parents=True)
+    generator = np.random.default_rng(20261121)
+    row, column = np.mgrid[:64, :64]
+    lines = []
+    for patient in (f"{kind}{number}" for kind in "th" for number in range(6)):
+        bias = generator.uniform(-0.05, 0.05)
+        for index in range(6):
+            is_tumour = patient.startswith("t") and index % 2 == 0
+            centre = generator.uniform(24, 40, size=2)
+            radius = np.hypot(row - centre[0], column - centre[1])
+            picture = 0.3 + bias + 0.2 * (radius < 12) + 0.35 * is_tumour * (np.abs(radius - 15) < 3)
+            picture = np.clip(picture + generator.normal(0, 0.04, picture.shape), 0, 1)
+            name = f"images/{patient}-{index}.png"
+            cv2.imwrite(str(folder / name), np.rint(picture * 255).astype(np.uint8))
+            lines.append(
+                {
+                    "image": name,
+                    "patient": patient,
+                    "study": f"study-{patient}",
+                    "series": f"series-{patient}-{index // 3}",
+                    "label": "tumour" if is_tumour else "healthy",
+                    "plane": ("axial", "sagittal", "coronal")[index % 3],
+                    "split": "test" if patient.endswith("5") else "train",
+                    "centre": "north" if int(patient[1]) % 2 else "south",
+                    "scanner": "toy",
+                    "sex": "F" if patient[1] in "024" else "M",
+                    "age_years": str(10 + 5 * int(patient[1])),
+                    "note": "synthetic",
+                }
+            )
+    with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return folder
