@@ -1,20 +1,29 @@
 """Synthetic patients with exact truth."""
 
 from osteon.phantoms.body import BodyPhantom, make_head_ct, make_torso_ct
+from osteon.phantoms.centres import CENTRES, SCANNERS, Scanner, scan_with
+from osteon.phantoms.cohort import PRESETS, CohortPatient, cohort
 from osteon.phantoms.leg import Acquisition, LegPhantom, LesionTruth, make_leg_ct
 from osteon.phantoms.sampling import random_leg_spec
 from osteon.phantoms.spec import BenignSpec, LegSpec, LesionSpec
 
 __all__ = [
+    "CENTRES",
+    "PRESETS",
+    "SCANNERS",
     "Acquisition",
     "BenignSpec",
     "BodyPhantom",
+    "CohortPatient",
     "LegPhantom",
     "LegSpec",
     "LesionSpec",
     "LesionTruth",
+    "Scanner",
+    "cohort",
     "make_head_ct",
     "make_leg_ct",
     "make_torso_ct",
     "random_leg_spec",
+    "scan_with",
 ]

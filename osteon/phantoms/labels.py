@@ -12,6 +12,7 @@ __all__ = [
     "ARM_VALUE",
     "BODY_VALUE",
     "BONE_VALUES",
+    "INFECTION_VALUE",
     "LESION_VALUE",
     "METAL_VALUE",
     "SOFT_VALUES",
@@ -31,6 +32,9 @@ METAL_VALUE: Final = 15
 LESION_VALUE: Final = 20
 """The first lesion; the next is 21. A lesion covers the bone and soft tissue that it has replaced."""
 
+INFECTION_VALUE: Final = 30
+"""The first focus of osteomyelitis; the next is 31. No tumour: a reader that calls it one is wrong."""
+
 SOFT_VALUES: Final[dict[str, int]] = {"right": 40, "left": 41}
 """The rest of a leg: skin, fat, muscle."""
 
@@ -39,8 +43,8 @@ TABLE_VALUE: Final = 43
 BODY_VALUE: Final = 44
 
 
-def truth_labels(*, lesion_sides: tuple[str, ...] = ()) -> tuple[Label, ...]:
-    """All labels of a phantom whose lesions lie on the given sides."""
+def truth_labels(*, lesion_sides: tuple[str, ...] = (), infection_sides: tuple[str, ...] = ()) -> tuple[Label, ...]:
+    """All labels of a phantom whose tumours and foci of infection lie on the given sides."""
     structure, object_, altered, tissue = (
         concept(name) for name in ("anatomical_structure", "physical_object", "morphologically_abnormal", "tissue")
     )
@@ -68,6 +72,17 @@ def truth_labels(*, lesion_sides: tuple[str, ...] = ()) -> tuple[Label, ...]:
             colour=(220, 60, 50),
         )
         for number, side in enumerate(lesion_sides)
+    ]
+    labels += [
+        Label(
+            value=INFECTION_VALUE + number,
+            name=f"osteomyelitis {number + 1}, {side}",
+            category=altered,
+            kind=concept("lesion"),
+            laterality=concept(side),
+            colour=(230, 170, 40),
+        )
+        for number, side in enumerate(infection_sides)
     ]
     labels += [
         Label(

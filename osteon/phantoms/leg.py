@@ -12,7 +12,7 @@ from osteon.data import Mask, Patient, Volume
 from osteon.geometry import Box, Grid
 from osteon.phantoms.labels import LESION_VALUE, truth_labels
 from osteon.phantoms.limb import Canvas, Plane
-from osteon.phantoms.scanner import add_noise, blur, hardening_error
+from osteon.phantoms.scanner import add_noise, hardening_error, reconstruct
 from osteon.phantoms.scene import Scene, build_scene
 
 if TYPE_CHECKING:
@@ -120,7 +120,10 @@ def make_leg_ct(spec: LegSpec, *, threads: int = 2) -> LegPhantom:
     truth = Mask(
         array=label,
         grid=grid,
-        labels=truth_labels(lesion_sides=tuple(lesion.leg for lesion in spec.lesions)),
+        labels=truth_labels(
+            lesion_sides=tuple(lesion.leg for lesion in spec.lesions),
+            infection_sides=tuple(finding.leg for finding in spec.benign if finding.kind == "osteomyelitis"),
+        ),
         name="truth",
     )
     stored = array
@@ -204,10 +207,11 @@ def _draw_slice(
 ) -> NDArray[np.float32]:
     """HU of one slice before the scanner's faults, averaged over its thickness; the truth is that of its middle."""
     step_mm = grid.spacing_mm[0]
-    samples = 1 if step_mm <= _THIN_MM else 3
+    thickness_mm = scene.spec.slice_thickness_mm or step_mm
+    samples = 1 if thickness_mm <= _THIN_MM else 3
     total = np.zeros(grid.shape[1:], dtype=np.float32)
     for sample in range(samples):
-        offset = (sample - (samples - 1) / 2) / samples
+        offset = (sample - (samples - 1) / 2) / samples * (thickness_mm / step_mm)
         plane = _plane(grid, index + offset, tilt_degrees=tilt_degrees)
         hu = np.full(grid.shape[1:], -1000, dtype=np.float32)
         middle = sample == samples // 2
@@ -271,8 +275,11 @@ def _scan(spec: LegSpec, hu: NDArray[np.float32], generator: np.random.Generator
     _, row_mm, column_mm = spec.spacing_mm
     if spec.beam_hardening > 0 or float(hu.max()) > 2500:
         hu = hu + hardening_error(hu, pixel_mm=max(row_mm, column_mm), strength=spec.beam_hardening)
-    hu = blur(hu, sigma_px=(0.5 / row_mm, 0.5 / column_mm))
-    add_noise(hu, sigma_hu=spec.noise_hu, correlation_px=0.6 / column_mm + 0.25, generator=generator)
+    hu = reconstruct(hu, sharpness=spec.kernel_sharpness, pixel_mm=(row_mm, column_mm))
+    correlation_px = (0.6 - 0.3 * spec.kernel_sharpness) / column_mm + 0.25
+    add_noise(hu, sigma_hu=spec.noise_hu, correlation_px=correlation_px, generator=generator)
+    if spec.hu_scale != 1 or spec.hu_offset:
+        hu = (hu + 1000) * np.float32(spec.hu_scale) + np.float32(spec.hu_offset - 1000)
     return np.rint(np.clip(hu, -1024, 3071)).astype(np.int16)
 
 

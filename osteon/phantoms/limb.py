@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.phantoms import flesh
-from osteon.phantoms.labels import BONE_VALUES, LESION_VALUE, METAL_VALUE, SOFT_VALUES
+from osteon.phantoms.labels import BONE_VALUES, INFECTION_VALUE, LESION_VALUE, METAL_VALUE, SOFT_VALUES
 from osteon.phantoms.solid import FAR_MM, Points, Solid, smooth_max
 from osteon.phantoms.tumour import paint_benign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from osteon.phantoms.infection import Infection
     from osteon.phantoms.skeleton import Bone
     from osteon.phantoms.solid import Ellipsoid, Loft, Rod
     from osteon.phantoms.spec import BenignSpec, Side
@@ -91,7 +92,8 @@ class Limb:
         cut_w_mm: height of an amputation, or None.
         stays_on_its_side: whether the legs touch, and the midline parts them.
         lesions: with the number that gives their label.
-        benign: harmless look-alikes.
+        benign: bone islands and calluses.
+        infections: with the number that gives their label.
         metal: "nail", "prosthesis" or None.
     """
 
@@ -113,6 +115,7 @@ class Limb:
     stays_on_its_side: bool = False
     lesions: tuple[tuple[int, Lesion], ...] = ()
     benign: tuple[BenignSpec, ...] = ()
+    infections: tuple[tuple[int, Infection], ...] = ()
     metal: str | None = None
 
     @property
@@ -191,6 +194,8 @@ class Limb:
         slim = np.float32(self.girth)
         slack = Points(points.u / slim, points.v / slim, points.w)
         skin = self._skin.distance(slack) * slim + np.float32(0.9) * warp
+        for _, infection in self.infections:
+            skin = skin - infection.lift_mm(points.w)
         forward = (self.knee_lps_mm[1] - plane.y_lps_mm[:, None]) / np.float32(self.scale)
         if self.rest_v_mm is not None:
             level, facing = self.rest_v_mm
@@ -228,6 +233,8 @@ class Limb:
         streaks = np.clip(fibre - 1.25, 0, 1.5)
         muscle = _MUSCLE_HU + 3 * fibre + 4 * cloud - 45 * streaks * np.float32(0.5 + 0.5 * self.fat)
         tissue += share_inside(belly, width + 0.5) * (muscle - tissue)
+        for _, infection in self.infections:
+            infection.soak(tissue, points, fascia=fascia, skin=skin, textures=self.textures, width_mm=width)
         for solid, value in ((flesh.tendons(), 92.0), (flesh.vessels(), 44.0), (flesh.menisci(), 88.0)):
             shapes = solid.parts if not solid.cuts else (solid,)
             for shape in shapes:
@@ -305,7 +312,11 @@ class Limb:
             )
         for bone, window, distance in drawn:
             part = Canvas(view.hu[window], None if view.label is None else view.label[window])
-            self._draw_bone(part, bone, distance, points.window(*window), width=plane.pixel_mm / self.scale)
+            here = points.window(*window)
+            inner = self._draw_bone(part, bone, distance, here, width=plane.pixel_mm / self.scale)
+            self._draw_findings(
+                part, bone, distance, here, cortex_mm=inner, skin=skin[window], width=plane.pixel_mm / self.scale
+            )
         for bone, window, distance in drawn:
             part = Canvas(view.hu[window], None if view.label is None else view.label[window])
             self._draw_metal(part, bone, distance, points.window(*window), width=plane.pixel_mm / self.scale)
@@ -316,6 +327,11 @@ class Limb:
             lesion.reach
             for _, lesion in self.lesions
             if lesion.spec.bone == bone.name and lesion.w_range[0] < high and lesion.w_range[1] > low
+        ]
+        discs += [
+            infection.reach
+            for _, infection in self.infections
+            if infection.spec.bone == bone.name and infection.w_range[0] < high and infection.w_range[1] > low
         ]
         windows = [self._window(plane, (d[0], d[1], d[2] + 4), low, high) for d in discs if d is not None]
         if bone.solid.disc(low, high) is None:
@@ -353,7 +369,8 @@ class Limb:
         points: Points,
         *,
         width: float,
-    ) -> None:
+    ) -> NDArray[np.float32]:
+        """Draw one bone; returns the thickness of its cortex."""
         textures, shift = self.textures, self.shift_mm
         cloud = textures.cloud.at(points.u, points.v, points.w, shift_mm=shift + 29)
         uneven = textures.cloud.at(points.u, points.v, points.w * np.float32(0.4), shift_mm=shift + 29)
@@ -375,19 +392,42 @@ class Limb:
         part.hu[...] += share_inside(distance, width) * (bone_hu - part.hu)
         if part.label is not None:
             part.label[distance < 0] = BONE_VALUES[bone.name, self.side]
+        return np.asarray(cortex_mm)
+
+    def _draw_findings(
+        self,
+        part: Canvas,
+        bone: Bone,
+        distance: NDArray[np.float32],
+        points: Points,
+        *,
+        cortex_mm: NDArray[np.float32],
+        skin: NDArray[np.float32],
+        width: float,
+    ) -> None:
+        """Draw what lies in one bone: look-alikes, then infections, then tumours."""
+        textures, (low, high) = self.textures, points.w_range
         for spec in self.benign:
             if spec.bone == bone.name:
-                paint_benign(part.hu, points, distance, spec=spec, bone=bone, scale=self.scale, textures=textures)
+                paint_benign(
+                    part.hu, points, distance, spec=spec, bone=bone, scale=self.scale, textures=textures, skin=skin
+                )
+
+        def is_here(finding: Infection | Lesion) -> bool:
+            return finding.spec.bone == bone.name and finding.w_range[0] <= high and finding.w_range[1] >= low
+
+        for number, infection in self.infections:
+            if is_here(infection):
+                where = infection.paint(
+                    part.hu, points, distance, cortex_mm=cortex_mm, textures=textures, width_mm=width, skin=skin
+                )
+                if part.label is not None:
+                    part.label[where & (part.label > 0)] = INFECTION_VALUE + number
         for number, lesion in self.lesions:
-            if (
-                lesion.spec.bone != bone.name
-                or lesion.w_range[0] > points.w_range[1]
-                or lesion.w_range[1] < points.w_range[0]
-            ):
-                continue
-            tumour = lesion.paint(part.hu, points, distance, cortex_mm=cortex_mm, textures=textures, width_mm=width)
-            if part.label is not None:
-                part.label[tumour & (part.label > 0)] = LESION_VALUE + number
+            if is_here(lesion):
+                where = lesion.paint(part.hu, points, distance, cortex_mm=cortex_mm, textures=textures, width_mm=width)
+                if part.label is not None:
+                    part.label[where & (part.label > 0)] = LESION_VALUE + number
 
     def _open_plates(self, bone_hu: NDArray[np.float32], bone: Bone, points: Points) -> None:
         for plate in bone.plates:

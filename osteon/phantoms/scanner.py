@@ -14,9 +14,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["add_noise", "blur", "hardening_error"]
+__all__ = ["add_noise", "blur", "hardening_error", "reconstruct"]
 
 _VIEWS: Final = 72
+_ORDINARY_MM: Final = 0.5
+_EDGE_MM: Final = 1.3
 _METAL_HU: Final = 2500.0
 
 
@@ -30,6 +32,22 @@ def blur(hu: NDArray[np.float32], *, sigma_px: tuple[float, float]) -> NDArray[n
         hu, (0, 0), sigmaX=max(sigma_px[1], 0.1), sigmaY=max(sigma_px[0], 0.1), borderType=cv2.BORDER_REPLICATE
     )
     return np.asarray(blurred, dtype=np.float32)
+
+
+def reconstruct(hu: NDArray[np.float32], *, sharpness: float, pixel_mm: tuple[float, float]) -> NDArray[np.float32]:
+    """What the reconstruction kernel makes of one slice.
+
+    Args:
+        hu: (row, column).
+        sharpness: -1 very soft to 1 sharp, where edges overshoot as with a bone kernel; 0 is ordinary.
+        pixel_mm: (row, column) spacing.
+    """
+    sigma_mm = _ORDINARY_MM + 0.9 * max(-sharpness, 0.0)
+    soft = blur(hu, sigma_px=(sigma_mm / pixel_mm[0], sigma_mm / pixel_mm[1]))
+    if sharpness <= 0:
+        return soft
+    wide = blur(hu, sigma_px=(_EDGE_MM / pixel_mm[0], _EDGE_MM / pixel_mm[1]))
+    return np.asarray(soft + np.float32(sharpness) * (soft - wide), dtype=np.float32)
 
 
 def add_noise(

@@ -10,6 +10,7 @@ import numpy as np
 
 from osteon.errors import InputError
 from osteon.phantoms.arm import Arm
+from osteon.phantoms.infection import place_infection
 from osteon.phantoms.limb import Limb
 from osteon.phantoms.skeleton import HIP_W_MM, leg_bones
 from osteon.phantoms.spec import COVERAGE_CENTRE_W_MM
@@ -146,6 +147,18 @@ def _limb(
         for number, lesion in enumerate(spec.lesions)
         if lesion.leg == side
     ]
+    infected = (finding for finding in spec.benign if finding.kind == "osteomyelitis")
+    infections = [
+        (
+            number,
+            # own generator: the same patient with and without it differs in nothing else
+            place_infection(
+                finding, by_name[finding.bone], scale=scale, generator=np.random.default_rng([spec.seed, 11, number])
+            ),
+        )
+        for number, finding in enumerate(infected)
+        if finding.leg == side
+    ]
     facing = -1.0 if rest_v < 0 else 1.0
     return Limb(
         side=side,
@@ -167,7 +180,8 @@ def _limb(
         cut_w_mm=_AMPUTATION_W_MM if spec.amputee == side else None,
         stays_on_its_side=spec.touching or _reaches_pelvis(spec),
         lesions=tuple(lesions),
-        benign=tuple(finding for finding in spec.benign if finding.leg == side),
+        benign=tuple(finding for finding in spec.benign if finding.leg == side and finding.kind != "osteomyelitis"),
+        infections=tuple(infections),
         metal=spec.metal if spec.metal_leg == side else None,
     )
 

@@ -82,20 +82,45 @@ class LesionSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenignSpec:
-    """A harmless finding that looks a little like a tumour: a bone island or the callus of a healed fracture."""
+    """A finding that looks like a tumour and is none.
 
-    kind: Literal["bone_island", "callus"] = "bone_island"
+    Attributes:
+        kind: a bone island, the callus of a fracture, or a focus of osteomyelitis.
+        leg: whose.
+        bone: in which it lies.
+        site: in which part.
+        position: 0 (lower end of the site) to 1 (upper end).
+        size_mm: length along the bone: of a bone island or callus up to 60, of osteomyelitis 20 to 120. A young callus
+            (``gap_mm`` above 0) may reach 120 too.
+        gap_mm: width of a fracture gap that is still open; the callus is then young and fluffy. 0 for a healed one.
+        direction_degrees: where a focus drains or a fracture rises; 0 lateral, 90 forward, 180 medial, 270 back.
+        activity: of osteomyelitis: 0 (old: rim, sequestrum, solid sleeve, tract) to 1 (fresh: moth-eaten, layered).
+        swelling: of the flesh around osteomyelitis, 0 to 1.
+
+    Raises:
+        InputError: the site does not exist in that bone, or a number lies outside its range.
+    """
+
+    kind: Literal["bone_island", "callus", "osteomyelitis"] = "bone_island"
     leg: Side = "left"
     bone: BoneName = "femur"
     site: SiteName = "distal_metaphysis"
     position: float = 0.5
     size_mm: float = 9.0
+    gap_mm: float = 0.0
+    direction_degrees: float = 200.0
+    activity: float = 0.4
+    swelling: float = 0.6
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
         if (self.bone, self.site) not in SITES:
             raise InputError(f"no site {self.site!r} in the {self.bone}")
-        _require_range("size_mm", self.size_mm, 3.0, 60.0)
+        infected = self.kind == "osteomyelitis"
+        large = infected or (self.kind == "callus" and self.gap_mm > 0)
+        _require_range("size_mm", self.size_mm, 20.0 if infected else 3.0, 120.0 if large else 60.0)
+        for name, highest in (("position", 1.0), ("activity", 1.0), ("swelling", 1.0), ("gap_mm", 15.0)):
+            _require_range(name, getattr(self, name), 0.0, highest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +148,10 @@ class LegSpec:
         gantry_tilt_degrees: the acquisition's planes lean by this angle.
         knee_flexion_degrees: how much thigh and shank slope down from the knee.
         body_fat: 1 ordinary, 2 twice the fat under the skin.
+        kernel_sharpness: of the reconstruction: -1 very soft, 0 ordinary, 1 sharp with edges that overshoot.
+        hu_scale: a badly calibrated scanner multiplies attenuation (HU + 1000) by this.
+        hu_offset: and adds this.
+        slice_thickness_mm: what a slice averages over; None for the distance of the slices.
         lesions: tumours.
         benign: harmless look-alikes.
 
@@ -150,6 +179,10 @@ class LegSpec:
     gantry_tilt_degrees: float = 0.0
     knee_flexion_degrees: float = 4.0
     body_fat: float = 1.0
+    kernel_sharpness: float = 0.0
+    hu_scale: float = 1.0
+    hu_offset: float = 0.0
+    slice_thickness_mm: float | None = None
     lesions: tuple[LesionSpec, ...] = ()
     benign: tuple[BenignSpec, ...] = ()
 
@@ -166,6 +199,11 @@ class LegSpec:
         _require_range("knee_flexion_degrees", self.knee_flexion_degrees, 0.0, 15.0)
         _require_range("body_fat", self.body_fat, 0.3, 3.0)
         _require_range("noise_hu", self.noise_hu, 0.0, 200.0)
+        _require_range("kernel_sharpness", self.kernel_sharpness, -1.0, 1.0)
+        _require_range("hu_scale", self.hu_scale, 0.9, 1.1)
+        _require_range("hu_offset", self.hu_offset, -50.0, 50.0)
+        if self.slice_thickness_mm is not None:
+            _require_range("slice_thickness_mm", self.slice_thickness_mm, 0.1, 20.0)
 
     @property
     def has_growth_plates(self) -> bool:

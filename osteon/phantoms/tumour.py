@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from osteon.phantoms.spec import BenignSpec, LesionSpec
     from osteon.phantoms.texture import Textures
 
-__all__ = ["Lesion", "paint_benign", "place_lesion"]
+__all__ = ["Lesion", "axis_point", "paint_benign", "place_lesion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def place_lesion(spec: LesionSpec, bone: Bone, *, scale: float, generator: np.ra
         scale: real millimetres per reference millimetre.
         generator: draws the place in the textures.
     """
-    u, v, w, radius = _axis_point(bone, SITES[spec.bone, spec.site], spec.position)
+    u, v, w, radius = axis_point(bone, SITES[spec.bone, spec.site], spec.position)
     turn = np.deg2rad(spec.direction_degrees)
     out = np.array([np.cos(turn), np.sin(turn)])
     size = spec.size_mm / scale
@@ -251,9 +251,10 @@ def paint_benign(
     bone: Bone,
     scale: float,
     textures: Textures,
+    skin: NDArray[np.float32],
 ) -> None:
-    """Draw a bone island or a healed fracture into ``hu`` in place."""
-    u, v, w, radius = _axis_point(bone, SITES[spec.bone, spec.site], spec.position)
+    """Draw a bone island or a fracture with its callus into ``hu`` in place."""
+    u, v, w, radius = axis_point(bone, SITES[spec.bone, spec.site], spec.position)
     size = spec.size_mm / scale
     grain = textures.medium.at(points.u, points.v, points.w, shift_mm=97)
     if spec.kind == "bone_island":
@@ -262,13 +263,52 @@ def paint_benign(
         hu += share * (1050 - hu)
         return
     height = (points.w - np.float32(w)) / np.float32(size)
+    if spec.gap_mm > 0:
+        cover = np.clip(0.5 - (skin + np.float32(2.5)) / 1.5, 0, 1)
+        _paint_young_callus(hu, points, bone_distance, cover, spec=spec, at=(u, v, w, radius, scale), textures=textures)
+        return
     cuff = bone_distance - np.float32(0.28 * radius + 1) * np.exp(-np.square(height * 2)) + 0.5 * grain
     share = np.clip(0.5 - cuff, 0, 1) * (np.abs(height) < 1)
     new_bone = 760 + 120 * grain
     hu += share * (new_bone - hu) * (hu < new_bone)
 
 
-def _axis_point(bone: Bone, site: tuple[float, float], position: float) -> tuple[float, float, float, float]:
+def _paint_young_callus(
+    hu: NDArray[np.float32],
+    points: Points,
+    bone_distance: NDArray[np.float32],
+    cover: NDArray[np.float32],
+    *,
+    spec: BenignSpec,
+    at: tuple[float, float, float, float, float],
+    textures: Textures,
+) -> None:
+    """A fracture that heals: an oblique gap, and a fluffy cuff that is denser near the bone.
+
+    ``cover`` is 1 below the skin; ``at`` is (u, v, w, radius, scale) of the bone.
+    """
+    u, v, w, radius, scale = at
+    grain = textures.medium.at(points.u, points.v, points.w, shift_mm=97)
+    cloud = textures.cloud.at(points.u, points.v, points.w, shift_mm=53)
+    turn = np.deg2rad(spec.direction_degrees)
+    across = (points.u - np.float32(u)) * np.float32(np.cos(turn)) + (points.v - np.float32(v)) * np.float32(
+        np.sin(turn)
+    )
+    rise = points.w - np.float32(w) - np.float32(0.45) * across
+    gap = np.abs(rise) - np.float32(spec.gap_mm / scale / 2) + 0.5 * grain
+    open_share = np.clip(0.5 - gap / 1.5, 0, 1) * np.clip(0.5 - bone_distance, 0, 1)
+    hu += open_share * (70 + 25 * grain - hu)
+    height = (points.w - np.float32(w)) / np.float32(spec.size_mm / scale / 2)
+    most = np.float32(min(0.45 * radius + 1.5, 9.5))
+    thick = most * np.clip(1 - np.square(height), 0, 1) * np.clip(1 + 0.3 * cloud, 0.3, 1.5)
+    cuff = bone_distance - thick + 0.7 * grain
+    share = np.clip(0.5 - cuff / 1.5, 0, 1) * (bone_distance > -1) * (thick > 0.5) * cover
+    depth = np.clip(bone_distance / np.maximum(thick, 1), 0, 1)
+    new_bone = np.clip(640 - 330 * depth + 130 * cloud + 90 * grain, 90, 900)
+    hu += share * (new_bone - hu) * (hu < new_bone)
+
+
+def axis_point(bone: Bone, site: tuple[float, float], position: float) -> tuple[float, float, float, float]:
     """Centre (u, v, w) and mean radius of a bone's tube."""
     w = site[0] + position * (site[1] - site[0])
     if bone.axis is None:
