@@ -1,0 +1,374 @@
+"""Intervals from resampled patients: images of one patient are alike, so patients are drawn, not images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon._compiled import in_threads
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.metrics.bootstrap_measures import judged, statistic
+from osteon.metrics.checks import check_confidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from osteon.metrics.bootstrap_measures import Judged, Statistic, WeightedMeasure
+
+__all__ = [
+    "BootstrapInterval",
+    "Resampling",
+    "bca_limits",
+    "draw_patients",
+    "paired_difference",
+    "patient_bootstrap",
+    "patient_bootstraps",
+    "percentile_limits",
+]
+
+_METHODS = ("percentile", "bca")
+# resamples at a time: small enough that counts of 10,000 patients stay in the processor's cache
+_BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How patients are drawn and the interval is made.
+
+    Attributes:
+        repeats: number of resamples.
+        seed: of the draws; resample ``r`` depends on the seed and on ``r`` only, so measures and models that are given
+            the same patients see the same resamples, and more repeats go on where fewer ended.
+        confidence: of the interval, between 0 and 1.
+        method: ``"percentile"``, or ``"bca"`` (bias-corrected and accelerated; one more pass for each patient).
+    """
+
+    repeats: int = 2000
+    seed: int = 1
+    confidence: float = 0.95
+    method: str = "percentile"
+
+    def __post_init__(self) -> None:
+        """Raise at once when a value cannot be."""
+        check_confidence(self.confidence)
+        if self.repeats < 1 or self.seed < 0:
+            raise InputError(f"{self.repeats} repeats with seed {self.seed} cannot be: at least 1 and at least 0")
+        if self.method not in _METHODS:
+            known = nearest_names(self.method, _METHODS)
+            raise UnknownLabelError(f"bootstrap method {self.method!r} does not exist; {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapInterval:
+    """A measure with its interval over resampled patients.
+
+    Attributes:
+        value: on the patients as they are; NaN where the measure is not defined.
+        low: lower limit; NaN when the value is not defined or there are fewer than two patients.
+        high: upper limit; NaN as ``low``.
+        method: ``"percentile"`` or ``"bca"``.
+        confidence: of the interval.
+        repeats: resamples drawn.
+        seed: of the draws.
+        patients: number of patients.
+        images: number of images (rows, where an image is judged in several folds).
+        models: whose measures were averaged in each resample.
+        folds: that were given; the measure was averaged over those where it is defined.
+        undefined_repeats: resamples left out because a class was missing or the measure had an empty denominator.
+        p_value: of a difference, two-sided against 0; None for a single measure.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+    confidence: float
+    repeats: int
+    seed: int
+    patients: int
+    images: int
+    models: int
+    folds: int
+    undefined_repeats: int
+    p_value: float | None = None
+
+
+def patient_bootstrap(
+    measure: str | WeightedMeasure,
+    truth: ArrayLike,
+    score: ArrayLike,
+    patients: ArrayLike,
+    *,
+    threshold: ArrayLike = 0.5,
+    strata: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    resampling: Resampling | None = None,
+) -> BootstrapInterval:
+    """Interval of a measure, patients drawn with replacement.
+
+    Args:
+        measure: a name of ``classification.MEASURES``, or a function of truth (n,), score (n,) and image weights (n,)
+            that gives NaN where it is not defined.
+        truth: (n,) bool or 0 and 1.
+        score: (n,) finite; or (models, n): the statistic is then the mean of the measure over the models, all judged
+            on the same resampled patients (five fold models on one test set).
+        patients: (n,) id of the patient of each image. One id an image gives the plain bootstrap of images.
+        threshold: of the measures that call positive: one number, one a model, or one an image ((n,) or (models, n)).
+        strata: (n,) the patient's stratum; patients are then drawn within strata, whose sizes stay.
+        folds: (n,) fold of each row: the statistic is then the mean over folds of the measure within each. An image
+            judged by several folds is given once for each; patients, not rows, are drawn.
+        resampling: repeats, seed, confidence and method.
+
+    Returns:
+        The measure with its interval. Resamples where it is not defined are left out and counted.
+
+    Raises:
+        InputError: shapes differ, nothing was given, a score is not finite, a patient is in two strata, or BCa was
+            asked for where leaving out one patient leaves the measure undefined.
+        UnknownLabelError: no measure has that name.
+
+    References:
+        Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (clusters);
+        Efron 1987, doi:10.1080/01621459.1987.10478410 (BCa)
+
+    Example:
+        >>> scores = [0.1, 0.4, 0.3, 0.8, 0.6, 0.7]
+        >>> one = patient_bootstrap("auc", [0, 0, 1, 1, 0, 1], scores, ["a", "a", "b", "b", "c", "d"])
+        >>> round(one.value, 3), one.patients, one.images
+        (0.778, 4, 6)
+    """
+    return _intervals([measure], judged(truth, score, patients, threshold, folds), strata, resampling or Resampling())[
+        0
+    ]
+
+
+def patient_bootstraps(
+    measures: Iterable[str],
+    truth: ArrayLike,
+    score: ArrayLike,
+    patients: ArrayLike,
+    *,
+    threshold: ArrayLike = 0.5,
+    strata: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    resampling: Resampling | None = None,
+) -> dict[str, BootstrapInterval]:
+    """Intervals of several measures on the same resamples; arguments as of ``patient_bootstrap``."""
+    names = list(measures)
+    cases = judged(truth, score, patients, threshold, folds)
+    return dict(zip(names, _intervals(names, cases, strata, resampling or Resampling()), strict=True))
+
+
+def paired_difference(
+    measure: str | WeightedMeasure,
+    truth: ArrayLike,
+    scores: tuple[ArrayLike, ArrayLike],
+    patients: ArrayLike,
+    *,
+    thresholds: tuple[ArrayLike, ArrayLike] = (0.5, 0.5),
+    strata: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    resampling: Resampling | None = None,
+) -> BootstrapInterval:
+    """Difference of a measure, first minus second score, on the same resampled patients.
+
+    The p value is twice the smaller share of resamples on either side of 0, one resample added to each side, so it is
+    never 0; ties with 0 count for both sides.
+
+    Args:
+        measure: as of ``patient_bootstrap``.
+        truth: (n,) bool or 0 and 1.
+        scores: two of shape (n,) or (models, n), on the same images.
+        patients: (n,) id of the patient of each image.
+        thresholds: of the first and of the second score.
+        strata: (n,) the patient's stratum.
+        folds: (n,) fold of each row; the mean over folds is compared.
+        resampling: repeats, seed, confidence and method.
+
+    Raises:
+        InputError: as ``patient_bootstrap``.
+        UnknownLabelError: no measure has that name.
+
+    References:
+        Davison and Hinkley 1997, doi:10.1017/CBO9780511802843 (chapter 4)
+    """
+    how = resampling or Resampling()
+    first, second = (judged(truth, s, patients, t, folds) for s, t in zip(scores, thresholds, strict=True))
+    one, two = statistic(measure, first), statistic(measure, second)
+    return _intervals_of([lambda counts: one(counts) - two(counts)], first, strata, how, against_zero=True)[0]
+
+
+def draw_patients(
+    patients: int, resamples: range, *, seed: int, strata: NDArray[np.int64] | None = None
+) -> NDArray[np.int32]:
+    """How often each patient is drawn in each resample: the draws that the intervals are made of.
+
+    Args:
+        patients: number of patients.
+        resamples: which resamples; each has its own generator, seeded by ``(seed, resample)``.
+        seed: 0 or more.
+        strata: (patients,) stratum of each patient; None draws from all.
+
+    Returns:
+        (resamples, patients); a row adds up to the number of patients, in each stratum to that of the stratum.
+
+    Example:
+        >>> draw_patients(4, range(3), seed=1).sum(axis=1).tolist()
+        [4, 4, 4]
+    """
+    members = [np.flatnonzero(strata == s) for s in np.unique(strata)] if strata is not None else [np.arange(patients)]
+    counts = np.zeros((len(resamples), patients), np.int32)
+    for row, resample in zip(counts, resamples, strict=True):
+        generator = np.random.default_rng((seed, resample))
+        for member in members:
+            picks = generator.integers(0, member.size, member.size)
+            row[member] = np.bincount(picks, minlength=member.size)
+    return counts
+
+
+def percentile_limits(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """The middle part of the replicates.
+
+    Args:
+        replicates: (defined repeats,) finite, at least one.
+        confidence: share that lies between the limits.
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(replicates, (tail, 1 - tail))
+    return float(low), float(high)
+
+
+def bca_limits(
+    replicates: NDArray[np.float64], value: float, left_out: list[NDArray[np.float64]], confidence: float
+) -> tuple[float, float]:
+    """Bias-corrected and accelerated limits.
+
+    Args:
+        replicates: (defined repeats,) finite, at least one.
+        value: of the measure on the patients as they are.
+        left_out: for each stratum (patients of it,) the measure without each patient.
+        confidence: share that the interval is meant to cover.
+
+    References:
+        Efron 1987, doi:10.1080/01621459.1987.10478410; Davison and Hinkley 1997, equation 5.24 for strata
+    """
+    from scipy.special import ndtr, ndtri
+
+    size = replicates.size
+    below = (np.count_nonzero(replicates < value) + np.count_nonzero(replicates <= value)) / (2 * size)
+    # all replicates on one side would give an infinite bias; half a replicate is put on the other
+    bias = ndtri(np.clip(below, 0.5 / size, 1 - 0.5 / size))
+    cubes, squares = 0.0, 0.0
+    for values in left_out:
+        influence = (values.size - 1) * (values.mean() - values)
+        cubes += float(np.sum(influence**3)) / values.size**3
+        squares += float(np.sum(influence**2)) / values.size**2
+    acceleration = cubes / (6 * squares**1.5) if squares > 0 else 0.0
+    quantiles = []
+    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
+        moved = bias + ndtri(tail)
+        quantiles.append(float(ndtr(bias + moved / (1 - acceleration * moved))))
+    low, high = np.quantile(replicates, quantiles)
+    return float(low), float(high)
+
+
+def _intervals(
+    measures: list[str] | list[str | WeightedMeasure], cases: Judged, strata: ArrayLike | None, how: Resampling
+) -> list[BootstrapInterval]:
+    return _intervals_of([statistic(measure, cases) for measure in measures], cases, strata, how)
+
+
+def _intervals_of(
+    statistics: list[Statistic],
+    cases: Judged,
+    strata: ArrayLike | None,
+    how: Resampling,
+    *,
+    against_zero: bool = False,
+) -> list[BootstrapInterval]:
+    """Draw once, apply every statistic, and make the intervals."""
+    stratum = _patient_strata(cases, strata)
+    replicates = np.empty((len(statistics), how.repeats))
+
+    def resample(first: int, stop: int) -> None:
+        counts = draw_patients(cases.patients, range(first, stop), seed=how.seed, strata=stratum)
+        for row, apply in zip(replicates, statistics, strict=True):
+            row[first:stop] = apply(counts)
+
+    in_threads(resample, how.repeats, chunk=_BLOCK)
+    everyone = np.ones((1, cases.patients), np.int32)
+    intervals = []
+    for row, apply in zip(replicates, statistics, strict=True):
+        value = float(apply(everyone)[0])
+        defined = row[~np.isnan(row)]
+        low, high = math.nan, math.nan
+        known = not math.isnan(value) and cases.patients > 1 and defined.size > 0
+        if known and how.method == "bca":
+            low, high = bca_limits(defined, value, _left_out(apply, cases.patients, stratum), how.confidence)
+        elif known:
+            low, high = percentile_limits(defined, how.confidence)
+        intervals.append(
+            BootstrapInterval(
+                value=value,
+                low=low,
+                high=high,
+                method=how.method,
+                confidence=how.confidence,
+                repeats=how.repeats,
+                seed=how.seed,
+                patients=cases.patients,
+                images=cases.truth.size,
+                models=cases.score.shape[0],
+                folds=cases.folds,
+                undefined_repeats=how.repeats - defined.size,
+                p_value=_p_value(defined, known=known) if against_zero else None,
+            )
+        )
+    return intervals
+
+
+def _p_value(differences: NDArray[np.float64], *, known: bool) -> float:
+    if not known:
+        return math.nan
+    smaller = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+    return min(1.0, 2 * (int(smaller) + 1) / (differences.size + 1))
+
+
+def _patient_strata(cases: Judged, strata: ArrayLike | None) -> NDArray[np.int64] | None:
+    """Stratum of each patient, numbered."""
+    if strata is None:
+        return None
+    given = np.asarray(strata)
+    if given.shape != cases.truth.shape:
+        raise InputError(f"one stratum per image is needed; {cases.truth.size} images and strata of {given.shape} came")
+    _, code = np.unique(given, return_inverse=True)
+    stratum = np.zeros(cases.patients, np.int64)
+    stratum[cases.patient] = code
+    mixed = int(np.unique(cases.patient[stratum[cases.patient] != code]).size)
+    if mixed:
+        raise InputError(f"{mixed} patients lie in two strata: give every image the stratum of its patient")
+    return stratum
+
+
+def _left_out(apply: Statistic, patients: int, stratum: NDArray[np.int64] | None) -> list[NDArray[np.float64]]:
+    """The measure without each patient, by stratum."""
+    values = np.empty(patients)
+
+    def leave_out(first: int, stop: int) -> None:
+        counts = np.ones((stop - first, patients), np.int32)
+        counts[np.arange(stop - first), np.arange(first, stop)] = 0
+        values[first:stop] = apply(counts)
+
+    in_threads(leave_out, patients, chunk=_BLOCK)
+    undefined = int(np.count_nonzero(np.isnan(values)))
+    if undefined:
+        raise InputError(
+            f"a BCa interval was asked for; without one of {undefined} patients the measure is not defined: "
+            "take the percentile interval"
+        )
+    return [values] if stratum is None else [values[stratum == s] for s in np.unique(stratum)]

@@ -1,0 +1,223 @@
+"""Measures of a resample, worked out from how often each patient was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.metrics.bootstrap_kernel import auc_of_counts, pr_auc_of_counts, sums_of_counts
+from osteon.metrics.checks import checked_score, checked_truth
+from osteon.metrics.classification import MEASURES, log_losses, squared_errors
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Judged", "Statistic", "WeightedMeasure", "judged", "statistic"]
+
+# counts (resamples, patients) int32 -> the measure of each resample (resamples,) float64
+Statistic = Callable[["NDArray[np.int32]"], "NDArray[np.float64]"]
+# truth (n,), score (n,), weight of each image (n,) -> the measure; NaN where it is not defined
+WeightedMeasure = Callable[["NDArray[np.bool_]", "NDArray[np.float64]", "NDArray[np.int32]"], float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Images with truth, scores and patients, checked.
+
+    Attributes:
+        truth: (n,) bool.
+        score: (models, n) float64.
+        threshold: (models, n) float64; a score at or above it is called positive.
+        patient: (n,) int32, 0 to patients - 1.
+        patients: number of patients.
+        fold: (n,) int32, 0 to folds - 1; all 0 where the images are judged as one.
+        folds: number of folds.
+    """
+
+    truth: NDArray[np.bool_] = field(repr=False)
+    score: NDArray[np.float64] = field(repr=False)
+    threshold: NDArray[np.float64] = field(repr=False)
+    patient: NDArray[np.int32] = field(repr=False)
+    patients: int
+    fold: NDArray[np.int32] = field(repr=False)
+    folds: int
+
+    def of_fold(self, number: int) -> Judged:
+        """The images of one fold; patients keep their numbers."""
+        kept = self.fold == number
+        score, threshold = self.score[:, kept], self.threshold[:, kept]
+        fold = np.zeros(int(kept.sum()), np.int32)
+        return Judged(self.truth[kept], score, threshold, self.patient[kept], self.patients, fold, 1)
+
+
+def judged(
+    truth: ArrayLike,
+    score: ArrayLike,
+    patients: ArrayLike,
+    threshold: ArrayLike = 0.5,
+    folds: ArrayLike | None = None,
+) -> Judged:
+    """Check what was given and number the patients in the order of their sorted ids.
+
+    Args:
+        truth: (n,) bool or 0 and 1.
+        score: (n,) finite, or (models, n).
+        patients: (n,) id of the patient of each image.
+        threshold: one number; one a model; or one an image, (n,) or (models, n), where each fold brings its own.
+        folds: (n,) fold that each row was judged in; None for one.
+
+    Raises:
+        InputError: shapes differ, nothing was given, a score is not finite, or a threshold is NaN.
+    """
+    positive = checked_truth(truth)
+    scores = np.atleast_2d(checked_score(score, positive.size))
+    if scores.ndim != 2 or scores.shape[0] == 0:
+        raise InputError(f"scores of shape (images,) or (models, images) are needed; {scores.shape} was given")
+    limits = np.asarray(threshold, dtype=np.float64)
+    if limits.ndim == 1 and np.ndim(score) == 2:
+        limits = limits[:, np.newaxis]
+    if limits.ndim and limits.shape not in {scores.shape, scores.shape[1:], (scores.shape[0], 1)}:
+        raise InputError(f"one threshold, one a model or one an image is needed; an array of {limits.shape} was given")
+    if np.isnan(limits).any():
+        raise InputError("a threshold is needed; one is NaN: fix it on the validation part")
+    patient, patient_count = _numbered(patients, positive.size, "patient")
+    fold, fold_count = _numbered(np.zeros(positive.size) if folds is None else folds, positive.size, "fold")
+    limits = np.broadcast_to(limits, scores.shape)
+    return Judged(positive, scores, limits, patient, patient_count, fold, fold_count)
+
+
+def _numbered(ids: ArrayLike, images: int, what: str) -> tuple[NDArray[np.int32], int]:
+    given = np.asarray(ids)
+    if given.shape != (images,):
+        raise InputError(f"one {what} per image is needed; {images} images and an array of {given.shape} were given")
+    names, code = np.unique(given, return_inverse=True)
+    return code.astype(np.int32), names.size
+
+
+def statistic(measure: str | WeightedMeasure, cases: Judged) -> Statistic:
+    """The measure, averaged over models and folds, as a function of patient counts.
+
+    Folds where the measure is not defined on the images as they are do not count; where one of the others is not
+    defined in a resample, the resample is not.
+
+    Raises:
+        UnknownLabelError: no measure has that name.
+        InputError: the measure needs probabilities and got other scores.
+    """
+    if cases.folds == 1:
+        return _statistic(measure, cases)
+    everyone = np.ones((1, cases.patients), np.int32)
+    parts = [_statistic(measure, cases.of_fold(number)) for number in range(cases.folds)]
+    defined = [part for part in parts if not np.isnan(part(everyone)[0])]
+
+    def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        if not defined:
+            return np.full(counts.shape[0], np.nan)
+        return _mean(np.stack([part(counts) for part in defined]))
+
+    return apply
+
+
+def _statistic(measure: str | WeightedMeasure, cases: Judged) -> Statistic:
+    if callable(measure):
+        return _of_weights(measure, cases)
+    if measure in _RANKED:
+        return _of_ranks(_RANKED[measure], cases)
+    if measure in _ERRORS:
+        return _of_errors(_ERRORS[measure](cases.truth, cases.score), cases)
+    if measure in _SHARES:
+        return _of_confusion(_SHARES[measure], cases)
+    raise UnknownLabelError(f"measure {measure!r} does not exist; {nearest_names(measure, MEASURES)}")
+
+
+def _of_ranks(kernel: Callable[..., None], cases: Judged) -> Statistic:
+    """Each model's images are sorted once; a resample is then one pass over them."""
+    sorted_models = []
+    for score in cases.score:
+        order = np.argsort(score, kind="stable")
+        opens = np.ones(score.size, np.int8)
+        opens[1:] = np.diff(score[order]) > 0
+        sorted_models.append((cases.patient[order], cases.truth[order].astype(np.int8), opens))
+
+    def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        values = np.empty((len(sorted_models), counts.shape[0]))
+        for row, (patient, positive, opens) in zip(values, sorted_models, strict=True):
+            kernel(counts, patient, positive, opens, row)
+        return _mean(values)
+
+    return apply
+
+
+def _of_errors(errors: NDArray[np.float64], cases: Judged) -> Statistic:
+    """The mean over images and over models is one sum a patient."""
+    sums = np.bincount(cases.patient, weights=errors.mean(axis=0), minlength=cases.patients)
+    images = np.bincount(cases.patient, minlength=cases.patients)
+    table = np.stack([sums, images], axis=1).astype(np.float64)
+
+    def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        total, drawn = _sums(counts, table).T
+        return _ratio(total, drawn)
+
+    return apply
+
+
+def _of_confusion(share: Callable[..., NDArray[np.float64]], cases: Judged) -> Statistic:
+    """Counts of tp, fp, tn and fn a patient; whole numbers stay exact in float64."""
+    called = cases.score >= cases.threshold
+    cells = (called & cases.truth, called & ~cases.truth, ~called & ~cases.truth, ~called & cases.truth)
+    columns = [
+        np.bincount(cases.patient, weights=row, minlength=cases.patients)
+        for model in zip(*cells, strict=True)
+        for row in model
+    ]
+    table = np.stack(columns, axis=1).astype(np.float64)
+
+    def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        cell = _sums(counts, table).reshape(counts.shape[0], -1, 4)
+        return _mean(share(*np.moveaxis(cell, (2, 1), (0, 1))))
+
+    return apply
+
+
+def _of_weights(measure: WeightedMeasure, cases: Judged) -> Statistic:
+    """Any function of image weights; called once a model and resample."""
+
+    def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        weights = counts[:, cases.patient]
+        values = [[measure(cases.truth, score, weight) for weight in weights] for score in cases.score]
+        return _mean(np.array(values, dtype=np.float64))
+
+    return apply
+
+
+def _sums(counts: NDArray[np.int32], table: NDArray[np.float64]) -> NDArray[np.float64]:
+    out = np.empty((counts.shape[0], table.shape[1]))
+    sums_of_counts(counts, table, out)
+    return out
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = values.mean(axis=0)
+    return mean
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    ratio: NDArray[np.float64] = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return ratio
+
+
+_RANKED: dict[str, Callable[..., None]] = {"auc": auc_of_counts, "pr_auc": pr_auc_of_counts}
+_ERRORS = {"brier": squared_errors, "log_loss": log_losses}
+_SHARES: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "tpr": lambda tp, _fp, _tn, fn: _ratio(tp, tp + fn),
+    "tnr": lambda _tp, fp, tn, _fn: _ratio(tn, tn + fp),
+    "accuracy": lambda tp, fp, tn, fn: _ratio(tp + tn, tp + fp + tn + fn),
+    "balanced_accuracy": lambda tp, fp, tn, fn: (_ratio(tp, tp + fn) + _ratio(tn, tn + fp)) / 2,
+    "precision": lambda tp, fp, _tn, _fn: _ratio(tp, tp + fp),
+    "npv": lambda _tp, _fp, tn, fn: _ratio(tn, tn + fn),
+    "f1": lambda tp, fp, _tn, fn: _ratio(2 * tp, 2 * tp + fp + fn),
+}
