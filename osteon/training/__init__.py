@@ -1,0 +1,1 @@
+"""Training and judging models: data sets, augmentation, loop, strategies, folds, export."""
