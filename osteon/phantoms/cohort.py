@@ -155,12 +155,17 @@ def _drawn(items: Sequence[_Item], count: int, *, seed: int, order: int) -> _Ite
 
 
 def _with_tumour(spec: LegSpec, generator: np.random.Generator) -> LegSpec:
-    """A field about the tumour; sometimes metal in the other leg."""
+    """A field about the tumour, which is one that shows; sometimes metal in the other leg."""
     (lesion,) = spec.lesions
     other: Side = "right" if lesion.leg == "left" else "left"
     metal = _metal(generator) if spec.amputee is None and generator.random() < 0.15 else None
+    reaction: Literal["sunburst", "codman"] = "sunburst" if generator.random() < 0.5 else "codman"
+    if lesion.soft_tissue_mass == 0 and lesion.periosteal == "none":
+        # without mass and reaction a lytic one shows nothing that a reader could call an osteosarcoma
+        lesion = replace(lesion, periosteal=reaction, breach=max(lesion.breach, 0.5))
     return replace(
         spec,
+        lesions=(lesion,),
         coverage=_field(lesion.bone, lesion.site, lesion.position, generator),
         metal=metal,
         metal_leg=other,
