@@ -1,0 +1,172 @@
+"""A manifest read from files as people write them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from osteon.data import ImageRow, Manifest
+from osteon.errors import InputError, OutputError
+from osteon.io.table import missing_images, read_manifest, write_manifest
+
+PLAIN = "image,patient,label,grade\na.png,007,tumour,high\nb/c.png,008,healthy,\n"
+
+
+def _file(folder: Path, text: str | bytes, name: str = "manifest.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
+    return path
+
+
+def test_text_stays_text_and_unknown_columns_are_kept(tmp_path: Path) -> None:
+    path = _file(tmp_path, PLAIN)
+    manifest = read_manifest(tmp_path, positive="tumour", labels=("healthy", "tumour"))
+    assert manifest.column("patient").tolist() == ["007", "008"]
+    assert manifest.column("grade").tolist() == ["high", ""]
+    assert manifest.folder == tmp_path
+    assert manifest.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert missing_images(manifest) == ("a.png", "b/c.png")
+    _file(tmp_path, b"x", "a.png")
+    assert missing_images(manifest) == ("b/c.png",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf" + PLAIN.encode(),
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("b/c.png", "b\\.\\c.png").replace("007", " 007 ") + "\n,,,\n",
+    ],
+)
+def test_spreadsheets_write_csv_in_many_ways(tmp_path: Path, text: str | bytes) -> None:
+    wanted = read_manifest(_file(tmp_path, PLAIN, "plain.csv"))
+    assert read_manifest(_file(tmp_path, text)).rows == wanted.rows
+
+
+def test_a_decimal_comma_of_a_semicolon_table_is_an_age(tmp_path: Path) -> None:
+    manifest = read_manifest(_file(tmp_path, "image;patient;label;age_years\na.png;1;x;12,5\n"))
+    assert manifest.rows[0].age_years == 12.5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty: it needs a header"),
+        ("image,patient,label\n", "without a single image"),
+        ("image,patinet,label\na,b,c\n", "no column 'patient'.*did you mean 'patinet'"),
+        ("image,Patient,label\na,b,c\n", "column 'Patient': write it 'patient'"),
+        ("image,patient,label,label\na,b,c,c\n", "'label' twice"),
+        ("image,patient,label\na,b\n", "row 1 has 2 cells, the header 3"),
+        ('image,patient,label\n"a,b,c\n', "no CSV table"),
+        ("image,patient,label\na.png,,c\n", "row 1 .*lacks its image, patient or label"),
+        ("image,patient,label\na.png,p,c\n./a.png,p,c\n", "row 2 .*an earlier row lists"),
+        ("image,patient,label\n/etc/a.png,p,c\n", "row 1 names an image outside"),
+        ("image,patient,label\nC:\\x\\a.png,p,c\n", "row 1 names an image outside"),
+        ("image,patient,label\nb.png,p,c\nx/../../a.png,p,c\n", "row 2 names an image outside"),
+        ("image,patient,label,age_years\na.png,p,c,old\n", "row 1 has the age_years 'old'"),
+        ("image,patient,label,age_years\na.png,p,c,-1\n", "row 1 has the age_years '-1'"),
+        ("image,patient,label,age_years\na.png,p,c,nan\n", "row 1 has the age_years 'nan'"),
+        ("image,patient,label,sex\na.png,p,c,female\n", "row 1 has the sex 'female': .*empty, F, M, O"),
+        ("image,patient,label,plane\na.png,p,c,axail\n", "row 1 has the plane 'axail'"),
+        ("image,patient,label,split\na.png,p,c,validation\n", "row 1 has the split 'validation'"),
+        ("image,patient,label\na.png,p,Tumour\nb.png,p,tumour\nc.png,p,tumour\n", r"'Tumour' \(1 rows, first row 1\)"),
+        (b"image,patient,label\na\xe9.png,p,c\n", "is not UTF-8"),
+        (b"PAR1 and no more", "damaged Parquet"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_row(tmp_path: Path, text: str | bytes, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_manifest(_file(tmp_path, text))
+
+
+def _labels(*labels: str) -> str:
+    return "image,patient,label\n" + "".join(f"{i}.png,p{i},{label}\n" for i, label in enumerate(labels))
+
+
+def test_a_rare_label_one_letter_off_is_a_typing_error(tmp_path: Path) -> None:
+    for typo in ("tumor", "tumuor", "tumourr", "tumoer"):
+        path = _file(tmp_path, _labels(*["tumour"] * 30, typo))
+        with pytest.raises(InputError, match=f"'{typo}' .1 rows, first row 31"):
+            read_manifest(path)
+        assert typo in read_manifest(path, labels=("tumour", typo)).labels
+
+
+@pytest.mark.parametrize("others", [["tumor"] * 10, ["tumoral x"], ["T1"], ["grade 2"]])
+def test_labels_that_are_meant_are_left_alone(tmp_path: Path, others: list[str]) -> None:
+    usual = {"T1": "T2", "grade 2": "grade 1"}.get(others[0], "tumour")
+    assert len(read_manifest(_file(tmp_path, _labels(*[usual] * 30, *others))).labels) == 2
+
+
+def test_a_list_of_labels_is_the_last_word(tmp_path: Path) -> None:
+    path = _file(tmp_path, _labels("healthy", "tumour", "tumor"))
+    with pytest.raises(InputError, match=r"row 3 has the label 'tumor' \(1 rows\): did you mean 'tumour'"):
+        read_manifest(path, labels=("healthy", "tumour"))
+    with pytest.raises(InputError, match="no image has the label 'sarcoma'"):
+        read_manifest(_file(tmp_path, _labels("healthy", "tumour")), positive="sarcoma")
+
+
+def _manifest(folder: Path) -> Manifest:
+    row = ImageRow(image="a.png", patient="007", label="tumour", plane="axial", split="test", sex="F", age_years=12.25)
+    other = ImageRow(image='ü, "b".png', patient="8", label="healthy", centre="north\nwing", age_years=7.0)
+    return Manifest(folder, (replace(row, extra={"leg": "left"}), replace(other, extra={"leg": ""})))
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.parquet"])
+def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
+    wanted = _manifest(tmp_path)
+    written = write_manifest(wanted, tmp_path / name)
+    back = read_manifest(tmp_path)
+    assert back.rows == wanted.rows
+    assert back.sha256 == written.sha256
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_typed_parquet_columns_become_text(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {
+        "image": ["a", "b"],
+        "patient": [7, 8],
+        "label": ["x", "y"],
+        "age_years": [3, None],
+        "n": [1.0, 2.5],
+    }
+    pq.write_table(pa.table({**columns, "ok": [True, None]}), tmp_path / "manifest.parquet")
+    manifest = read_manifest(tmp_path)
+    assert manifest.column("patient").tolist() == ["7", "8"]
+    assert [row.age_years for row in manifest.rows] == [3.0, None]
+    assert manifest.column("n").tolist() == ["1", "2.5"]
+    assert manifest.column("ok").tolist() == ["true", ""]
+    pq.write_table(pa.table({**columns, "n": [[1], [2]]}), tmp_path / "manifest.parquet")
+    with pytest.raises(InputError, match="column 'n' holds lists"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_is_found_or_its_place_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no data set at"):
+        read_manifest(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"holds neither manifest\.csv nor manifest\.parquet"):
+        read_manifest(tmp_path)
+    write_manifest(_manifest(tmp_path), tmp_path / "manifest.csv")
+    write_manifest(_manifest(tmp_path), tmp_path / "manifest.parquet")
+    with pytest.raises(InputError, match="holds both"):
+        read_manifest(tmp_path)
+    with pytest.raises(InputError, match=r"as \.csv or \.parquet"):
+        write_manifest(_manifest(tmp_path), tmp_path / "manifest.xlsx")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    write_manifest(_manifest(tmp_path), tmp_path / "manifest.csv")
+    before = (tmp_path / "manifest.csv").read_bytes()
+    with pytest.raises(OutputError, match=r"manifest\.csv cannot be written"):
+        write_manifest(_manifest(tmp_path), tmp_path / "missing" / "manifest.csv")
+    (tmp_path / "taken.csv").mkdir()
+    with pytest.raises(OutputError, match=r"taken\.csv cannot be written"):
+        write_manifest(_manifest(tmp_path), tmp_path / "taken.csv")
+    assert (tmp_path / "manifest.csv").read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.csv", "taken.csv"]
