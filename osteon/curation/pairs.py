@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["METHODS", "Pairs", "Progress", "similar_pairs"]
+__all__ = ["METHODS", "Pairs", "Progress", "class_codes", "similar_pairs"]
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``; the step is a phrase for a person."""
@@ -116,7 +116,7 @@ def similar_pairs(
     table = _as_table(vectors)
     squares = _checked_squares(table)
     kinds = [
-        _codes(values, len(table), what)
+        class_codes(values, len(table), what=what)
         for values, what in ((different, "label"), (across, "patient"))
         if values is not None
     ]
@@ -150,8 +150,17 @@ def _checked_squares(table: NDArray[np.float32]) -> NDArray[np.float64]:
     return squares
 
 
-def _codes(values: Sequence[Any] | NDArray[Any], count: int, what: str) -> NDArray[np.int32]:
-    """Classes as small integers, in order of appearance."""
+def class_codes(values: Sequence[Any] | NDArray[Any], count: int, *, what: str) -> NDArray[np.int32]:
+    """Labels or patients as small integers, in order of appearance, shape (count,).
+
+    Args:
+        values: one a row, of any hashable type.
+        count: of rows.
+        what: a label, a patient: for the message.
+
+    Raises:
+        InputError: another number of values, or one that is missing (None, NaN or empty).
+    """
     known: dict[Any, int] = {}
     listed = np.asarray(values).tolist() if isinstance(values, np.ndarray) else list(values)
     if len(listed) != count:
