@@ -76,8 +76,8 @@ class Predictions:
         exponential = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
         return np.asarray(exponential[:, self.classes.index(self.positive)] / exponential.sum(axis=1))
 
-    def where(self, keep: NDArray[np.bool_]) -> Self:
-        """The rows where ``keep`` (n,) is true."""
+    def where(self, keep: NDArray[np.bool_] | NDArray[np.integer]) -> Self:
+        """The rows where ``keep`` (n,) is true, or the rows of these indices in their order."""
         columns = {name: getattr(self, name)[keep] for name in _COLUMNS}
         return type(self)(**columns, classes=self.classes, positive=self.positive)
 
