@@ -1,0 +1,284 @@
+"""Whether a probability means what it says: reliability curve, ECE, Brier score, recalibration line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.metrics.checks import checked_score, checked_truth
+from osteon.metrics.proportions import wilson
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Binning",
+    "BrierDecomposition",
+    "Recalibration",
+    "ReliabilityCurve",
+    "brier_decomposition",
+    "expected_calibration_error",
+    "maximum_calibration_error",
+    "probability_sample",
+    "recalibration",
+    "reliability_curve",
+]
+
+Binning: TypeAlias = Literal["equal_mass", "equal_width"]
+
+_BINNINGS = ("equal_mass", "equal_width")
+_NEWTON_STEPS = 100
+_NEWTON_TOLERANCE = 1e-12
+
+
+def probability_sample(truth: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Truth (n,) bool and probability (n,) float64 of the positive class, checked.
+
+    Raises:
+        InputError: lengths differ, nothing was given, a value is not finite, or lies outside 0..1.
+    """
+    labels = checked_truth(truth)
+    values = checked_score(probability, labels.size)
+    if values.ndim != 1 or values.min() < 0 or values.max() > 1:
+        raise InputError(
+            f"one probability in [0, 1] per image is needed; shape {values.shape}, {values.min():g} to "
+            f"{values.max():g}: apply the sigmoid or softmax first"
+        )
+    return labels, values
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityCurve:
+    """Predicted against observed, bin by bin; empty bins are left out.
+
+    Attributes:
+        binning: ``equal_mass`` or ``equal_width``.
+        mean_predicted: (bins,) mean probability.
+        observed: (bins,) share of positives.
+        count: (bins,) images.
+        low: (bins,) lower end of the Wilson interval of ``observed``; images count as independent.
+        high: (bins,) upper end.
+    """
+
+    binning: Binning
+    mean_predicted: NDArray[np.float64] = field(repr=False)
+    observed: NDArray[np.float64] = field(repr=False)
+    count: NDArray[np.int64] = field(repr=False)
+    low: NDArray[np.float64] = field(repr=False)
+    high: NDArray[np.float64] = field(repr=False)
+
+
+def _bin_of_each(probability: NDArray[np.float64], bins: int, binning: Binning) -> NDArray[np.int64]:
+    """Number of the bin of each value, counted over the bins that hold something.
+
+    A value on an edge belongs to the lower bin; equal values share a bin, so with ties equal-mass bins are not equal.
+    """
+    if bins < 1:
+        raise InputError(f"at least one bin is needed, asked for {bins}")
+    if binning not in _BINNINGS:
+        raise UnknownLabelError(f"no binning {binning!r}: {nearest_names(str(binning), _BINNINGS)}")
+    steps = np.linspace(0.0, 1.0, bins + 1)
+    edges = steps if binning == "equal_width" else np.quantile(probability, steps)
+    _, number = np.unique(np.searchsorted(edges[1:-1], probability), return_inverse=True)
+    return number.astype(np.int64)
+
+
+def reliability_curve(
+    truth: ArrayLike,
+    probability: ArrayLike,
+    *,
+    bins: int = 10,
+    binning: Binning = "equal_mass",
+    confidence: float = 0.95,
+) -> ReliabilityCurve:
+    """Mean predicted probability and observed share of positives in each bin, with a Wilson interval.
+
+    Args:
+        truth: (n,) 0 or 1.
+        probability: (n,) of the positive class, 0..1.
+        bins: how many; fewer come back when some are empty.
+        binning: ``equal_mass`` cuts at quantiles (every bin as sure as the next), ``equal_width`` at fixed steps.
+        confidence: of the Wilson intervals.
+
+    Raises:
+        InputError: the sample cannot be used (see ``probability_sample``), or no bins.
+        UnknownLabelError: no such binning.
+
+    Example:
+        >>> reliability_curve([0, 0, 1, 1], [0.1, 0.3, 0.7, 0.9], bins=2).mean_predicted.tolist()
+        [0.2, 0.8]
+    """
+    labels, values = probability_sample(truth, probability)
+    number = _bin_of_each(values, bins, binning)
+    count = np.bincount(number)
+    hits = np.bincount(number, weights=labels)
+    intervals = [wilson(int(k), int(n), confidence=confidence) for k, n in zip(hits, count, strict=True)]
+    return ReliabilityCurve(
+        binning=binning,
+        mean_predicted=np.bincount(number, weights=values) / count,
+        observed=hits / count,
+        count=count,
+        low=np.array([interval.low for interval in intervals]),
+        high=np.array([interval.high for interval in intervals]),
+    )
+
+
+def expected_calibration_error(
+    truth: ArrayLike, probability: ArrayLike, *, bins: int = 10, binning: Binning = "equal_mass"
+) -> float:
+    """ECE: mean distance of observed share and mean probability over the bins, weighted by their images.
+
+    It depends on the bins and is biased upwards in small samples; give the number of bins with it. For several classes
+    pass whether the top class was right as ``truth`` and its probability.
+
+    References:
+        Naeini, Cooper, Hauskrecht: Obtaining well calibrated probabilities using Bayesian binning. AAAI 2015.
+    """
+    curve = reliability_curve(truth, probability, bins=bins, binning=binning)
+    return float(np.average(np.abs(curve.observed - curve.mean_predicted), weights=curve.count))
+
+
+def maximum_calibration_error(
+    truth: ArrayLike, probability: ArrayLike, *, bins: int = 10, binning: Binning = "equal_mass"
+) -> float:
+    """MCE: the largest distance of observed share and mean probability in any bin."""
+    curve = reliability_curve(truth, probability, bins=bins, binning=binning)
+    return float(np.abs(curve.observed - curve.mean_predicted).max())
+
+
+@dataclass(frozen=True, slots=True)
+class BrierDecomposition:
+    """Parts of the Brier score.
+
+    ``score = reliability - resolution + uncertainty + within_bin_variance - within_bin_covariance`` holds exactly.
+    Murphy's three terms alone are exact only for the binned forecast (every probability replaced by its bin's mean).
+
+    Attributes:
+        score: Brier score of the forecast as it is.
+        reliability: squared distance of mean probability and observed share; 0 is calibrated.
+        resolution: how far the observed shares of the bins lie from the overall share; higher is better.
+        uncertainty: share x (1 - share) of positives, not the model's doing.
+        within_bin_variance: spread of the probabilities inside bins.
+        within_bin_covariance: twice the covariance of probability and truth inside bins.
+    """
+
+    score: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    within_bin_variance: float
+    within_bin_covariance: float
+
+
+def brier_decomposition(
+    truth: ArrayLike, probability: ArrayLike, *, bins: int = 10, binning: Binning = "equal_mass"
+) -> BrierDecomposition:
+    """Murphy's decomposition of the Brier score with the two within-bin terms that make the sum exact.
+
+    References:
+        Murphy: A new vector partition of the probability score. J Appl Meteorol 1973, 12:595-600.
+        Stephenson, Coelho, Jolliffe: Two extra components in the Brier score decomposition. Weather and Forecasting
+        2008, doi:10.1175/2007WAF2006116.1.
+    """
+    labels, values = probability_sample(truth, probability)
+    number = _bin_of_each(values, bins, binning)
+    count = np.bincount(number)
+    mean = np.bincount(number, weights=values) / count
+    observed = np.bincount(number, weights=labels) / count
+    share = float(labels.mean())
+    off_mean, off_observed = values - mean[number], labels - observed[number]
+    return BrierDecomposition(
+        score=float(np.mean((values - labels) ** 2)),
+        reliability=float(np.average((mean - observed) ** 2, weights=count)),
+        resolution=float(np.average((observed - share) ** 2, weights=count)),
+        uncertainty=share * (1 - share),
+        within_bin_variance=float(np.mean(off_mean**2)),
+        within_bin_covariance=float(2 * np.mean(off_mean * off_observed)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """The line from predicted to observed log odds; a calibrated model has slope 1, both intercepts 0.
+
+    Attributes:
+        slope: below 1 is overconfident; None when one threshold parts the classes (then no finite slope is best).
+        intercept: goes with ``slope``; None when the slope is.
+        intercept_in_the_large: with the slope held at 1: above 0 the model says too little; None with one class only.
+        mean_predicted: mean probability.
+        observed: share of positives.
+        clip: probabilities were held in ``clip..1-clip``.
+    """
+
+    slope: float | None
+    intercept: float | None
+    intercept_in_the_large: float | None
+    mean_predicted: float
+    observed: float
+    clip: float
+
+
+def recalibration(truth: ArrayLike, probability: ArrayLike, *, clip: float = 1e-6) -> Recalibration:
+    """Calibration slope, intercept and calibration-in-the-large by unpenalised logistic regression.
+
+    The truth is regressed on the log odds of the probability: once with free slope and intercept, once with the log
+    odds as offset and the intercept alone. Images of one patient are no independent draws: take intervals from a
+    patient bootstrap of this function.
+
+    Args:
+        truth: (n,) 0 or 1.
+        probability: (n,) of the positive class, 0..1.
+        clip: 0 and 1 have no finite log odds; probabilities are held in ``clip..1-clip``.
+
+    Raises:
+        InputError: the sample cannot be used, or clip is not inside 0..0.5.
+
+    References:
+        Van Calster et al.: Calibration: the Achilles heel of predictive analytics. BMC Medicine 2019,
+        doi:10.1186/s12916-019-1466-7.
+    """
+    if not 0 < clip < 0.5:
+        raise InputError(f"clip must lie between 0 and 0.5, got {clip}")
+    labels, values = probability_sample(truth, probability)
+    held = np.clip(values, clip, 1 - clip)
+    log_odds = np.log(held) - np.log1p(-held)
+    ones = np.ones((labels.size, 1))
+    large = slope = intercept = None
+    if labels.any() and not labels.all():
+        large = float(_newton(ones, labels, offset=log_odds)[0])
+        positive, negative = log_odds[labels], log_odds[~labels]
+        # in one dimension the maximum is finite exactly when no threshold, ties included, parts the classes
+        if negative.max() > positive.min() and positive.max() > negative.min():
+            fitted = _newton(np.column_stack([ones, log_odds]), labels, offset=np.zeros(labels.size))
+            intercept, slope = float(fitted[0]), float(fitted[1])
+    return Recalibration(slope, intercept, large, float(values.mean()), float(labels.mean()), clip)
+
+
+def _newton(
+    design: NDArray[np.float64], truth: NDArray[np.bool_], *, offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Maximum likelihood of a logistic regression: Newton steps, halved while the likelihood does not grow."""
+    from scipy.special import expit
+
+    def loss(beta: NDArray[np.float64]) -> float:
+        eta = design @ beta + offset
+        return float(np.logaddexp(0.0, np.where(truth, -eta, eta)).sum())
+
+    beta = np.zeros(design.shape[1])
+    current = loss(beta)
+    for _ in range(_NEWTON_STEPS):
+        mean = expit(design @ beta + offset)
+        gradient = design.T @ (truth - mean)
+        # a saturated fit has curvature 0: the small ridge bends the step, not the solution
+        curvature = (design * (mean * (1 - mean))[:, None]).T @ design + 1e-12 * np.eye(beta.size)
+        step = np.linalg.solve(curvature, gradient)
+        while loss(beta + step) > current + 1e-12 * abs(current) and np.abs(step).max() > _NEWTON_TOLERANCE:
+            step = step / 2
+        beta = beta + step
+        current = loss(beta)
+        if np.abs(step).max() < _NEWTON_TOLERANCE * max(1.0, float(np.abs(beta).max())):
+            break
+    return beta
