@@ -19,6 +19,7 @@ __all__ = ["add_noise", "blur", "hardening_error", "reconstruct"]
 _VIEWS: Final = 72
 _ORDINARY_MM: Final = 0.5
 _EDGE_MM: Final = 1.3
+_EDGE_GAIN: Final = 0.45
 _METAL_HU: Final = 2500.0
 
 
@@ -47,7 +48,7 @@ def reconstruct(hu: NDArray[np.float32], *, sharpness: float, pixel_mm: tuple[fl
     if sharpness <= 0:
         return soft
     wide = blur(hu, sigma_px=(_EDGE_MM / pixel_mm[0], _EDGE_MM / pixel_mm[1]))
-    return np.asarray(soft + np.float32(sharpness) * (soft - wide), dtype=np.float32)
+    return np.asarray(soft + np.float32(_EDGE_GAIN * sharpness) * (soft - wide), dtype=np.float32)
 
 
 def add_noise(
