@@ -7,6 +7,7 @@
     ├── UnknownLabelError        a label, concept, model or option name that is not there
     ├── WeightsError             model files that are missing, changed, or do not reproduce their golden output
     ├── UnsupportedError         valid, but not handled (a transfer syntax without a decoder)
+    ├── TrainingError            a training that cannot go on (a loss that is no number)
     ├── OutputError              the result cannot be written (folder exists, not writable, disk full)
     └── BackendError             an optional package, device or program that is not at hand
 
@@ -28,6 +29,7 @@ __all__ = [
     "NotThisTaskError",
     "OsteonError",
     "OutputError",
+    "TrainingError",
     "UnknownLabelError",
     "UnsupportedError",
     "WeightsError",
@@ -61,6 +63,10 @@ class WeightsError(OsteonError):
 
 class UnsupportedError(OsteonError):
     """The input is valid, but osteon has no code for it."""
+
+
+class TrainingError(OsteonError):
+    """A training that cannot go on: its loss or its weights are no numbers any more."""
 
 
 class OutputError(OsteonError):

@@ -25,7 +25,7 @@ from osteon.nets import build_network
 from osteon.weights import InputContract, ModelCard, OutputContract, check_golden, load_network, verify_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
     from openvino import Model
@@ -231,14 +231,20 @@ class SliceClassifier:
         Raises:
             InputError: a block has another shape, leaves its range or holds a value that is no number.
         """
-        whole = len(crops) if isinstance(crops, np.ndarray) else total
-        answers: list[NDArray[np.float32]] = []
-        done = 0
-        for block in _blocks(crops):
-            answers.append(self._output.probability(self._engine.logits(self._checked(block))))
-            done += len(block)
-            progress("classifying slices", done, done if whole is None else whole)
-        return np.concatenate(answers) if answers else np.empty(0, dtype=np.float32)
+        found = self._answers(
+            crops, lambda block: self._output.probability(self._engine.logits(block)), progress, total
+        )
+        return found if found.size else np.empty(0, dtype=np.float32)
+
+    def logits(
+        self,
+        crops: NDArray[np.float32] | Iterable[NDArray[np.float32]],
+        *,
+        progress: Progress = silent,
+        total: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Logits (n, class) as the network gives them, without temperature; arguments and errors as ``predict``."""
+        return self._answers(crops, self._engine.logits, progress, total)
 
     def use(self) -> ModelUse:
         """The record of this model for a result.
@@ -257,6 +263,23 @@ class SliceClassifier:
             is_demo=self.card.is_demo,
             statement=self.card.statement,
         )
+
+    def _answers(
+        self,
+        crops: NDArray[np.float32] | Iterable[NDArray[np.float32]],
+        ask: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        progress: Progress,
+        total: int | None,
+    ) -> NDArray[np.float32]:
+        """What the engine says, block by block; shape (0, classes) for no crops."""
+        whole = len(crops) if isinstance(crops, np.ndarray) else total
+        answers: list[NDArray[np.float32]] = []
+        done = 0
+        for block in _blocks(crops):
+            answers.append(ask(self._checked(block)))
+            done += len(block)
+            progress("classifying slices", done, done if whole is None else whole)
+        return np.concatenate(answers) if answers else np.empty((0, len(self._output.classes)), dtype=np.float32)
 
     def _checked(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         wanted = (self._expects.rows, self._expects.columns)
