@@ -81,7 +81,8 @@ def _joined(
     ranked = score[np.lexsort((-score, code))]
     starts = np.cumsum(sizes) - sizes
     if how == "max":
-        return ranked[starts]
-    place = np.arange(score.size) - np.repeat(starts, sizes)
-    highest = np.add.reduceat(np.where(place < 3, ranked, 0.0), starts)
-    return np.asarray(highest / np.minimum(sizes, 3), np.float64)
+        joined: NDArray[np.float64] = ranked[starts]
+    else:
+        place = np.arange(score.size) - np.repeat(starts, sizes)
+        joined = np.add.reduceat(np.where(place < 3, ranked, 0.0), starts) / np.minimum(sizes, 3)
+    return joined
