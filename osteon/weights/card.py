@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CARD_NAME", "CardFile", "InputContract", "MeasuredResult", "ModelCard", "OutputContract", "read_card"]
+__all__ = [
+    "CARD_NAME",
+    "CardFile",
+    "InputContract",
+    "MeasuredResult",
+    "ModelCard",
+    "OperatingPoint",
+    "OutputContract",
+    "read_card",
+]
 
 CARD_NAME = "card.json"
 """Name of the card in a model's folder."""
@@ -77,17 +86,20 @@ class OutputContract:
         classes: in the order of the logits.
         positive: the class whose probability is reported.
         temperature: logits are divided by it before the softmax.
+        temperatures: one a member, where a model has several; empty when ``temperature`` is that of all.
     """
 
     classes: tuple[str, ...]
     positive: str
     temperature: float = 1.0
+    temperatures: tuple[float, ...] = ()
 
-    def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probability of the positive class.
+    def probability(self, logits: NDArray[np.float32], *, member: int = 0) -> NDArray[np.float32]:
+        """Probability of the positive class, of one member.
 
         Args:
             logits: (n, len(classes)).
+            member: whose temperature.
 
         Returns:
             (n,), 0 to 1: the softmax of ``logits / temperature``. Empty when n is 0.
@@ -97,11 +109,29 @@ class OutputContract:
             >>> OutputContract(("healthy", "tumour"), "tumour").probability(np.zeros((1, 2), np.float32)).tolist()
             [0.5]
         """
-        scaled = np.asarray(logits, dtype=np.float64) / self.temperature
+        temperature = self.temperatures[member] if self.temperatures else self.temperature
+        scaled = np.asarray(logits, dtype=np.float64) / temperature
         scaled -= scaled.max(axis=1, keepdims=True)  # the exponential of a large logit would overflow
         exponential = np.exp(scaled)
         share = exponential[:, self.classes.index(self.positive)] / exponential.sum(axis=1)
         return np.asarray(share, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """From which smoothed probability on a slice is called positive, and how it is smoothed.
+
+    Attributes:
+        threshold: 0 to 1.
+        gaussian_sigma_slices: of the Gaussian along the slices; 0 for none.
+        median_slices: width of the median after it.
+        source: how the threshold was chosen.
+    """
+
+    threshold: float
+    gaussian_sigma_slices: float
+    median_slices: int
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +169,7 @@ class ModelCard:
         task: stem of the system it belongs to.
         architecture: name in ``osteon.nets``.
         folder: where card.json lies.
-        weights: safetensors file.
+        weights: safetensors file; of the first member where there are several.
         golden: safetensors file with ``crops`` and the ``logits`` they must give.
         input: contract of the input.
         output: contract of the output.
@@ -151,6 +181,10 @@ class ModelCard:
         is_demo: trained on synthetic data only; every output must say so.
         statement: one line on what it was trained on.
         document: the whole card.
+        members: safetensors files of all networks of the model, ``weights`` first; the model's probability is the
+            mean of theirs.
+        operating_point: fixed before the test; None when the card has none.
+        trust_file: safetensors file with what ``osteon.weights.trust`` needs; None when the model has none.
     """
 
     name: str
@@ -170,6 +204,9 @@ class ModelCard:
     is_demo: bool
     statement: str
     document: Mapping[str, Any] = field(repr=False)
+    members: tuple[CardFile, ...] = field(default=(), repr=False)
+    operating_point: OperatingPoint | None = field(default=None, repr=False)
+    trust_file: CardFile | None = field(default=None, repr=False)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -195,6 +232,12 @@ def read_card(path: Path) -> ModelCard:
         raise WeightsError(f"{file}: the positive class {card.output.positive!r} is none of {card.output.classes}")
     if card.architecture != card.name.partition(".")[0]:
         raise WeightsError(f"{file}: the name {card.name!r} does not begin with its architecture {card.architecture!r}")
+    if card.output.temperatures and len(card.output.temperatures) != len(card.members):
+        raise WeightsError(
+            f"{file}: {len(card.output.temperatures)} temperatures for {len(card.members)} members: one each is needed"
+        )
+    if (card.trust_file is None) != ("trust" not in document):
+        raise WeightsError(f"{file}: the entry trust and the file files.trust belong together; one of them is missing")
     return card
 
 
@@ -216,15 +259,17 @@ def _check(document: object, file: Path) -> None:
 
 
 def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
-    given, wanted = document["input"], document["output"]
+    given, wanted, listed = document["input"], document["output"], document["files"]
+    point = document.get("operating_point")
+    weights = _file(listed["weights"], folder)
     return ModelCard(
         name=document["name"],
         version=document["version"],
         task=document["task"],
         architecture=document["architecture"],
         folder=folder,
-        weights=_file(document["files"]["weights"], folder),
-        golden=_file(document["files"]["golden"], folder),
+        weights=weights,
+        golden=_file(listed["golden"], folder),
         input=InputContract(
             rows=given["rows"],
             columns=given["columns"],
@@ -235,7 +280,9 @@ def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
             function=given["preprocessing"]["function"],
             parameters=given["preprocessing"]["parameters"],
         ),
-        output=OutputContract(tuple(wanted["classes"]), wanted["positive"], wanted["temperature"]),
+        output=OutputContract(
+            tuple(wanted["classes"]), wanted["positive"], wanted["temperature"], tuple(wanted.get("temperatures", ()))
+        ),
         tolerance=document["golden"]["tolerance"],
         results=tuple(_result(entry) for entry in document["results"]),
         licence=document["licence"],
@@ -244,6 +291,9 @@ def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
         is_demo=document["is_demo"],
         statement=document["statement"],
         document=document,
+        members=(weights, *(_file(entry, folder) for entry in listed.get("members", ()))),
+        operating_point=None if point is None else OperatingPoint(**point),
+        trust_file=_file(listed["trust"], folder) if "trust" in listed else None,
     )
 
 

@@ -6,13 +6,14 @@ ever opened.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from osteon.errors import WeightsError
+from osteon.weights.files import read_verified
+from osteon.weights.trust import read_trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
     from osteon.weights.card import CardFile, ModelCard
 
-__all__ = ["GoldenCase", "check_golden", "golden_case", "load_network", "verify_card", "verify_files"]
-
-_CHUNK_BYTES = 1 << 20
+__all__ = ["GoldenCase", "check_golden", "golden_case", "load_network", "load_networks", "verify_card", "verify_files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,15 @@ class GoldenCase:
 
     Attributes:
         crops: (n, row, column) float32, as the input contract says.
-        logits: (n, class) float32.
-        probability: (n,) float32, of the positive class.
+        logits: (member, n, class) float32.
+        probability: (n,) float32, of the positive class: the mean over members.
+        member_probability: (member, n) float32.
     """
 
     crops: NDArray[np.float32] = field(repr=False)
     logits: NDArray[np.float32] = field(repr=False)
     probability: NDArray[np.float32] = field(repr=False)
+    member_probability: NDArray[np.float32] = field(repr=False)
 
 
 def verify_files(card: ModelCard) -> None:
@@ -48,8 +49,8 @@ def verify_files(card: ModelCard) -> None:
     Raises:
         WeightsError: a file is missing or was changed.
     """
-    for file in (card.weights, card.golden):
-        _verify_file(card, file)
+    for file in (*card.members, card.golden, *([card.trust_file] if card.trust_file else [])):
+        read_verified(card, file)
 
 
 def golden_case(card: ModelCard) -> GoldenCase:
@@ -61,20 +62,25 @@ def golden_case(card: ModelCard) -> GoldenCase:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = _verify_file(card, card.golden)
+    data = read_verified(card, card.golden)
     try:
         tensors = load(data)
         crops, logits = tensors["crops"].astype(np.float32), tensors["logits"].astype(np.float32)
     except (SafetensorError, KeyError) as error:
         raise WeightsError(f"{card.golden.path} holds no golden case ({error}): fetch the model again") from error
+    members = len(card.members)
+    if members == 1 and logits.ndim == 2:  # how one network's golden case is stored
+        logits = logits[None]
     if crops.shape[1:] != (card.input.rows, card.input.columns) or logits.shape != (
+        members,
         len(crops),
         len(card.output.classes),
     ):
         raise WeightsError(
             f"the golden case of {card.name} has shapes {crops.shape} and {logits.shape}, which its card does not allow"
         )
-    return GoldenCase(crops, logits, card.output.probability(logits))
+    each = np.stack([card.output.probability(rows, member=member) for member, rows in enumerate(logits)])
+    return GoldenCase(crops, logits, each.mean(axis=0, dtype=np.float64).astype(np.float32), each)
 
 
 def check_golden(
@@ -82,6 +88,7 @@ def check_golden(
     predict: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     *,
     precision: str = "float32",
+    member: int | None = None,
 ) -> float:
     """Run the golden case through whatever will run the model.
 
@@ -89,6 +96,7 @@ def check_golden(
         card: of the model.
         predict: crops (n, row, column) to probability of the positive class (n,).
         precision: that ``predict`` computes in; chooses the card's tolerance.
+        member: whose probability ``predict`` gives; None for the mean over members.
 
     Returns:
         The largest difference of a probability.
@@ -100,7 +108,8 @@ def check_golden(
         allowed = ", ".join(sorted(card.tolerance))
         raise WeightsError(f"{card.name} was asked for in {precision}; its card allows: {allowed}")
     case = golden_case(card)
-    difference = float(np.abs(predict(case.crops) - case.probability).max())
+    expected = case.probability if member is None else case.member_probability[member]
+    difference = float(np.abs(predict(case.crops) - expected).max())
     tolerance = card.tolerance[precision]
     if not difference <= tolerance:  # also when it is not a number
         raise WeightsError(
@@ -110,19 +119,33 @@ def check_golden(
     return difference
 
 
-def load_network(card: ModelCard) -> nn.Module:
-    """The network of a card, in evaluation mode, float32, on the CPU, proven by its golden case.
+def load_network(card: ModelCard, *, member: int = 0) -> nn.Module:
+    """One network of a card, in evaluation mode, float32, on the CPU, proven by its golden case.
+
+    Args:
+        card: of the model.
+        member: which, where the model has several.
 
     Raises:
         WeightsError: files are missing or changed, do not fit the architecture, or the golden case fails.
         UnknownLabelError: the card names an architecture that this version does not have.
         BackendError: torch or timm is not installed.
     """
-    return _load(card)[0]
+    return _load(card, member)[0]
+
+
+def load_networks(card: ModelCard) -> tuple[nn.Module, ...]:
+    """All networks of a card, each as ``load_network`` gives it.
+
+    Raises:
+        WeightsError: see ``load_network``.
+        BackendError: torch or timm is not installed.
+    """
+    return tuple(load_network(card, member=member) for member in range(len(card.members)))
 
 
 def verify_card(card: ModelCard) -> float:
-    """Prove a model: hashes, strict load, golden case.
+    """Prove a model: hashes, strict load, golden case; of every member.
 
     Returns:
         The largest difference of a golden probability, float32 on the CPU.
@@ -131,21 +154,27 @@ def verify_card(card: ModelCard) -> float:
         WeightsError: see ``load_network``.
         BackendError: torch or timm is not installed.
     """
-    return _load(card)[1]
+    verify_files(card)
+    if card.trust_file is not None:
+        read_trust(card)
+    return max(_load(card, member)[1] for member in range(len(card.members)))
 
 
-def _load(card: ModelCard) -> tuple[nn.Module, float]:
+def _load(card: ModelCard, member: int) -> tuple[nn.Module, float]:
     from osteon.nets import build_network
 
     network = build_network(card.architecture, in_channels=card.input.channels, classes=len(card.output.classes))
     network.eval()
-    state = _read_state(card)
+    state = _read_state(card, card.members[member])
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise WeightsError(f"the weights of {card.name} do not fit {card.architecture}: {error}") from error
-    difference = check_golden(card, lambda crops: card.output.probability(_run(network, crops, card.input.channels)))
-    return network, difference
+
+    def predict(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        return card.output.probability(_run(network, crops, card.input.channels), member=member)
+
+    return network, check_golden(card, predict, member=member)
 
 
 def _run(network: nn.Module, crops: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
@@ -157,34 +186,14 @@ def _run(network: nn.Module, crops: NDArray[np.float32], channels: int) -> NDArr
     return logits
 
 
-def _read_state(card: ModelCard) -> dict[str, Tensor]:
+def _read_state(card: ModelCard, file: CardFile) -> dict[str, Tensor]:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    data = _verify_file(card, card.weights)
+    data = read_verified(card, file)
     try:
         stored = load(data)
     except SafetensorError as error:
-        raise WeightsError(f"{card.weights.path} is no safetensors file ({error}): fetch the model again") from error
+        raise WeightsError(f"{file.path} is no safetensors file ({error}): fetch the model again") from error
     return {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in stored.items()}
-
-
-def _verify_file(card: ModelCard, file: CardFile) -> bytes:
-    """The bytes of a file, read once: what is hashed is what is used."""
-    try:
-        size = file.path.stat().st_size
-        data = file.path.read_bytes() if size == file.size_bytes else b""
-    except OSError as error:
-        raise WeightsError(
-            f"{card.name} needs {file.path}; it cannot be read ({type(error).__name__}): fetch the model again"
-        ) from error
-    if size != file.size_bytes:
-        raise WeightsError(f"{file.path} has {size} bytes, the card says {file.size_bytes}: fetch the model again")
-    found = hashlib.sha256(data).hexdigest()
-    if found != file.sha256:
-        raise WeightsError(
-            f"{file.path} was changed: SHA-256 is {found[:12]}..., the card says {file.sha256[:12]}...; "
-            "fetch the model again"
-        )
-    return data

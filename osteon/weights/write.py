@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from osteon.errors import WeightsError
 from osteon.weights.card import CARD_NAME, ModelCard, read_card
 from osteon.weights.load import verify_card
+from osteon.weights.trust import trust_arrays, trust_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from osteon.weights.trust import Trust
+
 __all__ = ["round_to_half", "write_model"]
 
 _WEIGHTS_NAME = "weights.safetensors"
 _GOLDEN_NAME = "golden.safetensors"
+_TRUST_NAME = "trust.safetensors"
 
 
 def round_to_half(network: nn.Module) -> None:
@@ -49,17 +54,20 @@ def round_to_half(network: nn.Module) -> None:
 def write_model(
     parent: Path,
     document: Mapping[str, Any],
-    network: nn.Module,
+    network: nn.Module | Sequence[nn.Module],
     *,
     golden_crops: NDArray[np.float32],
+    trust: Trust | None = None,
 ) -> ModelCard:
     """Write ``parent/NAME`` whole or not at all; a model of that name is replaced.
 
     Args:
         parent: folder of model folders; made when it is not there.
-        document: the card without ``files``; ``storage`` decides the precision of the weights file.
-        network: in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``).
-        golden_crops: (n, row, column) that the network will have to reproduce; stored as float16.
+        document: the card without ``files`` and ``trust``; ``storage`` decides the precision of the weights files.
+        network: in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``). Several make an
+            ensemble, whose probability is the mean of theirs.
+        golden_crops: (n, row, column) that every network will have to reproduce; stored as float16.
+        trust: of ``osteon.inference.trust.fit_trust``, on the same networks in the same order.
 
     Returns:
         The card as read back, after the model was verified.
@@ -68,35 +76,62 @@ def write_model(
         WeightsError: the card is not valid, or the model does not reproduce itself when loaded.
         OSError: the folder cannot be written.
     """
-    import torch
     from safetensors.numpy import save as save_arrays
     from safetensors.torch import save as save_tensors
 
+    networks = list(network) if isinstance(network, Sequence) else [network]
+    if not networks:
+        raise WeightsError(f"{document['name']} was to be written without a network; at least one is needed")
+    if trust is not None and len(trust.novelty.banks) != len(networks):
+        raise WeightsError(
+            f"{document['name']}: trust was fitted for {len(trust.novelty.banks)} networks, {len(networks)} are given"
+        )
     half = document["storage"] == "float16"
-    state = {name: _stored(value, half=half) for name, value in network.state_dict().items()}
     crops = golden_crops.astype(np.float16)
-    with torch.inference_mode():
-        images = torch.from_numpy(crops.astype(np.float32))[:, None]
-        logits = network(images.expand(-1, document["input"]["channels"], -1, -1)).numpy()
+    logits = np.stack([_logits(each, crops, document["input"]["channels"]) for each in networks])
+    names = [_WEIGHTS_NAME, *(f"weights_{number}.safetensors" for number in range(2, len(networks) + 1))]
     contents = {
-        _WEIGHTS_NAME: save_tensors(state),
-        _GOLDEN_NAME: save_arrays({"crops": crops, "logits": logits.astype(np.float32)}),
+        name: save_tensors({key: _stored(value, half=half) for key, value in each.state_dict().items()})
+        for name, each in zip(names, networks, strict=True)
     }
-    listed = {"weights": _listed(_WEIGHTS_NAME, contents), "golden": _listed(_GOLDEN_NAME, contents)}
-    contents[CARD_NAME] = (json.dumps({**document, "files": listed}, indent=1, ensure_ascii=False) + "\n").encode()
+    contents[_GOLDEN_NAME] = save_arrays({"crops": crops, "logits": logits if len(networks) > 1 else logits[0]})
+    listed: dict[str, object] = {
+        "weights": _listed(_WEIGHTS_NAME, contents),
+        "golden": _listed(_GOLDEN_NAME, contents),
+    }
+    if len(networks) > 1:
+        listed["members"] = [_listed(name, contents) for name in names[1:]]
+    whole = {**document, "files": listed}
+    if trust is not None:
+        contents[_TRUST_NAME] = save_arrays(dict(trust_arrays(trust)))
+        listed["trust"] = _listed(_TRUST_NAME, contents)
+        whole["trust"] = trust_entry(trust)
+    contents[CARD_NAME] = (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
+    return _placed(parent, str(document["name"]), contents)
 
+
+def _placed(parent: Path, name: str, contents: Mapping[str, bytes]) -> ModelCard:
+    """Write files to a folder aside, prove the model there, and move it to its place."""
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".writing-") as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()
-        for name, data in contents.items():
-            (folder / name).write_bytes(data)
+        for file, data in contents.items():
+            (folder / file).write_bytes(data)
         verify_card(read_card(folder))
-        target = parent / str(document["name"])
+        target = parent / name
         if target.exists():
             shutil.move(target, Path(temporary) / "replaced")
         shutil.move(folder, target)
     return read_card(target)
+
+
+def _logits(network: nn.Module, crops: NDArray[np.float16], channels: int) -> NDArray[np.float32]:
+    import torch
+
+    with torch.inference_mode():
+        images = torch.from_numpy(crops.astype(np.float32))[:, None]
+        return np.asarray(network(images.expand(-1, channels, -1, -1)).numpy(), dtype=np.float32)
 
 
 def _stored(value: Tensor, *, half: bool) -> Tensor:

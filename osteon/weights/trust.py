@@ -1,0 +1,187 @@
+"""How far a model may be believed: where its training images lie among all images, and its prediction sets.
+
+What is fitted (``osteon.inference.trust.fit_trust``) lies beside the card: numbers in the card, vectors in a
+safetensors file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osteon.errors import WeightsError
+from osteon.metrics.conformal import ConformalThreshold
+from osteon.weights.files import read_verified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from osteon.weights.card import ModelCard
+
+__all__ = ["FeatureBank", "Novelty", "Trust", "read_trust", "trust_arrays", "trust_entry"]
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureBank:
+    """Features of training images, for one network.
+
+    Attributes:
+        vectors: (k, d) float32, of unit length.
+        neighbour: the distance is that to this many-th nearest vector, 1 for the nearest.
+        unit: distance of the middle validation image, that distances are given in.
+    """
+
+    vectors: NDArray[np.float32] = field(repr=False)
+    neighbour: int
+    unit: float = 1.0
+
+    def distance(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distance of features from those of the training images.
+
+        Args:
+            features: (n, d), pooled features of the same network.
+
+        Returns:
+            (n,) chord between directions to the ``neighbour``-th nearest vector, in units of ``unit``.
+        """
+        found = np.empty(len(features), dtype=np.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = np.asarray(features[start : start + _BLOCK], dtype=np.float32)
+            rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
+            cosine = np.partition(rows @ self.vectors.T, -self.neighbour, axis=1)[:, -self.neighbour]
+            found[start : start + _BLOCK] = np.sqrt(np.maximum(2 - 2 * cosine, 0)) / np.float32(self.unit)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Novelty:
+    """Which images are unlike those that the model was trained on.
+
+    Attributes:
+        banks: one a member.
+        slice_threshold: a slice above it is unlike the training images.
+        region_threshold: for the median over the slices of a region.
+        false_alarm_rate: expected share of patients like those of training with a region above the threshold.
+        training_images: behind the banks, all members together.
+        validation_images: behind the thresholds.
+        validation_regions: behind the thresholds.
+        validation_patients: behind the thresholds.
+    """
+
+    banks: tuple[FeatureBank, ...] = field(repr=False)
+    slice_threshold: float
+    region_threshold: float
+    false_alarm_rate: float
+    training_images: int
+    validation_images: int
+    validation_regions: int
+    validation_patients: int
+
+    def slice_distance(self, features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Mean over members of the distance of each slice.
+
+        Args:
+            features: (n, d) of each member.
+
+        Returns:
+            (n,) float32; 1 is the distance of the middle validation slice.
+        """
+        each = [bank.distance(rows) for bank, rows in zip(self.banks, features, strict=True)]
+        return np.asarray(np.mean(each, axis=0, dtype=np.float64), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trust:
+    """All that a model knows of its own limits.
+
+    Attributes:
+        novelty: which images are unlike training.
+        conformal: thresholds of the prediction sets, classes in the order of the card.
+    """
+
+    novelty: Novelty
+    conformal: ConformalThreshold
+
+
+def trust_entry(trust: Trust) -> dict[str, Any]:
+    """The numbers of it, as the card's entry ``trust``."""
+    novelty, conformal = trust.novelty, trust.conformal
+    return {
+        "novelty": {
+            "method": (
+                f"pooled features of each member; chord to the {novelty.banks[0].neighbour}th nearest of "
+                f"{len(novelty.banks[0].vectors)} training images; mean over members; median over a region's slices"
+            ),
+            "neighbour": novelty.banks[0].neighbour,
+            "units": [bank.unit for bank in novelty.banks],
+            "slice_threshold": novelty.slice_threshold,
+            "region_threshold": novelty.region_threshold,
+            "false_alarm_rate": novelty.false_alarm_rate,
+            "training_images": novelty.training_images,
+            "validation_images": novelty.validation_images,
+            "validation_regions": novelty.validation_regions,
+            "validation_patients": novelty.validation_patients,
+        },
+        "conformal": {
+            "error_rate": conformal.alpha,
+            "score": conformal.score,
+            "thresholds": [None if math.isinf(value) else value for value in conformal.quantiles],
+            "units": list(conformal.n_units),
+            "unit": conformal.unit,
+            "class_conditional": conformal.class_conditional,
+            "note": conformal.note,
+        },
+    }
+
+
+def trust_arrays(trust: Trust) -> dict[str, NDArray[np.float16]]:
+    """The vectors of it, as the tensors of the file: ``bank_0`` for the first member and on."""
+    return {f"bank_{member}": bank.vectors.astype(np.float16) for member, bank in enumerate(trust.novelty.banks)}
+
+
+def read_trust(card: ModelCard) -> Trust | None:
+    """What the model knows of its limits; None when its card says nothing of it.
+
+    Raises:
+        WeightsError: the file is missing, was changed, or does not fit the card.
+    """
+    if card.trust_file is None:
+        return None
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    entry: Mapping[str, Any] = card.document["trust"]
+    data = read_verified(card, card.trust_file)
+    try:
+        tensors = load(data)
+        vectors = [tensors[f"bank_{member}"].astype(np.float32) for member in range(len(card.members))]
+    except (SafetensorError, KeyError) as error:
+        raise WeightsError(f"{card.trust_file.path} holds no features ({error}): fetch the model again") from error
+    novelty = dict(entry["novelty"])
+    novelty.pop("method")
+    neighbour, units = novelty.pop("neighbour"), novelty.pop("units")
+    if len(units) != len(vectors) or any(rows.ndim != 2 or len(rows) < neighbour for rows in vectors):
+        raise WeightsError(f"{card.trust_file.path} does not fit the card of {card.name}: fetch the model again")
+    conformal = entry["conformal"]
+    if len(conformal["thresholds"]) != len(card.output.classes):
+        raise WeightsError(f"the prediction sets of {card.name} are not for its {len(card.output.classes)} classes")
+    banks = (FeatureBank(rows, neighbour, unit) for rows, unit in zip(vectors, units, strict=True))
+    return Trust(
+        novelty=Novelty(banks=tuple(banks), **novelty),
+        conformal=ConformalThreshold(
+            alpha=conformal["error_rate"],
+            score=conformal["score"],
+            quantiles=tuple(math.inf if value is None else value for value in conformal["thresholds"]),
+            n_units=tuple(conformal["units"]),
+            unit=conformal["unit"],
+            class_conditional=conformal["class_conditional"],
+            note=conformal["note"],
+        ),
+    )
