@@ -187,7 +187,7 @@ def paired_difference(
         patients: (n,) id of the patient of each image.
         thresholds: of the first and of the second score.
         strata: (n,) the patient's stratum.
-        folds: (n,) fold of each row; the mean over folds is compared.
+        folds: (n,) fold of each row; the differences of the folds where both are defined are averaged.
         resampling: repeats, seed, confidence and method.
 
     Raises:
@@ -199,8 +199,7 @@ def paired_difference(
     """
     how = resampling or Resampling()
     first, second = (judged(truth, s, patients, t, folds) for s, t in zip(scores, thresholds, strict=True))
-    one, two = statistic(measure, first), statistic(measure, second)
-    return _intervals_of([lambda counts: one(counts) - two(counts)], first, strata, how, against_zero=True)[0]
+    return _intervals_of([statistic(measure, first, second)], first, strata, how, against_zero=True)[0]
 
 
 def draw_patients(
@@ -255,7 +254,8 @@ def bca_limits(
         confidence: share that the interval is meant to cover.
 
     References:
-        Efron 1987, doi:10.1080/01621459.1987.10478410; Davison and Hinkley 1997, equation 5.24 for strata
+        Efron 1987, doi:10.1080/01621459.1987.10478410; Davison and Hinkley 1997,
+        doi:10.1017/CBO9780511802843 (chapter 5)
     """
     from scipy.special import ndtr, ndtri
 

@@ -98,26 +98,39 @@ def _numbered(ids: ArrayLike, images: int, what: str) -> tuple[NDArray[np.int32]
     return code.astype(np.int32), names.size
 
 
-def statistic(measure: str | WeightedMeasure, cases: Judged) -> Statistic:
+def statistic(measure: str | WeightedMeasure, cases: Judged, minus: Judged | None = None) -> Statistic:
     """The measure, averaged over models and folds, as a function of patient counts.
 
     Folds where the measure is not defined on the images as they are do not count; where one of the others is not
-    defined in a resample, the resample is not.
+    defined in a resample, the resample is not. A model where it is not defined leaves the mean undefined.
+
+    Args:
+        measure: a name, or a function of image weights.
+        cases: what is judged.
+        minus: the same images with other scores, whose measure is subtracted fold by fold.
 
     Raises:
         UnknownLabelError: no measure has that name.
         InputError: the measure needs probabilities and got other scores.
     """
-    if cases.folds == 1:
-        return _statistic(measure, cases)
+
+    def part(number: int) -> Statistic:
+        one = _statistic(measure, cases.of_fold(number))
+        if minus is None:
+            return one
+        two = _statistic(measure, minus.of_fold(number))
+        return lambda counts: one(counts) - two(counts)
+
+    parts = [part(number) for number in range(cases.folds)]
+    if len(parts) == 1:
+        return parts[0]
     everyone = np.ones((1, cases.patients), np.int32)
-    parts = [_statistic(measure, cases.of_fold(number)) for number in range(cases.folds)]
-    defined = [part for part in parts if not np.isnan(part(everyone)[0])]
+    defined = [one for one in parts if not np.isnan(one(everyone)[0])]
 
     def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
         if not defined:
             return np.full(counts.shape[0], np.nan)
-        return _mean(np.stack([part(counts) for part in defined]))
+        return _mean(np.stack([one(counts) for one in defined]))
 
     return apply
 

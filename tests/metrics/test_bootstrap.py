@@ -199,6 +199,18 @@ def test_a_score_does_not_differ_from_itself(cohort: dict[str, NDArray[Any]]) ->
         assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
+def test_a_difference_is_averaged_over_folds_where_both_are_defined(cohort: dict[str, NDArray[Any]]) -> None:
+    truth, scores, patients, fold = cohort["truth"], cohort["score"], cohort["patients"], cohort["fold"]
+    # the second score calls nothing positive in fold 1: it has no precision there
+    second = np.where(fold == 1, 0.0, scores[1])
+    ours = paired_difference("precision", truth, (scores[0], second), patients, folds=fold, resampling=FEW)
+    gaps = [
+        measure("precision", truth[own], scores[0][own]) - measure("precision", truth[own], second[own])
+        for own in (fold == 0, fold == 2)
+    ]
+    assert ours.value == pytest.approx(np.mean(gaps))
+
+
 def test_a_plain_difference_is_found() -> None:
     truth, noise = np.tile([False, True], 100), np.random.default_rng(1).normal(size=200)
     ours = paired_difference("auc", truth, (truth * 3 + noise, noise), np.arange(200) // 2)
