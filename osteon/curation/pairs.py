@@ -24,6 +24,7 @@ from osteon.errors import InputError, UnknownLabelError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Executor
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -124,10 +125,13 @@ def similar_pairs(
     search = _Search(table, squares, codes, threshold=threshold, most=most, tell=progress)
     if method == "faiss":
         return search.by_faiss()
-    basis = None
-    if method != "blocked":
-        basis = choose_basis(table, np.sqrt(squares), codes, threshold=threshold, always=method == "pruned")
-    return search.by_tiles(basis, threads or available_threads())
+    # the search runs its own threads, each with products of its own
+    with threadpool_limits(limits=1, user_api="blas"):
+        basis = None
+        if method != "blocked":
+            basis = choose_basis(table, np.sqrt(squares), codes, threshold=threshold, always=method == "pruned")
+        with ThreadPoolExecutor(threads or available_threads()) as pool:
+            return search.by_tiles(basis, pool)
 
 
 def _as_table(vectors: ArrayLike) -> NDArray[np.float32]:
@@ -186,13 +190,13 @@ class _Search:
     checked: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def by_tiles(self, basis: Basis | None, threads: int) -> Pairs:
+    def by_tiles(self, basis: Basis | None, pool: Executor) -> Pairs:
         """Search by tiles of products, of short vectors when there is a basis."""
         count, width = self.table.shape
         # rows of one class side by side: a tile within a class has nothing to find and is never multiplied
         order = np.lexsort(self.codes[::-1]) if len(self.codes) else np.arange(count)
         lengths = np.sqrt(self.squares)
-        short = None if basis is None else shorten(self.table, lengths, order, basis)
+        short = None if basis is None else shorten(self.table, lengths, order, basis, pool=pool)
         components = width if short is None else short.shape[1]
         rows = _BLOCKED_ROWS if short is None else _PRUNED_ROWS
         codes = np.ascontiguousarray(self.codes[:, order])
@@ -231,10 +235,9 @@ class _Search:
                 if self.tell is not None:
                     self.tell("comparing images", done, len(starts))
 
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-            # strips above the diagonal grow shorter: the longest come first, so the threads end together
-            for task in [pool.submit(strip, start) for start in starts]:
-                task.result()
+        # strips above the diagonal grow shorter: the longest come first, so the threads end together
+        for _ in pool.map(strip, starts):
+            pass
         return self._result("blocked" if short is None else "pruned", components)
 
     def by_faiss(self) -> Pairs:
