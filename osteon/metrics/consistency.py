@@ -2,8 +2,9 @@
 
 A published table is checked against arithmetic alone: accuracy is a weighted mean of sensitivity and specificity, F1
 the harmonic mean of precision and sensitivity, counts are whole numbers, and a ROC curve through a printed point has at
-least and at most a certain area. "Possible" says nothing more than that; "impossible" is certain for one confusion
-matrix at one threshold. Means over folds can miss these rules a little: give them an allowance.
+least and at most a certain area. "Impossible" is certain for one confusion matrix at one threshold; means over folds
+can miss these rules a little: give them an allowance. "Possible" says no more than that (the AUC is held against the
+whole range of points that the rates leave).
 """
 
 from __future__ import annotations
@@ -341,9 +342,9 @@ def check_multiclass(
     sizes = class_counts if class_counts is not None else class_shares
     if sizes is None or (class_counts is not None and class_shares is not None):
         raise InputError("give either class_counts or class_shares")
-    parts = [Fraction(str(size)) for size in sizes]
-    if len(parts) < 2 or min(parts) <= 0:
+    if len(sizes) < 2 or not all(0 < size < math.inf for size in sizes):
         raise InputError("at least two classes are needed, each with something in it")
+    parts = [Fraction(str(size)) for size in sizes]
     total = sum(parts, Fraction(0))
     right_low, right_high = values["accuracy"].low * total, values["accuracy"].high * total
     if class_counts is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from osteon.errors import InputError
 from osteon.metrics.calibration import probability_sample
+from osteon.metrics.temperature import image_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -74,10 +75,7 @@ def decision_curve(
     at = np.linspace(0.01, 0.99, 99) if thresholds is None else np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
     if at.ndim != 1 or not at.size or not (np.isfinite(at).all() and at.min() >= 0 and at.max() < 1):
         raise InputError("thresholds must be a list of probabilities, 0 or more and below 1")
-    parts = np.ones(labels.size) if weights is None else np.asarray(weights, dtype=np.float64)
-    if parts.shape != labels.shape or not np.isfinite(parts).all() or parts.min() < 0 or parts.sum() <= 0:
-        raise InputError("weights must be one number an image, none below 0 and not all 0")
-    parts = parts / parts.sum()
+    parts = image_weights(weights, labels.size)
     order = np.argsort(values, kind="stable")
     # weight at or above the k-th lowest probability; 0 behind the highest
     positive = np.append(np.cumsum((parts * labels)[order][::-1])[::-1], 0.0)

@@ -13,7 +13,14 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["TemperatureFit", "apply_temperature", "cross_entropy", "fit_temperature", "patient_weights"]
+__all__ = [
+    "TemperatureFit",
+    "apply_temperature",
+    "cross_entropy",
+    "fit_temperature",
+    "image_weights",
+    "patient_weights",
+]
 
 _LARGEST_LOG_TEMPERATURE = math.log(100.0)
 
@@ -48,10 +55,20 @@ def _checked(
         raise InputError("logits hold values that are not finite numbers: the network diverged, or an image is broken")
     if classes.dtype.kind not in "iub" or classes.min() < 0 or classes.max() >= values.shape[1]:
         raise InputError(f"labels must be whole numbers 0 to {values.shape[1] - 1}, the columns of the logits")
-    parts = np.ones(classes.size) if weights is None else np.asarray(weights, dtype=np.float64)
-    if parts.shape != classes.shape or not np.isfinite(parts).all() or parts.min() < 0 or parts.sum() <= 0:
+    return values, classes.astype(np.int64), image_weights(weights, classes.size)
+
+
+def image_weights(weights: ArrayLike | None, images: int) -> NDArray[np.float64]:
+    """Weights (images,) that sum to 1; all alike when none are given.
+
+    Raises:
+        InputError: not one an image, one below 0 or not finite, or all 0.
+    """
+    parts = np.ones(images) if weights is None else np.asarray(weights, dtype=np.float64)
+    if parts.shape != (images,) or not np.isfinite(parts).all() or parts.min() < 0 or parts.sum() <= 0:
         raise InputError("weights must be one number an image, none below 0 and not all 0")
-    return values, classes.astype(np.int64), parts / parts.sum()
+    normalised: NDArray[np.float64] = parts / parts.sum()
+    return normalised
 
 
 def patient_weights(patients: ArrayLike) -> NDArray[np.float64]:

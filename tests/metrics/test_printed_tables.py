@@ -396,3 +396,5 @@ def test_what_makes_no_sense_is_refused() -> None:
         check_multiclass(accuracy="0.9", macro_recall="0.9")
     with pytest.raises(InputError, match="two classes"):
         check_multiclass(accuracy="0.9", macro_recall="0.9", class_counts=[3, 0])
+    with pytest.raises(InputError, match="two classes"):
+        check_multiclass(accuracy="0.9", macro_recall="0.9", class_shares=[0.5, float("nan")])
