@@ -94,6 +94,7 @@ def find_conflicts(
     *,
     threshold: float = 0.95,
     among: NDArray[np.bool_] | None = None,
+    most: int = 200_000,
     progress: Progress | None = None,
 ) -> tuple[Conflict, ...]:
     """All pairs of images whose cosine is at least the threshold and whose labels differ.
@@ -105,6 +106,7 @@ def find_conflicts(
         ids: (n,) names of the images.
         threshold: cosine, the paper's 0.95.
         among: (n,) True for images to look at; the test part is left out here. None for all.
+        most: conflicts before the search gives up: so many say that the threshold is too low for these vectors.
         progress: told about blocks of rows that are done.
 
     Returns:
@@ -129,7 +131,7 @@ def find_conflicts(
     rows = np.arange(count) if among is None else np.flatnonzero(among)
     chosen = table if among is None else table[rows]
     found = similar_pairs(
-        chosen, threshold=threshold, different=[labels[row] for row in rows.tolist()], progress=progress
+        chosen, threshold=threshold, different=[labels[row] for row in rows.tolist()], most=most, progress=progress
     )
     conflicts = []
     for one, other, cosine in zip(rows[found.first].tolist(), rows[found.second].tolist(), found.cosine, strict=True):

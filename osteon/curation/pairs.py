@@ -88,10 +88,11 @@ def similar_pairs(
         different: (n,) labels; with it, only pairs whose labels differ.
         across: (n,) patients; with it, only pairs of two patients.
         method: one of ``METHODS``; all give the same pairs.
-        most: pairs that may be found before the search gives up, to keep the memory bounded (24 bytes a pair).
+        most: pairs that may be found before the search gives up, to keep the memory bounded (some 70 bytes a pair until
+            they are sorted, then 24).
         threads: at most so many; None for the processors at hand. While the search runs, numpy's matrix products of the
             whole process use one thread each.
-        progress: told about blocks of rows that are done.
+        progress: told about blocks of rows that are done, from the threads of the search, one at a time.
 
     Returns:
         The pairs, each once; none when there are fewer than two rows.
@@ -208,8 +209,7 @@ class _Search:
         def unit(start: int, stop: int) -> NDArray[np.float32]:
             if short is not None:
                 return short[start:stop]
-            chosen = order[start:stop]
-            return (self.table[chosen] / lengths[chosen, None]).astype(np.float32)
+            return self._unit(order[start:stop], lengths)
 
         def strip(start: int) -> None:
             nonlocal done
@@ -244,13 +244,14 @@ class _Search:
         """Search with FAISS's flat index; what it finds is worked out again."""
         faiss = require("faiss", extra="train", purpose="to search pairs with FAISS")
         count, width = self.table.shape
-        unit = (self.table / np.sqrt(self.squares, dtype=np.float64)[:, None]).astype(np.float32)
+        lengths = np.sqrt(self.squares)
         index = faiss.IndexFlatIP(width)
-        index.add(unit)
+        for start in range(0, count, _PRUNED_ROWS):
+            index.add(self._unit(slice(start, start + _PRUNED_ROWS), lengths))
         least = self.threshold - rounding(width)
         for start in range(0, count, _PRUNED_ROWS):
             stop = min(start + _PRUNED_ROWS, count)
-            limits, _, near = index.range_search(unit[start:stop], least)
+            limits, _, near = index.range_search(self._unit(slice(start, stop), lengths), least)
             first = np.repeat(np.arange(start, stop), np.diff(limits.astype(np.int64)))
             keep = first < near
             for code in self.codes:
@@ -261,6 +262,10 @@ class _Search:
             if self.total > self.most:
                 break
         return self._result("faiss", width)
+
+    def _unit(self, rows: NDArray[np.int64] | slice, lengths: NDArray[np.float64]) -> NDArray[np.float32]:
+        unit: NDArray[np.float32] = (self.table[rows] / lengths[rows, None]).astype(np.float32)
+        return unit
 
     def _keep(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
         """Work the cosine of candidates out and keep those that reach the threshold."""

@@ -91,5 +91,7 @@ def test_bad_questions_are_refused() -> None:
         resolve_conflicts(_found(), LABELS, rule="drop-healthy", healthy="healty", trainable=np.ones(6, bool))
     with pytest.raises(InputError, match="5 labels were given for 6 vectors"):
         find_conflicts(VECTORS, LABELS[:5], PATIENTS, IDS)
+    with pytest.raises(InputError, match=r"more than 2 pairs .*raise the threshold"):
+        find_conflicts(VECTORS, LABELS, PATIENTS, IDS, most=2)
     with pytest.raises(InputError, match="labels of all images"):
         resolve_conflicts(_found(), LABELS[:2])

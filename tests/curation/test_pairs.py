@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from bench.pair_search import by_numpy, by_osteon, differing_pairs, make_embeddings
 from osteon.curation.pairs import METHODS, Pairs, similar_pairs
 from osteon.curation.pairs_pruning import choose_basis, rounding, shorten
 from osteon.errors import InputError, UnknownLabelError
@@ -260,3 +261,12 @@ def test_bad_questions_are_refused() -> None:
         similar_pairs(ones, across=["p", None, "q"])
     with pytest.raises(InputError, match=r"no label, the first of them row 2"):
         similar_pairs(ones, different=np.array([0, 1, np.nan]))
+
+
+@pytest.mark.parametrize("case", ["rectified", "labelled"])
+def test_the_bench_compares_equal_pairs(case: str) -> None:
+    made = make_embeddings(case, 800)
+    ours = by_osteon(made)
+    assert len(ours) > (0 if case == "labelled" else 7)
+    assert differing_pairs(ours, by_numpy(made)) == 0
+    assert differing_pairs(ours[1:], by_numpy(made)) == 1
