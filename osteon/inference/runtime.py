@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
@@ -18,20 +20,31 @@ import numpy as np
 from osteon._optional import has_package
 from osteon.data import ModelUse
 from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError, nearest_names
+from osteon.inference.ensemble import combine, join
 from osteon.inference.options import silent
 from osteon.inference.runtime_openvino import OpenVinoRuntime, convert_network, converted_model
 from osteon.inference.runtime_torch import TorchRuntime, require_cuda
 from osteon.nets import build_network
-from osteon.weights import InputContract, ModelCard, OutputContract, check_golden, load_network, verify_files
+from osteon.weights import (
+    InputContract,
+    ModelCard,
+    OutputContract,
+    check_golden,
+    load_network,
+    read_trust,
+    verify_files,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
     from openvino import Model
     from torch import nn
 
+    from osteon.inference.ensemble import CropScores
     from osteon.inference.options import Progress
+    from osteon.weights import Trust
 
 __all__ = ["AUTO_BFLOAT16_TOLERANCE", "Runtime", "SliceClassifier"]
 
@@ -59,34 +72,50 @@ class Runtime(Protocol):
     def logits(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (n, class) of crops (n, row, column); n is at least 1."""
 
+    def scores(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Logits, and pooled features (n, d) from the same pass where the network gives them."""
+
 
 class SliceClassifier:
-    """A network that gives each crop a probability.
+    """A network that gives each crop a probability; or several, whose mean it is.
 
     Attributes:
         name: of the model, or of the architecture when the weights are random.
         runtime: engine and precision, as "openvino float32".
         device: as "cpu".
         card: of the model; None when the weights are random or not described.
+        trust: what the model knows of its limits; None when its card says nothing of it.
     """
 
     def __init__(
         self,
-        engine: Runtime,
+        engine: Runtime | Sequence[Runtime],
         *,
         name: str,
         output: OutputContract,
         expects: InputContract,
         card: ModelCard | None = None,
+        trust: Trust | None = None,
     ) -> None:
-        """Join an engine with its contracts; see ``load``, ``from_network`` and ``from_module``."""
-        self._engine = engine
+        """Join engines, one a member, with their contracts; see ``load``, ``from_network`` and ``from_module``."""
+        self._engines = tuple(engine) if isinstance(engine, Sequence) else (engine,)
         self._output = output
         self._expects = expects
         self.name = name
-        self.runtime = engine.description
-        self.device = engine.device
+        self.runtime = self._engines[0].description
+        self.device = self._engines[0].device
         self.card = card
+        self.trust = trust
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of a crop."""
+        return self._expects.rows, self._expects.columns
+
+    @property
+    def positive_column(self) -> int:
+        """Which logit is that of the positive class."""
+        return self._output.classes.index(self._output.positive)
 
     @classmethod
     def load(
@@ -115,22 +144,21 @@ class SliceClassifier:
         """
         place = _choose_device(device)
         kind = _choose_runtime(runtime, place)
+        trust = read_trust(card)
+        joined = partial(cls, name=card.name, output=card.output, expects=card.input, card=card, trust=trust)
         *reduced, last = _precisions(card, precision, kind)
         for attempt in reduced:
             try:
-                engine = _engine(card, kind, place, attempt, threads)
+                return joined(_engines(card, kind, place, attempt, threads))
             except (BackendError, WeightsError) as error:
                 _LOG.info("%s does not run in %s here: %s", card.name, attempt, error)
-            else:
-                return cls(engine, name=card.name, output=card.output, expects=card.input, card=card)
         try:
-            engine = _engine(card, kind, place, last, threads)
+            return joined(_engines(card, kind, place, last, threads))
         except BackendError as error:
             if runtime != "auto" or kind == "torch":
                 raise
             _LOG.warning("OpenVINO cannot run %s, torch does: %s", card.name, error)
-            engine = _engine(card, "torch", place, last, threads)
-        return cls(engine, name=card.name, output=card.output, expects=card.input, card=card)
+            return joined(_engines(card, "torch", place, last, threads))
 
     @classmethod
     def from_network(
@@ -217,7 +245,7 @@ class SliceClassifier:
         progress: Progress = silent,
         total: int | None = None,
     ) -> NDArray[np.float32]:
-        """Probability of the positive class for every crop.
+        """Probability of the positive class for every crop; the mean over members.
 
         Args:
             crops: (n, row, column) in the range of the input contract; or an iterable of such blocks, of which one
@@ -231,10 +259,31 @@ class SliceClassifier:
         Raises:
             InputError: a block has another shape, leaves its range or holds a value that is no number.
         """
-        found = self._answers(
-            crops, lambda block: self._output.probability(self._engine.logits(block)), progress, total
-        )
-        return found if found.size else np.empty(0, dtype=np.float32)
+        return self.read(crops, progress=progress, total=total).probability
+
+    def read(
+        self,
+        crops: NDArray[np.float32] | Iterable[NDArray[np.float32]],
+        *,
+        progress: Progress = silent,
+        total: int | None = None,
+    ) -> CropScores:
+        """All that the members say of every crop; each block of crops goes through all of them.
+
+        Args:
+            crops: as for ``predict``.
+            progress: as for ``predict``.
+            total: as for ``predict``.
+
+        Raises:
+            InputError: as for ``predict``.
+            WeightsError: the model knows its limits, but its engine gives no features.
+        """
+        parts = [
+            combine(members, output=self._output, trust=self.trust)
+            for members in self._asked(crops, self._engines, progress, total)
+        ]
+        return join(parts, members=len(self._engines), has_distance=self.trust is not None)
 
     def logits(
         self,
@@ -242,9 +291,12 @@ class SliceClassifier:
         *,
         progress: Progress = silent,
         total: int | None = None,
+        member: int = 0,
     ) -> NDArray[np.float32]:
-        """Logits (n, class) as the network gives them, without temperature; arguments and errors as ``predict``."""
-        return self._answers(crops, self._engine.logits, progress, total)
+        """Logits (n, class) as one network gives them, without temperature; arguments and errors as ``predict``."""
+        asked = self._asked(crops, self._engines[member : member + 1], progress, total)
+        answers = [logits for ((logits, _),) in asked]
+        return np.concatenate(answers) if answers else np.empty((0, len(self._output.classes)), dtype=np.float32)
 
     def use(self) -> ModelUse:
         """The record of this model for a result.
@@ -264,22 +316,21 @@ class SliceClassifier:
             statement=self.card.statement,
         )
 
-    def _answers(
+    def _asked(
         self,
         crops: NDArray[np.float32] | Iterable[NDArray[np.float32]],
-        ask: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        engines: Sequence[Runtime],
         progress: Progress,
         total: int | None,
-    ) -> NDArray[np.float32]:
-        """What the engine says, block by block; shape (0, classes) for no crops."""
+    ) -> Iterator[list[tuple[NDArray[np.float32], NDArray[np.float32] | None]]]:
+        """What engines say, block by block; a block is asked of all of them before the next one is made."""
         whole = len(crops) if isinstance(crops, np.ndarray) else total
-        answers: list[NDArray[np.float32]] = []
         done = 0
         for block in _blocks(crops):
-            answers.append(ask(self._checked(block)))
+            checked = self._checked(block)
+            yield [engine.scores(checked) for engine in engines]
             done += len(block)
             progress("classifying slices", done, done if whole is None else whole)
-        return np.concatenate(answers) if answers else np.empty((0, len(self._output.classes)), dtype=np.float32)
 
     def _checked(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         wanted = (self._expects.rows, self._expects.columns)
@@ -342,34 +393,44 @@ def _precisions(card: ModelCard, precision: str, kind: str) -> tuple[str, ...]:
     return ("bfloat16", "float32") if bounded and kind == "openvino" else ("float32",)
 
 
-def _engine(card: ModelCard, kind: str, device: str, precision: str, threads: int | None) -> Runtime:
-    """An engine that reproduced the golden case."""
+def _engines(card: ModelCard, kind: str, device: str, precision: str, threads: int | None) -> tuple[Runtime, ...]:
+    """An engine for every member, each of which reproduced its golden case."""
+    return tuple(_engine(card, member, kind, device, precision, threads) for member in range(len(card.members)))
+
+
+def _engine(card: ModelCard, member: int, kind: str, device: str, precision: str, threads: int | None) -> Runtime:
     engine: Runtime
     if kind == "torch":
-        engine = TorchRuntime(load_network(card), channels=card.input.channels, precision=precision, device=device)
-        _prove(card, engine, precision)
+        network = load_network(card, member=member)
+        engine = TorchRuntime(network, channels=card.input.channels, precision=precision, device=device)
+        _prove(card, member, engine, precision)
         return engine
     verify_files(card)
-    model, was_cached = converted_model(card.weights.sha256, lambda: _converted(card))
+    sha256 = card.members[member].sha256
+    model, was_cached = converted_model(sha256, lambda: _converted(card, member))
     engine = OpenVinoRuntime(model, precision=precision, threads=threads)
     try:
-        _prove(card, engine, precision)
+        _prove(card, member, engine, precision)
     except WeightsError:
         if not was_cached:
             raise
-        model, _ = converted_model(card.weights.sha256, lambda: _converted(card), renew=True)
+        model, _ = converted_model(sha256, lambda: _converted(card, member), renew=True)
         engine = OpenVinoRuntime(model, precision=precision, threads=threads)
-        _prove(card, engine, precision)
+        _prove(card, member, engine, precision)
     return engine
 
 
-def _converted(card: ModelCard) -> Model:
+def _converted(card: ModelCard, member: int) -> Model:
     expects = card.input
-    return convert_network(load_network(card), channels=expects.channels, rows=expects.rows, columns=expects.columns)
+    network = load_network(card, member=member)
+    return convert_network(network, channels=expects.channels, rows=expects.rows, columns=expects.columns)
 
 
-def _prove(card: ModelCard, engine: Runtime, precision: str) -> None:
-    check_golden(card, lambda crops: card.output.probability(engine.logits(crops)), precision=precision)
+def _prove(card: ModelCard, member: int, engine: Runtime, precision: str) -> None:
+    def predict(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        return card.output.probability(engine.logits(crops), member=member)
+
+    check_golden(card, predict, precision=precision, member=member)
 
 
 def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:

@@ -96,28 +96,33 @@ class OpenVinoRuntime:
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot compile the network for this CPU: {error}") from error
         self._queue = openvino.AsyncInferQueue(self._compiled, self._streams)
-        self._classes = int(self._compiled.output(0).shape[1])
+        self._lengths = tuple(int(output.shape[1]) for output in self._compiled.outputs)
         self._channels = int(self._compiled.input(0).shape[1])
         self.description = f"openvino {precision}"
         self.device = "cpu"
 
-    def logits(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (n, class) of crops (n, row, column)."""
-        answers = np.empty((len(crops), self._classes), dtype=np.float32)
+    def scores(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Logits (n, class) of crops (n, row, column), and pooled features (n, d) where the model gives them."""
+        answers = [np.empty((len(crops), length), dtype=np.float32) for length in self._lengths]
 
         def keep(request: InferRequest, index: int) -> None:
-            answers[index] = request.get_output_tensor(0).data[0]
+            for output, rows in enumerate(answers):
+                rows[index] = request.get_output_tensor(output).data[0]
 
         self._queue.set_callback(keep)
         for index, crop in enumerate(crops):
             image = np.broadcast_to(crop, (1, self._channels, *crop.shape))
             self._queue.start_async({0: np.ascontiguousarray(image)}, index)
         self._queue.wait_all()
-        return answers
+        return answers[0], answers[1] if len(answers) > 1 else None
+
+    def logits(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (n, class) of crops (n, row, column)."""
+        return self.scores(crops)[0]
 
 
 def convert_network(network: nn.Module, *, channels: int, rows: int, columns: int) -> Model:
-    """A torch network as an ``openvino.Model`` of one image, float32.
+    """A torch network as an ``openvino.Model`` of one image, float32: logits and, of a registry network, features.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -130,13 +135,15 @@ def convert_network(network: nn.Module, *, channels: int, rows: int, columns: in
     """
     import torch
 
+    from osteon.inference.scored_network import with_features
+
     openvino = import_openvino()
     example = torch.zeros(1, channels, rows, columns)
     with warnings.catch_warnings():
         # OpenVINO's reader of exported programs still asks for a class that torch will rename
         warnings.filterwarnings("ignore", message=r".*LeafSpec.*", category=FutureWarning)
         try:
-            exported = torch.export.export(network, (example,))
+            exported = torch.export.export(with_features(network), (example,))
             model = openvino.convert_model(exported, input=[1, channels, rows, columns], verbose=False)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot express {type(network).__name__}: {error}") from error
@@ -156,7 +163,7 @@ def converted_model(weights_sha256: str, build: Callable[[], Model], *, renew: b
         The model, and whether it came from the cache.
     """
     openvino = import_openvino()
-    key = {"form": "1", "weights": weights_sha256} | {name: _version(name) for name in _DECIDING_PACKAGES}
+    key = {"form": "2", "weights": weights_sha256} | {name: _version(name) for name in _DECIDING_PACKAGES}
     if not renew:
         entry = read_entry(key)
         if entry is not None:

@@ -36,19 +36,26 @@ class TorchRuntime:
             precision: "float32", or "bfloat16" through autocast.
             device: "cpu" or "cuda:N"; the GPU must be there.
         """
-        self._network = network.eval().to(device)
+        from osteon.inference.scored_network import with_features
+
+        self._network = with_features(network.eval().to(device)).eval()
         self._channels = channels
         self._reduced = precision == "bfloat16"
         self._batch = _CPU_BATCH if device == "cpu" else _GPU_BATCH
         self.description = f"torch {precision}"
         self.device = device
 
+    def scores(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Logits (n, class) of crops (n, row, column), and pooled features (n, d) where the network gives them."""
+        batches = [self._run(crops[start : start + self._batch]) for start in range(0, len(crops), self._batch)]
+        logits, *features = (np.concatenate(rows) for rows in zip(*batches, strict=True))
+        return logits, features[0] if features else None
+
     def logits(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (n, class) of crops (n, row, column)."""
-        batches = [self._run(crops[start : start + self._batch]) for start in range(0, len(crops), self._batch)]
-        return np.concatenate(batches)
+        return self.scores(crops)[0]
 
-    def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, crops: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
         import torch
 
         images: Tensor = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
@@ -62,8 +69,9 @@ class TorchRuntime:
                 )
             if self._reduced:
                 stack.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
-            logits: NDArray[np.float32] = self._network(images).float().cpu().numpy()
-        return logits
+            found = self._network(images)
+            outputs = found if isinstance(found, tuple) else (found,)
+            return tuple(rows.float().cpu().numpy() for rows in outputs)
 
 
 def require_cuda(index: int) -> str:

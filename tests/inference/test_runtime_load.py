@@ -49,7 +49,7 @@ def cache(warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return copy
 
 
-def _refuse_torch(*_: object) -> None:
+def _refuse_torch(*_: object, **__: object) -> None:
     pytest.fail("the network was built although a compiled one was cached")
 
 
@@ -94,7 +94,7 @@ def test_a_cached_model_of_other_weights_is_made_again(
     torch.manual_seed(0)
     other = build_network(card.architecture).eval()
     with monkeypatch.context() as patch:  # the cache then vouches for a network that is not the card's
-        patch.setattr(runtime, "load_network", lambda _: other)
+        patch.setattr(runtime, "load_network", lambda *_, **__: other)
         shutil.rmtree(cache)
         with pytest.raises(WeightsError, match="golden case"):
             SliceClassifier.load(card, device="cpu", runtime="openvino", precision="float32")
