@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
 
-__all__ = ["FULL_SCALE", "Pixels", "Unreadable", "load_pixels", "prepare_image"]
+__all__ = ["FULL_SCALE", "Pixels", "Unreadable", "load_pixels", "pixels_key", "prepare_image"]
 
 FULL_SCALE = 65535
 """The stored value of 1.0."""
@@ -124,7 +124,7 @@ def load_pixels(
     if cache is None:
         values = np.zeros((len(manifest), size, size), dtype=np.uint16)
         return _finished(values, _decode_all(manifest, values, progress), skip=skip_unreadable)
-    file = cache / f"pixels-{_key(manifest, size)}.npy"
+    file = cache / f"pixels-{pixels_key(manifest, size)}.npy"
     notes = file.with_suffix(".json")
     if not (file.exists() and notes.exists()):
         _fill(file, notes, manifest, size, progress)
@@ -191,8 +191,8 @@ def _finished(values: NDArray[np.uint16], unreadable: list[Unreadable], *, skip:
     return Pixels(values, tuple(unreadable))
 
 
-def _key(manifest: Manifest, size: int) -> str:
-    """Of everything that decides the pixels: names, lengths and times of the files, and the size wanted."""
+def pixels_key(manifest: Manifest, size: int) -> str:
+    """Name of everything that decides the pixels: names, lengths and times of the files, and the size wanted."""
     digest = hashlib.sha256(f"{size}\n".encode())
     for row in manifest.rows:
         try:
