@@ -1,0 +1,233 @@
+"""ImageNet weights from timm's hub, for machines with a network; the one place where osteon fetches weights.
+
+A file is fetched once into the cache folder (environment variable ``OSTEON_CACHE``) and used from there without a
+network. Nobody publishes a signed list of these files, so the first download is trusted: it must have the SHA-256 that
+the hub itself states, and that SHA-256 is pinned beside the file. From then on other bytes are refused. Safetensors
+only: no pickle is ever opened.
+
+Crops are grey and in 0..1; these networks were trained on photographs normalised channel by channel. The
+normalisation is folded into the first convolution and the normalisation after it, so that crops go in as they are.
+Inside the image this is exact in evaluation mode; at the border the convolution's zeros now mean black, where they
+meant the mean colour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from platformdirs import user_cache_path
+
+from osteon.errors import UnknownLabelError, WeightsError, nearest_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from email.message import Message
+    from typing import IO
+
+    from torch import Tensor
+
+__all__ = ["HUB_VARIABLE", "HubFile", "fetch_hub_file", "fold_normalisation", "hub_architectures"]
+
+HUB_VARIABLE = "HF_ENDPOINT"
+"""Environment variable that names another hub, as the mirror of a hospital; Hugging Face's own name for it."""
+
+_LOG = logging.getLogger(__name__)
+_CACHE_VARIABLE = "OSTEON_CACHE"
+_HUB = "https://huggingface.co"
+_FILE, _PIN = "model.safetensors", "pin.json"
+_WAIT_SECONDS = 20.0
+_MOST_BYTES = 400 << 20
+_CHUNK_BYTES = 1 << 20
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """Weights on the hub, and where the first convolution and its normalisation lie in them."""
+
+    repository: str
+    convolution: str
+    norm: str
+
+
+_PUBLISHED = {
+    "densenet121": _Published("timm/densenet121.ra_in1k", "features.conv0", "features.norm0"),
+    "densenet169": _Published("timm/densenet169.tv_in1k", "features.conv0", "features.norm0"),
+    "resnet18": _Published("timm/resnet18.a1_in1k", "conv1", "bn1"),
+    "resnet50": _Published("timm/resnet50.a1_in1k", "conv1", "bn1"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """Weights from the hub.
+
+    Attributes:
+        repository: on the hub, as "timm/resnet18.a1_in1k".
+        data: the safetensors file.
+        sha256: of it.
+        licence: SPDX identifier, as timm states it for all four.
+    """
+
+    repository: str
+    data: bytes = field(repr=False)
+    sha256: str
+    licence: str = "Apache-2.0"
+
+
+def hub_architectures() -> tuple[str, ...]:
+    """Networks whose weights are on the hub."""
+    return tuple(_PUBLISHED)
+
+
+def fetch_hub_file(architecture: str) -> HubFile:
+    """Published ImageNet weights, from the cache or, the first time, from the hub.
+
+    Args:
+        architecture: one of ``hub_architectures()``.
+
+    Raises:
+        UnknownLabelError: there are none for that network.
+        WeightsError: no network, or the file is not the one that was pinned or that the hub states.
+    """
+    if architecture not in _PUBLISHED:
+        near = nearest_names(architecture, _PUBLISHED)
+        raise UnknownLabelError(f"no weights for {architecture!r} on timm's hub: {near}")
+    repository = _PUBLISHED[architecture].repository
+    named = os.environ.get(_CACHE_VARIABLE)
+    cache = Path(named) if named else user_cache_path("osteon", appauthor=False)
+    folder = cache / "hub" / repository.replace("/", "--")
+    pinned = _pinned(folder)
+    data = _cached(folder) if pinned else None
+    is_new = data is None
+    if data is None:
+        data = _download(repository, architecture)
+    found = hashlib.sha256(data).hexdigest()
+    if pinned and found != pinned:
+        raise WeightsError(
+            f"the weights of {repository} are not those first used on this machine: SHA-256 is {found[:12]}..., pinned "
+            f"is {pinned[:12]}...; if the change is known and wanted, delete {folder}"
+        )
+    if is_new:
+        _keep(folder, data, repository=repository, sha256=found)
+    return HubFile(repository, data, found)
+
+
+def fold_normalisation(architecture: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Published weights as weights for images in 0..1; see the module's text for what happens at the border.
+
+    With kernel w, mean m, deviation s: sum w (x - m) / s = sum (w / s) x - shift, and the normalisation that follows
+    takes the shift into its running mean.
+
+    Args:
+        architecture: one of ``hub_architectures()``.
+        state: of timm's network, three channels.
+
+    Raises:
+        WeightsError: the weights are of another network.
+    """
+    import torch
+
+    place = _PUBLISHED[architecture]
+    # torchvision's old files, from which some of timm's were made, put a dot into the names of a DenseNet's layers
+    folded = {
+        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2", name): value for name, value in state.items()
+    }
+    kernel_name, mean_name = f"{place.convolution}.weight", f"{place.norm}.running_mean"
+    if kernel_name not in folded or mean_name not in folded:
+        raise WeightsError(f"weights for {architecture} need {kernel_name} and {mean_name}; they are not there")
+    kernel = folded[kernel_name].double()
+    mean, deviation = (torch.tensor(row, dtype=torch.float64)[None, :, None, None] for row in (_MEAN, _DEVIATION))
+    shift = (kernel * mean / deviation).sum(dim=(1, 2, 3))
+    folded[kernel_name] = (kernel / deviation).float()
+    folded[mean_name] = (folded[mean_name].double() + shift).float()
+    return folded
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows the hub to its store and remembers the SHA-256 that the hub named on the way."""
+
+    stated = ""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> Request | None:
+        """Keep the hub's word; the store's own tag is another thing."""
+        self.stated = self.stated or headers.get("X-Linked-ETag", "")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _download(repository: str, architecture: str) -> bytes:
+    hub = os.environ.get(HUB_VARIABLE, _HUB).rstrip("/")
+    if not hub.startswith(("https://", "http://")):
+        raise WeightsError(f"{HUB_VARIABLE} names a hub by http or https; found {hub.partition(':')[0]!r}")
+    address = f"{hub}/{repository}/resolve/main/{_FILE}"
+    redirects = _Redirects()
+    parts: list[bytes] = []
+    _LOG.info("fetching %s", address)
+    try:
+        request = Request(address, headers={"User-Agent": "osteon"})  # noqa: S310 - http and https only, see above
+        with build_opener(redirects).open(request, timeout=_WAIT_SECONDS) as answer:
+            expected = int(answer.headers.get("Content-Length", -1))
+            stated = redirects.stated or answer.headers.get("X-Linked-ETag", "")
+            while part := answer.read(_CHUNK_BYTES):
+                parts.append(part)
+                if len(parts) * _CHUNK_BYTES > _MOST_BYTES:
+                    raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is no {architecture}")
+    except (OSError, HTTPException, ValueError) as error:  # URLError and HTTPError are OSErrors
+        raise WeightsError(
+            f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). Without a "
+            f"network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and give it with "
+            "--weights PATH"
+        ) from error
+    data = b"".join(parts)
+    named = stated.strip('"')
+    is_wrong = re.fullmatch(r"[0-9a-f]{64}", named) and hashlib.sha256(data).hexdigest() != named
+    if is_wrong or (expected >= 0 and len(data) != expected):
+        raise WeightsError(
+            f"{address} arrived damaged ({len(data)} bytes): its SHA-256 is not the hub's; fetch it again"
+        )
+    return data
+
+
+def _pinned(folder: Path) -> str:
+    """The pinned SHA-256; "" when nothing was pinned."""
+    try:
+        return str(json.loads((folder / _PIN).read_text(encoding="utf-8"))["sha256"])
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{folder / _PIN} cannot be read ({type(error).__name__}): delete {folder}") from error
+
+
+def _cached(folder: Path) -> bytes | None:
+    try:
+        return (folder / _FILE).read_bytes()
+    except OSError:
+        return None
+
+
+def _keep(folder: Path, data: bytes, *, repository: str, sha256: str) -> None:
+    """Put the file in place before its pin: a pin always has a file, whole."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+            pin = json.dumps({"repository": repository, "sha256": sha256, "bytes": len(data)}, indent=1).encode()
+            for name, content in ((_FILE, data), (_PIN, pin)):
+                made = Path(temporary) / name
+                made.write_bytes(content)
+                made.replace(folder / name)
+    except OSError as error:
+        _LOG.warning("weights of %s were not kept, nor pinned (%s)", repository, type(error).__name__)
+    else:
+        _LOG.info("weights of %s: first use on this machine, SHA-256 %s pinned", repository, sha256)
