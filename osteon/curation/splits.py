@@ -13,11 +13,11 @@ from osteon.data.split import PARTS
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from osteon.data import Manifest
 
-__all__ = ["make_split"]
+__all__ = ["choose_test", "make_split"]
 
 _UNITS = ("patient", "image")
 
@@ -96,6 +96,28 @@ def make_split(
     )
     _require_labels(manifest, split)
     return split
+
+
+def choose_test(strata: Mapping[str, str], *, share: float, seed: int) -> frozenset[str]:
+    """Choose a test part before there is an image.
+
+    Args:
+        strata: stratum of every patient.
+        share: of the patients, between 0 and 1; the same share of every stratum as far as whole patients allow.
+        seed: another seed chooses others.
+
+    Returns:
+        The patients to test on.
+
+    Raises:
+        InputError: a share outside 0 to 1, or one that leaves a part empty.
+
+    Example:
+        >>> len(choose_test({f"p{i}": "ab"[i % 2] for i in range(8)}, share=0.25, seed=1))
+        2
+    """
+    members = [_Member(name, stratum, 1) for name, stratum in sorted(strata.items())]
+    return _cut(members, share, np.random.default_rng(seed))
 
 
 def _members(manifest: Manifest, unit: str, stratify: str) -> list[_Member]:

@@ -22,7 +22,7 @@ from osteon.io.whole_file import whole_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MANIFEST_NAMES", "find_manifest", "missing_images", "read_manifest", "write_manifest"]
+__all__ = ["MANIFEST_NAMES", "find_manifest", "missing_images", "read_manifest", "read_rows", "write_manifest"]
 
 MANIFEST_NAMES: Final = ("manifest.csv", "manifest.parquet")
 """What is looked for in a folder."""
@@ -82,19 +82,35 @@ def read_manifest(path: str | Path, *, positive: str | None = None, labels: Sequ
             plane or split, a path that leads out of the folder, an image listed twice, no rows.
     """
     file = find_manifest(path)
+    header, lines, sha256 = read_rows(file)
+    _check_header(header, file.name)
+    try:
+        rows = tuple(_row(number, line) for number, line in enumerate(lines, start=1))
+        manifest = Manifest(folder=file.parent, rows=rows, sha256=sha256)
+        _check_labels(rows, labels, positive=positive)
+    except InputError as error:
+        raise InputError(f"{file.name}: {error}") from error
+    return manifest
+
+
+def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]], str]:
+    """A table of any columns as text, stripped.
+
+    Args:
+        file: CSV (separated by commas, semicolons or tabs; UTF-8; a header line) or Parquet.
+
+    Returns:
+        The columns, the rows, and the SHA-256 of the file.
+
+    Raises:
+        InputError: cannot be read, or is no table.
+    """
     try:
         data = file.read_bytes()
     except OSError as error:
         raise InputError(f"{file.name} cannot be read: {error.strerror or type(error).__name__}") from error
     header, lines = _parquet(data, file.name) if data[:4] == b"PAR1" else _csv(data, file.name)
-    _check_header(header, file.name)
-    try:
-        rows = tuple(_row(number, line) for number, line in enumerate(lines, start=1))
-        manifest = Manifest(folder=file.parent, rows=rows, sha256=hashlib.sha256(data).hexdigest())
-        _check_labels(rows, labels, positive=positive)
-    except InputError as error:
-        raise InputError(f"{file.name}: {error}") from error
-    return manifest
+    return header, lines, hashlib.sha256(data).hexdigest()
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
@@ -159,7 +175,7 @@ def _csv(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
     except csv.Error as error:
         raise InputError(f"{name} is no CSV table ({error}): save it again as CSV (UTF-8)") from error
     if not header:
-        raise InputError(f"{name} is empty: it needs a header line with {', '.join(REQUIRED)}, and a row an image")
+        raise InputError(f"{name} is empty: it needs a header line with the names of the columns")
     return header, lines
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from osteon.app.cli.dataset import told_skipped, wanted_planes
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
@@ -23,6 +24,14 @@ class Coverage(StrEnum):
     FEET = "feet"
 
 
+class Preset(StrEnum):
+    """How fine the scans of a cohort are."""
+
+    TINY = "tiny"
+    COARSE = "coarse"
+    FINE = "fine"
+
+
 class Metal(StrEnum):
     """An implant."""
 
@@ -34,11 +43,8 @@ def build() -> typer.Typer:
     """The verb and what may follow it."""
     group = typer.Typer(name="phantom", help="Synthetic patients with exact truth. They stand for no real one.")
 
-    @group.callback()
-    def _group() -> None:
-        """Keep ``ct`` a word of its own while it is the only one."""
-
     group.command("ct")(_ct)
+    group.command("cohort")(_cohort)
     return group
 
 
@@ -84,3 +90,38 @@ def _ct(
         series = write_phantom(spec, out, progress=progress)
     say(f"series {series}")
     say(f"truth  {out / 'truth'}")
+
+
+def _cohort(
+    out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
+    patients: int = typer.Option(96, min=1, max=9999, help="How many patients; every second one has a tumour."),
+    seed: int = typer.Option(1, min=0, help="Another seed makes other patients and another test part."),
+    preset: Preset = typer.Option(Preset.COARSE, help="Grid of the scans: tiny (tests), coarse, or fine."),
+    test: float = typer.Option(
+        0.25, min=0, max=0.9, help="Share of the patients marked as test; 0 marks nobody (nested cross-validation)."
+    ),
+    planes: str = typer.Option("axial,sagittal,coronal", help="Planes of the pictures, with commas."),
+    every: int = typer.Option(1, min=1, help="Use each so-manieth slice of a leg and plane."),
+    most: int = typer.Option(24, min=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."),
+    size: int = typer.Option(256, min=16, max=1024, help="Rows and columns of a picture."),
+    faint: float = typer.Option(60.0, min=0, help="Leave pictures out that show less tumour than this, in mm2."),
+    workers: int = typer.Option(2, min=1, max=64, help="Processes."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Make a synthetic study: patients with osteosarcoma and look-alikes from several centres, as a data set."""
+    from osteon.studies.phantom_cohort import build_phantom_cohort
+    from osteon.training.datasets.ct_osteosarcoma import BuildOptions
+
+    options = BuildOptions(planes=wanted_planes(planes), every=every, most=most or None, size=size, faint_mm2=faint)
+    with shown_progress(quiet=quiet) as progress:
+        built = build_phantom_cohort(
+            out,
+            patients=patients,
+            seed=seed,
+            preset=preset.value,
+            test=test or None,
+            options=options,
+            workers=workers,
+            progress=progress,
+        )
+    told_skipped(built, out)

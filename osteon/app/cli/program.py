@@ -7,7 +7,7 @@ import sys
 import typer
 
 from osteon import __version__
-from osteon.app.cli import consistency, demo, info, models, phantom, read, show
+from osteon.app.cli import consistency, dataset, demo, info, models, phantom, read, show, split
 from osteon.app.cli.failure import clean_up_when_stopped, run_guarded
 from osteon.app.cli.logs import keep_libraries_quiet
 from osteon.app.cli.terminal import tolerate_any_text
@@ -37,9 +37,9 @@ def build() -> typer.Typer:
     ) -> None:
         del version
 
-    for verb in (read, show, demo, info, consistency):
+    for verb in (read, show, demo, info, split, consistency):
         verb.register(program)
-    for group in (models, phantom):
+    for group in (models, phantom, dataset):
         program.add_typer(group.build())
     return program
 
