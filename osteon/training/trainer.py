@@ -1,0 +1,279 @@
+"""Lightning at work on one fold, in one process or several, and the judgement of the weights it keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import osteon._torchvision  # noqa: F401 - lightning imports torchvision
+
+# isort: split
+import numpy as np
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from osteon.errors import BackendError
+from osteon.inference.runtime import SliceClassifier
+from osteon.inference.runtime_torch import require_cuda
+from osteon.nets import build_network
+from osteon.training.augmentation import PaperAugmentation
+from osteon.training.checkpoints import WholeCheckpointIO, load_weights, save_weights
+from osteon.training.history import history_text
+from osteon.training.images import EpochOrder, ImageSet, evaluation_loader, training_loader
+from osteon.training.losses import balanced_weights
+from osteon.training.module import FoldModule
+from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
+from osteon.weights.backbone import pretrained_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from torch.utils.data import DataLoader
+
+    from osteon.inference.options import Progress
+    from osteon.training.fold_job import FoldJob
+    from osteon.training.history import EpochRecord
+    from osteon.training.pixels import Pixels
+    from osteon.training.settings import TrainSettings
+
+__all__ = ["choose_device", "judge_fold", "train_here"]
+
+_INIT_STREAM = 3
+"""Keeps the initial weights apart from other uses of the seed."""
+
+
+def train_here(
+    job: FoldJob,
+    pixels: Pixels,
+    *,
+    on_epoch: Callable[[int, EpochRecord], None],
+    progress: Progress,
+    rank: int = 0,
+) -> tuple[EpochRecord, ...]:
+    """Train a fold in this process, or go on with it, until its strategy ends; the best weights lie in its folder then.
+
+    Args:
+        job: what to train on.
+        pixels: of its manifest.
+        on_epoch: told (fold, record) after every epoch.
+        progress: told about images of an epoch, and epochs.
+        rank: which of ``settings.devices`` processes this is.
+
+    Raises:
+        TrainingError: the loss is no number.
+        OutputError: a checkpoint cannot be written.
+        BackendError: device or precision is not at hand.
+    """
+    settings, last = job.settings, job.folder / LAST_NAME
+    place = choose_device(settings)
+    with _quiet(), _repeatable(settings, place):
+        module = FoldModule(_fresh_network(job), settings, positive=job.positive, class_weights=_class_weights(job))
+        training, validation = _loaders(job, pixels, rank=rank, on_gpu=place != "cpu")
+        trainer = Trainer(
+            accelerator="cpu" if place == "cpu" else "gpu",
+            devices=settings.devices if settings.devices > 1 or place == "cpu" else [int(place.partition(":")[2])],
+            strategy=_strategy(settings, place),
+            precision="32-true" if settings.precision == "32" else settings.precision,
+            max_epochs=settings.epochs,
+            num_sanity_val_steps=0,
+            callbacks=[_EpochFiles(job, on_epoch, progress)],
+            plugins=[WholeCheckpointIO()],
+            default_root_dir=job.folder,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            inference_mode=False,  # a mode that DDP and later stages could trip over; gradients are off all the same
+            deterministic=True if place == "cpu" else "warn",  # CUDA has layers without a repeatable gradient
+        )
+        trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+    return tuple(module.history)
+
+
+def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str, NDArray[np.float32]]:
+    """Logits of validation and test part by the best weights, through the runtime that reads patients.
+
+    Returns:
+        "validation" and "test": (images, class) float32.
+
+    Raises:
+        WeightsError: the best weights cannot be read.
+    """
+    settings = job.settings
+    network = build_network(settings.architecture, classes=len(job.classes))
+    load_weights(network, job.folder / BEST_NAME)
+    classifier = SliceClassifier.from_module(
+        network,
+        name=settings.architecture,
+        size=settings.image_size,
+        device=choose_device(settings),
+        runtime="torch",
+    )
+    answers = {}
+    with _threads(settings.threads):
+        for part in ("validation", "test"):
+            rows = getattr(job.rows, part)
+            blocks = (pixels.crops(rows[start : start + 64]) for start in range(0, len(rows), 64))
+            answers[part] = classifier.logits(blocks, progress=progress, total=len(rows))
+    return answers
+
+
+def choose_device(settings: TrainSettings) -> str:
+    """Where a training runs, as "cpu" or "cuda:0".
+
+    Raises:
+        BackendError: the GPUs that were asked for are not there, or the precision needs one.
+    """
+    place = "cpu"
+    if settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available()):
+        require_cuda(settings.devices - 1)
+        place = "cuda:0"
+    if place == "cpu" and settings.precision == "16-mixed":
+        raise BackendError("precision 16-mixed was asked for; it needs a GPU: use bf16-mixed or 32 on the CPU")
+    return place
+
+
+class _EpochFiles(Checkpoint):
+    """Keeps the best weights, the state to go on from, and the history, in this order; tells the progress.
+
+    Lightning calls a ``Checkpoint`` after the module itself has judged the epoch.
+    """
+
+    def __init__(self, job: FoldJob, on_epoch: Callable[[int, EpochRecord], None], progress: Progress) -> None:
+        self._job = job
+        self._on_epoch = on_epoch
+        self._progress = progress
+        self._images = f"fold {job.fold}: images"
+        self._epochs = f"fold {job.fold}: epochs"
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - lightning's signature
+        batch: tuple[Tensor, Tensor, Tensor],
+        batch_idx: int,
+    ) -> None:
+        """Tell how much of the epoch is done."""
+        del pl_module, outputs, batch
+        self._progress(self._images, batch_idx + 1, int(trainer.num_training_batches))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what the epoch brought."""
+        if not isinstance(pl_module, FoldModule):
+            return
+        folder = self._job.folder
+        if pl_module.is_best and trainer.is_global_zero:
+            save_weights(pl_module.network, folder / BEST_NAME)
+        trainer.save_checkpoint(folder / LAST_NAME)
+        if trainer.is_global_zero:
+            write_text(folder / HISTORY_NAME, history_text(pl_module.history))
+            record = pl_module.history[-1]
+            self._on_epoch(self._job.fold, record)
+            self._progress(self._epochs, record.epoch, self._job.settings.epochs)
+
+
+def _fresh_network(job: FoldJob) -> nn.Module:
+    """The network as its training begins: pretrained or random, the head random, by seed and fold."""
+    settings = job.settings
+    state = np.random.SeedSequence([settings.seed, _INIT_STREAM, job.fold]).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]))
+    if settings.pretrained == "none":
+        return build_network(settings.architecture, classes=len(job.classes))
+    named = settings.pretrained in {"embedded", "hub"}
+    source = settings.pretrained if named else Path(settings.pretrained)
+    return pretrained_network(settings.architecture, in_channels=1, classes=len(job.classes), source=source)
+
+
+def _class_weights(job: FoldJob) -> Tensor | None:
+    if job.settings.class_weights == "none":
+        return None
+    return balanced_weights(torch.from_numpy(job.labels[job.rows.train]), len(job.classes))
+
+
+def _loaders(
+    job: FoldJob, pixels: Pixels, *, rank: int, on_gpu: bool
+) -> tuple[DataLoader[tuple[Tensor, Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor, Tensor]]]:
+    settings = job.settings
+    augment = PaperAugmentation(size=settings.image_size, seed=settings.seed) if settings.augments else None
+    order = EpochOrder(
+        job.rows.train,
+        job.labels,
+        seed=settings.seed,
+        images_per_epoch=settings.images_per_epoch,
+        rank=rank,
+        processes=settings.devices,
+    )
+    batch = settings.batch // settings.devices
+    training = training_loader(
+        ImageSet(pixels, job.labels, augment=augment), order, batch=batch, workers=settings.workers, pin_memory=on_gpu
+    )
+    validation = evaluation_loader(
+        ImageSet(pixels, job.labels),
+        job.rows.validation,
+        batch=batch,
+        workers=settings.workers,
+        pin_memory=on_gpu,
+        rank=rank,
+        processes=settings.devices,
+    )
+    return training, validation
+
+
+def _strategy(settings: TrainSettings, place: str) -> Strategy | str:
+    """One process needs none. Buffers are not sent at every step: the module does so once an epoch."""
+    if settings.devices == 1:
+        return "auto"
+    return DDPStrategy(
+        process_group_backend="gloo" if place == "cpu" else "nccl",
+        cluster_environment=LightningEnvironment(),
+        broadcast_buffers=False,
+    )
+
+
+@contextlib.contextmanager
+def _repeatable(settings: TrainSettings, place: str) -> Iterator[None]:
+    """Keep torch's generators, its threads and its choice of algorithms as they were before the training."""
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    devices = [] if place == "cpu" else list(range(torch.cuda.device_count()))
+    with torch.random.fork_rng(devices=devices), _threads(settings.threads):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(strict, warn_only=warns)
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    try:
+        if number:
+            torch.set_num_threads(number)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning speaks of hardware, of loader processes and of itself; what matters is told as progress and errors."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
