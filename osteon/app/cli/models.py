@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from osteon.weights import ModelCard
 
 __all__ = ["build"]
+
+
+_BACKBONE_ROW = ("name", "version", "architecture", "licence", "statement")
 
 
 def build() -> typer.Typer:
@@ -39,18 +43,23 @@ def _row(card: ModelCard) -> dict[str, object]:
 
 
 def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """List the models at hand."""
+    """List the models at hand, and the backbones to train from."""
     from osteon.weights import card_problems, list_cards
+    from osteon.weights.backbone import backbone_names, read_backbone
 
+    backbones = [read_backbone(name) for name in backbone_names()]
     cards = list_cards()
     problems = card_problems()
     if as_json:
         rows = [_row(card) for card in cards]
         broken = [{"folder": problem.folder.name, "reason": problem.reason} for problem in problems]
-        typer.echo(json.dumps({"models": rows, "problems": broken}, indent=2))
+        begun = [{name: getattr(card, name) for name in _BACKBONE_ROW} for card in backbones]
+        typer.echo(json.dumps({"models": rows, "backbones": begun, "problems": broken}, indent=2))
         return
     for card in cards:
         say(f"{card.name:<28} {card.task:<18} {card.architecture:<14} {card.statement}")
+    for backbone in backbones:
+        say(f"{backbone.name:<28} {'(backbone)':<18} {backbone.architecture:<14} {backbone.statement}")
     for problem in problems:
         say(f"! {problem.folder.name}: {problem.reason}", err=True)
 
@@ -79,20 +88,28 @@ def _show(
         say(f"{result.metric}: {value} ({interval}); {result.data}, {result.patients} {kind}, {result.images} images")
 
 
-def _verify(name: str = typer.Argument("", help="Name or folder of a model card; default: all.")) -> None:
-    """Check hashes, load, and reproduce the golden output of one model or of all."""
+def _verify(
+    name: str = typer.Argument("", help="Name or folder of a model card, or of a backbone; default: all."),
+) -> None:
+    """Check hashes, load, and reproduce the golden output of one model or backbone, or of all."""
     from osteon.errors import WeightsError
     from osteon.weights import card_problems, find_card, list_cards, verify_card
+    from osteon.weights.backbone import backbone_names, read_backbone, verify_backbone
 
-    cards = [find_card(name)] if name else list(list_cards())
+    shipped = backbone_names()
+    cards = [] if name in shipped else [find_card(name)] if name else list(list_cards())
     failed = [] if name else [f"{problem.folder.name}: {problem.reason}" for problem in card_problems()]
-    for card in cards:
+    proofs = [(card.name, partial(verify_card, card)) for card in cards]
+    proofs += [
+        (each, partial(lambda n: verify_backbone(read_backbone(n)), each)) for each in shipped if name in ("", each)
+    ]
+    for title, prove in proofs:
         try:
-            difference = verify_card(card)
+            difference = prove()
         except WeightsError as error:
-            failed.append(f"{card.name}: {error}")
+            failed.append(f"{title}: {error}")
         else:
-            say(f"{card.name}: intact; golden output reproduced to {difference:.1e}")
+            say(f"{title}: intact; golden output reproduced to {difference:.1e}")
     for line in failed:
         say(f"! {line}", err=True)
     if failed:
