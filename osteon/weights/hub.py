@@ -186,8 +186,8 @@ def _download(repository: str, architecture: str) -> bytes:
                     raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is no {architecture}")
     except (OSError, HTTPException, ValueError) as error:  # URLError and HTTPError are OSErrors
         raise WeightsError(
-            f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). Without a "
-            f"network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and give it with "
+            f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). "
+            f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and give it with "
             "--weights PATH"
         ) from error
     data = b"".join(parts)
