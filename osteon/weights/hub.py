@@ -187,8 +187,8 @@ def _download(repository: str, architecture: str) -> bytes:
     except (OSError, HTTPException, ValueError) as error:  # URLError and HTTPError are OSErrors
         raise WeightsError(
             f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). "
-            f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and give it with "
-            "--weights PATH"
+            f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and "
+            "give it with --weights PATH"
         ) from error
     data = b"".join(parts)
     named = stated.strip('"')
