@@ -1,6 +1,6 @@
 """Values that pass between packages: immutable, typed, without behaviour that needs a file or a network."""
 
-from osteon.data.answer import Answer, Region, SliceScores
+from osteon.data.answer import Answer, HeatMap, Region, RegionNovelty, SliceScores
 from osteon.data.finding import Finding, Measurement
 from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
@@ -16,6 +16,7 @@ __all__ = [
     "Finding",
     "Fold",
     "FoldRows",
+    "HeatMap",
     "ImageRow",
     "Label",
     "Manifest",
@@ -26,6 +27,7 @@ __all__ = [
     "Patient",
     "Predictions",
     "Region",
+    "RegionNovelty",
     "Series",
     "SliceScores",
     "SliceSource",

@@ -17,7 +17,30 @@ if TYPE_CHECKING:
     from osteon.data.surface import Surface
     from osteon.geometry import Box
 
-__all__ = ["Answer", "Region", "SliceScores"]
+__all__ = ["Answer", "HeatMap", "Region", "RegionNovelty", "SliceScores"]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionNovelty:
+    """How unlike the images that a model was trained on a Region is.
+
+    Attributes:
+        score: median over the slices of the Region of their distance from the training images; 1 is that of the middle
+            validation slice.
+        threshold: a Region above it is unlike anything the model was trained on.
+        slice_threshold: the same for one slice.
+        false_alarm_rate: expected share of patients like those of training with a Region above the threshold.
+    """
+
+    score: float
+    threshold: float
+    slice_threshold: float
+    false_alarm_rate: float
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the Region is unlike anything the model was trained on."""
+        return self.score > self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +51,13 @@ class Region:
         name: as "left leg".
         box: on the Volume's grid.
         present: (slices of the Volume,) bool; where the part is seen.
+        novelty: how unlike the model's training it is; None where the model does not know its limits.
     """
 
     name: str
     box: Box
     present: NDArray[np.bool_] = field(repr=False)
+    novelty: RegionNovelty | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +71,12 @@ class SliceScores:
         smoothed: (n,) float32, after the filters; compared with the threshold.
         threshold: smoothed values at or above it are called positive.
         runs: half-open ranges of Volume slice indices that are positive.
+        withheld_runs: ranges that would be, but are not reported: the Region is unlike anything the model was trained
+            on.
+        spread: (n,) float32, standard deviation of the probability over the members of an ensemble; None of one model.
+        distance: (n,) float32, from the training images; None where the model does not know its limits.
+        sets: (n,) prediction set of each slice: the name of a class, "either" or "neither"; empty likewise.
+        error_rate: of the prediction sets, at most; None without.
     """
 
     region: str
@@ -54,6 +85,34 @@ class SliceScores:
     smoothed: NDArray[np.float32] = field(repr=False)
     threshold: float
     runs: tuple[tuple[int, int], ...]
+    withheld_runs: tuple[tuple[int, int], ...] = ()
+    spread: NDArray[np.float32] | None = field(default=None, repr=False)
+    distance: NDArray[np.float32] | None = field(default=None, repr=False)
+    sets: tuple[str, ...] = field(default=(), repr=False)
+    error_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Where in one slice a classifier looked. It is no outline of anything.
+
+    Attributes:
+        region: name of the Region.
+        slice_index: into the Volume.
+        crop: (row, column) float32, 0 to 1: what the model was given.
+        heat: (row, column) float32, 0 to 1, of the same shape.
+        extent_mm: height and width of the crop.
+        is_called: whether the slice lies in a positive run.
+        members: networks that the heat is the mean of.
+    """
+
+    region: str
+    slice_index: int
+    crop: NDArray[np.float32] = field(repr=False)
+    heat: NDArray[np.float32] = field(repr=False)
+    extent_mm: tuple[float, float]
+    is_called: bool
+    members: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +131,7 @@ class Answer:
         notices: choices and warnings of the system.
         configuration: the resolved options, JSON values only.
         seconds: time by step.
+        heat_maps: where the classifier looked, in slices worth explaining.
     """
 
     task: str
@@ -85,3 +145,4 @@ class Answer:
     notices: tuple[Notice, ...] = ()
     configuration: Mapping[str, object] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    heat_maps: tuple[HeatMap, ...] = ()

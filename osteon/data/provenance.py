@@ -35,6 +35,10 @@ class ModelUse:
         device: as "cpu".
         is_demo: trained on synthetic data only; every output must say so.
         statement: the card's one-line account of what it was trained on.
+        members: networks whose mean is its probability.
+        temperatures: of the members; empty where they are not told.
+        calibration: how the temperatures were found.
+        operating_point: how the threshold was chosen; "" where the card does not say.
     """
 
     name: str
@@ -44,3 +48,7 @@ class ModelUse:
     device: str
     is_demo: bool
     statement: str
+    members: int = 1
+    temperatures: tuple[float, ...] = ()
+    calibration: str = ""
+    operating_point: str = ""

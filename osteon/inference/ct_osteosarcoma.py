@@ -12,37 +12,40 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from osteon.data import Answer, Region, SliceScores
-from osteon.inference.leg_findings import LegReading, describe_bone, describe_runs, headline, masks_of
+from osteon.data import Answer
+from osteon.inference.leg_findings import (
+    LegReading,
+    describe_bone,
+    describe_runs,
+    headline,
+    masks_of,
+    novelty_notices,
+)
+from osteon.inference.leg_heat_maps import leg_heat_maps
+from osteon.inference.leg_scores import classify_leg, operating_point
 from osteon.inference.leg_surfaces import leg_surfaces
 from osteon.inference.options import Progress, SystemOptions, silent
 from osteon.inference.runtime import SliceClassifier
 from osteon.ops.bone import BoneOptions, segment_bone
 from osteon.ops.bone_detail import refine_bone
-from osteon.ops.crops import leg_crops
 from osteon.ops.legs import find_legs
-from osteon.ops.runs import positive_runs, smooth_scores
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from osteon.data import Volume
     from osteon.ops.bone import BoneMask
     from osteon.ops.legs import Leg
+    from osteon.weights import OperatingPoint
 
-__all__ = ["DEFAULT_MODEL", "TASK", "answer", "classify_leg"]
+__all__ = ["DEFAULT_MODEL", "TASK", "answer"]
 
 TASK = "ct_osteosarcoma"
 DEFAULT_MODEL = "densenet_small.phantom"
-SIGMA_SLICES = 2.0
-MEDIAN_SLICES = 3
-CROPS_AT_ONCE = 64
-"""Slices cropped and classified at a time: 16 MiB of float32."""
 
 
 class _Clock:
@@ -79,24 +82,33 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
     with clock.step("load model"):
         classifier = SliceClassifier.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
+    point = operating_point(classifier.card, options)
     readings, notices = [], list(search.notices)
     for leg in search.legs:
         territory = leg.mask()
         with clock.step("classify slices"):
-            scores = classify_leg(
+            region, scores = classify_leg(
                 volume,
                 leg,
+                classifier,
                 territory=territory,
-                predict=lambda crops, total: classifier.predict(crops, progress=progress, total=total),
-                threshold=options.threshold,
+                point=point,
+                report_unlike=options.report_unlike,
+                progress=progress,
             )
         progress(f"bone of the {leg.name}", 0, 1)
         with clock.step("bone mask"):
             bone = _bone(volume, leg, territory, bone_options, fine=options.bone == "fine")
         progress(f"bone of the {leg.name}", 1, 1)
         notices += [notice for notice in bone.notices if notice not in notices]
-        region = Region(name=leg.name, box=leg.box, present=leg.present)
         readings.append(LegReading(leg.side, region, territory, scores, bone.parts))
+    notices += novelty_notices(readings, report_unlike=options.report_unlike)
+    progress("heat maps", 0, 1)
+    with clock.step("heat maps"):
+        pairs = [(leg, reading.scores) for leg, reading in zip(search.legs, readings, strict=True)]
+        heat_maps, told = leg_heat_maps(volume, pairs, classifier)
+    notices += told
+    progress("heat maps", 1, 1)
     with clock.step("surfaces"):
         surfaces = [s for reading in readings for s in leg_surfaces(reading, volume, progress=progress)]
     masks = masks_of(readings, volume)
@@ -114,46 +126,9 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
         surfaces=tuple(surfaces),
         models=(use,),
         notices=tuple(notices),
-        configuration=_configuration(options, bone_options),
+        configuration=_configuration(options, bone_options, point),
         seconds=clock.seconds,
-    )
-
-
-def classify_leg(
-    volume: Volume,
-    leg: Leg,
-    *,
-    territory: NDArray[np.bool_],
-    predict: Callable[[Iterator[NDArray[np.float32]], int], NDArray[np.float32]],
-    threshold: float,
-) -> SliceScores:
-    """Scores of one leg: crops in blocks through a classifier, then the paper's filters and threshold.
-
-    Args:
-        volume: CT in HU.
-        leg: of ``find_legs``.
-        territory: ``leg.mask()``.
-        predict: takes blocks of crops (n, 256, 256) and their total number; gives one probability each.
-        threshold: on the smoothed probability.
-    """
-    slices = np.flatnonzero(leg.present)
-
-    def blocks() -> Iterator[NDArray[np.float32]]:
-        for first in range(0, slices.size, CROPS_AT_ONCE):
-            some = np.zeros_like(leg.present)
-            some[slices[first : first + CROPS_AT_ONCE]] = True
-            yield leg_crops(volume.array, leg.box, some, keep=territory)
-
-    probability = np.zeros(leg.present.shape, dtype=np.float32)
-    probability[slices] = predict(blocks(), int(slices.size))
-    smoothed = smooth_scores(probability, present=leg.present, sigma=SIGMA_SLICES, median=MEDIAN_SLICES)
-    return SliceScores(
-        region=leg.name,
-        slices=slices.astype(np.int64),
-        probability=probability[slices],
-        smoothed=smoothed[slices],
-        threshold=threshold,
-        runs=positive_runs(smoothed, threshold=threshold, present=leg.present),
+        heat_maps=heat_maps,
     )
 
 
@@ -166,15 +141,17 @@ def _bone(volume: Volume, leg: Leg, territory: NDArray[np.bool_], options: BoneO
     return refine_bone(array, bone, spacing_mm=spacing_mm, keep=territory, min_part_mm3=options.min_part_mm3)
 
 
-def _configuration(options: SystemOptions, bone: BoneOptions) -> dict[str, object]:
+def _configuration(options: SystemOptions, bone: BoneOptions, point: OperatingPoint) -> dict[str, object]:
     return {
         "roi": options.roi,
         "force": options.force,
         "model": options.model or DEFAULT_MODEL,
-        "threshold": options.threshold,
+        "threshold": point.threshold,
+        "threshold_source": point.source,
+        "report_unlike": options.report_unlike,
         "smoothing": {
-            "gaussian_sigma_slices": SIGMA_SLICES,
-            "median_slices": MEDIAN_SLICES,
+            "gaussian_sigma_slices": point.gaussian_sigma_slices,
+            "median_slices": point.median_slices,
             "order": "gaussian, median, threshold",
         },
         "bone": options.bone,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Finding, Label, Mask, Measurement
+from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.geometry import Box
 from osteon.labels import concept
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from osteon.data import Region, SliceScores, Volume
     from osteon.labels import Concept
 
-__all__ = ["LegReading", "describe_bone", "describe_runs", "headline", "masks_of", "run_box"]
+__all__ = ["LegReading", "describe_bone", "describe_runs", "headline", "masks_of", "novelty_notices", "run_box"]
 
 BONE_MASK = "bone"
 AFFECTED_MASK = "affected"
@@ -159,14 +159,62 @@ def headline(readings: Sequence[LegReading], volume: Volume, *, is_demo: bool) -
     return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
 
 
+def novelty_notices(readings: Sequence[LegReading], *, report_unlike: bool) -> list[Notice]:
+    """What must be said of legs that are unlike anything the model was trained on."""
+    notices = []
+    for reading in readings:
+        novelty = reading.region.novelty
+        if novelty is None or not novelty.is_unlike:
+            continue
+        runs = len(reading.scores.withheld_runs)
+        withheld = (
+            "It is reported all the same, because that was asked for; it may mean nothing."
+            if report_unlike
+            else f"No tumour is reported there; {runs} {'run' if runs == 1 else 'runs'} of slices above the threshold "
+            "can be seen in the curve and in findings.json only."
+        )
+        notices.append(
+            Notice(
+                "unlike-training",
+                f"The {reading.region.name} is unlike anything this model was trained on: the middle distance of its "
+                f"slices from the training images is {novelty.score:.2f}, the limit {novelty.threshold:.2f} "
+                f"(1 is usual). What the model says of it carries no weight. {withheld}",
+                level="warning",
+            )
+        )
+    return notices
+
+
 def _called(readings: Sequence[LegReading], volume: Volume) -> str:
-    called = [reading for reading in readings if reading.scores.runs]
-    if not called:
-        highest = max((float(r.scores.smoothed.max(initial=0.0)) for r in readings), default=0.0)
-        names = " or the ".join(reading.region.name for reading in readings)
-        threshold = readings[0].scores.threshold
-        how_high = f"highest smoothed probability {highest:.2f}, threshold {threshold:.2f}"
-        return f"No slice of the {names} was called tumour ({how_high})."
+    unlike = [reading for reading in readings if reading.region.novelty and reading.region.novelty.is_unlike]
+    silent = [reading for reading in unlike if not reading.scores.runs]
+    told = [reading for reading in readings if reading not in silent]
+    sentences = [_unlike(unlike, is_silent=len(silent) == len(unlike))] if unlike else []
+    called = [reading for reading in told if reading.scores.runs]
+    if called:
+        sentences.append(_runs(called, volume))
+    elif told:
+        highest = max(float(r.scores.smoothed.max(initial=0.0)) for r in told)
+        names = " or the ".join(reading.region.name for reading in told)
+        how_high = f"highest smoothed probability {highest:.2f}, threshold {told[0].scores.threshold:.2f}"
+        sentences.append(f"No slice of the {names} was called tumour ({how_high}).")
+    return " ".join(sentences)
+
+
+def _unlike(readings: Sequence[LegReading], *, is_silent: bool) -> str:
+    """Which legs the model was not trained for."""
+    known = [(reading.region.name, reading.region.novelty) for reading in readings]
+    names = " and the ".join(name for name, _ in known)
+    scores = " and ".join(f"{novelty.score:.2f}" for _, novelty in known if novelty)
+    limit = next(novelty.threshold for _, novelty in known if novelty)
+    noun, verb = ("score", "is") if len(known) == 1 else ("scores", "are")
+    tail = ": no word on tumour there" if is_silent else "; reported all the same"
+    return (
+        f"The {names} {verb} unlike anything this model was trained on ({noun} {scores}, threshold {limit:.2f}){tail}."
+    )
+
+
+def _runs(called: Sequence[LegReading], volume: Volume) -> str:
     step_mm = volume.grid.spacing_mm[0]
     parts = []
     for reading in called:

@@ -314,6 +314,10 @@ class SliceClassifier:
             device=self.device,
             is_demo=self.card.is_demo,
             statement=self.card.statement,
+            members=len(self._engines),
+            temperatures=self._output.temperatures or (self._output.temperature,) * len(self._engines),
+            calibration=str(self.card.document["output"]["calibration"]),
+            operating_point=self.card.operating_point.source if self.card.operating_point else "",
         )
 
     def _asked(

@@ -36,7 +36,12 @@ def register(program: typer.Typer) -> None:
         task: str | None = typer.Option(None, help="System to run; default: the one for the image."),
         device: Device = typer.Option(Device.AUTO, help="Where the network runs."),
         model: str | None = typer.Option(None, help="Name or folder of a model card."),
-        threshold: float = typer.Option(0.95, min=0.0, max=1.0, help="Smoothed probability that counts as tumour."),
+        threshold: float | None = typer.Option(
+            None,
+            min=0.0,
+            max=1.0,
+            help="Smoothed probability that counts as tumour; default: that of the model's card.",
+        ),
         roi: Roi = typer.Option(
             Roi.SERIES, help="How legs are found: through the series, or the paper's slice-wise recipe."
         ),
@@ -45,6 +50,11 @@ def register(program: typer.Typer) -> None:
         ),
         force: bool = typer.Option(
             False, "--force", help="Answer even if the image is not what the task was made for."
+        ),
+        report_unlike: bool = typer.Option(
+            False,
+            "--report-unlike",
+            help="Report tumour even where the image is unlike anything the model was trained on.",
         ),
         replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
         as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
@@ -65,6 +75,7 @@ def register(program: typer.Typer) -> None:
                 roi=roi.value,
                 bone=bone.value,
                 threshold=threshold,
+                report_unlike=report_unlike,
             ),
         )
         result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")

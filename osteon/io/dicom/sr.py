@@ -226,11 +226,19 @@ def _image_library(headers: Sequence[Dataset]) -> ContainerContentItem:
 
 def _evaluations(answer: Answer) -> ContainerContentItem:
     """Rows 12 to 14 of TID 1500: what was found in one code, and the sentences a reader must see."""
-    summary = (
-        codes.DCM.AllAlgorithmsSucceededWithFindings
-        if any(finding.is_abnormal for finding in answer.findings)
-        else codes.DCM.AllAlgorithmsSucceededWithoutFindings
-    )
+    is_found = any(finding.is_abnormal for finding in answer.findings)
+    if any(region.novelty is not None and region.novelty.is_unlike for region in answer.regions):
+        summary = (
+            codes.DCM.NotAllAlgorithmsSucceededWithFindings
+            if is_found
+            else codes.DCM.NotAllAlgorithmsSucceededWithoutFindings
+        )
+    else:
+        summary = (
+            codes.DCM.AllAlgorithmsSucceededWithFindings
+            if is_found
+            else codes.DCM.AllAlgorithmsSucceededWithoutFindings
+        )
     sentences = [DISCLAIMER]
     for model in answer.models:
         trained = "Demonstration model, trained on synthetic data only. " if model.is_demo else ""
