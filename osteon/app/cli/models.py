@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from osteon.app.cli import models_export
 from osteon.app.cli.failure import EXIT_ERROR
 from osteon.app.cli.terminal import say
 
@@ -28,6 +29,7 @@ def build() -> typer.Typer:
     group.command("show")(_show)
     group.command("verify")(_verify)
     group.command("arch")(_arch)
+    models_export.register(group)
     return group
 
 

@@ -1,0 +1,76 @@
+"""``osteon models export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.terminal import say
+
+__all__ = ["register"]
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb."""
+
+    @group.command("export")
+    def export(
+        run: Path = typer.Argument(..., help="Folder of a run (osteon train)."),
+        data: Path = typer.Option(..., "--data", help="The data set that the run was trained on: folder or manifest."),
+        out: Path = typer.Option(..., "-o", "--out", help="Folder of the model, for osteon read --model."),
+        name: str = typer.Option("", help="ARCHITECTURE.TAG; default: the tag is the name of the folder."),
+        split: Path | None = typer.Option(None, help="splits.json, when it lies elsewhere."),
+        fold: list[int] = typer.Option([], help="Whose network becomes a member; may be repeated. Default: all done."),
+        operating_point: str = typer.Option(
+            "paper", help="paper (0.95), or fixed on validation: youden, sensitivity or specificity (at least 0.95)."
+        ),
+        threshold: float | None = typer.Option(None, help="A threshold on the smoothed probability, instead."),
+        trust: bool = typer.Option(True, help="Fit novelty and prediction sets on the validation parts."),
+        golden: str = typer.Option(
+            "auto", help="images: keep 4 validation images in the model; pattern: made-up ones; auto: by data."
+        ),
+        version: str = typer.Option("1.0.0", help="Of the weights."),
+        statement: str = typer.Option("", help="One line on what it was trained on, shown beside every result."),
+        licence: str = typer.Option("", help="SPDX identifier."),
+        intended_use: str = typer.Option("", help="One sentence."),
+        exclusion: list[str] = typer.Option([], help="What it must not be used for; may be repeated."),
+        repeats: int = typer.Option(2000, help="Resamples of the patient bootstrap."),
+        seed: int = typer.Option(1, help="Of the bootstrap."),
+        device: str = typer.Option("auto", help="auto, cpu or cuda."),
+        quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress."),
+    ) -> None:
+        """Make a model folder of a run: weights, card with what was measured, operating point, limits, CLAIM items."""
+        from osteon.metrics.bootstrap import Resampling
+        from osteon.training.card_text import CardWords
+        from osteon.training.export import CLAIM_NAME, ExportOptions, export_run
+        from osteon.training.run_data import open_run
+
+        options = ExportOptions(
+            name=name,
+            words=CardWords(
+                version=version,
+                statement=statement,
+                licence=licence,
+                intended_use=intended_use,
+                exclusions=tuple(exclusion),
+            ),
+            folds=tuple(fold) or None,
+            operating_point=operating_point,
+            threshold=threshold,
+            trust=trust,
+            golden=golden,
+            device=device,
+            resampling=Resampling(repeats=repeats, seed=seed),
+        )
+        with shown_progress(quiet=quiet) as progress:
+            card = export_run(open_run(run, data, split=split), out, options=options, progress=progress)
+        say(f"{card.name}: {len(card.members)} network(s), {card.statement}")
+        for result in card.results:
+            value = "not defined" if result.value is None else f"{result.value:.3f}"
+            limits = "" if result.interval is None else f" ({result.interval[0]:.3f} to {result.interval[1]:.3f})"
+            say(f"  {result.metric}: {value}{limits}")
+        items = card.document["claim_2024"]["items"]
+        open_items = sum(item["status"] == "open" for item in items)
+        say(f"written to {out}; {open_items} of {len(items)} reporting items in {CLAIM_NAME} are left to a person")

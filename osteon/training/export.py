@@ -1,0 +1,223 @@
+"""From a run to a model folder: networks as shipped, what they were measured to be worth, and what is open."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.errors import InputError, OutputError
+from osteon.inference.options import Progress, silent
+from osteon.metrics.bootstrap import Resampling
+from osteon.training.card_text import CardFacts, CardWords, card_document, default_words
+from osteon.training.claim import claim_markdown
+from osteon.training.export_results import choose_point, test_results, validation_points
+from osteon.training.pixels import load_pixels
+from osteon.training.run_data import is_synthetic, synthetic_share
+from osteon.weights import ModelCard, read_card
+from osteon.weights.card import CARD_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from osteon.training.members import Member
+    from osteon.training.pixels import Pixels
+    from osteon.training.run_data import RunData
+    from osteon.weights import Trust
+
+__all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
+
+CLAIM_NAME = "claim.md"
+_GOLDEN_EACH = 2
+_PATTERN_SEED = 20240300
+_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """How a model is made from a run.
+
+    Attributes:
+        name: ``architecture.tag``; "" takes the tag from the folder's name.
+        words: version, statement, licence, intended use, exclusions.
+        folds: whose networks become members; None takes all that are done.
+        operating_point: "paper", "youden", "sensitivity" or "specificity"; the last three are fixed on validation.
+        threshold: a number instead.
+        trust: whether novelty and prediction sets are fitted.
+        error_rate: of the prediction sets.
+        golden: "images" keeps four validation images in the folder for everyone who gets the model, "pattern" made-up
+            ones; "auto" takes images only where all are synthetic.
+        half: whether weights are stored as float16.
+        device: "auto", "cpu" or "cuda".
+        resampling: of the intervals.
+        cache: folder for decoded images, or None.
+    """
+
+    name: str = ""
+    words: CardWords = field(default_factory=CardWords)
+    folds: tuple[int, ...] | None = None
+    operating_point: str = "paper"
+    threshold: float | None = None
+    trust: bool = True
+    error_rate: float = 0.1
+    golden: str = "auto"
+    half: bool = True
+    device: str = "auto"
+    resampling: Resampling = field(default_factory=Resampling)
+    cache: Path | None = None
+
+
+def export_run(
+    data: RunData, out: Path, *, options: ExportOptions | None = None, progress: Progress = silent
+) -> ModelCard:
+    """Make a model folder of a run; it is there whole and proven, or not at all.
+
+    Args:
+        data: of ``osteon.training.run_data.open_run``.
+        out: the model folder itself; a model that lies there is replaced.
+        options: which folds, operating point, words.
+        progress: told about images decoded and judged.
+
+    Returns:
+        The card as read back.
+
+    Raises:
+        InputError: no fold is done, a name or an option cannot be, an image is unreadable, or ``out`` holds other
+            things than a model.
+        UnknownLabelError: no such operating point.
+        WeightsError: weights are missing or damaged, or the model does not reproduce itself.
+        OutputError: the folder cannot be written.
+        BackendError: the device is not at hand.
+    """
+    from osteon.training.members import load_members, member_folds
+    from osteon.training.trainer import choose_device
+
+    chosen = options or ExportOptions()
+    settings = data.run.settings
+    name = _model_name(chosen.name, settings.architecture, out)
+    _check_target(out)
+    folds = member_folds(data, chosen.folds)
+    device = choose_device(settings.changed({"device": chosen.device, "devices": 1, "precision": "32"}))
+    pixels = load_pixels(
+        data.manifest,
+        size=settings.image_size,
+        cache=chosen.cache,
+        skip_unreadable=bool(data.run.document.get("skip_unreadable", False)),
+        progress=progress,
+    )
+    with_trust = chosen.trust and len(data.run.classes) == 2
+    members = load_members(
+        data, folds, pixels, device=device, half=chosen.half, with_trust=with_trust, progress=progress
+    )
+    points, validation = validation_points(data.manifest, members)
+    point = choose_point(points, validation, wanted=chosen.operating_point, threshold=chosen.threshold)
+    results = test_results(
+        data.manifest,
+        members,
+        scheme=data.split.scheme,
+        point=point,
+        resampling=chosen.resampling,
+        is_synthetic=synthetic_share(data.manifest) > 0,
+    )
+    is_demo = is_synthetic(data.manifest)
+    crops, golden = _golden(data, members, pixels, wanted=chosen.golden)
+    facts = CardFacts(point=point, points=points, results=results, golden=golden, is_half=chosen.half, is_demo=is_demo)
+    words = default_words(chosen.words, data, is_demo=is_demo)
+    document = card_document(name, data, members, words=words, facts=facts)
+    trust = _trust(members, settings.seed, data, chosen) if with_trust else None
+    return _write(out, document, members, crops, trust)
+
+
+def _trust(members: Sequence[Member], seed: int, data: RunData, options: ExportOptions) -> Trust | None:
+    from osteon.inference.trust import fit_trust
+
+    material = [member.material for member in members if member.material is not None]
+    if len(material) != len(members):
+        return None
+    positive = data.run.classes.index(data.run.settings.positive)
+    return fit_trust(material, error_rate=options.error_rate, positive=positive, seed=seed)
+
+
+def _golden(
+    data: RunData, members: Sequence[Member], pixels: Pixels, *, wanted: str
+) -> tuple[NDArray[np.float32], str]:
+    """Crops that every member must reproduce, (n, size, size), and what they show."""
+    if wanted not in {"auto", "images", "pattern"}:
+        raise InputError(f"golden {wanted!r} cannot be; choose auto, images or pattern")
+    if wanted == "pattern" or (wanted == "auto" and not is_synthetic(data.manifest)):
+        return _patterns(pixels.size), "made-up patterns; no image of the data set is in this folder"
+    table = members[0].predictions.of(part="validation")
+    number = {row.image: index for index, row in enumerate(data.manifest.rows)}
+    # images about which the network is least sure: a saturated probability would hide a difference
+    order = np.argsort(np.abs(table.probability - 0.5), kind="stable")
+    picked = [index for kind in (True, False) for index in order[table.is_positive[order] == kind][:_GOLDEN_EACH]]
+    rows = np.array([number[str(table.image[index])] for index in picked])
+    positive = data.run.settings.positive
+    return pixels.crops(rows), f"validation images of fold {members[0].fold.fold}: with {positive} and without"
+
+
+def _patterns(size: int) -> NDArray[np.float32]:
+    """Four smooth random pictures in 0..1."""
+    from scipy import ndimage
+
+    generator = np.random.default_rng(_PATTERN_SEED)
+    blurred = [ndimage.gaussian_filter(generator.random((size, size)), size / 2 ** (2 + k)) for k in range(4)]
+    return np.stack([(one - one.min()) / (one.max() - one.min()) for one in blurred]).astype(np.float32)
+
+
+def _model_name(wanted: str, architecture: str, out: Path) -> str:
+    tag = re.sub(r"[^a-z0-9]+", "_", out.absolute().name.lower().removeprefix(f"{architecture}.")).strip("_")
+    name = wanted or f"{architecture}.{tag or 'model'}"
+    if _NAME.fullmatch(name) is None or name.partition(".")[0] != architecture:
+        raise InputError(
+            f"the name {name!r} cannot be: it is {architecture}.TAG with small letters, digits and underscores, as "
+            f"{architecture}.mine"
+        )
+    return name
+
+
+def _check_target(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out.name} is a file: name a folder for the model")
+    if out.is_dir() and any(out.iterdir()) and not (out / CARD_NAME).exists():
+        raise InputError(f"{out.name} holds other things than a model: name an empty or a new folder")
+
+
+def _write(
+    out: Path,
+    document: dict[str, object],
+    members: Sequence[Member],
+    crops: NDArray[np.float32],
+    trust: Trust | None,
+) -> ModelCard:
+    """Write and prove aside, then move to its place."""
+    from osteon.weights.write import write_model
+
+    parent = out.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".exporting-") as temporary:
+            networks = [member.network for member in members]
+            card = write_model(
+                Path(temporary),
+                document,
+                networks if len(networks) > 1 else networks[0],
+                golden_crops=crops,
+                trust=trust,
+            )
+            words = claim_markdown(card.name, card.document["claim_2024"])
+            (card.folder / CLAIM_NAME).write_text(words, encoding="utf-8")
+            if out.exists():
+                shutil.move(out, Path(temporary) / "replaced")
+            shutil.move(card.folder, out)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"the model could not be written to {out.name} ({reason})") from error
+    return read_card(out)
