@@ -8,87 +8,101 @@ import numpy as np
 
 from osteon.curation.conflicts import find_conflicts, resolve_conflicts
 from osteon.errors import InputError, OutputError
+from osteon.inference.embedder import Embedder
 from osteon.inference.options import Progress, silent
 from osteon.io.whole_file import whole_file
 from osteon.training.pixels import load_pixels, pixels_key
 from osteon.weights.backbone import read_backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from osteon.data import Manifest, Split
+    from osteon.training.pixels import Pixels
 
 __all__ = ["EMBEDDED_SIZE", "conflict_drops", "dataset_vectors", "has_direction"]
 
 EMBEDDED_SIZE = 224
 """Rows and columns of an image as it is embedded."""
 
-_BLOCK = 256  # images embedded between two words of progress
+_BLOCK = 1024  # images that an interrupted call loses at most
+_AT_ONCE = 64
 
 
-def dataset_vectors(manifest: Manifest, cache: Path, *, progress: Progress = silent) -> NDArray[np.float32]:
-    """Vectors of all images by the MobileNetV2 that osteon ships, made once and kept in the cache.
+def dataset_vectors(
+    manifest: Manifest, cache: Path, *, progress: Progress = silent, backbone: str = "mobilenet_v2.imagenet"
+) -> NDArray[np.float32]:
+    """Vectors of all images by a network that osteon ships, made once and kept in the cache.
 
     The key of the kept file holds names, lengths and times of the images and the hash of the weights: a changed image
-    or other weights make the vectors again. Labels mean nothing here.
+    or other weights make the vectors again. Labels mean nothing here. An interrupted call goes on where it stopped.
 
     Args:
         manifest: its images lie in ``manifest.folder``.
         cache: folder for the decoded images and the vectors; made when it is not there.
         progress: told about every block of images.
+        backbone: one of ``osteon.weights.backbone.backbone_names()``.
 
     Returns:
-        (images, 1280), read-only, mapped from the file. The row of an image that cannot be read is all 0: see
-        ``has_direction``.
+        (images, d), d being 1280 for MobileNetV2; read-only, mapped from the file. The row of an image that cannot be
+        read is all 0: see ``has_direction``.
 
     Raises:
         InputError: no image can be read.
         OutputError: the cache cannot be written.
-        BackendError: torch or timm is not installed.
+        UnknownLabelError: no such backbone.
+        BackendError: torch is not installed.
     """
-    card = read_backbone("mobilenet_v2")
+    card = read_backbone(backbone)
     file = cache / f"vectors-{pixels_key(manifest, EMBEDDED_SIZE)}-{card.weights.sha256[:16]}.npy"
     if not file.exists():
         pixels = load_pixels(manifest, size=EMBEDDED_SIZE, cache=cache, skip_unreadable=True, progress=progress)
-        readable = pixels.usable(np.arange(len(manifest)))
-        embed = _embedder()
-        with whole_file(file) as work:
-            shape = (len(manifest), card.feature_dimensions)
-            vectors = np.lib.format.open_memmap(work, mode="w+", dtype=np.float32, shape=shape)
-            progress("embedding images", 0, len(readable))
-            for start in range(0, len(readable), _BLOCK):
-                rows = readable[start : start + _BLOCK]
-                vectors[rows] = embed(pixels.crops(rows))
-                progress("embedding images", start + len(rows), len(readable))
-            vectors.flush()
-            del vectors
+        _embed_all(file, pixels, card.name, card.feature_dimensions, progress)
+    return np.asarray(_kept(file))
+
+
+def _embed_all(file: Path, pixels: Pixels, backbone: str, dimensions: int, progress: Progress) -> None:
+    """Blocks are files of their own until all are there; two processes at it write the same."""
+    total = len(pixels.values)
+    starts = range(0, total, _BLOCK)
+    parts = {start: file.with_name(f"{file.stem}.{start}.part.npy") for start in starts}
+    embedder: Embedder | None = None
+    progress("embedding images", 0, total)
+    for start, part in parts.items():
+        rows = np.arange(start, min(start + _BLOCK, total))
+        if not part.exists():
+            embedder = embedder or Embedder.load(backbone)
+            readable = pixels.usable(rows)
+            block = np.zeros((len(rows), dimensions), dtype=np.float32)
+            crops = (pixels.crops(readable[at : at + _AT_ONCE]) for at in range(0, len(readable), _AT_ONCE))
+            block[readable - start] = embedder.embed(crops, progress=_from(start, total, progress))
+            with whole_file(part) as work, work.open("wb") as stream:
+                np.save(stream, block)
+        progress("embedding images", int(rows[-1]) + 1, total)
+    with whole_file(file) as work:
+        vectors = np.lib.format.open_memmap(work, mode="w+", dtype=np.float32, shape=(total, dimensions))
+        for start, part in parts.items():
+            block = _kept(part)
+            vectors[start : start + len(block)] = block
+        vectors.flush()
+        del vectors
+    for part in parts.values():
+        part.unlink(missing_ok=True)
+
+
+def _from(start: int, total: int, progress: Progress) -> Progress:
+    """Count what is done of a block after what was done before it."""
+    return lambda step, done, _: progress(step, start + done, total)
+
+
+def _kept(file: Path) -> NDArray[np.float32]:
     try:
         kept: NDArray[np.float32] = np.load(file, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise OutputError(
-            f"the kept vectors {file.name} cannot be read back: delete the file and start again"
-        ) from error
+        raise OutputError(f"the kept vectors {file.name} cannot be read back: delete that file, start again") from error
     return kept
-
-
-def _embedder() -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    import torch
-
-    import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
-    from osteon.nets.anatomy import pooled_features
-    from osteon.weights.backbone import pretrained_network
-
-    network = pretrained_network("mobilenet_v2", in_channels=1).eval()
-
-    def embed(crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            parts = torch.from_numpy(crops)[:, None].split(32)
-            return np.asarray(torch.cat([pooled_features(network, part) for part in parts]).numpy())
-
-    return embed
 
 
 def has_direction(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from osteon.data import Fold, ImageRow, Manifest, Split
 from osteon.errors import InputError
+from osteon.inference.embedder import Embedder
+from osteon.inference.options import Progress
 from osteon.io.table import read_manifest
+from osteon.training import curated
 from osteon.training.curated import conflict_drops, dataset_vectors, has_direction
 
 # patients a, b train, c validates, d is judged; 0.png is like 1.png (tumour), 2.png like nothing
@@ -26,6 +31,15 @@ LINES = (
 VECTORS = np.array([line[3] for line in LINES], np.float32)
 MANIFEST = Manifest(Path(), tuple(ImageRow(image=f"{n}.png", patient=p, label=t) for n, p, t, _ in LINES))
 SPLIT = Split("holdout", "patient", (Fold(("a", "b"), ("c",), ("d",)),), seed=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once() -> Iterator[None]:
+    """The embedder proves its weights at every load; here once is enough."""
+    embedder = Embedder.load(runtime="torch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Embedder, "load", lambda *_: embedder)
+        yield
 
 
 def test_the_healthy_image_goes_only_when_both_are_in_training() -> None:
@@ -73,3 +87,31 @@ def test_vectors_are_made_once_and_again_when_an_image_changes(toy_dataset: Path
     assert np.allclose(whole[2], whole[1], rtol=1e-4, atol=1e-5)
     assert np.allclose(whole[[0, 1, 3, 4, 5]], first[[0, 1, 3, 4, 5]], rtol=1e-4, atol=1e-5)
     assert not list(cache.glob(".*"))
+
+
+def test_an_interrupted_embedding_goes_on_where_it_stopped(
+    toy_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(toy_dataset).select(range(6))
+    monkeypatch.setattr(curated, "_BLOCK", 2)
+    whole = np.array(dataset_vectors(manifest, tmp_path / "whole"))
+
+    def stop(step: str, done: int, _: int) -> None:
+        if step == "embedding images" and done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dataset_vectors(manifest, tmp_path / "cut", progress=stop)
+    kept = {part.name: part.read_bytes() for part in (tmp_path / "cut").glob("*.part.npy")}
+    assert len(kept) == 1
+    made: list[int] = []
+    embed = Embedder.embed
+
+    def counted(self: Embedder, crops: Iterable[NDArray[np.float32]], *, progress: Progress) -> NDArray[np.float32]:
+        made.append(1)
+        return embed(self, crops, progress=progress)
+
+    monkeypatch.setattr(Embedder, "embed", counted)
+    assert np.array_equal(dataset_vectors(manifest, tmp_path / "cut"), whole)
+    assert len(made) == 2
+    assert not list((tmp_path / "cut").glob("*.part.npy"))
