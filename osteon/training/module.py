@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,12 @@ from osteon.metrics.classification import roc_auc
 from osteon.nets.anatomy import feature_stages
 from osteon.training.history import EpochRecord
 from osteon.training.losses import build_loss
-from osteon.training.strategies import StageMachine, plan_stages
+from osteon.training.strategies import EpochPlan, StageMachine, plan_stages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from osteon.training.settings import TrainSettings
-    from osteon.training.strategies import EpochPlan
 
 __all__ = ["FoldModule"]
 
@@ -45,7 +45,7 @@ class FoldModule(LightningModule):
         machine: where the strategy stands.
         history: epochs done.
         is_best: whether the last epoch was the best so far.
-        beginning: how the running epoch is trained.
+        beginning: how the running epoch is trained; before it begins, how the one before was.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FoldModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam with a group for every part that is trained now; more are added as parts are freed."""
-        plan = self.machine.next_epoch()
+        plan = self.beginning
         self._free(plan)
         return torch.optim.Adam([self._group(part, plan) for part in plan.free])
 
@@ -184,7 +184,9 @@ class FoldModule(LightningModule):
         kept = checkpoint["osteon"]
         self.machine.restore(kept["machine"])
         self.history = [EpochRecord.of(values) for values in kept["history"]]
-        self.beginning = self.machine.next_epoch()
+        # the optimiser that was saved knows the parts of the last epoch; the next one may add some
+        last = self.history[-1]
+        self.beginning = EpochPlan(last.stage, tuple(last.free.split()), last.head_rate, last.backbone_rate)
 
     def _free(self, plan: EpochPlan) -> None:
         for name, modules in self._parts.items():
@@ -219,15 +221,31 @@ class FoldModule(LightningModule):
                 self, device_ids=strategy.determine_ddp_device_ids(), broadcast_buffers=False
             )
 
+    def _weights_digest(self) -> str:
+        """SHA-256 of all parameters: an average that went wrong shows here, and nowhere else."""
+        digest = hashlib.sha256()
+        for value in self.network.parameters():
+            digest.update(value.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def _gathered(self) -> tuple[Tensor, Tensor, float]:
-        """Logits and labels of the whole validation part and the mean training loss, of all processes."""
+        """Logits and labels of the whole validation part and the mean training loss, of all processes.
+
+        Raises:
+            TrainingError: the processes hold different weights.
+        """
         logits = torch.cat([part for part, _ in self._seen])
         labels = torch.cat([part for _, part in self._seen])
-        found: list[Any] = [(logits, labels, self._sums)]
+        found: list[Any] = [(logits, labels, self._sums, "")]
         if _is_distributed():
             found = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(found, (logits, labels, self._sums))
-        loss = sum(sums[0] for *_, sums in found) / sum(sums[1] for *_, sums in found)
+            torch.distributed.all_gather_object(found, (logits, labels, self._sums, self._weights_digest()))
+        if len({entry[3] for entry in found}) > 1:
+            raise TrainingError(
+                f"after epoch {self.current_epoch + 1} the {len(found)} processes hold different weights: train on one "
+                "device, and report this as a fault of osteon"
+            )
+        loss = sum(entry[2][0] for entry in found) / sum(entry[2][1] for entry in found)
         return torch.cat([entry[0] for entry in found]), torch.cat([entry[1] for entry in found]), loss
 
 

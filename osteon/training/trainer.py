@@ -108,7 +108,8 @@ def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str,
         WeightsError: the best weights cannot be read.
     """
     settings = job.settings
-    network = build_network(settings.architecture, classes=len(job.classes))
+    with torch.random.fork_rng(devices=[]):  # the random weights give way to the kept ones
+        network = build_network(settings.architecture, classes=len(job.classes))
     load_weights(network, job.folder / BEST_NAME)
     classifier = SliceClassifier.from_module(
         network,

@@ -1,0 +1,117 @@
+"""Settings are whole, checked and told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from osteon.errors import InputError, OsteonError, UnknownLabelError
+from osteon.training.settings import CONFIGURATIONS, TrainSettings, parse_assignments, read_settings_file
+
+
+def test_the_defaults_are_those_of_the_paper() -> None:
+    settings = TrainSettings()
+    assert (settings.batch, settings.image_size, settings.epochs, settings.patience) == (16, 256, 75, 5)
+    assert (settings.learning_rate, settings.final_rate, settings.cosine_epochs) == (1e-5, 1e-6, 50)
+    assert settings.pretrained == "embedded"
+
+
+def test_scratch_is_short_and_knows_nothing() -> None:
+    settings = TrainSettings(strategy="scratch", architecture="densenet121")
+    assert (settings.epochs, settings.pretrained) == (15, "none")
+
+
+def test_loss_augmentation_and_curation_follow_from_the_configuration() -> None:
+    found = {
+        name: (settings.loss, settings.augments, settings.curates)
+        for name in CONFIGURATIONS
+        for settings in [TrainSettings.of({"configuration": name})]
+    }
+    assert found == {
+        "C": ("cross_entropy", False, False),
+        "F": ("focal", False, False),
+        "CA": ("cross_entropy", True, False),
+        "CE": ("cross_entropy", False, True),
+        "CAE": ("cross_entropy", True, True),
+        "FAE": ("focal", True, True),
+    }
+
+
+def test_a_document_comes_back() -> None:
+    settings = TrainSettings(strategy="g-lf", seed=7, images_per_epoch=40, precision="bf16-mixed")
+    assert TrainSettings.of(settings.document()) == settings
+
+
+def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
+    changed = TrainSettings(seed=4).changed({"strategy": "scratch"})
+    assert (changed.epochs, changed.pretrained, changed.seed) == (15, "none", 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"strategy": "lpft"}, "did you mean 'lp-ft'"),
+        ({"architecture": "mobilnet_v2"}, "did you mean 'mobilenet_v2'"),
+        ({"configuration": "CAF"}, "known: C, CA"),
+        ({"learning_rat": 1}, "did you mean 'learning_rate'"),
+        ({"precision": 16}, "precision '16' does not exist"),
+        ({"batch": 0}, "at least 1"),
+        ({"batch": "many"}, "whole number"),
+        ({"batch": 2.5}, "whole number"),
+        ({"seed": True}, "whole number"),
+        ({"learning_rate": "nan"}, "above 0"),
+        ({"learning_rate": 1e-7}, "rates only fall"),
+        ({"plateau_factor": 1}, "between 0 and 1"),
+        ({"strategy": "scratch", "pretrained": "hub"}, "random weights"),
+        ({"architecture": "resnet18"}, "choose pretrained hub"),
+        ({"devices": 3}, "shared evenly"),
+        ({"images_per_epoch": 1}, "at least 2"),
+        ({"positive": ["a"]}, "text"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(OsteonError, match=says):
+        TrainSettings.of(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", 'strategy = "g-lf"\nlearning_rate = 1e-4\nprecision = 32\n'),
+        ("a.yaml", "strategy: g-lf\nlearning_rate: 1e-4\nprecision: 32\n"),
+        ("a.json", '{"strategy": "g-lf", "learning_rate": 1e-4, "precision": 32}'),
+    ],
+)
+def test_a_file_says_what_the_values_are(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    settings = TrainSettings.of(read_settings_file(tmp_path / name))
+    assert (settings.strategy, settings.learning_rate, settings.precision) == ("g-lf", 1e-4, "32")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.toml", "a ="), ("a.yaml", "a: [1"), ("a.yaml", "- 1"), ("a.toml", "[a]\nb=1"), ("a.txt", "")]
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=name):
+        read_settings_file(tmp_path / name)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.toml"):
+        read_settings_file(tmp_path / "gone.toml")
+
+
+def test_assignments_need_a_name_and_a_sign() -> None:
+    assert parse_assignments(["pretrained=a=b"]) == {"pretrained": "a=b"}
+    for text in ("batch", "=8"):
+        with pytest.raises(InputError, match="name=value"):
+            parse_assignments([text])
+
+
+def test_none_is_said_with_a_word() -> None:
+    assert TrainSettings.of({"images_per_epoch": "none"}).images_per_epoch is None
+    with pytest.raises(UnknownLabelError):
+        TrainSettings.of({"device": "none"})
