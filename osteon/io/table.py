@@ -41,6 +41,9 @@ RARE_SHARE: Final = 0.05
 SHORTEST_TYPO: Final = 4
 """Shorter labels (T1, T2) are told apart by one letter on purpose."""
 
+MOST_LABELS: Final = 300
+"""More labels than this are no classes that a person typed, and are not compared with each other."""
+
 _Row = dict[str, str]
 
 
@@ -279,6 +282,8 @@ def _check_labels(rows: Iterable[ImageRow], allowed: Sequence[str] | None, *, po
                 raise InputError(
                     f"row {number} has the label {label!r} ({counts[label]} rows): {nearest_names(label, allowed)}"
                 )
+        return
+    if len(counts) > MOST_LABELS:
         return
     for one, other in combinations(counts, 2):
         rare, usual = sorted((one, other), key=lambda label: (counts[label], first[label]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from osteon.errors import OutputError
@@ -38,4 +38,5 @@ def whole_file(path: Path) -> Iterator[Path]:
             f"the file {path.name} cannot be written ({reason}): check the disk, or name another place"
         ) from error
     finally:
-        work.unlink(missing_ok=True)
+        with suppress(OSError):
+            work.unlink()

@@ -165,6 +165,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     before = (tmp_path / "manifest.csv").read_bytes()
     with pytest.raises(OutputError, match=r"manifest\.csv cannot be written"):
         write_manifest(_manifest(tmp_path), tmp_path / "missing" / "manifest.csv")
+    with pytest.raises(OutputError, match=r"x\.csv cannot be written .Not a directory"):
+        write_manifest(_manifest(tmp_path), tmp_path / "manifest.csv" / "x.csv")
     (tmp_path / "taken.csv").mkdir()
     with pytest.raises(OutputError, match=r"taken\.csv cannot be written"):
         write_manifest(_manifest(tmp_path), tmp_path / "taken.csv")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from osteon.errors import InputError
@@ -13,7 +15,7 @@ from osteon.io.phantom import write_leg_phantom
 from osteon.phantoms import make_leg_ct
 from osteon.phantoms.cohort import cohort
 from osteon.studies.phantom_cohort import open_phantom
-from osteon.training.datasets.ct_osteosarcoma import Case, build_dataset
+from osteon.training.datasets.ct_osteosarcoma import BuiltDataset, Case, build_dataset
 from osteon.training.datasets.labelled_series import build_labelled, read_labels
 from osteon.training.datasets.leg_pictures import BuildOptions, SliceLabels, TumourBoxes
 
@@ -110,6 +112,21 @@ def test_labelled_slices_of_a_series_by_uid(archive: Archive, tmp_path: Path) ->
     with pytest.raises(InputError, match="no series 'serie wel' there: did you mean 'series well'"):
         build_labelled(archive.folder, unknown, tmp_path / "four", options=OPTIONS)
     assert not (tmp_path / "four").exists()
+
+
+def test_what_was_found_can_be_opened_in_another_process(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Case] = []
+
+    def keep(cases: list[Case], out: Path, **options: object) -> BuiltDataset:
+        asked.extend(pickle.loads(pickle.dumps(cases)))  # noqa: S301 - what a process is given
+        return build_dataset([archive.case], out, options=OPTIONS)
+
+    monkeypatch.setattr("osteon.training.datasets.labelled_series.build_dataset", keep)
+    path = _labels(tmp_path, "series,patient,label\nseries ill,1,healthy\n")
+    build_labelled(archive.folder, path, tmp_path / "set", options=OPTIONS)
+    assert np.array_equal(asked[0].open().volume.array, archive.case.open().volume.array)
 
 
 def test_rows_of_every_kind_are_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from osteon.errors import InputError, nearest_names
 from osteon.geometry import Box
-from osteon.io import find_images, open_volume
+from osteon.io import find_images, load_volume
 from osteon.io.table import read_rows
 from osteon.ops.legs import Side
 from osteon.training.datasets.ct_osteosarcoma import BuildOptions, Case, OpenedCase, build_dataset
@@ -123,9 +123,15 @@ def build_labelled(
         return built, len(inventory.entries) - len(cases)
 
 
-def open_series(path: Path, series_uid: str | None, labels: TumourBoxes | SliceLabels) -> OpenedCase:
-    """Load a series; top level, so that another process can do it."""
-    return OpenedCase(open_volume(path, series_uid=series_uid), labels)
+def open_entry(entry: SeriesEntry, labels: TumourBoxes | SliceLabels) -> OpenedCase:
+    """Load a series that was found; top level, so that another process can do it.
+
+    Raises:
+        InputError, UnsupportedError: no CT, or it cannot be read.
+    """
+    if entry.series.modality not in ("CT", ""):
+        raise InputError(f"a CT was asked for, the series is {entry.series.modality}")
+    return OpenedCase(load_volume(entry), labels)
 
 
 def _series(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> LabelledSeries:
@@ -216,11 +222,10 @@ def _find(name: str, inventory: Inventory) -> SeriesEntry:
 def _case(name: str, item: LabelledSeries, entry: SeriesEntry) -> Case:
     about = item.about
     age = about.get("age_years", "").replace(",", ".")
-    uid = entry.series.uid if entry.kind == "dicom" else None
     return Case(
         name=name,
         patient=about["patient"],
-        open=partial(open_series, _folder(entry), uid, item.labels),
+        open=partial(open_entry, entry, item.labels),
         fingerprint=repr((entry.series.uid, entry.n_images, item.labels)),
         study=entry.study.uid,
         series=entry.series.uid,
