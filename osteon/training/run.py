@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +29,12 @@ from osteon.training.run_folder import (
 from osteon.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from osteon.data import Manifest, Split
+    from osteon.training.history import EpochRecord
 
 __all__ = ["Run", "RunOptions", "read_run", "train_run"]
 
@@ -105,7 +106,7 @@ class RunOptions:
     drops: Mapping[int, NDArray[np.int64]] | None = None
     cache: Path | None = None
     skip_unreadable: bool = False
-    on_epoch: Any = None
+    on_epoch: Callable[[int, EpochRecord], None] | None = None
 
 
 def train_run(
@@ -134,6 +135,8 @@ def train_run(
         OutputError: the folder cannot be written.
         BackendError: the device is not at hand.
     """
+    import torch
+
     from osteon.training.trainer import choose_device
 
     chosen = options or RunOptions()
@@ -143,6 +146,7 @@ def train_run(
     pending = [fold for fold in numbers if read_fold(fold_folder(folder, fold), fold).state != "done"]
     if not pending:
         return read_run(folder)
+    pretrained = _describe_weights(settings)  # weights that are not at hand are told before images are decoded
     cache = chosen.cache or folder / _CACHE_NAME
     pixels = load_pixels(
         manifest, size=settings.image_size, cache=cache, skip_unreadable=chosen.skip_unreadable, progress=progress
@@ -150,6 +154,8 @@ def train_run(
     about = {
         **describe_software(),
         "device": place,
+        "threads": settings.threads or torch.get_num_threads(),
+        "pretrained": pretrained,
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "folds": len(split.folds),
         "seeds": {"training": settings.seed, "split": split.seed},
@@ -224,6 +230,19 @@ def _note_failure(place: Path, fold: int, error: OsteonError) -> None:
     if found.state != "failed":
         make_folder(place)
         write_state(replace(found, state="failed", error=f"{type(error).__name__}: {error}"))
+
+
+def _describe_weights(settings: TrainSettings) -> dict[str, str] | None:
+    """Name, hash and licence of the weights that a training begins with; None for random ones."""
+    if settings.pretrained == "none":
+        return None
+    from osteon.weights.backbone import pretrained_weights
+
+    named = settings.pretrained in {"embedded", "hub"}
+    found = pretrained_weights(
+        settings.architecture, source=settings.pretrained if named else Path(settings.pretrained)
+    )
+    return {"name": found.name, "sha256": found.sha256, "licence": found.licence}
 
 
 def _fold_numbers(split: Split, wanted: Iterable[int] | None) -> list[int]:

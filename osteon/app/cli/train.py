@@ -1,0 +1,119 @@
+"""``osteon train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from osteon.app.cli.choices import Device
+from osteon.app.cli.failure import EXIT_SKIPPED
+from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.terminal import say
+
+if TYPE_CHECKING:
+    from osteon.training.history import EpochRecord
+    from osteon.training.run import Run
+    from osteon.training.settings import TrainSettings
+
+__all__ = ["register"]
+
+
+def register(program: typer.Typer) -> None:
+    """Add the verb."""
+    program.command("train")(_train)
+
+
+def _train(
+    task: str = typer.Argument(..., help="What is learnt: ct_osteosarcoma."),
+    data: Path = typer.Option(..., "--data", help="Folder of the data set: manifest, images, splits.json."),
+    out: Path = typer.Option(
+        ..., "-o", "--out", help="Folder of the run. One that is there with the same settings goes on."
+    ),
+    strategy: str | None = typer.Option(None, help="scratch, ft, lp-ft or g-lf. Default: ft."),
+    config: str | None = typer.Option(
+        None, help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA CE CAE FAE."
+    ),
+    arch: str | None = typer.Option(None, help="Network: see osteon models networks. Default: mobilenet_v2."),
+    pretrained: str | None = typer.Option(
+        None, help="embedded, hub, none, or a weights file. Default: embedded, from scratch none."
+    ),
+    fold: list[int] = typer.Option([], min=0, help="Only this fold, from 0. Repeatable."),
+    settings: Path | None = typer.Option(None, help="TOML or YAML file of settings."),
+    changes: list[str] = typer.Option([], "--set", help="One setting, as batch=8. Repeatable; beats the file."),
+    split: Path | None = typer.Option(None, help="Another split file than splits.json of the data set."),
+    seed: int | None = typer.Option(None, min=0, help="Of weights, order and augmentation. Default: 1."),
+    device: Device = typer.Option(Device.AUTO, help="auto: as the file says, else a GPU where there is one."),
+    devices: int | None = typer.Option(None, min=1, help="Processes that train together. Default: 1."),
+    skip_unreadable: bool = typer.Option(
+        False, "--skip-unreadable", help="Leave images out that cannot be read, name and count them."
+    ),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress, no line an epoch."),
+) -> None:
+    """Train a classifier fold by fold. An interrupted run goes on with the same command, bit for bit."""
+    from osteon.io.split_file import read_split
+    from osteon.io.table import read_manifest
+    from osteon.training.run import RunOptions, train_run
+
+    given = {
+        "task": task,
+        "strategy": strategy,
+        "configuration": config,
+        "architecture": arch,
+        "pretrained": pretrained,
+        "seed": seed,
+        "device": None if device is Device.AUTO else device.value,
+        "devices": devices,
+    }
+    chosen = _settings(settings, changes, {name: value for name, value in given.items() if value is not None})
+    manifest = read_manifest(data, positive=chosen.positive)
+    divided = read_split(split or manifest.folder)
+
+    def tell(number: int, record: EpochRecord) -> None:
+        if not quiet:
+            say(_epoch_line(number, record), err=True)
+
+    options = RunOptions(folds=fold or None, skip_unreadable=skip_unreadable, on_epoch=tell)
+    with shown_progress(quiet=quiet) as progress:
+        run = train_run(manifest, divided, chosen, out, options=options, progress=progress)
+    for line in _summary(run):
+        say(line)
+    if run.failed or run.document["unreadable"]:
+        raise typer.Exit(EXIT_SKIPPED)
+
+
+def _settings(file: Path | None, changes: list[str], given: dict[str, Any]) -> TrainSettings:
+    """Settings of the file, then those of --set, then those that have an option of their own."""
+    from osteon.training.settings import TrainSettings, parse_assignments, read_settings_file
+
+    return TrainSettings.of({**(read_settings_file(file) if file else {}), **parse_assignments(changes), **given})
+
+
+def _epoch_line(fold: int, record: EpochRecord) -> str:
+    parts = len(record.free.split())
+    return (
+        f"fold {fold} epoch {record.epoch:>3} {record.stage:<9} {parts} part(s) trained, "
+        f"rate {max(record.head_rate, record.backbone_rate):.1e}, loss {record.train_loss:.4f}, "
+        f"validation loss {record.validation_loss:.4f} AUC {record.validation_auc:.4f}, {record.seconds:.1f} s"
+    )
+
+
+def _summary(run: Run) -> list[str]:
+    lines = []
+    for fold in run.folds:
+        if fold.state == "done" and fold.validation_auc is not None:
+            lines.append(
+                f"fold {fold.fold}: best epoch {fold.best_epoch} of {len(fold.history)}, validation AUC "
+                f"{fold.validation_auc:.4f}, {fold.seconds:.0f} s"
+            )
+        elif fold.state == "failed":
+            lines.append(f"fold {fold.fold}: failed: {fold.error}")
+        else:
+            lines.append(f"fold {fold.fold}: not trained yet")
+    unreadable = run.document["unreadable"]
+    if unreadable:
+        lines.append(f"! {len(unreadable)} image(s) could not be read and were left out: see run.json")
+    lines.extend(f"! {warning}" for warning in run.document["split"]["warnings"])
+    lines.append(f"run {run.folder}")
+    return lines
