@@ -1,0 +1,74 @@
+"""``osteon study``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from osteon.app.cli.failure import EXIT_SKIPPED
+from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.terminal import say
+
+__all__ = ["register"]
+
+
+def register(program: typer.Typer) -> None:
+    """Add the verb."""
+    program.command("study")(_study)
+
+
+def _study(
+    task: str = typer.Argument(..., help="The study: ct_osteosarcoma."),
+    data: Path = typer.Option(..., "--data", help="Folder of the data set: manifest, images, splits.json."),
+    out: Path = typer.Option(..., "-o", "--out", help="Folder of the study."),
+    only: list[str] = typer.Option([], help="Only this configuration (C F CA CE CAE FAE), or baselines. Repeatable."),
+    strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf). Repeatable."),
+    network: list[str] = typer.Option([], help="Network of the baselines; default: the paper's four. Repeatable."),
+    arch: str = typer.Option("mobilenet_v2", help="Network that is fine-tuned."),
+    pretrained: str = typer.Option("", help="embedded, hub, none, or a weights file; default: embedded."),
+    settings: Path | None = typer.Option(None, help="TOML or YAML file of training settings."),
+    changes: list[str] = typer.Option([], "--set", help="One training setting, as batch=8. Repeatable."),
+    baseline_changes: list[str] = typer.Option([], "--set-baseline", help="The same, for the baselines of table 1."),
+    ray: str = typer.Option("", "--ray", help="Ray cluster: an address, auto, or local to start one here."),
+    cpus: float = typer.Option(1.0, min=0.1, help="CPUs that a fold asks of Ray."),
+    gpus: float = typer.Option(0.0, min=0.0, help="GPUs that a fold asks of Ray."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with a study that is there."),
+    skip_unreadable: bool = typer.Option(False, "--skip-unreadable", help="Leave out and count unreadable images."),
+    as_json: bool = typer.Option(False, "--json", help="Print the tables' numbers as JSON."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Repeat a paper's study on a data set: its tables, with both kinds of interval, beside the printed values."""
+    from osteon.studies.start import StudyCall, start_study
+
+    call = StudyCall(
+        task=task,
+        dataset=data,
+        folder=out,
+        only=tuple(only),
+        strategies=tuple(strategy),
+        networks=tuple(network),
+        architecture=arch,
+        pretrained=pretrained,
+        settings_file=settings,
+        changes=tuple(changes),
+        baseline_changes=tuple(baseline_changes),
+        ray=ray,
+        cpus=cpus,
+        gpus=gpus,
+        resume=resume,
+        skip_unreadable=skip_unreadable,
+    )
+    with shown_progress(quiet=quiet) as progress:
+        outcome = start_study(call, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(outcome.document(), indent=1))
+    else:
+        for text in outcome.texts():
+            say(text)
+        say(f"report {outcome.page}")
+    for error in outcome.errors:
+        say(f"! {error}", err=True)
+    if outcome.errors:
+        raise typer.Exit(EXIT_SKIPPED)

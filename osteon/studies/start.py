@@ -1,0 +1,125 @@
+"""From the words of a command to a study, trained and written: the function behind ``osteon study``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from osteon.errors import UnknownLabelError, nearest_names
+from osteon.inference.options import Progress, silent
+from osteon.report.tables import Table, table_markdown
+from osteon.studies.ct_osteosarcoma import STRATEGIES, StudyOptions, plan_runs
+from osteon.studies.run import StudyJobs, train_study
+from osteon.studies.write import write_study
+from osteon.training.launch import Cluster
+from osteon.training.settings import parse_assignments, read_settings_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["STUDIES", "StudyCall", "StudyOutcome", "start_study"]
+
+STUDIES = ("ct_osteosarcoma",)
+"""Studies by the stem of their system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyCall:
+    """A command as it was typed; empty texts and tuples stand for the defaults.
+
+    Attributes:
+        task: one of ``STUDIES``.
+        dataset: folder of the manifest.
+        folder: of the study.
+        only: configurations, or "baselines".
+        strategies: of table 3.
+        networks: of table 1.
+        architecture: network that is fine-tuned.
+        pretrained: as of ``TrainSettings``.
+        settings_file: of training settings.
+        changes: "name=value" texts, above the file.
+        baseline_changes: the same for table 1, above both.
+        ray: address of a cluster.
+        cpus: that a fold asks of it.
+        gpus: that a fold asks of it.
+        resume: go on with a study that is there.
+        skip_unreadable: leave out and count unreadable images.
+    """
+
+    task: str
+    dataset: Path
+    folder: Path
+    only: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    architecture: str = "mobilenet_v2"
+    pretrained: str = ""
+    settings_file: Path | None = None
+    changes: tuple[str, ...] = ()
+    baseline_changes: tuple[str, ...] = ()
+    ray: str = ""
+    cpus: float = 1.0
+    gpus: float = 0.0
+    resume: bool = False
+    skip_unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOutcome:
+    """What came out.
+
+    Attributes:
+        tables: of the study.
+        page: index.html.
+        errors: of folds that failed.
+    """
+
+    tables: tuple[Table, ...] = field(repr=False)
+    page: Path
+    errors: tuple[str, ...]
+
+    def texts(self) -> tuple[str, ...]:
+        """The tables as Markdown."""
+        return tuple(table_markdown(table) for table in self.tables)
+
+    def document(self) -> dict[str, Any]:
+        """The numbers by table, for JSON; what is not defined is None."""
+        tables = {
+            table.name: {
+                "notes": list(table.notes),
+                "records": [
+                    {name: None if value != value else value for name, value in record.items()}  # noqa: PLR0124  # NaN
+                    for record in table.records
+                ],
+            }
+            for table in self.tables
+        }
+        return {"tables": tables, "errors": list(self.errors)}
+
+
+def start_study(call: StudyCall, progress: Progress = silent) -> StudyOutcome:
+    """Plan, train what is not trained, write the tables.
+
+    Raises:
+        UnknownLabelError: no such study, configuration, strategy, network or setting.
+        InputError: the data, or a folder that belongs to something else.
+        OutputError: the study cannot be written.
+        BackendError: device, cluster or weights are not at hand.
+    """
+    if call.task not in STUDIES:
+        raise UnknownLabelError(f"no study {call.task!r}: {nearest_names(call.task, STUDIES)}")
+    values: dict[str, Any] = {"task": call.task, "architecture": call.architecture, "pretrained": call.pretrained}
+    if call.settings_file is not None:
+        values |= read_settings_file(call.settings_file)
+    options = StudyOptions(
+        only=call.only,
+        strategies=call.strategies or STRATEGIES,
+        values=values | parse_assignments(call.changes),
+        baseline_values=parse_assignments(call.baseline_changes),
+        **({"networks": call.networks} if call.networks else {}),
+    )
+    cluster = Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None
+    jobs = StudyJobs(cluster=cluster, resume=call.resume, skip_unreadable=call.skip_unreadable)
+    study = train_study(call.dataset, call.folder, plan_runs(options), jobs=jobs, progress=progress)
+    tables = write_study(study)
+    return StudyOutcome(tables, call.folder / "index.html", study.errors)
