@@ -50,7 +50,7 @@ $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -c $(LOCK) -e '.[models,bench,dev]'
+	$(PIP) install -c $(LOCK) -e '.[models,train,ray,bench,dev]'
 	touch $@
 
 # dciodvfy (dicom3tools) judges the DICOM objects that tests write
