@@ -142,7 +142,9 @@ def _finish(
     best = max(history, key=lambda record: record.validation_auc)  # the first of equals, as the strategy keeps it
     logits = judge_fold(job, pixels, progress=progress)
     truth = job.labels[job.rows.validation]
-    temperature = fit_temperature(logits["validation"], truth).temperature
+    fitted = fit_temperature(logits["validation"], truth)
+    # where every validation image is right no finite temperature is best: 1 does not make the model surer than it was
+    temperature = 1.0 if fitted.at_bound else fitted.temperature
     predictions = job.predictions(logits, temperature)
     write_predictions(predictions, job.folder / PREDICTIONS_NAME)
     done = replace(

@@ -65,7 +65,7 @@ class FoldResult:
         error: why it failed, else "".
         best_epoch: whose weights are kept, from 1; 0 before the first.
         validation_auc: of that epoch; None before the first.
-        temperature: fitted on the validation part; None before the end.
+        temperature: fitted on the validation part, 1 where none is best; None before the end.
         images: how many by part, and how many were "dropped" by curation or "unreadable".
         seconds: of all sessions that worked on it.
         history: its epochs.

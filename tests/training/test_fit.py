@@ -414,3 +414,21 @@ def test_the_checkpoint_holds_plain_values_only(manifest: Manifest, split: Split
         fit_fold(manifest, split, 0, QUICK, tmp_path / "f", options=stop_after(1))
     data = io.BytesIO((tmp_path / "f" / "last.ckpt").read_bytes())
     assert len(torch.load(data, weights_only=True)["osteon"]["history"]) == 1
+
+
+def test_a_perfect_validation_part_makes_no_model_surer(
+    manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every image right: the likelihood grows without end as the temperature falls, and says nothing."""
+    rows = split.rows(manifest, 0)
+    truth = manifest.truth("tumour")
+
+    def perfect(*_: object, **__: object) -> dict[str, np.ndarray]:
+        return {
+            part: np.where(truth[found][:, None], [[-1.0, 1.0]], [[1.0, -1.0]]).astype(np.float32)
+            for part, found in (("validation", rows.validation), ("test", rows.test))
+        }
+
+    monkeypatch.setattr("osteon.training.trainer.judge_fold", perfect)
+    result = fit_fold(manifest, split, 0, replace(QUICK, epochs=1), tmp_path / "f")
+    assert result.temperature == 1.0
