@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.report.findings import findings_document
+from osteon.report.trust_words import trust_rows, unlike_sentences
 from osteon.report.wording import (
     count,
     date,
@@ -78,6 +79,8 @@ class Content:
         title: of the document.
         headline: first sentence.
         created: day and time in UTC.
+        unlike: a sentence for every part that the model was not trained for.
+        trust: (part, rows): how far the model may be believed there; empty where it does not know its limits.
         demo: what must be said about a demo model, one text a model; empty when none took part.
         statements: what every other model was trained on.
         patient: name, identifier, birth date, sex, age.
@@ -105,6 +108,8 @@ class Content:
     software: tuple[Row, ...]
     limits: tuple[str, ...]
     slice_note: str
+    unlike: tuple[str, ...] = ()
+    trust: tuple[tuple[str, tuple[Row, ...]], ...] = ()
 
 
 def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
@@ -131,6 +136,8 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
         software=_software(answer, run),
         limits=_limits(document),
         slice_note=_slice_note(document),
+        unlike=unlike_sentences(document),
+        trust=tuple((part, tuple(Row(label, value) for label, value in rows)) for part, rows in trust_rows(document)),
     )
 
 
@@ -184,7 +191,10 @@ def _label(measurement: dict[str, Any]) -> str:
 def _nothing(document: dict[str, Any]) -> str:
     if any(finding["is_abnormal"] for finding in document["findings"]):
         return ""
-    looked = [region["name"] for region in document["regions"]]
+    unlike = [r["name"] for r in document["regions"] if r["novelty"] and r["novelty"]["is_unlike_training"]]
+    looked = [region["name"] for region in document["regions"] if region["name"] not in unlike]
+    if unlike and not looked:
+        return "The model gives no word on tumour: what was read is unlike anything it was trained on."
     where = f" in the {' and the '.join(looked)}" if looked else ""
     return f"Nothing abnormal was reported{where}. That a model reports nothing does not show that nothing is there."
 
@@ -244,6 +254,10 @@ def _model(model: dict[str, Any]) -> tuple[Row, ...]:
         Row("Model", model["name"] + (" (demo)" if model["is_demo"] else "")),
         Row("Version", model["version"]),
         Row("Runs on", f"{model['runtime']}, {model['device']}"),
+        *([Row("Networks", f"mean of {model['members']}")] if model["members"] > 1 else []),
+        *([Row("Temperature", ", ".join(f"{t:.2f}" for t in model["temperatures"]))] if model["temperatures"] else []),
+        *([Row("Calibration", model["calibration"])] if model["calibration"] else []),
+        *([Row("Threshold", model["operating_point"])] if model["operating_point"] else []),
         Row("Trained on", model["statement"]),
         Row("SHA-256", model["sha256"]),
     )

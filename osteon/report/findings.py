@@ -11,7 +11,7 @@ from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from osteon.data import Answer, Finding, Measurement, Region, SliceScores, Source, Volume
+    from osteon.data import Answer, Finding, Measurement, ModelUse, Region, RegionNovelty, SliceScores, Source, Volume
     from osteon.geometry import Box, Grid
     from osteon.labels import Concept
     from osteon.report.run import Run
@@ -36,7 +36,7 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
     low, high = axis_letters(volume.grid)
     reading = volume.source.notices if volume.source else ()
     return {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "disclaimer": DISCLAIMER,
         "osteon_version": osteon.__version__,
         "created": run.created,
@@ -75,17 +75,17 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
             {"name": surface.name, "vertices": len(surface.vertices_lps_mm), "triangles": len(surface.faces)}
             for surface in answer.surfaces
         ],
-        "models": [
+        "models": [_model(model) for model in answer.models],
+        "heat_maps": [
             {
-                "name": model.name,
-                "version": model.version,
-                "sha256": model.sha256,
-                "runtime": model.runtime,
-                "device": model.device,
-                "is_demo": model.is_demo,
-                "statement": model.statement,
+                "region": heat.region,
+                "slice_index": heat.slice_index,
+                "slice_number": heat.slice_index + 1,
+                "method": "Grad-CAM",
+                "members": heat.members,
+                "is_called": heat.is_called,
             }
-            for model in answer.models
+            for heat in answer.heat_maps
         ],
         "notices": [
             {"code": notice.code, "text": notice.text, "level": notice.level, "origin": origin}
@@ -164,6 +164,33 @@ def _region(region: Region) -> dict[str, object]:
         "slices_seen": len(seen),
         "first_slice_number": int(seen[0]) + 1 if len(seen) else None,
         "last_slice_number": int(seen[-1]) + 1 if len(seen) else None,
+        "novelty": None if region.novelty is None else _novelty(region.novelty, what=f"the novelty of {region.name}"),
+    }
+
+
+def _novelty(novelty: RegionNovelty, *, what: str) -> dict[str, object]:
+    return {
+        "score": _number(novelty.score, what=what),
+        "threshold": _number(novelty.threshold, what=what),
+        "slice_threshold": _number(novelty.slice_threshold, what=what),
+        "false_alarm_rate": _number(novelty.false_alarm_rate, what=what),
+        "is_unlike_training": novelty.is_unlike,
+    }
+
+
+def _model(model: ModelUse) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "sha256": model.sha256,
+        "runtime": model.runtime,
+        "device": model.device,
+        "is_demo": model.is_demo,
+        "statement": model.statement,
+        "members": model.members,
+        "temperatures": _numbers(model.temperatures, what=f"a temperature of {model.name}"),
+        "calibration": model.calibration,
+        "operating_point": model.operating_point,
     }
 
 
@@ -171,22 +198,32 @@ def _scores(scores: SliceScores, volume: Volume) -> dict[str, object]:
     positions = slice_positions_mm(volume.grid)
     images = volume.source.slices if volume.source else ()
     what = f"a score of the {scores.region}"
+    rows = [
+        {
+            "slice_index": int(index),
+            "slice_number": int(index) + 1,
+            "position_mm": _number(float(positions[index]), what=what),
+            "sop_instance_uid": images[index].sop_instance_uid if images else None,
+            "frame": images[index].frame if images else None,
+            "probability": _number(float(scores.probability[place]), what=what),
+            "smoothed": _number(float(scores.smoothed[place]), what=what),
+            "spread": None if scores.spread is None else _number(float(scores.spread[place]), what=what),
+            "distance": None if scores.distance is None else _number(float(scores.distance[place]), what=what),
+            "prediction_set": scores.sets[place] if scores.sets else None,
+        }
+        for place, index in enumerate(scores.slices)
+    ]
+    sets = None
+    if scores.error_rate is not None:
+        counts = {words: scores.sets.count(words) for words in sorted(set(scores.sets))}
+        sets = {"error_rate": _number(scores.error_rate, what=what), "counts": counts}
     return {
         "region": scores.region,
         "threshold": _number(scores.threshold, what=what),
         "runs": [list(run) for run in scores.runs],
-        "slices": [
-            {
-                "slice_index": int(index),
-                "slice_number": int(index) + 1,
-                "position_mm": _number(float(positions[index]), what=what),
-                "sop_instance_uid": images[index].sop_instance_uid if images else None,
-                "frame": images[index].frame if images else None,
-                "probability": _number(float(raw), what=what),
-                "smoothed": _number(float(smoothed), what=what),
-            }
-            for index, raw, smoothed in zip(scores.slices, scores.probability, scores.smoothed, strict=True)
-        ],
+        "withheld_runs": [list(run) for run in scores.withheld_runs],
+        "prediction_sets": sets,
+        "slices": rows,
     }
 
 

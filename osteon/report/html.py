@@ -68,11 +68,12 @@ def write_html(
     from jinja2 import Environment, StrictUndefined
     from jinja2.utils import htmlsafe_json_dumps
 
+    content = report_content(answer, volume, run=run)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = {view.name: _picture(view) for view in views}
     browsers, scene = slice_browsers(answer, volume), bone_scene(answer, volume)
     page = environment.from_string(_static("report.html")).render(
-        content=report_content(answer, volume, run=run),
+        content=content,
         version=osteon.__version__,
         disclaimer=DISCLAIMER,
         demo_mark=DEMO_MARK,
@@ -80,6 +81,8 @@ def write_html(
         slices_js=_own("slices.js"),
         key_views=[pictures[name] for name in ("overview", "slices") if name in pictures],
         chart_view=pictures.get("scores"),
+        limits_view=pictures.get("scores") if content.trust else None,  # band and strips are drawn in the picture only
+        heat_view=pictures.get("heat_maps"),
         bone_views=[pictures[name] for name in ("bone_anterior", "bone_lateral") if name in pictures],
         browsers=browsers,
         browser_data=htmlsafe_json_dumps([browser.payload() for browser in browsers]),

@@ -208,6 +208,7 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     if content.patient:
         story.append(_patient_block(content.patient, styles))
     story.append(_paragraph(content.headline, styles["headline"]))
+    story += [_paragraph(text, styles["demo"]) for text in content.unlike]
     if content.demo:
         story.append(_demo_block(content.demo, styles))
     story += [_paragraph(text, styles["body"]) for text in content.statements]
@@ -217,7 +218,11 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
         story.append(_paragraph(content.nothing, styles["body"]))
     story += [KeepTogether(_card(card, styles)) for card in content.findings]
     story.append(_paragraph(content.slice_note, soft))
-    for title, name in (("Probability along the leg", "scores"), ("Slices", "slices")):
+    for title, name in (
+        ("Probability along the leg", "scores"),
+        ("Slices", "slices"),
+        ("Where the model looked", "heat_maps"),
+    ):
         if name in views:
             story.append(KeepTogether([_paragraph(title, heading), *_picture(views, name, soft)]))
     if "bone_anterior" in views or "bone_lateral" in views:
@@ -228,6 +233,7 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     notices = [("Take care: " if level == "warning" else "") + text for level, text in content.notices]
     story += [_bullet(text, styles) for text in notices or ["Nothing had to be chosen or corrected."]]
     for title, rows in (
+        *((f"How far the model may be believed: {part}", rows) for part, rows in content.trust),
         ("Images", content.series),
         *(("Model", model) for model in content.models),
         ("Software", content.software),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from osteon.errors import OutputError
 from osteon.report.bone_pictures import draw_bone
+from osteon.report.heat_map_sheet import draw_heat_maps
 from osteon.report.overview import draw_overview
 from osteon.report.score_chart import draw_scores
 from osteon.report.slice_sheet import draw_slices
@@ -28,7 +29,7 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
         folder: made when it is missing; existing pictures of the same names are replaced.
 
     Returns:
-        overview, slices, scores, bone_anterior, bone_lateral: those that were drawn, in this order.
+        overview, slices, scores, heat_maps, bone_anterior, bone_lateral: those that were drawn, in this order.
 
     Raises:
         OutputError: the folder or a picture cannot be written.
@@ -43,4 +44,6 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
     ]
     if any(len(scores.slices) for scores in answer.scores):
         views.append(draw_scores(folder / "scores.png", answer, volume))
+    if answer.heat_maps:
+        views.append(draw_heat_maps(folder / "heat_maps.png", answer, volume))
     return (*views, *draw_bone(folder, answer, volume))

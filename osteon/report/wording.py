@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEMO_MARK",
     "DISCLAIMER",
+    "UNLIKE_MARK",
     "count",
     "date",
     "direction_words",
@@ -28,6 +29,9 @@ DISCLAIMER: Final = "Decision support for research. Not a diagnosis."
 
 DEMO_MARK: Final = "demo model - synthetic training data"
 """Stands on every picture that shows what a demo model said."""
+
+UNLIKE_MARK: Final = "unlike anything this model was trained on"
+"""Stands beside every region of which the model may not speak."""
 
 _MINUS: Final = "\u2212"
 _DIVIDED: Final = {"mm2": ("mm²", "cm²", 100), "mm3": ("mm³", "cm³", 1000)}

@@ -1,0 +1,254 @@
+"""Pictures of an evaluation, drawn from the content of its metrics.json."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.report.results_page import Picture
+from osteon.report.sheet import DARK, INK, LIGHT, Sheet, show_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+__all__ = [
+    "draw_curves",
+    "draw_decision",
+    "draw_failures",
+    "draw_histogram",
+    "draw_reliability",
+    "draw_subgroups",
+]
+
+_INK: Final = "#1b1f24"
+_GREY: Final = "#69707a"
+_BLUE: Final = "#0072b2"
+_ORANGE: Final = "#d55e00"
+_GREEN: Final = "#009e73"
+_MARKS: Final = {"youden": "s", "sensitivity_0.95": "^", "specificity_0.95": "v"}
+_ROW: Final = 30
+
+
+def _sheet(width: int, height: int, title: str, mark: str) -> Sheet:
+    sheet = Sheet(width, height, ground=LIGHT)
+    sheet.text(20, 14, title, size=22, colour=_INK, weight="bold")
+    if mark:
+        sheet.text(width - 20, 18, mark, size=15, colour="#a84300", ha="right", weight="bold")
+    return sheet
+
+
+def _dress(axes: Axes, across: str, up: str, *, title: str = "") -> None:
+    axes.set_xlabel(across, fontsize=Sheet.points(15))
+    axes.set_ylabel(up, fontsize=Sheet.points(15))
+    axes.tick_params(labelsize=Sheet.points(14))
+    axes.grid(color="#e3e6ea")
+    axes.set_axisbelow(True)
+    if title:
+        axes.set_title(title, fontsize=Sheet.points(17), loc="left", color=_INK)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def draw_curves(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture | None:
+    """ROC with band and operating points, precision over recall beside it; None when a class is missing."""
+    curves = document["curves"]
+    roc, other = curves["roc"], curves["precision_recall"]
+    if roc is None:
+        return None
+    sheet = _sheet(1100, 590, "ROC and precision-recall, images", mark)
+    axes = sheet.axes(80, 90, 430, 430)
+    band = roc["band"]
+    low, high = _numbers(band["low"]), _numbers(band["high"])
+    if np.isfinite(low).all():
+        axes.fill_between(band["false_positive_rate"], low, high, color=_BLUE, alpha=0.18, linewidth=0)
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+    for fold in roc["by_fold"]:
+        axes.plot(fold["false_positive_rate"], fold["true_positive_rate"], color=_GREY, linewidth=0.8)
+    axes.plot(roc["false_positive_rate"], roc["true_positive_rate"], color=_BLUE, linewidth=2)
+    for point in document["operating_points"]:
+        found = point["test"]
+        if found is None or None in (found["tpr"]["over_patients"]["value"], found["tnr"]["over_patients"]["value"]):
+            continue
+        place = (1 - found["tnr"]["over_patients"]["value"], found["tpr"]["over_patients"]["value"])
+        axes.plot(
+            *place,
+            _MARKS.get(point["name"], "o"),
+            color=_ORANGE,
+            markersize=9,
+            label=point["name"].replace("_", " >= "),
+            markeredgecolor="white",
+            clip_on=False,
+            zorder=5,
+        )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=Sheet.points(14), frameon=False)
+    _dress(axes, "1 - specificity", "sensitivity", title="ROC, 95 % band over patients")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    right = sheet.axes(630, 90, 430, 430)
+    right.axhline(other["prevalence"], color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+    right.step(other["recall"], other["precision"], where="pre", color=_BLUE, linewidth=2)
+    _dress(right, "recall (sensitivity)", "precision", title="Precision over recall")
+    right.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    sheet.save(path)
+    return Picture(
+        path,
+        "ROC and precision-recall curves",
+        "Blue: one probability an image, the mean of the folds' networks where several judged it; band: pointwise, "
+        "patients resampled. Grey: each fold's network alone. Orange: operating points of the single networks, fixed "
+        "on validation, means over folds of what they give on the test part. Dashed: guessing.",
+    )
+
+
+def draw_reliability(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
+    """Predicted against observed before and after the temperature, with the histogram of the probabilities."""
+    sheet = _sheet(1100, 660, "Calibration, images", mark)
+    for number, (name, words) in enumerate((("before", "before temperature"), ("after", "after temperature"))):
+        entry = document["calibration"][name]
+        curve = entry["reliability_equal_mass"]
+        left = 80 + 550 * number
+        axes = sheet.axes(left, 90, 430, 380)
+        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+        predicted, observed = _numbers(curve["mean_predicted"]), _numbers(curve["observed"])
+        errors = np.abs(np.stack([observed - _numbers(curve["low"]), _numbers(curve["high"]) - observed]))
+        axes.errorbar(predicted, observed, yerr=errors, fmt="o-", color=_BLUE, capsize=3, markersize=6, linewidth=1.5)
+        ece = entry["ece_equal_mass"]["value"]
+        title = f"{words}: ECE {ece:.3f}, Brier {entry['brier']['value']:.3f}"
+        _dress(axes, "", "observed share", title=title)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.set_xticklabels([])
+        lower = sheet.axes(left, 490, 430, 100)
+        width = entry["reliability_equal_width"]
+        lower.bar(_numbers(width["mean_predicted"]), width["count"], width=0.06, color=_BLUE, alpha=0.55)
+        _dress(lower, "mean predicted probability", "images")
+        lower.set_xlim(-0.02, 1.02)
+    sheet.save(path)
+    return Picture(
+        path,
+        "Reliability diagrams",
+        "Ten bins of equal mass; bars: Wilson intervals that count images as independent, so too narrow. Below: images "
+        "in ten bins of equal width. The temperature was fitted on validation only.",
+    )
+
+
+def draw_decision(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
+    """Net benefit of the model, of acting on all and on none."""
+    curve = document["decision_curve"]
+    sheet = _sheet(900, 560, "Decision curve, images", mark)
+    axes = sheet.axes(100, 80, 770, 400)
+    low, high, model = (_numbers(curve[name]) for name in ("low", "high", "model"))
+    at = _numbers(curve["thresholds"])
+    if np.isfinite(low).all():
+        axes.fill_between(at, low, high, color=_BLUE, alpha=0.18, linewidth=0)
+    axes.plot(at, model, color=_BLUE, linewidth=2, label="model, 95 % band over patients")
+    axes.plot(at, _numbers(curve["treat_all"]), color=_ORANGE, linewidth=1.5, linestyle=(0, (5, 2)), label="act on all")
+    axes.axhline(0, color=_GREY, linewidth=1.2, linestyle=(0, (2, 2)), label="act on none")
+    top = 1.2 * max(curve["prevalence"], float(np.nanmax([*model, *high])), 0.05)
+    axes.set(ylim=(-0.4 * top, top), xlim=tuple(curve["range"]))
+    _dress(axes, "threshold probability", "net benefit (true positives an image)")
+    axes.legend(loc="upper right", fontsize=Sheet.points(15), frameon=False)
+    sheet.save(path)
+    low_end, high_end = curve["range"]
+    return Picture(
+        path,
+        "Decision curve",
+        f"Net benefit for thresholds from {low_end:g} to {high_end:g}, a range stated before. The axis is cut below.",
+    )
+
+
+def draw_histogram(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
+    """Calibrated probabilities by true class."""
+    found = document["curves"]["histogram"]
+    edges = np.array(found["edges"])
+    sheet = _sheet(900, 480, "Calibrated probability by true class, images", mark)
+    axes = sheet.axes(100, 80, 770, 320)
+    middle, wide = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
+    for name, colour, shift in (("negative", _BLUE, -0.25), ("positive", _ORANGE, 0.25)):
+        axes.bar(middle + shift * wide, found[name], width=0.46 * wide, color=colour, label=name)
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set_ylim(bottom=0)
+    ticks = [t for t in (0, 5, 10, 100, 1000, 10000) if t <= max(*found["negative"], *found["positive"], 10)]
+    axes.set_yticks(ticks, [str(t) for t in ticks])
+    axes.margins(y=0.25)
+    axes.axvline(0.5, color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+    _dress(axes, "calibrated probability", "images")
+    axes.legend(loc="upper center", fontsize=Sheet.points(15), framealpha=1, edgecolor="none")
+    sheet.save(path)
+    return Picture(path, "Score histogram", "Counts are linear up to 10 and logarithmic above. Dashed: 0.5.")
+
+
+def draw_subgroups(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
+    """AUC, sensitivity and specificity of each subgroup with intervals."""
+    rows = document["subgroups"]["rows"]
+    height = _ROW * len(rows)
+    sheet = _sheet(1200, height + 140, "Subgroups, images", mark)
+    names = [
+        "everybody"
+        if row["column"] == "all"
+        else f"{row['column']}: {row['group']}  ({row['patients']} patients, {row['images']} images)"
+        for row in rows
+    ]
+    for number, (key, title) in enumerate((("auc", "ROC AUC"), ("tpr", "sensitivity"), ("tnr", "specificity"))):
+        axes = sheet.axes(360 + 275 * number, 84, 255, height)
+        for line, row in enumerate(rows):
+            found = row[key]
+            if found["value"] is None:
+                axes.text(0.5, line, "not defined", ha="center", va="center", color=_GREY, fontsize=Sheet.points(13))
+                continue
+            colour = _INK if line == 0 else _BLUE
+            if found["low"] is not None:
+                axes.plot([found["low"], found["high"]], [line, line], color=colour, linewidth=2)
+            axes.plot(found["value"], line, "o", color=colour, markersize=6, clip_on=False)
+        _dress(axes, "", "", title=title)
+        axes.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5))
+        axes.set_yticks(range(len(rows)), names if number == 0 else [""] * len(rows), fontsize=Sheet.points(13))
+    sheet.save(path)
+    return Picture(
+        path,
+        "Subgroups",
+        "Calibrated probability, positive from 0.5 on. Lines: 95 % over patients (bootstrap; Wilson by patients where "
+        "a rate is 0 or 1). With many groups some differ by chance.",
+    )
+
+
+def draw_failures(
+    path: Path, images: Sequence[NDArray[np.float32]], words: Sequence[str], *, mark: str = ""
+) -> Picture:
+    """The most confidently wrong test images.
+
+    Args:
+        path: of the PNG.
+        images: (row, column) in 0..1, worst first.
+        words: below each image.
+        mark: words in the upper corner.
+    """
+    columns = min(4, len(images))
+    lines = -(-len(images) // columns)
+    cell = 250
+    sheet = Sheet(max(cell * columns + 20, 620), (cell + 46) * lines + 70, ground=DARK)
+    sheet.text(16, 14, "Most confidently wrong", size=22, weight="bold")
+    if mark:
+        sheet.text(sheet.width - 16, 18, mark, size=15, colour="#e8641b", ha="right", weight="bold")
+    for number, (image, word) in enumerate(zip(images, words, strict=True)):
+        left, top = 16 + cell * (number % columns), 60 + (cell + 46) * (number // columns)
+        across, down = image.shape[1], image.shape[0]
+        scale = (cell - 16) / max(across, down)
+        axes = sheet.panel(left, top, across * scale, down * scale, extent_mm=(float(across), float(down)))
+        show_image(axes, image, low=0, high=1)
+        sheet.text(left, top + cell - 12, word, size=14, colour=INK)
+    sheet.save(path)
+    return Picture(
+        path,
+        "Most confidently wrong test images",
+        "Largest distance of calibrated probability and truth, worst first. These are images of the data set: keep "
+        "this page where the data set may be.",
+    )

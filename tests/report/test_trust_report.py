@@ -1,0 +1,114 @@
+"""What a model knows of its limits: in findings.json, in the pictures and in the words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from osteon.data import HeatMap, RegionNovelty
+from osteon.report import draw_views, findings_document, validate_document
+from osteon.report.content import report_content
+from osteon.report.orientation import slice_positions_mm
+from osteon.report.trust_strip import novelty_stretches, set_stretches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osteon.data import Answer, Volume
+    from osteon.report import Run
+
+
+@pytest.fixture(scope="module")
+def limited(answer: Answer) -> Answer:
+    """An ensemble of three; the right leg is unlike its training, the left one is like it."""
+    right, left = answer.regions
+    low, high = answer.scores
+    count = len(low.slices)
+    spread = np.linspace(0, 0.1, count).astype(np.float32)
+    distance = np.linspace(0.8, 2.8, count).astype(np.float32)
+    sets = ("healthy",) * 15 + ("tumour",) * 10 + ("either",) * 5 + ("neither",) * 10
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
+    return replace(
+        answer,
+        regions=(
+            replace(right, novelty=RegionNovelty(2.02, 1.73, 2.4, 0.02)),
+            replace(left, novelty=RegionNovelty(1.1, 1.73, 2.4, 0.02)),
+        ),
+        scores=(
+            replace(low, withheld_runs=((5, 9),), spread=spread, distance=distance, sets=sets, error_rate=0.1),
+            replace(high, spread=spread, distance=np.full(count, 1, np.float32), sets=sets, error_rate=0.1),
+        ),
+        models=tuple(replace(model, members=3, temperatures=(1.0, 1.5, 2.0)) for model in answer.models),
+        heat_maps=(
+            HeatMap("right leg", 7, ramp, ramp**4, (100.0, 102.0), is_called=False, members=3),
+            HeatMap("left leg", 20, ramp.T.copy(), ramp**4, (100.0, 102.0), is_called=True, members=3),
+        ),
+    )
+
+
+def test_findings_hold_the_limits_and_fit_the_schema(limited: Answer, volume: Volume, run: Run) -> None:
+    document: Any = findings_document(limited, volume, run=run)
+    validate_document(document, kind="findings")
+    right, left = document["regions"]
+    assert right["novelty"]["is_unlike_training"]
+    assert not left["novelty"]["is_unlike_training"]
+    first = document["scores"][0]
+    assert first["withheld_runs"] == [[5, 9]]
+    assert first["prediction_sets"] == {
+        "error_rate": 0.1,
+        "counts": {"either": 5, "healthy": 15, "neither": 10, "tumour": 10},
+    }
+    assert first["slices"][39] | {"spread": 0.1, "distance": 2.8, "prediction_set": "neither"} == first["slices"][39]
+    assert document["models"][0]["members"] == 3
+    assert document["heat_maps"][1]["slice_number"] == 21
+
+
+def test_findings_without_limits_say_nothing_of_them(answer: Answer, volume: Volume, run: Run) -> None:
+    document: Any = findings_document(answer, volume, run=run)
+    validate_document(document, kind="findings")
+    assert document["regions"][0]["novelty"] is None
+    assert document["scores"][0]["prediction_sets"] is None
+    row = document["scores"][0]["slices"][0]
+    assert (row["spread"], row["distance"], row["prediction_set"]) == (None, None, None)
+
+
+def test_stretches_end_where_the_kind_changes_and_cover_whole_slices(limited: Answer, volume: Volume) -> None:
+    positions = slice_positions_mm(volume.grid)
+    found = set_stretches(limited.scores[0], positions, 2.5)
+    assert [stretch.kind for stretch in found] == ["healthy", "positive", "either", "neither"]
+    assert [round(stretch.high_mm - stretch.low_mm, 6) for stretch in found] == [75, 50, 25, 50]
+    unlike = novelty_stretches(limited.scores[0], limited.regions[0], positions, 2.5)
+    assert [stretch.kind for stretch in unlike] == ["like", "unlike"]
+    assert unlike[0].high_mm - unlike[0].low_mm == pytest.approx(5 * 32)  # 0.8 + 2 k / 39 passes 2.4 after k = 31
+    assert novelty_stretches(replace(limited.scores[0], distance=None), limited.regions[0], positions, 2.5) == []
+
+
+def test_pictures_show_heat_and_strips(limited: Answer, answer: Answer, volume: Volume, tmp_path: Path) -> None:
+    views = {view.name: view for view in draw_views(limited, volume, tmp_path)}
+    assert "not a segmentation" in views["heat_maps"].caption
+    assert "the mean over 3 networks" in views["heat_maps"].caption
+    assert "not reported" in views["scores"].caption
+    picture = cv2.imread(str(views["heat_maps"].path))
+    assert picture is not None
+    assert np.ptp(picture.astype(int), axis=2).max() > 80  # the heat is coloured
+    plain = {view.name: view for view in draw_views(answer, volume, tmp_path / "plain")}
+    assert "heat_maps" not in plain
+    assert plain["scores"].height < views["scores"].height
+
+
+def test_the_report_says_in_words_what_the_model_may_not_speak_of(limited: Answer, volume: Volume, run: Run) -> None:
+    content = report_content(limited, volume, run=run)
+    assert content.unlike == ("Right leg: unlike anything this model was trained on (score 2.02, threshold 1.73).",)
+    rows = {row.label: row.value for title, rows in content.trust if title == "Right leg" for row in rows}
+    assert rows["Prediction sets"] == "healthy in 15, tumour in 10, either in 5, neither in 10 of 40 slices"
+    assert rows["Error rate of the sets"] == "at most 10 %, for slices of patients like those of validation"
+    assert any(row.label == "Networks" and row.value == "mean of 3" for row in content.models[0])
+
+
+def test_a_model_without_limits_has_no_such_part(answer: Answer, volume: Volume, run: Run) -> None:
+    content = report_content(answer, volume, run=run)
+    assert (content.unlike, content.trust) == ((), ())
