@@ -7,7 +7,21 @@ import sys
 import typer
 
 from osteon import __version__
-from osteon.app.cli import consistency, curate, dataset, demo, info, models, phantom, read, show, split, study, train
+from osteon.app.cli import (
+    consistency,
+    curate,
+    dataset,
+    demo,
+    evaluate,
+    info,
+    models,
+    phantom,
+    read,
+    show,
+    split,
+    study,
+    train,
+)
 from osteon.app.cli.failure import clean_up_when_stopped, run_guarded
 from osteon.app.cli.logs import keep_libraries_quiet
 from osteon.app.cli.terminal import tolerate_any_text
@@ -37,7 +51,7 @@ def build() -> typer.Typer:
     ) -> None:
         del version
 
-    for verb in (read, show, demo, info, curate, split, study, consistency, train):
+    for verb in (read, show, demo, info, curate, split, study, evaluate, consistency, train):
         verb.register(program)
     for group in (models, phantom, dataset):
         program.add_typer(group.build())
