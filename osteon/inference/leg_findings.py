@@ -167,12 +167,13 @@ def novelty_notices(readings: Sequence[LegReading], *, report_unlike: bool) -> l
         if novelty is None or not novelty.is_unlike:
             continue
         runs = len(reading.scores.withheld_runs)
-        withheld = (
-            "It is reported all the same, because that was asked for; it may mean nothing."
-            if report_unlike
-            else f"No tumour is reported there; {runs} {'run' if runs == 1 else 'runs'} of slices above the threshold "
-            "can be seen in the curve and in findings.json only."
-        )
+        withheld = "No tumour is reported there."
+        if report_unlike:
+            withheld = "It is reported all the same, because that was asked for; it may mean nothing."
+        elif runs:
+            noun = "1 run of slices" if runs == 1 else f"{runs} runs of slices"
+            verb = "is" if runs == 1 else "are"
+            withheld = f"{noun} above the threshold {verb} not reported, but shown in the curve and in findings.json."
         notices.append(
             Notice(
                 "unlike-training",

@@ -10,7 +10,7 @@ from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.trust_strip import has_strips, novelty_stretches, set_stretches, strip_words
 from osteon.report.view import View
-from osteon.report.wording import UNLIKE_MARK, direction_words
+from osteon.report.wording import direction_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def draw_scores(path: Path, answer: Answer, volume: Volume) -> View:
         axes = sheet.axes(_LEFT, top + 40, _WIDTH - _LEFT - 30, _ROW - 66)
         sheet.text(_LEFT, top + 8, scores.region.capitalize(), size=21, colour=_INK)
         if region is not None and region.novelty is not None and region.novelty.is_unlike:
-            sheet.text(_LEFT + 130, top + 8, UNLIKE_MARK, size=19, colour=_DARK_RUN, weight="bold")
+            sheet.text(_LEFT + 130, top + 8, "unlike training", size=19, colour=_DARK_RUN, weight="bold")
         _draw_curve(axes, scores, positions, half)
         axes.set_xlim(low - half, high + half)
         is_last = number == len(curves) - 1
