@@ -48,7 +48,7 @@ class Quantised:
 
     def __init__(self, path: Path) -> None:
         """Read a TFLite file."""
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # type: ignore[import-untyped]
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         self._net = Interpreter(
             model_path=str(path),
