@@ -141,7 +141,8 @@ def _write_below(
     inside = in_a_run(scores, index)
     verdict = "called affected" if inside else f"below the threshold of {scores.threshold:.2f}"
     if not inside and scores.smoothed[at] >= scores.threshold:
-        verdict = "at the threshold, not called"
+        is_withheld = any(first <= index < stop for first, stop in scores.withheld_runs)
+        verdict = "not reported: unlike training" if is_withheld else "at the threshold, not called"
     sheet.text(left, top + 28, f"Probability {raw}, smoothed {smoothed}", size=19, colour=INK)
     sheet.text(left, top + 54, verdict[:1].upper() + verdict[1:], size=19, colour=AFFECTED if inside else MUTED)
 
