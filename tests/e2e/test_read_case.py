@@ -32,7 +32,7 @@ def test_the_folder_is_whole(lesion_case: CaseResult) -> None:
     found = {p.name for p in lesion_case.folder.iterdir() if p.is_file()}
     assert found == FILES
     pictures = {p.stem for p in (lesion_case.folder / "views").iterdir()}
-    assert pictures == {"overview", "slices", "scores", "bone_anterior", "bone_lateral"}
+    assert pictures == {"overview", "slices", "scores", "heat_maps", "bone_anterior", "bone_lateral"}
     assert lesion_case.skipped == ()
 
 
