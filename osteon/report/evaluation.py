@@ -35,6 +35,7 @@ _MEMBERS = (
     "Each fold's network is calibrated on its own validation part. The mean of calibrated networks, which is judged "
     "here under a holdout split, tends to be less sure than it may be."
 )
+_PLURALS = {"image": "images", "series": "series", "patient": "patients"}
 _NAMES = {
     "auc": "ROC AUC",
     "pr_auc": "average precision",
@@ -99,7 +100,7 @@ def write_evaluation(
     ]
     if failures:
         positive = document["run"]["positive"]
-        words = [f"{entry['truth']}; {positive} {entry['probability']:.3f}" for entry in document["worst"]]
+        words = [f"truth {entry['truth']}; P({positive}) {entry['probability']:.3f}" for entry in document["worst"]]
         picture = draw_failures(figures / "failures.png", failures, words, mark=mark)
         sections.append(Section("Failures", tables=(worst_table(document),), pictures=(picture,)))
     auc = document["levels"]["image"]["measures"]["auc"]["over_patients"]
@@ -135,7 +136,7 @@ def key_table(document: Mapping[str, Any]) -> Table:
         (words, *(interval_words(entry["measures"][name]["over_patients"]) for entry in levels.values()))
         for name, words in _NAMES.items()
     )
-    columns = ("measure", *(f"{level}s ({entry['count']})" for level, entry in levels.items()))
+    columns = ("measure", *(f"{_PLURALS[level]} ({entry['count']})" for level, entry in levels.items()))
     return Table("key", "Means over folds, 95 % over patients; rates from a probability of 0.5", columns, rows)
 
 

@@ -284,9 +284,7 @@ def _warnings(data: RunData, one: Pooled, levels: Mapping[str, Any]) -> list[str
     for name, truth in (("positive", one.truth), ("negative", ~one.truth)):
         count = len(np.unique(one.patient[truth]))
         if count < _FEW_PATIENTS:
-            said.append(
-                f"Only {count} patients with a {name} image in the test part: intervals over patients are rough."
-            )
+            said.append(f"Patients with a {name} image in the test part: {count}; intervals over patients are rough.")
     for level, entry in levels.items():
         undefined = [name for name, found in entry["measures"].items() if math.isnan(found["over_patients"]["value"])]
         if undefined:
