@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError, OsteonError
@@ -27,6 +29,7 @@ __all__ = ["Cluster", "Job", "Outcome", "launch"]
 
 _LOG = logging.getLogger(__name__)
 _LOCAL = "local"
+_KNOCK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,9 @@ def _joined(cluster: Cluster) -> Iterator[Any]:
         if cluster.address == _LOCAL:
             ray.init(include_dashboard=False, **options)
         else:
+            _knock(cluster.address)
             ray.init(address=cluster.address, **options)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise BackendError(
             f"a Ray cluster was asked for at {cluster.address!r}; none answered there ({type(error).__name__}): start "
             "one with `ray start --head`, or give --ray local to start one here"
@@ -182,3 +186,15 @@ def _joined(cluster: Cluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Whether somebody listens at a HOST:PORT: Ray itself would go on asking for more than a minute.
+
+    Raises:
+        OSError: nobody does.
+        ValueError: a port that is none.
+    """
+    at = urlsplit(address if "//" in address else f"//{address}")
+    if at.hostname and at.port:
+        socket.create_connection((at.hostname, at.port), timeout=_KNOCK_S).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,18 @@ def test_ray_gives_the_same_outcomes_and_survives_a_lost_worker(tmp_path: Path) 
     assert kept.is_done
 
 
-def test_no_cluster_at_the_address_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_no_cluster_at_the_address_is_an_error_that_says_what_to_do(tmp_path: Path, scheme: str) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(BackendError, match=r"'auto'.*ray start --head"):
-        launch(_jobs(tmp_path, 2), write_square, cluster=Cluster("auto"))
+    with socket.socket() as free:  # bound and never listening: nobody answers there
+        free.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(BackendError, match=rf"{address!r}.*ray start --head"):
+            launch(_jobs(tmp_path, 2), write_square, cluster=Cluster(address))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:many"])
+def test_a_port_that_is_none_is_an_error(tmp_path: Path, address: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(BackendError, match=address):
+        launch(_jobs(tmp_path, 2), write_square, cluster=Cluster(address))
