@@ -17,6 +17,7 @@ from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_boot
 from osteon.metrics.levels import aggregate
 from osteon.metrics.operating_points import OperatingPoint, choose_points
 from osteon.ops.runs import smooth_scores
+from osteon.training.extents import leg_extents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +50,12 @@ _IMAGE_MEASURES = {
     "tpr": "sensitivity, images, probability >= 0.5",
     "tnr": "specificity, images, probability >= 0.5",
     "brier": "Brier score, images",
+}
+
+_LEG_MEASURES = {
+    "tpr": "legs with tumour found (a called slice within the tumour), >= {:.4g}",
+    "tnr": "legs without tumour left alone, >= {:.4g}",
+    "dice": "Dice of called and tumour slices, mean over legs with tumour, >= {:.4g}",
 }
 
 
@@ -233,6 +240,21 @@ def test_results(
     )
     results += [_entry(names[name], one, about) for name, one in found.items()]
     results += _of_patients(table.patient[rows], truth[rows], score, folds[rows], threshold, about, resampling)
+    if smoothed.is_smoothed:
+        by_name = {row.image: row for row in manifest.rows}
+        keys = [_slice_of(by_name[name]) for name in table.image[rows].tolist()]
+        legs = leg_extents(
+            [key[0] for key in keys if key],  # smoothed: all have one
+            patients=table.patient[rows],
+            truth=truth[rows],
+            score=score,
+            folds=folds[rows],
+            threshold=threshold,
+        )
+        results += [
+            _entry(_LEG_MEASURES[name].format(threshold), one, about) | {"images": legs.slices}
+            for name, one in legs.intervals(threshold, resampling).items()
+        ]
     return results
 
 
