@@ -27,7 +27,14 @@ def toy_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     split = make_split(manifest, folds=2, seed=1)
     write_split(split, dataset / "splits.json")
     settings = TrainSettings(
-        architecture="densenet_small", strategy="scratch", image_size=32, epochs=2, batch=8, learning_rate=1e-3
+        architecture="densenet_small",
+        strategy="scratch",
+        image_size=32,
+        epochs=2,
+        batch=8,
+        learning_rate=1e-3,
+        threads=1,
+        device="cpu",
     )
     train_run(manifest, split, settings, place / "run")
     return place / "run", dataset
