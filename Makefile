@@ -19,13 +19,13 @@ demo: $(VENV)/.installed
 test: debian $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory check
 
-# every check there is, on an environment that is set up
+# every check there is, on an environment that is set up; with a new worker for one that died, loadfile waits for ever
 check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 --cov --cov-report=term:skip-covered $(PYTEST)
 
 bench: $(VENV)/.installed-dev
 	@for file in bench/*.py; do \

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pytest
+# Before torch is imported: each process of pytest-xdist takes its share of the processors, for OpenMP threads beyond
+# them wait for one another and take five to thirty times as long.
+_PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+_SHARE = max(1, _PROCESSORS // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ.setdefault("OMP_NUM_THREADS", str(_SHARE))
+
+import numpy as np  # noqa: E402 - its BLAS reads the variable above
+import pytest  # noqa: E402 - after numpy
 
 Check = Callable[[Path], tuple[list[str], list[str]]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ANN401 - pytest-xdist ships no types for it
+    """Say how a process of pytest-xdist ended that ended too soon: by which signal, or with which code."""
+    if not error:
+        return
+    code = node.gateway._io.popen.wait()
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    print(f"\n{node.gateway.id} (process {node.gateway._io.popen.pid}) was ended {how}", flush=True)  # noqa: T201 - for the log of the run
 
 
 @pytest.fixture(scope="session")

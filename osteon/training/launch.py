@@ -173,7 +173,8 @@ def _joined(cluster: Cluster) -> Iterator[Any]:
     options = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if cluster.address == _LOCAL:
-            ray.init(include_dashboard=False, **options)
+            # without an address Ray would join whatever cluster was last started on this machine, and end with it
+            ray.init(address="local", include_dashboard=False, **options)
         else:
             _knock(cluster.address)
             ray.init(address=cluster.address, **options)
