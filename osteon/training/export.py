@@ -13,6 +13,7 @@ import numpy as np
 
 from osteon.errors import InputError, OutputError
 from osteon.inference.options import Progress, silent
+from osteon.inference.trust import BANK_VECTORS
 from osteon.metrics.bootstrap import Resampling
 from osteon.training.card_text import CardFacts, CardWords, card_document, default_words
 from osteon.training.claim import claim_markdown
@@ -36,6 +37,7 @@ __all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
 
 CLAIM_NAME = "claim.md"
 _GOLDEN_EACH = 2
+_FEWEST_REFERENCES = 10
 _PATTERN_SEED = 20240300
 _NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 
@@ -48,9 +50,10 @@ class ExportOptions:
         name: ``architecture.tag``; "" takes the tag from the folder's name.
         words: version, statement, licence, intended use, exclusions.
         folds: whose networks become members; None takes all that are done.
-        operating_point: "paper", "youden", "sensitivity" or "specificity"; the last three are fixed on validation.
+        operating_point: one of ``POINTS``; all but "paper" are fixed on validation.
         threshold: a number instead.
         trust: whether novelty and prediction sets are fitted.
+        references: training images of each member that novelty is measured against; they make up most of the folder.
         error_rate: of the prediction sets.
         golden: "images" keeps four validation images in the folder for everyone who gets the model, "pattern" made-up
             ones; "auto" takes images only where all are synthetic.
@@ -66,6 +69,7 @@ class ExportOptions:
     operating_point: str = "paper"
     threshold: float | None = None
     trust: bool = True
+    references: int = BANK_VECTORS
     error_rate: float = 0.1
     golden: str = "auto"
     half: bool = True
@@ -112,15 +116,26 @@ def export_run(
         skip_unreadable=bool(data.run.document.get("skip_unreadable", False)),
         progress=progress,
     )
+    if not _FEWEST_REFERENCES <= chosen.references <= BANK_VECTORS:
+        raise InputError(
+            f"{chosen.references} reference images were asked for; give {_FEWEST_REFERENCES} to {BANK_VECTORS}"
+        )
     with_trust = chosen.trust and len(data.run.classes) == 2
     members = load_members(
-        data, folds, pixels, device=device, half=chosen.half, with_trust=with_trust, progress=progress
+        data,
+        folds,
+        pixels,
+        device=device,
+        half=chosen.half,
+        bank=chosen.references if with_trust else 0,
+        progress=progress,
     )
-    points, validation = validation_points(data.manifest, members)
+    predictions = [member.predictions for member in members]
+    points, validation = validation_points(data.manifest, predictions)
     point = choose_point(points, validation, wanted=chosen.operating_point, threshold=chosen.threshold)
     results = test_results(
         data.manifest,
-        members,
+        predictions,
         scheme=data.split.scheme,
         point=point,
         resampling=chosen.resampling,

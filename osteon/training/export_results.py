@@ -6,7 +6,7 @@ Where the manifest names slices (columns ``slice`` and ``leg``), scores are smoo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from osteon.data import Predictions
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_bootstraps
 from osteon.metrics.levels import aggregate
-from osteon.metrics.operating_points import OperatingPoint, choose_points
+from osteon.metrics.operating_points import OperatingPoint, choose_points, youden_point
 from osteon.ops.runs import smooth_scores
-from osteon.training.extents import leg_extents
+from osteon.training.extents import LegExtents, leg_extents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import ImageRow, Manifest
-    from osteon.training.members import Member
 
 __all__ = [
     "PAPER_THRESHOLD",
@@ -40,7 +39,7 @@ __all__ = [
 PAPER_THRESHOLD = 0.95
 """Of the paper, on the smoothed probability; fixed before any training."""
 
-POINTS = ("paper", "youden", "sensitivity", "specificity")
+POINTS = ("paper", "youden", "sensitivity", "specificity", "legs")
 """Operating points that a card may carry."""
 
 _SIGMA_SLICES, _MEDIAN_SLICES = 2.0, 3
@@ -133,15 +132,41 @@ def _slice_of(row: ImageRow) -> tuple[tuple[str, ...], int] | None:
     return (row.patient, row.study, row.series, row.extra.get("leg", "")), int(text)
 
 
-def validation_points(manifest: Manifest, members: Sequence[Member]) -> tuple[tuple[OperatingPoint, ...], ReadScores]:
+def validation_points(
+    manifest: Manifest, predictions: Sequence[Predictions]
+) -> tuple[tuple[OperatingPoint, ...], ReadScores]:
     """Thresholds fixed on the validation parts, each image judged by the member that did not learn from it.
+
+    Where slices are smoothed, one more is chosen over legs: a leg with tumour counts with the highest score within the
+    tumour, another with the highest anywhere. Findings are called leg by leg, and one false slice is a false finding.
 
     Raises:
         InputError: a class is missing in the validation parts.
     """
-    table = Predictions.joined([member.predictions.of(part="validation") for member in members])
+    table = Predictions.joined([one.of(part="validation") for one in predictions])
     found = read_scores(manifest, table.image, table.fold, table.probability)
-    return choose_points(table.is_positive[found.rows], found.score), found
+    points = choose_points(table.is_positive[found.rows], found.score)
+    if found.is_smoothed:
+        legs = _legs(manifest, table, table.fold, found, threshold=0.5)  # of no account for the scores of legs
+        if legs.has_tumour.any() and not legs.has_tumour.all():
+            chosen = youden_point(legs.has_tumour, legs.score)
+            points += (replace(chosen, name="legs_youden", rule=f"{chosen.rule}, over legs"),)
+    return points, found
+
+
+def _legs(
+    manifest: Manifest, table: Predictions, folds: NDArray[np.int64], found: ReadScores, *, threshold: float
+) -> LegExtents:
+    by_name = {row.image: row for row in manifest.rows}
+    keys = [_slice_of(by_name[name]) for name in table.image[found.rows].tolist()]
+    return leg_extents(
+        [key[0] for key in keys if key],  # smoothed: all have one
+        patients=table.patient[found.rows],
+        truth=table.is_positive[found.rows],
+        score=found.score,
+        folds=folds[found.rows],
+        threshold=threshold,
+    )
 
 
 def choose_point(
@@ -167,7 +192,12 @@ def choose_point(
         raise UnknownLabelError(f"no operating point {wanted!r}: {nearest_names(wanted, POINTS)}")
     if wanted == "paper":
         return _point(PAPER_THRESHOLD, "CT osteosarcoma paper, fixed before training", smoothed=True)
-    chosen = next(point for point in points if point.name.startswith(wanted))
+    chosen = next((point for point in points if point.name.startswith(wanted)), None)
+    if chosen is None:
+        raise InputError(
+            f"the operating point {wanted} needs legs with and without tumour and axial slices that follow each other, "
+            f"named in the manifest's columns slice and leg. Choose another of {', '.join(POINTS)}, or give a threshold"
+        )
     if chosen.threshold is None:
         raise InputError(
             f"the operating point {wanted} ({chosen.rule}) was not met on the validation images: {chosen.note}. "
@@ -193,7 +223,7 @@ def _point(threshold: float, source: str, *, smoothed: bool) -> dict[str, Any]:
 
 def test_results(
     manifest: Manifest,
-    members: Sequence[Member],
+    predictions: Sequence[Predictions],
     *,
     scheme: str,
     point: dict[str, Any],
@@ -202,10 +232,10 @@ def test_results(
 ) -> list[dict[str, Any]]:
     """Entries of the card's results: measured on the test part with the weights as they are shipped.
 
-    Under "holdout" the model itself is judged: the mean of its members. Under "nested" every member is judged on the
-    patients of its own test part, and measures are means over members.
+    ``predictions`` has one table a member. Under "holdout" the model itself is judged: the mean of its members. Under
+    "nested" every member is judged on the patients of its own test part, and measures are means over members.
     """
-    tables = [member.predictions.of(part="test") for member in members]
+    tables = [one.of(part="test") for one in predictions]
     if scheme == "holdout":
         table = tables[0]
         for other in tables:
@@ -213,7 +243,7 @@ def test_results(
                 raise InputError("the members were judged on different test images: export folds of one split")
         probability = np.mean([one.probability for one in tables], axis=0)
         folds = np.zeros(len(table), dtype=np.int64)
-        what = "test part, mean of the members" if len(members) > 1 else "test part"
+        what = "test part, mean of the members" if len(tables) > 1 else "test part"
     else:
         table = Predictions.joined(tables)
         probability, folds = table.probability, table.fold
@@ -241,16 +271,7 @@ def test_results(
     results += [_entry(names[name], one, about) for name, one in found.items()]
     results += _of_patients(table.patient[rows], truth[rows], score, folds[rows], threshold, about, resampling)
     if smoothed.is_smoothed:
-        by_name = {row.image: row for row in manifest.rows}
-        keys = [_slice_of(by_name[name]) for name in table.image[rows].tolist()]
-        legs = leg_extents(
-            [key[0] for key in keys if key],  # smoothed: all have one
-            patients=table.patient[rows],
-            truth=truth[rows],
-            score=score,
-            folds=folds[rows],
-            threshold=threshold,
-        )
+        legs = _legs(manifest, table, folds, smoothed, threshold=threshold)
         results += [
             _entry(_LEG_MEASURES[name].format(threshold), one, about) | {"images": legs.slices}
             for name, one in legs.intervals(threshold, resampling).items()

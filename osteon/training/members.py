@@ -14,7 +14,7 @@ import osteon._torchvision  # noqa: F401 - every module that uses torch repairs 
 from osteon.data import Predictions
 from osteon.errors import InputError
 from osteon.inference.runtime_torch import TorchRuntime
-from osteon.inference.trust import BANK_VECTORS, FoldMaterial
+from osteon.inference.trust import FoldMaterial
 from osteon.metrics.temperature import fit_temperature
 from osteon.nets import build_network
 from osteon.training.checkpoints import load_weights
@@ -86,7 +86,7 @@ def load_members(
     *,
     device: str,
     half: bool,
-    with_trust: bool,
+    bank: int,
     progress: Progress,
 ) -> tuple[Member, ...]:
     """Load, round and measure the networks of these folds.
@@ -97,16 +97,13 @@ def load_members(
         pixels: of the manifest, in the size of the run.
         device: as "cpu" or "cuda:0".
         half: whether weights are rounded to float16.
-        with_trust: whether features are kept too.
+        bank: training images of each member whose features are kept too; 0 for no features.
         progress: told about images judged.
 
     Raises:
         WeightsError: weights are missing, damaged, or do not fit into float16.
     """
-    return tuple(
-        _member(data, fold, pixels, device=device, half=half, with_trust=with_trust, progress=progress)
-        for fold in folds
-    )
+    return tuple(_member(data, fold, pixels, device=device, half=half, bank=bank, progress=progress) for fold in folds)
 
 
 def _member(
@@ -116,7 +113,7 @@ def _member(
     *,
     device: str,
     half: bool,
-    with_trust: bool,
+    bank: int,
     progress: Progress,
 ) -> Member:
     settings, classes = data.run.settings, data.run.classes
@@ -129,8 +126,8 @@ def _member(
     parts = data.split.rows(data.manifest, fold.fold)
     rows = {part: pixels.usable(getattr(parts, part)) for part in ("train", "validation", "test")}
     seed = np.random.SeedSequence([settings.seed, _BANK_STREAM, fold.fold])
-    bank = np.sort(np.random.default_rng(seed).permutation(rows["train"])[:BANK_VECTORS])
-    wanted = {"validation": rows["validation"], "test": rows["test"]} | ({"train": bank} if with_trust else {})
+    kept = np.sort(np.random.default_rng(seed).permutation(rows["train"])[:bank])
+    wanted = {"validation": rows["validation"], "test": rows["test"]} | ({"train": kept} if bank else {})
     total, done = sum(len(some) for some in wanted.values()), 0
     found: dict[str, tuple[NDArray[np.float32], NDArray[np.float32] | None]] = {}
     for part, some in wanted.items():
@@ -150,7 +147,7 @@ def _member(
     ]
     network.cpu()
     member = Member(fold, network, temperature, Predictions.joined(tables), None)
-    if not with_trust:
+    if not bank:
         return member
     train, validation = found["train"][1], found["validation"][1]
     if train is None or validation is None:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from osteon.data import ImageRow, Manifest
+from osteon.data import ImageRow, Manifest, Predictions
 from osteon.errors import InputError, UnknownLabelError
 from osteon.inference.runtime import SliceClassifier
 from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
 from osteon.training.claim import OPEN, claim_document, claim_markdown
 from osteon.training.export import CLAIM_NAME, ExportOptions, export_run
-from osteon.training.export_results import read_scores
+from osteon.training.export_results import choose_point, read_scores, validation_points
+from osteon.training.export_results import test_results as results_of_test
 from osteon.training.pixels import load_pixels
 from osteon.training.run_data import RunData, open_run
 from osteon.weights import ModelCard, read_card, read_trust, verify_card
@@ -185,3 +186,66 @@ def test_each_fifth_slice_is_not_smoothed() -> None:
     found = read_scores(manifest, manifest.column("image"), np.zeros(3, dtype=np.int64), np.array([0.1, 0.9, 0.3]))
     assert not found.is_smoothed
     assert found.score.tolist() == [0.1, 0.9, 0.3]
+
+
+def _leg_tables() -> tuple[Manifest, Predictions]:
+    """Six patients with two legs of 12 slices; the right legs of the first three have tumour in slices 4 to 7."""
+    generator = np.random.default_rng(3)
+    rows, truth, margin = [], [], []
+    for patient in range(6):
+        for leg in ("left", "right"):
+            for number in range(12):
+                sick = patient < 3 and leg == "right" and 4 <= number < 8
+                name = f"{patient}-{leg}-{number}.png"
+                extra = {"slice": str(number), "leg": leg}
+                label = "tumour" if sick else "healthy"
+                rows.append(ImageRow(image=name, patient=f"p{patient}", label=label, plane="axial", extra=extra))
+                truth.append(int(sick))
+                margin.append(generator.normal(3 if sick else -3, 2))
+    count = len(rows)
+    manifest = Manifest(Path(), tuple(rows))
+    logits = np.column_stack([np.zeros(count), margin]).astype(np.float32)
+    tables = [
+        Predictions(
+            image=manifest.column("image"),
+            patient=manifest.column("patient"),
+            series=manifest.column("series"),
+            truth=np.array(truth),
+            logits=logits,
+            fold=np.zeros(count, dtype=np.int64),
+            part=np.full(count, part),
+            temperature=np.ones(count),
+            classes=("healthy", "tumour"),
+            positive="tumour",
+        )
+        for part in ("validation", "test")
+    ]
+    return manifest, Predictions.joined(tables)
+
+
+def test_a_point_over_legs_is_the_best_of_all_thresholds_and_its_results_are_of_legs() -> None:
+    manifest, table = _leg_tables()
+    points, scores = validation_points(manifest, [table])
+    point = choose_point(points, scores, wanted="legs", threshold=None)
+    smoothed = [smooth_scores(leg) for leg in table.of(part="test").probability.reshape(12, 12)]
+    sick = [patient < 3 and leg == 1 for patient in range(6) for leg in range(2)]
+    highest = np.array([line[4:8].max() if ill else line.max() for line, ill in zip(smoothed, sick, strict=True)])
+    youden = {
+        cut: np.mean(highest[sick] >= cut) - np.mean(highest[np.logical_not(sick)] >= cut) for cut in highest.tolist()
+    }
+    assert youden[point["threshold"]] == max(youden.values())
+    assert "over legs" in point["source"]
+    entries = results_of_test(manifest, [table], scheme="holdout", point=point, resampling=FEW, is_synthetic=True)
+    found = {entry["metric"].split(" (")[0].split(",")[0]: entry for entry in entries}
+    assert found["legs with tumour found"]["value"] == np.mean(highest[sick] >= point["threshold"])
+    called = [set(np.flatnonzero(line >= point["threshold"]).tolist()) for line in smoothed]
+    dice = [2 * len(line & {4, 5, 6, 7}) / (len(line) + 4) for line, ill in zip(called, sick, strict=True) if ill]
+    assert found["Dice of called and tumour slices"]["value"] == pytest.approx(np.mean(dice), abs=1e-6)
+    assert found["legs with tumour found"]["images"] == 144
+
+
+def test_a_point_over_legs_needs_legs(data: RunData, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="needs legs"):
+        export_run(data, tmp_path / "x", options=ExportOptions(operating_point="legs", trust=False, resampling=FEW))
+    with pytest.raises(InputError, match="reference images"):
+        export_run(data, tmp_path / "x", options=ExportOptions(references=3))

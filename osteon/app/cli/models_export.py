@@ -24,10 +24,13 @@ def register(group: typer.Typer) -> None:
         split: Path | None = typer.Option(None, help="splits.json, when it lies elsewhere."),
         fold: list[int] = typer.Option([], help="Whose network becomes a member; may be repeated. Default: all done."),
         operating_point: str = typer.Option(
-            "paper", help="paper (0.95), or fixed on validation: youden, sensitivity or specificity (at least 0.95)."
+            "paper",
+            help="paper (0.95), or fixed on validation: youden, sensitivity or specificity (at least 0.95) of slices, "
+            "or legs (youden over legs).",
         ),
         threshold: float | None = typer.Option(None, help="A threshold on the smoothed probability, instead."),
         trust: bool = typer.Option(True, help="Fit novelty and prediction sets on the validation parts."),
+        references: int = typer.Option(2000, help="Training images of a member that novelty is measured against."),
         golden: str = typer.Option(
             "auto", help="images: keep 4 validation images in the model; pattern: made-up ones; auto: by data."
         ),
@@ -60,6 +63,7 @@ def register(group: typer.Typer) -> None:
             operating_point=operating_point,
             threshold=threshold,
             trust=trust,
+            references=references,
             golden=golden,
             device=device,
             resampling=Resampling(repeats=repeats, seed=seed),
