@@ -16,6 +16,7 @@ from osteon.report.evaluation_charts import (
 )
 from osteon.report.results_page import ResultsPage, Section, write_results_page
 from osteon.report.tables import Table
+from osteon.report.wording import p_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -223,16 +224,16 @@ def baseline_table(document: Mapping[str, Any]) -> Table:
     for entry in document["baselines"]:
         difference, delong, pairs = entry["auc_difference"], entry["delong_clustered"], entry["mcnemar_patients"]
         found = difference["over_patients"]
-        p_value = "" if found["p_value"] is None else f", p {found['p_value']:.3f}"
+        p_value = "" if found["p_value"] is None else f", {p_words(found['p_value'])}"
         named = entry["name"] + (f" ({', '.join(entry['fields'])})" if entry["fields"] else "")
-        z = "not defined" if delong["p_value"] is None else f"{delong['difference']:+.3f}, p {delong['p_value']:.3f}"
+        z = "not defined" if delong["p_value"] is None else f"{delong['difference']:+.3f}, {p_words(delong['p_value'])}"
         rows.append(
             (
                 named,
                 interval_words(entry["measures"]["auc"]["over_patients"]),
                 interval_words(found) + p_value,
                 z,
-                f"{pairs['only_first']} / {pairs['only_second']}, p {pairs['p_value']:.3f}",
+                f"{pairs['only_first']} / {pairs['only_second']}, {p_words(pairs['p_value'])}",
             )
         )
     columns = (

@@ -9,6 +9,7 @@ import numpy as np
 
 from osteon.report.results_page import Picture
 from osteon.report.sheet import DARK, INK, LIGHT, Sheet, show_image
+from osteon.report.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,7 +195,7 @@ def draw_subgroups(path: Path, document: Mapping[str, Any], *, mark: str = "") -
     names = [
         "everybody"
         if row["column"] == "all"
-        else f"{row['column']}: {row['group']}  ({row['patients']} patients, {row['images']} images)"
+        else f"{row['column']}: {row['group']}  ({count(row['patients'], 'patient')}, {count(row['images'], 'image')})"
         for row in rows
     ]
     for number, (key, title) in enumerate((("auc", "ROC AUC"), ("tpr", "sensitivity"), ("tnr", "specificity"))):

@@ -39,6 +39,16 @@ _NAMES: Final = {"mm": "mm", "cm3": "cm³", "[hnsf'U]": "HU", "%": "%"}
 _DIRECTIONS: Final = {"F": "feet", "H": "head", "L": "left", "R": "right", "A": "front", "P": "back"}
 
 
+def p_words(value: float) -> str:
+    """A p value; one that rounds to 0 is not 0.
+
+    Example:
+        >>> p_words(0.0123), p_words(0.0)
+        ('p 0.012', 'p < 0.001')
+    """
+    return "p < 0.001" if value < 0.0005 else f"p {value:.3f}"
+
+
 def count(number: int, singular: str, plural: str | None = None) -> str:
     """A number with its noun.
 

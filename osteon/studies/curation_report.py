@@ -19,6 +19,7 @@ from osteon.report.contact_sheet import (
     write_contact_sheet,
 )
 from osteon.report.tables import Table
+from osteon.report.wording import count
 from osteon.studies.review import REVIEW_COLUMNS
 
 if TYPE_CHECKING:
@@ -240,9 +241,10 @@ def _sheet(found: Curation, links: Sequence[tuple[str, str]], progress: Progress
     ]
     progress("contact sheet", 1, 1)
     lead = (
-        f"{counts['images']:,} images of {counts['patients']:,} patients: {counts['conflicts']:,} label conflicts, "
-        f"{counts['duplicate_pairs_across_patients']:,} duplicates across patients, {counts['quality']:,} images with "
-        f"a fault, {counts['unreadable']:,} that cannot be read"
+        f"{counts['images']:,} images of {counts['patients']:,} patients: "
+        f"{count(counts['conflicts'], 'label conflict')}, "
+        f"{count(counts['duplicate_pairs_across_patients'], 'duplicate')} across patients, "
+        f"{count(counts['quality'], 'image')} with a fault, {counts['unreadable']:,} that cannot be read"
     )
     return ContactSheet("Curation", lead, (*warnings, *found.notes), tuple(sections), tuple(links))
 
@@ -271,10 +273,9 @@ def _duplicates(found: Curation, album: _Album, shown: int) -> SheetSection:
         for number, pair in enumerate(found.duplicates[:shown], start=before + 1)
     ]
     inside = sum(not group.across_patients for group in found.groups)
-    words = (
-        f"The same image, or nearly so (cosine at least {found.options.near:g}), under two patients. A further "
-        f"{inside} groups lie within a patient each, as neighbouring slices do: issues.csv names them."
-    )
+    words = f"The same image, or nearly so (cosine at least {found.options.near:g}), under two patients."
+    if inside:
+        words += f" Within one patient, as neighbouring slices are: {count(inside, 'group')}, named in issues.csv."
     return SheetSection("Duplicates across patients", words, tuple(groups), len(found.duplicates), "pairs.csv")
 
 

@@ -78,9 +78,9 @@ class StudyOutcome:
     page: Path
     errors: tuple[str, ...]
 
-    def texts(self) -> tuple[str, ...]:
-        """The tables as Markdown."""
-        return tuple(table_markdown(table) for table in self.tables)
+    def lines(self) -> tuple[str, ...]:
+        """The tables as Markdown, line by line; a table without rows is left out."""
+        return tuple(line for table in self.tables if table.rows for line in [*table_markdown(table).splitlines(), ""])
 
     def document(self) -> dict[str, Any]:
         """The numbers by table, for JSON; what is not defined is None."""

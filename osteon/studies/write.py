@@ -15,6 +15,8 @@ from osteon.training.judging import judge_folds
 from osteon.training.run_data import is_synthetic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osteon.data import Predictions
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.results_page import Picture
@@ -78,7 +80,7 @@ def write_study(study: Study, *, resampling: Resampling | None = None) -> tuple[
         sections=(
             Section("Results at a glance", pictures=pictures[:-1]),
             Section("The paper's tables", tables=tables[:3]),
-            Section("Comparisons", tables=tables[3:]),
+            _comparisons(tables[3:]),
             Section("How the trainings went", pictures=pictures[-1:]),
         ),
         links=tuple(links),
@@ -98,10 +100,19 @@ def _trivial(study: Study) -> dict[str, Predictions]:
     return {name: table for name, table in found.items() if table is not None}
 
 
+def _comparisons(tables: Sequence[Table]) -> Section:
+    """Run against run, or the reason why there is nothing to compare."""
+    if any(table.rows for table in tables):
+        return Section("Comparisons", tables=tuple(tables))
+    return Section("Comparisons", ("Fewer than two runs are complete: there is nothing to compare.",))
+
+
 def _lead(study: Study, predictions: dict[str, Predictions]) -> str:
     done = [name for name in predictions if name not in {"majority", "fields"}]
     planned = len(study.runs)
-    return f"{len(done)} of {planned} planned runs are complete" + ("." if done else ": nothing to show yet.")
+    said = f"1 planned run: {'complete' if done else 'not complete'}" if planned == 1 else ""
+    said = said or f"{len(done)} of {planned} planned runs are complete"
+    return said + ("." if done else ": nothing to show yet.")
 
 
 def _pictures(study: Study, predictions: dict[str, Predictions], resampling: Resampling | None) -> tuple[Picture, ...]:

@@ -45,6 +45,8 @@ def test_an_unknown_task_names_the_known_ones(osteon: Run, tmp_path: Path) -> No
 def test_an_unknown_model_and_network_name_the_known_ones(osteon: Run) -> None:
     assert "densenet121" in osteon("models", "arch", "densenet12").err
     assert osteon("models", "show", "nothing.here").code == 1
+    assert "densenet121" in osteon("models", "arch").out.splitlines()
+    assert "densenet121" in json.loads(osteon("models", "arch", "--json").out)
 
 
 def test_info_as_text_and_json(osteon: Run) -> None:

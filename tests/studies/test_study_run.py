@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
+from osteon.report.tables import Table
 from osteon.studies.ct_osteosarcoma import StudyOptions, plan_runs
 from osteon.studies.run import StudyJobs, open_study, train_study
 from osteon.studies.start import StudyCall, start_study
@@ -79,9 +81,31 @@ def test_a_study_leaves_tables_a_page_and_runs(whole: Path, dataset: Path) -> No
     assert "holdout" in text
     page = (whole / "index.html").read_text("utf-8")
     assert page.count("data:image/png") == 4
+    assert "2 of 2 planned runs are complete." in page
     study = open_study(dataset, whole)
     assert set(study.predictions) == {"baseline-densenet_small", "CE-ft"}
     assert all((whole / "runs" / name / "settings.json").exists() for name in study.predictions)
+
+
+def test_what_is_printed_is_the_tables_line_by_line(whole: Path, dataset: Path) -> None:
+    outcome = start_study(_call(dataset, whole, resume=True))
+    lines = outcome.lines()
+    titles = [line for line in lines if line.startswith("### ")]
+    assert [title.split()[1] for title in titles[:3]] == ["Table", "Table", "Table"]
+    assert not any("\n" in line for line in lines)
+    files = [whole / f"{table.name}.md" for table in outcome.tables if table.rows]
+    assert "\n".join(lines) == "\n".join(file.read_text("utf-8") for file in files)
+    empty = dataclasses.replace(outcome, tables=(Table("none", "Nothing", ("a",), ()),))
+    assert empty.lines() == ()
+
+
+def test_one_run_has_nothing_to_be_compared_with(dataset: Path, tmp_path: Path) -> None:
+    study = tmp_path / "one"
+    outcome = start_study(_call(dataset, study, only=("CE",)))
+    page = (study / "index.html").read_text("utf-8")
+    assert "1 planned run: complete." in page
+    assert "there is nothing to compare" in page
+    assert not any(line.startswith("### Comparisons") for line in outcome.lines())
 
 
 def test_an_interrupted_study_goes_on_to_the_same_numbers(whole: Path, dataset: Path, tmp_path: Path) -> None:

@@ -312,6 +312,7 @@ def test_the_cohort_table_counts_patients_and_images(tmp_path: Path) -> None:
     write_cohort(_people(), tmp_path, notes=["1 series was left out."])
     table = list(csv.DictReader((tmp_path / "cohort.csv").read_text("utf-8").splitlines()))
     assert table[0]["tumour images"] == "1"
+    assert (table[0]["patients with tumour images"], table[0]["patients with healthy images"]) == ("1", "3")
     page = (tmp_path / "cohort.md").read_text("utf-8")
     assert "| sex | F | 1 | 2 | 1 | 1 | 1 | 1 |" in page
     assert "1 series was left out." in page

@@ -119,12 +119,17 @@ def _verify(
 
 
 def _arch(
-    name: str = typer.Argument(..., help="Name of a network, as densenet121."),
+    name: str = typer.Argument("", help="Name of a network, as densenet121; default: list the names."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Say how many parameters a network has and what goes in and comes out."""
-    from osteon.nets import describe_network
+    """Say how many parameters a network has, what goes in and comes out; without a name, which networks there are."""
+    from osteon.nets import describe_network, network_names
 
+    if not name:
+        names = network_names()
+        for line in [json.dumps(names, indent=2)] if as_json else names:
+            typer.echo(line)
+        return
     info = asdict(describe_network(name))
     if as_json:
         typer.echo(json.dumps(info, indent=2))

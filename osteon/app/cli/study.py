@@ -65,8 +65,8 @@ def _study(
     if as_json:
         typer.echo(json.dumps(outcome.document(), indent=1))
     else:
-        for text in outcome.texts():
-            say(text)
+        for line in outcome.lines():
+            say(line)
         say(f"report {outcome.page}")
     for error in outcome.errors:
         say(f"! {error}", err=True)

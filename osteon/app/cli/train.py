@@ -35,7 +35,7 @@ def _train(
     config: str | None = typer.Option(
         None, help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA CE CAE FAE."
     ),
-    arch: str | None = typer.Option(None, help="Network: see osteon models networks. Default: mobilenet_v2."),
+    arch: str | None = typer.Option(None, help="Network: osteon models arch lists them. Default: mobilenet_v2."),
     pretrained: str | None = typer.Option(
         None, help="embedded, hub, none, or a weights file. Default: embedded, from scratch none."
     ),

@@ -95,7 +95,10 @@ def write_cohort(manifest: Manifest, folder: Path, *, notes: Sequence[str] = ())
     Raises:
         OutputError: cannot be written.
     """
-    names = [*(f"{label} patients" for label in manifest.labels), *(f"{label} images" for label in manifest.labels)]
+    names = [
+        *(f"patients with {label} images" for label in manifest.labels),
+        *(f"{label} images" for label in manifest.labels),
+    ]
     header = ["by", "group", "patients", "images", *names]
     cells = [
         [line.by, line.group, *map(str, (line.patients, line.images, *line.label_patients, *line.label_images))]
