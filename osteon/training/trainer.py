@@ -274,6 +274,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.")
+            # its successor syncs buffers at the start all the same; torch keeps the old word for who does not want that
+            warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

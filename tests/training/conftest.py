@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from osteon.curation.splits import make_split
-from osteon.data import ImageRow, Manifest, Predictions
+from osteon.data import ImageRow, Manifest, Predictions, Split
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.training.run import Run, train_run
 from osteon.training.run_data import RunData
 from osteon.training.run_folder import FoldResult
 from osteon.training.settings import TrainSettings
+from tests.training.quick import QUICK
+
+
+@pytest.fixture(scope="session")
+def manifest(toy_dataset: Path) -> Manifest:
+    """The toy images."""
+    return read_manifest(toy_dataset, positive="tumour")
+
+
+@pytest.fixture(scope="session")
+def split(manifest: Manifest) -> Split:
+    """Two folds of them."""
+    return make_split(manifest, folds=2, seed=1)
 
 
 @pytest.fixture(scope="session")
 def toy_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Folders of a run (two folds, one epoch, 32 x 32) and of its data set with splits.json. Do not write into them."""
+    """Folders of a run (two folds, two epochs) and of its data set with splits.json. Do not write into them."""
     place = tmp_path_factory.mktemp("toy-run")
     dataset = shutil.copytree(toy_dataset, place / "toy")
     manifest = read_manifest(dataset)
     split = make_split(manifest, folds=2, seed=1)
     write_split(split, dataset / "splits.json")
-    settings = TrainSettings(
-        architecture="densenet_small",
-        strategy="scratch",
-        image_size=32,
-        epochs=2,
-        batch=8,
-        learning_rate=1e-3,
-        threads=1,
-        device="cpu",
-    )
-    train_run(manifest, split, settings, place / "run")
+    train_run(manifest, split, replace(QUICK, epochs=2), place / "run")
     return place / "run", dataset
 
 

@@ -9,49 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from osteon.curation.splits import make_split
 from osteon.data import Manifest, Split
 from osteon.errors import InputError, TrainingError
-from osteon.io.table import read_manifest
 from osteon.metrics.classification import roc_auc
 from osteon.training import processes
 from osteon.training.fit import FoldOptions, fit_fold
 from osteon.training.history import EpochRecord
 from osteon.training.module import FoldModule
 from osteon.training.run_folder import read_fold
-from osteon.training.settings import TrainSettings
+from tests.training.quick import QUICK
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
 
     from osteon.training.fold_job import FoldJob
 
-TWO = TrainSettings(
-    architecture="densenet_small",
-    strategy="scratch",
-    epochs=5,
-    image_size=32,
-    batch=8,
-    learning_rate=1e-3,
-    threads=1,
-    device="cpu",
-    devices=2,
-)
-FREEING = TrainSettings.of(
-    {**TWO.document(), "strategy": "g-lf", "pretrained": "none", "stagnation": 1, "plateau_patience": 9, "epochs": 4}
+TWO = replace(
+    QUICK, devices=2, strategy="g-lf", pretrained="none", stagnation=1, plateau_patience=9, patience=99, epochs=12
 )
 HERE = "tests.training.test_ddp"
 """The name under which a new process finds this file."""
-
-
-@pytest.fixture(scope="module")
-def manifest(toy_dataset: Path) -> Manifest:
-    return read_manifest(toy_dataset, positive="tumour")
-
-
-@pytest.fixture(scope="module")
-def split(manifest: Manifest) -> Split:
-    return make_split(manifest, folds=2, seed=1)
 
 
 def _train_unsynchronised(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
@@ -61,7 +38,10 @@ def _train_unsynchronised(rank: int, job: FoldJob, count: int, port: int, said: 
 
 
 @pytest.mark.slow
-def test_two_processes_learn_and_are_judged_by_all_images(manifest: Manifest, split: Split, tmp_path: Path) -> None:
+def test_two_processes_learn_free_parts_and_are_judged_by_all_images(
+    manifest: Manifest, split: Split, tmp_path: Path
+) -> None:
+    """After each epoch the processes compare their weights."""
     told: list[EpochRecord] = []
     steps: list[tuple[str, int, int]] = []
     options = FoldOptions(cache=tmp_path / "cache", on_epoch=lambda _, record: told.append(record))
@@ -69,7 +49,8 @@ def test_two_processes_learn_and_are_judged_by_all_images(manifest: Manifest, sp
         manifest, split, 0, TWO, tmp_path / "f", options=options, progress=lambda *step: steps.append(step)
     )
     assert told == list(result.history)
-    assert ("fold 0: epochs", 5, 5) in steps
+    assert ("fold 0: epochs", 12, 12) in steps
+    assert len(result.history[-1].free.split()) > 1
     assert result.history[-1].train_loss < result.history[0].train_loss
     assert result.predictions is not None
     validation = result.predictions.of(part="validation")
@@ -77,22 +58,19 @@ def test_two_processes_learn_and_are_judged_by_all_images(manifest: Manifest, sp
 
 
 @pytest.mark.slow
-def test_freed_parts_are_averaged_too(
+def test_without_a_new_wrapper_a_freed_part_drifts_apart(
     manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each epoch the processes compare their weights; without a new DDP wrapper a freed part drifts apart."""
-    result = fit_fold(manifest, split, 0, FREEING, tmp_path / "good")
-    assert len(result.history[-1].free.split()) > 1
-    module = sys.modules[__name__]
-    sys.modules.setdefault(HERE, module)
+    """What the test above proves, seen to fail."""
+    sys.modules.setdefault(HERE, sys.modules[__name__])
     monkeypatch.setattr(_train_unsynchronised, "__module__", HERE)
     monkeypatch.setattr(processes, "_train", _train_unsynchronised)
     with pytest.raises(TrainingError, match="different weights"):
-        fit_fold(manifest, split, 0, FREEING, tmp_path / "bad")
+        fit_fold(manifest, split, 0, TWO, tmp_path / "bad")
     assert read_fold(tmp_path / "bad", 0).state == "failed"
 
 
 def test_more_processes_than_validation_images_are_refused(manifest: Manifest, split: Split, tmp_path: Path) -> None:
-    settings = replace(TWO, batch=50, devices=50)
+    settings = replace(QUICK, batch=50, devices=50)
     with pytest.raises(InputError, match="fewer validation images than devices"):
         fit_fold(manifest, split, 0, settings, tmp_path / "f")

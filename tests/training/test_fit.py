@@ -16,12 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-from osteon.curation.splits import make_split
 from osteon.data import Manifest, Split
 from osteon.errors import BackendError, InputError, OutputError, TrainingError, WeightsError
 from osteon.inference.runtime import SliceClassifier
 from osteon.io.predictions_file import read_predictions
-from osteon.io.table import read_manifest
 from osteon.metrics.classification import roc_auc
 from osteon.nets import build_network
 from osteon.training import module
@@ -31,28 +29,7 @@ from osteon.training.history import EpochRecord, read_history
 from osteon.training.module import FoldModule
 from osteon.training.run_folder import read_fold
 from osteon.training.settings import TrainSettings
-
-QUICK = TrainSettings(
-    architecture="densenet_small",
-    strategy="scratch",
-    epochs=3,
-    image_size=32,
-    batch=8,
-    learning_rate=1e-3,
-    threads=1,
-    device="cpu",
-)
-"""Threads: one, or the machine's other work makes torch wait for itself."""
-
-
-@pytest.fixture(scope="module")
-def manifest(toy_dataset: Path) -> Manifest:
-    return read_manifest(toy_dataset, positive="tumour")
-
-
-@pytest.fixture(scope="module")
-def split(manifest: Manifest) -> Split:
-    return make_split(manifest, folds=2, seed=1)
+from tests.training.quick import QUICK
 
 
 def without_time(history: tuple[EpochRecord, ...]) -> list[EpochRecord]:
@@ -376,17 +353,18 @@ _KILLED = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-import tests.training.test_fit as t
 from osteon.curation.splits import make_split
 from osteon.io.table import read_manifest
+from osteon.training.fit import fit_fold
+from tests.training.quick import QUICK
 m = read_manifest(Path(sys.argv[1]), positive="tumour")
-t.fit_fold(m, make_split(m, folds=2, seed=1), 0, replace(t.QUICK, epochs=40), Path(sys.argv[2]))
+fit_fold(m, make_split(m, folds=2, seed=1), 0, replace(QUICK, epochs=15), Path(sys.argv[2]))
 """
 
 
 @pytest.mark.slow
 def test_a_killed_fold_goes_on_bit_equal(toy_dataset: Path, manifest: Manifest, split: Split, tmp_path: Path) -> None:
-    settings = replace(QUICK, epochs=40)
+    settings = replace(QUICK, epochs=15)
     folder = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-c", _KILLED, str(toy_dataset), str(folder)], cwd=Path(__file__).resolve().parents[2]
@@ -401,7 +379,7 @@ def test_a_killed_fold_goes_on_bit_equal(toy_dataset: Path, manifest: Manifest, 
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert read_fold(folder, 0).state == "running"
-    assert 2 <= len(read_history(folder / "history.csv")) < 40
+    assert 2 <= len(read_history(folder / "history.csv")) < 15
     resumed = fit_fold(manifest, split, 0, settings, folder)
     whole = fit_fold(manifest, split, 0, settings, tmp_path / "whole")
     assert without_time(resumed.history) == without_time(whole.history)

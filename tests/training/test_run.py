@@ -17,28 +17,9 @@ from osteon.io.table import read_manifest
 from osteon.training import run as run_module
 from osteon.training.fit import fit_fold
 from osteon.training.run import Run, RunOptions, read_run, train_run
-from osteon.training.settings import TrainSettings
+from tests.training import quick
 
-QUICK = TrainSettings(
-    architecture="densenet_small",
-    strategy="scratch",
-    epochs=2,
-    image_size=32,
-    batch=8,
-    learning_rate=1e-3,
-    threads=1,
-    device="cpu",
-)
-
-
-@pytest.fixture(scope="module")
-def manifest(toy_dataset: Path) -> Manifest:
-    return read_manifest(toy_dataset, positive="tumour")
-
-
-@pytest.fixture(scope="module")
-def split(manifest: Manifest) -> Split:
-    return make_split(manifest, folds=2, seed=1)
+QUICK = replace(quick.QUICK, epochs=2)
 
 
 @pytest.fixture(scope="module")
