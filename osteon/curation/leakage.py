@@ -123,6 +123,13 @@ class LeakageReport:
     compared: str
     warnings: tuple[str, ...]
 
+    @property
+    def headline(self) -> str:
+        """The finding in one sentence."""
+        leaking = sum(fold.leaks for fold in self.folds)
+        found = f"{leaking} of {len(self.folds)} fold(s) leak" if leaking else "nothing found in two parts of a fold"
+        return f"Leakage audit: {found} (compared by {self.compared})."
+
     def document(self) -> dict[str, Any]:
         """As JSON holds it, for splits.json and summary.json."""
         return {
@@ -356,9 +363,9 @@ def _warnings(split: Split, folds: Sequence[FoldLeaks], associations: Sequence[A
         "exact": "pair(s) of equal images in two parts",
         "near": "pair(s) of nearly equal images in two parts",
     }
-    found = []
+    found: list[str] = []
     if split.unit == "image":
-        found.append("Divided by image, not by patient: results will be too good for new patients.")
+        found += split.warnings or ("Divided by image, not by patient: results will be too good for new patients.",)
     for name, phrase in words.items():
         counts = [getattr(fold, name) for fold in folds]
         if any(counts):

@@ -20,6 +20,7 @@ from jsonschema import Draft202012Validator
 
 from osteon.errors import UnknownLabelError, WeightsError, nearest_names
 from osteon.weights.card import CARD_NAME, CardFile
+from osteon.weights.files import read_verified
 from osteon.weights.hub import fetch_hub_file, fold_normalisation, hub_architectures
 
 if TYPE_CHECKING:
@@ -354,17 +355,4 @@ def _read_card(folder: Path) -> BackboneCard:
 
 
 def _verified(card: BackboneCard, file: CardFile) -> bytes:
-    """The bytes of a file, read once: what is hashed is what is used."""
-    try:
-        data = file.path.read_bytes()
-    except OSError as error:
-        raise WeightsError(
-            f"{card.name} needs {file.path}; it cannot be read ({type(error).__name__}): install osteon again"
-        ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if len(data) != file.size_bytes or found != file.sha256:
-        raise WeightsError(
-            f"{file.path} was changed: SHA-256 is {found[:12]}..., the card says {file.sha256[:12]}...; "
-            "install osteon again"
-        )
-    return data
+    return read_verified(card.name, file, remedy="install osteon again")

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 from osteon.errors import WeightsError
 
 if TYPE_CHECKING:
-    from osteon.weights.card import CardFile, ModelCard
+    from osteon.weights.card import CardFile
 
 __all__ = ["read_verified"]
 
 
-def read_verified(card: ModelCard, file: CardFile) -> bytes:
-    """The bytes of a file of a model, of the length and SHA-256 that its card says.
+def read_verified(name: str, file: CardFile, *, remedy: str = "fetch the model again") -> bytes:
+    """The bytes of a file, of the length and SHA-256 that its card says.
+
+    Args:
+        name: of the model or backbone it belongs to, for messages.
+        file: as its card lists it.
+        remedy: what to do when it is not there or not the same, for messages.
 
     Raises:
         WeightsError: the file is missing or was changed.
@@ -23,15 +28,12 @@ def read_verified(card: ModelCard, file: CardFile) -> bytes:
         size = file.path.stat().st_size
         data = file.path.read_bytes() if size == file.size_bytes else b""
     except OSError as error:
-        raise WeightsError(
-            f"{card.name} needs {file.path}; it cannot be read ({type(error).__name__}): fetch the model again"
-        ) from error
+        raise WeightsError(f"{name} needs {file.path}; it cannot be read ({type(error).__name__}): {remedy}") from error
     if size != file.size_bytes:
-        raise WeightsError(f"{file.path} has {size} bytes, the card says {file.size_bytes}: fetch the model again")
+        raise WeightsError(f"{file.path} has {size} bytes, the card says {file.size_bytes}: {remedy}")
     found = hashlib.sha256(data).hexdigest()
     if found != file.sha256:
         raise WeightsError(
-            f"{file.path} was changed: SHA-256 is {found[:12]}..., the card says {file.sha256[:12]}...; "
-            "fetch the model again"
+            f"{file.path} was changed: SHA-256 is {found[:12]}..., the card says {file.sha256[:12]}...; {remedy}"
         )
     return data

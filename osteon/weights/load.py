@@ -50,7 +50,7 @@ def verify_files(card: ModelCard) -> None:
         WeightsError: a file is missing or was changed.
     """
     for file in (*card.members, card.golden, *([card.trust_file] if card.trust_file else [])):
-        read_verified(card, file)
+        read_verified(card.name, file)
 
 
 def golden_case(card: ModelCard) -> GoldenCase:
@@ -62,7 +62,7 @@ def golden_case(card: ModelCard) -> GoldenCase:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = read_verified(card, card.golden)
+    data = read_verified(card.name, card.golden)
     try:
         tensors = load(data)
         crops, logits = tensors["crops"].astype(np.float32), tensors["logits"].astype(np.float32)
@@ -191,7 +191,7 @@ def _read_state(card: ModelCard, file: CardFile) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    data = read_verified(card, file)
+    data = read_verified(card.name, file)
     try:
         stored = load(data)
     except SafetensorError as error:

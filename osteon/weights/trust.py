@@ -158,7 +158,7 @@ def read_trust(card: ModelCard) -> Trust | None:
     from safetensors.numpy import load
 
     entry: Mapping[str, Any] = card.document["trust"]
-    data = read_verified(card, card.trust_file)
+    data = read_verified(card.name, card.trust_file)
     try:
         tensors = load(data)
         vectors = [tensors[f"bank_{member}"].astype(np.float32) for member in range(len(card.members))]

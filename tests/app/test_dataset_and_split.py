@@ -34,6 +34,9 @@ def test_a_split_is_written_and_its_parts_are_counted(osteon: Run, dataset: Path
     # of ten patients eight are learnt from; of two of each kind a tumour patient has 3 tumour images
     assert ran.out.splitlines()[2].split("  ")[-1].strip() == "2 / 12 / 3"
     assert "8 / 48 / 12" in ran.out
+    assert "Leakage audit: nothing found in two parts of a fold (compared by names only)." in ran.out
+    audit = json.loads((dataset / "splits.json").read_text("utf-8"))["audit"]
+    assert [fold["patients"] for fold in audit["folds"]] == [0] * 5
     assert osteon("split", dataset / "manifest.csv", "--out", tmp_path / "other.json").code == 0
     assert (tmp_path / "other.json").read_bytes() == (dataset / "splits.json").read_bytes()
 
@@ -43,8 +46,26 @@ def test_dividing_by_image_warns(osteon: Run, dataset: Path) -> None:
     manifest.write_text(manifest.read_text("utf-8").replace(",test,", ",,").replace(",train,", ",,"), encoding="utf-8")
     ran = osteon("split", dataset, "--group", "image", "--folds", 3)
     assert ran.code == 0
-    assert "! Divided by image, not by patient" in ran.out
-    assert "too good" in json.loads((dataset / "splits.json").read_text("utf-8"))["warnings"][0]
+    assert ran.out.count("! Divided by image, not by patient") == 1
+    assert "Leakage audit: 3 of 3 fold(s) leak" in ran.out
+    assert "! LEAK: 12 patient(s) with images in two parts" in ran.out
+    document = json.loads((dataset / "splits.json").read_text("utf-8"))
+    assert "too good" in document["warnings"][0]
+    assert any(warning.startswith("LEAK") for warning in document["audit"]["warnings"])
+
+
+def test_a_study_under_two_patients_and_a_telling_centre_are_told(osteon: Run, dataset: Path) -> None:
+    """Patients are whole, and the split leaks all the same: the fold is written, and the audit says so."""
+    file = dataset / "manifest.csv"
+    lines = file.read_text("utf-8").splitlines()
+    mixed = [line.replace("study-h", "study-t") for line in lines]
+    lonely = [line.replace(",south,", ",north,") if line.split(",")[1][0] == "t" else line for line in mixed]
+    told = [line.replace(",north,", ",south,") if line.split(",")[1][:1] == "h" else line for line in lonely]
+    file.write_text("\n".join(told) + "\n", encoding="utf-8")
+    ran = osteon("split", dataset, "--folds", 3)
+    assert ran.code == 0
+    assert "studies with images in two parts" in ran.out
+    assert "! The centre tells the label (Cramér's V 1.00" in ran.out
 
 
 @pytest.mark.parametrize(

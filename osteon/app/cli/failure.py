@@ -29,7 +29,7 @@ __all__ = [
 EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2  # typer's own
-EXIT_SKIPPED = 3
+EXIT_SKIPPED = 3  # done, but a part was left out; or the answer is no
 EXIT_INTERRUPTED = 130
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))

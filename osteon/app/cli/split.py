@@ -41,17 +41,24 @@ def register(program: typer.Typer) -> None:
         positive: str = typer.Option("tumour", help="The label that the table counts."),
         out: Path | None = typer.Option(None, "--out", help="The file to write. Default: splits.json in the data set."),
     ) -> None:
-        """Divide a data set into folds: patients whole, labels spread evenly, the same again for the same seed."""
+        """Divide a data set into folds: patients whole, labels spread evenly, the same again for the same seed.
+
+        What the folds let through is looked for by the names of patients and studies; osteon curate compares the
+        images too.
+        """
+        from osteon.curation.leakage import audit_split
         from osteon.curation.splits import make_split
         from osteon.io.split_file import write_split
         from osteon.io.table import read_manifest
 
         manifest = read_manifest(dataset)
         made = make_split(manifest, folds=folds, unit=group.value, stratify=stratify, seed=seed, test=test)
-        target = write_split(made, out or manifest.folder)
+        audit = audit_split(manifest, made)
+        target = write_split(made, out or manifest.folder, audit=audit.document())
         for line in _table(manifest, made, positive if positive in manifest.labels else manifest.labels[-1]):
             say(line)
-        for warning in made.warnings:
+        say(audit.headline)
+        for warning in dict.fromkeys((*made.warnings, *audit.warnings)):
             say(f"! {warning}")
         say(f"{made.scheme} split written to {target}")
 
