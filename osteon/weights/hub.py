@@ -188,7 +188,7 @@ def _download(repository: str, architecture: str) -> bytes:
         raise WeightsError(
             f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). "
             f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and "
-            "give it with --weights PATH"
+            "give it with --pretrained PATH"
         ) from error
     data = b"".join(parts)
     named = stated.strip('"')

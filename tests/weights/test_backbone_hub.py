@@ -128,7 +128,7 @@ def test_a_file_that_is_not_what_the_hub_states_is_refused_and_not_pinned(hub: H
 
 def test_without_a_network_it_says_what_to_do(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(HUB_VARIABLE, "http://127.0.0.1:9")  # nobody listens there
-    with pytest.raises(WeightsError, match=r"--pretrained embedded --arch mobilenet_v2.*--weights PATH"):
+    with pytest.raises(WeightsError, match=r"--pretrained embedded --arch mobilenet_v2.*--pretrained PATH"):
         pretrained_network("densenet121", source="hub")
     monkeypatch.setenv(HUB_VARIABLE, "file:///etc")
     with pytest.raises(WeightsError, match="by http or https"):
