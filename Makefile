@@ -25,7 +25,7 @@ check:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 0 --cov --cov-report=term:skip-covered $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --cov --cov-report=term:skip-covered $(PYTEST)
 
 bench: $(VENV)/.installed-dev
 	@for file in bench/*.py; do \

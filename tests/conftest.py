@@ -23,6 +23,12 @@ import pytest  # noqa: E402 - after numpy
 Check = Callable[[Path], tuple[list[str], list[str]]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no process of pytest-xdist is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ANN401 - pytest-xdist ships no types for it
     """Say how a process of pytest-xdist ended that ended too soon: by which signal, or with which code."""
