@@ -122,7 +122,7 @@ def draw_learning_curves(path: Path, curves: Sequence[Curve], *, mark: str = "")
                 axes.axvline(epoch - 0.5, ymax=0.06, color=colour, linewidth=1)
         axes.set_ylim(0, 1.03)
         axes.locator_params(axis="x", integer=True)  # an epoch is whole, also when there are few
-        axes.set_xlim(0.5, max((len(curve.auc) for curve in shown), default=1) + 0.5)
+        axes.set_xlim(0.5, max([1, *(len(curve.auc) for curve in shown)]) + 0.5)  # a run that failed has no epoch
         axes.grid(color="#e6e9ec")
         axes.tick_params(labelsize=Sheet.points(12), colors=_GREY)
     sheet.save(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,20 +13,13 @@ import pytest
 
 from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
-from osteon.inference.embedder import Embedder
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.studies.curate import curate_dataset
 from osteon.studies.curation import CurateOptions, Curation
 from osteon.studies.review import apply_review
 
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once() -> Iterator[None]:
-    embedder = Embedder.load(runtime="torch")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Embedder, "load", lambda *_: embedder)
-        yield
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def _lines(file: Path) -> list[dict[str, str]]:

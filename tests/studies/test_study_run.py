@@ -27,6 +27,9 @@ from osteon.studies.start import StudyCall, start_study
 SETTINGS = ("image_size=32", "epochs=1", "threads=1", "batch=8", "learning_rate=1e-3", "final_rate=1e-4")
 
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
+
 def _call(dataset: Path, folder: Path, *, resume: bool = False, ray: str = "", **changes: tuple[str, ...]) -> StudyCall:
     return StudyCall(
         task="ct_osteosarcoma",
@@ -61,7 +64,7 @@ def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(dataset: Path, loaded_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
     outcome = start_study(_call(dataset, folder))
     assert outcome.errors == ()
@@ -126,6 +129,13 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(whole: Path, dataset: 
 def test_other_settings_or_data_are_refused(whole: Path, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
         start_study(_call(dataset, whole, resume=True, changes=("batch=4",)))
+    changed = tmp_path / "changed"
+    shutil.copytree(dataset, changed)
+    with (changed / "manifest.csv").open("a", encoding="utf-8") as file:
+        file.write("\n")
+    with pytest.raises(InputError, match="run osteon split again"):
+        start_study(_call(changed, tmp_path / "new"))
+    assert not (tmp_path / "new").exists(), "a folder with the wrong split could not be used any more"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(OutputError, match="holds no study"):
