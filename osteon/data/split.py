@@ -80,16 +80,24 @@ class Split:
     manifest_sha256: str = ""
     warnings: tuple[str, ...] = ()
 
+    def require_same(self, manifest: Manifest) -> None:
+        """Refuse a manifest that is not the one that was divided; without both hashes nothing is known.
+
+        Raises:
+            InputError: it is another one.
+        """
+        if self.manifest_sha256 and manifest.sha256 and self.manifest_sha256 != manifest.sha256:
+            raise InputError(
+                "the split was made for another version of this manifest (its SHA-256 differs): run osteon split again"
+            )
+
     def rows(self, manifest: Manifest, fold: int) -> FoldRows:
         """Which rows of a manifest are in which part of a fold; rows of nobody named are in none.
 
         Raises:
             InputError: the manifest is not the one that was divided, or a part has no image.
         """
-        if self.manifest_sha256 and manifest.sha256 and self.manifest_sha256 != manifest.sha256:
-            raise InputError(
-                "the split was made for another version of this manifest (its SHA-256 differs): run osteon split again"
-            )
+        self.require_same(manifest)
         member = manifest.column("patient" if self.unit == "patient" else "image")
         parts = {}
         for part in PARTS:

@@ -275,7 +275,10 @@ def _check_labels(rows: Iterable[ImageRow], allowed: Sequence[str] | None, *, po
         first.setdefault(row.label, number)
         counts[row.label] += 1
     if positive is not None and positive not in counts:
-        raise InputError(f"no image has the label {positive!r}: {nearest_names(positive, counts)}")
+        raise InputError(
+            f"no image has the label {positive!r}, which is looked for: {nearest_names(positive, counts)}; name yours "
+            "with --set positive=LABEL"
+        )
     if allowed is not None:
         for label, number in first.items():
             if label not in allowed:

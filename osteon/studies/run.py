@@ -136,6 +136,7 @@ def train_study(
     """
     how = jobs or StudyJobs()
     manifest, split = _data(dataset, folder)
+    split.require_same(manifest)
     planned = _keep_plan(folder, manifest, split, runs, resume=how.resume)
     if any(run.settings.curates for run in planned):
         dataset_vectors(manifest, folder / _CACHE_NAME, progress=progress)  # here once, not in every worker

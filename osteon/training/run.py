@@ -140,6 +140,7 @@ def train_run(
     from osteon.training.trainer import choose_device
 
     chosen = options or RunOptions()
+    split.require_same(manifest)  # every fold would fail of it, in a folder that the right split could not use
     numbers = _fold_numbers(split, chosen.folds)
     place = choose_device(settings)  # before an hour is spent on decoding
     _claim(folder, manifest, split, settings)

@@ -63,6 +63,15 @@ def test_other_settings_or_data_are_refused(complete: Run, manifest: Manifest, s
     assert train_run(manifest, split, replace(QUICK, workers=2, threads=2), complete.folder).is_complete
 
 
+def test_a_split_of_another_manifest_is_refused_before_anything_is_written(
+    manifest: Manifest, split: Split, tmp_path: Path
+) -> None:
+    one, other = replace(manifest, sha256="a" * 64), replace(split, manifest_sha256="b" * 64)
+    with pytest.raises(InputError, match="run osteon split again"):
+        train_run(one, other, QUICK, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_folds_may_be_trained_one_by_one(manifest: Manifest, split: Split, tmp_path: Path, complete: Run) -> None:
     part = train_run(manifest, split, QUICK, tmp_path / "run", options=RunOptions(folds=[1]))
     assert [fold.state for fold in part.folds] == ["absent", "done"]

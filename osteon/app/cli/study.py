@@ -21,7 +21,9 @@ def register(program: typer.Typer) -> None:
 
 def _study(
     task: str = typer.Argument(..., help="The study: ct_osteosarcoma."),
-    data: Path = typer.Option(..., "--data", help="Folder of the data set: manifest, images, splits.json."),
+    data: Path = typer.Option(
+        ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
+    ),
     out: Path = typer.Option(..., "-o", "--out", help="Folder of the study."),
     only: list[str] = typer.Option([], help="Only this configuration (C F CA CE CAE FAE), or baselines. Repeatable."),
     strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf). Repeatable."),

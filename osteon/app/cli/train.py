@@ -27,7 +27,9 @@ def register(program: typer.Typer) -> None:
 
 def _train(
     task: str = typer.Argument(..., help="What is learnt: ct_osteosarcoma."),
-    data: Path = typer.Option(..., "--data", help="Folder of the data set: manifest, images, splits.json."),
+    data: Path = typer.Option(
+        ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
+    ),
     out: Path = typer.Option(
         ..., "-o", "--out", help="Folder of the run. One that is there with the same settings goes on."
     ),
