@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from osteon.app.cli.failure import EXIT_OK, run_guarded
+from osteon.app.cli.program import build
 from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
@@ -172,20 +174,22 @@ def test_on_ray_the_numbers_are_the_same(whole: Path, dataset: Path, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
-def test_a_killed_study_goes_on_to_the_same_numbers(whole: Path, dataset: Path, tmp_path: Path) -> None:
+def test_a_killed_study_goes_on_to_the_same_numbers(
+    whole: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "study"
     words = ["--data", str(dataset), "-o", str(folder), "--only", "CE", "--only", "baselines", "--strategy", "ft"]
     words += ["--network", "densenet_small", *(word for setting in SETTINGS for word in ("--set", setting)), "-q"]
-    command = [sys.executable, "-m", "osteon", "study", "ct_osteosarcoma", *words]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = ["osteon", "study", "ct_osteosarcoma", *words]
+    running = subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list(folder.glob("runs/*/fold-1/state.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(running.pid, signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
     assert not (folder / "index.html").exists()
-    again = subprocess.run([*command, "--resume"], check=False, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
+    monkeypatch.setattr(sys, "argv", [*words, "--resume"])
+    assert run_guarded(build()) == EXIT_OK
     assert _numbers(folder) == _numbers(whole)
 
 
