@@ -34,6 +34,8 @@ _ORANGE: Final = "#d55e00"
 _GREEN: Final = "#009e73"
 _MARKS: Final = {"youden": "s", "sensitivity_0.95": "^", "specificity_0.95": "v"}
 _ROW: Final = 30
+_LINEAR_COUNTS: Final = 60
+"""Bars up to here are drawn on a linear axis."""
 
 
 def _sheet(width: int, height: int, title: str, mark: str) -> Sheet:
@@ -175,16 +177,22 @@ def draw_histogram(path: Path, document: Mapping[str, Any], *, mark: str = "") -
     middle, wide = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
     for name, colour, shift in (("negative", _BLUE, -0.25), ("positive", _ORANGE, 0.25)):
         axes.bar(middle + shift * wide, found[name], width=0.46 * wide, color=colour, label=name)
-    axes.set_yscale("symlog", linthresh=10)
+    highest = max(*found["negative"], *found["positive"], 1)
+    is_linear = highest <= _LINEAR_COUNTS
+    if is_linear:
+        axes.locator_params(axis="y", integer=True)
+    else:  # a few positives must be seen beside thousands of negatives
+        axes.set_yscale("symlog", linthresh=10)
+        ticks = [t for t in (0, 5, 10, 30, 100, 300, 1000, 3000, 10000, 30000) if t <= highest]
+        axes.set_yticks(ticks, [str(t) for t in ticks])
     axes.set_ylim(bottom=0)
-    ticks = [t for t in (0, 5, 10, 100, 1000, 10000) if t <= max(*found["negative"], *found["positive"], 10)]
-    axes.set_yticks(ticks, [str(t) for t in ticks])
     axes.margins(y=0.25)
     axes.axvline(0.5, color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
     _dress(axes, "calibrated probability", "images")
     axes.legend(loc="upper center", fontsize=Sheet.points(15), framealpha=1, edgecolor="none")
     sheet.save(path)
-    return Picture(path, "Score histogram", "Counts are linear up to 10 and logarithmic above. Dashed: 0.5.")
+    caption = "" if is_linear else "Counts are linear up to 10 and logarithmic above. "
+    return Picture(path, "Score histogram", caption + "Dashed: 0.5.")
 
 
 def draw_subgroups(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:

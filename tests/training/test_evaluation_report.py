@@ -15,6 +15,7 @@ from osteon.app.cli.program import build
 from osteon.errors import InputError, OutputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_words, key_table, write_evaluation
+from osteon.report.evaluation_charts import draw_histogram
 from osteon.studies.evaluate import FOLDER_NAME, evaluate_into
 
 if TYPE_CHECKING:
@@ -82,6 +83,14 @@ def test_a_class_that_is_missing_leaves_gaps_not_errors(made_up_run: RunData, tm
     assert any("Not defined at image level" in warning for warning in found.document["warnings"])
     assert "not defined" in (folder / REPORT_NAME).read_text(encoding="utf-8")
     assert not (folder / "figures" / "roc_pr.png").exists()
+
+
+@pytest.mark.parametrize(("most", "says"), [(60, False), (61, True)])
+def test_a_histogram_says_when_its_axis_is_not_linear(tmp_path: Path, most: int, says: bool) -> None:
+    histogram = {"edges": [0.0, 0.5, 1.0], "negative": [most, 1], "positive": [0, 3]}
+    picture = draw_histogram(tmp_path / "histogram.png", {"curves": {"histogram": histogram}})
+    assert ("logarithmic" in picture.caption) == says
+    assert picture.path.exists()
 
 
 def test_words_and_table(evaluated: Path) -> None:
