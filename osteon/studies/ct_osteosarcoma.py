@@ -274,7 +274,7 @@ def _results_table(
             "bounded; the patient bootstrap is."
         )
     if unbounded:
-        remarks.append("* This t interval leaves 0 to 1, for the same reason; read the patient bootstrap.")
+        remarks.append("With a star: a t interval is not bounded and leaves 0 to 1; read the patient bootstrap.")
     columns = [text for key in TABLE_MEASURES for text in (_HEADS[key], "printed")]
     return Table(name, title, (*heads, *columns), tuple(rows), notes=(*remarks, *notes), records=tuple(records))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CardWords", "card_document", "default_words"]
 
+_SYNTHETIC_ONLY = "Trained on synthetic images only. It has never seen a patient."
 _EXCLUSIONS = (
     "any decision about a patient",
     "any claim of accuracy on images of another origin: it was measured on one data set",
@@ -50,8 +51,10 @@ class CardWords:
 def default_words(words: CardWords, data: RunData, *, is_demo: bool) -> CardWords:
     """Fill in what was left empty."""
     learnt = _patients(data.manifest)
+    if is_demo and words.statement and "synthetic" not in words.statement.lower():
+        words = replace(words, statement=f"{_SYNTHETIC_ONLY} {words.statement}")  # nobody may word it away
     statement = (
-        "Trained on synthetic images only. It has never seen a patient."
+        _SYNTHETIC_ONLY
         if is_demo
         else f"Trained on one data set of {learnt} patients, {len(data.manifest)} images. Not tested elsewhere."
     )

@@ -14,6 +14,7 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.inference.runtime import SliceClassifier
 from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
+from osteon.training.card_text import CardWords, default_words
 from osteon.training.claim import OPEN, claim_document, claim_markdown
 from osteon.training.export import CLAIM_NAME, ExportOptions, export_run
 from osteon.training.export_results import choose_point, read_scores, validation_points
@@ -131,6 +132,19 @@ def test_a_model_is_replaced_but_nothing_else(data: RunData, tmp_path: Path) -> 
     with pytest.raises(InputError, match="other things"):
         export_run(data, tmp_path / "notes", options=options)
     assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("Our CT of 2024.", "Trained on synthetic images only. It has never seen a patient. Our CT of 2024."),
+        ("Synthetic phantoms, four centres.", "Synthetic phantoms, four centres."),
+        ("", "Trained on synthetic images only. It has never seen a patient."),
+    ],
+)
+def test_that_images_are_synthetic_cannot_be_worded_away(data: RunData, given: str, said: str) -> None:
+    assert default_words(CardWords(statement=given), data, is_demo=True).statement == said
+    assert given in default_words(CardWords(statement=given), data, is_demo=False).statement
 
 
 def test_wrong_wishes_are_refused(data: RunData, tmp_path: Path) -> None:
