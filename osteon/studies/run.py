@@ -14,6 +14,7 @@ from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest
 from osteon.studies.ct_osteosarcoma import PlannedRun
 from osteon.training.curated import dataset_vectors
+from osteon.training.fold_job import NOT_DECISIVE
 from osteon.training.launch import Job, launch
 from osteon.training.run import RunOptions, train_run
 from osteon.training.run_folder import fold_folder, make_folder, read_document, read_fold, split_digest, write_document
@@ -227,7 +228,7 @@ def _keep_plan(
 def _same(one: TrainSettings, other: TrainSettings) -> bool:
     """Whether two settings lead to the same weights, up to rounding."""
     left, right = one.document(), other.document()
-    return all(left[name] == right[name] for name in left if name not in {"threads", "workers", "device"})
+    return all(left[name] == right[name] for name in left if name not in NOT_DECISIVE)
 
 
 def _planned(folder: Path) -> dict[str, PlannedRun]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from osteon.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -235,14 +235,11 @@ def _note_failure(place: Path, fold: int, error: OsteonError) -> None:
 
 def _describe_weights(settings: TrainSettings) -> dict[str, str] | None:
     """Name, hash and licence of the weights that a training begins with; None for random ones."""
-    if settings.pretrained == "none":
+    if settings.weights_source is None:
         return None
     from osteon.weights.backbone import pretrained_weights
 
-    named = settings.pretrained in {"embedded", "hub"}
-    found = pretrained_weights(
-        settings.architecture, source=settings.pretrained if named else Path(settings.pretrained)
-    )
+    found = pretrained_weights(settings.architecture, source=settings.weights_source)
     return {"name": found.name, "sha256": found.sha256, "licence": found.licence}
 
 

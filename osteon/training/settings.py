@@ -145,6 +145,13 @@ class TrainSettings:
         """Whether label conflicts are dropped from the training part."""
         return "E" in self.configuration
 
+    @property
+    def weights_source(self) -> str | Path | None:
+        """``pretrained`` as ``osteon.weights.backbone`` takes it; None for random weights."""
+        if self.pretrained == "none":
+            return None
+        return self.pretrained if self.pretrained in {"embedded", "hub"} else Path(self.pretrained)
+
     def document(self) -> dict[str, Any]:
         """All settings as plain values by name."""
         return dataclasses.asdict(self)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import osteon._torchvision  # noqa: F401 - lightning imports torchvision
@@ -187,10 +186,9 @@ def _fresh_network(job: FoldJob) -> nn.Module:
     settings = job.settings
     state = np.random.SeedSequence([settings.seed, _INIT_STREAM, job.fold]).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0]))
-    if settings.pretrained == "none":
+    source = settings.weights_source
+    if source is None:
         return build_network(settings.architecture, classes=len(job.classes))
-    named = settings.pretrained in {"embedded", "hub"}
-    source = settings.pretrained if named else Path(settings.pretrained)
     return pretrained_network(settings.architecture, in_channels=1, classes=len(job.classes), source=source)
 
 

@@ -308,7 +308,7 @@ def test_the_cohort_table_counts_patients_and_images(tmp_path: Path) -> None:
     assert (everybody.label_patients, everybody.label_images) == ((3, 1), (5, 1))
     north = lines["centre", "north"]
     assert (north.patients, north.images, north.label_patients, north.label_images) == (2, 4, (2, 1), (3, 1))
-    assert {group for by, group in lines if by == "age"} == {"0-9 years", "10-19 years", "not known"}
+    assert {group for by, group in lines if by == "age (years)"} == {"0-9", "10-17", "unknown"}
     write_cohort(_people(), tmp_path, notes=["1 series was left out."])
     table = list(csv.DictReader((tmp_path / "cohort.csv").read_text("utf-8").splitlines()))
     assert table[0]["tumour images"] == "1"

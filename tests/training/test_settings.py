@@ -21,6 +21,13 @@ def test_the_defaults_are_those_of_the_paper() -> None:
 def test_scratch_is_short_and_knows_nothing() -> None:
     settings = TrainSettings(strategy="scratch", architecture="densenet121")
     assert (settings.epochs, settings.pretrained) == (15, "none")
+    assert settings.weights_source is None
+
+
+def test_weights_are_a_word_or_a_file() -> None:
+    assert TrainSettings().weights_source == "embedded"
+    assert TrainSettings(pretrained="hub").weights_source == "hub"
+    assert TrainSettings(pretrained="a/b.safetensors").weights_source == Path("a/b.safetensors")
 
 
 def test_loss_augmentation_and_curation_follow_from_the_configuration() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from osteon.io.whole_file import whole_file
+from osteon.metrics.subgroups import UNKNOWN, age_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -15,10 +16,8 @@ if TYPE_CHECKING:
 
     from osteon.data import ImageRow, Manifest
 
-__all__ = ["CohortLine", "age_band", "cohort_lines", "write_cohort"]
+__all__ = ["CohortLine", "cohort_lines", "write_cohort"]
 
-UNKNOWN: Final = "not known"
-_ENDS_YEARS: Final = (10, 20, 40, 60)
 _EXTRA: Final = ("kind", "leg")
 """Columns of the builders that are counted where they occur."""
 
@@ -44,30 +43,13 @@ class CohortLine:
     label_images: tuple[int, ...]
 
 
-def age_band(age_years: float | None) -> str:
-    """The band of an age.
-
-    Example:
-        >>> age_band(9.9), age_band(10), age_band(75), age_band(None)
-        ('0-9 years', '10-19 years', '60 years and more', 'not known')
-    """
-    if age_years is None:
-        return UNKNOWN
-    first = 0
-    for end in _ENDS_YEARS:
-        if age_years < end:
-            return f"{first}-{end - 1} years"
-        first = end
-    return f"{first} years and more"
-
-
 def cohort_lines(manifest: Manifest) -> tuple[CohortLine, ...]:
     """All lines of the cohort table: everybody first, then each group of each characteristic, sorted."""
     groupings: dict[str, Callable[[ImageRow], str]] = {
         "all": lambda _: "everybody",
         "plane": lambda row: row.plane or UNKNOWN,
         "sex": lambda row: row.sex or UNKNOWN,
-        "age": lambda row: age_band(row.age_years),
+        "age (years)": lambda row: age_bands([row.age_years])[0],
         "centre": lambda row: row.centre or UNKNOWN,
         "scanner": lambda row: row.scanner or UNKNOWN,
         "part": lambda row: row.split or "not fixed",

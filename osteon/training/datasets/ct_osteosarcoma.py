@@ -35,6 +35,7 @@ from osteon.training.datasets.leg_pictures import (
     TumourBoxes,
     leg_pictures,
 )
+from osteon.training.run_folder import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -334,7 +335,7 @@ def _key(case: Case, options: BuildOptions) -> str:
     """Of all that decides how the folder of a series looks."""
     told: list[object] = [case.fingerprint, case.patient, case.study, case.series, case.centre, case.scanner, case.sex]
     told += [case.age_years, case.split, dict(case.extra), asdict(options), FORMAT]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return digest(told)
 
 
 def _folder_name(name: str) -> str:
