@@ -6,7 +6,7 @@ Where the manifest names slices (columns ``slice`` and ``leg``), scores are smoo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from osteon.data import Predictions
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_bootstraps
 from osteon.metrics.levels import aggregate
-from osteon.metrics.operating_points import OperatingPoint, choose_points, youden_point
+from osteon.metrics.operating_points import OperatingPoint, choose_points
 from osteon.ops.runs import smooth_scores
-from osteon.training.extents import LegExtents, leg_extents
+from osteon.training.extents import extent_point, leg_extents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -137,8 +137,7 @@ def validation_points(
 ) -> tuple[tuple[OperatingPoint, ...], ReadScores]:
     """Thresholds fixed on the validation parts, each image judged by the member that did not learn from it.
 
-    Where slices are smoothed, one more is chosen over legs: a leg with tumour counts with the highest score within the
-    tumour, another with the highest anywhere. Findings are called leg by leg, and one false slice is a false finding.
+    Where slices are smoothed, one more is chosen for the extents that are called (``extent_point``).
 
     Raises:
         InputError: a class is missing in the validation parts.
@@ -147,26 +146,17 @@ def validation_points(
     found = read_scores(manifest, table.image, table.fold, table.probability)
     points = choose_points(table.is_positive[found.rows], found.score)
     if found.is_smoothed:
-        legs = _legs(manifest, table, table.fold, found, threshold=0.5)  # of no account for the scores of legs
-        if legs.has_tumour.any() and not legs.has_tumour.all():
-            chosen = youden_point(legs.has_tumour, legs.score)
-            points += (replace(chosen, name="legs_youden", rule=f"{chosen.rule}, over legs"),)
+        rows = found.rows
+        legs = _legs(manifest, table.image[rows])
+        points += (extent_point(legs, truth=table.is_positive[rows], score=found.score, folds=table.fold[rows]),)
     return points, found
 
 
-def _legs(
-    manifest: Manifest, table: Predictions, folds: NDArray[np.int64], found: ReadScores, *, threshold: float
-) -> LegExtents:
+def _legs(manifest: Manifest, images: NDArray[np.str_]) -> list[tuple[str, ...]]:
+    """Which leg each slice is of; all are known where slices were smoothed."""
     by_name = {row.image: row for row in manifest.rows}
-    keys = [_slice_of(by_name[name]) for name in table.image[found.rows].tolist()]
-    return leg_extents(
-        [key[0] for key in keys if key],  # smoothed: all have one
-        patients=table.patient[found.rows],
-        truth=table.is_positive[found.rows],
-        score=found.score,
-        folds=folds[found.rows],
-        threshold=threshold,
-    )
+    keys = (_slice_of(by_name[name]) for name in images.tolist())
+    return [key[0] for key in keys if key]
 
 
 def choose_point(
@@ -195,7 +185,7 @@ def choose_point(
     chosen = next((point for point in points if point.name.startswith(wanted)), None)
     if chosen is None:
         raise InputError(
-            f"the operating point {wanted} needs legs with and without tumour and axial slices that follow each other, "
+            f"the operating point {wanted} needs axial slices that follow each other, "
             f"named in the manifest's columns slice and leg. Choose another of {', '.join(POINTS)}, or give a threshold"
         )
     if chosen.threshold is None:
@@ -271,7 +261,14 @@ def test_results(
     results += [_entry(names[name], one, about) for name, one in found.items()]
     results += _of_patients(table.patient[rows], truth[rows], score, folds[rows], threshold, about, resampling)
     if smoothed.is_smoothed:
-        legs = _legs(manifest, table, folds, smoothed, threshold=threshold)
+        legs = leg_extents(
+            _legs(manifest, table.image[rows]),
+            patients=table.patient[rows],
+            truth=truth[rows],
+            score=score,
+            folds=folds[rows],
+            threshold=threshold,
+        )
         results += [
             _entry(_LEG_MEASURES[name].format(threshold), one, about) | {"images": legs.slices}
             for name, one in legs.intervals(threshold, resampling).items()

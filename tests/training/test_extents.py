@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from osteon.metrics.bootstrap import Resampling
-from osteon.training.extents import LegExtents, leg_extents
+from osteon.training.extents import LegExtents, extent_point, leg_extents
 
 TRUTH = {"a": "0011110000", "b": "0000000000", "c": "0110000000", "d": "0000000000"}
 CALLED = {"a": "0001111000", "b": "0000000000", "c": "0000000110", "d": "1000000000"}
@@ -51,3 +51,33 @@ def test_folds_are_joined_each_for_itself() -> None:
     assert found.dice.tolist() == [1.0, 0.0]
     assert found.score.tolist() == [0.9, 0.1]
     assert found.slices == 4
+
+
+def test_the_point_is_the_best_of_all_thresholds() -> None:
+    generator = np.random.default_rng(5)
+    truth = np.array([list(map(int, word)) for word in TRUTH.values()]).ravel().astype(np.bool_)
+    score = np.round(0.3 * truth + generator.random(40), 1)  # many ties
+    legs = [(name,) for name in TRUTH for _ in range(10)]
+    found = extent_point(legs, truth=truth, score=score, folds=np.zeros(40, dtype=np.int64))
+    merit = {}
+    for cut in np.unique(score).tolist():
+        called = score.reshape(4, 10) >= cut
+        dice = [
+            2 * np.sum(called[leg] & truth[10 * leg :][:10]) / (called[leg].sum() + count)
+            for leg, count in ((0, 4), (2, 2))
+        ]
+        merit[cut] = np.mean(dice) + np.mean(~called[[1, 3]].any(axis=1))
+    assert found.threshold is not None
+    assert merit[found.threshold] == pytest.approx(max(merit.values()))
+    assert found.threshold == min(cut for cut, value in merit.items() if value > max(merit.values()) - 1e-9)
+    called = score.reshape(4, 10) >= found.threshold
+    assert found.specificity == np.mean(~called[[1, 3]].any(axis=1))
+    assert found.sensitivity == np.mean([called[0][2:6].any(), called[2][1:3].any()])
+
+
+def test_without_a_kind_of_leg_there_is_no_point() -> None:
+    found = extent_point(
+        [("a",)] * 2, truth=np.array([True, False]), score=np.array([0.9, 0.1]), folds=np.zeros(2, int)
+    )
+    assert found.threshold is None
+    assert found.note == "there is no leg without tumour"

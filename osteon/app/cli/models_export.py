@@ -26,7 +26,7 @@ def register(group: typer.Typer) -> None:
         operating_point: str = typer.Option(
             "paper",
             help="paper (0.95), or fixed on validation: youden, sensitivity or specificity (at least 0.95) of slices, "
-            "or legs (youden over legs).",
+            "or legs (extents that match best).",
         ),
         threshold: float | None = typer.Option(None, help="A threshold on the smoothed probability, instead."),
         trust: bool = typer.Option(True, help="Fit novelty and prediction sets on the validation parts."),
