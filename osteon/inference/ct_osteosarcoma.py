@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "TASK", "answer"]
 
 TASK = "ct_osteosarcoma"
-DEFAULT_MODEL = "densenet_small.phantom"
+DEFAULT_MODEL = "mobilenet_v2.phantom"
 
 
 class _Clock:

@@ -164,7 +164,7 @@ def model_folder() -> Path:
     """The packaged demo model."""
     from osteon.weights import find_card
 
-    return find_card("densenet_small.phantom").folder
+    return find_card("mobilenet_v2.phantom").folder
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from osteon.inference.runtime_cache import CACHE_VARIABLE
 from osteon.nets import build_network
 from osteon.weights import ModelCard, find_card, golden_case, read_card, verify_card
 
-NAME = "densenet_small.phantom"
+NAME = "mobilenet_v2.phantom"
 TOLERANCE = 1e-4
 """Of a probability, float32, OpenVINO against torch, trained weights."""
 
@@ -58,7 +58,7 @@ def test_the_card_says_loudly_what_it_is(card: ModelCard) -> None:
     assert card.statement == "Trained on synthetic phantoms only. It has never seen a patient."
     assert card.results
     assert all(result.is_synthetic for result in card.results)
-    assert sum(path.stat().st_size for path in card.folder.iterdir()) < 10_000_000
+    assert sum(path.stat().st_size for path in card.folder.iterdir()) < 20_000_000
     assert verify_card(card) <= card.tolerance["float32"]
 
 
@@ -66,7 +66,7 @@ def test_half_precision_storage_and_every_engine_give_the_golden_output(card: Mo
     import torch
     from safetensors.torch import load_file
 
-    assert {value.dtype for value in load_file(card.weights.path).values()} == {torch.float16, torch.int64}
+    assert {value.dtype for value in load_file(card.weights.path).values()} == {torch.float16}
     case = golden_case(card)
     for engine in ("openvino", "torch"):
         classifier = SliceClassifier.load(card, device="cpu", runtime=engine, precision="float32")
