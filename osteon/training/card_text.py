@@ -118,8 +118,7 @@ def card_document(
             "activation": "softmax",
             "temperature": temperatures[0] if len(members) == 1 else 1.0,
             **several,
-            "calibration": "temperature with the smallest negative log likelihood on the validation part, of each "
-            "member on its own",
+            "calibration": _calibration_words(members),
         },
         "operating_point": facts.point,
         "golden": {"description": facts.golden, "tolerance": {"float32": 1e-4}},
@@ -187,6 +186,15 @@ def _training(
     }
 
 
+def _calibration_words(members: Sequence[Member]) -> str:
+    temperature = (
+        "temperature with the smallest negative log likelihood on the validation part, of each member on its own"
+    )
+    if not any(any(member.offsets) for member in members):
+        return temperature
+    return f"shares of the classes in the training part, which training had made equal, told to the head; {temperature}"
+
+
 def _member_words(data: RunData, member: Member) -> dict[str, Any]:
     fold = member.fold
     rows = data.split.rows(data.manifest, fold.fold)
@@ -197,6 +205,7 @@ def _member_words(data: RunData, member: Member) -> dict[str, Any]:
         "epochs": len(fold.history),
         "validation_auc": fold.validation_auc,
         "temperature": member.temperature,
+        "class_offsets": [round(offset, 6) for offset in member.offsets],
         "seconds": fold.seconds,
         "images": dict(fold.images),
         "patients": people,

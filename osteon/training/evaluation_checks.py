@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Manifest, Predictions
-    from osteon.metrics.bootstrap import Resampling
+    from osteon.metrics.bootstrap import BootstrapInterval, Resampling
     from osteon.metrics.bootstrap_measures import WeightedMeasure
     from osteon.training.evaluation_scores import Pooled
     from osteon.training.run_data import RunData
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "baseline_entries",
     "calibration_entry",
+    "calibration_intervals",
     "conformal_entry",
     "curve_entries",
     "decision_entry",
@@ -53,7 +54,6 @@ _ERROR_RATE = 0.1
 
 def calibration_entry(predictions: Predictions, one: Pooled, *, resampling: Resampling) -> dict[str, Any]:
     """Before and after the temperature that each fold fitted on its validation part."""
-    few = replace(resampling, repeats=min(resampling.repeats, _SLOW_REPEATS))
     entries: dict[str, Any] = {"fitted_on": "validation part of each fold", "temperature_by_fold": {}}
     for fold in np.unique(predictions.fold).tolist():
         entries["temperature_by_fold"][str(fold)] = float(predictions.of(part="test", fold=fold).temperature[0])
@@ -65,17 +65,36 @@ def calibration_entry(predictions: Predictions, one: Pooled, *, resampling: Resa
             "recalibration": asdict(recalibration(one.truth, probability)),
         }
         for binning in ("equal_mass", "equal_width"):
-            curve = reliability_curve(one.truth, probability, binning=binning)
-            entry[f"ece_{binning}"] = asdict(
-                patient_bootstrap(_weighted(_ece(binning)), one.truth, probability, one.patient, resampling=few)
-            )
-            entry[f"reliability_{binning}"] = asdict(curve)
-        for part in ("slope", "intercept"):
-            entry[part] = asdict(
-                patient_bootstrap(_weighted(_line(part)), one.truth, probability, one.patient, resampling=few)
-            )
-        entries[name] = entry
+            entry[f"reliability_{binning}"] = asdict(reliability_curve(one.truth, probability, binning=binning))
+        found = calibration_intervals(one.truth, probability, one.patient, resampling=resampling)
+        entries[name] = entry | {part: asdict(interval) for part, interval in found.items()}
     return entries
+
+
+def calibration_intervals(
+    truth: NDArray[np.bool_],
+    probability: NDArray[np.float64],
+    patients: NDArray[np.str_],
+    *,
+    folds: NDArray[np.int64] | None = None,
+    resampling: Resampling,
+) -> dict[str, BootstrapInterval]:
+    """Expected calibration error ("ece_equal_mass", "ece_equal_width"), "slope" and "intercept" of recalibration.
+
+    Args:
+        truth: (n,) whether an image is positive.
+        probability: (n,) of it.
+        patients: (n,) id of the patient.
+        folds: (n,) whose model judged; measures are averaged over them.
+        resampling: at most a few hundred of its repeats are drawn: each of these measures is a fit.
+    """
+    few = replace(resampling, repeats=min(resampling.repeats, _SLOW_REPEATS))
+    measures = {f"ece_{binning}": _ece(binning) for binning in ("equal_mass", "equal_width")}
+    measures |= {part: _line(part) for part in ("slope", "intercept")}
+    return {
+        name: patient_bootstrap(_weighted(measure), truth, probability, patients, folds=folds, resampling=few)
+        for name, measure in measures.items()
+    }
 
 
 def _ece(binning: str) -> Callable[[NDArray[np.bool_], NDArray[np.float64]], float]:

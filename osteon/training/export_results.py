@@ -17,6 +17,7 @@ from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_boot
 from osteon.metrics.levels import aggregate
 from osteon.metrics.operating_points import OperatingPoint, choose_points
 from osteon.ops.runs import smooth_scores
+from osteon.training.evaluation_checks import calibration_intervals
 from osteon.training.extents import extent_point, leg_extents
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ _IMAGE_MEASURES = {
     "brier": "Brier score, images",
 }
 
+_CALIBRATION_MEASURES = {
+    "ece_equal_mass": "expected calibration error, images, bins of equal numbers",
+    "slope": "calibration slope, images (1 is right)",
+    "intercept": "calibration intercept, images (0 is right)",
+}
 _LEG_MEASURES = {
     "tpr": "legs with tumour found (a called slice within the tumour), >= {:.4g}",
     "tnr": "legs without tumour left alone, >= {:.4g}",
@@ -243,6 +249,8 @@ def test_results(
     truth = table.is_positive
     found = patient_bootstraps(_IMAGE_MEASURES, truth, probability, table.patient, folds=folds, resampling=resampling)
     results = [_entry(_IMAGE_MEASURES[name], one, about) for name, one in found.items()]
+    found = calibration_intervals(truth, probability, table.patient, folds=folds, resampling=resampling)
+    results += [_entry(words, found[name], about) for name, words in _CALIBRATION_MEASURES.items()]
     smoothed = read_scores(manifest, table.image, folds, probability)
     if point["gaussian_sigma_slices"] == 0:
         smoothed = ReadScores(np.arange(len(table)), probability, is_smoothed=False)

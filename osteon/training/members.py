@@ -15,6 +15,7 @@ from osteon.data import Predictions
 from osteon.errors import InputError
 from osteon.inference.runtime_torch import TorchRuntime
 from osteon.inference.trust import FoldMaterial
+from osteon.metrics.class_shares import share_offsets
 from osteon.metrics.temperature import fit_temperature
 from osteon.nets import build_network
 from osteon.training.checkpoints import load_weights
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from osteon.training.pixels import Pixels
     from osteon.training.run_data import RunData
     from osteon.training.run_folder import FoldResult
+    from osteon.training.settings import TrainSettings
 
 __all__ = ["Member", "load_members", "member_folds"]
 
@@ -47,6 +49,8 @@ class Member:
         network: on the CPU, in evaluation mode, weights as stored.
         temperature: fitted on its validation part.
         predictions: of its validation and test part.
+        offsets: (classes,) added to the bias of the head, because training saw the classes in other shares than they
+            occur; zeros where it did not.
         material: what trust is fitted on; None when it was not asked for or the network gives no features.
     """
 
@@ -54,6 +58,7 @@ class Member:
     network: nn.Module = field(repr=False)
     temperature: float
     predictions: Predictions = field(repr=False)
+    offsets: tuple[float, ...]
     material: FoldMaterial | None = field(repr=False)
 
 
@@ -120,11 +125,13 @@ def _member(
     network = build_network(settings.architecture, classes=len(classes))
     load_weights(network, fold.weights)
     network.eval()
+    parts = data.split.rows(data.manifest, fold.fold)
+    rows = {part: pixels.usable(getattr(parts, part)) for part in ("train", "validation", "test")}
+    labels = np.array([classes.index(row.label) for row in data.manifest.rows], dtype=np.int64)
+    offsets = _tell_shares(network, settings, np.bincount(labels[rows["train"]], minlength=len(classes)))
     if half:
         round_to_half(network)
     runtime = TorchRuntime(network, channels=1, device=device)
-    parts = data.split.rows(data.manifest, fold.fold)
-    rows = {part: pixels.usable(getattr(parts, part)) for part in ("train", "validation", "test")}
     seed = np.random.SeedSequence([settings.seed, _BANK_STREAM, fold.fold])
     kept = np.sort(np.random.default_rng(seed).permutation(rows["train"])[:bank])
     wanted = {"validation": rows["validation"], "test": rows["test"]} | ({"train": kept} if bank else {})
@@ -139,14 +146,13 @@ def _member(
         features = [rows for _, rows in blocks if rows is not None]
         logits = np.concatenate([logits for logits, _ in blocks])
         found[part] = (logits, np.concatenate(features) if len(features) == len(blocks) else None)
-    labels = np.array([classes.index(row.label) for row in data.manifest.rows], dtype=np.int64)
     temperature = fit_temperature(found["validation"][0], labels[rows["validation"]]).temperature
     tables = [
         _table(data, rows[part], labels, found[part][0], fold=fold.fold, part=part, temperature=temperature)
         for part in ("validation", "test")
     ]
     network.cpu()
-    member = Member(fold, network, temperature, Predictions.joined(tables), None)
+    member = Member(fold, network, temperature, Predictions.joined(tables), offsets, None)
     if not bank:
         return member
     train, validation = found["train"][1], found["validation"][1]
@@ -163,6 +169,23 @@ def _member(
             truth=tables[0].is_positive,
         ),
     )
+
+
+def _tell_shares(network: nn.Module, settings: TrainSettings, counts: NDArray[np.int64]) -> tuple[float, ...]:
+    """Tell a network that saw the classes in other shares how often they occur: in the bias of its head."""
+    import torch
+
+    from osteon.nets.anatomy import split_head
+
+    seen = np.ones(counts.size) if settings.images_per_epoch is not None else counts.astype(np.float64)
+    if settings.class_weights == "balanced":
+        seen = seen / counts
+    offsets = share_offsets(counts, seen)
+    head = split_head(network)[1]
+    if offsets.any():
+        with torch.no_grad():
+            head.bias.add_(torch.from_numpy(offsets).to(head.bias))
+    return tuple(offsets.tolist())
 
 
 def _table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from osteon.data import ImageRow, Manifest, Predictions
 from osteon.errors import InputError, UnknownLabelError
+from osteon.inference.options import silent
 from osteon.inference.runtime import SliceClassifier
 from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
@@ -19,6 +21,7 @@ from osteon.training.claim import OPEN, claim_document, claim_markdown
 from osteon.training.export import CLAIM_NAME, ExportOptions, export_run
 from osteon.training.export_results import choose_point, read_scores, validation_points
 from osteon.training.export_results import test_results as results_of_test
+from osteon.training.members import Member, load_members
 from osteon.training.pixels import load_pixels
 from osteon.training.run_data import RunData, open_run
 from osteon.weights import ModelCard, read_card, read_trust, verify_card
@@ -252,6 +255,29 @@ def test_results_of_legs_at_the_point_of_legs() -> None:
     dice = [2 * len(line & {4, 5, 6, 7}) / (len(line) + 4) for line, ill in zip(called, sick, strict=True) if ill]
     assert found["Dice of called and tumour slices"]["value"] == pytest.approx(np.mean(dice), abs=1e-6)
     assert found["legs with tumour found"]["images"] == 144
+
+
+def test_shares_that_training_changed_are_told_to_the_network(data: RunData) -> None:
+    fold = data.run.folds[0]
+    rows = data.split.rows(data.manifest, 0)
+    share = data.manifest.truth("tumour")[rows.train].mean()
+    pixels = load_pixels(data.manifest, size=32, cache=None)
+
+    def load(**changes: object) -> Member:
+        run = dataclasses.replace(data.run, settings=data.run.settings.changed(changes))
+        one = dataclasses.replace(data, run=run)
+        return load_members(one, [fold], pixels, device="cpu", half=False, bank=0, progress=silent)[0]
+
+    plain = load(images_per_epoch=None, class_weights="none")
+    assert not any(plain.offsets)
+    for changes in ({"images_per_epoch": 8}, {"images_per_epoch": None, "class_weights": "balanced"}):
+        told = load(**changes)
+        shift = np.log(share / (1 - share))
+        positive = data.run.classes.index("tumour")
+        assert told.offsets[positive] - told.offsets[1 - positive] == pytest.approx(shift)
+        np.testing.assert_allclose(
+            told.predictions.logits - plain.predictions.logits, [told.offsets] * len(told.predictions), atol=1e-5
+        )
 
 
 def test_a_point_of_legs_needs_slices(data: RunData, tmp_path: Path) -> None:
