@@ -281,6 +281,12 @@ def _warnings(data: RunData, one: Pooled, levels: Mapping[str, Any]) -> list[str
     waiting = [fold.fold for fold in data.run.folds if fold.state != "done"]
     if waiting:
         said.append(f"Folds {waiting} of the run are not done and are left out of every number.")
+    if data.run.settings.changes_shares:
+        said.append(
+            "Training saw the classes in other shares than they occur (images_per_epoch or class_weights): "
+            "probabilities and their calibration here are those of such shares. osteon models export tells the networks "
+            "the true ones."
+        )
     for name, truth in (("positive", one.truth), ("negative", ~one.truth)):
         count = len(np.unique(one.patient[truth]))
         if count < _FEW_PATIENTS:

@@ -141,6 +141,11 @@ class TrainSettings:
         return "A" in self.configuration
 
     @property
+    def changes_shares(self) -> bool:
+        """Whether training sees the classes in other shares than they occur."""
+        return self.images_per_epoch is not None or self.class_weights != "none"
+
+    @property
     def curates(self) -> bool:
         """Whether label conflicts are dropped from the training part."""
         return "E" in self.configuration

@@ -220,6 +220,17 @@ def test_a_leaking_split_and_missing_folds_are_told(made_up_run: RunData) -> Non
     assert found["run"]["folds_judged"] == [0, 1]
 
 
+@pytest.mark.parametrize("changes", [{"images_per_epoch": 40}, {"images_per_epoch": None, "class_weights": "balanced"}])
+def test_changed_shares_of_the_classes_are_told(made_up_run: RunData, changes: dict[str, object]) -> None:
+    run = made_up_run.run
+    for settings, expected in (
+        (run.settings.changed({"images_per_epoch": None, "class_weights": "none"}), False),
+        (run.settings.changed(changes), True),
+    ):
+        found = evaluate_run(replace(made_up_run, run=replace(run, settings=settings)), resampling=FEW).document
+        assert any("other shares" in warning for warning in found["warnings"]) is expected
+
+
 def test_what_cannot_be_judged_is_refused(made_up_run: RunData) -> None:
     run = made_up_run.run
     nothing = tuple(replace(fold, state="running", predictions=None) for fold in run.folds)
