@@ -284,8 +284,8 @@ def _warnings(data: RunData, one: Pooled, levels: Mapping[str, Any]) -> list[str
     if data.run.settings.changes_shares:
         said.append(
             "Training saw the classes in other shares than they occur (images_per_epoch or class_weights): "
-            "probabilities and their calibration here are those of such shares. osteon models export tells the networks "
-            "the true ones."
+            "probabilities and their calibration here are those of such shares. osteon models export tells the "
+            "networks the true ones."
         )
     for name, truth in (("positive", one.truth), ("negative", ~one.truth)):
         count = len(np.unique(one.patient[truth]))
