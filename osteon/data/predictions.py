@@ -72,9 +72,10 @@ class Predictions:
     @property
     def probability(self) -> NDArray[np.float64]:
         """(n,) softmax of ``logits / temperature`` of the positive class."""
-        scaled = self.logits.astype(np.float64) / self.temperature[:, None]
-        exponential = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
-        return np.asarray(exponential[:, self.classes.index(self.positive)] / exponential.sum(axis=1))
+        from scipy.special import softmax
+
+        share = softmax(self.logits.astype(np.float64) / self.temperature[:, None], axis=1)
+        return np.asarray(share[:, self.classes.index(self.positive)])
 
     def where(self, keep: NDArray[np.bool_] | NDArray[np.integer]) -> Self:
         """The rows where ``keep`` (n,) is true, or the rows of these indices in their order."""

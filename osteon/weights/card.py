@@ -109,12 +109,11 @@ class OutputContract:
             >>> OutputContract(("healthy", "tumour"), "tumour").probability(np.zeros((1, 2), np.float32)).tolist()
             [0.5]
         """
+        from scipy.special import softmax
+
         temperature = self.temperatures[member] if self.temperatures else self.temperature
-        scaled = np.asarray(logits, dtype=np.float64) / temperature
-        scaled -= scaled.max(axis=1, keepdims=True)  # the exponential of a large logit would overflow
-        exponential = np.exp(scaled)
-        share = exponential[:, self.classes.index(self.positive)] / exponential.sum(axis=1)
-        return np.asarray(share, dtype=np.float32)
+        share = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
+        return np.asarray(share[:, self.classes.index(self.positive)], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
