@@ -1,9 +1,12 @@
-"""The classifiers osteon can build, by name.
+"""The classifiers and segmenters osteon can build, by name.
 
 The four networks of the CT osteosarcoma paper (../shared/specs/ct-osteosarcoma.md, section 6) come from timm with
 one grey channel and two outputs, as the paper trains them: softmax cross entropy over healthy and tumour.
 ``densenet_small`` is a DenseNet of the same building blocks, small enough for a model that is shipped with the code.
 ``mobilenet_v2`` is the network of the ImageNet weights that are shipped with it (``osteon.weights.backbone``).
+
+The segmenters are those of the bone-metastasis thesis (../shared/specs/bone-metastasis.md, sections 2.1 and 2.3); what
+distinguishes them is in ``osteon.nets.segmenter_description``.
 
 torch and timm are imported when a network is built, not before: names can be listed without them.
 """
@@ -12,10 +15,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError, InputError, UnknownLabelError, nearest_names
+from osteon.nets.segmenter_description import SEGMENTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,17 +38,40 @@ class _Architecture:
         reference: DOI of the paper that described it.
         factory: "module:callable" that takes ``in_chans`` and ``num_classes``.
         options: further keyword arguments of the factory.
+        in_channels: of the images, where nothing else is asked for.
+        classes: of the output, where nothing else is asked for.
+        task: "classification" gives (class,) for an image, "segmentation" gives (output, row, column).
     """
 
     title: str
     reference: str
     factory: str
     options: Mapping[str, Any]
+    in_channels: int = 1
+    classes: int = 2
+    task: Literal["classification", "segmentation"] = "classification"
+
+
+def _segmenter(name: str, title: str, reference: str) -> _Architecture:
+    """A network of ``SEGMENTERS``; three input channels, as the reference code has them."""
+    return _Architecture(
+        title,
+        reference,
+        "osteon.nets.segmenter:named_segmenter",
+        {"segmenter": name},
+        in_channels=3,
+        classes=len(SEGMENTERS[name].outputs),
+        task="segmentation",
+    )
 
 
 _DENSENET = "10.1109/CVPR.2017.243"
 _RESNET = "10.1109/CVPR.2016.90"
 _MOBILENET = "10.1109/CVPR.2018.00474"
+_UNET = "10.1007/978-3-319-24574-4_28"
+_ATTENTION_UNET = "10.48550/arXiv.1804.03999"
+_NESTED_UNET = "10.1007/978-3-030-00889-5_1"
+_HYBRID_ATTENTION = "10.1016/j.eswa.2023.120376"
 
 _ARCHITECTURES: dict[str, _Architecture] = {
     "densenet121": _Architecture(
@@ -68,6 +95,15 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "resnet50": _Architecture(
         "ResNet-50", _RESNET, "timm:create_model", {"model_name": "resnet50", "pretrained": False}
     ),
+    "attunet": _segmenter("attunet", "Attention U-Net", _ATTENTION_UNET),
+    "attunetpp": _segmenter("attunetpp", "AttUNet++, residual blocks", _HYBRID_ATTENTION),
+    "attunetpp_plain": _segmenter("attunetpp_plain", "AttUNet++, plain blocks", _HYBRID_ATTENTION),
+    "hybrid_attunetpp": _segmenter(
+        "hybrid_attunetpp", "Hybrid-AttUNet++, decoders for bone and lesion", _HYBRID_ATTENTION
+    ),
+    "unet": _segmenter("unet", "U-Net", _UNET),
+    "unetpp": _segmenter("unetpp", "UNet++, residual blocks", _NESTED_UNET),
+    "unetpp_plain": _segmenter("unetpp_plain", "UNet++, plain blocks", _NESTED_UNET),
 }
 
 _CHANNELS = (1, 3)
@@ -100,7 +136,7 @@ class ArchitectureInfo:
         reference: DOI of the paper that described it.
         parameters: trainable numbers.
         input_shape: (channel, row, column) of one image.
-        output_shape: (class,) of one image; logits.
+        output_shape: (class,) of one image, or (output, row, column) of a segmenter; logits.
         stages: its parts, in order.
     """
 
@@ -113,28 +149,33 @@ class ArchitectureInfo:
     stages: tuple[StageInfo, ...]
 
 
-def network_names() -> tuple[str, ...]:
-    """Names that ``build_network`` knows, sorted.
+def network_names(*, task: Literal["classification", "segmentation"] = "classification") -> tuple[str, ...]:
+    """Names that ``build_network`` knows for a task, sorted.
 
     Example:
         >>> network_names()
         ('densenet121', 'densenet169', 'densenet_small', 'mobilenet_v2', 'resnet18', 'resnet50')
+        >>> network_names(task="segmentation")[:4]
+        ('attunet', 'attunetpp', 'attunetpp_plain', 'hybrid_attunetpp')
     """
-    return tuple(sorted(_ARCHITECTURES))
+    return tuple(sorted(name for name, known in _ARCHITECTURES.items() if known.task == task))
 
 
-def build_network(name: str, *, in_channels: int = 1, classes: int = 2) -> nn.Module:
+def build_network(name: str, *, in_channels: int | None = None, classes: int | None = None) -> nn.Module:
     """A network with fresh random weights, in training mode.
 
     The weights come from torch's global generator: call ``torch.manual_seed`` first where they must be repeatable.
 
     Args:
-        name: one of ``network_names()``.
-        in_channels: 1 (grey) or 3 (three equal copies, for weights trained on photographs).
-        classes: length of the output, logits.
+        name: one of ``network_names()``, of either task.
+        in_channels: 1 (grey) or 3 (three equal copies, for weights trained on photographs); None is 1 for a
+            classifier and 3 for a segmenter.
+        classes: length of the output, logits; None is 2 for a classifier and the number of its maps for a segmenter,
+            which cannot have another.
 
     Returns:
-        A module that maps float32 (n, in_channels, row, column) to (n, classes).
+        A module that maps float32 (n, in_channels, row, column) to (n, classes), or a segmenter's to
+        (n, classes, row, column).
 
     Raises:
         UnknownLabelError: no such network.
@@ -143,11 +184,13 @@ def build_network(name: str, *, in_channels: int = 1, classes: int = 2) -> nn.Mo
     """
     if name not in _ARCHITECTURES:
         raise UnknownLabelError(f"no network {name!r}: {nearest_names(name, _ARCHITECTURES)}")
+    architecture = _ARCHITECTURES[name]
+    in_channels = architecture.in_channels if in_channels is None else in_channels
+    classes = architecture.classes if classes is None else classes
     if in_channels not in _CHANNELS:
         raise InputError(f"{name} was asked for {in_channels} input channels; it can be built with 1 or 3")
     if classes < 1:
         raise InputError(f"{name} was asked for {classes} classes; at least 1 is needed")
-    architecture = _ARCHITECTURES[name]
     _import_torchvision_repair()
     module, _, attribute = architecture.factory.partition(":")
     factory = getattr(importlib.import_module(module), attribute)
@@ -155,14 +198,16 @@ def build_network(name: str, *, in_channels: int = 1, classes: int = 2) -> nn.Mo
     return network
 
 
-def describe_network(name: str, *, in_channels: int = 1, classes: int = 2, size: int = 256) -> ArchitectureInfo:
+def describe_network(
+    name: str, *, in_channels: int | None = None, classes: int | None = None, size: int = 256
+) -> ArchitectureInfo:
     """Parameters and shapes of a network, found by running it on shapes alone (torch's meta device).
 
     Args:
-        name: one of ``network_names()``.
-        in_channels: 1 or 3.
-        classes: length of the output.
-        size: rows and columns of the input, at least 32.
+        name: one of ``network_names()``, of either task.
+        in_channels: 1 or 3; None as in ``build_network``.
+        classes: length of the output; None as in ``build_network``.
+        size: rows and columns of the input, at least 32; for a segmenter a multiple of 16.
 
     Raises:
         UnknownLabelError: no such network.
@@ -176,33 +221,30 @@ def describe_network(name: str, *, in_channels: int = 1, classes: int = 2, size:
 
     with torch.device("meta"):
         network = build_network(name, in_channels=in_channels, classes=classes).eval()
-        image = torch.zeros(1, in_channels, size, size)
+        channels = _ARCHITECTURES[name].in_channels if in_channels is None else in_channels
+        image = torch.zeros(1, channels, size, size)
     stages, output_shape = _trace_stages(network, image)
     return ArchitectureInfo(
         name=name,
         title=_ARCHITECTURES[name].title,
         reference=_ARCHITECTURES[name].reference,
         parameters=_count_parameters(network),
-        input_shape=(in_channels, size, size),
+        input_shape=(channels, size, size),
         output_shape=output_shape,
         stages=stages,
     )
 
 
 def _trace_stages(network: nn.Module, image: Tensor) -> tuple[tuple[StageInfo, ...], tuple[int, ...]]:
-    """Run once and note what leaves each child; a DenseNet keeps its blocks one level down, in ``features``."""
+    """Run once and note what leaves each part; a node of a pyramid gives its map first."""
     import torch
 
-    children = [
-        (f"{name}.{inner}" if inner else name, part)
-        for name, child in network.named_children()
-        for inner, part in (list(child.named_children()) if name == "features" else [("", child)])
-    ]
+    children = _parts(network)
     stages: list[StageInfo] = []
 
-    def note(name: str, part: nn.Module, output: Tensor) -> None:
-        shape = tuple(output.shape[1:])
-        stages.append(StageInfo(name, type(part).__name__, _count_parameters(part), shape))
+    def note(name: str, part: nn.Module, output: Tensor | tuple[Tensor, ...]) -> None:
+        left = output[0] if isinstance(output, tuple) else output
+        stages.append(StageInfo(name, type(part).__name__, _count_parameters(part), tuple(left.shape[1:])))
 
     hooks = [
         part.register_forward_hook(lambda module, _, output, name=name: note(name, module, output))
@@ -215,6 +257,21 @@ def _trace_stages(network: nn.Module, image: Tensor) -> tuple[tuple[StageInfo, .
         for hook in hooks:
             hook.remove()
     return tuple(stages), output_shape
+
+
+def _parts(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Children, but the entries of a dictionary of modules, and the blocks that a DenseNet keeps in ``features``."""
+    from torch import nn
+
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in network.named_children():
+        if isinstance(child, nn.ModuleDict):
+            found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
+        elif name == "features":
+            found += [(f"{name}.{inner}", part) for inner, part in child.named_children()]
+        else:
+            found.append((name, child))
+    return found
 
 
 def _count_parameters(module: nn.Module) -> int:

@@ -126,7 +126,7 @@ def _arch(
     from osteon.nets import describe_network, network_names
 
     if not name:
-        names = network_names()
+        names = network_names() + network_names(task="segmentation")
         for line in [json.dumps(names, indent=2)] if as_json else names:
             typer.echo(line)
         return

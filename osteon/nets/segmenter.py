@@ -1,0 +1,270 @@
+"""Two-dimensional segmentation networks of the U-Net family, built from a description.
+
+Readings where the spec (specs/bone-metastasis.md) is silent or contradicts itself; [A] is what the author's code does:
+
+* five encoder blocks, as five widths demand (8.1 #8);
+* the residual path of a block is 1x1 convolution without bias, normalisation, ReLU [A]; the thesis prints ReLU before
+  the normalisation (8.1 #10). The sum is not activated again;
+* gates by reading R2: the map of X(i, n) is gated once, by the upsampled X(i + 1, n), and every later node of the level
+  takes the gated map (8.1 #9). Convolutions in the gate have a bias and are normalised [A];
+* a decoder is its own copy of the last diagonal with its own gates, and a plain 1x1 convolution as head (2.1.6); no
+  inner node depends on a decoder, so one set of them serves all decoders (2.1.5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.errors import InputError
+from osteon.nets.segmenter_description import SEGMENTERS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from osteon.nets.segmenter_description import SegmenterDescription
+
+__all__ = ["AttentionGate", "ConvolutionBlock", "PyramidNode", "Segmenter", "named_segmenter"]
+
+
+class ConvolutionBlock(nn.Module):
+    """Two 3x3 convolutions with ReLU; (n, in, row, column) to (n, out, row, column).
+
+    References:
+        specs/bone-metastasis.md, section 2.1.2 (BCBlock) and appendix B.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kind: Literal["plain", "normalised", "residual"]
+    ) -> None:
+        """``kind`` as in ``SegmenterDescription.block``."""
+        super().__init__()
+        is_normalised = kind != "plain"
+        self.main = nn.Sequential(
+            *_convolution(in_channels, out_channels, is_normalised=is_normalised),
+            *_convolution(out_channels, out_channels, is_normalised=is_normalised),
+        )
+        self.residual: nn.Sequential | None = None
+        if kind == "residual":
+            self.residual = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)
+            )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, in, row, column) to (n, out, row, column), never below zero."""
+        changed: Tensor = self.main(maps)
+        return changed if self.residual is None else changed + self.residual(maps)
+
+
+class AttentionGate(nn.Module):
+    """Weighs each pixel of a skip map by a number in 0..1 that it and the map from below decide.
+
+    ``x * sigmoid(BN(psi(ReLU(BN(Wx x) + BN(Wg g)))))``: all three are 1x1 convolutions with bias; psi has one channel.
+
+    References:
+        specs/bone-metastasis.md, section 2.1.4; Oktay et al. 2018, arXiv:1804.03999.
+    """
+
+    def __init__(self, skip_channels: int, gating_channels: int, inner_channels: int) -> None:
+        """Channels of the map that is weighed, of the one that decides, and of their sum."""
+        super().__init__()
+        self.skip = nn.Sequential(nn.Conv2d(skip_channels, inner_channels, 1), nn.BatchNorm2d(inner_channels))
+        self.gating = nn.Sequential(nn.Conv2d(gating_channels, inner_channels, 1), nn.BatchNorm2d(inner_channels))
+        self.psi = nn.Sequential(nn.Conv2d(inner_channels, 1, 1), nn.BatchNorm2d(1), nn.Sigmoid())
+
+    def forward(self, skip: Tensor, gating: Tensor) -> Tensor:
+        """Map (n, skip, row, column) and (n, gating, row, column) to the weighed (n, skip, row, column)."""
+        weight: Tensor = self.psi(functional.relu(self.skip(skip) + self.gating(gating), inplace=True))
+        return skip * weight
+
+
+class PyramidNode(nn.Module):
+    """X(i, j) with j > 0: gates the newest map of its level, joins all of them with the map from below, convolves."""
+
+    def __init__(self, description: SegmenterDescription, level: int, column: int) -> None:
+        """The node X(level, column)."""
+        super().__init__()
+        width, below = description.widths[level : level + 2]
+        self.up: nn.Module
+        if description.upsampling == "convolution":
+            upsampled = width
+            self.up = nn.Sequential(nn.Upsample(scale_factor=2), *_convolution(below, width, is_normalised=True))
+        else:
+            upsampled = below
+            self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        inner = description.gate_width(level)
+        self.gate = AttentionGate(width, upsampled, inner) if inner else None
+        self.block = ConvolutionBlock(description.skips(column) * width + upsampled, width, kind=description.block)
+
+    def forward(self, gated: tuple[Tensor, ...], newest: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
+        """One node.
+
+        Args:
+            gated: maps of this level that earlier nodes have gated, each (n, width, row, column); none in a U-Net.
+            newest: the last map of this level, (n, width, row, column), not yet gated.
+            below: the map of the level below, (n, width below, row / 2, column / 2).
+
+        Returns:
+            The map of the node, (n, width, row, column), and ``newest`` after the gate, of the same shape.
+        """
+        raised: Tensor = self.up(below)
+        kept: Tensor = newest if self.gate is None else self.gate(newest, raised)
+        return self.block(torch.cat((*gated, kept, raised), dim=1)), kept
+
+
+class Segmenter(nn.Module):
+    """A network of the U-Net family: images in, one map of logits for each named output.
+
+    Attributes:
+        description: what was built.
+        encoder: blocks "x00", "x10", ... by node.
+        inner: the nodes between encoder and decoders, shared by all decoders; empty without nesting.
+        decoders: by output, the nodes of the last diagonal, deepest first, and "head".
+        side_heads: heads of the inner nodes of level 0, by node; usually empty.
+    """
+
+    def __init__(self, description: SegmenterDescription, *, in_channels: int = 3) -> None:
+        """Random weights from torch's global generator (He et al. 2015, 10.1109/ICCV.2015.123).
+
+        Args:
+            description: blocks, gates, decoders, widths.
+            in_channels: of the images; the reference code repeats the grey image three times.
+        """
+        super().__init__()
+        self.description = description
+        depth, widths = description.depth, description.widths
+        self.encoder = nn.ModuleDict()
+        for level, (before, width) in enumerate(zip((in_channels, *widths), widths, strict=False)):
+            self.encoder[_name(level, 0)] = ConvolutionBlock(before, width, kind=description.block)
+        self.inner = nn.ModuleDict()
+        if description.is_nested:
+            for level, column in _inner_places(depth):
+                self.inner[_name(level, column)] = PyramidNode(description, level, column)
+        self.decoders = nn.ModuleDict()
+        for output in description.outputs:
+            decoder = nn.ModuleDict()
+            for level, column in _diagonal(depth):
+                decoder[_name(level, column)] = PyramidNode(description, level, column)
+            decoder["head"] = nn.Conv2d(widths[0], 1, 1)
+            self.decoders[output] = decoder
+        self.side_heads = nn.ModuleDict()
+        if description.has_side_heads:
+            for column in range(1, depth):
+                self.side_heads[_name(0, column)] = nn.Conv2d(widths[0], 1, 1)
+        self._initialise()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits.
+
+        Args:
+            images: float (n, in_channels, row, column); rows and columns are multiples of 16 (with five levels).
+
+        Returns:
+            (n, output, row, column): one channel for each of ``description.outputs``, in that order.
+
+        Raises:
+            InputError: rows or columns are no such multiples.
+        """
+        maps, gated = self._shared(images)
+        return torch.cat([self._decode(output, maps, gated) for output in self.description.outputs], dim=1)
+
+    def forward_deep(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Logits of the side heads, shallow first, then those of ``forward``; each (n, output, row, column).
+
+        For deep supervision (Zhou et al. 2018, 10.1007/978-3-030-00889-5_1). Without side heads: only the last.
+
+        Raises:
+            InputError: as ``forward``.
+        """
+        maps, gated = self._shared(images)
+        sides = tuple(head(maps[0][column]) for column, head in enumerate(self.side_heads.values(), start=1))
+        return (*sides, torch.cat([self._decode(each, maps, gated) for each in self.description.outputs], dim=1))
+
+    def _shared(self, images: Tensor) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """What all decoders share: by level, the maps of encoder and inner nodes, and those of them gated so far."""
+        step = self.description.size_step
+        rows, columns = images.shape[-2:]
+        if rows % step or columns % step:
+            raise InputError(
+                f"the network halves images {self.description.depth} times and got {rows} x {columns} pixels; "
+                f"pad or resize them to multiples of {step}"
+            )
+        maps: list[list[Tensor]] = []
+        for level, block in enumerate(self.encoder.values()):
+            maps.append([block(functional.max_pool2d(maps[-1][0], 2) if level else images)])
+        gated: list[list[Tensor]] = [[] for _ in maps]
+        if self.description.is_nested:
+            for level, column in _inner_places(self.description.depth):
+                node = self.inner[_name(level, column)]
+                found, kept = node(tuple(gated[level]), maps[level][-1], maps[level + 1][column - 1])
+                maps[level].append(found)
+                gated[level].append(kept)
+        return maps, gated
+
+    def _decode(self, output: str, maps: list[list[Tensor]], gated: list[list[Tensor]]) -> Tensor:
+        """Run one decoder; nothing that another decoder reads is changed."""
+        decoder = self.decoders[output]
+        if not isinstance(decoder, nn.ModuleDict):
+            raise InputError(f"the decoder {output!r} was replaced by a {type(decoder).__name__}")
+        below = maps[-1][0]
+        for level, column in _diagonal(self.description.depth):
+            below, _ = decoder[_name(level, column)](tuple(gated[level]), maps[level][-1], below)
+        logits: Tensor = decoder["head"](below)
+        return logits
+
+    def _initialise(self) -> None:
+        """He's variance for every kernel: the plain blocks have nothing else that keeps the signal's size."""
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+
+
+def named_segmenter(*, in_chans: int, num_classes: int, segmenter: str) -> Segmenter:
+    """What the registry calls: a network of ``SEGMENTERS``.
+
+    Raises:
+        InputError: another number of output maps than the network has.
+    """
+    description = SEGMENTERS[segmenter]
+    if num_classes != len(description.outputs):
+        raise InputError(
+            f"{segmenter} was asked for {num_classes} output maps; it has {len(description.outputs)}: "
+            f"{', '.join(description.outputs)}"
+        )
+    return Segmenter(description, in_channels=in_chans)
+
+
+def _convolution(in_channels: int, out_channels: int, *, is_normalised: bool) -> list[nn.Module]:
+    """3x3 with bias, normalisation where asked for, ReLU."""
+    norm: list[nn.Module] = [nn.BatchNorm2d(out_channels)] if is_normalised else []
+    return [nn.Conv2d(in_channels, out_channels, 3, padding=1), *norm, nn.ReLU(inplace=True)]
+
+
+def _name(level: int, column: int) -> str:
+    return f"x{level}{column}"
+
+
+def _inner_places(depth: int) -> list[tuple[int, int]]:
+    """(level, column) of the inner nodes of a nested pyramid, each after those that it reads.
+
+    Example:
+        >>> _inner_places(3)
+        [(0, 1), (1, 1), (0, 2)]
+    """
+    return [(level, column) for column in range(1, depth) for level in range(depth - column)]
+
+
+def _diagonal(depth: int) -> list[tuple[int, int]]:
+    """(level, column) of a decoder's nodes, from below.
+
+    Example:
+        >>> _diagonal(4)
+        [(3, 1), (2, 2), (1, 3), (0, 4)]
+    """
+    return [(level, depth - level) for level in reversed(range(depth))]

@@ -1,0 +1,106 @@
+"""What distinguishes U-Net, Attention U-Net, UNet++, AttUNet++ and Hybrid-AttUNet++: one description, a few switches.
+
+All are pyramids of nodes X(i, j): i is the depth (0 is full resolution), j the position along the skip connection.
+The encoder is X(i, 0); a decoder is the last diagonal X(3, 1), X(2, 2), X(1, 3), X(0, 4). A U-Net has nothing between
+them, a UNet++ the inner nodes. The ablation of the paper is a change of switches, not of classes: the modified block
+(MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("bone", "lesion")``; the ensemble (EN) is no network.
+
+The names without a suffix are the networks of the reference code, whose parameter counts they have. ``unetpp_plain``
+and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation and without a
+residual path (the published code has no such network).
+
+References:
+    specs/bone-metastasis.md, sections 2.1, 2.3 and 8.1, appendix B; ../shared/data/README.md (facts of the code).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from osteon.errors import InputError
+
+__all__ = ["SEGMENTERS", "SegmenterDescription"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmenterDescription:
+    """One network of the family.
+
+    Attributes:
+        block: two 3x3 convolutions with ReLU ("plain"), with batch normalisation ("normalised"), or these with a
+            normalised 1x1 convolution around them ("residual", the paper's BCBlock).
+        is_nested: whether the skip connections are dense and pass the inner nodes (UNet++).
+        gates: what the attention gates on the skips are like. "full": as wide inside as their level, the reading of
+            AttUNet++; "halved": half as wide, but never narrower than level 0, as in the Attention U-Net of the
+            reference code; "none": there are none.
+        upsampling: "bilinear" x2 with aligned corners and no convolution, or "convolution": nearest x2, then a 3x3
+            convolution to the width of the level, normalisation and ReLU.
+        outputs: names of the maps, in the order of the output channels; each has its own decoder.
+        has_side_heads: whether X(0, 1), X(0, 2), X(0, 3) have heads for deep supervision (UNet++ with one output).
+        widths: channels of the levels, from level 0 down; at least two levels.
+
+    Raises:
+        InputError: a combination that is no network.
+    """
+
+    block: Literal["plain", "normalised", "residual"]
+    is_nested: bool
+    gates: Literal["none", "halved", "full"] = "none"
+    upsampling: Literal["bilinear", "convolution"] = "bilinear"
+    outputs: tuple[str, ...] = ("lesion",)
+    has_side_heads: bool = False
+    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if len(self.widths) < 2 or min(self.widths) < 1:
+            raise InputError(f"widths are {self.widths}; give one of at least 1 for each of two levels or more")
+        if not self.outputs or len(set(self.outputs)) != len(self.outputs):
+            raise InputError(f"outputs are {self.outputs}; give at least one name, and none twice")
+        if self.has_side_heads and (not self.is_nested or len(self.outputs) != 1):
+            raise InputError("side heads were asked for; they need nested nodes and exactly one output")
+
+    @property
+    def depth(self) -> int:
+        """Index of the deepest level: how many times the image is halved."""
+        return len(self.widths) - 1
+
+    @property
+    def size_step(self) -> int:
+        """Rows and columns of an image are multiples of this; 16 with five levels.
+
+        Example:
+            >>> SEGMENTERS["unet"].size_step
+            16
+        """
+        return 1 << self.depth
+
+    def skips(self, column: int) -> int:
+        """How many maps of its own level a node of this column joins with what comes from below."""
+        return column if self.is_nested else 1
+
+    def gate_width(self, level: int) -> int:
+        """Inner channels of the gates of a level; 0 where there are none.
+
+        Example:
+            >>> [SEGMENTERS["attunet"].gate_width(level) for level in range(4)]
+            [32, 32, 64, 128]
+        """
+        if self.gates == "none":
+            return 0
+        return self.widths[level] if self.gates == "full" else max(self.widths[level] // 2, self.widths[0])
+
+
+SEGMENTERS: dict[str, SegmenterDescription] = {
+    "unet": SegmenterDescription(block="normalised", is_nested=False, upsampling="convolution"),
+    "attunet": SegmenterDescription(block="normalised", is_nested=False, upsampling="convolution", gates="halved"),
+    "unetpp_plain": SegmenterDescription(block="plain", is_nested=True),
+    "unetpp": SegmenterDescription(block="residual", is_nested=True),
+    "attunetpp_plain": SegmenterDescription(block="plain", is_nested=True, gates="full"),
+    # the reference code has side heads here (99 parameters that it never uses) and nowhere else
+    "attunetpp": SegmenterDescription(block="residual", is_nested=True, gates="full", has_side_heads=True),
+    "hybrid_attunetpp": SegmenterDescription(
+        block="residual", is_nested=True, gates="full", outputs=("bone", "lesion")
+    ),
+}
