@@ -65,6 +65,19 @@ def _segmenter(name: str, title: str, reference: str) -> _Architecture:
     )
 
 
+def _sequence(name: str, title: str) -> _Architecture:
+    """A pair of ``SEQUENCES``: bone network, then lesion network."""
+    return _Architecture(
+        title,
+        _HYBRID_ATTENTION,
+        "osteon.nets.segmenter_pair:named_pair",
+        {"sequence": name},
+        in_channels=3,
+        classes=2,
+        task="segmentation",
+    )
+
+
 _DENSENET = "10.1109/CVPR.2017.243"
 _RESNET = "10.1109/CVPR.2016.90"
 _MOBILENET = "10.1109/CVPR.2018.00474"
@@ -102,6 +115,9 @@ _ARCHITECTURES: dict[str, _Architecture] = {
         "hybrid_attunetpp", "Hybrid-AttUNet++, decoders for bone and lesion", _HYBRID_ATTENTION
     ),
     "unet": _segmenter("unet", "U-Net", _UNET),
+    "unet_then_attunet": _sequence("unet_then_attunet", "U-Net for bone, then Attention U-Net for lesions"),
+    "unet_then_attunetpp": _sequence("unet_then_attunetpp", "U-Net for bone, then AttUNet++ for lesions"),
+    "unet_then_unetpp": _sequence("unet_then_unetpp", "U-Net for bone, then UNet++ for lesions"),
     "unetpp": _segmenter("unetpp", "UNet++, residual blocks", _NESTED_UNET),
     "unetpp_plain": _segmenter("unetpp_plain", "UNet++, plain blocks", _NESTED_UNET),
 }

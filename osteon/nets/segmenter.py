@@ -13,7 +13,7 @@ Readings where the spec (specs/bone-metastasis.md) is silent or contradicts itse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
 from torch import nn
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from osteon.nets.segmenter_description import SegmenterDescription
 
-__all__ = ["AttentionGate", "ConvolutionBlock", "PyramidNode", "Segmenter", "named_segmenter"]
+__all__ = ["AttentionGate", "ConvolutionBlock", "PyramidNode", "Segmenter", "maps_by_name", "named_segmenter"]
 
 
 class ConvolutionBlock(nn.Module):
@@ -121,6 +121,7 @@ class Segmenter(nn.Module):
 
     Attributes:
         description: what was built.
+        outputs: names of the output channels, in their order.
         encoder: blocks "x00", "x10", ... by node.
         inner: the nodes between encoder and decoders, shared by all decoders; empty without nesting.
         decoders: by output, the nodes of the last diagonal, deepest first, and "head".
@@ -136,6 +137,7 @@ class Segmenter(nn.Module):
         """
         super().__init__()
         self.description = description
+        self.outputs = description.outputs
         depth, widths = description.depth, description.widths
         self.encoder = nn.ModuleDict()
         for level, (before, width) in enumerate(zip((in_channels, *widths), widths, strict=False)):
@@ -164,7 +166,7 @@ class Segmenter(nn.Module):
             images: float (n, in_channels, row, column); rows and columns are multiples of 16 (with five levels).
 
         Returns:
-            (n, output, row, column): one channel for each of ``description.outputs``, in that order.
+            (n, output, row, column): one channel for each of ``outputs``; ``maps_by_name`` takes them apart.
 
         Raises:
             InputError: rows or columns are no such multiples.
@@ -223,6 +225,26 @@ class Segmenter(nn.Module):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
+
+
+class _NamesOutputs(Protocol):
+    """A segmenter or a pair of them."""
+
+    outputs: tuple[str, ...]
+
+
+def maps_by_name(network: _NamesOutputs, maps: Tensor) -> dict[str, Tensor]:
+    """Output maps (n, output, row, column) of a segmenter, logits or what was made of them, by name.
+
+    Returns:
+        Views of shape (n, 1, row, column).
+
+    Raises:
+        InputError: another number of channels than the network has outputs.
+    """
+    if maps.shape[1] != len(network.outputs):
+        raise InputError(f"{maps.shape[1]} maps were given for the outputs {', '.join(network.outputs)}")
+    return {name: maps[:, index : index + 1] for index, name in enumerate(network.outputs)}
 
 
 def named_segmenter(*, in_chans: int, num_classes: int, segmenter: str) -> Segmenter:

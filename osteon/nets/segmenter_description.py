@@ -3,7 +3,7 @@
 All are pyramids of nodes X(i, j): i is the depth (0 is full resolution), j the position along the skip connection.
 The encoder is X(i, 0); a decoder is the last diagonal X(3, 1), X(2, 2), X(1, 3), X(0, 4). A U-Net has nothing between
 them, a UNet++ the inner nodes. The ablation of the paper is a change of switches, not of classes: the modified block
-(MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("bone", "lesion")``; the ensemble (EN) is no network.
+(MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("lesion", "bone")``; the ensemble (EN) is no network.
 
 The names without a suffix are the networks of the reference code, whose parameter counts they have. ``unetpp_plain``
 and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation and without a
@@ -20,7 +20,7 @@ from typing import Literal
 
 from osteon.errors import InputError
 
-__all__ = ["SEGMENTERS", "SegmenterDescription"]
+__all__ = ["SEGMENTERS", "SEQUENCES", "SegmenterDescription"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,8 @@ class SegmenterDescription:
             reference code; "none": there are none.
         upsampling: "bilinear" x2 with aligned corners and no convolution, or "convolution": nearest x2, then a 3x3
             convolution to the width of the level, normalisation and ReLU.
-        outputs: names of the maps, in the order of the output channels; each has its own decoder.
+        outputs: names of the maps, in the order of the output channels; each has its own decoder. The thesis has
+            the lesion first (2.1), its code the bone: ask for a map by name, never by position.
         has_side_heads: whether X(0, 1), X(0, 2), X(0, 3) have heads for deep supervision (UNet++ with one output).
         widths: channels of the levels, from level 0 down; at least two levels.
 
@@ -101,6 +102,13 @@ SEGMENTERS: dict[str, SegmenterDescription] = {
     # the reference code has side heads here (99 parameters that it never uses) and nowhere else
     "attunetpp": SegmenterDescription(block="residual", is_nested=True, gates="full", has_side_heads=True),
     "hybrid_attunetpp": SegmenterDescription(
-        block="residual", is_nested=True, gates="full", outputs=("bone", "lesion")
+        block="residual", is_nested=True, gates="full", outputs=("lesion", "bone")
     ),
+}
+
+# sequential pairs: (bone network, lesion network), both of SEGMENTERS
+SEQUENCES: dict[str, tuple[str, str]] = {
+    "unet_then_attunet": ("unet", "attunet"),
+    "unet_then_unetpp": ("unet", "unetpp"),
+    "unet_then_attunetpp": ("unet", "attunetpp"),
 }

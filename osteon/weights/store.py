@@ -69,7 +69,8 @@ def find_card(name: str | Path, *, folders: tuple[Path, ...] | None = None) -> M
 
     Args:
         name: ``architecture.tag``, or the path of a model folder or of its card.json. Anything with a path
-            separator, and any ``Path``, is taken as a path.
+            separator, and any ``Path``, is taken as a path; so is a name that no model has, when a model folder of
+            that name lies in the working folder.
         folders: searched instead of ``model_folders()``.
 
     Raises:
@@ -86,6 +87,8 @@ def find_card(name: str | Path, *, folders: tuple[Path, ...] | None = None) -> M
     for problem in problems:
         if problem.folder.name == name:
             raise WeightsError(problem.reason)
+    if (Path(name) / CARD_NAME).is_file():
+        return read_card(Path(name))
     places = ", ".join(str(folder) for folder in searched)
     raise UnknownLabelError(f"no model {name!r} in {places}: {nearest_names(name, by_name)}")
 

@@ -37,6 +37,14 @@ def test_a_model_is_found_by_folder_and_by_card(random_card: ModelCard) -> None:
         find_card(random_card.folder / "elsewhere")
 
 
+def test_a_model_folder_here_needs_no_slash(random_card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(random_card.folder.parent)
+    (here := Path("MODEL")).symlink_to(random_card.folder)
+    assert find_card(str(here)).weights.sha256 == random_card.weights.sha256
+    with pytest.raises(UnknownLabelError, match="no model 'NONE'"):
+        find_card("NONE")
+
+
 def test_an_unknown_name_is_answered_with_the_nearest(users_card: ModelCard) -> None:
     with pytest.raises(UnknownLabelError, match=r"did you mean 'densenet_small\.random_test'"):
         find_card("densenet_small.randomtest")
