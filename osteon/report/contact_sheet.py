@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from importlib.resources import files as package_files
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import osteon
-from osteon.io.whole_file import whole_file
-from osteon.report.tables import Table, table_html
-from osteon.report.wording import DISCLAIMER
+from osteon.report.plain_page import write_plain_page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from osteon.report.tables import Table
 
 __all__ = ["ContactSheet", "SheetGroup", "SheetImage", "SheetSection", "thumbnail", "write_contact_sheet"]
 
@@ -108,21 +106,4 @@ def write_contact_sheet(path: Path, sheet: ContactSheet) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    def table(value: Table) -> Markup:
-        return Markup(table_html(value))  # noqa: S704  # table_html escapes every cell
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["table"] = table
-    static = package_files("osteon.report.static")
-    style = "\n".join(static.joinpath(name).read_text(encoding="utf-8") for name in ("results.css", "contact.css"))
-    text = environment.from_string(static.joinpath("contact.html").read_text(encoding="utf-8")).render(
-        sheet=sheet,
-        version=osteon.__version__,
-        disclaimer=DISCLAIMER,
-        css=Markup(style),  # noqa: S704  # files of this package
-    )
-    with whole_file(path) as work:
-        work.write_bytes(text.encode("utf-8", errors="replace"))
+    write_plain_page(path, "contact.html", sheet, styles=("results.css", "contact.css"))

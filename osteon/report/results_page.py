@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from importlib.resources import files as package_files
 from typing import TYPE_CHECKING
 
-import osteon
 from osteon.errors import OutputError
-from osteon.report.tables import table_html
-from osteon.report.wording import DISCLAIMER
+from osteon.report.plain_page import write_plain_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,25 +67,7 @@ def write_results_page(path: Path, page: ResultsPage) -> None:
     Raises:
         OutputError: a picture cannot be read back, or the page cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    def table(value: Table) -> Markup:
-        return Markup(table_html(value))  # noqa: S704  # table_html escapes every cell
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"table": table, "source": _source}
-    static = package_files("osteon.report.static")
-    text = environment.from_string(static.joinpath("results.html").read_text(encoding="utf-8")).render(
-        page=page,
-        version=osteon.__version__,
-        disclaimer=DISCLAIMER,
-        css=Markup(static.joinpath("results.css").read_text(encoding="utf-8")),  # noqa: S704  # a file of this package
-    )
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
+    write_plain_page(path, "results.html", page, filters={"source": _source})
 
 
 def _source(picture: Picture) -> str:
