@@ -26,6 +26,7 @@ from osteon.studies.curation import CurateOptions, Curation, DuplicatePair, Fold
 from osteon.studies.curation_report import write_curation
 from osteon.training.curated import EMBEDDED_SIZE, dataset_vectors, has_direction
 from osteon.training.pixels import pixels_key
+from osteon.training.run_data import synthetic_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,7 +238,7 @@ def _drops(
 def _notes(
     manifest: Manifest, split: Split | None, among: NDArray[np.bool_], usable: NDArray[np.bool_]
 ) -> tuple[str, ...]:
-    notes = []
+    notes = list(synthetic_words(manifest))
     if left := int((usable & ~among).sum()):
         notes.append(f"{left} images of the test part were not searched for label conflicts.")
     if split is None:

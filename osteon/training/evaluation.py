@@ -29,7 +29,7 @@ from osteon.training.evaluation_checks import (
     subgroup_entries,
 )
 from osteon.training.evaluation_scores import Pooled, plain, pooled
-from osteon.training.run_data import synthetic_share
+from osteon.training.run_data import synthetic_share, synthetic_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -275,9 +275,7 @@ def _warnings(data: RunData, one: Pooled, levels: Mapping[str, Any]) -> list[str
     said = list(data.split.warnings)
     if data.split.unit == "image":
         said.append("The split is by image: images of one patient are in training and test part, so results LEAK.")
-    share = synthetic_share(data.manifest)
-    if share > 0:
-        said.append(f"{share:.0%} of the images are SYNTHETIC: these numbers say nothing about patients.")
+    said += synthetic_words(data.manifest)
     waiting = [fold.fold for fold in data.run.folds if fold.state != "done"]
     if waiting:
         said.append(f"Folds {waiting} of the run are not done and are left out of every number.")

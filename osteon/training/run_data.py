@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osteon.data import Manifest, Split
     from osteon.training.run import Run
 
-__all__ = ["RunData", "is_synthetic", "open_run", "synthetic_share"]
+__all__ = ["RunData", "is_synthetic", "open_run", "synthetic_share", "synthetic_words"]
 
 _SYNTHETIC = frozenset({"yes", "true", "1"})
 _SPLIT_NAME = "splits.json"
@@ -84,3 +84,9 @@ def synthetic_share(manifest: Manifest) -> float:
     """Which share of the images the manifest's column ``synthetic`` calls so, 0 to 1."""
     flags = [row.extra.get("synthetic", "").strip().lower() in _SYNTHETIC for row in manifest.rows]
     return sum(flags) / len(flags)
+
+
+def synthetic_words(manifest: Manifest) -> tuple[str, ...]:
+    """The sentence that no page of numbers from synthetic images may lack; none where no image is synthetic."""
+    share = synthetic_share(manifest)
+    return (f"{share:.0%} of the images are SYNTHETIC: these numbers say nothing about patients.",) if share else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import pytest
 from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
-from osteon.io.table import read_manifest
+from osteon.io.table import read_manifest, write_manifest
 from osteon.studies.curate import curate_dataset
 from osteon.studies.curation import CurateOptions, Curation
 from osteon.studies.review import apply_review
@@ -98,6 +99,18 @@ def test_the_page_shows_pairs_and_needs_nothing_else(curated: tuple[Curation, Pa
     assert "images/h1-0.png" in page
     assert "LEAK: " in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_page_of_synthetic_images_says_so(planted: Path, curated: tuple[Curation, Path], tmp_path: Path) -> None:
+    assert not any("SYNTHETIC" in note for note in curated[0].notes)
+    shutil.copytree(planted, tmp_path / "toy")
+    manifest = read_manifest(planted)
+    rows = tuple(replace(row, extra={**row.extra, "synthetic": "yes"}) for row in manifest.rows)
+    write_manifest(replace(manifest, rows=rows), tmp_path / "toy" / "manifest.csv")
+    (tmp_path / "toy" / "splits.json").unlink()
+    found = curate_dataset(tmp_path / "toy", tmp_path / "out", CurateOptions(threshold=0.999, near=0.9999))
+    assert "100% of the images are SYNTHETIC: these numbers say nothing about patients." in found.notes
+    assert "100% of the images are SYNTHETIC" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_second_look_decodes_nothing_and_never_writes_over(planted: Path, curated: tuple[Curation, Path]) -> None:
