@@ -114,6 +114,9 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "hybrid_attunetpp": _segmenter(
         "hybrid_attunetpp", "Hybrid-AttUNet++, decoders for bone and lesion", _HYBRID_ATTENTION
     ),
+    "hybrid_attunetpp_small": _segmenter(
+        "hybrid_attunetpp_small", "Hybrid-AttUNet++ with a quarter of the channels", _HYBRID_ATTENTION
+    ),
     "unet": _segmenter("unet", "U-Net", _UNET),
     "unet_then_attunet": _sequence("unet_then_attunet", "U-Net for bone, then Attention U-Net for lesions"),
     "unet_then_attunetpp": _sequence("unet_then_attunetpp", "U-Net for bone, then AttUNet++ for lesions"),

@@ -104,6 +104,10 @@ SEGMENTERS: dict[str, SegmenterDescription] = {
     "hybrid_attunetpp": SegmenterDescription(
         block="residual", is_nested=True, gates="full", outputs=("lesion", "bone")
     ),
+    # of the same shape with a quarter of the channels: ours, for a model that is shipped with the code
+    "hybrid_attunetpp_small": SegmenterDescription(
+        block="residual", is_nested=True, gates="full", outputs=("lesion", "bone"), widths=(8, 16, 32, 64, 128)
+    ),
 }
 
 # sequential pairs: (bone network, lesion network), both of SEGMENTERS

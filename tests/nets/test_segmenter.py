@@ -70,11 +70,12 @@ def test_the_ablation_is_made_of_switches() -> None:
 @pytest.mark.parametrize("name", sorted(SEGMENTERS))
 def test_every_output_has_the_size_of_the_image(name: str) -> None:
     info = describe_network(name, size=224)
-    maps = 2 if name == "hybrid_attunetpp" else 1
+    maps = 2 if name.startswith("hybrid") else 1
     assert info.output_shape == (maps, 224, 224)
     shapes = {stage.name: stage.output_shape for stage in info.stages}
-    assert shapes["encoder.x40"] == (512, 14, 14)
-    assert shapes["decoders.lesion.x22"] == (128, 56, 56)
+    widths = (8, 16, 32, 64, 128) if name.endswith("small") else (32, 64, 128, 256, 512)
+    assert shapes["encoder.x40"] == (widths[4], 14, 14)
+    assert shapes["decoders.lesion.x22"] == (widths[2], 56, 56)
     with torch.inference_mode():
         found = Segmenter(SMALL[name], in_channels=1).eval()(torch.rand(2, 1, 48, 32))
     assert found.shape == (2, maps, 48, 32)
