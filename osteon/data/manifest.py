@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PLANES", "ImageRow", "Manifest"]
+__all__ = ["MASKS", "PLANES", "ImageRow", "Manifest"]
+
+MASKS = ("bone_mask", "lesion_mask")
+"""Fields that name a mask of the image."""
 
 PLANES = ("axial", "sagittal", "coronal")
 """Planes a row may name; "" says that none is known."""
@@ -37,6 +40,8 @@ class ImageRow:
         scanner: with what.
         sex: "F", "M", "O" or "".
         age_years: at the examination, or None.
+        bone_mask: path of the mask of the bone, as ``image``; not 0 is inside.
+        lesion_mask: path of the mask of the lesions.
         extra: columns that osteon does not know, kept as text.
     """
 
@@ -51,6 +56,8 @@ class ImageRow:
     scanner: str = ""
     sex: str = ""
     age_years: float | None = None
+    bone_mask: str = ""
+    lesion_mask: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, column: str) -> str:

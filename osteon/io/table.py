@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
 from osteon.data import ImageRow, Manifest
-from osteon.data.manifest import PLANES
+from osteon.data.manifest import MASKS, PLANES
 from osteon.errors import InputError, nearest_names
 from osteon.io.whole_file import whole_file
 
@@ -133,11 +133,14 @@ def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
     target = Path(path)
     extra = sorted({name for row in manifest.rows for name in row.extra})
     lines = [{**_known_text(row), **{name: row.extra.get(name, "") for name in extra}} for row in manifest.rows]
+    # a data set without masks is written as before there were any: its hash is named in splits and cards
+    empty = [name for name in MASKS if not any(line[name] for line in lines)]
+    header = [name for name in (*KNOWN, *extra) if name not in empty]
     match target.suffix.lower():
         case ".csv":
-            data = _csv_bytes((*KNOWN, *extra), lines)
+            data = _csv_bytes(header, lines)
         case ".parquet":
-            data = _parquet_bytes((*KNOWN, *extra), lines, [row.age_years for row in manifest.rows])
+            data = _parquet_bytes(header, lines, [row.age_years for row in manifest.rows])
         case other:
             raise InputError(f"a manifest is written as .csv or .parquet, not {other!r}: rename it")
     with whole_file(target) as work:
@@ -146,8 +149,9 @@ def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
 
 
 def missing_images(manifest: Manifest) -> tuple[str, ...]:
-    """Paths, as in the manifest, of images that are no files below its folder."""
-    return tuple(row.image for row in manifest.rows if not (manifest.folder / row.image).is_file())
+    """Paths, as in the manifest, of images and masks that are no files below its folder."""
+    named = (path for row in manifest.rows for path in (row.image, row.bone_mask, row.lesion_mask) if path)
+    return tuple(path for path in named if not (manifest.folder / path).is_file())
 
 
 # ------------------------------------------------------------------------------------------------------------- parsing
@@ -232,9 +236,10 @@ def _row(number: int, line: Mapping[str, str]) -> ImageRow:
         if line.get(column, "") not in words:
             allowed = ", ".join(word or "empty" for word in words)
             raise InputError(f"row {number} has the {column} {line[column]!r}: it must be one of {allowed}")
-    known = {name: line[name] for name in KNOWN if name in line and name not in {"image", "age_years"}}
+    paths = {name: _inside(number, line[name], what=name) for name in ("image", *MASKS) if name in line}
+    known = {name: line[name] for name in KNOWN if name in line and name not in {*paths, "age_years"}}
     return ImageRow(
-        image=_inside(number, line["image"]),
+        **paths,
         age_years=_age(number, line.get("age_years", "")),
         extra={name: value for name, value in line.items() if name not in KNOWN},
         **known,
@@ -253,7 +258,7 @@ def _age(number: int, text: str) -> float | None:
     return years
 
 
-def _inside(number: int, text: str) -> str:
+def _inside(number: int, text: str, *, what: str) -> str:
     """A path with forward slashes and no detours, below the manifest's folder."""
     if not text:
         return ""
@@ -261,8 +266,8 @@ def _inside(number: int, text: str) -> str:
     windows = PureWindowsPath(plain)
     if PurePosixPath(plain).is_absolute() or windows.drive or windows.root or plain.split("/")[0] in {"..", "."}:
         raise InputError(
-            f"row {number} names an image outside the manifest's folder: write paths relative to the manifest, "
-            "without '..', and keep images below it"
+            f"row {number} names {'an image' if what == 'image' else f'a {what}'} outside the manifest's folder: write "
+            "paths relative to the manifest, without '..', and keep images below it"
         )
     return plain
 
@@ -328,7 +333,7 @@ def _known_text(row: ImageRow) -> _Row:
 
 def _csv_bytes(header: Sequence[str], lines: Sequence[_Row]) -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=header, lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=header, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue().encode("utf-8")

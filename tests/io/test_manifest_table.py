@@ -70,6 +70,8 @@ def test_a_decimal_comma_of_a_semicolon_table_is_an_age(tmp_path: Path) -> None:
         ("image,patient,label\n/etc/a.png,p,c\n", "row 1 names an image outside"),
         ("image,patient,label\nC:\\x\\a.png,p,c\n", "row 1 names an image outside"),
         ("image,patient,label\nb.png,p,c\nx/../../a.png,p,c\n", "row 2 names an image outside"),
+        ("image,patient,label,bone_mask\na.png,p,c,../b.png\n", "row 1 names a bone_mask outside"),
+        ("image,patient,label,Lesion mask\na.png,p,c,b.png\n", "column 'Lesion mask': write it 'lesion_mask'"),
         ("image,patient,label,age_years\na.png,p,c,old\n", "row 1 has the age_years 'old'"),
         ("image,patient,label,age_years\na.png,p,c,-1\n", "row 1 has the age_years '-1'"),
         ("image,patient,label,age_years\na.png,p,c,nan\n", "row 1 has the age_years 'nan'"),
@@ -172,3 +174,23 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_manifest(_manifest(tmp_path), tmp_path / "taken.csv")
     assert (tmp_path / "manifest.csv").read_bytes() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.csv", "taken.csv"]
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.parquet"])
+def test_columns_of_masks_are_there_when_one_is_named(tmp_path: Path, name: str) -> None:
+    plain = Manifest(tmp_path, (ImageRow(image="a.png", patient="1", label="x", extra={"grade": "2"}),))
+    named = ImageRow(image="b.png", patient="1", label="x", lesion_mask="lesion mask/b.png")
+    written = write_manifest(Manifest(tmp_path, (*plain.rows, named)), tmp_path / name)
+    read = read_manifest(tmp_path)
+    assert (read.sha256, [row.lesion_mask for row in read.rows]) == (written.sha256, ["", "lesion mask/b.png"])
+    assert missing_images(read) == ("a.png", "b.png", "lesion mask/b.png")
+    write_manifest(plain, tmp_path / name)
+    assert "lesion_mask" not in (tmp_path / name).read_bytes().decode("latin-1")
+
+
+def test_a_manifest_without_masks_keeps_its_bytes(tmp_path: Path) -> None:
+    row = ImageRow(image="a.png", patient="1", label="x", plane="axial", age_years=4.0, extra={"grade": "2"})
+    write_manifest(Manifest(tmp_path, (row,)), tmp_path / "manifest.csv")
+    assert (tmp_path / "manifest.csv").read_bytes() == (
+        b"image,patient,label,study,series,plane,split,centre,scanner,sex,age_years,grade\na.png,1,x,,,axial,,,,,4,2\n"
+    )
