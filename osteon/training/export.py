@@ -100,8 +100,8 @@ def export_run(
         OutputError: the folder cannot be written.
         BackendError: the device is not at hand.
     """
+    from osteon.training.engine import choose_device
     from osteon.training.members import load_members, member_folds
-    from osteon.training.trainer import choose_device
 
     chosen = options or ExportOptions()
     settings = data.run.settings

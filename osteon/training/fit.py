@@ -131,8 +131,9 @@ def _finish(
     job: FoldJob, pixels: Pixels, running: FoldResult, started: float, *, options: FoldOptions, progress: Progress
 ) -> FoldResult:
     """Train, judge and write."""
+    from osteon.training.engine import choose_device
     from osteon.training.processes import train_in_processes
-    from osteon.training.trainer import choose_device, judge_fold, train_here
+    from osteon.training.trainer import judge_fold, train_here
 
     choose_device(job.settings)
     if job.settings.devices > 1:

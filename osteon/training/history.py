@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["EpochRecord", "history_text", "read_history"]
+    from _typeshed import DataclassInstance
+
+__all__ = ["EpochRecord", "history_text", "read_epochs", "read_history"]
+
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +63,13 @@ class EpochRecord:
 _COLUMNS = tuple(entry.name for entry in fields(EpochRecord))
 
 
-def history_text(records: Iterable[EpochRecord]) -> str:
-    """The table as CSV; numbers come back exactly."""
+def history_text(records: Sequence[DataclassInstance]) -> str:
+    """Epochs of one kind, at least one, as CSV; numbers come back exactly."""
+    columns = [entry.name for entry in fields(records[0])]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([getattr(record, name) for name in _COLUMNS] for record in records)
+    writer.writerow(columns)
+    writer.writerows([getattr(record, name) for name in columns] for record in records)
     return text.getvalue()
 
 
@@ -74,9 +79,22 @@ def read_history(path: Path) -> tuple[EpochRecord, ...]:
     Raises:
         InputError: the file cannot be read, or holds something else.
     """
+    return read_epochs(path, EpochRecord.of)
+
+
+def read_epochs(path: Path, of: Callable[[Mapping[str, Any]], _Record]) -> tuple[_Record, ...]:
+    """The epochs of a history file of any kind; none when it is not there.
+
+    Args:
+        path: of the file.
+        of: makes a record of texts by column, and raises InputError where it cannot.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return tuple(EpochRecord.of(row) for row in csv.DictReader(file))
+            return tuple(of(row) for row in csv.DictReader(file))
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:

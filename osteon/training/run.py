@@ -137,7 +137,7 @@ def train_run(
     """
     import torch
 
-    from osteon.training.trainer import choose_device
+    from osteon.training.engine import choose_device
 
     chosen = options or RunOptions()
     split.require_same(manifest)  # every fold would fail of it, in a folder that the right split could not use

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import osteon._torchvision  # noqa: F401 - lightning imports torchvision
@@ -12,17 +9,13 @@ import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 # isort: split
 import numpy as np
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from osteon.errors import BackendError
 from osteon.inference.runtime import SliceClassifier
-from osteon.inference.runtime_torch import require_cuda
 from osteon.nets import build_network
 from osteon.training.augmentation import PaperAugmentation
-from osteon.training.checkpoints import WholeCheckpointIO, load_weights, save_weights
+from osteon.training.checkpoints import load_weights, save_weights
+from osteon.training.engine import build_trainer, choose_device, quiet, repeatable, torch_threads
 from osteon.training.history import history_text
 from osteon.training.images import EpochOrder, ImageSet, evaluation_loader, training_loader
 from osteon.training.losses import balanced_weights
@@ -31,8 +24,9 @@ from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write
 from osteon.weights.backbone import pretrained_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from lightning.pytorch import LightningModule, Trainer
     from numpy.typing import NDArray
     from torch import Tensor, nn
     from torch.utils.data import DataLoader
@@ -41,9 +35,8 @@ if TYPE_CHECKING:
     from osteon.training.fold_job import FoldJob
     from osteon.training.history import EpochRecord
     from osteon.training.pixels import Pixels
-    from osteon.training.settings import TrainSettings
 
-__all__ = ["choose_device", "judge_fold", "train_here"]
+__all__ = ["judge_fold", "train_here"]
 
 _INIT_STREAM = 3
 """Keeps the initial weights apart from other uses of the seed."""
@@ -73,26 +66,10 @@ def train_here(
     """
     settings, last = job.settings, job.folder / LAST_NAME
     place = choose_device(settings)
-    with _quiet(), _repeatable(settings, place):
+    with quiet(), repeatable(settings, place):
         module = FoldModule(_fresh_network(job), settings, positive=job.positive, class_weights=_class_weights(job))
         training, validation = _loaders(job, pixels, rank=rank, on_gpu=place != "cpu")
-        trainer = Trainer(
-            accelerator="cpu" if place == "cpu" else "gpu",
-            devices=settings.devices if settings.devices > 1 or place == "cpu" else [int(place.partition(":")[2])],
-            strategy=_strategy(settings, place),
-            precision="32-true" if settings.precision == "32" else settings.precision,
-            max_epochs=settings.epochs,
-            num_sanity_val_steps=0,
-            callbacks=[_EpochFiles(job, on_epoch, progress)],
-            plugins=[WholeCheckpointIO()],
-            default_root_dir=job.folder,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            inference_mode=False,  # a mode that DDP and later stages could trip over; gradients are off all the same
-            deterministic=True if place == "cpu" else "warn",  # CUDA has layers without a repeatable gradient
-        )
+        trainer = build_trainer(settings, place, folder=job.folder, callback=_EpochFiles(job, on_epoch, progress))
         trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
     return tuple(module.history)
 
@@ -118,27 +95,12 @@ def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str,
         runtime="torch",
     )
     answers = {}
-    with _threads(settings.threads):
+    with torch_threads(settings.threads):
         for part in ("validation", "test"):
             rows = getattr(job.rows, part)
             blocks = (pixels.crops(rows[start : start + 64]) for start in range(0, len(rows), 64))
             answers[part] = classifier.logits(blocks, progress=progress, total=len(rows))
     return answers
-
-
-def choose_device(settings: TrainSettings) -> str:
-    """Where a training runs, as "cpu" or "cuda:0".
-
-    Raises:
-        BackendError: the GPUs that were asked for are not there, or the precision needs one.
-    """
-    place = "cpu"
-    if settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available()):
-        require_cuda(settings.devices - 1)
-        place = "cuda:0"
-    if place == "cpu" and settings.precision == "16-mixed":
-        raise BackendError("precision 16-mixed was asked for; it needs a GPU: use bf16-mixed or 32 on the CPU")
-    return place
 
 
 class _EpochFiles(Checkpoint):
@@ -225,56 +187,3 @@ def _loaders(
         processes=settings.devices,
     )
     return training, validation
-
-
-def _strategy(settings: TrainSettings, place: str) -> Strategy | str:
-    """One process needs none. Buffers are not sent at every step: the module does so once an epoch."""
-    if settings.devices == 1:
-        return "auto"
-    return DDPStrategy(
-        process_group_backend="gloo" if place == "cpu" else "nccl",
-        cluster_environment=LightningEnvironment(),
-        broadcast_buffers=False,
-    )
-
-
-@contextlib.contextmanager
-def _repeatable(settings: TrainSettings, place: str) -> Iterator[None]:
-    """Keep torch's generators, its threads and its choice of algorithms as they were before the training."""
-    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    devices = [] if place == "cpu" else list(range(torch.cuda.device_count()))
-    with torch.random.fork_rng(devices=devices), _threads(settings.threads):
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(strict, warn_only=warns)
-
-
-@contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        if number:
-            torch.set_num_threads(number)
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning speaks of hardware, of loader processes and of itself; what matters is told as progress and errors."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\.")
-            warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.")
-            # its successor syncs buffers at the start all the same; torch keeps the old word for who does not want that
-            warnings.filterwarnings("ignore", message="`broadcast_buffers`", category=FutureWarning)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
