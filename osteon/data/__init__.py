@@ -2,6 +2,7 @@
 
 from osteon.data.answer import Answer, HeatMap, Region, RegionNovelty, SliceScores
 from osteon.data.finding import Finding, Measurement
+from osteon.data.lesion import NOT_DETERMINED, Lesion, OwnBone
 from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
 from osteon.data.predictions import Predictions
@@ -12,6 +13,7 @@ from osteon.data.surface import Surface
 from osteon.data.volume import Volume
 
 __all__ = [
+    "NOT_DETERMINED",
     "Answer",
     "Finding",
     "Fold",
@@ -19,11 +21,13 @@ __all__ = [
     "HeatMap",
     "ImageRow",
     "Label",
+    "Lesion",
     "Manifest",
     "Mask",
     "Measurement",
     "ModelUse",
     "Notice",
+    "OwnBone",
     "Patient",
     "Predictions",
     "Region",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data.finding import Finding
+    from osteon.data.lesion import Lesion, OwnBone
     from osteon.data.mask import Mask
     from osteon.data.provenance import ModelUse, Notice
     from osteon.data.surface import Surface
@@ -77,6 +78,11 @@ class SliceScores:
         distance: (n,) float32, from the training images; None where the model does not know its limits.
         sets: (n,) prediction set of each slice: the name of a class, "either" or "neither"; empty likewise.
         error_rate: of the prediction sets, at most; None without.
+        source: "classifier" where a network scored whole slices; "segmentation" where ``probability`` is the highest of
+            the lesion map in the slice.
+        by_segmentation: (n,) bool, whether the lesions found cover enough of the slice to call it; None where nothing
+            was outlined.
+        lesion_area_mm2: (n,) float32, area of the lesions in the slice; likewise.
     """
 
     region: str
@@ -90,6 +96,16 @@ class SliceScores:
     distance: NDArray[np.float32] | None = field(default=None, repr=False)
     sets: tuple[str, ...] = field(default=(), repr=False)
     error_rate: float | None = None
+    source: Literal["classifier", "segmentation"] = "classifier"
+    by_segmentation: NDArray[np.bool_] | None = field(default=None, repr=False)
+    lesion_area_mm2: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of slices that classifier and segmentation call alike; None where one of them is missing."""
+        if self.source != "classifier" or self.by_segmentation is None or not len(self.slices):
+            return None
+        return float(((self.smoothed >= self.threshold) == self.by_segmentation).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,8 @@ class Answer:
         configuration: the resolved options, JSON values only.
         seconds: time by step.
         heat_maps: where the classifier looked, in slices worth explaining.
+        lesions: connected lesions, the largest first; each has a Finding of the same identifier.
+        own_bone: what the lesions were compared with; None where too little of it was seen, or no lesion is listed.
     """
 
     task: str
@@ -146,3 +164,5 @@ class Answer:
     configuration: Mapping[str, object] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     heat_maps: tuple[HeatMap, ...] = ()
+    lesions: tuple[Lesion, ...] = ()
+    own_bone: OwnBone | None = None
