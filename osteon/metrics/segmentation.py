@@ -1,4 +1,4 @@
-"""How well masks agree: counts of pixels an image, measures pooled over them, and the mean Dice of images.
+"""How well masks agree: counts of pixels an image, measures pooled over them, the mean Dice of images, differences.
 
 Pooled measures and the mean Dice differ in how images are joined, not in their formula: pooled, an image counts by its
 pixels; in the mean Dice every image counts the same. Images of one patient are not independent: intervals draw people.
@@ -22,10 +22,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["POOLED_MEASURES", "PixelCounts", "PooledInterval", "image_dice", "mean_dice", "pixel_counts", "pooled"]
+__all__ = [
+    "MASK_MEASURES",
+    "POOLED_MEASURES",
+    "PixelCounts",
+    "PooledDifference",
+    "PooledInterval",
+    "image_dice",
+    "mean_dice",
+    "pixel_counts",
+    "pooled",
+    "pooled_difference",
+]
 
 POOLED_MEASURES = ("f1", "iou", "accuracy", "specificity", "sensitivity", "precision")
-"""Names of the measures of ``pooled``, in the order of the paper's tables."""
+"""Names of the measures over the pixels of all images together, in the order of the paper's tables."""
+
+MASK_MEASURES = ("f1", "dice", "iou", "accuracy", "specificity", "sensitivity", "precision")
+"""The same with "dice", the mean over images: each is a sum over images divided by another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +83,27 @@ class PooledInterval:
     undefined_repeats: int
 
 
+@dataclass(frozen=True, slots=True)
+class PooledDifference:
+    """A measure of one method minus that of another on the same images.
+
+    Attributes:
+        value: of the difference; NaN where a measure is not defined.
+        low: lower limit; NaN where it is not known.
+        high: upper limit; NaN as ``low``.
+        p_value: two-sided against 0; NaN as ``low``.
+        patients: number of patients.
+        undefined_repeats: resamples in which a measure is not defined; they were left out.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+    patients: int
+    undefined_repeats: int
+
+
 def pixel_counts(truth: ArrayLike, predicted: ArrayLike) -> PixelCounts:
     """Count the pixels of masks.
 
@@ -104,7 +139,7 @@ def pooled(
     Args:
         counts: of n images.
         patients: (n,) id of the patient of each image.
-        measures: of ``POOLED_MEASURES``.
+        measures: of ``MASK_MEASURES``; "dice" is the mean over images, 1 for an image with both masks empty.
         resampling: how patients are drawn; its method must be "percentile".
 
     Raises:
@@ -117,30 +152,99 @@ def pooled(
         >>> found["accuracy"].value, found["f1"].value
         (0.0, 0.0)
     """
+    chosen = tuple(measures)
+    drawn, number = _draw(counts, patients, chosen, resampling)
+    confidence = (resampling or Resampling()).confidence
+    found = {}
+    for name in chosen:
+        value, replicates = _resampled(name, counts, number, drawn)
+        low, high, undefined = _limits(value, replicates, number, confidence)
+        found[name] = PooledInterval(value, low, high, int(number.max()) + 1, undefined)
+    return found
+
+
+def pooled_difference(
+    first: PixelCounts,
+    second: PixelCounts,
+    patients: ArrayLike,
+    *,
+    measure: str = "f1",
+    resampling: Resampling | None = None,
+) -> PooledDifference:
+    """First minus second method, both judged on the same images and the same resampled patients.
+
+    The p value is twice the smaller share of resamples on either side of 0, one resample added to each side, so it is
+    never 0; ties with 0 count for both sides.
+
+    Args:
+        first: of n images.
+        second: of the same images in the same order.
+        patients: (n,) id of the patient of each image.
+        measure: of ``MASK_MEASURES``.
+        resampling: as of ``pooled``.
+
+    Raises:
+        UnknownLabelError: no such measure.
+        InputError: numbers of images or ids differ, or another method of resampling was asked for.
+
+    References:
+        Davison and Hinkley 1997, doi:10.1017/CBO9780511802843 (chapter 4)
+    """
+    if first.true_positive.shape != second.true_positive.shape:
+        raise InputError(
+            f"{first.true_positive.size} and {second.true_positive.size} images cannot be compared in pairs: judge "
+            "both methods on the same images"
+        )
+    drawn, number = _draw(first, patients, (measure,), resampling)
+    confidence = (resampling or Resampling()).confidence
+    one, two = (_resampled(measure, counts, number, drawn) for counts in (first, second))
+    value, replicates = one[0] - two[0], one[1] - two[1]
+    low, high, undefined = _limits(value, replicates, number, confidence)
+    p_value = float("nan")
+    if not np.isnan(low):
+        kept = replicates[~np.isnan(replicates)]
+        smaller = min(np.count_nonzero(kept <= 0), np.count_nonzero(kept >= 0))
+        p_value = min(1.0, 2 * (int(smaller) + 1) / (kept.size + 1))
+    return PooledDifference(value, low, high, p_value, int(number.max()) + 1, undefined)
+
+
+def _draw(
+    counts: PixelCounts, patients: ArrayLike, measures: tuple[str, ...], resampling: Resampling | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each patient is drawn (repeats, patients), and the number of each image's patient (n,)."""
     how = resampling or Resampling()
     ids = np.asarray(patients)
     if ids.shape != counts.true_positive.shape:
         raise InputError(f"{ids.size} patient ids were given for {counts.true_positive.size} images: give one an image")
     if how.method != "percentile":
         raise InputError(f"intervals of pooled measures are percentile intervals; {how.method!r} was asked for")
-    chosen = tuple(measures)
-    for name in chosen:
-        if name not in POOLED_MEASURES:
-            raise UnknownLabelError(f"no pooled measure {name!r}: {nearest_names(name, POOLED_MEASURES)}")
-    number = np.unique(ids, return_inverse=True)[1]
-    people = int(number.max()) + 1
-    sums = np.zeros((people, 4), dtype=np.int64)
-    np.add.at(sums, number, counts.table)
-    drawn = draw_patients(people, range(how.repeats), seed=how.seed).astype(np.int64) @ sums
-    found = {}
-    for name in chosen:
-        value = float(_share(name, sums.sum(axis=0)[None])[0])
-        replicates = _share(name, drawn)
-        kept = replicates[~np.isnan(replicates)]
-        known = not np.isnan(value) and people > 1 and kept.size > 0
-        low, high = percentile_limits(kept, how.confidence) if known else (float("nan"), float("nan"))
-        found[name] = PooledInterval(value, low, high, people, int(replicates.size - kept.size))
-    return found
+    for name in measures:
+        if name not in MASK_MEASURES:
+            raise UnknownLabelError(f"no pooled measure {name!r}: {nearest_names(name, MASK_MEASURES)}")
+    number = np.unique(ids, return_inverse=True)[1].astype(np.int64)
+    drawn = draw_patients(int(number.max()) + 1, range(how.repeats), seed=how.seed).astype(np.int64)
+    return drawn, number
+
+
+def _resampled(
+    name: str, counts: PixelCounts, number: NDArray[np.int64], drawn: NDArray[np.int64]
+) -> tuple[float, NDArray[np.float64]]:
+    """A measure on the images as they are, and on each draw (repeats,); NaN where the denominator is 0."""
+    parts = _parts(name, counts)
+    sums = np.stack([np.bincount(number, weights=part, minlength=drawn.shape[1]) for part in parts], axis=1)
+    top, whole = (drawn @ sums).T
+    replicates = np.divide(top, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    part, all_of_it = sums.sum(axis=0)
+    return float(part / all_of_it) if all_of_it > 0 else float("nan"), replicates
+
+
+def _limits(
+    value: float, replicates: NDArray[np.float64], number: NDArray[np.int64], confidence: float
+) -> tuple[float, float, int]:
+    kept = replicates[~np.isnan(replicates)]
+    known = not np.isnan(value) and number.max() > 0 and kept.size > 0
+    low, high = percentile_limits(kept, confidence) if known else (float("nan"), float("nan"))
+    return low, high, int(replicates.size - kept.size)
 
 
 def image_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> NDArray[np.float64]:
@@ -164,15 +268,15 @@ def mean_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> float:
     return float(kept.mean()) if kept.size else float("nan")
 
 
-def _share(name: str, table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(r,) of rows of true positive, false positive, false negative, true negative; NaN for an empty denominator."""
-    hit, extra, missed, clear = (column.astype(np.float64) for column in table.T)
-    part, whole = {
+def _parts(name: str, counts: PixelCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each image (n,) adds to the numerator and to the denominator of a measure."""
+    hit, extra, missed, clear = (column.astype(np.float64) for column in counts.table.T)
+    parts = {
         "f1": (2 * hit, 2 * hit + extra + missed),
         "iou": (hit, hit + extra + missed),
         "accuracy": (hit + clear, hit + extra + missed + clear),
         "specificity": (clear, clear + extra),
         "sensitivity": (hit, hit + missed),
         "precision": (hit, hit + extra),
-    }[name]
-    return np.asarray(np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0))
+    }
+    return (image_dice(counts), np.ones(hit.size)) if name == "dice" else parts[name]
