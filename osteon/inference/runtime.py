@@ -32,6 +32,7 @@ from osteon.weights import (
     check_golden,
     load_network,
     read_trust,
+    require_classifier,
     verify_files,
 )
 
@@ -142,6 +143,7 @@ class SliceClassifier:
             BackendError: the device, engine or precision is not at hand.
             UnknownLabelError: no such device, engine, precision or architecture.
         """
+        require_classifier(card)
         place = _choose_device(device)
         kind = _choose_runtime(runtime, place)
         trust = read_trust(card)

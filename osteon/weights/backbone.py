@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 from osteon.errors import UnknownLabelError, WeightsError, nearest_names
 from osteon.weights.card import CARD_NAME, CardFile
 from osteon.weights.files import read_verified
-from osteon.weights.hub import fetch_hub_file, fold_normalisation, hub_architectures
+from osteon.weights.hub import fetch_hub_file, fold_normalisation, is_for_photographs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,13 @@ __all__ = [
     "read_backbone",
     "verify_backbone",
 ]
+
+
+_JOINED = {"vit_tiny_resnext50": {"convolutional": "resnext50", "transformer": "vit_tiny"}}
+"""Branches of joined networks, by the name of the submodule."""
+
+_HEADS = ("fc.", "head.")
+"""Beginning of the names of the heads of those branches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class PretrainedWeights:
     Attributes:
         name: as "mobilenet_v2.imagenet", "timm/resnet18.a1_in1k" or the name of a file.
         architecture: name in ``osteon.nets``.
-        sha256: of the file.
+        sha256: of the file; of the hashes in hexadecimal, with a space between them, where there are several files.
         licence: SPDX identifier; "" where nobody said.
         state: float32, head included.
     """
@@ -168,8 +175,9 @@ def pretrained_weights(architecture: str, *, source: str | Path = "embedded") ->
     Args:
         architecture: name in ``osteon.nets``.
         source: "embedded" (shipped: mobilenet_v2), "hub" (timm's, needs a network the first time), or the ``Path`` of
-            a safetensors file. A file for a DenseNet or ResNet with three channels is taken as timm's own, for
-            normalised photographs; with one channel as osteon's, for crops in 0..1.
+            a safetensors file. A file with three channels for a network of the hub is taken as timm's own, for
+            normalised photographs; with one channel as osteon's, for crops in 0..1. A joined network takes from the
+            hub what its branches take.
 
     Raises:
         UnknownLabelError: the source has no weights for that network.
@@ -178,6 +186,8 @@ def pretrained_weights(architecture: str, *, source: str | Path = "embedded") ->
     if isinstance(source, Path):
         return _from_file(architecture, source)
     if source == "hub":
+        if architecture in _JOINED:
+            return _joined(architecture)
         file = fetch_hub_file(architecture)
         state = fold_normalisation(architecture, _tensors(file.data, file.repository))
         return PretrainedWeights(file.repository, architecture, file.sha256, file.licence, state)
@@ -278,6 +288,25 @@ def _with_channels(kernel: Tensor, channels: int) -> Tensor:
     return (kernel.double().sum(dim=1, keepdim=True) / channels).expand(-1, channels, -1, -1).to(kernel.dtype)
 
 
+def _joined(architecture: str) -> PretrainedWeights:
+    """The weights of all branches from the hub, without their heads."""
+    found = {branch: pretrained_weights(name, source="hub") for branch, name in _JOINED[architecture].items()}
+    state = {
+        f"{branch}.{name}": value
+        for branch, weights in found.items()
+        for name, value in weights.state.items()
+        if not name.startswith(_HEADS)
+    }
+    hashes = " ".join(weights.sha256 for weights in found.values())
+    return PretrainedWeights(
+        name=" and ".join(weights.name for weights in found.values()),
+        architecture=architecture,
+        sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        licence=" and ".join(sorted({weights.licence for weights in found.values()})),
+        state=state,
+    )
+
+
 def _from_file(architecture: str, path: Path) -> PretrainedWeights:
     try:
         data = path.read_bytes()
@@ -288,10 +317,9 @@ def _from_file(architecture: str, path: Path) -> PretrainedWeights:
         ) from error
     state = _tensors(data, path.name)
     first = next((value for value in state.values() if value.ndim == 4), None)
-    kernels = [value.shape[1] for name, value in state.items() if name in ("features.conv0.weight", "conv1.weight")]
     if first is None:
         raise WeightsError(f"{path.name} holds no convolution: weights for {architecture} are needed")
-    if architecture in hub_architectures() and kernels == [3]:
+    if is_for_photographs(architecture, state):
         state = fold_normalisation(architecture, state)
     return PretrainedWeights(path.name, architecture, hashlib.sha256(data).hexdigest(), "", state)
 

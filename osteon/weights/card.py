@@ -16,6 +16,7 @@ import numpy as np
 from jsonschema import Draft202012Validator
 
 from osteon.errors import WeightsError
+from osteon.weights.maps import MapContract, SegmenterContract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +59,8 @@ class InputContract:
     """What the network must be given.
 
     Attributes:
-        rows: of a crop.
-        columns: of a crop.
+        rows: of a crop; 0 of a segmenter, which takes many sizes (``ModelCard.segmenter``).
+        columns: of a crop; 0 likewise.
         channels: 1, or 3 for the grey crop three times.
         minimum: smallest value of a crop.
         maximum: largest value of a crop.
@@ -83,7 +84,7 @@ class OutputContract:
     """What the network gives.
 
     Attributes:
-        classes: in the order of the logits.
+        classes: in the order of the logits; of a segmenter, the names of its maps.
         positive: the class whose probability is reported.
         temperature: logits are divided by it before the softmax.
         temperatures: one a member, where a model has several; empty when ``temperature`` is that of all.
@@ -169,7 +170,8 @@ class ModelCard:
         architecture: name in ``osteon.nets``.
         folder: where card.json lies.
         weights: safetensors file; of the first member where there are several.
-        golden: safetensors file with ``crops`` and the ``logits`` they must give.
+        golden: safetensors file with ``crops`` and the ``logits`` they must give; of a segmenter with ``images`` and
+            ``maps``.
         input: contract of the input.
         output: contract of the output.
         tolerance: largest difference of a golden probability by precision; a precision that is absent is not allowed.
@@ -184,6 +186,9 @@ class ModelCard:
             mean of theirs.
         operating_point: fixed before the test; None when the card has none.
         trust_file: safetensors file with what ``osteon.weights.trust`` needs; None when the model has none.
+        segmenter: what goes in and comes out where the model segments; None of a classifier.
+        mask_tolerance: of a segmenter, largest 1 - Dice of a golden mask, for precisions that ``tolerance`` does not
+            name.
     """
 
     name: str
@@ -206,6 +211,8 @@ class ModelCard:
     members: tuple[CardFile, ...] = field(default=(), repr=False)
     operating_point: OperatingPoint | None = field(default=None, repr=False)
     trust_file: CardFile | None = field(default=None, repr=False)
+    segmenter: SegmenterContract | None = field(default=None, repr=False)
+    mask_tolerance: Mapping[str, float] = field(default_factory=dict, repr=False)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -237,6 +244,10 @@ def read_card(path: Path) -> ModelCard:
         )
     if (card.trust_file is None) != ("trust" not in document):
         raise WeightsError(f"{file}: the entry trust and the file files.trust belong together; one of them is missing")
+    if card.segmenter is not None and len(set(card.segmenter.names)) != len(card.segmenter.names):
+        raise WeightsError(f"{file}: the maps {card.segmenter.names} do not have a name each")
+    if card.segmenter is not None and card.segmenter.window_hu[0] >= card.segmenter.window_hu[1]:
+        raise WeightsError(f"{file}: the window {card.segmenter.window_hu} HU has no width")
     return card
 
 
@@ -258,9 +269,11 @@ def _check(document: object, file: Path) -> None:
 
 
 def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
-    given, wanted, listed = document["input"], document["output"], document["files"]
+    listed, golden = document["files"], document["golden"]
     point = document.get("operating_point")
     weights = _file(listed["weights"], folder)
+    segmenter = _segmenter(document) if "maps" in document["output"] else None
+    given, wanted = _slices_in_maps_out(segmenter) if segmenter else _crops_in_classes_out(document)
     return ModelCard(
         name=document["name"],
         version=document["version"],
@@ -269,20 +282,9 @@ def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
         folder=folder,
         weights=weights,
         golden=_file(listed["golden"], folder),
-        input=InputContract(
-            rows=given["rows"],
-            columns=given["columns"],
-            channels=given["channels"],
-            minimum=given["minimum"],
-            maximum=given["maximum"],
-            orientation=given["orientation"],
-            function=given["preprocessing"]["function"],
-            parameters=given["preprocessing"]["parameters"],
-        ),
-        output=OutputContract(
-            tuple(wanted["classes"]), wanted["positive"], wanted["temperature"], tuple(wanted.get("temperatures", ()))
-        ),
-        tolerance=document["golden"]["tolerance"],
+        input=given,
+        output=wanted,
+        tolerance=golden["tolerance"],
         results=tuple(_result(entry) for entry in document["results"]),
         licence=document["licence"],
         intended_use=document["intended_use"],
@@ -293,6 +295,43 @@ def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
         members=(weights, *(_file(entry, folder) for entry in listed.get("members", ()))),
         operating_point=None if point is None else OperatingPoint(**point),
         trust_file=_file(listed["trust"], folder) if "trust" in listed else None,
+        segmenter=segmenter,
+        mask_tolerance=golden.get("mask_tolerance", {}),
+    )
+
+
+def _crops_in_classes_out(document: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
+    given, wanted = document["input"], document["output"]
+    return InputContract(
+        rows=given["rows"],
+        columns=given["columns"],
+        channels=given["channels"],
+        minimum=given["minimum"],
+        maximum=given["maximum"],
+        orientation=given["orientation"],
+        function=given["preprocessing"]["function"],
+        parameters=given["preprocessing"]["parameters"],
+    ), OutputContract(
+        tuple(wanted["classes"]), wanted["positive"], wanted["temperature"], tuple(wanted.get("temperatures", ()))
+    )
+
+
+def _slices_in_maps_out(segmenter: SegmenterContract) -> tuple[InputContract, OutputContract]:
+    """What of a segmenter fits into the contracts of a classifier."""
+    parameters = {"window_hu": segmenter.window_hu, "pixel_mm": segmenter.pixel_mm, "step": segmenter.size_step}
+    given = InputContract(0, 0, segmenter.channels, 0.0, 1.0, "axial", segmenter.function, parameters)
+    return given, OutputContract(segmenter.names, segmenter.names[0])
+
+
+def _segmenter(document: Mapping[str, Any]) -> SegmenterContract:
+    given = document["input"]
+    return SegmenterContract(
+        maps=tuple(MapContract(**entry) for entry in document["output"]["maps"]),
+        channels=given["channels"],
+        window_hu=(given["window_hu"][0], given["window_hu"][1]),
+        pixel_mm=given["pixel_mm"],
+        size_step=given["size_step"],
+        function=given["preprocessing"]["function"],
     )
 
 

@@ -6,9 +6,9 @@ the hub itself states, and that SHA-256 is pinned beside the file. From then on 
 only: no pickle is ever opened.
 
 Crops are grey and in 0..1; these networks were trained on photographs normalised channel by channel. The
-normalisation is folded into the first convolution and the normalisation after it, so that crops go in as they are.
-Inside the image this is exact in evaluation mode; at the border the convolution's zeros now mean black, where they
-meant the mean colour.
+normalisation is folded into the first convolution and the normalisation after it (or its bias, in a transformer), so
+that crops go in as they are. Inside the image this is exact in evaluation mode; at the border the convolution's zeros
+now mean black, where they meant the mean colour. Transformers and Inception-v3 have no such border.
 """
 
 from __future__ import annotations
@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["HUB_VARIABLE", "HubFile", "fetch_hub_file", "fold_normalisation", "hub_architectures"]
+__all__ = [
+    "HUB_VARIABLE",
+    "HubFile",
+    "fetch_hub_file",
+    "fold_normalisation",
+    "hub_architectures",
+    "is_for_photographs",
+]
 
 HUB_VARIABLE = "HF_ENDPOINT"
 """Environment variable that names another hub, as the mirror of a hospital; Hugging Face's own name for it."""
@@ -48,23 +55,45 @@ _FILE, _PIN = "model.safetensors", "pin.json"
 _WAIT_SECONDS = 20.0
 _MOST_BYTES = 400 << 20
 _CHUNK_BYTES = 1 << 20
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """Weights on the hub, and where the first convolution and its normalisation lie in them."""
+    """Weights on the hub.
+
+    Attributes:
+        repository: on the hub.
+        convolution: the first one.
+        shift: the tensor behind it that takes up a constant: the running mean of a normalisation, or its own bias.
+        photographs: mean and deviation, channel by channel, with which it was trained.
+        surplus: beginning of the names of tensors that belong to a second head.
+    """
 
     repository: str
     convolution: str
-    norm: str
+    shift: str
+    photographs: tuple[tuple[float, float, float], tuple[float, float, float]] = _IMAGENET
+    surplus: str | None = None
 
 
+_PATCHES = ("patch_embed.proj", "patch_embed.proj.bias")
 _PUBLISHED = {
-    "densenet121": _Published("timm/densenet121.ra_in1k", "features.conv0", "features.norm0"),
-    "densenet169": _Published("timm/densenet169.tv_in1k", "features.conv0", "features.norm0"),
-    "resnet18": _Published("timm/resnet18.a1_in1k", "conv1", "bn1"),
-    "resnet50": _Published("timm/resnet50.a1_in1k", "conv1", "bn1"),
+    "deit_small": _Published("timm/deit_small_patch16_224.fb_in1k", *_PATCHES),
+    "deit_tiny": _Published("timm/deit_tiny_patch16_224.fb_in1k", *_PATCHES),
+    "densenet121": _Published("timm/densenet121.ra_in1k", "features.conv0", "features.norm0.running_mean"),
+    "densenet169": _Published("timm/densenet169.tv_in1k", "features.conv0", "features.norm0.running_mean"),
+    "densenet201": _Published("timm/densenet201.tv_in1k", "features.conv0", "features.norm0.running_mean"),
+    "efficientnet_b0": _Published("timm/efficientnet_b0.ra_in1k", "conv_stem", "bn1.running_mean"),
+    "inception_v3": _Published(
+        "timm/inception_v3.tv_in1k", "Conv2d_1a_3x3.conv", "Conv2d_1a_3x3.bn.running_mean", _HALVES, "AuxLogits."
+    ),
+    "resnet18": _Published("timm/resnet18.a1_in1k", "conv1", "bn1.running_mean"),
+    "resnet50": _Published("timm/resnet50.a1_in1k", "conv1", "bn1.running_mean"),
+    "resnext50": _Published("timm/resnext50_32x4d.a1h_in1k", "conv1", "bn1.running_mean"),
+    "vit_small": _Published("timm/vit_small_patch16_224.augreg_in21k_ft_in1k", *_PATCHES, _HALVES),
+    "vit_tiny": _Published("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", *_PATCHES, _HALVES),
 }
 
 
@@ -76,7 +105,7 @@ class HubFile:
         repository: on the hub, as "timm/resnet18.a1_in1k".
         data: the safetensors file.
         sha256: of it.
-        licence: SPDX identifier, as timm states it for all four.
+        licence: SPDX identifier, as timm states it for all of them.
     """
 
     repository: str
@@ -127,7 +156,7 @@ def fold_normalisation(architecture: str, state: Mapping[str, Tensor]) -> dict[s
     """Published weights as weights for images in 0..1; see the module's text for what happens at the border.
 
     With kernel w, mean m, deviation s: sum w (x - m) / s = sum (w / s) x - shift, and the normalisation that follows
-    takes the shift into its running mean.
+    takes the shift into its running mean; where none follows, the bias of the convolution does.
 
     Args:
         architecture: one of ``hub_architectures()``.
@@ -141,17 +170,27 @@ def fold_normalisation(architecture: str, state: Mapping[str, Tensor]) -> dict[s
     place = _PUBLISHED[architecture]
     # torchvision's old files, from which some of timm's were made, put a dot into the names of a DenseNet's layers
     folded = {
-        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2", name): value for name, value in state.items()
+        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2", name): value
+        for name, value in state.items()
+        if place.surplus is None or not name.startswith(place.surplus)
     }
-    kernel_name, mean_name = f"{place.convolution}.weight", f"{place.norm}.running_mean"
-    if kernel_name not in folded or mean_name not in folded:
-        raise WeightsError(f"weights for {architecture} need {kernel_name} and {mean_name}; they are not there")
-    kernel = folded[kernel_name].double()
-    mean, deviation = (torch.tensor(row, dtype=torch.float64)[None, :, None, None] for row in (_MEAN, _DEVIATION))
+    kernel_name = f"{place.convolution}.weight"
+    if kernel_name not in folded or place.shift not in folded:
+        raise WeightsError(f"weights for {architecture} need {kernel_name} and {place.shift}; they are not there")
+    kernel, taking = folded[kernel_name].double(), folded[place.shift].double()
+    mean, deviation = (torch.tensor(row, dtype=torch.float64)[None, :, None, None] for row in place.photographs)
     shift = (kernel * mean / deviation).sum(dim=(1, 2, 3))
     folded[kernel_name] = (kernel / deviation).float()
-    folded[mean_name] = (folded[mean_name].double() + shift).float()
+    # a running mean is subtracted, a bias is added
+    folded[place.shift] = (taking - shift if place.shift.endswith(".bias") else taking + shift).float()
     return folded
+
+
+def is_for_photographs(architecture: str, state: Mapping[str, Tensor]) -> bool:
+    """Whether weights are as they were published: for three normalised channels, by a network of the hub."""
+    place = _PUBLISHED.get(architecture)
+    kernel = None if place is None else state.get(f"{place.convolution}.weight")
+    return kernel is not None and kernel.ndim == 4 and kernel.shape[1] == 3
 
 
 class _Redirects(HTTPRedirectHandler):

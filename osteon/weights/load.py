@@ -13,6 +13,7 @@ import numpy as np
 
 from osteon.errors import WeightsError
 from osteon.weights.files import read_verified
+from osteon.weights.golden_maps import check_golden_maps, require_segmenter
 from osteon.weights.trust import read_trust
 
 if TYPE_CHECKING:
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
 
     from osteon.weights.card import CardFile, ModelCard
 
-__all__ = ["GoldenCase", "check_golden", "golden_case", "load_network", "load_networks", "verify_card", "verify_files"]
+__all__ = [
+    "GoldenCase",
+    "check_golden",
+    "golden_case",
+    "load_network",
+    "load_networks",
+    "require_classifier",
+    "verify_card",
+    "verify_files",
+]
+
+_LONGEST_REASON = 300  # torch lists every tensor that does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,19 @@ def verify_files(card: ModelCard) -> None:
         read_verified(card.name, file)
 
 
+def require_classifier(card: ModelCard) -> None:
+    """Refuse the card of a segmenter.
+
+    Raises:
+        WeightsError: the model gives maps.
+    """
+    if card.segmenter is not None:
+        raise WeightsError(
+            f"{card.name} (task {card.task}) was asked for classes; it gives the maps "
+            f"{', '.join(card.segmenter.names)}: choose a classification model (osteon models list)"
+        )
+
+
 def golden_case(card: ModelCard) -> GoldenCase:
     """The golden input and output of a model; its file is verified first. Does not import torch.
 
@@ -62,6 +87,7 @@ def golden_case(card: ModelCard) -> GoldenCase:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    require_classifier(card)
     data = read_verified(card.name, card.golden)
     try:
         tensors = load(data)
@@ -169,12 +195,32 @@ def _load(card: ModelCard, member: int) -> tuple[nn.Module, float]:
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"the weights of {card.name} do not fit {card.architecture}: {error}") from error
+        reason = str(error) if len(str(error)) < _LONGEST_REASON else f"{str(error)[:_LONGEST_REASON]}..."
+        raise WeightsError(
+            f"the weights {card.members[member].path.name} of {card.name} do not fit {card.architecture}: {reason}"
+        ) from error
+    if card.segmenter is not None:
+        return network, _check_segmenter(card, network, member)
 
     def predict(crops: NDArray[np.float32]) -> NDArray[np.float32]:
         return card.output.probability(_run(network, crops, card.input.channels), member=member)
 
     return network, check_golden(card, predict, member=member)
+
+
+def _check_segmenter(card: ModelCard, network: nn.Module, member: int) -> float:
+    contract = require_segmenter(card)
+    outputs = getattr(network, "outputs", ())
+    if outputs != contract.names:
+        raise WeightsError(
+            f"the card of {card.name} speaks of the maps {', '.join(contract.names)}; {card.architecture} gives "
+            f"{', '.join(outputs) or 'none'}, in this order: fetch the model again"
+        )
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return contract.probability(_run(network, images.astype(np.float32) / np.float32(255), contract.channels))
+
+    return check_golden_maps(card, predict, member=member)
 
 
 def _run(network: nn.Module, crops: NDArray[np.float32], channels: int) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from osteon.weights.trust import Trust
 
-__all__ = ["round_to_half", "write_model"]
+__all__ = ["round_to_half", "write_model", "write_segmenter"]
 
 _WEIGHTS_NAME = "weights.safetensors"
 _GOLDEN_NAME = "golden.safetensors"
@@ -77,7 +77,6 @@ def write_model(
         OSError: the folder cannot be written.
     """
     from safetensors.numpy import save as save_arrays
-    from safetensors.torch import save as save_tensors
 
     networks = list(network) if isinstance(network, Sequence) else [network]
     if not networks:
@@ -89,18 +88,9 @@ def write_model(
     half = document["storage"] == "float16"
     crops = golden_crops.astype(np.float16)
     logits = np.stack([_logits(each, crops, document["input"]["channels"]) for each in networks])
-    names = [_WEIGHTS_NAME, *(f"weights_{number}.safetensors" for number in range(2, len(networks) + 1))]
-    contents = {
-        name: save_tensors({key: _stored(value, half=half) for key, value in each.state_dict().items()})
-        for name, each in zip(names, networks, strict=True)
-    }
+    contents = _weight_files(networks, half=half)
     contents[_GOLDEN_NAME] = save_arrays({"crops": crops, "logits": logits if len(networks) > 1 else logits[0]})
-    listed: dict[str, object] = {
-        "weights": _listed(_WEIGHTS_NAME, contents),
-        "golden": _listed(_GOLDEN_NAME, contents),
-    }
-    if len(networks) > 1:
-        listed["members"] = [_listed(name, contents) for name in names[1:]]
+    listed = _files_entry(contents)
     whole = {**document, "files": listed}
     if trust is not None:
         contents[_TRUST_NAME] = save_arrays(dict(trust_arrays(trust)))
@@ -108,6 +98,73 @@ def write_model(
         whole["trust"] = trust_entry(trust)
     contents[CARD_NAME] = (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
     return _placed(parent, str(document["name"]), contents)
+
+
+def write_segmenter(
+    parent: Path,
+    document: Mapping[str, Any],
+    networks: Sequence[nn.Module],
+    *,
+    golden_images: NDArray[np.uint8],
+) -> ModelCard:
+    """Write the model folder ``parent/NAME`` of a segmenter whole or not at all; a model of that name is replaced.
+
+    Args:
+        parent: folder of model folders; made when it is not there.
+        document: the card without ``files``; ``osteon.weights.segmenter_entries`` makes three of its entries, and
+            ``storage`` decides the precision of the weights files.
+        networks: the members, all of the card's architecture, in evaluation mode, on the CPU; for float16 already
+            rounded (``round_to_half``). The model's probability is the mean of theirs.
+        golden_images: (n, row, column) uint8, rows and columns multiples of 16, that every network must reproduce; two
+            of 64 x 64 are enough, and they should have pixels of every map.
+
+    Returns:
+        The card as read back, after the model was verified.
+
+    Raises:
+        WeightsError: the card is not valid, a member is of another architecture, or the model does not reproduce
+            itself when loaded.
+        OSError: the folder cannot be written.
+    """
+    from safetensors.numpy import save as save_arrays
+
+    name = str(document["name"])
+    if not networks:
+        raise WeightsError(f"{name} was to be written without a network; at least one is needed")
+    if golden_images.dtype != np.uint8 or golden_images.ndim != 3:
+        raise WeightsError(
+            f"golden images of {name} are {golden_images.dtype} {golden_images.shape}; give uint8 (n, row, column)"
+        )
+    values = golden_images.astype(np.float32) / np.float32(255)
+    logits = np.stack([_logits(each, values, document["input"]["channels"]) for each in networks])
+    contents = _weight_files(networks, half=document["storage"] == "float16")
+    contents[_GOLDEN_NAME] = save_arrays({"images": np.ascontiguousarray(golden_images), "maps": logits})
+    whole = {**document, "files": _files_entry(contents)}
+    contents[CARD_NAME] = (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
+    return _placed(parent, name, contents)
+
+
+def _weight_files(networks: Sequence[nn.Module], *, half: bool) -> dict[str, bytes]:
+    """Weights of the members by file name, the first member's first."""
+    from safetensors.torch import save
+
+    names = [_WEIGHTS_NAME, *(f"weights_{number}.safetensors" for number in range(2, len(networks) + 1))]
+    return {
+        name: save({key: _stored(value, half=half) for key, value in each.state_dict().items()})
+        for name, each in zip(names, networks, strict=True)
+    }
+
+
+def _files_entry(contents: Mapping[str, bytes]) -> dict[str, object]:
+    """The card's entry ``files`` for weights and golden case."""
+    members = [name for name in contents if name not in (_WEIGHTS_NAME, _GOLDEN_NAME)]
+    listed: dict[str, object] = {
+        "weights": _listed(_WEIGHTS_NAME, contents),
+        "golden": _listed(_GOLDEN_NAME, contents),
+    }
+    if members:
+        listed["members"] = [_listed(name, contents) for name in members]
+    return listed
 
 
 def _placed(parent: Path, name: str, contents: Mapping[str, bytes]) -> ModelCard:
@@ -126,7 +183,7 @@ def _placed(parent: Path, name: str, contents: Mapping[str, bytes]) -> ModelCard
     return read_card(target)
 
 
-def _logits(network: nn.Module, crops: NDArray[np.float16], channels: int) -> NDArray[np.float32]:
+def _logits(network: nn.Module, crops: NDArray[np.floating], channels: int) -> NDArray[np.float32]:
     import torch
 
     with torch.inference_mode():

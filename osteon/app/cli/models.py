@@ -59,9 +59,9 @@ def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
         typer.echo(json.dumps({"models": rows, "backbones": begun, "problems": broken}, indent=2))
         return
     for card in cards:
-        say(f"{card.name:<28} {card.task:<18} {card.architecture:<14} {card.statement}")
+        say(f"{card.name:<28} {card.task:<18} {card.architecture:<22} {card.statement}")
     for backbone in backbones:
-        say(f"{backbone.name:<28} {'(backbone)':<18} {backbone.architecture:<14} {backbone.statement}")
+        say(f"{backbone.name:<28} {'(backbone)':<18} {backbone.architecture:<22} {backbone.statement}")
     for problem in problems:
         say(f"! {problem.folder.name}: {problem.reason}", err=True)
 
@@ -83,6 +83,8 @@ def _show(
     say(f"intended use: {card.intended_use}")
     for exclusion in card.exclusions:
         say(f"not for: {exclusion}")
+    for each in card.segmenter.maps if card.segmenter else ():
+        say(f"map {each.name}: from probability {each.threshold:g} on ({each.source})")
     for result in card.results:
         value = "not measured" if result.value is None else f"{result.value:.3f}"
         interval = "no interval" if result.interval is None else f"{result.interval[0]:.3f} to {result.interval[1]:.3f}"
