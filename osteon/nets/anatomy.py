@@ -14,6 +14,8 @@ import osteon._torchvision  # noqa: F401 - every module that uses torch repairs 
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 __all__ = [
@@ -26,6 +28,10 @@ __all__ = [
 ]
 
 
+_OF_MAPS = (nn.Conv2d, nn.BatchNorm2d)
+"""A part that gives a feature map holds one of them; pooling and dropout behind it do not."""
+
+
 class _Classifier(Protocol):
     """What timm's classifiers and ours have in common."""
 
@@ -36,6 +42,15 @@ class _Classifier(Protocol):
     def forward_head(self, x: Tensor, /, pre_logits: bool = False) -> Tensor: ...  # noqa: FBT001, FBT002 - timm's
 
     def get_classifier(self) -> nn.Module: ...
+
+
+class _OwnParameters(nn.Module):
+    """Parameters that a network has beside its blocks, as a part that can be trained or frozen; it shares them."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        super().__init__()
+        for name, value in parameters.items():
+            self.register_parameter(name, value)
 
 
 class PooledFeatures(nn.Module):
@@ -60,8 +75,9 @@ def feature_stages(network: nn.Module) -> list[tuple[str, list[nn.Module]]]:
     """The layers of a network, from input to output, the head last: what gradual unfreezing counts.
 
     A layer is a child block of the backbone. A normalisation, activation or pooling beside the blocks belongs to the
-    block before it: it makes no sense to train one without the other. Every parameter of the network is in exactly
-    one layer.
+    block before it: it makes no sense to train one without the other; so do the parameters that are of no block, as
+    the class token and the places of a transformer, to the first. Every parameter of the network is in exactly one
+    layer. A branch of a joined network is one layer.
 
     Args:
         network: as ``build_network`` makes it.
@@ -90,6 +106,9 @@ def feature_stages(network: nn.Module) -> list[tuple[str, list[nn.Module]]]:
             stages[-1][1].append(part)
         else:
             stages.append((name, [part]))
+    own = dict(network.named_parameters(recurse=False))
+    if own:
+        stages[0][1].append(_OwnParameters(own))
     return [*stages, (head_name, [head])]
 
 
@@ -131,26 +150,38 @@ def split_head(network: nn.Module) -> tuple[PooledFeatures, nn.Linear]:
 def last_feature_map_module(network: nn.Module) -> nn.Module:
     """The module whose output is the last feature map (n, d, row, column), after its activation: Grad-CAM hooks it.
 
+    Its mean over places is the pooled feature. A transformer has no such map: its head reads the class token, which no
+    place of the last layer leads to. Nor has a joined network: its branches end in grids of their own.
+
     Raises:
-        InputError: the network is none of the registry's kind.
+        InputError: the network is none of the registry's kind, or has no such map.
     """
-    features = dict(network.named_children()).get("features")
-    _, blocks = feature_stages(network)[-2]
-    return blocks[0] if features is None else features  # a DenseNet's last block is followed by its last norm
+    _, parts = feature_stages(network)[-2]
+    maps = [part for part in parts if any(isinstance(inner, _OF_MAPS) for inner in part.modules())]
+    if not maps or "transformer" in dict(network.named_children()):
+        raise InputError(
+            f"{type(network).__name__} ends in no feature map that its head reads alone, so Grad-CAM has nothing to "
+            "show: name a layer that gives one, as the last of its convolutional branch, or use a convolutional network"
+        )
+    return maps[-1]
 
 
 def _children(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Children; DenseNet and MobileNetV2 keep their blocks one level down, in ``features``."""
-    return [
-        pair
-        for name, child in network.named_children()
-        for pair in (child.named_children() if name == "features" else [(name, child)])
-    ]
+    """Children; a DenseNet keeps its blocks one level down in ``features``, others in ``blocks``, by number."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in network.named_children():
+        if name == "features":
+            found += child.named_children()
+        elif name == "blocks":
+            found += [(f"block{number}", part) for number, part in enumerate(child.children(), start=1)]
+        else:
+            found.append((name, child))
+    return found
 
 
 def _is_block(part: nn.Module) -> bool:
-    """Whether a part holds a convolution: all else belongs to the part before it."""
-    return any(isinstance(inner, nn.Conv2d) for inner in part.modules())
+    """Whether a part multiplies its input with weights of its own: all else belongs to the part before it."""
+    return any(isinstance(inner, (nn.Conv2d, nn.Linear)) for inner in part.modules())
 
 
 def _head(network: nn.Module) -> nn.Linear:

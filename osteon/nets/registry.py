@@ -5,8 +5,9 @@ one grey channel and two outputs, as the paper trains them: softmax cross entrop
 ``densenet_small`` is a DenseNet of the same building blocks, small enough for a model that is shipped with the code.
 ``mobilenet_v2`` is the network of the ImageNet weights that are shipped with it (``osteon.weights.backbone``).
 
-The segmenters are those of the bone-metastasis thesis (../shared/specs/bone-metastasis.md, sections 2.1 and 2.3); what
-distinguishes them is in ``osteon.nets.segmenter_description``.
+The other classifiers, and all segmenters, are those of the bone-metastasis thesis (../shared/specs/bone-metastasis.md,
+sections 2.1, 2.3 to 2.5); what distinguishes the segmenters is in ``osteon.nets.segmenter_description``. Without
+pretrained weights a DeiT is the ViT of its size: its paper changed how one is trained, not what it is.
 
 torch and timm are imported when a network is built, not before: names can be listed without them.
 """
@@ -20,13 +21,22 @@ from typing import TYPE_CHECKING, Any, Literal
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError, InputError, UnknownLabelError, nearest_names
 from osteon.nets.segmenter_description import SEGMENTERS
+from osteon.nets.timm_names import TIMM_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-__all__ = ["ArchitectureInfo", "StageInfo", "build_network", "describe_network", "network_names"]
+__all__ = [
+    "ArchitectureInfo",
+    "StageInfo",
+    "build_network",
+    "describe_network",
+    "is_transformer",
+    "least_image_size",
+    "network_names",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +45,14 @@ class _Architecture:
 
     Attributes:
         title: what a person reads.
-        reference: DOI of the paper that described it.
+        reference: DOI of the paper that described it, or "hal:" and a number of HAL.
         factory: "module:callable" that takes ``in_chans`` and ``num_classes``.
         options: further keyword arguments of the factory.
         in_channels: of the images, where nothing else is asked for.
         classes: of the output, where nothing else is asked for.
         task: "classification" gives (class,) for an image, "segmentation" gives (output, row, column).
+        least_size: fewest rows and columns of an image.
+        is_transformer: whether it is trained as one: the thesis has a schedule of its own for them.
     """
 
     title: str
@@ -50,6 +62,22 @@ class _Architecture:
     in_channels: int = 1
     classes: int = 2
     task: Literal["classification", "segmentation"] = "classification"
+    least_size: int = 32
+    is_transformer: bool = False
+
+
+def _timm(
+    name: str, title: str, reference: str, *, least_size: int = 32, is_transformer: bool = False
+) -> _Architecture:
+    """A classifier of ``TIMM_OPTIONS``."""
+    return _Architecture(
+        title,
+        reference,
+        "timm:create_model",
+        TIMM_OPTIONS[name],
+        least_size=least_size,
+        is_transformer=is_transformer,
+    )
 
 
 def _segmenter(name: str, title: str, reference: str) -> _Architecture:
@@ -78,21 +106,26 @@ def _sequence(name: str, title: str) -> _Architecture:
     )
 
 
+_DEIT = "10.48550/arXiv.2012.12877"
 _DENSENET = "10.1109/CVPR.2017.243"
+_EFFICIENTNET = "10.48550/arXiv.1905.11946"
+_INCEPTION = "10.1109/CVPR.2016.308"
 _RESNET = "10.1109/CVPR.2016.90"
+_RESNEXT = "10.1109/CVPR.2017.634"
+_VIT = "10.48550/arXiv.2010.11929"
 _MOBILENET = "10.1109/CVPR.2018.00474"
 _UNET = "10.1007/978-3-319-24574-4_28"
 _ATTENTION_UNET = "10.48550/arXiv.1804.03999"
 _NESTED_UNET = "10.1007/978-3-030-00889-5_1"
 _HYBRID_ATTENTION = "10.1016/j.eswa.2023.120376"
+_THESIS = "hal:tel-04420934"
 
 _ARCHITECTURES: dict[str, _Architecture] = {
-    "densenet121": _Architecture(
-        "DenseNet-121", _DENSENET, "timm:create_model", {"model_name": "densenet121", "pretrained": False}
-    ),
-    "densenet169": _Architecture(
-        "DenseNet-169", _DENSENET, "timm:create_model", {"model_name": "densenet169", "pretrained": False}
-    ),
+    "deit_small": _timm("deit_small", "DeiT-Small, patches of 16", _DEIT, is_transformer=True),
+    "deit_tiny": _timm("deit_tiny", "DeiT-Tiny, patches of 16", _DEIT, is_transformer=True),
+    "densenet121": _timm("densenet121", "DenseNet-121", _DENSENET),
+    "densenet169": _timm("densenet169", "DenseNet-169", _DENSENET),
+    "densenet201": _timm("densenet201", "DenseNet-201", _DENSENET),
     "densenet_small": _Architecture(
         "DenseNet with 51 layers, growth rate 16",
         _DENSENET,
@@ -102,11 +135,16 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "mobilenet_v2": _Architecture(
         "MobileNetV2 1.0, batch normalisation folded in", _MOBILENET, "osteon.nets.mobilenet_v2:MobileNetV2", {}
     ),
-    "resnet18": _Architecture(
-        "ResNet-18", _RESNET, "timm:create_model", {"model_name": "resnet18", "pretrained": False}
-    ),
-    "resnet50": _Architecture(
-        "ResNet-50", _RESNET, "timm:create_model", {"model_name": "resnet50", "pretrained": False}
+    "efficientnet_b0": _timm("efficientnet_b0", "EfficientNet-B0", _EFFICIENTNET),
+    "inception_v3": _timm("inception_v3", "Inception-v3, without its second head", _INCEPTION, least_size=75),
+    "resnet18": _timm("resnet18", "ResNet-18", _RESNET),
+    "resnet50": _timm("resnet50", "ResNet-50", _RESNET),
+    "resnext50": _timm("resnext50", "ResNeXt-50, 32 x 4d", _RESNEXT),
+    "vit_small": _timm("vit_small", "ViT-Small, patches of 16", _VIT, is_transformer=True),
+    "vit_tiny": _timm("vit_tiny", "ViT-Tiny, patches of 16", _VIT, is_transformer=True),
+    # the thesis trains it as its single networks and does not say as which: as the convolutional ones, 3.3
+    "vit_tiny_resnext50": _Architecture(
+        "ViT-Tiny and ResNeXt-50, joined before the head", _THESIS, "osteon.nets.vit_resnext:VitResnext", {}
     ),
     "attunet": _segmenter("attunet", "Attention U-Net", _ATTENTION_UNET),
     "attunetpp": _segmenter("attunetpp", "AttUNet++, residual blocks", _HYBRID_ATTENTION),
@@ -152,7 +190,7 @@ class ArchitectureInfo:
     Attributes:
         name: in the registry.
         title: what a person reads.
-        reference: DOI of the paper that described it.
+        reference: DOI of the paper that described it, or "hal:" and a number of HAL.
         parameters: trainable numbers.
         input_shape: (channel, row, column) of one image.
         output_shape: (class,) of one image, or (output, row, column) of a segmenter; logits.
@@ -172,12 +210,34 @@ def network_names(*, task: Literal["classification", "segmentation"] = "classifi
     """Names that ``build_network`` knows for a task, sorted.
 
     Example:
-        >>> network_names()
-        ('densenet121', 'densenet169', 'densenet_small', 'mobilenet_v2', 'resnet18', 'resnet50')
+        >>> network_names()[:4]
+        ('deit_small', 'deit_tiny', 'densenet121', 'densenet169')
         >>> network_names(task="segmentation")[:4]
         ('attunet', 'attunetpp', 'attunetpp_plain', 'hybrid_attunetpp')
     """
     return tuple(sorted(name for name, known in _ARCHITECTURES.items() if known.task == task))
+
+
+def least_image_size(name: str) -> int:
+    """Fewest rows and columns of an image that a network takes.
+
+    Raises:
+        UnknownLabelError: no such network.
+
+    Example:
+        >>> least_image_size("vit_tiny"), least_image_size("inception_v3")
+        (32, 75)
+    """
+    return _known(name).least_size
+
+
+def is_transformer(name: str) -> bool:
+    """Whether a network is trained as a transformer; the joined one of the thesis is not.
+
+    Raises:
+        UnknownLabelError: no such network.
+    """
+    return _known(name).is_transformer
 
 
 def build_network(name: str, *, in_channels: int | None = None, classes: int | None = None) -> nn.Module:
@@ -201,9 +261,7 @@ def build_network(name: str, *, in_channels: int | None = None, classes: int | N
         InputError: channels or classes out of range.
         BackendError: torch or timm is not installed.
     """
-    if name not in _ARCHITECTURES:
-        raise UnknownLabelError(f"no network {name!r}: {nearest_names(name, _ARCHITECTURES)}")
-    architecture = _ARCHITECTURES[name]
+    architecture = _known(name)
     in_channels = architecture.in_channels if in_channels is None else in_channels
     classes = architecture.classes if classes is None else classes
     if in_channels not in _CHANNELS:
@@ -226,15 +284,16 @@ def describe_network(
         name: one of ``network_names()``, of either task.
         in_channels: 1 or 3; None as in ``build_network``.
         classes: length of the output; None as in ``build_network``.
-        size: rows and columns of the input, at least 32; for a segmenter a multiple of 16.
+        size: rows and columns of the input, at least ``least_image_size``; for a segmenter a multiple of 16.
 
     Raises:
         UnknownLabelError: no such network.
         InputError: channels, classes or size out of range.
         BackendError: torch or timm is not installed.
     """
-    if size < 32:
-        raise InputError(f"{name} was asked for images of {size} pixels; it halves them five times: at least 32")
+    least = least_image_size(name)
+    if size < least:
+        raise InputError(f"{name} was asked for images of {size} pixels; it halves them five times: at least {least}")
     _import_torchvision_repair()
     import torch
 
@@ -252,6 +311,12 @@ def describe_network(
         output_shape=output_shape,
         stages=stages,
     )
+
+
+def _known(name: str) -> _Architecture:
+    if name not in _ARCHITECTURES:
+        raise UnknownLabelError(f"no network {name!r}: {nearest_names(name, _ARCHITECTURES)}")
+    return _ARCHITECTURES[name]
 
 
 def _trace_stages(network: nn.Module, image: Tensor) -> tuple[tuple[StageInfo, ...], tuple[int, ...]]:
@@ -275,18 +340,23 @@ def _trace_stages(network: nn.Module, image: Tensor) -> tuple[tuple[StageInfo, .
     finally:
         for hook in hooks:
             hook.remove()
-    return tuple(stages), output_shape
+    # what belongs to no part: a transformer's class token and places, joined with the patches behind the first part
+    own = [
+        StageInfo(name, "Parameter", value.numel(), tuple(value.shape[1:]))
+        for name, value in network.named_parameters(recurse=False)
+    ]
+    return (*stages[:1], *own, *stages[1:]), output_shape
 
 
 def _parts(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Children, but the entries of a dictionary of modules, and the blocks that a DenseNet keeps in ``features``."""
+    """Children, but the entries of a dictionary of modules, and the blocks that are kept one level down."""
     from torch import nn
 
     found: list[tuple[str, nn.Module]] = []
     for name, child in network.named_children():
         if isinstance(child, nn.ModuleDict):
             found += [(f"{name}.{inner}", part) for inner, part in _parts(child)]
-        elif name == "features":
+        elif name in {"features", "blocks"}:
             found += [(f"{name}.{inner}", part) for inner, part in child.named_children()]
         else:
             found.append((name, child))

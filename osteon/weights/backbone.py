@@ -262,11 +262,16 @@ def fill_network(network: nn.Module, weights: PretrainedWeights, *, with_head: b
     from osteon.nets.anatomy import feature_stages
 
     head = f"{feature_stages(network)[-1][0]}."
-    first = next(name for name, part in network.named_modules() if isinstance(part, Conv2d)) + ".weight"
+    firsts = [  # one for every branch; nothing further in reads so few channels at once
+        f"{name}.weight"
+        for name, part in network.named_modules()
+        if isinstance(part, Conv2d) and part.groups == 1 and part.in_channels in (1, 3)
+    ]
     own = network.state_dict()
     state = {name: value for name, value in weights.state.items() if with_head or not name.startswith(head)}
-    if first in state:
-        state[first] = _with_channels(state[first], own[first].shape[1])
+    for first in firsts:
+        if first in state:
+            state[first] = _with_channels(state[first], own[first].shape[1])
     wanted = {name: value for name, value in own.items() if with_head or not name.startswith(head)}
     wrong = sorted(
         name

@@ -20,21 +20,48 @@ from osteon.nets.anatomy import (
 
 DENSE = "conv0 denseblock1 transition1 denseblock2 transition2 denseblock3 transition3 denseblock4 classifier"
 RESIDUAL = "conv1 layer1 layer2 layer3 layer4 fc"
+TRANSFORMER = "patch_embed block1 block2 block3 block4 block5 block6 block7 block8 block9 block10 block11 block12 head"
 STAGES = {
+    "deit_small": TRANSFORMER,
+    "deit_tiny": TRANSFORMER,
     "densenet121": DENSE,
     "densenet169": DENSE,
+    "densenet201": DENSE,
     "densenet_small": DENSE,
     "mobilenet_v2": "stem stage1 stage2 stage3 stage4 stage5 stage6 stage7 last classifier",
     "resnet18": RESIDUAL,
     "resnet50": RESIDUAL,
+    "resnext50": RESIDUAL,
+    "efficientnet_b0": "conv_stem block1 block2 block3 block4 block5 block6 block7 conv_head classifier",
+    "inception_v3": "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3 Mixed_5b Mixed_5c Mixed_5d "
+    "Mixed_6a Mixed_6b Mixed_6c Mixed_6d Mixed_6e Mixed_7a Mixed_7b Mixed_7c fc",
+    "vit_small": TRANSFORMER,
+    "vit_tiny": TRANSFORMER,
+    "vit_tiny_resnext50": "convolutional transformer classifier",
 }
-DIMENSIONS = {"densenet121": 1024, "densenet169": 1664, "mobilenet_v2": 1280, "resnet18": 512, "resnet50": 2048}
+DIMENSIONS = {
+    "deit_tiny": 192,
+    "densenet121": 1024,
+    "densenet169": 1664,
+    "densenet201": 1920,
+    "mobilenet_v2": 1280,
+    "resnet18": 512,
+    "resnet50": 2048,
+    "vit_small": 384,
+    "vit_tiny_resnext50": 2240,
+}
+WITHOUT_MAP = {name for name, stages in STAGES.items() if stages == TRANSFORMER or "transformer" in stages}
 
 
 @cache
 def network(name: str) -> nn.Module:
     torch.manual_seed(0)
     return build_network(name).eval()
+
+
+def size_of(name: str) -> int:
+    """Two places of the last feature map along each axis."""
+    return 107 if name == "inception_v3" else 64
 
 
 @pytest.mark.parametrize("name", network_names())
@@ -53,7 +80,7 @@ def test_layers_are_in_the_order_in_which_data_passes(name: str) -> None:
         for stage, parts in feature_stages(network(name))
     ]
     with torch.inference_mode():
-        network(name)(torch.zeros(1, 1, 32, 32))
+        network(name)(torch.zeros(1, 1, size_of(name), size_of(name)))
     for hook in hooks:
         hook.remove()
     assert " ".join(passed) == STAGES[name]
@@ -61,7 +88,7 @@ def test_layers_are_in_the_order_in_which_data_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", network_names())
 def test_head_of_pooled_features_is_the_network(name: str) -> None:
-    images = torch.rand(2, 1, 64, 64)
+    images = torch.rand(2, 1, size_of(name), size_of(name))
     body, head = split_head(network(name))
     with torch.inference_mode():
         features = pooled_features(network(name), images)
@@ -71,16 +98,35 @@ def test_head_of_pooled_features_is_the_network(name: str) -> None:
     assert features.shape[1] == DIMENSIONS.get(name, features.shape[1])
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", sorted(set(STAGES) - WITHOUT_MAP))
 def test_the_mean_of_the_last_feature_map_is_the_pooled_feature(name: str) -> None:
     seen: list[torch.Tensor] = []
     hook = last_feature_map_module(network(name)).register_forward_hook(lambda *call: seen.append(call[2]))
     with torch.inference_mode():
-        features = pooled_features(network(name), torch.rand(1, 1, 64, 64))
+        features = pooled_features(network(name), torch.rand(1, 1, size_of(name), size_of(name)))
     hook.remove()
     (found,) = seen
     assert found.shape[2:] == (2, 2)
     torch.testing.assert_close(found.mean(dim=(2, 3)), features)
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_MAP))
+def test_what_ends_in_tokens_says_that_it_has_no_feature_map(name: str) -> None:
+    with pytest.raises(InputError, match="Grad-CAM has nothing to show"):
+        last_feature_map_module(network(name))
+
+
+def test_the_class_token_and_the_places_of_a_transformer_are_of_its_first_layer() -> None:
+    whole = network("vit_tiny")
+    _, parts = feature_stages(whole)[0]
+    held = {name for part in parts for name, _ in part.named_parameters(recurse=False)}
+    assert held == {"cls_token", "pos_embed"}
+    for part in parts:
+        part.requires_grad_(requires_grad=False)
+    assert not whole.get_parameter("cls_token").requires_grad
+    assert whole.get_parameter("head.weight").requires_grad
+    for part in parts:
+        part.requires_grad_(requires_grad=True)
 
 
 def test_other_networks_are_refused() -> None:

@@ -9,20 +9,48 @@ import pytest
 
 import osteon._torchvision  # noqa: F401 - timm cannot be imported without it
 from osteon.errors import InputError, UnknownLabelError
-from osteon.nets import build_network, describe_network, network_names
+from osteon.nets import build_network, describe_network, is_transformer, least_image_size, network_names
 
-# millions of parameters on the model pages of timm, for 3 channels and 1,000 classes
-PUBLISHED_MILLIONS = {"densenet121": 7.98, "densenet169": 14.15, "resnet18": 11.69, "resnet50": 25.56}
+# timm's name, and millions of parameters on its model pages, for 3 channels and 1,000 classes
+PUBLISHED_MILLIONS = {
+    "deit_small": ("deit_small_patch16_224", 22.05),
+    "deit_tiny": ("deit_tiny_patch16_224", 5.72),
+    "densenet121": ("densenet121", 7.98),
+    "densenet169": ("densenet169", 14.15),
+    "densenet201": ("densenet201", 20.01),
+    "efficientnet_b0": ("efficientnet_b0", 5.29),
+    "inception_v3": ("inception_v3", 23.83),
+    "resnet18": ("resnet18", 11.69),
+    "resnet50": ("resnet50", 25.56),
+    "resnext50": ("resnext50_32x4d", 25.03),
+    "vit_small": ("vit_small_patch16_224", 22.05),
+    "vit_tiny": ("vit_tiny_patch16_224", 5.72),
+}
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED_MILLIONS))
 def test_parameter_counts_equal_timm_and_its_published_table(name: str) -> None:
     import timm
+    import torch
 
+    theirs, millions = PUBLISHED_MILLIONS[name]
     described = describe_network(name, in_channels=3, classes=1000)
-    timms = sum(parameter.numel() for parameter in timm.create_model(name).parameters())
+    with torch.device("meta"):
+        timms = sum(parameter.numel() for parameter in timm.create_model(theirs).parameters())
     assert described.parameters == timms
-    assert round(described.parameters / 1e6, 2) == PUBLISHED_MILLIONS[name]
+    assert round(described.parameters / 1e6, 2) == millions
+
+
+def test_the_joined_network_has_the_parameters_of_its_branches_and_one_head() -> None:
+    branches = sum(describe_network(name, in_channels=3, classes=1000).parameters for name in ("resnext50", "vit_tiny"))
+    heads = 1000 * (2048 + 1) + 1000 * (192 + 1)
+    joined = describe_network("vit_tiny_resnext50", in_channels=3, classes=2)
+    assert joined.parameters == branches - heads + 2 * (2048 + 192 + 1)
+
+
+def test_only_vit_and_deit_are_trained_as_transformers() -> None:
+    found = {name for name in network_names() if is_transformer(name)}
+    assert found == {"deit_small", "deit_tiny", "vit_small", "vit_tiny"}
 
 
 def test_fewer_channels_and_classes_cost_what_the_first_and_last_layers_lose() -> None:
@@ -39,7 +67,14 @@ def test_every_network_maps_a_crop_to_two_logits(name: str) -> None:
     assert info.input_shape == (1, 256, 256)
     assert info.output_shape == (2,)
     assert info.stages[-1].output_shape == (2,)
-    assert info.stages[0].output_shape[1:] == (128, 128)
+    if name == "vit_tiny_resnext50":
+        assert info.stages[0].output_shape == (2048,)
+    elif name.startswith(("vit", "deit")):
+        assert info.stages[0].output_shape[:2] == (16, 16)
+        width = info.stages[0].output_shape[2]
+        assert [stage.output_shape for stage in info.stages[1:3]] == [(1, width), (197, width)]
+    else:
+        assert info.stages[0].output_shape[1:] == ((127, 127) if name == "inception_v3" else (128, 128))
     assert sum(stage.parameters for stage in info.stages) == info.parameters
 
 
@@ -70,6 +105,8 @@ def test_impossible_shapes_are_refused(options: dict[str, int], words: str) -> N
         build_network("resnet18", **options)
     with pytest.raises(InputError, match="at least 32"):
         describe_network("resnet18", size=16)
+    with pytest.raises(InputError, match="at least 75"):
+        describe_network("inception_v3", size=least_image_size("inception_v3") - 1)
 
 
 def test_names_are_listed_without_torch() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,12 +14,21 @@ import torch
 from safetensors.torch import save
 
 from osteon.errors import UnknownLabelError, WeightsError
-from osteon.nets import build_network
+from osteon.nets import build_network, least_image_size, network_names
 from osteon.nets.anatomy import pooled_features
 from osteon.weights.backbone import pretrained_network, pretrained_weights
-from osteon.weights.hub import HUB_VARIABLE, fetch_hub_file, fold_normalisation, hub_architectures
+from osteon.weights.hub import HUB_VARIABLE, HubFile, fetch_hub_file, fold_normalisation, hub_architectures
 
-MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
+HALVES = torch.full((2, 3), 0.5)
+FIRST = {  # the first convolution, what follows it, the normalisation of photographs, pixels of the border it sees
+    "resnet18": ("conv1", "bn1", IMAGENET, 2),
+    "densenet121": ("features.conv0", "features.norm0", IMAGENET, 2),
+    "efficientnet_b0": ("conv_stem", "bn1", IMAGENET, 2),
+    "inception_v3": ("Conv2d_1a_3x3.conv", "Conv2d_1a_3x3.bn", HALVES, 0),
+    "deit_tiny": ("patch_embed.proj", "patch_embed.norm", IMAGENET, 0),
+    "vit_tiny": ("patch_embed.proj", "patch_embed.norm", HALVES, 0),
+}
 
 
 class Hub(ThreadingHTTPServer):
@@ -63,24 +73,26 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server.server_close()
 
 
+@cache
 def published(name: str) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     """A three-channel network as timm publishes it, with statistics that are not the fresh ones."""
     torch.manual_seed(0)
     network = build_network(name, in_channels=3, classes=1000)
+    size = max(64, least_image_size(name))
     with torch.inference_mode():
-        network.train()(torch.randn(4, 3, 64, 64))
+        network.train()(torch.randn(2, 3, size, size))
     return network.eval(), dict(network.state_dict())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+@pytest.mark.parametrize("name", FIRST)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_grey_crop_gives_what_the_published_network_gives_for_the_normalised_photo(name: str, channels: int) -> None:
     network, state = published(name)
     folded = fold_normalisation(name, state)
     grey = torch.full((1, 1, 64, 64), 0.3)
     grey[..., 20:44, 20:44] = 0.9
-    photo = (grey.expand(-1, 3, -1, -1) - MEAN[:, None, None]) / DEVIATION[:, None, None]
-    first, norm = ("conv1", "bn1") if name == "resnet18" else ("features.conv0", "features.norm0")
+    first, norm, (mean, deviation), border = FIRST[name]
+    photo = (grey.expand(-1, 3, -1, -1) - mean[:, None, None]) / deviation[:, None, None]
     adapted = build_network(name, in_channels=channels, classes=1000).eval()
     kernel = folded[f"{first}.weight"]
     folded[f"{first}.weight"] = kernel.sum(dim=1, keepdim=True) if channels == 1 else kernel
@@ -88,7 +100,35 @@ def test_a_grey_crop_gives_what_the_published_network_gives_for_the_normalised_p
     with torch.inference_mode():
         found = adapted.get_submodule(norm)(adapted.get_submodule(first)(grey.expand(-1, channels, -1, -1)))
         wanted = network.get_submodule(norm)(network.get_submodule(first)(photo))
-    torch.testing.assert_close(found[..., 2:-2, 2:-2], wanted[..., 2:-2, 2:-2], atol=1e-4, rtol=1e-4)
+    if border:
+        found, wanted = (value[..., border:-border, border:-border] for value in (found, wanted))
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_second_head_is_left_behind() -> None:
+    _, state = published("inception_v3")
+    assert fold_normalisation("inception_v3", {**state, "AuxLogits.fc.bias": torch.zeros(1)}).keys() == state.keys()
+
+
+def test_a_joined_network_begins_with_the_weights_of_its_branches(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {}
+    for name, repository in (("resnext50", "timm/resnext50_32x4d.a1h_in1k"), ("vit_tiny", "timm/vit_tiny_patch16_224")):
+        data = save(published(name)[1])
+        files[name] = HubFile(repository, data, hashlib.sha256(data).hexdigest())
+    monkeypatch.setattr("osteon.weights.backbone.fetch_hub_file", files.__getitem__)
+    weights = pretrained_weights("vit_tiny_resnext50", source="hub")
+    assert weights.name == "timm/resnext50_32x4d.a1h_in1k and timm/vit_tiny_patch16_224"
+    assert weights.licence == "Apache-2.0"
+    network = pretrained_network("vit_tiny_resnext50", source="hub").eval()
+    state = network.state_dict()
+    branches = {"convolutional.layer4.2.conv3.weight": "resnext50", "transformer.blocks.11.mlp.fc2.bias": "vit_tiny"}
+    for key, name in branches.items():
+        torch.testing.assert_close(state[key], published(name)[1][key.partition(".")[2]])
+    # one grey channel: the patches of the transformer are those of the published network for the normalised photo
+    grey = torch.rand(1, 1, 32, 32)
+    patches = network.get_submodule("transformer.patch_embed.proj")(grey)
+    wanted = published("vit_tiny")[0].get_submodule("patch_embed.proj")((grey.expand(-1, 3, -1, -1) - 0.5) / 0.5)
+    torch.testing.assert_close(patches, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_old_names_of_densenet_layers_are_understood() -> None:
@@ -139,4 +179,4 @@ def test_a_network_that_is_not_on_the_hub_is_named(hub: Hub) -> None:
     with pytest.raises(UnknownLabelError, match="no weights for 'densenet_small'"):
         fetch_hub_file("densenet_small")
     assert hub.asked == 0
-    assert set(hub_architectures()) == {"densenet121", "densenet169", "resnet18", "resnet50"}
+    assert set(hub_architectures()) == set(network_names()) - {"densenet_small", "mobilenet_v2", "vit_tiny_resnext50"}
