@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 
     from osteon.training.judging import Measured
 
-__all__ = ["limits", "measured_cell", "number", "outside_range", "printed_cell"]
+__all__ = [
+    "limits",
+    "measured_cell",
+    "number",
+    "outside_range",
+    "percent",
+    "percent_range",
+    "points",
+    "printed_cell",
+]
 
 
 def number(value: float) -> str:
@@ -62,3 +71,33 @@ def outside_range(printed: Sequence[str]) -> bool:
         (True, False)
     """
     return any(not 0 <= float(text) <= 1 for text in printed)
+
+
+def percent(value: float) -> str:
+    """A share in percent with the two decimals of the metastasis thesis, or a word where there is none.
+
+    Example:
+        >>> percent(0.82271), percent(float("nan"))
+        ('82.27', 'undefined')
+    """
+    return f"{100 * value:.2f}" if math.isfinite(value) else "undefined"
+
+
+def percent_range(low: float, high: float) -> str:
+    """An interval of shares in percent.
+
+    Example:
+        >>> percent_range(0.8, 1.0012), percent_range(float("nan"), 1)
+        ('80.00 to 100.12', 'no interval')
+    """
+    return f"{percent(low)} to {percent(high)}" if math.isfinite(low) and math.isfinite(high) else "no interval"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, signed.
+
+    Example:
+        >>> points(0.0249), points(-0.1)
+        ('+2.49', '-10.00')
+    """
+    return f"{100 * value:+.2f}" if math.isfinite(value) else "undefined"
