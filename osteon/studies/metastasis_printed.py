@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASSIFIED",
+    "DAGGER",
     "FOLDS_POINTS",
     "SEGMENTED",
     "TEST_POINTS",
@@ -52,10 +53,14 @@ CLASSIFIED = ("accuracy", "f1", "sensitivity", "precision")
 FOLDS_POINTS = 0.06
 """Percentage points by which means of ratios over five folds miss the rules that one matrix obeys."""
 
+DAGGER = "†"
+"""Marks a printed number that cannot be."""
+
 _CUT_POINTS = 0.005
 TEST_POINTS = 0.02
 """Percentage points by which the rows of chapter 5 miss them: some of its numbers were cut off, not rounded."""
 
+_NAMES = {"f1": "F1", "dice": "Dice", "iou": "IoU"}
 _RATES = ("f1", "accuracy", "specificity", "sensitivity", "precision")
 
 
@@ -93,6 +98,10 @@ class PrintedRow:
     corrected: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     specificity: str = ""
+
+    def marked(self, measure: str) -> str:
+        """What is printed, with a dagger where it cannot be."""
+        return f"{self.printed[measure]}{DAGGER if measure in self.corrected else ''}"
 
     def value(self, measure: str) -> float:
         """The corrected value as a share; what was printed where nothing had to be corrected."""
@@ -196,12 +205,13 @@ def printed_checks() -> tuple[PrintedCheck, ...]:
             checks.append(PrintedCheck(f"{number} {row.model}", words, not row.reasons, finding))
     checks += [_iou_check(), _means_check(), _classes_check()]
     for (of, over), (said, wrong) in claimed_gains().items():
-        words = ", ".join(f"{name} +{text}" for name, text in said.items())
-        finding = "The tables' own differences."
-        if wrong:
-            finding = "The tables give " + ", ".join(f"{name} +{text}" for name, text in wrong.items()) + "."
-        checks.append(PrintedCheck(f"text: {of} over {over or 'the baseline'}", words, not wrong, finding))
+        finding = f"The tables give {_gains(wrong)}." if wrong else "The tables' own differences."
+        checks.append(PrintedCheck(f"text: {of} over {over or 'the baseline'}", _gains(said), not wrong, finding))
     return (*checks, *_claims_of_the_best())
+
+
+def _gains(points: Mapping[str, str]) -> str:
+    return ", ".join(f"{_NAMES[name]} +{text}" for name, text in points.items())
 
 
 def _iou_check() -> PrintedCheck:

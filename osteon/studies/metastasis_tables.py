@@ -9,6 +9,7 @@ from osteon.report.tables import Table
 from osteon.studies.comparison import PAIRED_NOTES, Contrast, contrast_rows
 from osteon.studies.metastasis_judging import compare_masks, judge_masks
 from osteon.studies.metastasis_printed import (
+    DAGGER,
     FOLDS_POINTS,
     SEGMENTED,
     TEST_POINTS,
@@ -54,7 +55,10 @@ _NOT_THE_SAME = (
     "The printed values were measured on the thesis's own images (23 patients, folds not by patient as far as it says) "
     "and are no target here."
 )
-_AS_IT_MUST_BE = "Printed, as it must be: specificity and sensitivity stand exchanged in the thesis; see the checks."
+_AS_IT_MUST_BE = (
+    f"{DAGGER} cannot be as printed: specificity and sensitivity stand exchanged, as the checks of the printed values "
+    "show."
+)
 
 
 def segmentation_tables(
@@ -132,7 +136,7 @@ def _method_lines(
             ("", "all test images", *(_over_patients(found[key]) for key in keys)),
         ]
     if printed:
-        lines.append(("", "printed", *(printed.printed[key] for key in keys)))
+        lines.append(("", "printed", *(printed.marked(key) for key in keys)))
         if printed.corrected:
             lines.append(("", "printed, as it must be", *(printed.corrected.get(key, "") for key in keys)))
     return lines

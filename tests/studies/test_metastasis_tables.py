@@ -59,7 +59,7 @@ def test_a_method_stands_in_two_measured_lines_above_what_is_printed(
 ) -> None:
     lines = _block(tables["table4_1"], "Unet")
     assert [line[1] for line in lines] == ["mean of 5 folds", "all test images", "printed", "printed, as it must be"]
-    assert lines[2][2:] == ("79.46", "72.26", "65.93", "98.91", "78.75", "99.46", "80.22")
+    assert lines[2][2:] == ("79.46", "72.26", "65.93", "98.91", "78.75†", "99.46†", "80.22")
     assert lines[3][2:] == ("", "", "", "", "99.46", "78.75", "")
     found = counted["unet"]
     whole = pooled(found.counts, found.patient, resampling=FEW)["f1"]
