@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError, InputError, UnknownLabelError, nearest_names
 from osteon.nets.segmenter_description import SEGMENTERS
-from osteon.nets.timm_names import TIMM_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,18 +65,16 @@ class _Architecture:
     is_transformer: bool = False
 
 
-def _timm(
-    name: str, title: str, reference: str, *, least_size: int = 32, is_transformer: bool = False
-) -> _Architecture:
-    """A classifier of ``TIMM_OPTIONS``."""
-    return _Architecture(
-        title,
-        reference,
-        "timm:create_model",
-        TIMM_OPTIONS[name],
-        least_size=least_size,
-        is_transformer=is_transformer,
-    )
+def _timm(model: str, title: str, reference: str, *, least_size: int = 32) -> _Architecture:
+    """A classifier of timm by its name there."""
+    options = {"model_name": model, "pretrained": False}
+    return _Architecture(title, reference, "timm:create_model", options, least_size=least_size)
+
+
+def _transformer(title: str, reference: str, *, width: int, heads: int) -> _Architecture:
+    """A ViT, or a DeiT, which is one."""
+    factory, options = "osteon.nets.vision_transformer:VisionTransformer", {"embed_dim": width, "num_heads": heads}
+    return _Architecture(title, reference, factory, options, is_transformer=True)
 
 
 def _segmenter(name: str, title: str, reference: str) -> _Architecture:
@@ -121,8 +118,8 @@ _HYBRID_ATTENTION = "10.1016/j.eswa.2023.120376"
 _THESIS = "hal:tel-04420934"
 
 _ARCHITECTURES: dict[str, _Architecture] = {
-    "deit_small": _timm("deit_small", "DeiT-Small, patches of 16", _DEIT, is_transformer=True),
-    "deit_tiny": _timm("deit_tiny", "DeiT-Tiny, patches of 16", _DEIT, is_transformer=True),
+    "deit_small": _transformer("DeiT-Small, patches of 16", _DEIT, width=384, heads=6),
+    "deit_tiny": _transformer("DeiT-Tiny, patches of 16", _DEIT, width=192, heads=3),
     "densenet121": _timm("densenet121", "DenseNet-121", _DENSENET),
     "densenet169": _timm("densenet169", "DenseNet-169", _DENSENET),
     "densenet201": _timm("densenet201", "DenseNet-201", _DENSENET),
@@ -139,9 +136,9 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "inception_v3": _timm("inception_v3", "Inception-v3, without its second head", _INCEPTION, least_size=75),
     "resnet18": _timm("resnet18", "ResNet-18", _RESNET),
     "resnet50": _timm("resnet50", "ResNet-50", _RESNET),
-    "resnext50": _timm("resnext50", "ResNeXt-50, 32 x 4d", _RESNEXT),
-    "vit_small": _timm("vit_small", "ViT-Small, patches of 16", _VIT, is_transformer=True),
-    "vit_tiny": _timm("vit_tiny", "ViT-Tiny, patches of 16", _VIT, is_transformer=True),
+    "resnext50": _timm("resnext50_32x4d", "ResNeXt-50, 32 x 4d", _RESNEXT),
+    "vit_small": _transformer("ViT-Small, patches of 16", _VIT, width=384, heads=6),
+    "vit_tiny": _transformer("ViT-Tiny, patches of 16", _VIT, width=192, heads=3),
     # the thesis trains it as its single networks and does not say as which: as the convolutional ones, 3.3
     "vit_tiny_resnext50": _Architecture(
         "ViT-Tiny and ResNeXt-50, joined before the head", _THESIS, "osteon.nets.vit_resnext:VitResnext", {}

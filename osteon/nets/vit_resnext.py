@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import osteon._torchvision  # noqa: F401 - timm imports torchvision
+
+# isort: split
 import timm
 import torch
 from torch import nn
 
-import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
-from osteon.nets.timm_names import TIMM_OPTIONS
+from osteon.nets.vision_transformer import VisionTransformer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,12 +48,10 @@ class VitResnext(nn.Module):
             num_classes: length of the output.
         """
         super().__init__()
-        self.convolutional: nn.Module = timm.create_model(
-            **TIMM_OPTIONS["resnext50"], in_chans=in_chans, num_classes=0, global_pool="avg"
-        )
+        self.convolutional: nn.Module = timm.create_model("resnext50_32x4d", in_chans=in_chans, num_classes=0)
         # the norm stays before the mean, as in a ViT that reads its class token: published weights fit
-        self.transformer: nn.Module = timm.create_model(
-            **TIMM_OPTIONS["vit_tiny"], in_chans=in_chans, num_classes=0, global_pool="avg", fc_norm=False
+        self.transformer = VisionTransformer(
+            embed_dim=192, num_heads=3, in_chans=in_chans, num_classes=0, global_pool="avg", fc_norm=False
         )
         self.num_features = int(self.convolutional.num_features) + int(self.transformer.num_features)
         self.classifier = nn.Linear(self.num_features, num_classes)

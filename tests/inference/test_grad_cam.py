@@ -11,7 +11,7 @@ from torch import nn
 
 from osteon.errors import InputError
 from osteon.inference.explain.grad_cam import grad_cam, mean_grad_cam
-from osteon.nets import build_network, network_names
+from osteon.nets import build_network
 from osteon.nets.anatomy import last_feature_map_module
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _plain(network: nn.Module, crop: NDArray[np.float32], target: int) -> NDArra
     return (total / total.max()).numpy() if total.max() > 0 else total.numpy()
 
 
-@pytest.mark.parametrize("name", [name for name in network_names() if name not in {"densenet169", "resnet50"}])
+@pytest.mark.parametrize("name", ["densenet121", "densenet_small", "mobilenet_v2", "resnet18", "efficientnet_b0"])
 def test_every_kind_of_network_equals_plain_autograd(name: str) -> None:
     torch.manual_seed(3)
     network = build_network(name).eval()

@@ -23,7 +23,7 @@ def test_pooling_each_branch_on_its_own_grid_is_pooling_the_aligned_maps(network
     images = torch.rand(2, 1, 96, 64)
     with torch.inference_mode():
         coarse = network.convolutional.forward_features(images)  # type: ignore[operator]
-        tokens = network.transformer.forward_features(images)[:, 1:]  # type: ignore[operator]  # without the class token
+        tokens = network.transformer.forward_features(images)[:, 1:]  # without the class token
         fine = tokens.transpose(1, 2).reshape(2, 192, 6, 4)
         aligned = torch.cat((coarse, functional.avg_pool2d(fine, 2)), dim=1)  # equation 5.6, on the coarser grid
         pooled = aligned.mean(dim=(2, 3))  # 5.7
