@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_image", "write_png16"]
+__all__ = ["read_image", "stored_picture", "write_png16"]
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 JPEG: Final = b"\xff\xd8\xff"
@@ -100,9 +100,32 @@ def _only(frame: int | None, count: int, name: str) -> int:
 
 
 def _picture(data: bytes, name: str, frame: int | None) -> NDArray[np.float32]:
+    _only(frame, 1, name)
+    image = stored_picture(data, name)
+    highest = np.float32(255.0 if image.dtype == np.uint8 else HIGHEST_16)
+    if image.ndim == 3 and image.shape[2] >= 3:
+        # summed first: equal channels give their own value back to the last digit but one
+        return np.asarray(image[:, :, :3].astype(np.float32) @ BLUE_GREEN_RED / highest).clip(0.0, 1.0)
+    grey = image if image.ndim == 2 else image[:, :, 0]
+    return np.asarray(grey.astype(np.float32) / highest)
+
+
+def stored_picture(data: bytes, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The numbers of a picture as they are stored.
+
+    Args:
+        data: the file.
+        name: of it, for errors.
+
+    Returns:
+        (row, column), or (row, column, channel) with blue first; 8 or 16 bits, pixels as stored (no EXIF rotation).
+
+    Raises:
+        InputError: truncated or damaged, or no picture.
+        UnsupportedError: other bit depths.
+    """
     import cv2
 
-    _only(frame, 1, name)
     if not _is_whole(data):
         raise InputError(f"{name} is truncated or damaged: copy it again")
     try:
@@ -113,12 +136,7 @@ def _picture(data: bytes, name: str, frame: int | None) -> NDArray[np.float32]:
         raise InputError(f"{name} is damaged, or no image that can be read (PNG, JPEG, DICOM, NIfTI)")
     if image.dtype not in (np.uint8, np.uint16):
         raise UnsupportedError(f"{name} holds {image.dtype} pixels: 8 or 16 bits are read; convert it")
-    highest = np.float32(255.0 if image.dtype == np.uint8 else HIGHEST_16)
-    if image.ndim == 3 and image.shape[2] >= 3:
-        # summed first: equal channels give their own value back to the last digit but one
-        return np.asarray(image[:, :, :3].astype(np.float32) @ BLUE_GREEN_RED / highest).clip(0.0, 1.0)
-    grey = image if image.ndim == 2 else image[:, :, 0]
-    return np.asarray(grey.astype(np.float32) / highest)
+    return np.asarray(image)
 
 
 def _is_whole(data: bytes) -> bool:

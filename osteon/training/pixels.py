@@ -1,53 +1,29 @@
-"""The pixels of a data set, decoded once: one memory-mapped array that epochs, folds and processes share.
-
-Decoding 16-bit PNG costs more than a training step of a small network; a mapped array costs a copy. The array is a
-cache: it can be deleted at any time and is made again from the images.
-"""
+"""The pixels of a data set as classifiers take them, decoded once: one array that epochs, folds and processes share."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon._compiled import available_threads
-from osteon.errors import InputError, OutputError
+from osteon.errors import InputError
 from osteon.inference.options import Progress, silent
 from osteon.io.image import read_image
 from osteon.ops.crops import nearest_indices
+from osteon.training.decoded import DecodedRows, Unreadable, decoded_array, files_key, require_readable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from osteon.data import Manifest
+    from osteon.data import ImageRow, Manifest
 
 __all__ = ["FULL_SCALE", "Pixels", "Unreadable", "load_pixels", "pixels_key", "prepare_image"]
 
 FULL_SCALE = 65535
 """The stored value of 1.0."""
-
-_BLOCK = 256  # images decoded between two words of progress
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An image that could not be used.
-
-    Attributes:
-        row: index in the manifest.
-        image: its path in the manifest.
-        reason: one sentence.
-    """
-
-    row: int
-    image: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,71 +97,16 @@ def load_pixels(
         InputError: an image is missing or unreadable and is not to be skipped, or none can be read.
         OutputError: the cache cannot be written.
     """
-    if cache is None:
-        values = np.zeros((len(manifest), size, size), dtype=np.uint16)
-        return _finished(values, _decode_all(manifest, values, progress), skip=skip_unreadable)
-    file = cache / f"pixels-{pixels_key(manifest, size)}.npy"
-    notes = file.with_suffix(".json")
-    if not (file.exists() and notes.exists()):
-        _fill(file, notes, manifest, size, progress)
-    unreadable = [Unreadable(**entry) for entry in json.loads(notes.read_text(encoding="utf-8"))]
-    return _finished(np.load(file, mmap_mode="r"), unreadable, skip=skip_unreadable)
+    file = None if cache is None else cache / f"pixels-{pixels_key(manifest, size)}.npy"
 
+    def decode(row: ImageRow, place: NDArray[np.uint16]) -> None:
+        place[:] = np.rint(prepare_image(read_image(manifest.folder / row.image), size) * FULL_SCALE)
 
-def _fill(file: Path, notes: Path, manifest: Manifest, size: int, progress: Progress) -> None:
-    """Decode into a temporary file of the same folder and rename it: another process may do the same at the time."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent, prefix=".decoding-") as temporary:
-            part = Path(temporary) / file.name
-            values = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint16, shape=(len(manifest), size, size))
-            found = _decode_all(manifest, values, progress)
-            values.flush()
-            del values
-            written = Path(temporary) / notes.name
-            written.write_text(json.dumps([asdict(entry) for entry in found]), encoding="utf-8")
-            part.replace(file)
-            written.replace(notes)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(
-            f"the decoded images could not be kept in {file.parent.name} ({reason}): "
-            f"{len(manifest) * size * size * 2 / 1e6:.0f} MB are needed; free space or name another folder"
-        ) from error
-
-
-def _decode_all(manifest: Manifest, values: NDArray[np.uint16], progress: Progress) -> list[Unreadable]:
-    size, total = values.shape[1], len(manifest)
-
-    def decode(row: int) -> Unreadable | None:
-        name = manifest.rows[row].image
-        try:
-            prepared = prepare_image(read_image(manifest.folder / name), size)
-        except InputError as error:
-            return Unreadable(row, name, str(error))
-        values[row] = np.rint(prepared * FULL_SCALE).astype(np.uint16)
-        return None
-
-    found: list[Unreadable] = []
-    progress("decoding images", 0, total)
-    with ThreadPoolExecutor(max_workers=available_threads()) as pool:
-        for start in range(0, total, _BLOCK):
-            rows = range(start, min(start + _BLOCK, total))
-            found += [entry for entry in pool.map(decode, rows) if entry is not None]
-            progress("decoding images", rows.stop, total)
-    return found
-
-
-def _finished(values: NDArray[np.uint16], unreadable: list[Unreadable], *, skip: bool) -> Pixels:
-    if unreadable and not skip:
-        named = "; ".join(f"{entry.image} ({entry.reason})" for entry in unreadable[:3])
-        more = f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
-        raise InputError(
-            f"{len(unreadable)} of {len(values)} images of the manifest cannot be read: {named}{more}. "
-            "Repair or remove them, or pass --skip-unreadable to go on without them"
-        )
-    if len(unreadable) == len(values):
-        raise InputError("no image of the manifest can be read: is it in its own folder, beside the images?")
+    asked = DecodedRows(
+        manifest=manifest, row_axis=0, shape=(len(manifest), size, size), dtype=np.uint16, decode=decode
+    )
+    values, unreadable = decoded_array(asked, file, progress)
+    require_readable(manifest, unreadable, skip=skip_unreadable)
     if values.flags.writeable:
         values.setflags(write=False)
     return Pixels(values, tuple(unreadable))
@@ -193,12 +114,4 @@ def _finished(values: NDArray[np.uint16], unreadable: list[Unreadable], *, skip:
 
 def pixels_key(manifest: Manifest, size: int) -> str:
     """Name of everything that decides the pixels: names, lengths and times of the files, and the size wanted."""
-    digest = hashlib.sha256(f"{size}\n".encode())
-    for row in manifest.rows:
-        try:
-            found = (manifest.folder / row.image).stat()
-        except OSError:
-            digest.update(f"{row.image}\n".encode())
-        else:
-            digest.update(f"{row.image} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:24]
+    return files_key(manifest.folder, (row.image for row in manifest.rows), words=str(size))
