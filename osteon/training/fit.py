@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from osteon.training.pixels import Pixels
     from osteon.training.settings import TrainSettings
 
-__all__ = ["FoldOptions", "fit_fold"]
+__all__ = ["FoldOptions", "as_training_error", "fit_fold"]
 
 
 def _untold(fold: int, record: EpochRecord) -> None:
@@ -120,7 +120,7 @@ def fit_fold(
     try:
         return _finish(job, pixels, running, started, options=chosen, progress=progress)
     except (OsteonError, RuntimeError, MemoryError) as error:
-        known = error if isinstance(error, OsteonError) else _as_training_error(fold, error)
+        known = error if isinstance(error, OsteonError) else as_training_error(fold, error)
         _note_failure(running, known, started)
         if known is error:
             raise
@@ -161,7 +161,8 @@ def _finish(
     return replace(done, history=history, predictions=predictions)
 
 
-def _as_training_error(fold: int, error: Exception) -> TrainingError:
+def as_training_error(fold: int, error: Exception) -> TrainingError:
+    """What torch or the system said, as an error of a fold."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return TrainingError(
         f"fold {fold} could not be trained ({type(error).__name__}: {reason[:200]}): a smaller batch or image_size "

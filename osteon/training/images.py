@@ -134,9 +134,14 @@ class EpochOrder(Sampler[tuple[int, int]]):
 
 
 def training_loader(
-    images: ImageSet, order: EpochOrder, *, batch: int, workers: int = 0, pin_memory: bool = False
+    images: Dataset[tuple[Tensor, Tensor, Tensor]],
+    order: EpochOrder,
+    *,
+    batch: int,
+    workers: int = 0,
+    pin_memory: bool = False,
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
-    """Batches (images (b, 1, size, size), labels (b,), rows (b,)) in the order's order; the last may be smaller."""
+    """Batches in the order's order, as (images (b, 1, size, size), labels (b,), rows (b,)); the last may be smaller."""
     return DataLoader(
         images,
         batch_size=batch,
@@ -161,7 +166,7 @@ class _InOrder(Sampler[tuple[int, int]]):
 
 
 def evaluation_loader(
-    images: ImageSet,
+    images: Dataset[tuple[Tensor, Tensor, Tensor]],
     rows: NDArray[np.int64],
     *,
     batch: int,

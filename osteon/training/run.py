@@ -16,9 +16,14 @@ from osteon.training.fit import FoldOptions, fit_fold
 from osteon.training.fold_job import NOT_DECISIVE, classes_of
 from osteon.training.pixels import load_pixels
 from osteon.training.run_folder import (
+    CACHE_NAME,
+    RUN_NAME,
+    SETTINGS_NAME,
     FoldResult,
+    claim_folder,
     describe_software,
     fold_folder,
+    fold_numbers,
     make_folder,
     read_document,
     read_fold,
@@ -37,10 +42,6 @@ if TYPE_CHECKING:
     from osteon.training.history import EpochRecord
 
 __all__ = ["Run", "RunOptions", "read_run", "train_run"]
-
-_SETTINGS_NAME = "settings.json"
-_RUN_NAME = "run.json"
-_CACHE_NAME = "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +142,14 @@ def train_run(
 
     chosen = options or RunOptions()
     split.require_same(manifest)  # every fold would fail of it, in a folder that the right split could not use
-    numbers = _fold_numbers(split, chosen.folds)
+    numbers = fold_numbers(split, chosen.folds)
     place = choose_device(settings)  # before an hour is spent on decoding
     _claim(folder, manifest, split, settings)
     pending = [fold for fold in numbers if read_fold(fold_folder(folder, fold), fold).state != "done"]
     if not pending:
         return read_run(folder)
     pretrained = _describe_weights(settings)  # weights that are not at hand are told before images are decoded
-    cache = chosen.cache or folder / _CACHE_NAME
+    cache = chosen.cache or folder / CACHE_NAME
     pixels = load_pixels(
         manifest, size=settings.image_size, cache=cache, skip_unreadable=chosen.skip_unreadable, progress=progress
     )
@@ -181,13 +182,13 @@ def read_run(folder: Path) -> Run:
     Raises:
         InputError: the folder is no run, or a file of it is damaged.
     """
-    kept = read_document(folder / _SETTINGS_NAME)
-    about = read_document(folder / _RUN_NAME)
+    kept = read_document(folder / SETTINGS_NAME)
+    about = read_document(folder / RUN_NAME)
     try:
         settings, classes = TrainSettings.of(kept["settings"]), tuple(kept["classes"])
         count = int(about["folds"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder.name} is no run of this osteon: its {_SETTINGS_NAME} lacks entries") from error
+        raise InputError(f"{folder.name} is no run of this osteon: its {SETTINGS_NAME} lacks entries") from error
     folds = tuple(read_fold(fold_folder(folder, fold), fold) for fold in range(count))
     return Run(folder, settings, classes, folds, about)
 
@@ -243,17 +244,6 @@ def _describe_weights(settings: TrainSettings) -> dict[str, str] | None:
     return {"name": found.name, "sha256": found.sha256, "licence": found.licence}
 
 
-def _fold_numbers(split: Split, wanted: Iterable[int] | None) -> list[int]:
-    count = len(split.folds)
-    numbers = list(range(count)) if wanted is None else sorted(set(wanted))
-    for fold in numbers:
-        if not 0 <= fold < count:
-            raise InputError(f"fold {fold} was asked for; the split has folds 0 to {count - 1}")
-    if not numbers:
-        raise InputError("no fold was asked for")
-    return numbers
-
-
 def _claim(folder: Path, manifest: Manifest, split: Split, settings: TrainSettings) -> None:
     """Write what the run is, or make sure that it is the same."""
     document = {
@@ -263,25 +253,7 @@ def _claim(folder: Path, manifest: Manifest, split: Split, settings: TrainSettin
         "manifest_sha256": manifest.sha256,
         "split_sha256": split_digest(manifest, split),
     }
-    path = folder / _SETTINGS_NAME
-    if not path.exists():
-        make_folder(folder)
-        write_document(path, document)
-        return
-    kept = read_document(path)
-    was, now = kept.get("settings", {}), settings.document()
-    differing = [
-        f"{name} {was.get(name)!r} there, {now[name]!r} now"
-        for name in now
-        if name not in NOT_DECISIVE and was.get(name) != now[name]
-    ]
-    if kept.get("split_sha256") != document["split_sha256"]:
-        differing.append("another split or other images")
-    if differing:
-        raise InputError(
-            f"{folder.name} holds a run with other settings ({'; '.join(differing)}): name another folder, or the same "
-            "settings to go on"
-        )
+    claim_folder(folder, document, free=NOT_DECISIVE)
 
 
 def _write_run(folder: Path, about: Mapping[str, Any]) -> None:
@@ -297,4 +269,4 @@ def _write_run(folder: Path, about: Mapping[str, Any]) -> None:
             "seconds": fold.seconds,
             "images": dict(fold.images),
         }
-    write_document(folder / _RUN_NAME, {**about, "fold_states": states})
+    write_document(folder / RUN_NAME, {**about, "fold_states": states})

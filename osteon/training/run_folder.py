@@ -23,20 +23,25 @@ from osteon.io.whole_file import whole_file
 from osteon.training.history import EpochRecord, read_history
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from osteon.data import Manifest, Predictions, Split
 
 __all__ = [
     "BEST_NAME",
+    "CACHE_NAME",
     "HISTORY_NAME",
     "LAST_NAME",
     "PREDICTIONS_NAME",
+    "RUN_NAME",
+    "SETTINGS_NAME",
     "FoldResult",
+    "claim_folder",
     "describe_software",
     "digest",
     "fold_folder",
+    "fold_numbers",
     "make_folder",
     "read_document",
     "read_fold",
@@ -50,6 +55,9 @@ BEST_NAME = "best.safetensors"
 LAST_NAME = "last.ckpt"
 HISTORY_NAME = "history.csv"
 PREDICTIONS_NAME = "predictions.parquet"
+SETTINGS_NAME = "settings.json"
+RUN_NAME = "run.json"
+CACHE_NAME = "cache"
 _STATE_NAME = "state.json"
 _PACKAGES = ("torch", "lightning", "timm", "monai", "numpy", "scikit-learn")
 
@@ -95,6 +103,55 @@ class FoldResult:
 def fold_folder(run: Path, fold: int) -> Path:
     """Where a fold of a run lies."""
     return run / f"fold-{fold}"
+
+
+def fold_numbers(split: Split, wanted: Iterable[int] | None) -> list[int]:
+    """The folds that were asked for, rising; None is all.
+
+    Raises:
+        InputError: none was asked for, or one that the split does not have.
+    """
+    count = len(split.folds)
+    numbers = list(range(count)) if wanted is None else sorted(set(wanted))
+    for fold in numbers:
+        if not 0 <= fold < count:
+            raise InputError(f"fold {fold} was asked for; the split has folds 0 to {count - 1}")
+    if not numbers:
+        raise InputError("no fold was asked for")
+    return numbers
+
+
+def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[str]) -> None:
+    """Write what a run is into its new folder, or make sure that the folder's run is the same.
+
+    Args:
+        folder: of the run.
+        document: "settings" by name, "split_sha256", and what else is kept.
+        free: settings that may differ.
+
+    Raises:
+        InputError: the folder holds a run with other settings or data.
+        OutputError: it cannot be written.
+    """
+    path = folder / SETTINGS_NAME
+    if not path.exists():
+        make_folder(folder)
+        write_document(path, document)
+        return
+    kept = read_document(path)
+    was, now = kept.get("settings", {}), document["settings"]
+    differing = [
+        f"{name} {was.get(name)!r} there, {now[name]!r} now"
+        for name in now
+        if name not in free and was.get(name) != now[name]
+    ]
+    if kept.get("split_sha256") != document["split_sha256"]:
+        differing.append("another split or other images")
+    if differing:
+        raise InputError(
+            f"{folder.name} holds a run with other settings ({'; '.join(differing)}): name another folder, or the same "
+            "settings to go on"
+        )
 
 
 def write_state(result: FoldResult) -> None:

@@ -1,0 +1,98 @@
+"""Turns and flips that move an image and its masks together.
+
+Every image of every epoch has a random state of its own, drawn from (seed, epoch, row): the same picture comes out
+whatever the number of loader processes, and after an interruption. Unlike in the public code, the masks cannot be
+forgotten: image and masks go through one call.
+
+References:
+    specs/bone-metastasis.md, section 3.2 and appendix B.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Movement", "MovementRanges", "draw_movement", "moved"]
+
+_STREAM = 13
+"""Keeps the draw of movements apart from other uses of the seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovementRanges:
+    """How far images are moved.
+
+    Attributes:
+        rotation_degrees: largest turn either way.
+        horizontal_prob: share of images that are mirrored left to right.
+        vertical_prob: share that is turned upside down.
+    """
+
+    rotation_degrees: float = 35.0
+    horizontal_prob: float = 0.5
+    vertical_prob: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """One movement: first the flips, then the turn around the centre of the image.
+
+    Attributes:
+        degrees: counter-clockwise as the image is shown.
+        is_mirrored: columns in reverse.
+        is_upside_down: rows in reverse.
+    """
+
+    degrees: float
+    is_mirrored: bool
+    is_upside_down: bool
+
+
+def draw_movement(*, seed: int, epoch: int, row: int, ranges: MovementRanges | None = None) -> Movement:
+    """The movement of an image of an epoch, which follows from the three numbers alone.
+
+    Args:
+        seed: of the training.
+        epoch: from 0.
+        row: of the image in its manifest.
+        ranges: None for those of the paper's code.
+    """
+    how = ranges or MovementRanges()
+    generator = np.random.default_rng([seed, _STREAM, epoch, row])
+    degrees, mirror, flip = generator.uniform(-how.rotation_degrees, how.rotation_degrees), *generator.random(2)
+    return Movement(
+        degrees=float(degrees),
+        is_mirrored=bool(mirror < how.horizontal_prob),
+        is_upside_down=bool(flip < how.vertical_prob),
+    )
+
+
+def moved(
+    image: NDArray[np.float32], masks: NDArray[np.uint8], movement: Movement
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """An image and its masks, moved alike.
+
+    Args:
+        image: (row, column).
+        masks: (mask, row, column), 0 or 1.
+        movement: what to do.
+
+    Returns:
+        The image, linear between pixels, and the masks, nearest pixel, still 0 or 1; 0 comes in from outside.
+    """
+    rows, columns = image.shape
+    matrix = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), movement.degrees, 1.0)
+    upwards, mirrored = (-1 if turned else 1 for turned in (movement.is_upside_down, movement.is_mirrored))
+
+    def turn(plane: NDArray[Any], way: int) -> NDArray[Any]:
+        flipped = np.ascontiguousarray(plane[::upwards, ::mirrored])
+        return np.asarray(cv2.warpAffine(flipped, matrix, (columns, rows), flags=way))
+
+    return turn(image, cv2.INTER_LINEAR), np.stack([turn(mask, cv2.INTER_NEAREST) for mask in masks])

@@ -1,0 +1,77 @@
+"""Images with their masks in batches; which rows come in which epoch is decided as for classifiers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.training.segmentation.augmentation import draw_movement, moved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from osteon.training.segmentation.mask_pixels import MaskPixels
+
+__all__ = ["MaskedSet", "grey_values", "mask_areas", "mask_values"]
+
+_WHITE = 255
+_BLOCK = 256
+"""Images looked at together."""
+
+
+def grey_values(pixels: MaskPixels, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Images (n, size, size) float32 in 0..1."""
+    return pixels.images[rows].astype(np.float32) / np.float32(_WHITE)
+
+
+def mask_values(pixels: MaskPixels, names: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Masks (n, name, size, size) uint8, 0 or 1, in the order of the names ("lesion", "bone")."""
+    return np.stack([getattr(pixels, name)[rows].view(np.uint8) for name in names], axis=1)
+
+
+def mask_areas(pixels: MaskPixels) -> dict[str, NDArray[np.int64]]:
+    """How many pixels of each image are lesion and bone: (n,) each."""
+    areas = {}
+    for name in ("lesion", "bone"):
+        masks = getattr(pixels, name)
+        blocks = range(0, len(masks), _BLOCK)
+        counts = [np.count_nonzero(masks[start : start + _BLOCK], axis=(1, 2)) for start in blocks]
+        areas[name] = np.concatenate(counts).astype(np.int64)
+    return areas
+
+
+class MaskedSet(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
+    """Rows of a manifest as tensors.
+
+    An index is (epoch, row): the movement of a row follows from both, so it is the same in every process.
+    An item is (image (1, size, size) float32, lesion and bone (2, size, size) uint8, row int64).
+
+    Args:
+        pixels: of the manifest.
+        seed: of the movements; None gives the images as they are.
+    """
+
+    def __init__(self, pixels: MaskPixels, *, seed: int | None = None) -> None:
+        """Keep where images come from; nothing is read yet."""
+        self._pixels = pixels
+        self._seed = seed
+
+    def __len__(self) -> int:
+        """Rows of the manifest, whether they are used or not."""
+        return len(self._pixels.images)
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """The image of ``(epoch, row)`` and its masks."""
+        epoch, row = index
+        rows = np.array([row])
+        image, masks = grey_values(self._pixels, rows)[0], mask_values(self._pixels, ("lesion", "bone"), rows)[0]
+        if self._seed is not None:
+            image, masks = moved(image, masks, draw_movement(seed=self._seed, epoch=epoch, row=row))
+        return torch.from_numpy(image)[None], torch.from_numpy(masks), torch.tensor(row)

@@ -1,0 +1,154 @@
+"""Lightning at work on one network of a fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import osteon._torchvision  # noqa: F401 - lightning imports torchvision
+
+# isort: split
+from lightning.pytorch.callbacks import Checkpoint
+
+from osteon.nets.segmenter_description import SEQUENCES
+from osteon.training.checkpoints import load_weights, save_weights
+from osteon.training.engine import build_trainer, choose_device, quiet, repeatable
+from osteon.training.history import history_text
+from osteon.training.images import EpochOrder, evaluation_loader, training_loader
+from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
+from osteon.training.segmentation.images import MaskedSet
+from osteon.training.segmentation.module import SegmentModule
+from osteon.training.segmentation.networks import fresh_network, joined_pair, one_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightning.pytorch import LightningModule, Trainer
+    from torch import Tensor, nn
+    from torch.utils.data import DataLoader
+
+    from osteon.inference.options import Progress
+    from osteon.nets.segmenter import Segmenter
+    from osteon.training.segmentation.history import SegmentEpoch
+    from osteon.training.segmentation.job import SegmentJob
+    from osteon.training.segmentation.mask_pixels import MaskPixels
+
+__all__ = ["train_segmenter_here"]
+
+
+def train_segmenter_here(
+    job: SegmentJob,
+    pixels: MaskPixels,
+    *,
+    on_epoch: Callable[[int, SegmentEpoch], None],
+    progress: Progress,
+    rank: int = 0,
+) -> tuple[SegmentEpoch, ...]:
+    """Train a network of a fold in this process, or go on with it; the weights that count lie in its folder then.
+
+    Args:
+        job: what to train on.
+        pixels: of its manifest.
+        on_epoch: told (fold, record) after every epoch.
+        progress: told about steps of an epoch, and epochs.
+        rank: which of ``settings.devices`` processes this is.
+
+    Raises:
+        TrainingError: the loss is no number.
+        OutputError: a checkpoint cannot be written.
+        BackendError: device or precision is not at hand.
+        WeightsError: the bone network of a pair cannot be read.
+    """
+    settings, last = job.settings, job.folder / LAST_NAME
+    place = choose_device(settings)
+    with quiet(), repeatable(settings, place):
+        bone = _bone_network(job)
+        network = fresh_network(job.network, job.outputs, settings, fold=job.fold)
+        module = SegmentModule(network, settings, steers=job.steers, bone=bone)
+        kept: nn.Module = network if bone is None else joined_pair(settings, bone, network)
+        training, validation = _loaders(job, pixels, rank=rank, on_gpu=place != "cpu")
+        files = _EpochFiles(job, kept, on_epoch, progress)
+        trainer = build_trainer(settings, place, folder=job.folder, callback=files)
+        trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
+    return tuple(module.history)
+
+
+class _EpochFiles(Checkpoint):
+    """Keeps the best weights, the state to go on from, and the history, in this order; tells the progress.
+
+    Lightning calls a ``Checkpoint`` after the module itself has judged the epoch.
+    """
+
+    def __init__(
+        self, job: SegmentJob, kept: nn.Module, on_epoch: Callable[[int, SegmentEpoch], None], progress: Progress
+    ) -> None:
+        self._job = job
+        self._kept = kept
+        self._on_epoch = on_epoch
+        self._progress = progress
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - lightning's signature
+        batch: tuple[Tensor, Tensor, Tensor],
+        batch_idx: int,
+    ) -> None:
+        """Tell how much of the epoch is done."""
+        del pl_module, outputs, batch
+        self._progress(f"{self._job.title}: steps", batch_idx + 1, int(trainer.num_training_batches))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what the epoch brought."""
+        if not isinstance(pl_module, SegmentModule):
+            return
+        folder = self._job.folder
+        if pl_module.is_best and trainer.is_global_zero:
+            save_weights(self._kept, folder / BEST_NAME)
+        trainer.save_checkpoint(folder / LAST_NAME)
+        if trainer.is_global_zero:
+            write_text(folder / HISTORY_NAME, history_text(pl_module.history))
+            record = pl_module.history[-1]
+            self._on_epoch(self._job.fold, record)
+            self._progress(f"{self._job.title}: epochs", record.epoch, self._job.settings.epochs)
+
+
+def _bone_network(job: SegmentJob) -> Segmenter | None:
+    """Of a pair, the network that found the bone, with its kept weights."""
+    if job.bone_weights is None:
+        return None
+    network = one_network(SEQUENCES[job.settings.architecture][0], ("bone",), channels=job.settings.channels)
+    load_weights(network, job.bone_weights)
+    return network
+
+
+def _loaders(
+    job: SegmentJob, pixels: MaskPixels, *, rank: int, on_gpu: bool
+) -> tuple[DataLoader[tuple[Tensor, Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor, Tensor]]]:
+    settings = job.settings
+    batch = settings.batch // settings.devices
+    order = EpochOrder(
+        job.rows.train,
+        job.has_lesion if settings.draw == "equal" else job.has_lesion * 0,
+        seed=settings.seed,
+        images_per_epoch=settings.images_per_epoch,
+        rank=rank,
+        processes=settings.devices,
+    )
+    training = training_loader(
+        MaskedSet(pixels, seed=settings.seed if settings.augments else None),
+        order,
+        batch=batch,
+        workers=settings.workers,
+        pin_memory=on_gpu,
+    )
+    validation = evaluation_loader(
+        MaskedSet(pixels),
+        job.rows.validation,
+        batch=batch,
+        workers=settings.workers,
+        pin_memory=on_gpu,
+        rank=rank,
+        processes=settings.devices,
+    )
+    return training, validation
