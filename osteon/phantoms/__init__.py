@@ -6,6 +6,9 @@ from osteon.phantoms.cohort import PRESETS, CohortPatient, cohort
 from osteon.phantoms.leg import Acquisition, LegPhantom, LesionTruth, make_leg_ct
 from osteon.phantoms.sampling import random_leg_spec
 from osteon.phantoms.spec import BenignSpec, LegSpec, LesionSpec
+from osteon.phantoms.trunk import TrunkLesionTruth, TrunkPhantom, make_trunk
+from osteon.phantoms.trunk_skeleton import trunk_bones
+from osteon.phantoms.trunk_spec import TrunkLesionSpec, TrunkMimicSpec, TrunkSpec
 
 __all__ = [
     "CENTRES",
@@ -20,10 +23,17 @@ __all__ = [
     "LesionSpec",
     "LesionTruth",
     "Scanner",
+    "TrunkLesionSpec",
+    "TrunkLesionTruth",
+    "TrunkMimicSpec",
+    "TrunkPhantom",
+    "TrunkSpec",
     "cohort",
     "make_head_ct",
     "make_leg_ct",
     "make_torso_ct",
+    "make_trunk",
     "random_leg_spec",
     "scan_with",
+    "trunk_bones",
 ]
