@@ -33,6 +33,9 @@ _EPOCH_STREAM = 7
 """Keeps torch's generator of an epoch apart from other uses of the seed."""
 
 
+_MOMENTUM = 0.9
+
+
 class FoldModule(LightningModule):
     """A network, its strategy and its history.
 
@@ -76,10 +79,13 @@ class FoldModule(LightningModule):
         self._free(self.beginning)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam with a group for every part that is trained now; more are added as parts are freed."""
+        """Adam, or SGD, with a group for every part that is trained now; more are added as parts are freed."""
         plan = self.beginning
         self._free(plan)
-        return torch.optim.Adam([self._group(part, plan) for part in plan.free])
+        groups = [self._group(part, plan) for part in plan.free]
+        if self._settings.optimiser == "sgd":
+            return torch.optim.SGD(groups, momentum=_MOMENTUM)
+        return torch.optim.Adam(groups)
 
     def on_train_epoch_start(self) -> None:
         """Set modes, rates and seeds: an epoch depends on its number and on what was learnt, on nothing else."""
@@ -91,7 +97,7 @@ class FoldModule(LightningModule):
         was_free = set(self.beginning.free)
         self.beginning = plan
         self._free(plan)
-        optimiser = self._adam()
+        optimiser = self._optimiser()
         known = {group["part"]: group for group in optimiser.param_groups}
         for part in plan.free:
             if part not in known:
@@ -202,7 +208,7 @@ class FoldModule(LightningModule):
     def _rate(self, part: str, plan: EpochPlan) -> float:
         return plan.head_rate if part == self.machine.plan.parts[-1] else plan.backbone_rate
 
-    def _adam(self) -> torch.optim.Optimizer:
+    def _optimiser(self) -> torch.optim.Optimizer:
         optimiser = self.optimizers(use_pl_optimizer=False)
         if not isinstance(optimiser, torch.optim.Optimizer):
             raise TrainingError("a training has one optimiser; lightning gave another number")

@@ -11,24 +11,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.nets import network_names
+from osteon.nets import is_transformer, least_image_size, network_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["CONFIGURATIONS", "STRATEGIES", "TrainSettings", "parse_assignments", "read_settings_file"]
 
-STRATEGIES = ("scratch", "ft", "lp-ft", "g-lf")
-"""Ways to train (spec ct-osteosarcoma, section 6)."""
+STRATEGIES = ("scratch", "ft", "lp", "lp-ft", "g-lf")
+"""Ways to train (spec ct-osteosarcoma, section 6); "lp" trains the head alone (spec bone-metastasis, 2.4)."""
 
 CONFIGURATIONS = ("C", "F", "CA", "CE", "CAE", "FAE")
-"""C cross entropy, F focal loss; A augmentation; E curation."""
+"""C cross entropy, F focal loss; A augmentation; E curation. Those of the osteosarcoma paper."""
 
-_TASKS = ("ct_osteosarcoma",)
+_OSTEOSARCOMA, _SLICES = "ct_osteosarcoma", "ct_metastasis_slices"
+_OF_TASK: dict[str, dict[str, Any]] = {
+    _OSTEOSARCOMA: {
+        "positive": "tumour",
+        "image_size": 256,
+        "batch": 16,
+        "configuration": "C",
+        "augmentation": "paper_2024",
+    },
+    _SLICES: {
+        "positive": "metastasis",
+        "image_size": 224,
+        "batch": 8,
+        "configuration": "FA",
+        "augmentation": "rotation_flips",
+    },
+}
+_OF_SCHEDULE: dict[str, dict[str, Any]] = {
+    "cosine": {"epochs": 75, "learning_rate": 1e-5},
+    "steps": {"epochs": 60, "learning_rate": 0.01},
+    "warm_steps": {"epochs": 80, "learning_rate": 0.01},
+}
+_EPOCHS_FROM_SCRATCH = 15
+_LATER = {"schedule": "cosine", "augmentation": "paper_2024", "optimiser": "adam"}
+"""Settings that the first runs did not have, and what they did."""
+
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "task": _TASKS,
+    "task": tuple(_OF_TASK),
     "strategy": STRATEGIES,
-    "configuration": CONFIGURATIONS,
+    "configuration": (*CONFIGURATIONS, "FA"),
+    "schedule": tuple(_OF_SCHEDULE),
+    "augmentation": ("paper_2024", "rotation_flips"),
+    "optimiser": ("adam", "sgd"),
     "class_weights": ("none", "balanced"),
     "precision": ("32", "bf16-mixed", "16-mixed"),
     "device": ("auto", "cpu", "cuda"),
@@ -47,28 +75,32 @@ _AT_LEAST = {
     "threads": 0,
 }
 _RATES = ("learning_rate", "final_rate", "head_rate")
-_EPOCHS = {"scratch": 15}
-_EPOCHS_OF_TRANSFER = 75
 _EMBEDDED = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Settings of one training; the defaults are the paper's, or ours where it is silent (marked GAP).
+    """Settings of one training; the defaults are the papers', or ours where they are silent (marked GAP).
+
+    What is left empty or 0 follows from the task, the architecture and the strategy, and is filled in.
 
     Attributes:
-        task: what is learnt.
+        task: what is learnt: "ct_osteosarcoma", or "ct_metastasis_slices", whether a slice shows a metastasis.
         architecture: name in ``osteon.nets``.
         pretrained: "embedded" (MobileNetV2, shipped), "hub" (timm), "none", or a path of a weights file; "" is
             "none" from scratch, and "embedded" otherwise.
         strategy: one of ``STRATEGIES``.
-        configuration: one of ``CONFIGURATIONS``; loss, augmentation and curation follow.
-        positive: the label that is looked for.
-        image_size: rows and columns.
-        batch: images a step, over all devices together.
-        epochs: most of them; 0 is 15 from scratch and 75 otherwise.
-        patience: epochs without a better validation AUC after which a training ends.
-        learning_rate: of Adam, at its start.
+        configuration: one of ``CONFIGURATIONS``, or "FA"; loss, augmentation and curation follow. By task "C" or "FA".
+        positive: the label that is looked for; by task "tumour" or "metastasis".
+        image_size: rows and columns; by task 256 or 224.
+        batch: images a step, over all devices together; by task 16 or 8.
+        epochs: most of them; by schedule 75 (15 from scratch), 60 or 80.
+        patience: epochs without a better validation AUC after which a training with a cosine ends.
+        schedule: of the learning rate: "cosine" (constant from scratch) is that of ``ct_osteosarcoma``. "steps", for
+            other networks, and "warm_steps", for transformers, are those of the thesis: see ``strategies``.
+        learning_rate: the largest; by schedule 1e-5 or 0.01.
+        optimiser: "adam", or "sgd" with momentum 0.9 (GAP in the thesis: Adam, as its published code).
+        augmentation: which, where the configuration has one: "paper_2024" or "rotation_flips".
         final_rate: where the cosine ends, and the floor of every other schedule.
         cosine_epochs: T_max of the cosine.
         head_rate: learning rate of a head that is trained alone (GAP).
@@ -93,14 +125,17 @@ class TrainSettings:
     task: str = "ct_osteosarcoma"
     architecture: str = "mobilenet_v2"
     pretrained: str = ""
-    strategy: Literal["scratch", "ft", "lp-ft", "g-lf"] = "ft"
-    configuration: Literal["C", "F", "CA", "CE", "CAE", "FAE"] = "C"
-    positive: str = "tumour"
-    image_size: int = 256
-    batch: int = 16
+    strategy: Literal["scratch", "ft", "lp", "lp-ft", "g-lf"] = "ft"
+    configuration: Literal["", "C", "F", "CA", "CE", "CAE", "FAE", "FA"] = ""
+    positive: str = ""
+    image_size: int = 0
+    batch: int = 0
     epochs: int = 0
     patience: int = 5
-    learning_rate: float = 1e-5
+    schedule: Literal["", "cosine", "steps", "warm_steps"] = ""
+    learning_rate: float = 0.0
+    optimiser: Literal["adam", "sgd"] = "adam"
+    augmentation: Literal["", "paper_2024", "rotation_flips"] = ""
     final_rate: float = 1e-6
     cosine_epochs: int = 50
     head_rate: float = 1e-3
@@ -118,16 +153,13 @@ class TrainSettings:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained; fill in what follows from the strategy."""
-        for name, known in (*_CHOICES.items(), ("architecture", network_names())):
-            value = getattr(self, name)
-            if value not in known:
-                raise UnknownLabelError(f"{name} {value!r} does not exist: {nearest_names(str(value), known)}")
+        """Refuse what cannot be trained; fill in what follows from the task and the strategy."""
+        self._check_names("task", "architecture", "strategy")
+        for name, value in self._derived().items():
+            if getattr(self, name) in ("", 0):
+                object.__setattr__(self, name, value)
+        self._check_names("architecture", *_CHOICES)
         self._check_numbers()
-        if not self.pretrained:
-            object.__setattr__(self, "pretrained", "none" if self.strategy == "scratch" else "embedded")
-        if self.epochs == 0:
-            object.__setattr__(self, "epochs", _EPOCHS.get(self.strategy, _EPOCHS_OF_TRANSFER))
         self._check_pairs()
 
     @property
@@ -157,12 +189,23 @@ class TrainSettings:
             return None
         return self.pretrained if self.pretrained in {"embedded", "hub"} else Path(self.pretrained)
 
+    @property
+    def is_stretched(self) -> bool:
+        """Whether images are stretched so that each goes from 0 to 1; grey values of a CT window are left alone."""
+        return self.task == _OSTEOSARCOMA
+
     def document(self) -> dict[str, Any]:
-        """All settings as plain values by name."""
-        return dataclasses.asdict(self)
+        """All settings as plain values by name.
+
+        A run of ``ct_osteosarcoma`` that does as the first runs did says what they said: the hash of it is the same.
+        """
+        values = dataclasses.asdict(self)
+        if self.task == _OSTEOSARCOMA:
+            values = {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
+        return values
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
-        """The same settings with other values; what was derived from the strategy is derived again.
+        """The same settings with other values; what followed from what is changed is derived again.
 
         Raises:
             UnknownLabelError: no such setting.
@@ -172,6 +215,9 @@ class TrainSettings:
         if "strategy" in changes:
             values.pop("epochs")
             values.pop("pretrained")
+        if changes.keys() & {"task", "architecture", "schedule"}:
+            followed = {**self._derived(), "schedule": self._usual_schedule()}
+            values = {name: value for name, value in values.items() if name not in followed or value != followed[name]}
         return type(self).of({**values, **changes})
 
     @classmethod
@@ -195,6 +241,32 @@ class TrainSettings:
             converted[name] = _converted(name, str(known[name].type), value)
         return cls(**converted)
 
+    def _usual_schedule(self) -> str:
+        if self.task == _OSTEOSARCOMA:
+            return "cosine"
+        return "warm_steps" if is_transformer(self.architecture) else "steps"
+
+    def _derived(self) -> dict[str, Any]:
+        """What follows from task, architecture, strategy and schedule."""
+        schedule = self.schedule or self._usual_schedule()
+        is_scratch = self.strategy == "scratch"
+        values = {
+            **_OF_TASK[self.task],
+            **_OF_SCHEDULE.get(schedule, {}),
+            "schedule": schedule,
+            "pretrained": "none" if is_scratch else "embedded",
+        }
+        if is_scratch and schedule == "cosine":
+            values["epochs"] = _EPOCHS_FROM_SCRATCH
+        return values
+
+    def _check_names(self, *names: str) -> None:
+        for name in names:
+            known = _CHOICES.get(name) or network_names()
+            value = getattr(self, name)
+            if value not in known:
+                raise UnknownLabelError(f"{name} {value!r} does not exist: {nearest_names(str(value), known)}")
+
     def _check_numbers(self) -> None:
         for name, least in _AT_LEAST.items():
             if getattr(self, name) < least:
@@ -217,6 +289,9 @@ class TrainSettings:
             )
         if self.strategy == "scratch" and self.pretrained != "none":
             raise InputError(f"scratch begins with random weights; pretrained is {self.pretrained!r}: leave it out")
+        least = least_image_size(self.architecture)
+        if self.image_size < least:
+            raise InputError(f"image_size is {self.image_size}; {self.architecture} needs at least {least}")
         if self.pretrained == "embedded" and self.architecture != _EMBEDDED:
             raise InputError(
                 f"the embedded weights are those of {_EMBEDDED}; for {self.architecture} choose pretrained hub (timm, "

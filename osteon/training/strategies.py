@@ -5,6 +5,7 @@ head last); the machine is told the validation AUC after each epoch and says how
 
     scratch  everything at the same constant rate, all epochs; the best is kept
     ft       everything, cosine annealing; ends after ``patience`` epochs without a better AUC
+    lp       the head alone, its rate halved on a plateau; ends after ``stagnation`` epochs without gain
     lp-ft    the head alone, its rate halved on a plateau; after ``stagnation`` epochs without gain as ft
     g-lf     the head alone; after every ``stagnation`` epochs without gain one more part from the end, until all are
              free; ends when all are free and ``stagnation`` more epochs bring no gain
@@ -14,8 +15,15 @@ epochs without gain begins anew with a stage; a stage goes on from the weights o
 in lp-ft the head joins the cosine of the others; in g-lf the head keeps its own rate, still halved on plateaus (the
 count for that begins anew with a stage too), and all freed parts share one cosine that begins with the first of them.
 
+The thesis on metastases has rates in steps, of the largest rate and of all epochs here, so that a shorter training
+goes through the same steps: "steps" 1, 1/2, 1/10, a third of the epochs each (0.01, 0.005, 0.001 for 20 of 60);
+"warm_steps", for transformers, 1/10 to an eighth, 1 to two, 1/10 to three, 1/100 to seven eighths, then 1/1000 (0.001
+for 10, 0.01 to 20, 0.001 to 30, 1e-4 to 70, 1e-5 to 80; it prints 1e-3 twice, and 1e-4 is the reading taken). They
+take the place of the cosine, of the constant rate, and of the plateaus of lp; a training with them is not ended early,
+as its later steps are part of it.
+
 References:
-    Spec ct-osteosarcoma, section 6. LP-FT: Kumar et al. 2022, arXiv:2202.10054.
+    Spec ct-osteosarcoma, section 6. LP-FT: Kumar et al. 2022, arXiv:2202.10054. Spec bone-metastasis, section 3.2.
 """
 
 from __future__ import annotations
@@ -23,7 +31,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.errors import InputError
 
@@ -35,20 +43,28 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "EpochPlan", "Schedule", "Stage", "StageMachine", "StagePlan", "plan_stages"]
 
 
+STEPS: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
+    "steps": ((0.0, 1.0), (1 / 3, 0.5), (2 / 3, 0.1)),
+    "warm_steps": ((0.0, 0.1), (1 / 8, 1.0), (2 / 8, 0.1), (3 / 8, 0.01), (7 / 8, 0.001)),
+}
+"""Rates in steps: the share of the epochs from which a part of the largest rate holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """How a learning rate falls.
 
     Attributes:
-        kind: "constant"; "cosine" over epochs; "plateau", multiplied by ``factor`` when the AUC stands still.
-        start: rate of the first epoch.
+        kind: "constant"; "cosine" over epochs; "plateau", multiplied by ``factor`` when the AUC stands still; or one
+            of ``STEPS``.
+        start: rate of the first epoch; of steps the largest.
         floor: the rate never falls below it.
-        epochs: length of the cosine (T_max); it stays at the floor after them.
+        epochs: length of the cosine (T_max), after which it stays at the floor; of steps all epochs of the training.
         factor: of a plateau.
         patience: epochs without gain that make a plateau.
     """
 
-    kind: Literal["constant", "cosine", "plateau"]
+    kind: Literal["constant", "cosine", "plateau", "steps", "warm_steps"]
     start: float
     floor: float = 0.0
     epochs: int = 1
@@ -71,6 +87,9 @@ class Schedule:
             return self.start
         if self.kind == "plateau":
             return max(self.floor, self.start * self.factor**cuts)
+        if self.kind in STEPS:
+            part = next(part for share, part in reversed(STEPS[self.kind]) if epoch >= round(share * self.epochs))
+            return max(self.floor, self.start * part)
         share = min(epoch, self.epochs) / self.epochs
         return self.floor + (self.start - self.floor) * (1 + math.cos(math.pi * share)) / 2
 
@@ -155,7 +174,6 @@ def plan_stages(settings: TrainSettings, parts: Sequence[str]) -> StagePlan:
         raise InputError(f"a network of {len(parts)} part(s) has no backbone beside its head")
     order = tuple(reversed(parts))
     low, floor = settings.learning_rate, settings.final_rate
-    cosine = Schedule("cosine", low, floor=floor, epochs=settings.cosine_epochs)
     head = Schedule(
         "plateau",
         settings.head_rate,
@@ -163,23 +181,28 @@ def plan_stages(settings: TrainSettings, parts: Sequence[str]) -> StagePlan:
         factor=settings.plateau_factor,
         patience=settings.plateau_patience,
     )
+    stepped = None
+    if settings.schedule and settings.schedule != "cosine":
+        stepped = Schedule(settings.schedule, low, floor=floor, epochs=settings.epochs)
+    whole = stepped or Schedule("cosine", low, floor=floor, epochs=settings.cosine_epochs)
+    patience = 0 if stepped else settings.patience
+    first = Stage("head", order[:1], head, None, settings.stagnation)
     stages: tuple[Stage, ...]
     if settings.strategy == "scratch":
-        constant = Schedule("constant", low)
+        constant = stepped or Schedule("constant", low)
         stages = (Stage("all", order, constant, constant, 0),)
     elif settings.strategy == "ft":
-        stages = (Stage("all", order, cosine, cosine, settings.patience),)
+        stages = (Stage("all", order, whole, whole, patience),)
+    elif settings.strategy == "lp":
+        stages = (Stage("head", order[:1], stepped, None, 0) if stepped else first,)
     elif settings.strategy == "lp-ft":
-        stages = (
-            Stage("head", order[:1], head, None, settings.stagnation),
-            Stage("all", order, cosine, cosine, settings.patience),
-        )
+        stages = (first, Stage("all", order, whole, whole, patience))
     else:
         freed = [
-            Stage(f"head + {count - 1}", order[:count], head, cosine, settings.stagnation)
+            Stage(f"head + {count - 1}", order[:count], head, whole, settings.stagnation)
             for count in range(2, len(order) + 1)
         ]
-        stages = (Stage("head", order[:1], head, None, settings.stagnation), *freed)
+        stages = (first, *freed)
     return StagePlan(tuple(parts), stages, settings.epochs)
 
 

@@ -172,7 +172,7 @@ def test_the_network_follows_the_strategy(
         self: FoldModule, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], batch_idx: int
     ) -> torch.Tensor:
         if batch_idx == 0:
-            optimiser = self._adam()
+            optimiser = self._optimiser()
             head = self._parts["classifier"][0].get_parameter("weight")
             seen.append(
                 {

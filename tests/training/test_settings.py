@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osteon.errors import InputError, OsteonError, UnknownLabelError
+from osteon.training.run_folder import digest
 from osteon.training.settings import CONFIGURATIONS, TrainSettings, parse_assignments, read_settings_file
+
+OLD_DIGESTS = (
+    "3d35fafdbab85004532ff93c6c34f08f355a31fb5138fcc83db545140949db90",
+    "38bdc26c2d02869d1c8ee74a00a085fc653484653b657d623a62a3259cabe19c",
+)
 
 
 def test_the_defaults_are_those_of_the_paper() -> None:
@@ -51,6 +58,42 @@ def test_a_document_comes_back() -> None:
     assert TrainSettings.of(settings.document()) == settings
 
 
+def test_the_identity_of_old_runs_is_what_it_was() -> None:
+    """Hashes of settings as they were before there was a second task: a run that was made then goes on."""
+    assert digest(TrainSettings().document()) == OLD_DIGESTS[0]
+    changed = TrainSettings(strategy="g-lf", configuration="FAE", seed=3, batch=8, epochs=3, image_size=64)
+    assert digest(changed.document()) == OLD_DIGESTS[1]
+    assert "schedule" not in changed.document()
+    assert TrainSettings(schedule="steps").document()["schedule"] == "steps"
+    assert digest(TrainSettings(optimiser="sgd").document()) != OLD_DIGESTS[0]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "schedule", "epochs"),
+    [("resnext50", "steps", 60), ("vit_tiny", "warm_steps", 80), ("vit_tiny_resnext50", "steps", 60)],
+)
+def test_slices_are_trained_as_in_the_thesis(architecture: str, schedule: str, epochs: int) -> None:
+    settings = TrainSettings(task="ct_metastasis_slices", architecture=architecture, pretrained="hub")
+    assert (settings.positive, settings.image_size, settings.batch) == ("metastasis", 224, 8)
+    assert (settings.loss, settings.focal_gamma, settings.augments, settings.curates) == ("focal", 2.0, True, False)
+    assert (settings.augmentation, settings.optimiser) == ("rotation_flips", "adam")
+    assert (settings.schedule, settings.epochs, settings.learning_rate) == (schedule, epochs, 0.01)
+    assert not settings.is_stretched
+    assert TrainSettings.of(settings.document()) == settings
+    assert set(settings.document()) == {entry.name for entry in dataclasses.fields(settings)}
+
+
+def test_what_followed_from_an_architecture_or_a_task_follows_from_the_next() -> None:
+    first = TrainSettings(task="ct_metastasis_slices", architecture="vit_tiny", pretrained="none", batch=4, seed=3)
+    second = first.changed({"architecture": "resnext50"})
+    assert (second.schedule, second.epochs, second.batch, second.seed) == ("steps", 60, 4, 3)
+    chosen = first.changed({"epochs": 6}).changed({"architecture": "resnext50"})
+    assert (chosen.schedule, chosen.epochs) == ("steps", 6)
+    constant = first.changed({"schedule": "cosine"})
+    assert (constant.epochs, constant.learning_rate) == (75, 1e-5)
+    assert TrainSettings(task="ct_metastasis_slices").changed({"task": "ct_osteosarcoma"}) == TrainSettings()
+
+
 def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
     changed = TrainSettings(seed=4).changed({"strategy": "scratch"})
     assert (changed.epochs, changed.pretrained, changed.seed) == (15, "none", 4)
@@ -64,7 +107,7 @@ def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
         ({"configuration": "CAF"}, "known: C, CA"),
         ({"learning_rat": 1}, "did you mean 'learning_rate'"),
         ({"precision": 16}, "precision '16' does not exist"),
-        ({"batch": 0}, "at least 1"),
+        ({"batch": -1}, "at least 1"),
         ({"batch": "many"}, "whole number"),
         ({"batch": 2.5}, "whole number"),
         ({"seed": True}, "whole number"),
@@ -76,6 +119,10 @@ def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
         ({"devices": 3}, "shared evenly"),
         ({"images_per_epoch": 1}, "at least 2"),
         ({"positive": ["a"]}, "text"),
+        ({"task": "ct_metastasis"}, "did you mean 'ct_metastasis_slices'"),
+        ({"schedule": "step"}, "did you mean 'steps'"),
+        ({"optimiser": ""}, "optimiser '' does not exist"),
+        ({"architecture": "inception_v3", "pretrained": "hub", "image_size": 64}, "needs at least 75"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(values: dict[str, Any], says: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import given
@@ -55,6 +55,52 @@ def test_the_cosine_ends_at_its_floor_and_stays() -> None:
     assert [plan.head_rate for plan in plans[50:]] == [1e-6] * 25
     rates = [plan.head_rate for plan in plans]
     assert rates == sorted(rates, reverse=True)
+
+
+def slices(architecture: str, **values: object) -> TrainSettings:
+    given = {"task": "ct_metastasis_slices", "architecture": architecture, "pretrained": "none"}
+    return TrainSettings.of({**given, **values})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "rates"),
+    [
+        ("resnext50", [0.01] * 20 + [0.005] * 20 + [0.001] * 20),
+        ("vit_tiny", [0.001] * 10 + [0.01] * 10 + [0.001] * 10 + [1e-4] * 40 + [1e-5] * 10),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["ft", "scratch", "lp"])
+def test_the_steps_of_the_thesis_are_gone_through_to_the_end(
+    architecture: str, strategy: Literal["ft", "scratch", "lp"], rates: list[float]
+) -> None:
+    plans, machine = walk(slices(architecture, strategy=strategy), [0.7] + [0.6] * 100)
+    assert [plan.head_rate for plan in plans] == pytest.approx(rates)
+    assert machine.best_epoch == 1
+    if strategy == "lp":
+        assert {(plan.free, plan.backbone_rate) for plan in plans} == {(("head",), 0.0)}
+    else:
+        assert all(plan.free == ALL and plan.backbone_rate == plan.head_rate for plan in plans)
+
+
+def test_a_shorter_training_goes_through_the_same_steps() -> None:
+    plans, _ = walk(slices("resnext50", epochs=6), [0.5] * 6)
+    assert [plan.head_rate for plan in plans] == pytest.approx([0.01, 0.01, 0.005, 0.005, 0.001, 0.001])
+    plans, _ = walk(slices("vit_tiny", epochs=8, learning_rate=1e-3, final_rate=5e-6), [0.5] * 8)
+    assert [plan.head_rate for plan in plans] == pytest.approx([1e-4, 1e-3, 1e-4, 1e-5, 1e-5, 1e-5, 1e-5, 5e-6])
+
+
+def test_the_head_alone_is_trained_until_it_stagnates() -> None:
+    plans, machine = walk(TrainSettings(strategy="lp"), [0.7] + [0.6] * 20)
+    assert len(plans) == 6
+    assert all(plan.free == ("head",) for plan in plans)
+    assert [plan.head_rate for plan in plans] == [1e-3] * 4 + [5e-4] * 2
+    assert machine.is_over
+
+
+def test_steps_follow_the_head_in_lp_ft() -> None:
+    plans, _ = walk(slices("resnext50", strategy="lp-ft", epochs=12), [0.7] + [0.6] * 11)
+    assert [plan.stage for plan in plans] == ["head"] * 6 + ["all"] * 6
+    assert [plan.backbone_rate for plan in plans[6:]] == pytest.approx([0.01] * 4 + [0.005] * 2)
 
 
 def test_scratch_never_stops_early() -> None:
