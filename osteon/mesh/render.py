@@ -62,6 +62,7 @@ def render(
     background: tuple[int, int, int] = (0, 0, 0),
     outlines: Sequence[Surface] = (),
     mm_per_px: float | None = None,
+    camera: Camera | None = None,
 ) -> Rendering:
     """Draw surfaces from one side of the patient, in parallel projection.
 
@@ -74,6 +75,7 @@ def render(
         background: sRGB.
         outlines: thin bodies such as a box of beams: where a surface hides them they shine through.
         mm_per_px: a scale instead of the largest that fits.
+        camera: of another picture, so that both lie on each other; ``view``, ``size`` and ``mm_per_px`` are then its.
 
     Returns:
         The picture and its camera. The same input gives the same picture on every machine, up to rounding.
@@ -87,7 +89,7 @@ def render(
     """
     from osteon.mesh.raster import draw_triangles, shade_blocks
 
-    camera = fit_camera([*surfaces, *outlines], view=view, size=size, mm_per_px=mm_per_px)
+    camera = camera or fit_camera([*surfaces, *outlines], view=view, size=size, mm_per_px=mm_per_px)
     rows, columns = camera.size[1] * _BLOCK, camera.size[0] * _BLOCK
     scene = _Scene.of(surfaces, camera)
     triangle, near = draw_triangles(scene.points, scene.faces, rows, columns)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.report.findings import findings_document
+from osteon.report.lesion_words import LesionList, lesion_list
+from osteon.report.tasks import TaskWords, task_words
 from osteon.report.trust_words import trust_rows, unlike_sentences
 from osteon.report.wording import (
     count,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Content", "FindingCard", "Row", "report_content"]
 
-_TASKS: Final = {"ct_osteosarcoma": "CT of the legs: bone and osteosarcoma-like change"}
 _LABELS: Final = {
     "axis-extent": "Extent along the slice axis",
     "slice-count": "Slices called affected",
@@ -92,9 +93,12 @@ class Content:
         software: rows of versions and times.
         limits: sentences.
         slice_note: how slices are counted.
+        words: what the task calls things.
+        lesions: the list of an answer that is one; None of others.
     """
 
     title: str
+    words: TaskWords
     headline: str
     created: str
     demo: tuple[str, ...]
@@ -108,6 +112,7 @@ class Content:
     software: tuple[Row, ...]
     limits: tuple[str, ...]
     slice_note: str
+    lesions: LesionList | None = None
     unlike: tuple[str, ...] = ()
     trust: tuple[tuple[str, tuple[Row, ...]], ...] = ()
 
@@ -120,9 +125,12 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
     """
     document: Any = findings_document(answer, volume, run=run)
     demo = tuple(model for model in document["models"] if model["is_demo"])
+    words = task_words(answer.task)
     others = tuple(model for model in document["models"] if not model["is_demo"])
     return Content(
-        title=_TASKS.get(answer.task, answer.task),
+        title=words.title,
+        words=words,
+        lesions=lesion_list(document),
         headline=answer.headline,
         created=run.created.replace("T", " ").replace("+00:00", " UTC"),
         demo=tuple(f"{model['name']}: {model['statement']}" for model in demo),
@@ -142,10 +150,13 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
 
 
 def _cards(document: dict[str, Any]) -> tuple[FindingCard, ...]:
-    """Cards in reading order; several affected regions of one part are numbered."""
+    """Cards in reading order, of what the list of lesions does not hold; several regions of one part are numbered."""
     marked = [finding for finding in document["findings"] if finding["is_abnormal"] and finding["box"]]
+    listed = {lesion["identifier"] for lesion in document["lesions"]}
     cards = []
     for finding in document["findings"]:
+        if finding["identifier"] in listed:
+            continue
         place = _place(finding, document)
         title = finding["kind"]["meaning"]
         if finding in marked:
@@ -189,7 +200,7 @@ def _label(measurement: dict[str, Any]) -> str:
 
 
 def _nothing(document: dict[str, Any]) -> str:
-    if any(finding["is_abnormal"] for finding in document["findings"]):
+    if task_words(document["task"]).lists_lesions or any(finding["is_abnormal"] for finding in document["findings"]):
         return ""
     unlike = [r["name"] for r in document["regions"] if r["novelty"] and r["novelty"]["is_unlike_training"]]
     looked = [region["name"] for region in document["regions"] if region["name"] not in unlike]
@@ -278,15 +289,6 @@ def _software(answer: Answer, run: Run) -> tuple[Row, ...]:
     return tuple(row for row in rows if row.value)
 
 
-_LIMITS: Final = (
-    ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
-    ("scores", "The model scores single slices. It marks a range of slices, not the outline of a tumour."),
-    ("scores", "The box is the part of the image that was looked at in these slices, not the size of a tumour."),
-    ("scores", "How a probability relates to outcomes is known only as far as the model's statement says."),
-    ("is_demo", "The demo model shows how the software works. Its output carries no information about a patient."),
-)
-
-
 def _options(configuration: Mapping[str, object], prefix: str = "") -> Iterator[str]:
     """Options as "name = value"; the names of nested ones are joined by a dot."""
     for name, value in configuration.items():
@@ -298,7 +300,8 @@ def _options(configuration: Mapping[str, object], prefix: str = "") -> Iterator[
 
 
 def _limits(document: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(text for when, text in _LIMITS if when == "always" or document[when])
+    limits = task_words(document["task"]).limits
+    return tuple(text for when, text in limits if when == "always" or document[when])
 
 
 def _slice_note(document: dict[str, Any]) -> str:

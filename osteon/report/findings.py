@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import osteon
-from osteon.errors import OutputError
+from osteon.report.lesion_entries import finite, lesion_entry, own_bone_entry
 from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.wording import DISCLAIMER
 
@@ -36,7 +36,7 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
     low, high = axis_letters(volume.grid)
     reading = volume.source.notices if volume.source else ()
     return {
-        "schema_version": "1.1",
+        "schema_version": "1.2",
         "disclaimer": DISCLAIMER,
         "osteon_version": osteon.__version__,
         "created": run.created,
@@ -56,6 +56,8 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
         "regions": [_region(region) for region in answer.regions],
         "scores": [_scores(scores, volume) for scores in answer.scores],
         "findings": [_finding(finding, answer, volume.grid) for finding in answer.findings],
+        "lesions": [lesion_entry(lesion, number) for number, lesion in enumerate(answer.lesions, start=1)],
+        "own_bone": own_bone_entry(answer.own_bone),
         "masks": [
             {
                 "name": mask.name,
@@ -114,14 +116,8 @@ def _optional_code(concept: Concept | None) -> dict[str, str] | None:
     return None if concept is None else _code(concept)
 
 
-def _number(value: float, *, what: str) -> float:
-    if not math.isfinite(value):
-        raise OutputError(f"{what} is {value}: only finite numbers are written")
-    return round(float(value), 6)
-
-
 def _numbers(values: object, *, what: str) -> list[float]:
-    return [_number(float(value), what=what) for value in values]  # type: ignore[attr-defined]
+    return [finite(float(value), what=what) for value in values]  # type: ignore[attr-defined]
 
 
 def _source(source: Source | None) -> dict[str, object] | None:
@@ -150,8 +146,8 @@ def _box(box: Box, grid: Grid) -> dict[str, object]:
         "last_slice_number": box.stop[0],
         "slice_count": box.shape[0],
         "position_range_mm": _numbers((ends[0] - half, ends[1] + half), what="a slice position"),
-        "extent_mm": _number(box.shape[0] * grid.spacing_mm[0], what="a box extent"),
-        "volume_mm3": _number(box.volume_mm3(grid), what="a box volume"),
+        "extent_mm": finite(box.shape[0] * grid.spacing_mm[0], what="a box extent"),
+        "volume_mm3": finite(box.volume_mm3(grid), what="a box volume"),
     }
 
 
@@ -170,10 +166,10 @@ def _region(region: Region) -> dict[str, object]:
 
 def _novelty(novelty: RegionNovelty, *, what: str) -> dict[str, object]:
     return {
-        "score": _number(novelty.score, what=what),
-        "threshold": _number(novelty.threshold, what=what),
-        "slice_threshold": _number(novelty.slice_threshold, what=what),
-        "false_alarm_rate": _number(novelty.false_alarm_rate, what=what),
+        "score": finite(novelty.score, what=what),
+        "threshold": finite(novelty.threshold, what=what),
+        "slice_threshold": finite(novelty.slice_threshold, what=what),
+        "false_alarm_rate": finite(novelty.false_alarm_rate, what=what),
         "is_unlike_training": novelty.is_unlike,
     }
 
@@ -202,24 +198,30 @@ def _scores(scores: SliceScores, volume: Volume) -> dict[str, object]:
         {
             "slice_index": int(index),
             "slice_number": int(index) + 1,
-            "position_mm": _number(float(positions[index]), what=what),
+            "position_mm": finite(float(positions[index]), what=what),
             "sop_instance_uid": images[index].sop_instance_uid if images else None,
             "frame": images[index].frame if images else None,
-            "probability": _number(float(scores.probability[place]), what=what),
-            "smoothed": _number(float(scores.smoothed[place]), what=what),
-            "spread": None if scores.spread is None else _number(float(scores.spread[place]), what=what),
-            "distance": None if scores.distance is None else _number(float(scores.distance[place]), what=what),
+            "probability": finite(float(scores.probability[place]), what=what),
+            "smoothed": finite(float(scores.smoothed[place]), what=what),
+            "spread": None if scores.spread is None else finite(float(scores.spread[place]), what=what),
+            "distance": None if scores.distance is None else finite(float(scores.distance[place]), what=what),
             "prediction_set": scores.sets[place] if scores.sets else None,
+            "by_segmentation": None if scores.by_segmentation is None else bool(scores.by_segmentation[place]),
+            "lesion_area_mm2": None
+            if scores.lesion_area_mm2 is None
+            else finite(float(scores.lesion_area_mm2[place]), what=what),
         }
         for place, index in enumerate(scores.slices)
     ]
     sets = None
     if scores.error_rate is not None:
         counts = {words: scores.sets.count(words) for words in sorted(set(scores.sets))}
-        sets = {"error_rate": _number(scores.error_rate, what=what), "counts": counts}
+        sets = {"error_rate": finite(scores.error_rate, what=what), "counts": counts}
     return {
         "region": scores.region,
-        "threshold": _number(scores.threshold, what=what),
+        "source": scores.source,
+        "agreement": None if scores.agreement is None else finite(scores.agreement, what=what),
+        "threshold": finite(scores.threshold, what=what),
         "runs": [list(run) for run in scores.runs],
         "withheld_runs": [list(run) for run in scores.withheld_runs],
         "prediction_sets": sets,
@@ -231,7 +233,7 @@ def _measurement(measurement: Measurement, finding: Finding) -> dict[str, object
     what = f"{measurement.concept.meaning} of {finding.identifier}"
     return {
         "concept": _code(measurement.concept),
-        "value": _number(measurement.value, what=what),
+        "value": finite(measurement.value, what=what),
         "unit": _code(measurement.unit),
         "method": _optional_code(measurement.method),
         "derivation": _optional_code(measurement.derivation),
@@ -252,7 +254,7 @@ def _finding(finding: Finding, answer: Answer, grid: Grid) -> dict[str, object]:
         "laterality": _optional_code(finding.laterality),
         "probability": None
         if probability is None
-        else _number(probability, what=f"probability of {finding.identifier}"),
+        else finite(probability, what=f"probability of {finding.identifier}"),
         "box": None if finding.box is None else _box(finding.box, grid),
         "measurements": [_measurement(measurement, finding) for measurement in finding.measurements],
         "segment": None if finding.segment is None else {"mask": finding.segment[0], "label": finding.segment[1]},

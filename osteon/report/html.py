@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import osteon
 from osteon.errors import OutputError
 from osteon.report.content import report_content
+from osteon.report.lesion_words import COLUMNS, NUMERIC, PICTURE_WORDS, PROBABILITY_WORDS
 from osteon.report.scene import bone_scene
 from osteon.report.strips import MOST_SLICES, slice_browsers
 from osteon.report.wording import DEMO_MARK, DISCLAIMER
@@ -79,9 +80,14 @@ def write_html(
         demo_mark=DEMO_MARK,
         css=_own("report.css"),
         slices_js=_own("slices.js"),
+        pictures=pictures,
+        lesion_columns=COLUMNS,
+        numeric=NUMERIC,
         key_views=[pictures[name] for name in ("overview", "slices") if name in pictures],
         chart_view=pictures.get("scores"),
         limits_view=pictures.get("scores") if content.trust else None,  # band and strips are drawn in the picture only
+        lesion_note=PICTURE_WORDS,
+        probability_words=PROBABILITY_WORDS,
         heat_view=pictures.get("heat_maps"),
         bone_views=[pictures[name] for name in ("bone_anterior", "bone_lateral") if name in pictures],
         browsers=browsers,

@@ -10,14 +10,17 @@ from xml.sax.saxutils import escape
 
 import osteon
 from osteon.errors import OutputError
-from osteon.report.content import report_content
+from osteon.report.content import Row, report_content
+from osteon.report.lesion_pdf import lesion_details, lesion_table
+from osteon.report.lesion_words import PICTURE_WORDS
 from osteon.report.wording import DEMO_MARK, DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from osteon.data import Answer, Volume
-    from osteon.report.content import Content, FindingCard, Row
+    from osteon.report.content import Content, FindingCard
+    from osteon.report.lesion_words import LesionList
     from osteon.report.run import Run
     from osteon.report.view import View
 
@@ -210,16 +213,20 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     story.append(_paragraph(content.headline, styles["headline"]))
     story += [_paragraph(text, styles["demo"]) for text in content.unlike]
     if content.demo:
-        story.append(_demo_block(content.demo, styles))
+        story.append(_demo_block(content, styles))
     story += [_paragraph(text, styles["body"]) for text in content.statements]
-    story.append(KeepTogether(_picture(views, "overview", soft)))
-    story.append(_paragraph("Findings", heading))
+    if content.lesions is not None:
+        story += _lesions(content.lesions, views, styles)
+    else:
+        story.append(KeepTogether(_picture(views, "overview", soft)))
+    if content.lesions is None or content.findings:
+        story.append(_paragraph("Findings" if content.lesions is None else "Also measured", heading))
     if content.nothing:
         story.append(_paragraph(content.nothing, styles["body"]))
     story += [KeepTogether(_card(card, styles)) for card in content.findings]
     story.append(_paragraph(content.slice_note, soft))
     for title, name in (
-        ("Probability along the leg", "scores"),
+        (content.words.curve, "scores"),
         ("Slices", "slices"),
         ("Where the model looked", "heat_maps"),
     ):
@@ -241,6 +248,26 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
         story.append(KeepTogether([_paragraph(title, heading), _rows(rows, styles)]))
     story.append(KeepTogether([_paragraph("Limits", heading), *(_bullet(text, styles) for text in content.limits)]))
     return story
+
+
+def _lesions(lesions: LesionList, views: dict[str, View], styles: dict[str, Any]) -> list[Any]:
+    """The list, the skeleton, every lesion that has a picture, and what the columns mean."""
+    from reportlab.platypus import KeepTogether
+
+    def write(text: str, style: str) -> Any:  # noqa: ANN401 - reportlab has no types
+        return _paragraph(text, styles[style])
+
+    heading, soft = styles["heading"], styles["soft"]
+    if not lesions.rows:
+        return [write(lesions.nothing, "body"), KeepTogether(_picture(views, "overview", soft))]
+    parts = [_paragraph("Lesions", heading), lesion_table(lesions, write)]
+    parts.append(KeepTogether(_picture(views, "overview", soft)))
+    parts.append(_paragraph("Lesion by lesion", heading))
+    parts.append(write(" ".join(text for text in (PICTURE_WORDS, lesions.pictures) if text), "body"))
+    parts += lesion_details(lesions, views, write, lambda name: _picture(views, name, soft)[:-2])
+    means = tuple(Row(name, words) for name, words in lesions.definitions)
+    parts.append(KeepTogether([_paragraph("What the columns mean", heading), _rows(means, styles)]))
+    return parts
 
 
 def _bullet(text: str, styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
@@ -269,12 +296,11 @@ def _patient_block(rows: Sequence[Row], styles: dict[str, Any]) -> Any:  # noqa:
     return _table(joined, (26, 66, 32, 50), line)
 
 
-def _demo_block(texts: Sequence[str], styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
-    said = "What this report says about a tumour shows how the software works. It says nothing about this patient."
+def _demo_block(content: Content, styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
     inside = [
         _paragraph(DEMO_MARK[:1].upper() + DEMO_MARK[1:], styles["demo"]),
-        _paragraph(said, styles["body"]),
-        *(_paragraph(text, styles["soft"]) for text in texts),
+        _paragraph(content.words.demo, styles["body"]),
+        *(_paragraph(text, styles["soft"]) for text in content.demo),
     ]
     box = ("BOX", (0, 0), (-1, -1), 1.4, _AFFECTED)
     padding = (

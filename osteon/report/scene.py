@@ -10,6 +10,7 @@ import numpy as np
 
 from osteon import mesh
 from osteon.report.bone_pictures import bodies_and_boxes
+from osteon.report.lesions import bone_surfaces, lesions_of
 
 if TYPE_CHECKING:
     from osteon.data import Answer, Surface, Volume
@@ -20,6 +21,9 @@ MOST_TRIANGLES: Final = 150_000
 """Of all bodies together: 3 MB of text, and smooth on a telephone."""
 
 _MOST_TOGGLES: Final = 8
+_FRAME_THROUGH: Final = 0.3
+_LESION_THROUGH: Final = 0.68
+"""How strongly frames and lesions shine through the bone before them."""
 
 
 def bone_scene(answer: Answer, volume: Volume, *, most_triangles: int = MOST_TRIANGLES) -> list[dict[str, object]]:
@@ -31,21 +35,32 @@ def bone_scene(answer: Answer, volume: Volume, *, most_triangles: int = MOST_TRI
         most_triangles: of all bodies together; boxes are kept whole.
 
     Returns:
-        For each surface its label, group, colour, whether it is a frame that shines through, and positions as
-        little-endian uint16 steps between two corners in LPS millimetres, faces as uint32 or uint16, both in base64.
+        For each surface its label, colour, how strongly it shines through what lies before it, how flat its light is,
+        and positions as little-endian uint16 steps between two corners in LPS millimetres, faces as uint32 or uint16,
+        both in base64.
     """
+    lesions = [item.surface for item in lesions_of(answer) if item.surface is not None]
     bodies, boxes = bodies_and_boxes(answer, volume)
-    if not bodies:
+    if answer.lesions:
+        bodies, boxes = bone_surfaces(answer), ()
+    if not bodies and not lesions:
         return []
-    total = sum(len(surface.faces) for surface in bodies)
+    total = sum(len(surface.faces) for surface in (*bodies, *lesions))
     share = min(most_triangles / total, 1.0)
-    small = [mesh.simplify(surface, target_triangles=max(int(len(surface.faces) * share), 200)) for surface in bodies]
+    found = [_shrunk(surface, share) for surface in lesions]
+    single_lesions = len(lesions) <= _MOST_TOGGLES
+    small = [_shrunk(surface, share) for surface in bodies]
     single = len(small) + len(boxes) <= _MOST_TOGGLES
-    packed = [_packed(surface, frame=False, single=single) for surface in small]
-    return [*packed, *(_packed(surface, frame=True, single=True) for surface in boxes)]
+    packed = [_packed(surface, single=single) for surface in small]
+    packed += [_packed(surface, single=single_lesions, through=_LESION_THROUGH) for surface in found]
+    return [*packed, *(_packed(surface, single=True, through=_FRAME_THROUGH, flat=1.0) for surface in boxes)]
 
 
-def _packed(surface: Surface, *, frame: bool, single: bool) -> dict[str, object]:
+def _shrunk(surface: Surface, share: float) -> Surface:
+    return mesh.simplify(surface, target_triangles=max(int(len(surface.faces) * share), 200))
+
+
+def _packed(surface: Surface, *, single: bool, through: float = 0.0, flat: float = 0.0) -> dict[str, object]:
     vertices = surface.vertices_lps_mm.astype(np.float64)
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     step = np.maximum((high - low) / 65535, 1e-9)
@@ -54,7 +69,8 @@ def _packed(surface: Surface, *, frame: bool, single: bool) -> dict[str, object]
     return {
         "label": _label(surface.name, single=single),
         "colour": list(surface.colour),
-        "frame": frame,
+        "through": through,
+        "flat": flat,
         "low": low.tolist(),
         "step": step.tolist(),
         "wide": wide,

@@ -18,6 +18,7 @@ from osteon.report.selection import (
     telling_slices,
 )
 from osteon.report.sheet import AFFECTED, BONE, INK, MUTED, Sheet, show_box, show_image, show_letters, show_scale_bar
+from osteon.report.tasks import task_words
 from osteon.report.view import View
 from osteon.report.wording import position, probability
 
@@ -68,14 +69,16 @@ def draw_slices(path: Path, answer: Answer, volume: Volume, *, most: int = 3) ->
     sheet.text(_EDGE, 18, "Slices with the highest probability" if answer.scores else "Slices", size=26, weight="bold")
     if any(model.is_demo for model in answer.models):
         sheet.demo_mark()
-    top, mask = _HEAD, bone_mask(answer, volume.grid)
+    top, mask, called = _HEAD, bone_mask(answer, volume.grid), task_words(answer.task).called
     for (region, slices), (across, down), height in zip(rows, sizes_mm, heights, strict=True):
         sheet.text(_EDGE, top + 4, region.name.capitalize(), size=21, colour=MUTED)
         for number, index in enumerate(slices):
             left = _EDGE + number * (cell + _GAP)
             axes = sheet.panel(left, top + 36, across * scale, down * scale, extent_mm=(across, down))
             _draw_one(axes, answer, volume, region=region, index=index, mask=mask)
-            _write_below(sheet, (left, top + 36 + down * scale + 8), volume, index, scores_of(answer, region.name))
+            _write_below(
+                sheet, (left, top + 36 + down * scale + 8), volume, index, scores_of(answer, region.name), called=called
+            )
         top += height
     sheet.save(path)
     return View(
@@ -129,7 +132,7 @@ def _outline(axes: Axes, plane: NDArray[np.bool_], steps_mm: tuple[float, float]
 
 
 def _write_below(
-    sheet: Sheet, place: tuple[float, float], volume: Volume, index: int, scores: SliceScores | None
+    sheet: Sheet, place: tuple[float, float], volume: Volume, index: int, scores: SliceScores | None, *, called: str
 ) -> None:
     left, top = place
     where = position(float(slice_positions_mm(volume.grid)[index]))
@@ -139,7 +142,7 @@ def _write_below(
     at = int((scores.slices == index).argmax())
     raw, smoothed = probability(float(scores.probability[at])), probability(float(scores.smoothed[at]))
     inside = in_a_run(scores, index)
-    verdict = "called affected" if inside else f"below the threshold of {scores.threshold:.2f}"
+    verdict = f"called {called}" if inside else f"below the threshold of {scores.threshold:.2f}"
     if not inside and scores.smoothed[at] >= scores.threshold:
         is_withheld = any(first <= index < stop for first, stop in scores.withheld_runs)
         verdict = "not reported: unlike training" if is_withheld else "at the threshold, not called"

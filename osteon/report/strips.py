@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon.report.lesions import lesion_mask, lesions_of
 from osteon.report.orientation import Display, axis_letters, slice_positions_mm
 from osteon.report.score_svg import Frame, score_svg
 from osteon.report.selection import (
@@ -20,6 +21,7 @@ from osteon.report.selection import (
     telling_slices,
 )
 from osteon.report.slice_sheet import BONE_WINDOW_HU, crop_window
+from osteon.report.tasks import task_words
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -44,25 +46,30 @@ class SliceBrowser:
         region: its name.
         tile_width: pixels of one small slice.
         tile_height: pixels of one small slice.
-        frames: one a shown slice: slice number, position in mm, raw and smoothed probability or None, in a run or not.
-        boxes: affected boxes: first and last slice number, and left, top, right, bottom in tile pixels.
+        frames: one a shown slice: slice number, position in mm, raw and smoothed probability or None, in a run or not,
+            called by the segmentation or not or None.
+        boxes: affected boxes: first and last slice number, left, top, right, bottom in tile pixels, and its word.
+        called: what a slice of a run is called.
         start: frame that is shown first.
         letters: (letter, side of the tile).
         svg: the curve.
         image: data URI of the tiles, row by row.
         outline: data URI of the outlines of bone, or "".
+        lesions: data URI of the outlines of lesions, or ""; the boxes then only place their numbers.
     """
 
     region: str
     tile_width: int
     tile_height: int
-    frames: tuple[tuple[int, float, float | None, float | None, bool], ...]
-    boxes: tuple[tuple[int, int, float, float, float, float], ...]
+    frames: tuple[tuple[int, float, float | None, float | None, bool, bool | None], ...]
+    boxes: tuple[tuple[int, int, float, float, float, float, str], ...]
+    called: str
     start: int
     letters: tuple[tuple[str, str], ...]
     svg: Markup = field(repr=False)
     image: str = field(repr=False)
     outline: str = field(repr=False)
+    lesions: str = field(default="", repr=False)
 
     @property
     def has_outline(self) -> bool:
@@ -84,6 +91,8 @@ class SliceBrowser:
             "boxes": [list(box) for box in self.boxes],
             "image": self.image,
             "outline": self.outline,
+            "lesions": self.lesions,
+            "called": self.called,
         }
 
 
@@ -107,12 +116,14 @@ def _browser(
     size = _tile_size(display, window)
     shown = _shown(region, answer)
     positions, half = slice_positions_mm(volume.grid), volume.grid.spacing_mm[0] / 2
-    scores = scores_of(answer, region.name)
+    scores, called = scores_of(answer, region.name), task_words(answer.task).called
     tiles = [_grey_tile(_crop(display, volume.array, window, index), size) for index in shown]
-    outlines = []
+    outlines, edges, marked = [], [], lesion_mask(answer)
     if mask is not None:
         values = bone_values(mask, region.name)
         outlines = [_edge_tile(np.isin(_crop(display, mask.array, window, index), values), size) for index in shown]
+    if marked is not None and marked.grid.same_as(volume.grid):
+        edges = [_edge_tile(_crop(display, marked.array, window, index) > 0, size) for index in shown]
     best = telling_slices(answer, region, most=1) or [shown[len(shown) // 2]]
     sides = ("left", "right", "top", "bottom")
     return SliceBrowser(
@@ -123,9 +134,11 @@ def _browser(
         boxes=tuple(_boxes(answer, region, display, window, size)),
         start=int(np.abs(np.asarray(shown) - best[0]).argmin()),
         letters=tuple(zip(display.edge_letters(display.slice_axis), sides, strict=True)),
-        svg=score_svg(scores, positions, frame, name=region.name, half_mm=half),
+        called=called,
+        svg=score_svg(scores, positions, frame, name=region.name, half_mm=half, called=called),
         image=_packed(tiles, jpeg=True),
         outline=_packed(outlines, jpeg=False) if outlines else "",
+        lesions=_packed(edges, jpeg=False) if edges else "",
     )
 
 
@@ -200,27 +213,30 @@ def _packed(tiles: list[NDArray[np.uint8]], *, jpeg: bool) -> str:
 
 def _frame(
     index: int, positions: NDArray[np.float64], answer: Answer, region: str
-) -> tuple[int, float, float | None, float | None, bool]:
+) -> tuple[int, float, float | None, float | None, bool, bool | None]:
     place = round(float(positions[index]), 3)
     scores = scores_of(answer, region)
     if scores is None or index not in scores.slices:
-        return index + 1, place, None, None, False
+        return index + 1, place, None, None, False, None
     at = np.flatnonzero(scores.slices == index)
     raw, smoothed = float(scores.probability[at[0]]), float(scores.smoothed[at[0]])
-    return index + 1, place, round(raw, 6), round(smoothed, 6), in_a_run(scores, index)
+    outlined = None if scores.by_segmentation is None else bool(scores.by_segmentation[at[0]])
+    return index + 1, place, round(raw, 6), round(smoothed, 6), in_a_run(scores, index), outlined
 
 
 def _boxes(
     answer: Answer, region: Region, display: Display, window: Box, size: tuple[int, int]
-) -> list[tuple[int, int, float, float, float, float]]:
+) -> list[tuple[int, int, float, float, float, float, str]]:
     outer = display.box(window)
     row, column = (k for k in range(3) if k != display.slice_axis)
     across, down = size[0] / outer.shape[column], size[1] / outer.shape[row]
     boxes = []
-    for box in affected_boxes(answer, region.name):
+    lesions = [(item.box, str(item.number)) for item in lesions_of(answer)]
+    called = task_words(answer.task).called
+    for box, word in lesions or [(box, called) for box in affected_boxes(answer, region.name)]:
         inner = display.box(box)
         left, right = ((end - outer.start[column]) * across for end in (inner.start[column], inner.stop[column]))
         top, bottom = ((end - outer.start[row]) * down for end in (inner.start[row], inner.stop[row]))
         first, last = box.start[0] + 1, box.stop[0]
-        boxes.append((first, last, round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)))
+        boxes.append((first, last, round(left, 1), round(top, 1), round(right, 1), round(bottom, 1), word))
     return boxes

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from osteon.data import Region, SliceScores
 
-__all__ = ["Stretch", "has_strips", "novelty_stretches", "set_kind", "set_stretches", "strip_words"]
+__all__ = [
+    "Stretch",
+    "call_stretches",
+    "novelty_stretches",
+    "set_kind",
+    "set_stretches",
+    "strip_rows",
+    "strip_words",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +40,43 @@ class Stretch:
     kind: str
 
 
-def has_strips(scores: SliceScores) -> bool:
-    """Whether there is anything to draw under the curve."""
-    return bool(scores.sets) or scores.distance is not None
+def strip_rows(
+    scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
+) -> list[tuple[str, list[Stretch]]]:
+    """What is drawn under the curve, row by row with its name; arguments as ``novelty_stretches``."""
+    rows: list[tuple[str, list[Stretch]]] = []
+    if scores.sets or scores.distance is not None:
+        rows.append(("set", set_stretches(scores, positions_mm, half_mm)))
+        rows.append(("unlike training", novelty_stretches(scores, region, positions_mm, half_mm)))
+    return rows + call_stretches(scores, positions_mm, half_mm)
+
+
+def call_stretches(
+    scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float
+) -> list[tuple[str, list[Stretch]]]:
+    """What classifier and segmentation call, and where they differ: kinds "called", "free", "differ" and "same".
+
+    Args:
+        scores: along the region; empty without a segmentation.
+        positions_mm: (slices of the volume,) along the slice axis.
+        half_mm: half the distance between slices.
+    """
+    outlined = scores.by_segmentation
+    if outlined is None:
+        return []
+
+    def stretches(of: NDArray[np.bool_], yes: str, no: str) -> list[Stretch]:
+        return _stretches([yes if one else no for one in of], scores, positions_mm, half_mm)
+
+    segmentation = ("segmentation", stretches(outlined, "called", "free"))
+    if scores.source != "classifier":
+        return [segmentation]
+    scored = scores.smoothed >= scores.threshold
+    return [
+        ("classifier", stretches(scored, "called", "free")),
+        segmentation,
+        ("they differ", stretches(scored != outlined, "differ", "same")),
+    ]
 
 
 def set_kind(words: str) -> str:
@@ -76,6 +118,8 @@ def strip_words(curves: Sequence[SliceScores]) -> list[str]:
             f"Set: what each slice may be at an error rate of {rate:g} - grey healthy, orange tumour, hatched either, "
             "black neither."
         )
+    if any(scores.by_segmentation is not None for scores in curves):
+        found.append("Orange strips: slices called by the classifier and by the lesions outlined; black: they differ.")
     if any(scores.distance is not None for scores in curves):
         found.append("Unlike training: black where a slice is unlike the training images.")
     return found

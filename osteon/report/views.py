@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 from osteon.errors import OutputError
 from osteon.report.bone_pictures import draw_bone
 from osteon.report.heat_map_sheet import draw_heat_maps
+from osteon.report.lesion_pictures import draw_lesions
+from osteon.report.lesions import bone_surfaces
 from osteon.report.overview import draw_overview
 from osteon.report.score_chart import draw_scores
+from osteon.report.skeleton_picture import draw_skeleton
 from osteon.report.slice_sheet import draw_slices
+from osteon.report.tasks import task_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +33,8 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
         folder: made when it is missing; existing pictures of the same names are replaced.
 
     Returns:
-        overview, slices, scores, heat_maps, bone_anterior, bone_lateral: those that were drawn, in this order.
+        overview, slices or lesion_01 and so on, scores, heat_maps, bone_anterior, bone_lateral: those that were drawn,
+        in this order.
 
     Raises:
         OutputError: the folder or a picture cannot be written.
@@ -38,12 +43,15 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
+    # a list of lesions is shown in the skeleton and lesion by lesion; an empty one has the bone alone
+    in_skeleton = task_words(answer.task).lists_lesions and bool(bone_surfaces(answer))
+    overview = folder / "overview.png"
     views = [
-        draw_overview(folder / "overview.png", answer, volume),
-        draw_slices(folder / "slices.png", answer, volume),
+        draw_skeleton(overview, answer) if in_skeleton else draw_overview(overview, answer, volume),
+        *(draw_lesions(folder, answer, volume) or [draw_slices(folder / "slices.png", answer, volume)]),
     ]
     if any(len(scores.slices) for scores in answer.scores):
         views.append(draw_scores(folder / "scores.png", answer, volume))
     if answer.heat_maps:
         views.append(draw_heat_maps(folder / "heat_maps.png", answer, volume))
-    return (*views, *draw_bone(folder, answer, volume))
+    return tuple(views) if in_skeleton else (*views, *draw_bone(folder, answer, volume))

@@ -214,12 +214,14 @@ def test_the_slice_browser_shows_the_slices(answer: Answer, volume: Volume) -> N
     right, left = slice_browsers(answer, volume)
     assert (right.region, left.region) == ("right leg", "left leg")
     assert [frame[0] for frame in left.frames] == list(range(1, 41))
-    number, position, raw, smoothed, called = left.frames[20]
+    number, position, raw, smoothed, called, outlined = left.frames[20]
+    assert outlined is None
     assert (number, position, called) == (21, -800.0, True)
     assert raw == pytest.approx(float(answer.scores[1].probability[20]), abs=1e-6)
     assert smoothed == pytest.approx(float(answer.scores[1].smoothed[20]), abs=1e-6)
     assert right.boxes == ()
-    first, last, x0, y0, x1, y1 = left.boxes[0]
+    first, last, x0, y0, x1, y1, word = left.boxes[0]
+    assert word == "affected"
     assert (first, last) == (19, 26)
     # the window reaches 4 columns (12 mm) beyond the region on one side, to the image's edge on the other
     assert x0 == pytest.approx(4 / 40 * left.tile_width, abs=0.1)
@@ -251,7 +253,7 @@ def test_long_series_are_thinned_and_keep_the_worst_slice(volume: Volume, answer
 def test_the_scene_keeps_places_within_its_rounding(answer: Answer, volume: Volume) -> None:
     scene = bone_scene(answer, volume)
     assert [item["label"] for item in scene] == ["Bone right 1", "Bone left 1", "Tumour box left 1"]
-    assert [item["frame"] for item in scene] == [False, False, True]
+    assert [item["through"] for item in scene] == [0.0, 0.0, 0.3]
     for item, surface in zip(scene, answer.surfaces, strict=True):
         steps = np.frombuffer(base64.b64decode(str(item["positions"])), dtype="<u2").reshape(-1, 3)
         points = np.array(item["low"]) + steps * np.array(item["step"])

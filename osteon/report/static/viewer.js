@@ -14,7 +14,7 @@
     const faces = item.wide ? new Uint32Array(bytes(item.faces).buffer) : new Uint16Array(bytes(item.faces).buffer);
     const points = new Float32Array(steps.length);
     for (let k = 0; k < steps.length; k += 1) points[k] = item.low[k % 3] + steps[k] * item.step[k % 3];
-    return { label: item.label, colour: item.colour.map((part) => part / 255), frame: item.frame, points, faces, shown: true };
+    return { label: item.label, colour: item.colour.map((part) => part / 255), through: item.through, flat: item.flat, points, faces, shown: true };
   });
 
   const low = [Infinity, Infinity, Infinity];
@@ -139,16 +139,16 @@
     gl.disable(gl.BLEND);
     gl.depthFunc(gl.LEQUAL);
     gl.depthMask(true);
-    surfaces.filter((item) => item.shown && !item.frame).forEach((item) => paint(item, 1, 0));
-    const frames = surfaces.filter((item) => item.shown && item.frame);
+    surfaces.filter((item) => item.shown && !item.through).forEach((item) => paint(item, 1, 0));
+    const frames = surfaces.filter((item) => item.shown && item.through);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.depthMask(false);
     gl.depthFunc(gl.GREATER);
-    frames.forEach((item) => paint(item, 0.3, 1)); // what the bone hides shines through
+    frames.forEach((item) => paint(item, item.through, item.flat)); // what the bone hides shines through
     gl.depthFunc(gl.LEQUAL);
     gl.depthMask(true);
-    frames.forEach((item) => paint(item, 1, 1));
+    frames.forEach((item) => paint(item, 1, item.flat));
 
     for (const [mark, vector] of marks) {
       mark.style.left = `${54 + 34 * dot(vector, right)}px`;

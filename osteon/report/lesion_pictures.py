@@ -1,0 +1,191 @@
+"""lesion_01.png and so on: one lesion in its slice and enlarged in three planes, with its outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.report.lesion_words import PICTURE_WORDS, lesion_view_name
+from osteon.report.lesions import colour_hex, largest_lesions, lesion_mask
+from osteon.report.orientation import Display, slice_positions_mm
+from osteon.report.sheet import DARK, INK, MUTED, Sheet, show_image, show_letters, show_scale_bar
+from osteon.report.slice_sheet import BONE_WINDOW_HU
+from osteon.report.view import View
+from osteon.report.wording import position
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from osteon.data import Answer, Mask, Volume
+    from osteon.report.lesions import ListedLesion
+
+__all__ = ["draw_lesions"]
+
+_SIDE: Final = 310
+"""Height of every panel, and width of the enlarged ones, in pixels."""
+_EDGE, _GAP, _HEAD, _FOOT = 20.0, 14.0, 62.0, 40.0
+_LEAST_ZOOM_MM: Final = 60.0
+_AIR_HU: Final = -1000
+_PLANES: Final = ("axial", "coronal", "sagittal")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A rectangle of one plane through the image, in display indices.
+
+    Attributes:
+        axis: display axis that the plane leaves out.
+        index: of the plane along it.
+        rows: half-open range, may reach beyond the image.
+        columns: likewise.
+    """
+
+    axis: int
+    index: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    def of(self, turned: NDArray[Any], *, fill: int) -> NDArray[Any]:
+        """The rectangle of a turned array; what lies beyond the image is ``fill``."""
+        plane = turned.take(self.index, axis=self.axis)
+        out = np.full((self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]), fill, dtype=plane.dtype)
+        inside = [
+            (max(low, 0), min(high, size))
+            for (low, high), size in zip((self.rows, self.columns), plane.shape, strict=True)
+        ]
+        (top, bottom), (left, right) = inside
+        if top < bottom and left < right:
+            place = (
+                slice(top - self.rows[0], bottom - self.rows[0]),
+                slice(left - self.columns[0], right - self.columns[0]),
+            )
+            out[place] = plane[top:bottom, left:right]
+        return out
+
+
+def draw_lesions(folder: Path, answer: Answer, volume: Volume) -> tuple[View, ...]:
+    """Draw the largest lesions, one picture each.
+
+    Raises:
+        OutputError: a picture cannot be written.
+    """
+    mask = lesion_mask(answer)
+    if mask is None or not mask.grid.same_as(volume.grid):
+        return ()
+    demo = any(model.is_demo for model in answer.models)
+    return tuple(_draw(folder, lesion, mask, volume, demo=demo) for lesion in largest_lesions(answer))
+
+
+def _draw(folder: Path, lesion: ListedLesion, mask: Mask, volume: Volume, *, demo: bool) -> View:
+    display = Display.of(volume.grid)
+    centre = _centre(lesion, mask, display)
+    whole = _Cut(0, centre[0], (0, display.shape[1]), (0, display.shape[2]))
+    cuts = [whole, *(_zoomed(lesion, display, axis, centre) for axis in range(3))]
+    widths = [_extent_mm(cut, display)[0] * _SIDE / _extent_mm(cut, display)[1] for cut in cuts]
+    sheet = Sheet(max(sum(widths) + 3 * _GAP + 2 * _EDGE, 900), _HEAD + _SIDE + _FOOT)
+    colour = colour_hex(lesion.colour)
+    sheet.text(_EDGE, 18, f"Lesion {lesion.number}", size=24, weight="bold", colour=colour)
+    stack = centre[display.slice_axis]
+    number = stack if not display.flipped[display.slice_axis] else display.shape[display.slice_axis] - 1 - stack
+    where = position(float(slice_positions_mm(volume.grid)[number]))
+    sheet.text(
+        _EDGE + 140, 21, f"slice {number + 1} of {volume.grid.shape[0]}, position {where}", size=19, colour=MUTED
+    )
+    if demo:
+        sheet.demo_mark()
+    left = _EDGE
+    titles = ("axial, whole slice", *(f"{plane}, enlarged" for plane in _PLANES))
+    for cut, width, title in zip(cuts, widths, titles, strict=True):
+        extent = _extent_mm(cut, display)
+        axes = sheet.panel(left, _HEAD, width, _SIDE, extent_mm=extent)
+        _show(axes, cut, lesion, mask, volume, display, size=(round(width), _SIDE))
+        if cut is whole:
+            _frame(axes, cuts[1], display)
+        show_letters(axes, display.edge_letters(cut.axis), size=17)
+        show_scale_bar(axes, size=16)
+        sheet.text(left, _HEAD + _SIDE + 9, title, size=18, colour=MUTED)
+        left += width + _GAP
+    path = folder / f"{lesion_view_name(lesion.number)}.png"
+    sheet.save(path)
+    return View(
+        name=path.stem,
+        path=path,
+        title=f"Lesion {lesion.number}",
+        caption=(f"Lesion {lesion.number}, slice {number + 1} of {volume.grid.shape[0]}. {PICTURE_WORDS}"),
+        width=sheet.width,
+        height=sheet.height,
+    )
+
+
+def _centre(lesion: ListedLesion, mask: Mask, display: Display) -> tuple[int, int, int]:
+    """Display index of a voxel in the middle of the lesion, in the slice that shows most of it."""
+    inner, axis = display.box(lesion.box), display.slice_axis
+    places = np.argwhere(display.turn(mask.array)[inner.slices] == lesion.value) + np.asarray(inner.start)
+    in_key = places[places[:, axis] == display.index(lesion.lesion.key_slice)]
+    places = in_key if len(in_key) else places
+    if not len(places):
+        places = (np.asarray(inner.start) + np.asarray(inner.stop))[None] // 2
+    away = (places - places.mean(axis=0)) * display.spacing_mm
+    nearest = places[int(np.square(away).sum(axis=1).argmin())]
+    return int(nearest[0]), int(nearest[1]), int(nearest[2])
+
+
+def _zoomed(lesion: ListedLesion, display: Display, axis: int, centre: tuple[int, int, int]) -> _Cut:
+    """A square in millimetres around the lesion, wide enough for the bone about it."""
+    shape = display.box(lesion.box).shape
+    largest = max(n * mm for n, mm in zip(shape, display.spacing_mm, strict=True))
+    half_mm = max(_LEAST_ZOOM_MM, 2.2 * largest) / 2
+    row, column = (k for k in range(3) if k != axis)
+    ranges = []
+    for k in (row, column):
+        half = max(round(half_mm / display.spacing_mm[k]), 1)
+        ranges.append((centre[k] - half, centre[k] + half + 1))
+    return _Cut(axis, centre[axis], ranges[0], ranges[1])
+
+
+def _extent_mm(cut: _Cut, display: Display) -> tuple[float, float]:
+    """Width and height."""
+    row, column = (k for k in range(3) if k != cut.axis)
+    across = (cut.columns[1] - cut.columns[0]) * display.spacing_mm[column]
+    return across, (cut.rows[1] - cut.rows[0]) * display.spacing_mm[row]
+
+
+def _show(
+    axes: Axes, cut: _Cut, lesion: ListedLesion, mask: Mask, volume: Volume, display: Display, *, size: tuple[int, int]
+) -> None:
+    """The grey picture, smooth between voxels, and the outline of this lesion."""
+    import cv2
+    from matplotlib.patheffects import withStroke
+
+    low, high = BONE_WINDOW_HU
+    grey = cut.of(display.turn(volume.array), fill=_AIR_HU).astype(np.float32)
+    shrinks = grey.shape[0] > size[1]
+    show_image(
+        axes, cv2.resize(grey, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), low=low, high=high
+    )
+    inside = np.equal(cut.of(display.turn(mask.array), fill=0), lesion.value).astype(np.float32)
+    if not inside.any():
+        return
+    across, down = _extent_mm(cut, display)
+    smooth = cv2.resize(inside, size, interpolation=cv2.INTER_LINEAR)
+    x = (np.arange(size[0]) + 0.5) * across / size[0]
+    y = (np.arange(size[1]) + 0.5) * down / size[1]
+    lines = axes.contour(x, y, smooth, levels=[0.5], colors=[colour_hex(lesion.colour)], linewidths=1.5)
+    lines.set_path_effects([withStroke(linewidth=2.6, foreground=DARK, alpha=0.6)])
+
+
+def _frame(axes: Axes, zoom: _Cut, display: Display) -> None:
+    """Corners of the enlarged part in the whole slice."""
+    from matplotlib.patches import Rectangle
+
+    _, row_mm, column_mm = display.spacing_mm
+    left, top = zoom.columns[0] * column_mm, zoom.rows[0] * row_mm
+    across, down = _extent_mm(zoom, display)
+    axes.add_patch(
+        Rectangle((left, top), across, down, fill=False, edgecolor=INK, linewidth=0.9, linestyle=(0, (2, 3)), alpha=0.8)
+    )

@@ -1,0 +1,97 @@
+"""What a report calls things, by task. Everything else of a report follows from what the answer holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+__all__ = ["TaskWords", "task_words"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWords:
+    """Words of one task.
+
+    Attributes:
+        title: of the report.
+        curve: heading of the probability over the slices.
+        called: what a slice is called at or above the threshold.
+        demo: what a demo model's report must say of itself.
+        unlike: what must be said where the image is unlike the training images.
+        lists_lesions: the answer is a list of lesions, also when it is empty.
+        limits: sentences, each with what it depends on: "always", "scores" or "is_demo".
+    """
+
+    title: str
+    curve: str
+    called: str
+    demo: str
+    unlike: str
+    lists_lesions: bool
+    limits: tuple[tuple[str, str], ...]
+
+
+_MACHINE: Final = ("always", "osteon is research software, not a medical device. Every image must be read by a person.")
+_OUTCOME: Final = (
+    "scores",
+    "How a probability relates to outcomes is known only as far as the model's statement says.",
+)
+_DEMO: Final = (
+    "is_demo",
+    "The demo model shows how the software works. Its output carries no information about a patient.",
+)
+
+_LEGS: Final = TaskWords(
+    title="CT of the legs: bone and osteosarcoma-like change",
+    curve="Probability along the leg",
+    called="affected",
+    demo="What this report says about a tumour shows how the software works. It says nothing about this patient.",
+    unlike="What the model says here carries no weight. The bone is measured without the model.",
+    lists_lesions=False,
+    limits=(
+        _MACHINE,
+        ("scores", "The model scores single slices. It marks a range of slices, not the outline of a tumour."),
+        ("scores", "The box is the part of the image that was looked at in these slices, not the size of a tumour."),
+        _OUTCOME,
+        _DEMO,
+    ),
+)
+
+_TRUNK: Final = TaskWords(
+    title="CT of the trunk: bone and lesions like metastases",
+    curve="Probability of metastasis along the body",
+    called="metastasis",
+    demo="What this report says about lesions shows how the software works. It says nothing about this patient.",
+    unlike="What the model says here carries no weight.",
+    lists_lesions=True,
+    limits=(
+        _MACHINE,
+        (
+            "always",
+            "Two metastases that touch are one entry of the list, and one that the model sees in two parts is two.",
+        ),
+        (
+            "always",
+            "Bone islands, degenerative change, fractures, haemangiomas and vessels can look like a metastasis.",
+        ),
+        (
+            "always",
+            "Small or faint metastases, and those without a change of bone, can be missed.",
+        ),
+        ("always", "Character and site describe what was measured and seen in these images; neither names a disease."),
+        _OUTCOME,
+        _DEMO,
+    ),
+)
+
+_WORDS: Final = {"ct_osteosarcoma": _LEGS, "ct_metastasis": _TRUNK}
+
+
+def task_words(task: str) -> TaskWords:
+    """The words of a task; those of the legs under its own stem for one that has none.
+
+    Example:
+        >>> task_words("ct_metastasis").lists_lesions
+        True
+    """
+    return _WORDS.get(task) or replace(_LEGS, title=task)
