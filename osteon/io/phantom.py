@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import OutputError
-from osteon.io.dicom.write_ct import CtSeriesInfo, SlicePlanes, seeded_uid, write_ct_series
+from osteon.io.dicom.write_ct import CtSeriesInfo, SlicePlanes, planes_of, seeded_uid, write_ct_series
 from osteon.io.nifti_mask import write_mask_nifti
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.phantoms import LegPhantom
+    from osteon.phantoms import LegPhantom, TrunkPhantom
 
-__all__ = ["WrittenPhantom", "write_leg_phantom"]
+__all__ = ["WrittenPhantom", "write_leg_phantom", "write_trunk_phantom"]
 
 _README = """SYNTHETIC - this is not a patient.
 
@@ -29,6 +29,17 @@ truth/truth.labels.json   the labels, coded
 truth/truth.json   what the labels mean, and where each lesion is (LPS millimetres, SOP Instance UIDs)
 """
 
+_TRUNK_README = """SYNTHETIC - this is not a patient.
+
+Made by osteon's phantoms (a computer program) with seed {seed}. Every name, number and date in these files is invented.
+
+dicom/                     CT series, one file a slice
+truth/lesions.nii.gz       1, 2, ... a metastasis (RAS affine, as NIfTI wants)
+truth/structures.nii.gz    bone by structure, marrow and lesions included
+truth/*.labels.json        the labels, coded
+truth/truth.json           every metastasis and every look-alike: where, what, how large (LPS millimetres)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenPhantom:
@@ -37,7 +48,7 @@ class WrittenPhantom:
     Attributes:
         folder: holds all of it.
         dicom: the series.
-        truth_mask: NIfTI.
+        truth_mask: NIfTI; of a trunk the lesions.
         truth_json: lesions.
         sop_instance_uids: one a slice, in slice order.
     """
@@ -60,8 +71,7 @@ def write_leg_phantom(phantom: LegPhantom, folder: Path, *, shuffled_names: bool
     Raises:
         OutputError: the folder holds something or cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise OutputError(f"a phantom was to be written to {folder}, but that folder is not empty: name another one")
+    _require_empty(folder)
     spec, stored = phantom.spec, phantom.acquisition
     planes = SlicePlanes(
         array=stored.array,
@@ -94,6 +104,78 @@ def write_leg_phantom(phantom: LegPhantom, folder: Path, *, shuffled_names: bool
         truth_json=truth / "truth.json",
         sop_instance_uids=uids,
     )
+
+
+def write_trunk_phantom(phantom: TrunkPhantom, folder: Path) -> WrittenPhantom:
+    """Write ``dicom/*.dcm``, the masks of lesions and bone, ``truth/truth.json`` and a README that says synthetic.
+
+    Args:
+        phantom: what ``make_trunk`` gave.
+        folder: must be empty or not there.
+
+    Raises:
+        OutputError: the folder holds something or cannot be written.
+    """
+    _require_empty(folder)
+    spec = phantom.spec
+    info = CtSeriesInfo(
+        uid_seed=f"osteon trunk phantom {seeded_uid(json.dumps(asdict(spec), sort_keys=True))}",
+        body_part={"thorax": "CHEST", "abdomen": "ABDOMEN", "pelvis": "PELVIS", "trunk": "TRUNK"}[spec.coverage],
+        patient_position=spec.patient_position,
+        laterality="U",
+    )
+    uids = write_ct_series(planes_of(phantom.volume), folder / "dicom", patient=phantom.patient, info=info)
+    truth = folder / "truth"
+    try:
+        truth.mkdir()
+        write_mask_nifti(truth / "lesions.nii.gz", phantom.lesions)
+        write_mask_nifti(truth / "structures.nii.gz", phantom.structures)
+        (truth / "truth.json").write_text(json.dumps(_trunk_document(phantom, uids), indent=2) + "\n", encoding="utf-8")
+        (folder / "README.txt").write_text(_TRUNK_README.format(seed=spec.seed), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the truth of a phantom could not be written to {truth}: {error.strerror}") from error
+    return WrittenPhantom(
+        folder=folder,
+        dicom=folder / "dicom",
+        truth_mask=truth / "lesions.nii.gz",
+        truth_json=truth / "truth.json",
+        sop_instance_uids=uids,
+    )
+
+
+def _trunk_document(phantom: TrunkPhantom, uids: tuple[str, ...]) -> dict[str, object]:
+    grid = phantom.volume.grid
+    lesions = [
+        {
+            "number": lesion.number,
+            "bone": lesion.spec.bone,
+            "structure": lesion.structure,
+            "type": lesion.spec.type,
+            "volume_ml": round(lesion.volume_ml, 3),
+            "diameter_mm": round(lesion.diameter_mm, 1),
+            "centre_lps_mm": None if lesion.centre_lps_mm is None else np.round(lesion.centre_lps_mm, 2).tolist(),
+            "slices": [lesion.slices[0], lesion.slices[1] - 1] if lesion.volume_ml else [],
+            "sop_instance_uids": list(uids[slice(*lesion.slices)]),
+        }
+        for lesion in phantom.truth
+    ]
+    mimics = [
+        {**asdict(mimic.spec), "structure": mimic.structure, "centre_lps_mm": np.round(mimic.centre_lps_mm, 2).tolist()}
+        for mimic in phantom.mimics
+    ]
+    return {
+        "synthetic": "made by osteon's phantoms; not a patient",
+        "spec": asdict(phantom.spec),
+        "grid": {"shape": list(grid.shape), "affine_lps_mm": grid.affine.tolist(), "index_order": "slice, row, column"},
+        "structures": {str(label.value): label.name for label in phantom.structures.labels},
+        "lesions": lesions,
+        "mimics": mimics,
+    }
+
+
+def _require_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise OutputError(f"a phantom was to be written to {folder}, but that folder is not empty: name another one")
 
 
 def _digest(phantom: LegPhantom) -> str:

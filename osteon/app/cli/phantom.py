@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from osteon.app.cli.dataset import told_skipped, wanted_planes
+from osteon.app.cli.phantom_trunk import make_trunk_cohort, trunk
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
@@ -32,6 +33,13 @@ class Preset(StrEnum):
     FINE = "fine"
 
 
+class Task(StrEnum):
+    """What a cohort is made for."""
+
+    OSTEOSARCOMA = "ct_osteosarcoma"
+    METASTASIS = "ct_metastasis"
+
+
 class Metal(StrEnum):
     """An implant."""
 
@@ -44,6 +52,7 @@ def build() -> typer.Typer:
     group = typer.Typer(name="phantom", help="Synthetic patients with exact truth. They stand for no real one.")
 
     group.command("ct")(_ct)
+    group.command("trunk")(trunk)
     group.command("cohort")(_cohort)
     return group
 
@@ -94,25 +103,70 @@ def _ct(
 
 def _cohort(
     out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
-    patients: int = typer.Option(96, min=1, max=9999, help="How many patients; every second one has a tumour."),
+    task: Task = typer.Option(
+        Task.OSTEOSARCOMA, help="Legs with osteosarcoma, or trunks with bone metastases in the layout of BM-Seg."
+    ),
+    patients: int = typer.Option(96, min=1, max=9999, help="How many; of legs every second one has a tumour."),
     seed: int = typer.Option(1, min=0, help="Another seed makes other patients and another test part."),
     preset: Preset = typer.Option(Preset.COARSE, help="Grid of the scans: tiny (tests), coarse, or fine."),
     test: float = typer.Option(
         0.25, min=0, max=0.9, help="Share of the patients marked as test; 0 marks nobody (nested cross-validation)."
     ),
-    planes: str = typer.Option("axial,sagittal,coronal", help="Planes of the pictures, with commas."),
-    every: int = typer.Option(1, min=1, help="Use each so-manieth slice of a leg and plane."),
-    most: int = typer.Option(24, min=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."),
-    size: int = typer.Option(256, min=16, max=1024, help="Rows and columns of a picture."),
-    faint: float = typer.Option(60.0, min=0, help="Leave pictures out that show less tumour than this, in mm2."),
+    size: int | None = typer.Option(
+        None, min=16, max=1024, help="Rows and columns of a picture; 256 of legs, 224 of trunks."
+    ),
+    planes: str | None = typer.Option(None, help="Legs: planes of the pictures, with commas; default all three."),
+    every: int | None = typer.Option(None, min=1, help="Legs: use each so-manieth slice of a leg and plane."),
+    most: int | None = typer.Option(
+        None, min=0, help="Legs: at most so many pictures of a leg and plane, evenly spaced (24); 0: all."
+    ),
+    faint: float | None = typer.Option(
+        None, min=0, help="Legs: leave pictures out that show less tumour than this (60), in mm2."
+    ),
+    healthy: float | None = typer.Option(
+        None, min=0, max=1, help="Trunks: share of the patients without metastases; 0 to segment, 0.5 to classify."
+    ),
+    lesion_slices: int | None = typer.Option(
+        None, min=0, help="Trunks: at most so many slices with a lesion of a patient, at random (70)."
+    ),
+    normal_slices: int | None = typer.Option(
+        None, min=0, help="Trunks: at most so many slices without one; 0, or 70 when some patients are healthy."
+    ),
     workers: int = typer.Option(2, min=1, max=64, help="Processes."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
-    """Make a synthetic study: patients with osteosarcoma and look-alikes from several centres, as a data set."""
+    """Make a synthetic study from several centres as a data set: legs with osteosarcoma, or trunks with metastases."""
+    of_legs = {"--planes": planes, "--every": every, "--most": most, "--faint": faint}
+    of_trunks = {"--healthy": healthy, "--lesion-slices": lesion_slices, "--normal-slices": normal_slices}
+    foreign = of_legs if task is Task.METASTASIS else of_trunks
+    given = [name for name, value in foreign.items() if value is not None]
+    if given:
+        raise typer.BadParameter(f"{', '.join(given)} has no meaning for --task {task.value}: leave it out")
+    if task is Task.METASTASIS:
+        from osteon.studies.trunk_cohort import TrunkStudy
+        from osteon.training.datasets.ct_metastasis import TrunkOptions
+
+        well = healthy or 0.0
+        study = TrunkStudy(patients=patients, seed=seed, preset=preset.value, healthy=well, test=test or None)
+        normal = normal_slices if normal_slices is not None else 70 if well else 0
+        seen = TrunkOptions(
+            lesion_slices=70 if lesion_slices is None else lesion_slices,
+            normal_slices=normal,
+            size=size or 224,
+            seed=seed,
+        )
+        make_trunk_cohort(out, study, seen, workers=workers, quiet=quiet)
+        return
     from osteon.studies.phantom_cohort import build_phantom_cohort
     from osteon.training.datasets.ct_osteosarcoma import BuildOptions
 
-    options = BuildOptions(planes=wanted_planes(planes), every=every, most=most or None, size=size, faint_mm2=faint)
+    options = BuildOptions(
+        planes=wanted_planes("axial,sagittal,coronal" if planes is None else planes),
+        every=every or 1,
+        most=(24 if most is None else most) or None,
+        size=size or 256,
+        faint_mm2=60.0 if faint is None else faint,
+    )
     with shown_progress(quiet=quiet) as progress:
         built = build_phantom_cohort(
             out,

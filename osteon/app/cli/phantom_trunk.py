@@ -1,0 +1,101 @@
+"""``osteon phantom trunk``, and the cohort of ``osteon phantom cohort --task ct_metastasis``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from osteon.app.cli.dataset import told_skipped
+from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.terminal import say
+
+if TYPE_CHECKING:
+    from osteon.studies.trunk_cohort import TrunkStudy
+    from osteon.training.datasets.ct_metastasis import TrunkOptions
+
+__all__ = ["make_trunk_cohort", "trunk"]
+
+
+class Coverage(StrEnum):
+    """What the slices show."""
+
+    THORAX = "thorax"
+    ABDOMEN = "abdomen"
+    PELVIS = "pelvis"
+    TRUNK = "trunk"
+
+
+class Contrast(StrEnum):
+    """Of the vessels."""
+
+    NONE = "none"
+    ARTERIAL = "arterial"
+    VENOUS = "venous"
+
+
+class Metal(StrEnum):
+    """An implant."""
+
+    SPINE_SCREWS = "spine_screws"
+    HIP_PROSTHESIS = "hip_prosthesis"
+
+
+def trunk(
+    out: Path = typer.Option(..., "-o", "--out", help="The folder to make: dicom/ and truth/ in it."),
+    seed: int = typer.Option(1, min=0, help="Another seed makes another patient."),
+    lesions: bool = typer.Option(True, help="With bone metastases, or without."),
+    mimics: bool = typer.Option(True, help="With look-alikes: bone islands, wear, fractures, haemangioma."),
+    coverage: Coverage = typer.Option(Coverage.ABDOMEN, help="What the slices show."),
+    contrast: Contrast | None = typer.Option(None, help="Of the vessels; default: as the seed has it."),
+    metal: Metal | None = typer.Option(None, help="An implant."),
+    size: int = typer.Option(512, min=16, max=1024, help="Rows and columns of a slice; the field of view is 400 mm."),
+    spacing: float = typer.Option(3.0, min=0.3, max=20, help="Distance between slices in millimetres."),
+    noise: float | None = typer.Option(None, min=0, max=200, help="Standard deviation of the noise in HU."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Write a synthetic CT of the trunk with bone metastases as a DICOM series, its truth beside it."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from osteon.io.phantom import write_trunk_phantom
+    from osteon.phantoms.trunk import make_trunk
+    from osteon.phantoms.trunk_sampling import random_trunk_spec
+    from osteon.reading.folder import new_result, require_free
+
+    require_free(out, replace=False)
+    drawn = random_trunk_spec(np.random.default_rng(seed), with_lesions=lesions, coverage=coverage.value)
+    spec = replace(
+        drawn,
+        seed=seed,
+        size=(size, size),
+        pixel_mm=400 / size,
+        slice_mm=spacing,
+        contrast=contrast.value if contrast else drawn.contrast,
+        metal=metal.value if metal else drawn.metal,
+        noise_hu=drawn.noise_hu if noise is None else noise,
+        mimics=drawn.mimics if mimics else (),
+    )
+    with shown_progress(quiet=quiet) as progress:
+        progress("making the patient", 0, 2)
+        phantom = make_trunk(spec)
+        progress("writing the series", 1, 2)
+        with new_result(out, replace=False) as work:
+            write_trunk_phantom(phantom, work)
+        progress("writing the series", 2, 2)
+    say(f"series {out / 'dicom'}")
+    say(f"truth  {out / 'truth'}")
+    seen = [lesion for lesion in phantom.truth if lesion.volume_ml > 0]
+    say(f"{len(seen)} metastases, {len(phantom.mimics)} look-alikes")
+
+
+def make_trunk_cohort(out: Path, study: TrunkStudy, options: TrunkOptions, *, workers: int, quiet: bool) -> None:
+    """Make the data set and tell what was made."""
+    from osteon.studies.trunk_cohort import build_trunk_cohort
+
+    with shown_progress(quiet=quiet) as progress:
+        built = build_trunk_cohort(out, study, options=options, workers=workers, progress=progress)
+    told_skipped(built, out)
