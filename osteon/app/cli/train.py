@@ -11,10 +11,12 @@ from osteon.app.cli.choices import Device
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
+from osteon.app.cli.train_segmenter import SegmenterOrder, train_segmenter
 
 if TYPE_CHECKING:
     from osteon.training.history import EpochRecord
     from osteon.training.run import Run
+    from osteon.training.segmentation.settings import SegmentSettings
     from osteon.training.settings import TrainSettings
 
 __all__ = ["register"]
@@ -26,18 +28,24 @@ def register(program: typer.Typer) -> None:
 
 
 def _train(
-    task: str = typer.Argument(..., help="What is learnt: ct_osteosarcoma."),
+    task: str = typer.Argument(
+        ...,
+        help="What is learnt: ct_osteosarcoma or ct_metastasis_slices (classes of slices), ct_metastasis (maps of "
+        "lesions and bone).",
+    ),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
     ),
     out: Path = typer.Option(
         ..., "-o", "--out", help="Folder of the run. One that is there with the same settings goes on."
     ),
-    strategy: str | None = typer.Option(None, help="scratch, ft, lp-ft or g-lf. Default: ft."),
+    strategy: str | None = typer.Option(None, help="Classifiers: scratch, ft, lp-ft or g-lf. Default: ft."),
     config: str | None = typer.Option(
         None, help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA CE CAE FAE."
     ),
-    arch: str | None = typer.Option(None, help="Network: osteon models arch lists them. Default: mobilenet_v2."),
+    arch: str | None = typer.Option(
+        None, help="Network: osteon models arch lists them. Default: mobilenet_v2; hybrid_attunetpp for maps."
+    ),
     pretrained: str | None = typer.Option(
         None, help="embedded, hub, none, or a weights file. Default: embedded, from scratch none."
     ),
@@ -48,16 +56,15 @@ def _train(
     seed: int | None = typer.Option(None, min=0, help="Of weights, order and augmentation. Default: 1."),
     device: Device = typer.Option(Device.AUTO, help="auto: as the file says, else a GPU where there is one."),
     devices: int | None = typer.Option(None, min=1, help="Processes that train together. Default: 1."),
+    bone_networks: Path | None = typer.Option(
+        None, help="ct_metastasis: folder where the bone networks of sequential pairs are shared between runs."
+    ),
     skip_unreadable: bool = typer.Option(
         False, "--skip-unreadable", help="Leave images out that cannot be read, name and count them."
     ),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress, no line an epoch."),
 ) -> None:
-    """Train a classifier fold by fold. An interrupted run goes on with the same command, bit for bit."""
-    from osteon.io.split_file import read_split
-    from osteon.io.table import read_manifest
-    from osteon.training.run import RunOptions, train_run
-
+    """Train a network fold by fold. An interrupted run goes on with the same command, bit for bit."""
     given = {
         "task": task,
         "strategy": strategy,
@@ -68,7 +75,24 @@ def _train(
         "device": None if device is Device.AUTO else device.value,
         "devices": devices,
     }
-    chosen = _settings(settings, changes, {name: value for name, value in given.items() if value is not None})
+    named = {name: value for name, value in given.items() if value is not None}
+    if task == "ct_metastasis":
+        order = SegmenterOrder(
+            data=data,
+            out=out,
+            split=split,
+            folds=tuple(fold),
+            bone_networks=bone_networks,
+            skip_unreadable=skip_unreadable,
+            quiet=quiet,
+        )
+        train_segmenter(order, _segment_settings(settings, changes, named))
+        return
+    from osteon.io.split_file import read_split
+    from osteon.io.table import read_manifest
+    from osteon.training.run import RunOptions, train_run
+
+    chosen = _settings(settings, changes, named)
     manifest = read_manifest(data, positive=chosen.positive)
     divided = read_split(split or manifest.folder)
 
@@ -90,6 +114,25 @@ def _settings(file: Path | None, changes: list[str], given: dict[str, Any]) -> T
     from osteon.training.settings import TrainSettings, parse_assignments, read_settings_file
 
     return TrainSettings.of({**(read_settings_file(file) if file else {}), **parse_assignments(changes), **given})
+
+
+def _segment_settings(file: Path | None, changes: list[str], given: dict[str, Any]) -> SegmentSettings:
+    """The same for segmenters.
+
+    Raises:
+        InputError: an option that only classifiers have.
+    """
+    from osteon.errors import InputError
+    from osteon.training.segmentation.settings import SegmentSettings
+    from osteon.training.settings import parse_assignments, read_settings_file
+
+    for option, name in (("--strategy", "strategy"), ("--config", "configuration"), ("--pretrained", "pretrained")):
+        if name in given:
+            raise InputError(
+                f"{option} was given; segmenters begin with random weights and have one strategy: leave it out, and "
+                "choose by --set, as loss=focal or augments=no"
+            )
+    return SegmentSettings.of({**(read_settings_file(file) if file else {}), **parse_assignments(changes), **given})
 
 
 def _epoch_line(fold: int, record: EpochRecord) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Movement", "MovementRanges", "draw_movement", "moved"]
+__all__ = ["Movement", "MovementRanges", "draw_movement", "moved", "moved_plane"]
 
 _STREAM = 13
 """Keeps the draw of movements apart from other uses of the seed."""
@@ -87,12 +87,14 @@ def moved(
     Returns:
         The image, linear between pixels, and the masks, nearest pixel, still 0 or 1; 0 comes in from outside.
     """
-    rows, columns = image.shape
+    return moved_plane(image, movement), np.stack([moved_plane(mask, movement, is_mask=True) for mask in masks])
+
+
+def moved_plane(plane: NDArray[Any], movement: Movement, *, is_mask: bool = False) -> NDArray[Any]:
+    """One plane (row, column), moved: linear between pixels, of a mask the nearest; 0 comes in from outside."""
+    rows, columns = plane.shape
     matrix = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), movement.degrees, 1.0)
     upwards, mirrored = (-1 if turned else 1 for turned in (movement.is_upside_down, movement.is_mirrored))
-
-    def turn(plane: NDArray[Any], way: int) -> NDArray[Any]:
-        flipped = np.ascontiguousarray(plane[::upwards, ::mirrored])
-        return np.asarray(cv2.warpAffine(flipped, matrix, (columns, rows), flags=way))
-
-    return turn(image, cv2.INTER_LINEAR), np.stack([turn(mask, cv2.INTER_NEAREST) for mask in masks])
+    flipped = np.ascontiguousarray(plane[::upwards, ::mirrored])
+    way = cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(flipped, matrix, (columns, rows), flags=way))

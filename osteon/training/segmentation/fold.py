@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from osteon.errors import InputError, OsteonError, OutputError
 from osteon.inference.options import Progress, silent
+from osteon.io.whole_file import whole_file
 from osteon.training.fit import as_training_error
 from osteon.training.run_folder import BEST_NAME, LAST_NAME, make_folder
 from osteon.training.segmentation.counts import SegmentCounts
@@ -86,11 +88,28 @@ def fit_segment_fold(data: FoldData, fold: int, settings: SegmentSettings, folde
     """
     job = plan_segment_fold(data.manifest, data.split, fold, settings, folder, pixels=data.pixels, areas=data.areas)
     if job.role == "lesion":
-        first = bone_job(job, data.areas, shared=data.bone_networks)
-        job = replace(job, bone_weights=first.folder / BEST_NAME)
-        if read_segment_fold(folder, fold).state != "done":
-            _fit(first, data, _nothing_to_judge)
+        if read_segment_fold(folder, fold).state == "done":
+            job = replace(job, bone_weights=folder / BEST_NAME)  # in the pair; nothing is trained any more
+        else:
+            job = replace(job, bone_weights=_bone_weights(bone_job(job, data.areas), data))
     return _fit(job, data, _judged)
+
+
+def _bone_weights(job: SegmentJob, data: FoldData) -> Path:
+    """Weights of the bone network of a pair: those that another run left, or trained now.
+
+    Two runs at the same time may both train it: each in its own folder, and what they leave is the same.
+    """
+    shared = None if data.bone_networks is None else data.bone_networks / job.shared_name
+    if shared is not None and shared.exists():
+        return shared
+    trained = _fit(job, data, _nothing_to_judge).weights
+    if shared is None:
+        return trained
+    make_folder(shared.parent)
+    with whole_file(shared) as work:
+        shutil.copyfile(trained, work)
+    return shared
 
 
 def _fit(job: SegmentJob, data: FoldData, judge: Callable[[SegmentJob, FoldData], SegmentCounts | None]) -> SegmentFold:

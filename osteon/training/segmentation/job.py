@@ -66,6 +66,11 @@ class SegmentJob:
         return "bone" if self.role == "bone" else "lesion"
 
     @property
+    def shared_name(self) -> str:
+        """Name of the weights file of a bone network that several runs share: found by content, not by run."""
+        return f"{self.network}-{self.fold}-{self.identity[:16]}.safetensors"
+
+    @property
     def title(self) -> str:
         """What progress calls it."""
         return f"fold {self.fold}" if self.role == "whole" else f"fold {self.fold} {self.role}"
@@ -124,14 +129,15 @@ def plan_segment_fold(
     )
 
 
-def bone_job(job: SegmentJob, areas: dict[str, NDArray[np.int64]], *, shared: Path | None) -> SegmentJob:
+def bone_job(job: SegmentJob, areas: dict[str, NDArray[np.int64]]) -> SegmentJob:
     """The job of the bone network that a pair's lesion network needs first.
 
     Args:
         job: of ``plan_segment_fold``, for a pair.
         areas: of ``mask_areas``.
-        shared: folder where bone networks of several runs lie; a network is found there by its hash, which settings
-            of the lesion network do not change. None keeps it in the fold's folder.
+
+    Returns:
+        A job whose hash settings of the lesion network do not change.
     """
     settings = job.settings
     network = SEQUENCES[settings.architecture][0]
@@ -146,7 +152,7 @@ def bone_job(job: SegmentJob, areas: dict[str, NDArray[np.int64]], *, shared: Pa
         rows=job.rows,
         has_lesion=job.has_lesion,
         settings=settings,
-        folder=job.folder / "bone" if shared is None else shared / f"{network}-{job.fold}-{identity[:16]}",
+        folder=job.folder / "bone",
         bone_weights=None,
         images=job.images,
         identity=identity,

@@ -274,12 +274,12 @@ def test_a_pair_trains_its_bone_network_first_and_shares_it(toy: Toy, tmp_path: 
     changes: dict[str, Any] = {"epochs": 1, "pair_mask": mask, "pair_trains_on": on, "bone_networks": shared}
     first = train(toy, tmp_path / "first", architecture="unet_then_attunet", **changes)
     assert first.folds[0].state == "done", first.folds[0].error
-    bones = list(shared.glob("*/best.safetensors"))
+    bones = list(shared.glob("unet-0-*.safetensors"))
     assert len(bones) == 1
     written = bones[0].stat().st_mtime_ns
     second = train(toy, tmp_path / "second", architecture="unet_then_unetpp", **changes)
     assert second.folds[0].state == "done", second.folds[0].error
-    assert [file.stat().st_mtime_ns for file in shared.glob("*/best.safetensors")] == [written]
+    assert [file.stat().st_mtime_ns for file in shared.glob("unet-0-*.safetensors")] == [written]
     # the pair that is kept holds the shared bone network, and was judged with it
     pair = kept_network(second.settings, second.folds[0].weights)
     from safetensors.torch import load_file

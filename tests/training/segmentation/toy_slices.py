@@ -1,11 +1,15 @@
 """Made-up slices for the tests of this folder: a grey disc is bone, a bright spot in it a lesion, over noise."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from osteon.curation.splits import make_split
 from osteon.data import ImageRow, Manifest, Split
+from osteon.io.mask_image import write_png8
+from osteon.io.split_file import write_split
+from osteon.io.table import write_manifest
 from osteon.training.segmentation.mask_pixels import MaskPixels
 from osteon.training.segmentation.settings import SegmentSettings
 
@@ -55,3 +59,20 @@ def toy_slices(
 def toy_split(manifest: Manifest, *, folds: int = 4) -> Split:
     """Folds by patient; each is the test part once."""
     return make_split(manifest, folds=folds, seed=1)
+
+
+def write_toy_dataset(folder: Path, *, patients: int = 8, each: int = 3, folds: int = 4) -> Path:
+    """The toy slices as a data set in the public layout, with its splits.json."""
+    manifest, pixels = toy_slices(patients=patients, each=each)
+    rows = []
+    for index, row in enumerate(manifest.rows):
+        names = {}
+        for part, values in (("image", pixels.images), ("bone mask", pixels.bone), ("lesion mask", pixels.lesion)):
+            file = folder / part / row.image
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_png8(file, values[index])
+            names[part] = f"{part}/{row.image}"
+        rows.append(replace(row, image=names["image"], bone_mask=names["bone mask"], lesion_mask=names["lesion mask"]))
+    written = write_manifest(Manifest(folder, tuple(rows)), folder / "manifest.csv")
+    write_split(toy_split(written, folds=folds), folder / "splits.json")
+    return folder

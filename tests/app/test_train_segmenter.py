@@ -1,0 +1,62 @@
+"""``osteon train ct_metastasis`` from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.training.segmentation.toy_slices import write_toy_dataset
+
+Run = Callable[..., SimpleNamespace]
+
+QUICK = (
+    "--arch", "hybrid_attunetpp_small", "--device", "cpu", "--set", "epochs=2", "--set", "image_size=32",
+    "--set", "batch=4", "--set", "threads=1", "--set", "augments=no",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_dataset(tmp_path_factory.mktemp("slices") / "toy")
+
+
+def test_segmenters_are_trained_told_and_not_trained_again(
+    dataset: Path, tmp_path: Path, osteon: Run, plain: Callable[[str], None]
+) -> None:
+    words = ("train", "ct_metastasis", "--data", dataset, *QUICK, "-o", tmp_path / "run")
+    first = osteon(*words, "--fold", 0)
+    assert first.code == 0, first.err
+    assert "fold 0: epoch" in first.out
+    assert "fold 1: not trained yet" in first.out
+    assert "lesion, test part of 1 fold(s): 6 images of 2 patients" in first.out
+    for name in ("F1", "mean Dice", "IoU", "accuracy", "specificity", "sensitivity", "precision"):
+        assert f"  {name} " in first.out
+    assert "fold 0 epoch   2 rate 5.0e-03" in first.err
+    plain(first.out)
+    second = osteon(*words, "--fold", 0)
+    assert second.code == 0
+    assert "epoch" not in second.err
+    refused = osteon(*words, "--seed", 5)
+    assert refused.code == 1
+    assert "seed 1 there, 5 now" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--strategy", "ft"), "--strategy was given"),
+        (("--set", "learning_rate=1"), "no setting 'learning_rate'"),
+        (("--arch", "mobilenet_v2"), "architecture 'mobilenet_v2' does not exist"),
+        (("--set", "image_size=100"), "multiple of 16"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(
+    dataset: Path, tmp_path: Path, osteon: Run, options: tuple[str, ...], says: str
+) -> None:
+    ran = osteon("train", "ct_metastasis", "--data", dataset, "-o", tmp_path / "run", *options)
+    assert ran.code == 1
+    assert says in ran.err
+    assert not (tmp_path / "run").exists()
