@@ -20,13 +20,13 @@ from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLE
 from osteon.labels import Concept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-__all__ = ["Report", "ReportGroup", "read_report_sr", "read_segmentation"]
+__all__ = ["Report", "ReportGroup", "read_report_sr", "read_segmentation", "segment_numbers"]
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
 REPORT_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.88.34")
@@ -47,6 +47,7 @@ ALGORITHM_VERSION: Final = "111003"
 METHOD: Final = "370129005"
 DERIVATION: Final = "121401"
 PROBABILITY: Final = "122157"
+CHARACTER: Final = "lesion-character"
 UPPER: Final = "371886008"
 LOWER: Final = "371885007"
 
@@ -68,6 +69,7 @@ class ReportGroup:
         box_lps_mm: (8, 3) corners in the order of ``Box.corners_lps_mm``, or None.
         segment: (SOP Instance UID, segment number) or None.
         algorithm: name and version.
+        character: coded character of a lesion, or None.
     """
 
     identifier: str
@@ -82,6 +84,7 @@ class ReportGroup:
     box_lps_mm: NDArray[np.float64] | None = field(repr=False)
     segment: tuple[str, int] | None
     algorithm: tuple[str, str]
+    character: Concept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +110,23 @@ class Report:
     images: tuple[str, ...]
 
 
-def read_segmentation(path: Path, *, like: Grid | None = None) -> Mask:
+def segment_numbers(path: Path) -> tuple[int, ...]:
+    """Numbers of the segments of a DICOM Segmentation, ascending.
+
+    Raises:
+        InputError: not a DICOM Segmentation.
+    """
+    return tuple(sorted(int(item.SegmentNumber) for item in _read_seg(path).SegmentSequence))
+
+
+def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[int] | None = None) -> Mask:
     """Read a binary DICOM Segmentation.
 
     Args:
         path: the file.
         like: grid to place the frames on, as the grid of the source volume. Without it the smallest grid that holds all
             frames is made: slices then ascend along the normal of the frames.
+        only: numbers of the segments to read; the others may overlap them. None for all.
 
     Returns:
         A Mask whose label values are the segment numbers.
@@ -123,9 +136,7 @@ def read_segmentation(path: Path, *, like: Grid | None = None) -> Mask:
         UnsupportedError: a fractional or compressed segmentation, or segments that overlap.
         GeometryMismatchError: a frame does not lie on a slice of ``like``.
     """
-    dataset = _read(path)
-    if dataset.get("SOPClassUID") != SEGMENTATION:
-        raise InputError(f"asked for a DICOM Segmentation, found SOP class {dataset.get('SOPClassUID', 'none')}")
+    dataset = _read_seg(path)
     if dataset.SegmentationType != "BINARY" or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         raise UnsupportedError(f"only uncompressed BINARY segmentations are read, found {dataset.SegmentationType}")
     places = _frame_places(dataset)
@@ -133,11 +144,20 @@ def read_segmentation(path: Path, *, like: Grid | None = None) -> Mask:
     slices = _slices_on(grid, places, dataset)
     array = np.zeros(grid.shape, dtype=np.uint8)
     for (number, _), index, plane in zip(places, slices, _planes(dataset), strict=True):
+        if only is not None and number not in only:
+            continue
         if (array[index][plane] != 0).any():
             raise UnsupportedError("the segments overlap: a Mask holds one label at each voxel")
         array[index][plane] = number
     labels = tuple(_label(item) for item in sorted(dataset.SegmentSequence, key=lambda item: item.SegmentNumber))
     return Mask(array=array, grid=grid, labels=labels, name=str(dataset.get("ContentLabel") or "mask").lower())
+
+
+def _read_seg(path: Path) -> Dataset:
+    dataset = _read(path)
+    if dataset.get("SOPClassUID") != SEGMENTATION:
+        raise InputError(f"asked for a DICOM Segmentation, found SOP class {dataset.get('SOPClassUID', 'none')}")
+    return dataset
 
 
 def _read(path: Path) -> Dataset:
@@ -339,6 +359,7 @@ def _report_group(item: Dataset) -> ReportGroup:
         box_lps_mm=_box(numbers),
         segment=_segment(segments[0]) if segments else None,
         algorithm=(_text_child(item, ALGORITHM_NAME), _text_child(item, ALGORITHM_VERSION)),
+        character=_coded_child(item, CHARACTER),
     )
 
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-    from osteon.data import Answer, Finding, Volume
+    from osteon.data import Answer, Finding, Lesion, Volume
     from osteon.geometry import Box, Grid
     from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
@@ -75,6 +75,12 @@ DISCLAIMER: Final = "Research decision support; not a diagnosis."
 BOX_FACES: Final = ((0, 1, 3, 2), (4, 5, 7, 6))
 """Rows of ``Box.corners_lps_mm`` around the face of the lowest and of the highest slice index."""
 
+CHARACTERS: Final = {
+    "lytic": "lytic",
+    "blastic": "blastic",
+    "mixed": "mixed",
+    "not determined": "character_not_determined",
+}
 PROCEDURE_OF_MODALITY: Final = {"CT": "procedure_ct", "MR": "procedure_mr"}
 SEG_TAGS: Final = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames"]
 HAS_ACQ: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
@@ -95,6 +101,7 @@ def write_report_sr(
     """Write an Answer as a Comprehensive 3D SR: complete, unverified, preliminary.
 
     Every Finding is one Measurement Group: TID 1411 with the Referenced Segment when it has one, TID 1501 otherwise.
+    The group of a lesion also says its character, as a coded evaluation, and what weakens it, as comments.
     The box of a finding stands as two polygons (its first and last slice face) from which its volume is inferred. The
     headline, what was and was not found, the disclaimer, the models and the warnings are qualitative evaluations.
 
@@ -133,11 +140,18 @@ def write_report_sr(
         is_verified=False,
         performed_procedure_codes=[_procedure(images[0])],
         contributing_equipment=contributing_equipment(series, purpose="automatic reading"),
-        coding_schemes=private_schemes(code for finding in answer.findings for code in _codes(finding)),
+        coding_schemes=private_schemes(_all_codes(answer)),
         **equipment(series),
     )
     complete(dataset, series, source)
     save_object(dataset, path)
+
+
+def _all_codes(answer: Answer) -> Iterator[Concept | None]:
+    if answer.lesions:
+        yield concept("lesion_character")
+    for finding in answer.findings:
+        yield from _codes(finding)
 
 
 def _codes(finding: Finding) -> Iterator[Concept | None]:
@@ -270,6 +284,7 @@ def _group(
     grid: Grid,
 ) -> ContentSequence:
     """One Measurement Group for a finding."""
+    lesion = next((lesion for lesion in answer.lesions if lesion.identifier == finding.identifier), None)
     algorithm = _algorithm(answer)
     shared = {
         "tracking_identifier": TrackingIdentifier(
@@ -279,11 +294,7 @@ def _group(
         "finding_type": coded(finding.kind),
         "algorithm_id": algorithm,
         "finding_sites": None if finding.site is None else [_site(finding)],
-        "qualitative_evaluations": (
-            [QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality))]
-            if finding.site is None and finding.laterality is not None
-            else None
-        ),
+        "qualitative_evaluations": _qualities(finding, lesion) or None,
     }
     if finding.segment is None:
         group = MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, headers, grid), **shared)
@@ -297,9 +308,30 @@ def _group(
         content.extend(
             _number(measurement, box=finding.box, grid=grid, frame_of_reference=headers[0].FrameOfReferenceUID)
         )
-    if finding.statement:
-        content.append(TextContentItem(codes.DCM.Comment, plain_text(finding.statement), relationship_type=CONTAINS))
+    for sentence in filter(None, (finding.statement, *(() if lesion is None else _weaknesses(lesion)))):
+        content.append(TextContentItem(codes.DCM.Comment, plain_text(sentence), relationship_type=CONTAINS))
     return group
+
+
+def _qualities(finding: Finding, lesion: Lesion | None) -> list[QualitativeEvaluation]:
+    """The side of a finding without a site, and the character of a lesion."""
+    found = []
+    if finding.site is None and finding.laterality is not None:
+        found.append(QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality)))
+    if lesion is not None:
+        character = concept(CHARACTERS[lesion.character])
+        found.append(QualitativeEvaluation(coded(concept("lesion_character")), coded(character)))
+    return found
+
+
+def _weaknesses(lesion: Lesion) -> list[str]:
+    """What a reader of one lesion must be told."""
+    found = []
+    if lesion.near_metal:
+        found.append("Metal lies near: it may be an artefact.")
+    if lesion.is_cut:
+        found.append("It reaches the edge of the images: there may be more of it.")
+    return found
 
 
 def _algorithm(answer: Answer) -> AlgorithmIdentification:
