@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
-from osteon.training.segmentation.augmentation import draw_movement, moved
+from osteon.training.movement import draw_movement, moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteon.training.segmentation.augmentation import Movement, MovementRanges, draw_movement, moved
+from osteon.training.movement import Movement, MovementRanges, draw_movement, moved
 from osteon.training.segmentation.images import MaskedSet
 from tests.training.segmentation.toy_slices import SIZE, toy_slices
 
