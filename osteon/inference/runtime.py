@@ -8,22 +8,19 @@ reproduces the golden case of its card.
 from __future__ import annotations
 
 import logging
-import re
-import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from osteon._optional import has_package
 from osteon.data import ModelUse
-from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError, nearest_names
+from osteon.errors import BackendError, InputError, WeightsError
 from osteon.inference.ensemble import combine, join
 from osteon.inference.options import silent
+from osteon.inference.runtime_choice import PRECISIONS, choose_device, choose_runtime, require_known
 from osteon.inference.runtime_openvino import OpenVinoRuntime, convert_network, converted_model
-from osteon.inference.runtime_torch import TorchRuntime, require_cuda
+from osteon.inference.runtime_torch import TorchRuntime
 from osteon.nets import build_network
 from osteon.weights import (
     InputContract,
@@ -53,8 +50,6 @@ AUTO_BFLOAT16_TOLERANCE = 0.005
 """Precision "auto" takes bfloat16 only for models whose card bounds its effect on a probability by this."""
 
 _LOG = logging.getLogger(__name__)
-_RUNTIMES = ("auto", "openvino", "torch")
-_PRECISIONS = ("auto", "float32", "bfloat16")
 _BLOCK = 64  # crops looked at at a time: 16 MB of 256x256 float32
 _RANGE_SLACK = 1e-3  # a crop may leave its range by rounding, not more
 
@@ -144,8 +139,8 @@ class SliceClassifier:
             UnknownLabelError: no such device, engine, precision or architecture.
         """
         require_classifier(card)
-        place = _choose_device(device)
-        kind = _choose_runtime(runtime, place)
+        place = choose_device(device)
+        kind = choose_runtime(runtime, place)
         trust = read_trust(card)
         joined = partial(cls, name=card.name, output=card.output, expects=card.input, card=card, trust=trust)
         *reduced, last = _precisions(card, precision, kind)
@@ -194,8 +189,8 @@ class SliceClassifier:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build_network(name)
-        place = _choose_device(device)
-        kind = _choose_runtime(runtime, place)
+        place = choose_device(device)
+        kind = choose_runtime(runtime, place)
         return cls.from_module(
             network, name=name, size=size, device=place, runtime=kind, precision=precision, threads=threads
         )
@@ -229,7 +224,7 @@ class SliceClassifier:
             BackendError: the device, engine or precision is not at hand.
             UnknownLabelError: no such precision.
         """
-        _require_known("precision", precision, _PRECISIONS[1:])
+        require_known("precision", precision, PRECISIONS[1:])
         network.eval()
         engine: Runtime
         if runtime == "openvino":
@@ -359,40 +354,9 @@ def _blocks(crops: NDArray[np.float32] | Iterable[NDArray[np.float32]]) -> Itera
             yield part[start : start + _BLOCK]
 
 
-def _choose_device(device: str) -> str:
-    """As "cpu" or "cuda:N"."""
-    if device == "auto":
-        try:
-            return require_cuda(0) if _may_have_gpu() else "cpu"
-        except BackendError:
-            return "cpu"
-    if device == "cpu":
-        return "cpu"
-    match = re.fullmatch(r"cuda(?::(\d+))?", device)
-    if match is None:
-        raise UnknownLabelError(f"no device {device!r}: {nearest_names(device, ['auto', 'cpu', 'cuda', 'cuda:N'])}")
-    return require_cuda(int(match[1] or 0))
-
-
-def _may_have_gpu() -> bool:
-    """Whether asking torch is worth the seconds of importing it: on Linux an NVIDIA driver leaves a device file."""
-    return sys.platform != "linux" or any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))
-
-
-def _choose_runtime(runtime: str, device: str) -> Literal["openvino", "torch"]:
-    _require_known("runtime", runtime, _RUNTIMES)
-    if device != "cpu":
-        if runtime == "openvino":
-            raise BackendError(f"openvino on {device} was asked for; osteon runs it on the CPU: use runtime torch")
-        return "torch"
-    if runtime == "auto":
-        return "openvino" if has_package("openvino") else "torch"
-    return "openvino" if runtime == "openvino" else "torch"
-
-
 def _precisions(card: ModelCard, precision: str, kind: str) -> tuple[str, ...]:
     """Precisions to try, in order."""
-    _require_known("precision", precision, _PRECISIONS)
+    require_known("precision", precision, PRECISIONS)
     if precision != "auto":
         return (precision,)
     bounded = card.tolerance.get("bfloat16", 1.0) <= AUTO_BFLOAT16_TOLERANCE
@@ -437,8 +401,3 @@ def _prove(card: ModelCard, member: int, engine: Runtime, precision: str) -> Non
         return card.output.probability(engine.logits(crops), member=member)
 
     check_golden(card, predict, precision=precision, member=member)
-
-
-def _require_known(what: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise UnknownLabelError(f"no {what} {name!r}: {nearest_names(name, known)}")

@@ -25,10 +25,18 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from numpy.typing import NDArray
-    from openvino import InferRequest, Model
-    from torch import nn
+    from openvino import CompiledModel, InferRequest, Model
+    from torch import Tensor, nn
 
-__all__ = ["OpenVinoRuntime", "convert_network", "converted_model", "import_openvino"]
+__all__ = [
+    "OpenVinoRuntime",
+    "compile_for_cpu",
+    "convert_module",
+    "convert_network",
+    "converted_model",
+    "import_openvino",
+    "usable_cores",
+]
 
 _TELEMETRY = "openvino_telemetry"
 _MOST_STREAMS = 16
@@ -81,20 +89,9 @@ class OpenVinoRuntime:
             BackendError: the CPU does not compute in that precision, or OpenVINO cannot compile for it.
         """
         openvino = import_openvino()
-        core = openvino.Core()
-        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise BackendError("bfloat16 was asked for; this CPU does not compute in it: use float32")
-        cores = threads or _usable_cores()
+        cores = threads or usable_cores()
         self._streams = min(cores, _MOST_STREAMS)
-        options = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "NUM_STREAMS": self._streams,
-            "INFERENCE_NUM_THREADS": cores,
-        }
-        try:
-            self._compiled = core.compile_model(model, "CPU", options)
-        except RuntimeError as error:
-            raise BackendError(f"OpenVINO cannot compile the network for this CPU: {error}") from error
+        self._compiled = compile_for_cpu(model, precision=precision, streams=self._streams, cores=cores)
         self._queue = openvino.AsyncInferQueue(self._compiled, self._streams)
         self._lengths = tuple(int(output.shape[1]) for output in self._compiled.outputs)
         self._channels = int(self._compiled.input(0).shape[1])
@@ -121,6 +118,32 @@ class OpenVinoRuntime:
         return self.scores(crops)[0]
 
 
+def compile_for_cpu(model: Model, *, precision: str, streams: int, cores: int) -> CompiledModel:
+    """A model compiled for this CPU.
+
+    Args:
+        model: of one fixed shape.
+        precision: "float32", or "bfloat16" where the CPU computes in it.
+        streams: requests that run at a time.
+        cores: of all streams together.
+
+    Raises:
+        BackendError: the CPU does not compute in that precision, or OpenVINO cannot compile for it.
+    """
+    core = import_openvino().Core()
+    if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise BackendError("bfloat16 was asked for; this CPU does not compute in it: use float32")
+    options = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "NUM_STREAMS": streams,
+        "INFERENCE_NUM_THREADS": cores,
+    }
+    try:
+        return core.compile_model(model, "CPU", options)
+    except RuntimeError as error:
+        raise BackendError(f"OpenVINO cannot compile the network for this CPU: {error}") from error
+
+
 def convert_network(network: nn.Module, *, channels: int, rows: int, columns: int) -> Model:
     """A torch network as an ``openvino.Model`` of one image, float32: logits and, of a registry network, features.
 
@@ -137,33 +160,51 @@ def convert_network(network: nn.Module, *, channels: int, rows: int, columns: in
 
     from osteon.inference.scored_network import with_features
 
+    return convert_module(with_features(network), torch.zeros(1, channels, rows, columns))
+
+
+def convert_module(module: nn.Module, example: Tensor) -> Model:
+    """Any torch module as an ``openvino.Model`` of the example's shape, float32.
+
+    Args:
+        module: in evaluation mode, on the CPU.
+        example: an input.
+
+    Raises:
+        BackendError: OpenVINO is not installed or cannot express the module.
+    """
+    import torch
+
     openvino = import_openvino()
-    example = torch.zeros(1, channels, rows, columns)
+    shape = list(example.shape)
     with warnings.catch_warnings():
         # OpenVINO's reader of exported programs still asks for a class that torch will rename
         warnings.filterwarnings("ignore", message=r".*LeafSpec.*", category=FutureWarning)
         try:
-            exported = torch.export.export(with_features(network), (example,))
-            model = openvino.convert_model(exported, input=[1, channels, rows, columns], verbose=False)
+            exported = torch.export.export(module, (example,))
+            model = openvino.convert_model(exported, input=shape, verbose=False)
         except RuntimeError as error:
-            raise BackendError(f"OpenVINO cannot express {type(network).__name__}: {error}") from error
-    model.reshape([1, channels, rows, columns])
+            raise BackendError(f"OpenVINO cannot express {type(module).__name__}: {error}") from error
+    model.reshape(shape)
     return model
 
 
-def converted_model(weights_sha256: str, build: Callable[[], Model], *, renew: bool = False) -> tuple[Model, bool]:
+def converted_model(
+    weights_sha256: str, build: Callable[[], Model], *, renew: bool = False, form: str = "2"
+) -> tuple[Model, bool]:
     """A converted model from the cache, or made by ``build`` and kept there.
 
     Args:
         weights_sha256: of the weights file; with the versions of the packages it decides the result.
         build: makes the ``openvino.Model``; called only when the cache has none.
         renew: do not look into the cache.
+        form: what ``build`` makes of the weights; another text for everything that decides the result besides them.
 
     Returns:
         The model, and whether it came from the cache.
     """
     openvino = import_openvino()
-    key = {"form": "2", "weights": weights_sha256} | {name: _version(name) for name in _DECIDING_PACKAGES}
+    key = {"form": form, "weights": weights_sha256} | {name: _version(name) for name in _DECIDING_PACKAGES}
     if not renew:
         entry = read_entry(key)
         if entry is not None:
@@ -184,7 +225,8 @@ def _serialised(model: Model) -> dict[str, bytes]:
         return {name: (path.parent / name).read_bytes() for name in ("model.xml", "model.bin")}
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -1,0 +1,136 @@
+"""Engines that run a deployed segmenter: images of any size that the network takes, one or a few at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from osteon.inference.runtime_openvino import compile_for_cpu, import_openvino, usable_cores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from openvino import AsyncInferQueue, InferRequest, Model
+    from torch import nn
+
+__all__ = ["MapRuntime", "OpenVinoMaps", "TorchMaps"]
+
+_MOST_SIZES = 2  # compiled sizes kept at a time: the memory of a network's maps stays with it
+_MOST_STREAMS = 16
+_PIXELS_AT_ONCE = 2 * 512 * 512  # of all images in work: Hybrid-AttUNet++ holds about 2 kB a pixel in float32
+_GPU_PIXELS = 16 * 512 * 512
+
+
+class MapRuntime(Protocol):
+    """An engine that runs one network.
+
+    Attributes:
+        description: engine and precision, as "openvino float32".
+        device: as "cpu" or "cuda:0".
+    """
+
+    description: str
+    device: str
+
+    def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (n, map, row, column) of images (n, row, column); n is at least 1."""
+
+
+class OpenVinoMaps:
+    """A deployed segmenter compiled for this CPU, once for each size of image.
+
+    One image a request, and as many requests as there are cores: a slice's maps do not depend on its neighbours.
+
+    Attributes:
+        description: as "openvino float32".
+        device: "cpu".
+    """
+
+    def __init__(self, model: Model, *, precision: str, threads: int | None = None) -> None:
+        """Keep the model; it is compiled when images come.
+
+        Args:
+            model: of ``convert_module`` on a ``DeployedSegmenter``; it is reshaped.
+            precision: "float32", or "bfloat16" where the CPU computes in it.
+            threads: cores to use; all that this process may use by default.
+        """
+        self._model = model
+        self._precision = precision
+        self._cores = threads or usable_cores()
+        self._queues: dict[tuple[int, int], AsyncInferQueue] = {}
+        self._outputs = int(model.output(0).shape[1])
+        self.description = f"openvino {precision}"
+        self.device = "cpu"
+
+    def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (n, map, row, column) of images (n, row, column).
+
+        Raises:
+            BackendError: the CPU does not compute in that precision, or OpenVINO cannot compile for it.
+        """
+        queue = self._queue(images.shape[1], images.shape[2])
+        answers = np.empty((len(images), self._outputs, *images.shape[1:]), dtype=np.float32)
+
+        def keep(request: InferRequest, index: int) -> None:
+            answers[index] = request.get_output_tensor(0).data[0]
+
+        queue.set_callback(keep)
+        for index, image in enumerate(np.ascontiguousarray(images)):
+            queue.start_async({0: image[None, None]}, index)
+        queue.wait_all()
+        return answers
+
+    def _queue(self, rows: int, columns: int) -> AsyncInferQueue:
+        if (rows, columns) not in self._queues:
+            while len(self._queues) >= _MOST_SIZES:
+                del self._queues[next(iter(self._queues))]
+            self._model.reshape([1, 1, rows, columns])
+            streams = min(self._cores, _MOST_STREAMS, max(1, _PIXELS_AT_ONCE // (rows * columns)))
+            compiled = compile_for_cpu(self._model, precision=self._precision, streams=streams, cores=self._cores)
+            self._queues[rows, columns] = import_openvino().AsyncInferQueue(compiled, streams)
+        return self._queues[rows, columns]
+
+
+class TorchMaps:
+    """A deployed segmenter run by torch: the reference, the fallback, and the way to a GPU.
+
+    Attributes:
+        description: as "torch float32".
+        device: as "cpu" or "cuda:0".
+    """
+
+    def __init__(self, network: nn.Module, *, precision: str = "float32", device: str = "cpu") -> None:
+        """Move the network to its device.
+
+        Args:
+            network: a ``DeployedSegmenter``.
+            precision: "float32", or "bfloat16" through autocast.
+            device: "cpu" or "cuda:N"; the GPU must be there.
+        """
+        self._network = network.eval().to(device)
+        self._reduced = precision == "bfloat16"
+        self.description = f"torch {precision}"
+        self.device = device
+
+    def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (n, map, row, column) of images (n, row, column)."""
+        # on a CPU one image at a time is the quickest (bench.segmenter)
+        step = 1 if self.device == "cpu" else max(1, _GPU_PIXELS // (images.shape[1] * images.shape[2]))
+        return np.concatenate([self._run(images[start : start + step]) for start in range(0, len(images), step)])
+
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        kind = torch.device(self.device).type
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode())
+            if kind == "cuda":  # TF32 and searched algorithms would make the answer depend on the GPU's mood
+                stack.enter_context(
+                    torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+                )
+            if self._reduced:
+                stack.enter_context(torch.autocast(kind, dtype=torch.bfloat16))
+            found = self._network(torch.from_numpy(np.ascontiguousarray(images))[:, None].to(self.device))
+            answer: NDArray[np.float32] = found.float().cpu().numpy()
+        return answer

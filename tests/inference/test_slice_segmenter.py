@@ -1,0 +1,326 @@
+"""The quick way to run a segmenter gives the maps of the plain network, for every architecture and engine."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError
+from osteon.inference import slice_segmenter
+from osteon.inference.deployed_segmenter import DeployedSegmenter
+from osteon.inference.runtime_cache import CACHE_VARIABLE
+from osteon.inference.runtime_maps import OpenVinoMaps, TorchMaps
+from osteon.inference.slice_segmenter import SliceSegmenter
+from osteon.nets import network_names
+from osteon.nets.segmenter import Segmenter
+from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
+from osteon.nets.segmenter_pair import SegmenterPair
+from osteon.weights import MapContract, mask_difference, segmenter_entries, write_segmenter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from osteon.weights import ModelCard
+
+WIDTHS = (4, 4, 8, 8, 8)
+SIZE = (48, 32)
+TOLERANCE = 2e-5
+ENGINES = [("openvino", "float32"), ("openvino", "bfloat16"), ("torch", "float32")]
+
+
+def _settled(network: nn.Module) -> nn.Module:
+    """Batch normalisation with statistics of images, so that activations have the sizes of a trained network."""
+    network.train()
+    with torch.no_grad():
+        for _ in range(4):
+            network(torch.rand(2, 1, 32, 32).expand(-1, 3, -1, -1))
+    return network.eval()
+
+
+def _tiny(name: str, seed: int = 0) -> nn.Module:
+    """An architecture of the family at a few channels a level."""
+    torch.manual_seed(seed)
+    if name in SEQUENCES:
+        bone, lesion = (replace(SEGMENTERS[each], widths=WIDTHS, has_side_heads=False) for each in SEQUENCES[name])
+        return _settled(SegmenterPair(Segmenter(replace(bone, outputs=("bone",))), Segmenter(lesion)))
+    return _settled(Segmenter(replace(SEGMENTERS[name], widths=WIDTHS)))
+
+
+@pytest.fixture
+def images() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (5, *SIZE), dtype=np.uint8)
+
+
+def _plainly(
+    network: nn.Module, images: NDArray[np.uint8], temperatures: tuple[float, ...] = ()
+) -> NDArray[np.float32]:
+    """What a person would write: three equal channels of grey over 255, the network, the sigmoid."""
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(images.astype(np.float32) / 255)[:, None].expand(-1, 3, -1, -1)).numpy()
+    for index, temperature in enumerate(temperatures):
+        logits[:, index] /= temperature
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
+@pytest.mark.parametrize("name", network_names(task="segmentation"))
+def test_every_architecture_gives_the_maps_of_the_plain_network(name: str, images: NDArray[np.uint8]) -> None:
+    network = _tiny(name)
+    expected = _plainly(network, images)
+    segmenter = SliceSegmenter.from_networks(network, name=name, runtime="openvino", threads=2)
+    found = segmenter.probabilities(images)
+    assert tuple(found) == network.outputs
+    for index, title in enumerate(segmenter.maps):
+        assert found[title].dtype == np.float32
+        if name in SEQUENCES and title == "lesion":  # a bone pixel on the threshold may fall to either side
+            assert np.mean(np.abs(found[title] - expected[:, index]) > TOLERANCE) < 0.02
+        else:
+            np.testing.assert_allclose(found[title], expected[:, index], atol=TOLERANCE)
+
+
+def test_the_deployed_network_is_a_frozen_copy(images: NDArray[np.uint8]) -> None:
+    network = _tiny("hybrid_attunetpp")
+    network.train()
+    before = copy.deepcopy(network.state_dict())
+    deployed = DeployedSegmenter(network, temperatures=(2.0, 0.5))
+    assert network.training
+    with torch.inference_mode():
+        found = deployed(torch.from_numpy(images)[:, None]).numpy()
+    np.testing.assert_allclose(found, _plainly(network.eval(), images, (2.0, 0.5)), atol=TOLERANCE)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert not any(value.requires_grad for value in deployed.parameters())
+
+
+@pytest.mark.parametrize(("runtime", "precision"), ENGINES)
+def test_engines_agree_on_any_size(runtime: str, precision: str, images: NDArray[np.uint8]) -> None:
+    network = _tiny("hybrid_attunetpp")
+    try:
+        segmenter = SliceSegmenter.from_networks(network, name="tiny", runtime=runtime, precision=precision, threads=1)
+        segmenter.probabilities(images[:1])
+    except BackendError as error:
+        pytest.skip(str(error))
+    assert segmenter.runtime == f"{runtime} {precision}"
+    assert segmenter.device == "cpu"
+    for rows, columns in ((48, 32), (16, 32), (32, 16), (48, 32)):  # more sizes than are kept, and the first again
+        some = images[:2, :rows, :columns]
+        expected = _plainly(network, some)
+        found = np.stack(list(segmenter.probabilities(some).values()), axis=1)
+        if precision == "float32":
+            np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+        else:
+            np.testing.assert_allclose(found, expected, atol=0.1)
+            assert mask_difference(found, expected, thresholds=[0.5, 0.5]) < 0.05
+
+
+def test_an_ensemble_is_the_mean_of_its_sigmoids(images: NDArray[np.uint8]) -> None:
+    members = [_tiny("hybrid_attunetpp", seed) for seed in (1, 2, 3)]
+    contracts = (MapContract("lesion", 0.3, temperature=3.0), MapContract("bone"))
+    segmenter = SliceSegmenter.from_networks(members, name="three", contracts=contracts, runtime="torch")
+    expected = np.mean([_plainly(each, images, (3.0, 1.0)) for each in members], axis=0)
+    for index, found in enumerate(segmenter.probabilities(images).values()):
+        np.testing.assert_allclose(found, expected[:, index], atol=TOLERANCE)
+    assert segmenter.thresholds == {"lesion": 0.3, "bone": 0.5}
+
+
+def test_black_slices_have_the_maps_that_the_network_gives_them(images: NDArray[np.uint8]) -> None:
+    network = _tiny("attunetpp")
+    images[1], images[3] = 0, 0
+    segmenter = SliceSegmenter.from_networks(network, name="tiny", runtime="openvino")
+    expected = _plainly(network, images)[:, 0]
+    np.testing.assert_allclose(segmenter.probabilities(images)["lesion"], expected, atol=TOLERANCE)
+    one_by_one = [segmenter.probabilities(image[None])["lesion"][0] for image in images]
+    np.testing.assert_array_equal(segmenter.probabilities(images)["lesion"], np.stack(one_by_one))
+
+
+def test_slabs_are_read_one_after_the_other(images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slice_segmenter, "_BLOCK", 2)
+    segmenter = SliceSegmenter.from_networks(_tiny("unet"), name="tiny", runtime="torch")
+    made: list[int] = []
+
+    def slabs() -> Any:  # noqa: ANN401 - a generator of slabs
+        for start in (0, 3, 5):
+            made.append(start)
+            yield images[start : start + 3]
+
+    told: list[tuple[str, int, int]] = []
+    parts = []
+    for number, maps in enumerate(
+        segmenter.blocks(slabs(), progress=lambda *news: told.append(news), total=5), start=1
+    ):
+        assert len(made) == number
+        parts.append(maps["lesion"])
+    assert [len(part) for part in parts] == [3, 2, 0]
+    assert told == [("segmenting slices", done, 5) for done in (3, 5, 5)]
+    np.testing.assert_allclose(np.concatenate(parts), segmenter.probabilities(images)["lesion"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "words"),
+    [
+        ((1, 40, 32), np.uint8, "multiples of 16; found 40 x 32"),
+        ((1, 0, 32), np.uint8, "found 0 x 32"),
+        ((48, 32), np.uint8, r"found uint8 \(48, 32\)"),
+        ((1, 48, 32), np.float32, "takes uint8 images"),
+    ],
+)
+def test_images_of_another_kind_are_refused(shape: tuple[int, ...], kind: Any, words: str) -> None:  # noqa: ANN401
+    segmenter = SliceSegmenter.from_networks(_tiny("unet"), name="tiny", runtime="torch")
+    with pytest.raises(InputError, match=words):
+        segmenter.probabilities(np.zeros(shape, dtype=kind))
+
+
+def test_networks_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(InputError, match="from 2 networks with the outputs"):
+        SliceSegmenter.from_networks([_tiny("unet"), _tiny("hybrid_attunetpp")], name="two")
+    with pytest.raises(InputError, match="contracts for"):
+        SliceSegmenter.from_networks(_tiny("unet"), name="one", contracts=[MapContract("bone")])
+    with pytest.raises(InputError, match="from 0 networks"):
+        SliceSegmenter.from_networks([], name="none")
+    with pytest.raises(InputError, match="1 temperatures"):
+        DeployedSegmenter(_tiny("hybrid_attunetpp"), temperatures=(1.0,))
+    with pytest.raises(InputError, match="a segmenter was asked for; found Linear"):
+        DeployedSegmenter(torch.nn.Linear(1, 1))
+    with pytest.raises(UnknownLabelError, match="no precision 'float16'"):
+        SliceSegmenter.from_networks(_tiny("unet"), name="one", precision="float16")
+    with pytest.raises(WeightsError, match="no model card"):
+        SliceSegmenter.from_networks(_tiny("unet"), name="one", runtime="torch").use()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelCard, list[nn.Module]]:
+    """A model of two members, as it is shipped."""
+    from osteon.nets import build_network
+
+    torch.manual_seed(0)
+    networks = [_settled(build_network("hybrid_attunetpp_small")) for _ in range(2)]
+    contracts = (MapContract("lesion", 0.4, "by the test", 1.5), MapContract("bone", 0.5, "by the test", 1.5))
+    entries = segmenter_entries(contracts, golden="noise", bfloat16_mask_tolerance=0.1)
+    document = {
+        "schema_version": 1,
+        "name": "hybrid_attunetpp_small.tiny",
+        "version": "1.0.0",
+        "task": "ct_metastasis",
+        "architecture": "hybrid_attunetpp_small",
+        "storage": "float32",
+        **entries,
+        "training": {
+            "data": "none",
+            "is_synthetic": True,
+            "split": "none",
+            "split_sha256": "0" * 64,
+            "script": "none",
+            "date": "2026-11-21",
+            "seed": 0,
+        },
+        "results": [],
+        "licence": "Apache-2.0",
+        "intended_use": "tests",
+        "exclusions": ["everything else"],
+        "is_demo": True,
+        "statement": "Random weights.",
+    }
+    golden = np.random.default_rng(1).integers(0, 256, (2, 64, 64), dtype=np.uint8)
+    return write_segmenter(tmp_path_factory.mktemp("models"), document, networks, golden_images=golden), networks
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+def test_a_card_is_run_as_its_networks(
+    runtime: str,
+    kept: tuple[ModelCard, list[nn.Module]],
+    images: NDArray[np.uint8],
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    card, networks = kept
+    segmenter = SliceSegmenter.load(card, device="cpu", runtime=runtime, precision="float32")
+    expected = np.mean([_plainly(each, images, (1.5, 1.5)) for each in networks], axis=0)
+    for index, found in enumerate(segmenter.probabilities(images).values()):
+        np.testing.assert_allclose(found, expected[:, index], atol=TOLERANCE)
+    use = segmenter.use()
+    assert (use.name, use.members, use.temperatures) == ("hybrid_attunetpp_small.tiny", 2, (1.5, 1.5))
+    assert use.runtime == f"{runtime} float32"
+    assert use.operating_point == "lesion from 0.4: by the test; bone from 0.5: by the test"
+
+
+def test_a_compiled_model_is_kept_and_proven_again(
+    kept: tuple[ModelCard, list[nn.Module]], cache: Path, images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    first = SliceSegmenter.load(kept[0], device="cpu", runtime="openvino", precision="float32")
+    monkeypatch.setattr(slice_segmenter, "load_network", lambda *_, **__: pytest.fail("not taken from the cache"))
+    again = SliceSegmenter.load(kept[0], device="cpu", runtime="openvino", precision="float32")
+    np.testing.assert_array_equal(first.probabilities(images)["bone"], again.probabilities(images)["bone"])
+
+
+def test_reduced_precision_is_taken_only_where_the_card_bounds_it(
+    kept: tuple[ModelCard, list[nn.Module]], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    card = kept[0]
+    asked: list[str] = []
+
+    def note(engine: OpenVinoMaps, some: NDArray[np.uint8]) -> NDArray[np.float32]:
+        asked.append(engine.description)
+        if "bfloat16" in engine.description:
+            raise BackendError("not on this CPU")
+        return plain(engine, some)
+
+    plain = OpenVinoMaps.maps
+    monkeypatch.setattr(OpenVinoMaps, "maps", note)
+    assert SliceSegmenter.load(card, device="cpu").runtime == "openvino float32"
+    assert asked == ["openvino bfloat16", "openvino float32", "openvino float32"]
+    with pytest.raises(BackendError, match="not on this CPU"):
+        SliceSegmenter.load(card, device="cpu", runtime="openvino", precision="bfloat16")
+    asked.clear()
+    SliceSegmenter.load(replace(card, mask_tolerance={}), device="cpu")
+    assert asked == ["openvino float32", "openvino float32"]
+    with pytest.raises(WeightsError, match="its card allows: float32"):
+        SliceSegmenter.load(replace(card, mask_tolerance={}), device="cpu", precision="bfloat16")
+
+
+def test_masks_beyond_the_tolerance_fall_back_to_float32_but_never_hide_a_broken_model(
+    kept: tuple[ModelCard, list[nn.Module]], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    plain = OpenVinoMaps.maps
+
+    def spoiled(engine: OpenVinoMaps, some: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return 1 - plain(engine, some) if "bfloat16" in engine.description else plain(engine, some)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenVinoMaps, "maps", spoiled)
+        assert SliceSegmenter.load(kept[0], device="cpu").runtime == "openvino float32"
+    monkeypatch.setattr(OpenVinoMaps, "maps", lambda engine, some: 1 - plain(engine, some))
+    with pytest.raises(WeightsError, match="does not reproduce its golden maps in float32"):
+        SliceSegmenter.load(kept[0], device="cpu")
+
+
+def test_without_openvino_torch_runs_it(
+    kept: tuple[ModelCard, list[nn.Module]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object, **__: object) -> Any:  # noqa: ANN401 - never returns
+        raise BackendError("openvino is not here")
+
+    monkeypatch.setattr(slice_segmenter, "converted_model", absent)
+    assert SliceSegmenter.load(kept[0], device="cpu").runtime == "torch float32"
+    with pytest.raises(BackendError, match="openvino is not here"):
+        SliceSegmenter.load(kept[0], device="cpu", runtime="openvino")
+
+
+def test_torch_in_bfloat16_is_near(images: NDArray[np.uint8]) -> None:
+    network = _tiny("hybrid_attunetpp")
+    found = TorchMaps(DeployedSegmenter(network), precision="bfloat16").maps(images)
+    np.testing.assert_allclose(found, _plainly(network, images), atol=0.15)
