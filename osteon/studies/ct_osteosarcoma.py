@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from osteon.errors import UnknownLabelError, nearest_names
 from osteon.report.tables import Table
 from osteon.studies.comparison import comparison_table
+from osteon.studies.plan import PlannedRun
 from osteon.studies.wording import measured_cell, outside_range, printed_cell
 from osteon.training.judging import TABLE_MEASURES, judge_folds
 from osteon.training.settings import CONFIGURATIONS, TrainSettings
@@ -33,7 +34,6 @@ __all__ = [
     "BASELINES",
     "STRATEGIES",
     "TITLE",
-    "PlannedRun",
     "StudyOptions",
     "plan_runs",
     "printed_values",
@@ -75,21 +75,6 @@ class StudyOptions:
     networks: tuple[str, ...] = _NETWORKS
     values: Mapping[str, Any] = field(default_factory=dict)
     baseline_values: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """One cross-validated training of the study.
-
-    Attributes:
-        name: of its folder, as "CAE-ft".
-        table: "table1" or "table3".
-        settings: of all its folds.
-    """
-
-    name: str
-    table: str
-    settings: TrainSettings
 
 
 def plan_runs(options: StudyOptions) -> tuple[PlannedRun, ...]:

@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.folds import CorrectedTTest, FoldInterval, corrected_t_test, fold_interval
-from osteon.metrics.segmentation import (
-    MASK_MEASURES,
-    PooledDifference,
-    PooledInterval,
-    pooled,
-    pooled_difference,
-)
+from osteon.metrics.segmentation import MASK_MEASURES, PooledDifference, PooledInterval, pooled_difference
+from osteon.training.segmentation.judging import judge_counts, measures_by_fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from osteon.metrics.bootstrap import Resampling
     from osteon.training.segmentation.counts import SegmentCounts
 
 __all__ = ["MaskDifference", "MaskMeasured", "compare_masks", "judge_masks"]
@@ -64,15 +59,16 @@ def judge_masks(found: SegmentCounts, *, resampling: Resampling | None = None) -
     """All measures of a method.
 
     Args:
-        found: of one map of the test parts of all folds.
+        found: of all folds; only the lesion map of the test parts is looked at.
         resampling: of the patient bootstrap.
     """
-    by_fold = {name: _by_fold(found, name) for name in MASK_MEASURES}
-    whole = pooled(found.counts, found.patient, measures=MASK_MEASURES, resampling=resampling)
-    return {
-        name: MaskMeasured(name, values, fold_interval(list(values.values())), whole[name])
-        for name, values in by_fold.items()
-    }
+    by_fold = measures_by_fold(found)
+    whole = judge_counts(found, resampling=resampling)
+    judged = {}
+    for name in MASK_MEASURES:
+        values = {fold: measures[name] for fold, measures in by_fold.items()}
+        judged[name] = MaskMeasured(name, values, fold_interval(list(values.values())), whole[name])
+    return judged
 
 
 def compare_masks(
@@ -83,20 +79,12 @@ def compare_masks(
     Raises:
         InputError: they were not judged on the same images in the same folds.
     """
-    one, two = (found.where(np.lexsort((found.image, found.fold))) for found in (first, second))
+    parts = [found.of(part="test", output="lesion") for found in (first, second)]
+    one, two = (found.where(np.lexsort((found.image, found.fold))) for found in parts)
     if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
         raise InputError("two methods can be compared only where both were judged on the same images in the same folds")
     over_patients = pooled_difference(one.counts, two.counts, one.patient, measure=measure, resampling=resampling)
-    values = np.array([list(_by_fold(found, measure).values()) for found in (first, second)])
+    values = np.array([[fold[measure] for fold in measures_by_fold(found).values()] for found in (one, two)])
     defined = values[:, np.isfinite(values).all(axis=0)]
     over_folds = corrected_t_test(defined[0], defined[1]) if defined.shape[1] > 1 else None
     return MaskDifference(over_patients, over_folds)
-
-
-def _by_fold(found: SegmentCounts, measure: str) -> dict[int, float]:
-    once = Resampling(repeats=1)
-    values = {}
-    for fold in np.unique(found.fold).tolist():
-        part = found.of(fold=fold)
-        values[int(fold)] = pooled(part.counts, part.patient, measures=[measure], resampling=once)[measure].value
-    return values

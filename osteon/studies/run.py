@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +12,25 @@ from osteon.errors import InputError, OutputError, TrainingError
 from osteon.inference.options import Progress, silent
 from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest
-from osteon.studies.ct_osteosarcoma import PlannedRun
+from osteon.studies.plan import Plan, Planned, PlannedRun, PlannedSegmenter
+from osteon.studies.segment_jobs import SegmentPlace, read_segmenters, train_segmenter_fold
 from osteon.training.curated import dataset_vectors
-from osteon.training.fold_job import NOT_DECISIVE
 from osteon.training.launch import Job, launch
 from osteon.training.run import RunOptions, train_run
 from osteon.training.run_folder import fold_folder, make_folder, read_document, read_fold, split_digest, write_document
-from osteon.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from osteon.data import Manifest, Predictions, Split
-    from osteon.training.launch import Cluster
+    from osteon.studies.segment_jobs import SegmentState
+    from osteon.training.launch import Cluster, Outcome
     from osteon.training.run_folder import FoldResult
 
 __all__ = ["FoldTask", "RunState", "Study", "StudyJobs", "open_study", "train_study", "train_study_fold"]
 
 _PLAN_NAME = "study.json"
 _SPLIT_NAME = "splits.json"
+_HOLDOUT_NAME = "holdout.json"
+_HOLDOUT_SHARE = 0.2
 _CACHE_NAME = "cache"
 _RUNS_NAME = "runs"
 _FAILURES_NAME = "failures.json"
@@ -70,7 +72,7 @@ class FoldTask:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """One planned run and what its folds have come to.
+    """One planned run of classifiers and what its folds have come to.
 
     Attributes:
         plan: what was asked.
@@ -96,8 +98,10 @@ class Study:
         folder: of its files.
         manifest: of the data set.
         split: folds of it.
-        runs: in the order of the plan.
+        runs: of classifiers, in the order of the plan.
         errors: of the jobs that failed when the study was last worked on, one sentence each.
+        segmenters: their runs, in the order of the plan.
+        holdout: one division by patient, for the runs that ask for it; None where none does.
     """
 
     folder: Path
@@ -105,6 +109,8 @@ class Study:
     split: Split = field(repr=False)
     runs: tuple[RunState, ...] = field(repr=False)
     errors: tuple[str, ...] = ()
+    segmenters: tuple[SegmentState, ...] = field(default=(), repr=False)
+    holdout: Split | None = field(default=None, repr=False)
 
     @property
     def predictions(self) -> dict[str, Predictions]:
@@ -116,7 +122,7 @@ class Study:
 def train_study(
     dataset: Path,
     folder: Path,
-    runs: tuple[PlannedRun, ...],
+    runs: tuple[Planned, ...],
     *,
     jobs: StudyJobs | None = None,
     progress: Progress = silent,
@@ -138,27 +144,66 @@ def train_study(
     how = jobs or StudyJobs()
     manifest, split = _data(dataset, folder)
     split.require_same(manifest)
-    planned = _keep_plan(folder, manifest, split, runs, resume=how.resume)
-    if any(run.settings.curates for run in planned):
+    plan = _keep_plan(folder, manifest, split, runs, resume=how.resume)
+    planned = [plan.named(run.name) for run in runs]
+    if any(run.settings.curates for run in planned if isinstance(run, PlannedRun)):
         dataset_vectors(manifest, folder / _CACHE_NAME, progress=progress)  # here once, not in every worker
-    queue = [
-        Job(f"{run.name}/fold-{fold}", (FoldTask(str(dataset), str(folder), run.name, fold, how.skip_unreadable),))
-        for run in planned
-        for fold in range(len(split.folds))
-        if read_fold(fold_folder(folder / _RUNS_NAME / run.name, fold), fold).state != "done"
-    ]
-    outcomes = launch(queue, train_study_fold, cluster=how.cluster, progress=progress)
+    outcomes: list[Outcome] = []
+    phases = sorted({run.phase for run in planned})
+    queues = [_queue(folder, [run for run in planned if run.phase == phase], split, dataset, how) for phase in phases]
+    total = sum(map(len, queues))
+    for queue in queues:
+        outcomes += launch(queue, train_study_fold, cluster=how.cluster, progress=_counted(progress, outcomes, total))
     write_document(folder / _FAILURES_NAME, {outcome.name: outcome.error for outcome in outcomes if outcome.error})
     return open_study(dataset, folder)
+
+
+def _queue(folder: Path, runs: list[Planned], split: Split, dataset: Path, how: StudyJobs) -> list[Job]:
+    """The jobs of a phase that are not done."""
+    jobs = []
+    for run in runs:
+        place = folder / _RUNS_NAME / run.name
+        if isinstance(run, PlannedSegmenter):
+            folds = read_segmenters(run, place, len(split.folds)).pending
+        else:
+            numbers = range(len(split.folds) if run.scheme == "folds" else 1)
+            folds = [fold for fold in numbers if read_fold(fold_folder(place, fold), fold).state != "done"]
+        jobs += [
+            Job(f"{run.name}/fold-{fold}", (FoldTask(str(dataset), str(folder), run.name, fold, how.skip_unreadable),))
+            for fold in folds
+        ]
+    return jobs
+
+
+def _counted(progress: Progress, before: list[Outcome], total: int) -> Progress:
+    """Jobs of a phase told as jobs of the whole."""
+    done_before = len(before)
+
+    def told(step: str, done: int, of: int) -> None:
+        progress(step, *((done_before + done, total) if step == "jobs" else (done, of)))
+
+    return told
 
 
 def train_study_fold(task: FoldTask, *, progress: Progress = silent) -> None:
     """The work of one job: a fold of a run, from the files of the study alone."""
     study = Path(task.study)
-    manifest, split = read_manifest(task.dataset), read_split(study / _SPLIT_NAME)
-    settings = _planned(study)[task.run].settings
+    manifest = read_manifest(task.dataset)
+    planned = _planned(study).named(task.run)
+    folder = study / _RUNS_NAME / task.run
+    if isinstance(planned, PlannedSegmenter):
+        place = SegmentPlace(
+            manifest=manifest,
+            split=read_split(study / _SPLIT_NAME),
+            runs=study / _RUNS_NAME,
+            cache=study / _CACHE_NAME,
+            skip_unreadable=task.skip_unreadable,
+        )
+        train_segmenter_fold(planned, task.fold, place, progress=progress)
+        return
+    split = read_split(study / (_SPLIT_NAME if planned.scheme == "folds" else _HOLDOUT_NAME))
     options = RunOptions(folds=(task.fold,), cache=study / _CACHE_NAME, skip_unreadable=task.skip_unreadable)
-    run = train_run(manifest, split, settings, study / _RUNS_NAME / task.run, options=options, progress=progress)
+    run = train_run(manifest, split, planned.settings, folder, options=options, progress=progress)
     if run.folds[task.fold].state == "failed":
         raise TrainingError(run.folds[task.fold].error)
 
@@ -170,16 +215,19 @@ def open_study(dataset: Path, folder: Path) -> Study:
         InputError: a file of it is missing or damaged.
     """
     manifest, split = read_manifest(dataset), read_split(folder / _SPLIT_NAME)
-    states = tuple(
-        RunState(
-            run,
-            tuple(read_fold(fold_folder(folder / _RUNS_NAME / run.name, k), k) for k in range(len(split.folds))),
-        )
-        for run in _planned(folder).values()
+    plan = _planned(folder)
+    holdout = read_split(folder / _HOLDOUT_NAME) if (folder / _HOLDOUT_NAME).exists() else None
+    states = []
+    for run in plan.classifiers:
+        place = folder / _RUNS_NAME / run.name
+        numbers = range(len(split.folds) if run.scheme == "folds" else 1)
+        states.append(RunState(run, tuple(read_fold(fold_folder(place, k), k) for k in numbers)))
+    segmenters = tuple(
+        read_segmenters(run, folder / _RUNS_NAME / run.name, len(split.folds)) for run in plan.segmenters
     )
     failures = read_document(folder / _FAILURES_NAME) if (folder / _FAILURES_NAME).exists() else {}
     errors = tuple(f"{name}: {error}" for name, error in failures.items())
-    return Study(folder, manifest, split, states, errors)
+    return Study(folder, manifest, split, tuple(states), errors, segmenters, holdout)
 
 
 def _data(dataset: Path, folder: Path) -> tuple[Manifest, Split]:
@@ -191,9 +239,14 @@ def _data(dataset: Path, folder: Path) -> tuple[Manifest, Split]:
     return manifest, make_split(manifest)
 
 
-def _keep_plan(
-    folder: Path, manifest: Manifest, split: Split, runs: tuple[PlannedRun, ...], *, resume: bool
-) -> tuple[PlannedRun, ...]:
+def _holdout(manifest: Manifest, seed: int) -> Split:
+    """One division by patient: 80 % to learn from, a fifth of that to choose by, and 20 % to judge by."""
+    marked = any(row.split == "test" for row in manifest.rows)
+    split = make_split(manifest, folds=5, seed=seed, test=None if marked else _HOLDOUT_SHARE)
+    return replace(split, folds=split.folds[:1])
+
+
+def _keep_plan(folder: Path, manifest: Manifest, split: Split, runs: tuple[Planned, ...], *, resume: bool) -> Plan:
     """Write what is planned; with runs of an earlier call when resuming."""
     identity = split_digest(manifest, split)
     there = (folder / _PLAN_NAME).exists()
@@ -201,40 +254,23 @@ def _keep_plan(
         raise InputError(f"{folder.name} holds a study already: pass --resume to go on with it, or name another folder")
     if not there and folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder.name} is not empty and holds no study: name another folder")
-    before = _planned(folder) if there else {}
+    before = _planned(folder) if there else Plan(())
     if there and read_document(folder / _PLAN_NAME)["data"] != identity:
         raise InputError(f"{folder.name} is a study of other images, labels or folds: name another folder")
-    threads = available_threads()
-    joined = dict(before)
-    for run in runs:
-        settings = run.settings if run.settings.threads else run.settings.changed({"threads": threads})
-        wanted = PlannedRun(run.name, run.table, settings)
-        if run.name in before and not _same(before[run.name].settings, run.settings):
-            raise InputError(
-                f"{folder.name} holds {run.name} with other settings: name another folder, or the settings it has"
-            )
-        joined.setdefault(run.name, wanted)
+    plan = before.joined(runs, where=folder.name, threads=available_threads())
+    held_out = any(run.scheme == "holdout" for run in plan.classifiers)
+    holdout = _holdout(manifest, split.seed) if held_out else None  # before the folder is there: it may be refused
     make_folder(folder)
     write_split(split, folder / _SPLIT_NAME)
-    document = {
-        "schema_version": 1,
-        "data": identity,
-        "runs": [{"name": r.name, "table": r.table, "settings": r.settings.document()} for r in joined.values()],
-    }
-    write_document(folder / _PLAN_NAME, document)
-    return tuple(joined[run.name] for run in runs)
+    if holdout is not None and not (folder / _HOLDOUT_NAME).exists():
+        write_split(holdout, folder / _HOLDOUT_NAME)
+    write_document(folder / _PLAN_NAME, {"schema_version": 1, "data": identity, **plan.document()})
+    return plan
 
 
-def _same(one: TrainSettings, other: TrainSettings) -> bool:
-    """Whether two settings lead to the same weights, up to rounding."""
-    left, right = one.document(), other.document()
-    return all(left[name] == right[name] for name in left if name not in NOT_DECISIVE)
-
-
-def _planned(folder: Path) -> dict[str, PlannedRun]:
+def _planned(folder: Path) -> Plan:
     document: dict[str, Any] = read_document(folder / _PLAN_NAME)
     try:
-        entries = [PlannedRun(r["name"], r["table"], TrainSettings.of(r["settings"])) for r in document["runs"]]
+        return Plan.of(document)
     except (KeyError, TypeError) as error:
         raise InputError(f"{folder.name}/{_PLAN_NAME} is of another version of osteon, or was changed") from error
-    return {run.name: run for run in entries}

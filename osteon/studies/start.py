@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from osteon.errors import UnknownLabelError, nearest_names
+from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.inference.options import Progress, silent
+from osteon.io.table import read_manifest
 from osteon.report.tables import Table, table_markdown
+from osteon.studies.ct_metastasis import MetastasisOptions, plan_metastasis
 from osteon.studies.ct_osteosarcoma import STRATEGIES, StudyOptions, plan_runs
+from osteon.studies.metastasis_write import write_metastasis
 from osteon.studies.run import StudyJobs, train_study
 from osteon.studies.write import write_study
 from osteon.training.launch import Cluster
@@ -17,9 +20,11 @@ from osteon.training.settings import parse_assignments, read_settings_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from osteon.studies.plan import Planned
+
 __all__ = ["STUDIES", "StudyCall", "StudyOutcome", "start_study"]
 
-STUDIES = ("ct_osteosarcoma",)
+STUDIES = ("ct_metastasis", "ct_osteosarcoma")
 """Studies by the stem of their system."""
 
 
@@ -31,14 +36,16 @@ class StudyCall:
         task: one of ``STUDIES``.
         dataset: folder of the manifest.
         folder: of the study.
-        only: configurations, or "baselines".
-        strategies: of table 3.
+        only: of ct_osteosarcoma configurations, or "baselines"; of ct_metastasis "segmentation", "classification", or
+            names of runs.
+        strategies: of table 3; like networks, architecture and baseline changes of ct_osteosarcoma alone.
         networks: of table 1.
-        architecture: network that is fine-tuned.
+        architecture: network that is fine-tuned; "" for mobilenet_v2.
         pretrained: as of ``TrainSettings``.
         settings_file: of training settings.
         changes: "name=value" texts, above the file.
         baseline_changes: the same for table 1, above both.
+        classifier_changes: the same for the classifiers of ct_metastasis, above both.
         ray: address of a cluster.
         cpus: that a fold asks of it.
         gpus: that a fold asks of it.
@@ -52,11 +59,12 @@ class StudyCall:
     only: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    architecture: str = "mobilenet_v2"
+    architecture: str = ""
     pretrained: str = ""
     settings_file: Path | None = None
     changes: tuple[str, ...] = ()
     baseline_changes: tuple[str, ...] = ()
+    classifier_changes: tuple[str, ...] = ()
     ray: str = ""
     cpus: float = 1.0
     gpus: float = 0.0
@@ -108,18 +116,45 @@ def start_study(call: StudyCall, progress: Progress = silent) -> StudyOutcome:
     """
     if call.task not in STUDIES:
         raise UnknownLabelError(f"no study {call.task!r}: {nearest_names(call.task, STUDIES)}")
-    values: dict[str, Any] = {"task": call.task, "architecture": call.architecture, "pretrained": call.pretrained}
-    if call.settings_file is not None:
-        values |= read_settings_file(call.settings_file)
+    values: dict[str, Any] = read_settings_file(call.settings_file) if call.settings_file is not None else {}
+    values |= parse_assignments(call.changes)
+    runs = _plan_osteosarcoma(call, values) if call.task == "ct_osteosarcoma" else _plan_metastasis(call, values)
+    cluster = Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None
+    jobs = StudyJobs(cluster=cluster, resume=call.resume, skip_unreadable=call.skip_unreadable)
+    study = train_study(call.dataset, call.folder, runs, jobs=jobs, progress=progress)
+    tables = write_study(study) if call.task == "ct_osteosarcoma" else write_metastasis(study)
+    return StudyOutcome(tables, call.folder / "index.html", study.errors)
+
+
+def _plan_osteosarcoma(call: StudyCall, values: dict[str, Any]) -> tuple[Planned, ...]:
+    if call.classifier_changes:
+        raise InputError("--set-classifier is of the study ct_metastasis; here --set reaches every training")
+    own = {"task": call.task, "architecture": call.architecture or "mobilenet_v2", "pretrained": call.pretrained}
     options = StudyOptions(
         only=call.only,
         strategies=call.strategies or STRATEGIES,
-        values=values | parse_assignments(call.changes),
+        values=own | values,
         baseline_values=parse_assignments(call.baseline_changes),
         **({"networks": call.networks} if call.networks else {}),
     )
-    cluster = Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None
-    jobs = StudyJobs(cluster=cluster, resume=call.resume, skip_unreadable=call.skip_unreadable)
-    study = train_study(call.dataset, call.folder, plan_runs(options), jobs=jobs, progress=progress)
-    tables = write_study(study)
-    return StudyOutcome(tables, call.folder / "index.html", study.errors)
+    return plan_runs(options)
+
+
+def _plan_metastasis(call: StudyCall, values: dict[str, Any]) -> tuple[Planned, ...]:
+    foreign = {
+        "--strategy": call.strategies,
+        "--network": call.networks,
+        "--arch": call.architecture,
+        "--set-baseline": call.baseline_changes,
+    }
+    given = [name for name, value in foreign.items() if value]
+    if given:
+        raise InputError(f"{', '.join(given)}: not of the study ct_metastasis; choose its runs with --only")
+    options = MetastasisOptions(
+        only=call.only, values=values, classifier_values=parse_assignments(call.classifier_changes), **_weights(call)
+    )
+    return plan_metastasis(options, read_manifest(call.dataset))
+
+
+def _weights(call: StudyCall) -> dict[str, str]:
+    return {"pretrained": call.pretrained} if call.pretrained else {}

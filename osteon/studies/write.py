@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.io.whole_file import whole_file
 from osteon.report.results_page import ResultsPage, Section, write_results_page
 from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
-from osteon.report.tables import table_csv, table_markdown
 from osteon.studies.ct_osteosarcoma import TITLE, printed_values, study_tables
+from osteon.studies.page import SYNTHETIC, shown_warnings, state_notes, write_tables
 from osteon.training.baselines import fields_only, known_fields, majority_class
 from osteon.training.fold_job import classes_of
 from osteon.training.judging import judge_folds
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["study_notes", "write_study"]
 
-SYNTHETIC = (
-    "SYNTHETIC: these are phantoms. The numbers prove the protocol and its software; they say nothing of patients."
-)
 _MEASURES = {"auc": "ROC AUC", "tpr": "Sensitivity (TPR)", "tnr": "Specificity (TNR)"}
 
 
@@ -43,14 +39,7 @@ def study_notes(study: Study) -> tuple[str, ...]:
         f"{len(manifest)} images of {len(manifest.patients)} patients; {len(split.folds)} folds by {split.unit}, "
         f"{split.scheme}: {going_round} goes round."
     )
-    unreadable = max((fold.images.get("unreadable", 0) for run in study.runs for fold in run.folds), default=0)
-    if unreadable:
-        notes.append(f"{unreadable} image(s) could not be read and were left out (--skip-unreadable).")
-    notes += [f"FAILED: {error}" for error in study.errors]
-    waiting = sum(fold.state in {"absent", "running"} for run in study.runs for fold in run.folds)
-    if waiting:
-        notes.append(f"{waiting} fold(s) are not trained yet: --resume goes on.")
-    return tuple(notes)
+    return (*notes, *state_notes(study, [fold for run in study.runs for fold in run.folds]))
 
 
 def write_study(study: Study, *, resampling: Resampling | None = None) -> tuple[Table, ...]:
@@ -65,25 +54,19 @@ def write_study(study: Study, *, resampling: Resampling | None = None) -> tuple[
     predictions = {**study.predictions, **_trivial(study)}
     notes = study_notes(study)
     tables = study_tables(tuple(run.plan for run in study.runs), predictions, notes=notes, resampling=resampling)
-    for table in tables:
-        for suffix, text in (("md", table_markdown(table)), ("csv", table_csv(table))):
-            with whole_file(study.folder / f"{table.name}.{suffix}") as work:
-                work.write_text(text, encoding="utf-8")
+    links = write_tables(study.folder, tables)
     pictures = _pictures(study, predictions, resampling)
-    links = [(f"{table.name}.{suffix}", "") for table in tables for suffix in ("md", "csv")]
     page = ResultsPage(
         title=TITLE,
         lead=_lead(study, predictions),
-        warnings=tuple(
-            note for note in notes if note.startswith(("SYNTHETIC", "FAILED")) or note in study.split.warnings
-        ),
+        warnings=shown_warnings(study, notes),
         sections=(
             Section("Results at a glance", pictures=pictures[:-1]),
             Section("The paper's tables", tables=tables[:3]),
             _comparisons(tables[3:]),
             Section("How the trainings went", pictures=pictures[-1:]),
         ),
-        links=tuple(links),
+        links=links,
     )
     write_results_page(study.folder / "index.html", page)
     return tables

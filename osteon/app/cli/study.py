@@ -20,19 +20,28 @@ def register(program: typer.Typer) -> None:
 
 
 def _study(
-    task: str = typer.Argument(..., help="The study: ct_osteosarcoma."),
+    task: str = typer.Argument(..., help="The study: ct_osteosarcoma or ct_metastasis."),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
     ),
     out: Path = typer.Option(..., "-o", "--out", help="Folder of the study."),
-    only: list[str] = typer.Option([], help="Only this configuration (C F CA CE CAE FAE), or baselines. Repeatable."),
-    strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf). Repeatable."),
+    only: list[str] = typer.Option(
+        [],
+        help="Only this part. ct_osteosarcoma: a configuration (C F CA CE CAE FAE), or baselines; ct_metastasis: "
+        "segmentation, classification, or a run, as hybrid_attunetpp. Repeatable.",
+    ),
+    strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf) of ct_osteosarcoma. Repeatable."),
     network: list[str] = typer.Option([], help="Network of the baselines; default: the paper's four. Repeatable."),
-    arch: str = typer.Option("mobilenet_v2", help="Network that is fine-tuned."),
-    pretrained: str = typer.Option("", help="embedded, hub, none, or a weights file; default: embedded."),
+    arch: str = typer.Option("", help="Network that is fine-tuned in ct_osteosarcoma; default: mobilenet_v2."),
+    pretrained: str = typer.Option(
+        "", help="embedded, hub, none, or a weights file; default: embedded, in ct_metastasis hub."
+    ),
     settings: Path | None = typer.Option(None, help="TOML or YAML file of training settings."),
     changes: list[str] = typer.Option([], "--set", help="One training setting, as batch=8. Repeatable."),
     baseline_changes: list[str] = typer.Option([], "--set-baseline", help="The same, for the baselines of table 1."),
+    classifier_changes: list[str] = typer.Option(
+        [], "--set-classifier", help="The same, for the classifiers of ct_metastasis."
+    ),
     ray: str = typer.Option("", "--ray", help="Ray cluster: an address, auto, or local to start one here."),
     cpus: float = typer.Option(1.0, min=0.1, help="CPUs that a fold asks of Ray."),
     gpus: float = typer.Option(0.0, min=0.0, help="GPUs that a fold asks of Ray."),
@@ -56,6 +65,7 @@ def _study(
         settings_file=settings,
         changes=tuple(changes),
         baseline_changes=tuple(baseline_changes),
+        classifier_changes=tuple(classifier_changes),
         ray=ray,
         cpus=cpus,
         gpus=gpus,
