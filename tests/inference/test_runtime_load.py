@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import BackendError, UnknownLabelError, WeightsError
-from osteon.inference import runtime
+from osteon.inference import runtime, runtime_choice
 from osteon.inference.runtime import SliceClassifier
 from osteon.inference.runtime_cache import CACHE_VARIABLE
 from osteon.nets import build_network
@@ -118,7 +118,7 @@ def test_changed_weights_are_refused_even_when_a_compiled_model_is_cached(
 
 
 def test_without_openvino_torch_runs_the_model(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "has_package", lambda _: False)
+    monkeypatch.setattr(runtime_choice, "has_package", lambda _: False)
     assert SliceClassifier.load(card, device="cpu").runtime == "torch float32"
 
 
