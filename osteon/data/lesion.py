@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 __all__ = ["NOT_DETERMINED", "Character", "Lesion", "OwnBone"]
 
-NOT_DETERMINED = "not determined"
+NOT_DETERMINED: Final = "not determined"
 """In place of a site or a character that was not proved."""
 
 Character = Literal["lytic", "blastic", "mixed", "not determined"]

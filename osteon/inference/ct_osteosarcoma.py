@@ -7,12 +7,12 @@ findings with a box. Where in a slice the tumour lies is not asked: the box is a
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from osteon.data import Answer
+from osteon.errors import NotThisTaskError
+from osteon.inference.clock import Clock
 from osteon.inference.leg_findings import (
     LegReading,
     describe_bone,
@@ -32,33 +32,18 @@ from osteon.ops.legs import find_legs
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy as np
     from numpy.typing import NDArray
 
     from osteon.data import Volume
     from osteon.ops.bone import BoneMask
-    from osteon.ops.legs import Leg
+    from osteon.ops.legs import Leg, LegSearch
     from osteon.weights import OperatingPoint
 
 __all__ = ["DEFAULT_MODEL", "TASK", "answer"]
 
 TASK = "ct_osteosarcoma"
 DEFAULT_MODEL = "mobilenet_v2.phantom"
-
-
-class _Clock:
-    """Seconds by step; a step that runs for each leg adds up."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) -> Answer:
@@ -74,10 +59,10 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
         WeightsError: the model is missing, changed or does not reproduce its golden output.
         BackendError: the device or runtime is not at hand.
     """
-    clock = _Clock()
+    clock = Clock()
     progress("finding the legs", 0, 1)
     with clock.step("find legs"):
-        search = find_legs(volume, mode=options.roi, force=options.force)
+        search = _find_legs(volume, options)
     progress("finding the legs", 1, 1)
     with clock.step("load model"):
         classifier = SliceClassifier.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
@@ -130,6 +115,14 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
         seconds=clock.seconds,
         heat_maps=heat_maps,
     )
+
+
+def _find_legs(volume: Volume, options: SystemOptions) -> LegSearch:
+    """The legs; where there are none, the other system for CT is named: nothing chooses it silently."""
+    try:
+        return find_legs(volume, mode=options.roi, force=options.force)
+    except NotThisTaskError as error:
+        raise NotThisTaskError(f"{error}. Bone metastases of the trunk are read with --task ct_metastasis") from error
 
 
 def _bone(volume: Volume, leg: Leg, territory: NDArray[np.bool_], options: BoneOptions, *, fine: bool) -> BoneMask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.geometry import Box
+from osteon.inference.tracking import tracking_uid
 from osteon.labels import concept
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _bone_label(reading: LegReading, value: int, volume: Volume) -> Label:
         site=concept("lower_limb"),
         laterality=_laterality(reading),
         colour=_BONE_COLOURS.get(reading.side, (230, 220, 190)),
-        tracking_uid=_uid(volume, f"{_stem(reading)}-bone"),
+        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-bone"),
     )
 
 
@@ -258,16 +258,9 @@ def _affected_label(reading: LegReading, number: int, value: int, volume: Volume
         site=concept("lower_limb"),
         laterality=_laterality(reading),
         colour=_AFFECTED_COLOUR,
-        tracking_uid=_uid(volume, f"{_stem(reading)}-run-{number}"),
+        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-run-{number}"),
     )
 
 
 def _laterality(reading: LegReading) -> Concept | None:
     return concept(reading.side) if reading.side in {"left", "right"} else None
-
-
-def _uid(volume: Volume, identifier: str) -> str:
-    """The same series and finding give the same UID each time; without a series every reading is its own."""
-    if volume.source is None or not volume.source.series.uid:
-        return f"2.25.{uuid.uuid4().int}"
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'osteon/{volume.source.series.uid}/{identifier}').int}"

@@ -28,7 +28,8 @@ class SystemOptions:
         roi: "series" follows the legs through the series; "paper" is the paper's literal slice-wise recipe.
         bone: "paper" is the published chain in voxels, "paper-mm" the same in millimetres; "fine" takes a second look
             at what the chain found, so that joints stay open.
-        threshold: smoothed probability from which a slice is called tumour, 0 to 1; None for that of the model's card.
+        threshold: smoothed probability from which a slice is called tumour, or from which a pixel belongs to a lesion,
+            0 to 1; None for that of the model's card.
         report_unlike: report slices called tumour even where the image is unlike anything the model was trained on.
     """
 

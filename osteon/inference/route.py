@@ -39,12 +39,24 @@ def _ct_osteosarcoma() -> Callable[[Volume, SystemOptions, Progress], Answer]:
     return answer
 
 
+def _ct_metastasis() -> Callable[[Volume, SystemOptions, Progress], Answer]:
+    from osteon.inference.ct_metastasis import answer
+
+    return answer
+
+
 _SYSTEMS = {
     "ct_osteosarcoma": System(
         stem="ct_osteosarcoma",
         modality="CT",
         summary="CT of the legs: tumour probability a slice, extent, bone in 3D",
         load=_ct_osteosarcoma,
+    ),
+    "ct_metastasis": System(
+        stem="ct_metastasis",
+        modality="CT",
+        summary="CT of the trunk: bone and metastases outlined, lesions listed, slices classified",
+        load=_ct_metastasis,
     ),
 }
 
@@ -70,7 +82,10 @@ def system(stem: str) -> System:
 
 
 def choose_system(modality: str) -> System:
-    """The system for images of a modality.
+    """The system for images of a modality, where none is named.
+
+    Of two systems for one modality it is the first of the table: for CT that of the legs, which refuses any other part
+    of the body and then names the other system.
 
     Raises:
         InputError: no system reads it.

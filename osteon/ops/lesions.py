@@ -1,0 +1,257 @@
+"""Lesions in the maps of a segmenter: connected in 3D, in bone, and how dense they are against the patient's own bone.
+
+Maps are bytes (255 is probability 1) on the grid of the network's images, so that a whole series fits into memory; the
+outline on the CT's own grid is found slice by slice from them (``Outlines``).
+
+* A lesion is a 26-connected piece of pixels at or above the threshold that lies in bone or within a few millimetres of
+  it. What the map shows elsewhere (contrast in vessels or bowel) is no lesion.
+* Its character compares its pixels with the patient's own spongy bone: bone outside lesions, at least two pixels from
+  the outer edge, by median and 1.4826 times the median absolute deviation. The same 100 HU are dense in an
+  osteoporotic spine and dark in a young one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon._compiled import in_threads
+from osteon.data import NOT_DETERMINED, OwnBone
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.data.lesion import Character
+    from osteon.ops.series_images import SeriesImages
+
+__all__ = ["LesionOptions", "grown", "judge_character", "label_lesions", "measure_own_bone", "upper_half_mean"]
+
+MOST_LESIONS = 255
+"""Values of a mask of bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class LesionOptions:
+    """What counts as a lesion, and as lytic or blastic.
+
+    Attributes:
+        threshold: of the lesion map, above 0 to 1.
+        bone_threshold: of the bone map.
+        near_bone_mm: a pixel further from bone (in its slice) belongs to no lesion.
+        in_bone_share: a piece with a smaller share of its pixels in bone, the holes of bone filled, is no lesion.
+        min_volume_mm3: smaller lesions are not listed; 40 mm3 are a ball of 4.2 mm.
+        slice_area_mm2: a slice with this much lesion is called by the segmentation; 20 mm2 are a disc of 5 mm.
+        apart_mm: own bone lies at least so far from a lesion.
+        lytic_spreads: so many spreads below the own bone's median a pixel is lytic...
+        lytic_least_hu: ...and at least so many HU.
+        blastic_spreads: so many spreads above it a pixel is blastic...
+        blastic_least_hu: ...and at least so many HU.
+        main_share: a lesion is lytic (blastic) with at least this share of such pixels; of own bone a quarter is lytic
+            by this measure, and a fifteenth blastic...
+        other_share: ...and less than this of the other; with at least this share of both, and the main share together,
+            it is mixed.
+        least_pixels: fewer pixels of a lesion tell nothing.
+        least_own_pixels: likewise of own bone.
+
+    Raises:
+        InputError: a threshold outside (0, 1], or a negative number.
+    """
+
+    threshold: float = 0.5
+    bone_threshold: float = 0.5
+    near_bone_mm: float = 5.0
+    in_bone_share: float = 0.3
+    min_volume_mm3: float = 40.0
+    slice_area_mm2: float = 20.0
+    apart_mm: float = 6.0
+    lytic_spreads: float = 0.75
+    lytic_least_hu: float = 30.0
+    blastic_spreads: float = 1.5
+    blastic_least_hu: float = 80.0
+    main_share: float = 0.5
+    other_share: float = 0.15
+    least_pixels: int = 8
+    least_own_pixels: int = 300
+
+    def __post_init__(self) -> None:
+        """Refuse settings without a meaning."""
+        if not (0 < self.threshold <= 1 and 0 < self.bone_threshold <= 1):
+            raise InputError(
+                f"thresholds of maps must lie above 0 and up to 1, found {self.threshold} for lesions and "
+                f"{self.bone_threshold} for bone"
+            )
+        if min(self.near_bone_mm, self.min_volume_mm3, self.apart_mm, self.slice_area_mm2) < 0:
+            raise InputError(f"lengths, areas and volumes must not be negative, found {self}")
+
+
+def grown(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
+    """Every slice widened by a disc.
+
+    Args:
+        mask: (n, row, column) bool.
+        radius_px: of the disc; below 1 nothing is widened.
+    """
+    import cv2
+
+    reach = int(radius_px)
+    if reach < 1:
+        return mask
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = (row * row + column * column <= radius_px * radius_px).astype(np.uint8)
+    out = np.zeros_like(mask)
+
+    def work(first: int, stop: int) -> None:
+        for k in range(first, stop):
+            if mask[k].any():
+                out[k] = cv2.dilate(mask[k].view(np.uint8), disc) > 0
+
+    in_threads(work, len(mask), chunk=16)
+    return out
+
+
+def label_lesions(
+    lesion: NDArray[np.uint8],
+    bone: NDArray[np.bool_],
+    *,
+    spacing_mm: tuple[float, float, float],
+    options: LesionOptions,
+) -> tuple[NDArray[np.uint8], int]:
+    """Pieces of the lesion map in or near bone.
+
+    Args:
+        lesion: (n, row, column) map, 255 for probability 1.
+        bone: of the same shape: bone that is believed, without vessels.
+        spacing_mm: of both.
+        options: threshold, distance, smallest volume.
+
+    Returns:
+        Labels, 1 for the largest piece; and how many pieces beyond 255 were left out.
+    """
+    import cc3d
+
+    from osteon.ops.closing import fill_holes
+
+    wanted = lesion >= level_of(options.threshold)
+    if not wanted.any():
+        return np.zeros(lesion.shape, dtype=np.uint8), 0
+    wanted &= grown(bone, options.near_bone_mm / spacing_mm[1])
+    pieces, count = cc3d.connected_components(wanted, connectivity=26, return_N=True)
+    if count == 0:
+        return np.zeros(lesion.shape, dtype=np.uint8), 0
+    sizes = np.bincount(pieces[wanted], minlength=count + 1)
+    inside = np.bincount(pieces[wanted & fill_holes(bone)], minlength=count + 1)
+    least = options.min_volume_mm3 / float(np.prod(spacing_mm)) / 2  # the exact volume is asked on the CT's own grid
+    kept = np.flatnonzero((sizes >= max(least, 1)) & (inside >= options.in_bone_share * sizes))
+    kept = kept[kept > 0]
+    order = kept[np.argsort(-sizes[kept], kind="stable")]
+    renamed = np.zeros(count + 1, dtype=np.uint8)
+    renamed[order[:MOST_LESIONS]] = np.arange(1, min(order.size, MOST_LESIONS) + 1)
+    return renamed[pieces], max(0, order.size - MOST_LESIONS)
+
+
+def level_of(probability: float) -> int:
+    """Smallest byte of a map that counts as at least this probability.
+
+    Example:
+        >>> level_of(0.5), level_of(1.0), level_of(0.001)
+        (128, 255, 1)
+    """
+    return max(1, int(np.ceil(probability * 255 - 1e-9)))
+
+
+def upper_half_mean(values: NDArray[np.uint8]) -> float:
+    """Mean of the upper half of the bytes of a map, as a probability; of an odd number the middle one counts too.
+
+    Example:
+        >>> round(upper_half_mean(np.array([255, 255, 51, 0], dtype=np.uint8)), 3)
+        1.0
+    """
+    if not values.size:
+        return 0.0
+    upper = np.sort(values)[values.size // 2 :]
+    return float(upper.mean(dtype=np.float64)) / 255
+
+
+def measure_own_bone(
+    images: SeriesImages,
+    bone: NDArray[np.bool_],
+    lesions: NDArray[np.uint8],
+    *,
+    options: LesionOptions,
+) -> OwnBone | None:
+    """The patient's own spongy bone, outside lesions and away from the outer edge of bone and from metal.
+
+    Returns:
+        None where fewer than ``least_own_pixels`` are left.
+    """
+    import cv2
+
+    away = grown(lesions > 0, options.apart_mm / images.pixel_mm)
+    if images.metal is not None:
+        away |= grown(images.metal, 2 * options.apart_mm / images.pixel_mm)
+    counts = np.zeros(256, dtype=np.int64)
+    cross = np.ones((5, 5), dtype=np.uint8)
+    for grey, inside, barred in zip(images.grey, bone, away, strict=True):
+        if inside.any():
+            core = cv2.erode(inside.view(np.uint8), cross, borderValue=0) > 0
+            counts += np.bincount(grey[core & ~barred], minlength=256)
+    pixels = int(counts.sum())
+    if pixels < options.least_own_pixels:
+        return None
+    median = _weighted_median(np.arange(256), counts)
+    spread = 1.4826 * _weighted_median(np.abs(np.arange(256) - median), counts)
+    level_hu = (images.window_hu[1] - images.window_hu[0]) / 255
+    median_hu, spread_hu = images.hu(median), max(spread, 1.0) * level_hu
+    return OwnBone(
+        median_hu=median_hu,
+        spread_hu=spread_hu,
+        pixels=pixels,
+        lytic_below_hu=median_hu - max(options.lytic_spreads * spread_hu, options.lytic_least_hu),
+        blastic_above_hu=median_hu + max(options.blastic_spreads * spread_hu, options.blastic_least_hu),
+    )
+
+
+def _weighted_median(values: NDArray[np.floating] | NDArray[np.integer], counts: NDArray[np.int64]) -> float:
+    order = np.argsort(values, kind="stable")
+    reached = np.searchsorted(np.cumsum(counts[order]), counts.sum() / 2)
+    return float(values[order][reached])
+
+
+def judge_character(
+    grey: NDArray[np.uint8],
+    own: OwnBone | None,
+    images: SeriesImages,
+    *,
+    options: LesionOptions,
+) -> tuple[Character, str, float | None, float | None]:
+    """Lytic, blastic or mixed, by the pixels of one lesion.
+
+    Args:
+        grey: of its pixels.
+        own: what they are compared with.
+        images: for the HU of a grey level.
+        options: of the comparison.
+
+    Returns:
+        Character, a sentence that says why, share of lytic pixels and share of blastic pixels.
+    """
+    if own is None:
+        return NOT_DETERMINED, "Too little of the patient's own bone was seen to compare with.", None, None
+    if grey.size < options.least_pixels:
+        return NOT_DETERMINED, f"It has {grey.size} pixels, too few to compare.", None, None
+    hu = images.window_hu[0] + grey * ((images.window_hu[1] - images.window_hu[0]) / 255)
+    lytic = float((hu < own.lytic_below_hu).mean())
+    blastic = float((hu > own.blastic_above_hu).mean())
+    told = (
+        f"{lytic:.0%} of it lies below {own.lytic_below_hu:.0f} HU and {blastic:.0%} above {own.blastic_above_hu:.0f} "
+        f"HU; the patient's own spongy bone has {own.median_hu:.0f} HU."
+    )
+    character: Character = NOT_DETERMINED
+    if min(lytic, blastic) >= options.other_share and lytic + blastic >= options.main_share:
+        character = "mixed"
+    elif max(lytic, blastic) >= options.main_share:
+        character = "lytic" if lytic > blastic else "blastic"
+    return character, told, lytic, blastic

@@ -1,0 +1,221 @@
+"""From maps on the grid of the images to masks on the CT's own grid, and the numbers of every lesion.
+
+A slice at a time, in threads: the maps of one slice are brought to its pixels, cut at their threshold and counted. The
+maps of the whole series never exist on the CT's grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osteon._compiled import in_threads
+from osteon.ops.diameter import largest_distance_mm, outline_points_mm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from osteon.ops.slice_frame import SliceFrame
+
+__all__ = ["LesionShape", "MapStack", "draw_outlines"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapStack:
+    """What was found on the images of a series.
+
+    Attributes:
+        frame: of the images.
+        slices: (n,) slice index of every image, evenly spaced.
+        bone: (n, row, column) uint8 map, 0 where bone is not believed.
+        lesion: (n, row, column) uint8 map.
+        labels: (n, row, column) uint8, the lesions.
+        bone_level: byte from which a pixel is bone.
+        lesion_level: byte from which a pixel is lesion.
+    """
+
+    frame: SliceFrame
+    slices: NDArray[np.int64] = field(repr=False)
+    bone: NDArray[np.uint8] = field(repr=False)
+    lesion: NDArray[np.uint8] = field(repr=False)
+    labels: NDArray[np.uint8] = field(repr=False)
+    bone_level: int = 128
+    lesion_level: int = 128
+
+    def neighbours(self, k: int) -> tuple[int, int, float]:
+        """The two images around slice k, and the weight of the second."""
+        step = int(self.slices[1] - self.slices[0]) if self.slices.size > 1 else 1
+        first = min(k // step, self.slices.size - 1)
+        second = min(first + 1, self.slices.size - 1)
+        return first, second, 0.0 if second == first else (k - first * step) / step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LesionShape:
+    """Numbers of one lesion on the CT's own grid.
+
+    Attributes:
+        label: on the images.
+        voxels: how many.
+        mean_hu: of them.
+        sd_hu: of them.
+        diameter_mm: largest distance in 3D, from voxel face to voxel face.
+        axial_diameter_mm: the same in one slice.
+        start: first (slice, row, column).
+        stop: first one outside.
+        areas: voxels by slice, from ``start[0]`` on.
+    """
+
+    label: int
+    voxels: int
+    mean_hu: float
+    sd_hu: float
+    diameter_mm: float
+    axial_diameter_mm: float
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+    areas: NDArray[np.int64] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One lesion in one slice."""
+
+    label: int
+    slice: int
+    voxels: int
+    total: float
+    squares: float
+    points: NDArray[np.float64]
+    start: tuple[int, int]
+    stop: tuple[int, int]
+
+
+def draw_outlines(
+    array: NDArray[Any],
+    maps: MapStack,
+    *,
+    spacing_mm: tuple[float, float, float],
+    bone_out: NDArray[np.uint8],
+    lesions_out: NDArray[np.uint8],
+) -> list[LesionShape]:
+    """Masks of a whole series, and the lesions measured.
+
+    Args:
+        array: (slice, row, column) HU.
+        maps: of the same series.
+        spacing_mm: of the array.
+        bone_out: of its shape, zeros: becomes 1 in bone, lesions included.
+        lesions_out: of its shape, zeros: becomes the label of the lesion.
+
+    Returns:
+        The lesions that have at least one voxel, by label.
+    """
+    found: list[list[_Section]] = [[] for _ in range(array.shape[0])]
+    has_bone = np.asarray(maps.bone.max(axis=(1, 2)) >= maps.bone_level)
+    has_lesion = np.asarray(maps.labels.any(axis=(1, 2)))
+
+    def work(first: int, stop: int) -> None:
+        for k in range(first, stop):
+            a, b, weight = maps.neighbours(k)
+            if has_lesion[a] or has_lesion[b]:
+                lesions_out[k] = _lesions_of(maps, a, b, weight)
+                found[k] = _sections(lesions_out[k], array[k], k, spacing_mm)
+            if has_bone[a] or has_bone[b] or found[k]:
+                bone = maps.frame.maps_back(_between(maps.bone, a, b, weight)[None])[0] >= maps.bone_level - 0.5
+                bone_out[k] = bone | (lesions_out[k] > 0)
+
+    in_threads(work, array.shape[0], chunk=8)
+    by_label: dict[int, list[_Section]] = {}
+    for section in (one for sections in found for one in sections):
+        by_label.setdefault(section.label, []).append(section)
+    return [_joined(by_label[label]) for label in sorted(by_label)]
+
+
+def _between(stack: NDArray[np.uint8], a: int, b: int, weight: float) -> NDArray[np.float32]:
+    first: NDArray[np.float32] = stack[a].astype(np.float32)
+    if weight == 0:
+        return first
+    return np.asarray(first + np.float32(weight) * (stack[b].astype(np.float32) - first))
+
+
+def _lesions_of(maps: MapStack, a: int, b: int, weight: float) -> NDArray[np.uint8]:
+    """Labels of one slice: where the map reaches the threshold, the label of the nearest pixel that has one."""
+    import cv2
+
+    near, far = (a, b) if weight < 0.5 else (b, a)
+    labels = maps.labels[near]
+    if weight > 0:
+        labels = np.where(labels > 0, labels, maps.labels[far])
+    wide = cv2.dilate(labels, np.ones((3, 3), dtype=np.uint8))
+    wide = np.where(labels > 0, labels, wide)
+    lesion = np.where(wide > 0, _between(maps.lesion, a, b, weight), np.float32(0))
+    inside = maps.frame.maps_back(lesion[None])[0] >= maps.lesion_level - 0.5
+    rows, columns = np.nonzero(inside)
+    out = np.zeros(inside.shape, dtype=np.uint8)
+    out[rows, columns] = wide[_pixels(rows, maps.frame, 0), _pixels(columns, maps.frame, 1)]
+    return out
+
+
+def _pixels(places: NDArray[np.int64], frame: SliceFrame, axis: int) -> NDArray[np.int64]:
+    """Row (column) of the image that covers rows (columns) of the slice."""
+    scaled = ((places + 0.5) * (frame.scaled[axis] / frame.source[axis])).astype(np.int64)
+    shift = (frame.size[axis] - frame.scaled[axis]) // 2 if frame.size[axis] >= frame.scaled[axis] else 0
+    cut = (frame.scaled[axis] - frame.size[axis]) // 2 if frame.size[axis] < frame.scaled[axis] else 0
+    return np.clip(scaled + shift - cut, 0, frame.size[axis] - 1)
+
+
+def _sections(
+    labels: NDArray[np.uint8], one: NDArray[Any], k: int, spacing_mm: tuple[float, float, float]
+) -> list[_Section]:
+    from scipy.ndimage import find_objects
+
+    sections = []
+    blocks: Sequence[tuple[slice, ...] | None] = find_objects(labels)
+    for label, block in enumerate(blocks, start=1):
+        if block is None:
+            continue
+        mask = labels[block] == label
+        values = one[block][mask].astype(np.float64)
+        corner = (int(block[0].start), int(block[1].start))
+        points = outline_points_mm(mask, spacing_mm=spacing_mm[1:], height_mm=k * spacing_mm[0], slice_mm=spacing_mm[0])
+        points += np.array((0.0, corner[0] * spacing_mm[1], corner[1] * spacing_mm[2]))
+        sections.append(
+            _Section(
+                label=label,
+                slice=k,
+                voxels=int(values.size),
+                total=float(values.sum()),
+                squares=float((values * values).sum()),
+                points=points,
+                start=corner,
+                stop=(int(block[0].stop), int(block[1].stop)),
+            )
+        )
+    return sections
+
+
+def _joined(sections: list[_Section]) -> LesionShape:
+    """All slices of one lesion."""
+    voxels = sum(section.voxels for section in sections)
+    mean = sum(section.total for section in sections) / voxels
+    variance = sum(section.squares for section in sections) / voxels - mean * mean
+    first, last = sections[0].slice, sections[-1].slice
+    areas = np.zeros(last + 1 - first, dtype=np.int64)
+    for section in sections:
+        areas[section.slice - first] = section.voxels
+    return LesionShape(
+        label=sections[0].label,
+        voxels=voxels,
+        mean_hu=mean,
+        sd_hu=float(np.sqrt(max(variance, 0.0))),
+        diameter_mm=largest_distance_mm(np.concatenate([section.points for section in sections])),
+        axial_diameter_mm=max(largest_distance_mm(section.points[:, 1:]) for section in sections),
+        start=(first, min(s.start[0] for s in sections), min(s.start[1] for s in sections)),
+        stop=(last + 1, max(s.stop[0] for s in sections), max(s.stop[1] for s in sections)),
+        areas=areas,
+    )
