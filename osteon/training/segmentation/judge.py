@@ -128,7 +128,7 @@ class Judge:
         """
         tables = []
         reached = np.zeros((len(self.outputs), 2, _SWEPT.size + 1), dtype=np.int64)  # map, truth, thresholds reached
-        for some, probability in self._maps(rows, f"fold {fold}: judging {part}"):
+        for some, probability in self.maps(rows, f"fold {fold}: judging {part}"):
             truth = mask_values(self.pixels, self.outputs, some).astype(bool)
             chosen = [self.manifest.rows[int(row)] for row in some]
             for index, name in enumerate(self.outputs):
@@ -146,8 +146,13 @@ class Judge:
         sweeps = tuple(_sweep(name, found) for name, found in zip(self.outputs, reached, strict=True))
         return SegmentCounts.joined(tables), sweeps
 
-    def _maps(self, rows: NDArray[np.int64], step: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Rows in blocks with the mean probability of all networks, (n, map, row, column)."""
+    def maps(self, rows: NDArray[np.int64], step: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Rows in blocks with the mean probability of all networks, (n, map, row, column).
+
+        Args:
+            rows: of the manifest.
+            step: what progress calls it.
+        """
         size = _CPU_BATCH if self.device == "cpu" else _GPU_BATCH
         networks = [network.to(self.device).eval() for network in self.networks]
         for start in range(0, len(rows), size):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from osteon.training.segmentation.history import SegmentEpoch
     from osteon.training.segmentation.mask_pixels import MaskPixels
 
-__all__ = ["SegmentOptions", "SegmentRun", "is_segment_run", "read_segment_run", "train_segmenters"]
+__all__ = ["SegmentOptions", "SegmentRun", "is_segment_run", "read_pixels", "read_segment_run", "train_segmenters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,13 @@ def train_segmenters(
     pending = [fold for fold in numbers if read_segment_fold(fold_folder(folder, fold), fold).state != "done"]
     if not pending:
         return read_segment_run(folder)
-    pixels = chosen.pixels or _read_pixels(manifest, settings, folder, chosen, progress)
+    pixels = chosen.pixels or read_pixels(
+        manifest,
+        settings,
+        chosen.cache or folder / CACHE_NAME,
+        skip_unreadable=chosen.skip_unreadable,
+        progress=progress,
+    )
     about = {
         **describe_software(),
         "device": place,
@@ -227,17 +233,35 @@ def _train_one(data: FoldData, fold: int, settings: SegmentSettings, place: Path
             write_segment_state(replace(found, state="failed", error=f"{type(error).__name__}: {error}"))
 
 
-def _read_pixels(
-    manifest: Manifest, settings: SegmentSettings, folder: Path, options: SegmentOptions, progress: Progress
+def read_pixels(
+    manifest: Manifest,
+    settings: SegmentSettings,
+    cache: Path | None,
+    *,
+    skip_unreadable: bool = False,
+    progress: Progress = silent,
 ) -> MaskPixels:
+    """Images and masks as networks of these settings take them.
+
+    Args:
+        manifest: of the data set.
+        settings: size, and whether bone masks are needed.
+        cache: folder for decoded images; None keeps them in memory.
+        skip_unreadable: leave images out that cannot be read.
+        progress: told about every block of images.
+
+    Raises:
+        InputError: an image or mask cannot be used and is not to be skipped.
+        OutputError: the cache cannot be written.
+    """
     from osteon.training.segmentation.mask_pixels import load_mask_pixels
 
     return load_mask_pixels(
         manifest,
         size=settings.image_size,
-        cache=options.cache or folder / CACHE_NAME,
+        cache=cache,
         need_bone="bone" in settings.outputs,
-        skip_unreadable=options.skip_unreadable,
+        skip_unreadable=skip_unreadable,
         progress=progress,
     )
 

@@ -33,7 +33,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("32", "bf16-mixed", "16-mixed"),
     "device": ("auto", "cpu", "cuda"),
 }
-_AT_LEAST = {"image_size": 16, "batch": 1, "epochs": 1, "devices": 1, "seed": 0, "workers": 0, "threads": 0}
+_AT_LEAST = {"image_size": 16, "crop": 0, "batch": 1, "epochs": 1, "devices": 1, "seed": 0, "workers": 0, "threads": 0}
 _NOT_NEGATIVE = ("lesion_weight", "bone_weight", "focal_gamma", "dice_weight")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -58,6 +58,8 @@ class SegmentSettings:
         focal_gamma: of the focal loss.
         dice_weight: of a soft Dice loss that is added to each map's part; 0 as in the paper.
         augments: turns by at most 35 degrees and flips, image and masks together (GAP: yes).
+        crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
+            where there is one; a multiple of 16. Judged are whole images. 0 shows whole images, as in the paper.
         selection: "validation" keeps the epoch with the best pooled F1 of the validation part, "last" the last (GAP).
         threshold: a pixel is called from this probability on (GAP: 0.5).
         images_per_epoch: a draw of so many; None shows every image once.
@@ -92,6 +94,7 @@ class SegmentSettings:
     focal_gamma: float = 2.0
     dice_weight: float = 0.0
     augments: bool = True
+    crop: int = 0
     selection: Literal["validation", "last"] = "validation"
     threshold: float = 0.5
     images_per_epoch: int | None = None
@@ -188,6 +191,8 @@ class SegmentSettings:
             raise InputError(f"channels is {self.channels}; a network takes 1 (grey) or 3 (the grey image three times)")
         if self.image_size % 16:
             raise InputError(f"image_size is {self.image_size}; the network halves four times: a multiple of 16")
+        if self.crop % 16 or self.crop > self.image_size:
+            raise InputError(f"crop is {self.crop}; it must be a multiple of 16, at most image_size {self.image_size}")
         if self.images_per_epoch is not None and self.images_per_epoch < 2:
             raise InputError(f"images_per_epoch is {self.images_per_epoch}; it must be at least 2")
 

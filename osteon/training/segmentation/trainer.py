@@ -136,7 +136,7 @@ def _loaders(
         processes=settings.devices,
     )
     training = training_loader(
-        MaskedSet(pixels, seed=settings.seed if settings.augments else None),
+        MaskedSet(pixels, seed=settings.seed, moves=settings.augments, crop=settings.crop),
         order,
         batch=batch,
         workers=settings.workers,

@@ -51,6 +51,8 @@ def test_settings_come_back_from_text_and_from_json() -> None:
     ("values", "words"),
     [
         ({"image_size": 100}, "multiple of 16"),
+        ({"crop": 100}, "multiple of 16"),
+        ({"crop": 240}, "at most image_size"),
         ({"batch": 0}, "at least 1"),
         ({"epochs": 2.5}, "whole number"),
         ({"epochs": True}, "whole number"),
