@@ -86,3 +86,20 @@ def test_an_item_is_the_image_with_its_masks() -> None:
     assert np.array_equal(np.rint(image[0].numpy() * 255), pixels.images[4])
     assert np.array_equal(masks.numpy().astype(bool), np.stack([pixels.lesion[4], pixels.bone[4]]))
     assert int(row) == 4
+
+
+def test_a_piece_is_cut_from_image_and_masks_alike_and_often_around_the_lesion() -> None:
+    _, pixels = toy_slices(patients=2)
+    row = int(np.argmax(pixels.lesion.sum(axis=(1, 2))))
+    cut = MaskedSet(pixels, seed=3, moves=False, crop=16)
+    again = MaskedSet(pixels, seed=3, moves=False, crop=16)
+    whole = np.concatenate([pixels.images[row][None], pixels.lesion[row][None] * 255, pixels.bone[row][None] * 255])
+    held = 0
+    for epoch in range(60):
+        image, masks, _ = cut[(epoch, row)]
+        assert np.array_equal(image.numpy(), again[(epoch, row)][0].numpy())
+        piece = np.concatenate([np.rint(image.numpy() * 255), masks.numpy() * 255])
+        windows = np.lib.stride_tricks.sliding_window_view(whole, (16, 16), axis=(1, 2))
+        assert (windows == piece[:, None, None]).all(axis=(0, 3, 4)).any()
+        held += bool(masks[0].any())
+    assert held >= 30
