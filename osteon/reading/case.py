@@ -14,6 +14,7 @@ from osteon.io import choose_series, find_images, load_volume
 from osteon.reading.folder import new_result, require_free
 from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_nifti_masks
 from osteon.report import (
+    bone_surfaces,
     draw_views,
     file_records,
     findings_document,
@@ -132,7 +133,9 @@ def _write(
     progress("writing the result", 1, steps)
     if answer.surfaces:
         write_glb(folder / "bone.glb", answer.surfaces)
-        write_stl(folder / "bone.stl", [s for s in answer.surfaces if not s.name.startswith("tumour_box")])
+        bones = bone_surfaces(answer)
+        if bones:
+            write_stl(folder / "bone.stl", bones)
     progress("writing the result", 2, steps)
     write_pdf(folder / "report.pdf", answer, volume, views, run=run)
     progress("writing the result", 3, steps)

@@ -20,19 +20,27 @@ FIRST_SERIES_NUMBER = 9001
 
 FILE_WORDS = {
     "report.pdf": "this report on paper",
-    "bone.glb": "bone, affected parts and boxes in 3D, for viewers (millimetres, patient space)",
+    "bone.glb": "bone and what was found in it in 3D, for viewers (millimetres, patient space)",
     "bone.stl": "bone in 3D, for printers and modelling programs (millimetres, patient space)",
     "seg.dcm": "bone, as DICOM Segmentation",
     "seg_affected.dcm": "slices called tumour, as DICOM Segmentation",
+    "seg_lesions.dcm": "lesions, one segment each, as DICOM Segmentation",
     "sr.dcm": "findings, as DICOM Structured Report (TID 1500)",
     "report_pdf.dcm": "this report, as DICOM Encapsulated PDF",
     "bone_stl.dcm": "bone in 3D, as DICOM Encapsulated STL",
     "bone.nii.gz": "bone, as NIfTI labels",
     "affected.nii.gz": "slices called tumour, as NIfTI labels",
+    "lesions.nii.gz": "lesions, one label each, as NIfTI labels",
+    "bone.labels.json": "what the labels of bone.nii.gz mean",
+    "affected.labels.json": "what the labels of affected.nii.gz mean",
+    "lesions.labels.json": "what the labels of lesions.nii.gz mean",
     "findings.json": "every number, unit and code",
     "run.json": "versions, hashes, settings and times",
 }
 """What each file of a result is, in words."""
+
+_WITHOUT_A_MODEL = {("ct_osteosarcoma", "bone"): "cluster_analysis"}
+"""Masks that no network made, by task and name, with the kind of their algorithm (CID 7162)."""
 
 
 def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[str, ...]:
@@ -54,7 +62,6 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
     if volume.source is None:
         return ()
     source = volume.source
-    algorithm = (f"osteon {answer.task}", __version__)
     numbers = iter(range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + 100))
 
     def series(description: str) -> DerivedSeries:
@@ -64,6 +71,9 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
         headers = read_source_headers(source)
         segmentations = {}
         for mask in answer.masks:
+            if not mask.labels:  # nothing was called; a Segmentation needs at least one segment
+                continue
+            family = _WITHOUT_A_MODEL.get((answer.task, mask.name))
             path = folder / _segmentation_name(mask)
             words = f"osteon {mask.name}"
             write_segmentation(
@@ -71,9 +81,9 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
                 mask,
                 source=source,
                 grid_of_source=volume.grid,
-                algorithm=algorithm,
+                algorithm=_algorithm(answer, by_model=family is None),
                 series=series(words),
-                family=concept("cluster_analysis") if mask.name == "bone" else None,
+                family=None if family is None else concept(family),
                 headers=headers,
             )
             segmentations[mask.name] = path
@@ -108,6 +118,13 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
             path.unlink()
         return (f"No DICOM objects were written: {error}.",)
     return ()
+
+
+def _algorithm(answer: Answer, *, by_model: bool) -> tuple[str, str]:
+    """Name and version of what made a mask: the first model of the answer, or osteon's own steps."""
+    if by_model and answer.models:
+        return f"{answer.task} ({answer.models[0].name})", answer.models[0].version
+    return f"osteon {answer.task}", __version__
 
 
 def _segmentation_name(mask: Mask) -> str:

@@ -3,6 +3,7 @@
 from osteon.report.document import validate_document, write_document
 from osteon.report.findings import findings_document
 from osteon.report.html import write_html
+from osteon.report.lesions import bone_surfaces
 from osteon.report.pdf import write_pdf
 from osteon.report.run import FileRecord, Run, file_records, run_document, start_run
 from osteon.report.view import View
@@ -15,6 +16,7 @@ __all__ = [
     "FileRecord",
     "Run",
     "View",
+    "bone_surfaces",
     "draw_views",
     "file_records",
     "findings_document",

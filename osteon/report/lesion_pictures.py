@@ -52,7 +52,8 @@ class _Cut:
 
     def of(self, turned: NDArray[Any], *, fill: int) -> NDArray[Any]:
         """The rectangle of a turned array; what lies beyond the image is ``fill``."""
-        plane = turned.take(self.index, axis=self.axis)
+        # an index, not take(): that copies a turned array whole before it takes
+        plane = turned[(*(slice(None),) * self.axis, self.index)]
         out = np.full((self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]), fill, dtype=plane.dtype)
         inside = [
             (max(low, 0), min(high, size))
