@@ -47,6 +47,11 @@ __all__ = ["MEMBERS", "EnsembleOptions", "inner_split", "judge_ensemble", "outer
 MEMBERS = 5
 """Networks of the paper's ensemble."""
 
+_LITERAL = (
+    "The ensemble is scored in the literal reading: of the {members} networks averaged for a fold, up to {leaks} had "
+    "learnt from its test images or chosen their epoch by them. These numbers are too good; the nested reading is the "
+    "honest one."
+)
 _FEWEST = 3
 _SEED_STEP = 1000
 
@@ -281,6 +286,7 @@ def _judged(
     settings = team.settings.changed({"device": how.device, "devices": 1, "precision": "32"})
     judge = Judge(
         networks=[kept_network(settings, file) for file in team.weights],
+        outputs=settings.outputs,
         manifest=manifest,
         pixels=pixels,
         channels=settings.channels,
@@ -301,9 +307,4 @@ def _warnings(teams: list[_Team]) -> list[str]:
     leaks = [sum(bool(np.isin(team.test, seen).any()) for seen in team.seen) for team in teams]
     if not any(leaks):
         return []
-    sentence = (
-        f"The ensemble is scored in the literal reading: of the {len(teams[0].weights)} networks averaged for a fold, up "
-        f"to {max(leaks)} had learnt from its test images or chosen their epoch by them. These numbers are too good; the "
-        "nested reading is the honest one."
-    )
-    return [sentence]
+    return [_LITERAL.format(members=len(teams[0].weights), leaks=max(leaks))]

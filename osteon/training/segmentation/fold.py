@@ -185,6 +185,7 @@ def _judged(job: SegmentJob, data: FoldData) -> SegmentCounts:
     settings = job.settings
     judge = Judge(
         networks=[kept_network(settings, job.folder / BEST_NAME)],
+        outputs=settings.outputs,
         manifest=job.manifest,
         pixels=data.pixels,
         channels=settings.channels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -15,14 +16,14 @@ from osteon.training.segmentation.counts import SegmentCounts
 from osteon.training.segmentation.images import grey_values, mask_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from osteon.data import Manifest
     from osteon.inference.options import Progress
     from osteon.training.segmentation.mask_pixels import MaskPixels
-    from osteon.training.segmentation.networks import SegmentNetwork
 
 __all__ = ["Judge", "ThresholdSweep"]
 
@@ -92,7 +93,8 @@ class Judge:
     """Runs networks on rows of a manifest. Several networks are an ensemble: their probabilities are averaged.
 
     Attributes:
-        networks: with the same outputs.
+        networks: with the same maps, those of ``outputs``.
+        outputs: names of the maps, in the order of the channels.
         manifest: of the data set.
         pixels: of it.
         channels: of the input.
@@ -100,20 +102,16 @@ class Judge:
         progress: told about images.
     """
 
-    networks: Sequence[SegmentNetwork] = field(repr=False)
+    networks: Sequence[nn.Module] = field(repr=False)
+    outputs: tuple[str, ...]
     manifest: Manifest = field(repr=False)
     pixels: MaskPixels = field(repr=False)
     channels: int
     device: str
     progress: Progress = field(repr=False)
 
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """Names of the maps."""
-        return self.networks[0].outputs
-
     def judged(
-        self, rows: NDArray[np.int64], *, fold: int, part: str, threshold: float
+        self, rows: NDArray[np.int64], *, fold: int, part: str, threshold: float | Mapping[str, float]
     ) -> tuple[SegmentCounts, tuple[ThresholdSweep, ...]]:
         """Pixels of every image and map at one threshold, and those of all images together at many.
 
@@ -121,11 +119,12 @@ class Judge:
             rows: of the manifest.
             fold: what the rows are noted under.
             part: likewise.
-            threshold: probabilities from it on are called.
+            threshold: probabilities from it on are called; of all maps, or by name.
 
         Returns:
             The counts, and a sweep for each map.
         """
+        limits = threshold if isinstance(threshold, Mapping) else dict.fromkeys(self.outputs, threshold)
         tables = []
         reached = np.zeros((len(self.outputs), 2, _SWEPT.size + 1), dtype=np.int64)  # map, truth, thresholds reached
         for some, probability in self.maps(rows, f"fold {fold}: judging {part}"):
@@ -139,7 +138,7 @@ class Judge:
                         fold=np.full(len(some), fold, dtype=np.int64),
                         part=np.full(len(some), part),
                         output=np.full(len(some), name),
-                        counts=pixel_counts(truth[:, index], probability[:, index] >= np.float32(threshold)),
+                        counts=pixel_counts(truth[:, index], probability[:, index] >= np.float32(limits[name])),
                     )
                 )
                 reached[index] += _reached(truth[:, index], probability[:, index])

@@ -44,6 +44,7 @@ def called_lesions(
     here = settings.changed({"device": "cpu", "devices": 1, "precision": "32"})
     judge = Judge(
         networks=[kept_network(here, file) for file in weights],
+        outputs=here.outputs,
         manifest=manifest,
         pixels=pixels,
         channels=here.channels,
