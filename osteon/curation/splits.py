@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
 
-__all__ = ["choose_test", "make_split"]
+__all__ = ["NORMAL", "PATIENT_KNOWN", "UNKNOWN_PATIENTS_WARNING", "choose_test", "make_split"]
 
+NORMAL = "normal"
+"""Label of a picture whose lesion mask is empty."""
+
+PATIENT_KNOWN = "patient_known"
+"""Extra column of a manifest: "no" where the patient is only a name for one image whose patient nobody knows."""
+
+UNKNOWN_PATIENTS_WARNING = (
+    "Patients are not known: every image counts as a patient of its own. Slices of one person then lie in several "
+    "parts, so that results are too good and intervals too narrow."
+)
 _UNITS = ("patient", "image")
 
 
@@ -62,9 +72,10 @@ def make_split(
         The folds, members sorted, with warnings in words.
 
     Raises:
-        InputError: one patient only, too few of a label for so many folds, a part of a fold without one of the labels,
-            a patient with images in the manifest's test part and outside it, a share outside 0 to 1, or a share
-            although the manifest marks its test part.
+        InputError: one patient only, too few of a label for so many folds, a part of a fold without one of the labels
+            ("normal" may be missing where every picture has a lesion mask: masks are learnt without it), a patient
+            with images in the manifest's test part and outside it, a share outside 0 to 1, or a share although the
+            manifest marks its test part.
         UnknownLabelError: no such unit or column.
     """
     if unit not in _UNITS:
@@ -202,7 +213,7 @@ def _fold(number: int, rounds: Sequence[Sequence[str]], judged: frozenset[str]) 
 
 def _require_members(manifest: Manifest, unit: str, names: set[str], folds: int) -> None:
     """Each label has enough patients to be in the part that goes round of every fold."""
-    for label in manifest.labels:
+    for label in _required(manifest):
         count = len({row.text(unit) for row in manifest.rows if row.label == label} & names)
         if count < folds:
             advice = f"use at most {count} folds" if count > 1 else f"add {unit}s"
@@ -212,12 +223,18 @@ def _require_members(manifest: Manifest, unit: str, names: set[str], folds: int)
             )
 
 
+def _required(manifest: Manifest) -> list[str]:
+    """Labels that every part of a fold needs: pictures with a mask are learnt from and judged without normal ones."""
+    masked = all(row.lesion_mask for row in manifest.rows)
+    return [label for label in manifest.labels if not (masked and label == NORMAL)] or list(manifest.labels)
+
+
 def _require_labels(manifest: Manifest, split: Split) -> None:
     labels = manifest.column("label")
     for number in range(len(split.folds)):
         rows = split.rows(manifest, number)
         for part in PARTS:
-            for label in manifest.labels:
+            for label in _required(manifest):
                 if not (labels[getattr(rows, part)] == label).any():
                     raise InputError(
                         f"the {part} part of fold {number} has no image of the label {label!r}: use fewer folds"
@@ -227,6 +244,10 @@ def _require_labels(manifest: Manifest, split: Split) -> None:
 
 
 def _warnings(manifest: Manifest, unit: str) -> tuple[str, ...]:
+    lone = sum(row.extra.get(PATIENT_KNOWN) == "no" for row in manifest.rows)
+    if lone:
+        share = "" if lone == len(manifest) else f" ({lone} of {len(manifest)} images)"
+        return (f"{UNKNOWN_PATIENTS_WARNING}{share}",)
     if unit == "patient":
         return ()
     several = sum(count > 1 for count in Counter(row.patient for row in manifest.rows).values())

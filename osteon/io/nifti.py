@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from osteon.io.inventory import Progress
 
-__all__ = ["is_nifti_name", "load_nifti", "nifti_entry"]
+__all__ = ["is_nifti_name", "load_nifti", "nifti_entry", "nifti_voxels"]
 
 AIR_AT_MOST_HU: Final = -500
 """A CT of a body holds air or lung below this; MR and label maps do not."""
@@ -82,11 +82,7 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
     Raises:
         InputError: a problem of the entry, values that are not CT numbers, NaN, one value everywhere, damaged data.
     """
-    path = entry.path
-    if path is None or entry.grid is None:
-        raise InputError(f"the file cannot be read as a volume: {entry.problem or 'it is not NIfTI'}")
-    image = _open(path)
-    array, low, high = _values(image, path)
+    path, grid, array, (low, high) = _voxels(entry)
     if progress is not None:
         progress("decode", 1, 1)
     if low == high:
@@ -115,7 +111,33 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
         series=Series(uid=entry.series.uid, modality=modality),
         notices=entry.notices + notices,
     )
-    return Volume(array=array, grid=entry.grid, modality=modality, unit="HU" if modality == "CT" else "", source=source)
+    return Volume(array=array, grid=grid, modality=modality, unit="HU" if modality == "CT" else "", source=source)
+
+
+def nifti_voxels(entry: SeriesEntry) -> tuple[NDArray[np.int16] | NDArray[np.float32], Grid]:
+    """The voxels of a NIfTI file whatever they mean, as of a mask.
+
+    Args:
+        entry: from ``nifti_entry``.
+
+    Returns:
+        (slice, row, column) int16 when all values are whole and fit, else float32; and their Grid in LPS.
+
+    Raises:
+        InputError: a problem of the entry, NaN, damaged data.
+    """
+    _, grid, array, _ = _voxels(entry)
+    return array, grid
+
+
+def _voxels(
+    entry: SeriesEntry,
+) -> tuple[Path, Grid, NDArray[np.int16] | NDArray[np.float32], tuple[float, float]]:
+    """File, grid, voxels, and their smallest and largest value."""
+    if entry.path is None or entry.grid is None:
+        raise InputError(f"the file cannot be read as a volume: {entry.problem or 'it is not NIfTI'}")
+    array, low, high = _values(_open(entry.path), entry.path)
+    return entry.path, entry.grid, array, (low, high)
 
 
 def _open(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types

@@ -12,20 +12,17 @@ from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
-    from osteon.training.datasets.ct_osteosarcoma import BuiltDataset
+    from osteon.training.datasets.case_builder import BuiltDataset
 
-__all__ = ["build", "told_skipped", "wanted_planes"]
+__all__ = ["build", "how_many", "told_skipped", "wanted_planes"]
 
 
 def build() -> typer.Typer:
     """The verb and what may follow it."""
-    group = typer.Typer(name="dataset", help="Data sets to train on, from labelled series.")
-
-    @group.callback()
-    def _group() -> None:
-        """Keep ``ct_osteosarcoma`` a word of its own while it is the only one."""
+    group = typer.Typer(name="dataset", help="Data sets to train on, from labelled series or pictures.")
 
     group.command("ct_osteosarcoma")(_ct_osteosarcoma)
+    group.command("ct_metastasis")(_ct_metastasis)
     return group
 
 
@@ -34,7 +31,20 @@ def wanted_planes(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def told_skipped(built: BuiltDataset, out: Path) -> None:
+def how_many(text: str) -> int | None:
+    """A number, or None for "all".
+
+    Raises:
+        typer.BadParameter: neither.
+    """
+    if text.strip().lower() == "all":
+        return None
+    if not text.strip().isdecimal():
+        raise typer.BadParameter(f"{text!r} is neither a number from 0 nor all")
+    return int(text)
+
+
+def told_skipped(built: BuiltDataset, out: Path, *, what: str = "series") -> None:
     """Print what was made and what was left out; leave with code 3 when something was."""
     manifest = built.manifest
     counts = ", ".join(f"{sum(row.label == label for row in manifest.rows)} {label}" for label in manifest.labels)
@@ -44,7 +54,7 @@ def told_skipped(built: BuiltDataset, out: Path) -> None:
     for item in built.skipped:
         say(f"! {item.name} left out: {item.reason}")
     if built.skipped:
-        say(f"{len(built.skipped)} series left out")
+        say(f"{len(built.skipped)} {what} left out")
         raise typer.Exit(EXIT_SKIPPED)
 
 
@@ -74,3 +84,62 @@ def _ct_osteosarcoma(
     if unused:
         say(f"- {unused} series there are not in {labels.name}: not used")
     told_skipped(built, out)
+
+
+def _ct_metastasis(
+    source: Path = typer.Argument(
+        ...,
+        help="A folder: image, bone mask, lesion mask (BM-Seg); or Normal, Abnormal (slices of patients); or CT series "
+        "(DICOM, NIfTI, or a zip), which need --masks.",
+    ),
+    out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
+    masks: Path | None = typer.Option(
+        None,
+        "--masks",
+        help="For CT series, a CSV: series, patient, lesion_mask and bone_mask (NIfTI or DICOM SEG), or label normal.",
+    ),
+    patients: Path | None = typer.Option(
+        None, help="For pictures, a CSV: FILE, PATIENT, SEX, AGE. Default: patients.csv in the source."
+    ),
+    own_patients: bool = typer.Option(
+        False, "--own-patients", help="Take each picture for a patient of its own. Leaks: results will be too good."
+    ),
+    bone: bool = typer.Option(True, help="Bone masks are needed; --no-bone takes what has none."),
+    drop_normal: bool = typer.Option(
+        False, "--drop-normal", help="Of Abnormal, leave the normal slices of metastatic patients out."
+    ),
+    lesion_slices: str = typer.Option(
+        "70", help="Of a CT series, at most so many slices with a lesion, drawn at random; or all."
+    ),
+    normal_slices: str = typer.Option("0", help="Of a CT series, at most so many slices without one; or all."),
+    size: int = typer.Option(224, min=16, max=1024, help="Of a CT series, rows and columns of a picture."),
+    seed: int = typer.Option(1, min=0, help="Another seed draws other slices."),
+    workers: int = typer.Option(1, min=1, max=64, help="Processes."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Make a data set of bone metastases: slices, bone and lesion masks, patients kept together, cohort table."""
+    from osteon.training.datasets.ct_metastasis import TrunkOptions
+    from osteon.training.datasets.metastasis_source import SourceOptions, build_from_source
+
+    slices = TrunkOptions(
+        lesion_slices=how_many(lesion_slices),
+        normal_slices=how_many(normal_slices),
+        size=size,
+        need_bone=bone,
+        seed=seed,
+    )
+    options = SourceOptions(
+        masks=masks,
+        patients=patients,
+        own_patients=own_patients,
+        normal_of_metastatic=not drop_normal,
+        slices=slices,
+    )
+    with shown_progress(quiet=quiet) as progress:
+        made = build_from_source(source, out, options, workers=workers, progress=progress)
+    say(f"source   {made.what}")
+    for warning in made.warnings:
+        say(f"! {warning}")
+    if made.unused:
+        say(f"- {made.unused} series there are not in {masks.name if masks else 'the table'}: not used")
+    told_skipped(made.built, out, what="series" if masks else "images, masks or patients")

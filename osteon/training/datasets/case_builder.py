@@ -35,6 +35,7 @@ __all__ = [
     "SkippedCase",
     "build_cases",
     "case_key",
+    "file_state",
     "folder_name",
     "known_fields",
     "write_json",
@@ -181,11 +182,17 @@ def build_cases(
         first = f"; the first: {left_out[0].reason}" if left_out else ""
         raise InputError(f"not one picture could be made of {len(listed)} {maker.what}{first}")
     manifest = write_manifest(Manifest(out, tuple(rows)), out / "manifest.csv")
-    told = [f"{len(left_out)} of {len(listed)} {maker.what} were left out." for _ in left_out[:1]]
-    told += [f"* {item.name}: {item.reason}" for item in left_out]
-    write_cohort(manifest, out, notes=[*maker.notes(manifest), *told])
+    write_cohort(manifest, out, notes=[*maker.notes(manifest), *_told(left_out, names, maker.what)])
     write_json(out / DATASET_MARK, {**document, "complete": True, "skipped": [asdict(item) for item in left_out]})
     return BuiltDataset(manifest, tuple(left_out), len(missing))
+
+
+def _told(left_out: Sequence[SkippedCase], names: Sequence[str], what: str) -> list[str]:
+    """What was left out, in sentences."""
+    cases = sum(item.name in set(names) for item in left_out)
+    told = [f"{cases} of {len(names)} {what} were left out."] if cases else []
+    told += [f"{len(left_out) - cases} images or masks were left out."] if len(left_out) > cases else []
+    return [*told, *(f"* {item.name}: {item.reason}" for item in left_out)]
 
 
 def known_fields(case: AnyCase, source: Source | None) -> dict[str, object]:
@@ -214,6 +221,15 @@ def folder_name(name: str) -> str:
     """A name that every file system takes; another one for every name."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "-", name).strip(".")[:80]
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def file_state(path: Path | None) -> tuple[int, int] | None:
+    """Length and time of a file, for fingerprints; None where there is none."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return found and (found.st_size, found.st_mtime_ns)
 
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:

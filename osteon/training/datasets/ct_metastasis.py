@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon.curation.splits import NORMAL
 from osteon.errors import GeometryMismatchError, InputError, OsteonError, OutputError
 from osteon.geometry.turn import axial_turn
 from osteon.io.mask_image import write_png8
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METASTASIS", "NORMAL", "OpenedTrunk", "TrunkCase", "TrunkOptions", "build_dataset"]
 
-NORMAL, METASTASIS = "normal", "metastasis"
+METASTASIS: Final = "metastasis"
 IMAGE, BONE, LESION = "image", "bone mask", "lesion mask"
 FOLDERS: Final = (IMAGE, BONE, LESION, "cases")
 _HALF: Final = 128

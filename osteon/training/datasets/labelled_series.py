@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from osteon.errors import InputError, nearest_names
 from osteon.geometry import Box
 from osteon.io import find_images, load_volume
-from osteon.io.table import read_rows
 from osteon.ops.legs import Side
 from osteon.training.datasets.ct_osteosarcoma import BuildOptions, Case, OpenedCase, build_dataset
 from osteon.training.datasets.leg_pictures import HEALTHY, TUMOUR, SliceLabels, TumourBoxes
+from osteon.training.datasets.series_index import ABOUT, check_about, find_series, read_series_table, series_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from osteon.inference.options import Progress
-    from osteon.io import Inventory, SeriesEntry
+    from osteon.io import SeriesEntry
     from osteon.training.datasets.ct_osteosarcoma import BuiltDataset
 
 __all__ = ["LabelledSeries", "build_labelled", "read_labels"]
 
 BOX: Final = ("slice_first", "slice_last", "row_first", "row_last", "column_first", "column_last")
-ABOUT: Final = ("patient", "centre", "scanner", "sex", "age_years", "split", "kind")
-"""Columns that say something of the whole series."""
-
 COLUMNS: Final = ("series", *ABOUT, "label", "slice", "leg", *BOX)
-_SEXES: Final = ("", "F", "M", "O")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +56,9 @@ def read_labels(file: Path) -> tuple[LabelledSeries, ...]:
     Raises:
         InputError: with the number of the row, counted below the header.
     """
-    header, lines, _ = read_rows(file)
-    for column in ("series", "patient"):
-        if column not in header:
-            raise InputError(f"{file.name} has no column {column!r}: {nearest_names(column, header)}")
-    unknown = [column for column in header if column not in COLUMNS]
-    if unknown:
-        raise InputError(f"{file.name} has a column {unknown[0]!r}: {nearest_names(unknown[0], COLUMNS)}")
     groups: dict[str, list[tuple[int, dict[str, str]]]] = {}
-    for number, line in enumerate(lines, start=1):
-        if not (line["series"] and line["patient"]):
-            raise InputError(f"{file.name}: row {number} lacks its series or patient: fill both")
+    for number, line in read_series_table(file, COLUMNS):
         groups.setdefault(line["series"], []).append((number, line))
-    if not groups:
-        raise InputError(f"{file.name} has no rows: it needs at least one for each series")
     try:
         return tuple(_series(name, rows) for name, rows in groups.items())
     except InputError as error:
@@ -109,7 +93,7 @@ def build_labelled(
     """
     listed = read_labels(labels)
     with find_images(series, progress=progress) as inventory:
-        found = [_find(item.series, inventory) for item in listed]
+        found = [find_series(item.series, inventory) for item in listed]
         if len({id(entry) for entry in found}) != len(found):
             raise InputError(f"{labels.name} names a series in two ways, by UID and by folder: use one")
         # named after the patient's pseudonym: a folder may be called after the person
@@ -163,19 +147,8 @@ def _series(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> LabelledSe
             )
     if bool(boxes) + bool(slices) + healthy > 1:
         raise InputError(f"row {rows[-1][0]}: a series has boxes, labelled slices, or is healthy, not several of these")
-    _check_about(rows[0][0], about)
+    check_about(rows[0][0], about)
     return LabelledSeries(name, about, SliceLabels(slices) if slices else TumourBoxes(tuple(boxes)))
-
-
-def _check_about(number: int, about: Mapping[str, str]) -> None:
-    if about.get("sex", "") not in _SEXES:
-        raise InputError(f"row {number} has the sex {about['sex']!r}: it must be empty, F, M or O")
-    if about.get("split", "") not in ("", "train", "test"):
-        raise InputError(f"row {number} has the split {about['split']!r}: it must be empty, train or test")
-    try:
-        float(about.get("age_years", "0").replace(",", "."))
-    except ValueError as error:
-        raise InputError(f"row {number} has the age_years {about['age_years']!r}: it must be a number") from error
 
 
 def _index(number: int, column: str, text: str) -> int:
@@ -198,41 +171,10 @@ def _box(number: int, line: Mapping[str, str]) -> Box:
     return Box(start=(first[0], first[1], first[2]), stop=(last[0] + 1, last[1] + 1, last[2] + 1))
 
 
-def _folder(entry: SeriesEntry) -> Path:
-    """The folder that holds all files of a series, or its NIfTI file."""
-    if entry.path is not None:
-        return entry.path
-    if entry.stack is None:
-        return entry.location
-    return Path(os.path.commonpath([frame.path.parent for frame in entry.stack.frames]))
-
-
-def _find(name: str, inventory: Inventory) -> SeriesEntry:
-    by_uid = [entry for entry in inventory.entries if entry.series.uid == name]
-    fitting = by_uid or [entry for entry in inventory.entries if _folder(entry).name.split(".nii")[0] == name]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise InputError(f"{len(fitting)} series are called {name!r}: write their Series Instance UID")
-    known = [entry.series.uid for entry in inventory.entries]
-    known += [_folder(entry).name for entry in inventory.entries]
-    raise InputError(f"no series {name!r} there: {nearest_names(name, dict.fromkeys(known[:40]))}")
-
-
 def _case(name: str, item: LabelledSeries, entry: SeriesEntry) -> Case:
-    about = item.about
-    age = about.get("age_years", "").replace(",", ".")
     return Case(
         name=name,
-        patient=about["patient"],
         open=partial(open_entry, entry, item.labels),
         fingerprint=repr((entry.series.uid, entry.n_images, item.labels)),
-        study=entry.study.uid,
-        series=entry.series.uid,
-        centre=about.get("centre", ""),
-        scanner=about.get("scanner", "") or entry.series.manufacturer,
-        sex=about.get("sex", "") or entry.patient.sex,
-        age_years=float(age) if age else entry.patient.age_years,
-        split=about.get("split", ""),
-        extra={"kind": about["kind"]} if "kind" in about else {},
+        **series_fields(item.about, entry),
     )

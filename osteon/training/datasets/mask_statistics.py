@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,6 +27,8 @@ def mask_notes(manifest: Manifest) -> list[str]:
     counts = [sum(row.patient == patient for row in manifest.rows) for patient in manifest.patients]
     told = [f"Slices of a patient: {min(counts)} to {max(counts)}, median {np.median(counts):g}."]
     told += _ages(manifest)
+    if any(row.extra.get(PATIENT_KNOWN) == "no" for row in manifest.rows):
+        told.append(UNKNOWN_PATIENTS_WARNING)
     for name, what in (("lesion_pixels", "Lesion"), ("bone_pixels", "Bone")):
         rows = [row for row in manifest.rows if row.extra.get(name) and row.extra.get("pixels")]
         if not rows:
