@@ -21,8 +21,8 @@ __all__ = ["image_grid", "trunk_surfaces"]
 
 SKELETON_TRIANGLES = 300_000
 LESION_TRIANGLES = 20_000
-STEP_MM = 1.5
-"""Slices of the skeleton nearer than this are thinned out: its pixels are 1.75 mm."""
+STEP_MM = 1.75
+"""Slices of the skeleton are thinned out to about this: its pixels are as large."""
 
 
 def image_grid(grid: Grid, images: SeriesImages) -> Grid:
@@ -69,7 +69,7 @@ def trunk_surfaces(
     progress(step, 0, total)
     surfaces = []
     if bone.any():
-        thin = max(1, int(STEP_MM / images.slice_mm))
+        thin = max(1, round(STEP_MM / images.slice_mm))
         whole = image_grid(grid, images)
         affine = whole.affine.copy()
         affine[:3, 0] *= thin

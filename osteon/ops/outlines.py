@@ -126,8 +126,8 @@ def draw_outlines(
                 lesions_out[k] = _lesions_of(maps, a, b, weight)
                 found[k] = _sections(lesions_out[k], array[k], k, spacing_mm)
             if has_bone[a] or has_bone[b] or found[k]:
-                bone = maps.frame.maps_back(_between(maps.bone, a, b, weight)[None])[0] >= maps.bone_level - 0.5
-                bone_out[k] = bone | (lesions_out[k] > 0)
+                bone = maps.frame.maps_back(_between(maps.bone, a, b, weight)[None])[0] >= maps.bone_level
+                bone_out[k] = bone | (lesions_out[k] > 0) if found[k] else bone
 
     in_threads(work, array.shape[0], chunk=8)
     by_label: dict[int, list[_Section]] = {}
@@ -136,11 +136,12 @@ def draw_outlines(
     return [_joined(by_label[label]) for label in sorted(by_label)]
 
 
-def _between(stack: NDArray[np.uint8], a: int, b: int, weight: float) -> NDArray[np.float32]:
-    first: NDArray[np.float32] = stack[a].astype(np.float32)
+def _between(stack: NDArray[np.uint8], a: int, b: int, weight: float) -> NDArray[np.uint8]:
+    import cv2
+
     if weight == 0:
-        return first
-    return np.asarray(first + np.float32(weight) * (stack[b].astype(np.float32) - first))
+        return np.asarray(stack[a])
+    return np.asarray(cv2.addWeighted(stack[a], 1 - weight, stack[b], weight, 0.0), dtype=np.uint8)
 
 
 def _lesions_of(maps: MapStack, a: int, b: int, weight: float) -> NDArray[np.uint8]:
@@ -153,8 +154,8 @@ def _lesions_of(maps: MapStack, a: int, b: int, weight: float) -> NDArray[np.uin
         labels = np.where(labels > 0, labels, maps.labels[far])
     wide = cv2.dilate(labels, np.ones((3, 3), dtype=np.uint8))
     wide = np.where(labels > 0, labels, wide)
-    lesion = np.where(wide > 0, _between(maps.lesion, a, b, weight), np.float32(0))
-    inside = maps.frame.maps_back(lesion[None])[0] >= maps.lesion_level - 0.5
+    lesion = np.where(wide > 0, _between(maps.lesion, a, b, weight), np.uint8(0))
+    inside = maps.frame.maps_back(lesion[None])[0] >= maps.lesion_level
     rows, columns = np.nonzero(inside)
     out = np.zeros(inside.shape, dtype=np.uint8)
     out[rows, columns] = wide[_pixels(rows, maps.frame, 0), _pixels(columns, maps.frame, 1)]

@@ -9,7 +9,7 @@ and dense bone apart, and leaves only cortex and metal above its top.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["BONE_WINDOW_HU", "PIXEL_MM", "SliceFrame", "slice_frame", "windowed"]
+
+_Map = TypeVar("_Map", np.float32, np.uint8)
 
 BONE_WINDOW_HU = (-450.0, 1050.0)
 """Lowest and highest HU of the window: level 300, width 1500."""
@@ -62,20 +64,20 @@ class SliceFrame:
             image[here] = cv2.resize(one, self.scaled[::-1], interpolation=way)[there]
         return out
 
-    def maps_back(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    def maps_back(self, maps: NDArray[_Map]) -> NDArray[_Map]:
         """Maps of a network on the grid of the slices; 0 where an image did not reach.
 
         Args:
-            maps: (n, *size) float32.
+            maps: (n, *size) float32, or uint8 of maps that are kept as bytes.
 
         Returns:
-            (n, *source) float32, linear between pixels.
+            (n, *source) of the same type, linear between pixels.
         """
         if maps.shape[1:] != self.size:
             raise InputError(f"maps of {maps.shape[1:]} pixels for a frame of {self.size}: make a frame for them")
         here, there = self._overlap()
-        out = np.empty((len(maps), *self.source), dtype=np.float32)
-        whole = np.zeros(self.scaled, dtype=np.float32)
+        out = np.empty((len(maps), *self.source), dtype=maps.dtype)
+        whole = np.zeros(self.scaled, dtype=maps.dtype)
         for target, one in zip(out, maps, strict=True):
             whole[there] = one[here]
             cv2.resize(whole, self.source[::-1], dst=target, interpolation=cv2.INTER_LINEAR)

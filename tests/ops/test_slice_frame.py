@@ -55,3 +55,11 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 def test_the_window_of_integers_is_that_of_floats() -> None:
     hu = np.arange(-1024, 3072, 7)
     assert np.array_equal(windowed(hu.astype(np.int16)), windowed(hu.astype(np.float64)))
+
+
+def test_maps_kept_as_bytes_come_back_as_bytes_within_rounding() -> None:
+    frame = slice_frame((90, 120), (0.9, 0.9))
+    maps = np.random.default_rng(5).integers(0, 256, (2, *frame.size)).astype(np.uint8)
+    back = frame.maps_back(maps)
+    assert back.dtype == np.uint8
+    assert np.abs(back.astype(np.float32) - frame.maps_back(maps.astype(np.float32))).max() <= 1
