@@ -55,10 +55,12 @@ def evaluate_into(
 def _worst_images(data: RunData, evaluation: Evaluation) -> list[NDArray[np.float32]]:
     """As the network saw them; none at all when one of them is not there any more."""
     found = []
+    settings = data.run.settings
     for row in evaluation.worst:
         name = data.manifest.rows[row].image
         try:
-            found.append(prepare_image(read_image(data.manifest.folder / name), data.run.settings.image_size))
+            image = read_image(data.manifest.folder / name)
+            found.append(prepare_image(image, settings.image_size, is_stretched=settings.is_stretched))
         except InputError as error:
             _LOG.warning("no gallery of failures: %s", error)
             return []

@@ -1,28 +1,39 @@
-"""The augmentations of the CT osteosarcoma paper (spec, section 5), through MONAI.
+"""The augmentations of the CT osteosarcoma paper, through MONAI, and those of the thesis on metastases.
 
 Every image of every epoch has a random state of its own, drawn from (seed, epoch, row): the same picture comes out
 whatever the number of loader processes or GPUs, and after an interruption.
 
 References:
-    Spec ct-osteosarcoma, section 5. MONAI: doi:10.48550/arXiv.2211.02701.
+    Spec ct-osteosarcoma, section 5. Spec bone-metastasis, section 3.2 and appendix B.
+    MONAI: doi:10.48550/arXiv.2211.02701.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError
+from osteon.training.movement import draw_movement, moved_plane
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AugmentationOptions", "PaperAugmentation"]
+    from osteon.training.settings import TrainSettings
+
+__all__ = ["Augmentation", "AugmentationOptions", "PaperAugmentation", "RotationFlips", "build_augmentation"]
+
+
+class Augmentation(Protocol):
+    """Changes an image of an epoch, repeatably."""
+
+    def __call__(self, image: Tensor, *, epoch: int, row: int) -> Tensor:
+        """The image (1, size, size) of a row of the manifest as it is seen in an epoch, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +102,48 @@ class PaperAugmentation:
         changed = self._transform(image.clone())  # MONAI's dropout writes into what it is given
         plain = changed.as_tensor() if hasattr(changed, "as_tensor") else changed
         return torch.as_tensor(plain, dtype=torch.float32)
+
+
+class RotationFlips:
+    """Turns by at most 35 degrees either way, and flips: the movements of the segmenters, for an image alone.
+
+    The thesis does not say how often a classifier's images are flipped; the shares are those of its published code
+    for segmenters, 0.5 left to right and 0.1 upside down.
+
+    Args:
+        seed: of the training.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        """Take note of the seed."""
+        self._seed = seed
+
+    def __call__(self, image: Tensor, *, epoch: int, row: int) -> Tensor:
+        """The image as it is seen in this epoch.
+
+        Args:
+            image: (1, size, size) float32 in 0..1; not changed.
+            epoch: from 0.
+            row: of the image in its manifest.
+
+        Returns:
+            (1, size, size) float32 in 0..1; 0 comes in from outside.
+        """
+        movement = draw_movement(seed=self._seed, epoch=epoch, row=row)
+        return torch.from_numpy(moved_plane(image[0].numpy(), movement))[None]
+
+
+def build_augmentation(settings: TrainSettings) -> Augmentation | None:
+    """The augmentation of a training; None where its configuration has none.
+
+    Raises:
+        BackendError: MONAI is needed and is not installed.
+    """
+    if not settings.augments:
+        return None
+    if settings.augmentation == "rotation_flips":
+        return RotationFlips(seed=settings.seed)
+    return PaperAugmentation(size=settings.image_size, seed=settings.seed)
 
 
 def _transforms(size: int, options: AugmentationOptions) -> Any:  # noqa: ANN401  # MONAI ships no types

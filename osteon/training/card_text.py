@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon import __version__
+from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
 from osteon.training.claim import claim_document
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from osteon.metrics.operating_points import OperatingPoint
     from osteon.training.members import Member
     from osteon.training.run_data import RunData
+    from osteon.training.settings import TrainSettings
 
 __all__ = ["CardWords", "card_document", "default_words"]
 
@@ -25,8 +27,11 @@ _SYNTHETIC_ONLY = "Trained on synthetic images only. It has never seen a patient
 _EXCLUSIONS = (
     "any decision about a patient",
     "any claim of accuracy on images of another origin: it was measured on one data set",
-    "body parts other than legs",
 )
+_ELSEWHERE = {
+    "ct_osteosarcoma": "body parts other than legs",
+    "ct_metastasis_slices": "body parts that were not in the images of training",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,7 @@ def default_words(words: CardWords, data: RunData, *, is_demo: bool) -> CardWord
         statement=words.statement or statement,
         licence=words.licence or ("Apache-2.0" if is_demo else "LicenseRef-not-stated"),
         intended_use=words.intended_use or use,
-        exclusions=words.exclusions or _EXCLUSIONS,
+        exclusions=words.exclusions or (*_EXCLUSIONS, _ELSEWHERE[data.run.settings.task]),
     )
 
 
@@ -111,7 +116,7 @@ def card_document(
         "task": settings.task,
         "architecture": settings.architecture,
         "storage": "float16" if facts.is_half else "float32",
-        "input": _input(settings.image_size),
+        "input": _input(settings),
         "output": {
             "classes": list(classes),
             "positive": settings.positive,
@@ -133,13 +138,27 @@ def card_document(
     }
 
 
-def _input(size: int) -> dict[str, Any]:
+def _input(settings: TrainSettings) -> dict[str, Any]:
+    size = settings.image_size
+    words = _of_slices(size) if settings.task == "ct_metastasis_slices" else _of_legs(size)
+    return {"rows": size, "columns": size, "channels": 1, "minimum": 0.0, "maximum": 1.0, **words}
+
+
+def _of_slices(size: int) -> dict[str, Any]:
     return {
-        "rows": size,
-        "columns": size,
-        "channels": 1,
-        "minimum": 0.0,
-        "maximum": 1.0,
+        "orientation": "axial slice of the trunk: rows front to back, columns right to left of a patient on the back",
+        "preprocessing": {
+            "function": "osteon.ops.slice_frame.slice_frame",
+            "parameters": {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM, "size": [size, size]},
+            "description": "the slice in one window, at one pixel size, cut or padded around its centre, divided by "
+            "255; pictures of a data set without a pixel size are resized as a whole by "
+            "osteon.training.pixels.prepare_image, not stretched",
+        },
+    }
+
+
+def _of_legs(size: int) -> dict[str, Any]:
+    return {
         "orientation": "axial slice of one leg as it lies in the volume: rows front to back, columns right to left of "
         "a patient on the back",
         "preprocessing": {

@@ -113,6 +113,7 @@ def export_run(
         data.manifest,
         size=settings.image_size,
         cache=chosen.cache,
+        is_stretched=settings.is_stretched,
         skip_unreadable=bool(data.run.document.get("skip_unreadable", False)),
         progress=progress,
     )

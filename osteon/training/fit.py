@@ -98,6 +98,7 @@ def fit_fold(
         manifest,
         size=settings.image_size,
         cache=chosen.cache,
+        is_stretched=settings.is_stretched,
         skip_unreadable=chosen.skip_unreadable,
         progress=progress,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from osteon.training.augmentation import PaperAugmentation
+    from osteon.training.augmentation import Augmentation
     from osteon.training.pixels import Pixels
 
 __all__ = ["EpochOrder", "ImageSet", "epoch_rows", "evaluation_loader", "training_loader"]
@@ -38,7 +38,7 @@ class ImageSet(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
         augment: None gives the images as they are.
     """
 
-    def __init__(self, pixels: Pixels, labels: NDArray[np.int64], *, augment: PaperAugmentation | None = None) -> None:
+    def __init__(self, pixels: Pixels, labels: NDArray[np.int64], *, augment: Augmentation | None = None) -> None:
         """Join pixels and labels; nothing is read yet."""
         self._pixels = pixels
         self._labels = labels

@@ -11,6 +11,7 @@ from osteon.errors import InputError
 from osteon.inference.options import Progress, silent
 from osteon.io.image import read_image
 from osteon.ops.crops import nearest_indices
+from osteon.ops.slice_frame import SliceFrame
 from osteon.training.decoded import DecodedRows, Unreadable, decoded_array, files_key, require_readable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ __all__ = ["FULL_SCALE", "Pixels", "Unreadable", "load_pixels", "pixels_key", "p
 
 FULL_SCALE = 65535
 """The stored value of 1.0."""
+
+_WHITE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,17 @@ class Pixels:
         return rows[~np.isin(rows, [entry.row for entry in self.unreadable])]
 
 
-def prepare_image(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def prepare_image(image: NDArray[np.float32], size: int, *, is_stretched: bool = True) -> NDArray[np.float32]:
     """An image as the networks see it: smallest value 0, largest 1, nearest neighbour to ``size``.
 
-    A crop of ``osteon.ops.crops.leg_crops`` of that size comes back unchanged.
+    A crop of ``osteon.ops.crops.leg_crops`` of that size comes back unchanged. What is not to be stretched is a slice
+    in a window, whose grey values mean HU: it is resized as a whole, by area where it shrinks, in 256 steps, as for
+    segmenters (``osteon.ops.slice_frame``).
 
     Args:
-        image: (row, column), any unit, finite.
+        image: (row, column), any unit, finite; 0 to 1 where it is not to be stretched.
         size: rows and columns wanted.
+        is_stretched: see above.
 
     Returns:
         (size, size) float32; all 0 when the image is constant.
@@ -69,6 +75,10 @@ def prepare_image(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """
     if not np.isfinite(image).all():
         raise InputError("the image holds values that are not finite")
+    if not is_stretched:
+        frame = SliceFrame(source=(image.shape[0], image.shape[1]), scaled=(size, size), size=(size, size))
+        grey = frame.images(np.rint(image * _WHITE).astype(np.uint8)[None])[0]
+        return np.asarray(grey, dtype=np.float32) / np.float32(_WHITE)
     low, high = float(image.min()), float(image.max())
     small = image[np.ix_(nearest_indices(image.shape[0], size), nearest_indices(image.shape[1], size))]
     if high == low:
@@ -81,6 +91,7 @@ def load_pixels(
     *,
     size: int,
     cache: Path | None,
+    is_stretched: bool = True,
     skip_unreadable: bool = False,
     progress: Progress = silent,
 ) -> Pixels:
@@ -90,6 +101,7 @@ def load_pixels(
         manifest: its images lie in ``manifest.folder``.
         size: rows and columns of the prepared images.
         cache: folder for the mapped array; None keeps it in memory.
+        is_stretched: as of ``prepare_image``.
         skip_unreadable: leave images out that cannot be read, and name them; otherwise they are an error.
         progress: told about every block of images.
 
@@ -97,10 +109,11 @@ def load_pixels(
         InputError: an image is missing or unreadable and is not to be skipped, or none can be read.
         OutputError: the cache cannot be written.
     """
-    file = None if cache is None else cache / f"pixels-{pixels_key(manifest, size)}.npy"
+    file = None if cache is None else cache / f"pixels-{pixels_key(manifest, size, is_stretched=is_stretched)}.npy"
 
     def decode(row: ImageRow, place: NDArray[np.uint16]) -> None:
-        place[:] = np.rint(prepare_image(read_image(manifest.folder / row.image), size) * FULL_SCALE)
+        image = read_image(manifest.folder / row.image)
+        place[:] = np.rint(prepare_image(image, size, is_stretched=is_stretched) * FULL_SCALE)
 
     asked = DecodedRows(
         manifest=manifest, row_axis=0, shape=(len(manifest), size, size), dtype=np.uint16, decode=decode
@@ -112,6 +125,7 @@ def load_pixels(
     return Pixels(values, tuple(unreadable))
 
 
-def pixels_key(manifest: Manifest, size: int) -> str:
-    """Name of everything that decides the pixels: names, lengths and times of the files, and the size wanted."""
-    return files_key(manifest.folder, (row.image for row in manifest.rows), words=str(size))
+def pixels_key(manifest: Manifest, size: int, *, is_stretched: bool = True) -> str:
+    """Name of everything that decides the pixels: names, lengths and times of the files, size, and the stretching."""
+    words = str(size) if is_stretched else f"{size} as stored"
+    return files_key(manifest.folder, (row.image for row in manifest.rows), words=words)

@@ -116,7 +116,13 @@ def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> 
             said.put((step, done, total))
 
     try:
-        pixels = load_pixels(job.manifest, size=job.settings.image_size, cache=job.cache, skip_unreadable=True)
+        pixels = load_pixels(
+            job.manifest,
+            size=job.settings.image_size,
+            cache=job.cache,
+            is_stretched=job.settings.is_stretched,
+            skip_unreadable=True,
+        )
         history = train_here(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
     except OsteonError as error:
         said.put(_Failure(_travelling(error)))

@@ -151,7 +151,12 @@ def train_run(
     pretrained = _describe_weights(settings)  # weights that are not at hand are told before images are decoded
     cache = chosen.cache or folder / CACHE_NAME
     pixels = load_pixels(
-        manifest, size=settings.image_size, cache=cache, skip_unreadable=chosen.skip_unreadable, progress=progress
+        manifest,
+        size=settings.image_size,
+        cache=cache,
+        is_stretched=settings.is_stretched,
+        skip_unreadable=chosen.skip_unreadable,
+        progress=progress,
     )
     about = {
         **describe_software(),

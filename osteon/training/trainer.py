@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from osteon.inference.runtime import SliceClassifier
 from osteon.nets import build_network
-from osteon.training.augmentation import PaperAugmentation
+from osteon.training.augmentation import build_augmentation
 from osteon.training.checkpoints import load_weights, save_weights
 from osteon.training.engine import build_trainer, choose_device, quiet, repeatable, torch_threads
 from osteon.training.history import history_text
@@ -164,7 +164,7 @@ def _loaders(
     job: FoldJob, pixels: Pixels, *, rank: int, on_gpu: bool
 ) -> tuple[DataLoader[tuple[Tensor, Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor, Tensor]]]:
     settings = job.settings
-    augment = PaperAugmentation(size=settings.image_size, seed=settings.seed) if settings.augments else None
+    augment = build_augmentation(settings)
     order = EpochOrder(
         job.rows.train,
         job.labels,

@@ -12,7 +12,9 @@ pytest.importorskip("monai")
 
 import torch
 
-from osteon.training.augmentation import AugmentationOptions, PaperAugmentation
+from osteon.training.augmentation import AugmentationOptions, PaperAugmentation, RotationFlips, build_augmentation
+from osteon.training.movement import draw_movement, moved_plane
+from osteon.training.settings import TrainSettings
 
 NOTHING = AugmentationOptions(flip_prob=0, rotation_prob=0, zoom_prob=0, noise_prob=0, shift_prob=0, dropout_prob=0)
 DRAWS = 200
@@ -116,6 +118,31 @@ def test_rotation_and_zoom_stay_within_their_limits() -> None:
     ]
     assert min(widths) >= 61
     assert max(widths) == 65
+
+
+def test_a_turned_and_flipped_slice_is_moved_as_that_of_a_segmenter() -> None:
+    image = _image(48)
+    augment = build_augmentation(TrainSettings(task="ct_metastasis_slices", seed=5))
+    assert isinstance(augment, RotationFlips)
+    found = [augment(image, epoch=epoch, row=row) for epoch in range(4) for row in range(6)]
+    wanted = [
+        moved_plane(image[0].numpy(), draw_movement(seed=5, epoch=epoch, row=row))
+        for epoch in range(4)
+        for row in range(6)
+    ]
+    for one, two in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one[0].numpy(), two)
+    assert found[0].dtype == torch.float32
+    assert found[0].shape == (1, 48, 48)
+    assert len({float(one.sum()) for one in found}) > 20
+    torch.testing.assert_close(image, _image(48), rtol=0, atol=0)
+
+
+def test_the_settings_choose_the_augmentation() -> None:
+    assert build_augmentation(TrainSettings()) is None
+    assert isinstance(build_augmentation(TrainSettings(configuration="CA")), PaperAugmentation)
+    other = TrainSettings(configuration="CA", augmentation="rotation_flips")
+    assert isinstance(build_augmentation(other), RotationFlips)
 
 
 def test_a_batch_of_rows_is_not_all_alike_in_a_new_epoch() -> None:

@@ -34,6 +34,14 @@ def _memory_pixels(count: int = 10, size: int = 8) -> Pixels:
     return Pixels(values)
 
 
+def test_a_slice_in_a_window_keeps_its_grey_values() -> None:
+    image = np.array([[0.2, 0.6], [0.4, 0.8]], np.float32)
+    kept = prepare_image(image, 2, is_stretched=False)
+    assert kept == pytest.approx(np.rint(image * 255) / 255)
+    assert prepare_image(image, 1, is_stretched=False) == pytest.approx(np.array([[128 / 255]]), abs=1 / 255)  # by area
+    assert np.unique(prepare_image(np.full((3, 5), 0.4, np.float32), 4, is_stretched=False)) == pytest.approx(0.4)
+
+
 def test_a_prepared_image_spans_zero_to_one_and_a_crop_comes_back_unchanged() -> None:
     image = np.array([[10, 20], [30, 50]], dtype=np.float32)
     assert prepare_image(image, 2) == pytest.approx(np.array([[0, 0.25], [0.5, 1]]))
