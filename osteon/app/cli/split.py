@@ -38,7 +38,9 @@ def register(program: typer.Typer) -> None:
         test: float | None = typer.Option(
             None, help="Share of the patients to keep for the test. Default: as the manifest marks, else nested."
         ),
-        positive: str = typer.Option("tumour", help="The label that the table counts."),
+        positive: str | None = typer.Option(
+            None, help="The label that the table counts. Default: tumour or metastasis, whichever is there."
+        ),
         out: Path | None = typer.Option(None, "--out", help="The file to write. Default: splits.json in the data set."),
     ) -> None:
         """Divide a data set into folds: patients whole, labels spread evenly, the same again for the same seed.
@@ -55,12 +57,18 @@ def register(program: typer.Typer) -> None:
         made = make_split(manifest, folds=folds, unit=group.value, stratify=stratify, seed=seed, test=test)
         audit = audit_split(manifest, made)
         target = write_split(made, out or manifest.folder, audit=audit.document())
-        for line in _table(manifest, made, positive if positive in manifest.labels else manifest.labels[-1]):
+        for line in _table(manifest, made, _counted(manifest, positive)):
             say(line)
         say(audit.headline)
         for warning in dict.fromkeys((*made.warnings, *audit.warnings)):
             say(f"! {warning}")
         say(f"{made.scheme} split written to {target}")
+
+
+def _counted(manifest: Manifest, asked: str | None) -> str:
+    """The label to count: the one that was asked for, else what this program looks for, else the last."""
+    wanted = [asked] if asked else ["tumour", "metastasis"]
+    return next((label for label in wanted if label in manifest.labels), manifest.labels[-1])
 
 
 def _table(manifest: Manifest, made: Split, positive: str) -> list[str]:
