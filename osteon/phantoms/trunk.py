@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["TrunkLesionTruth", "TrunkPhantom", "make_trunk"]
 
 _THIN_MM: Final = 3.0
-"""Slices up to this are drawn at their middle; thicker ones are the mean of three planes."""
+"""Slices up to this are drawn at their middle, and their neighbours are mixed in; thicker ones are the mean of three
+planes."""
 
-_BLOCK_VOXELS: Final = 2_000_000
+_BLOCK_VOXELS: Final = 2_500_000
 _HARDENING_STEP_MM: Final = 9.0
 """Beam hardening of bone hardly changes over this."""
 
@@ -202,10 +203,14 @@ def _draw_block(scene: _Scene, part: slice) -> tuple[NDArray[np.int16], NDArray[
     draw_soft_joints(brush, spec, scene.skeleton, scene.findings)
     draw_bones(brush, spec, scene.skeleton)
     draw_findings(brush, spec, scene.skeleton, scene.findings)
-    middle = slice(samples // 2, None, samples)
-    hu = brush.hu
     if samples > 1:
-        hu = hu.reshape(count, samples, rows, columns).mean(axis=1, dtype=np.float32)
+        hu = brush.hu.reshape(count, samples, rows, columns).mean(axis=1, dtype=np.float32)
+        middle = slice(samples // 2, None, samples)
+    else:
+        # a slice of thickness t averages what lies within t; between its middle and the next it is linear
+        share = np.float32(min((spec.thickness_mm or spec.slice_mm) / spec.slice_mm, 1.5) / 8)
+        hu = (1 - 2 * share) * brush.hu[1:-1] + share * (brush.hu[:-2] + brush.hu[2:])
+        middle = slice(1, -1)
     return _scan(scene, hu, part), brush.owner[middle], brush.lesion[middle]
 
 
@@ -214,7 +219,8 @@ def _brush(scene: _Scene, part: slice, samples: int) -> Brush:
     scale = spec.scale
     thickness = (spec.thickness_mm or spec.slice_mm) / spec.slice_mm
     offsets = (np.arange(samples) - (samples - 1) / 2) / samples * thickness
-    at = (np.arange(part.start, part.stop)[:, None] + offsets).ravel()
+    halo = 1 if samples == 1 else 0
+    at = (np.arange(part.start - halo, part.stop + halo)[:, None] + offsets).ravel()
     _, rows, columns = grid.shape
     along = grid.to_lps_mm(np.stack([at, 0 * at, 0 * at], axis=1))
     down = grid.to_lps_mm([(0, r, 0) for r in range(rows)])

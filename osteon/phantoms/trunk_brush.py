@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from osteon.phantoms.limb import share_inside
+from osteon.phantoms.solid import Points
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from osteon.phantoms.solid import Ellipsoid, Loft, Rod
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from osteon.phantoms.trunk_shapes import Block, Box3, Window
 
 __all__ = ["Brush", "Near", "solid_box"]
+
+_COARSE_MM: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,28 @@ class Brush:
             away = np.maximum(away, within[window])
         self.fill(window, away, value)
 
+    def smooth(self, distance: Callable[[Points], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Distance to a large smooth shape on the whole block: taken every 4 mm, linear between.
+
+        For soft tissue only: what bounds bone or a lesion is taken at every voxel.
+        """
+        import cv2
+
+        block = self.block
+        u, v = _coarse(block.u), _coarse(block.v)
+        points = Points(u[None, None, :], v[None, :, None], block.w[:, None, None])
+        coarse = np.broadcast_to(distance(points), (len(block.w), len(v), len(u))).astype(np.float32)
+        if coarse.shape == block.shape:
+            return coarse
+        rows, columns = block.shape[1:]
+        x = np.linspace(0, len(u) - 1, columns, dtype=np.float32)
+        y = np.linspace(0, len(v) - 1, rows, dtype=np.float32)
+        across, down = np.meshgrid(x, y)
+        out = np.empty(block.shape, dtype=np.float32)
+        for target, plane in zip(out, coarse, strict=True):
+            cv2.remap(plane, across, down, cv2.INTER_LINEAR, dst=target, borderMode=cv2.BORDER_REPLICATE)
+        return out
+
     def fill(self, window: Window, away: NDArray[np.float32], value: NDArray[np.floating[Any]] | float) -> None:
         """Fill the inside of a distance on a window."""
         canvas = self.hu[window]
@@ -126,6 +153,13 @@ class Brush:
         now = flat[near.index]
         mixed = now + share * (np.asarray(value, dtype=np.float32) - now)
         flat[near.index] = np.maximum(mixed, now) if only_up else mixed
+
+
+def _coarse(axis: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same span in steps of about ``_COARSE_MM``."""
+    length = abs(float(axis[-1] - axis[0]))
+    count = min(len(axis), max(2, round(length / _COARSE_MM) + 1))
+    return np.linspace(axis[0], axis[-1], count, dtype=np.float32)
 
 
 def solid_box(solid: Ellipsoid | Loft | Rod, reach: float) -> Box3:

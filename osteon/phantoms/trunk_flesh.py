@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.phantoms.solid import Ellipsoid, Loft, Rod, make_loft, smooth_max
+from osteon.phantoms.solid import Ellipsoid, Loft, Points, Rod, make_loft, smooth_max
 from osteon.phantoms.trunk_cage import cage
+from osteon.phantoms.trunk_muscle import draw_muscles
 from osteon.phantoms.trunk_spine import spine_v_mm
 
 if TYPE_CHECKING:
@@ -199,14 +200,19 @@ def _bowel(generator: np.random.Generator) -> list[tuple[Ellipsoid | Rod, float]
 
 def skin_distance(brush: Brush, spec: TrunkSpec) -> NDArray[np.float32]:
     """Signed distance to the skin on the whole block; the table has flattened it."""
-    block = brush.block
     extra = np.float32((spec.body_fat - 1) * 12)
-    here = block.points
-    away = np.broadcast_to(_skin().distance(here), block.shape) - extra
-    facing = 1.0 if spec.patient_position.endswith("S") else -1.0
-    level = np.float32(BACK_V_MM * facing)
-    beyond = np.float32(facing) * (level - here.v)
-    return smooth_max(np.asarray(away), np.asarray(beyond + 0 * away, dtype=np.float32), 14.0)
+    facing = np.float32(1.0 if spec.patient_position.endswith("S") else -1.0)
+
+    def envelope(here: Points) -> NDArray[np.float32]:
+        away = _skin().distance(here) - extra
+        if float(here.w.min()) < -150:
+            parted = np.maximum(2 - np.abs(here.u), -60) - np.maximum(here.w + 166, -60) * np.float32(0.9)
+            parted = np.where(here.w < -150, parted, np.float32(-60)) + 0 * away
+            away = smooth_max(away, np.asarray(parted, dtype=np.float32), 16.0)
+        beyond = np.float32(BACK_V_MM) - facing * here.v
+        return smooth_max(away, np.asarray(beyond + 0 * away, dtype=np.float32), 14.0)
+
+    return brush.smooth(envelope)
 
 
 def draw_flesh(brush: Brush, spec: TrunkSpec, organs: Organs) -> None:
@@ -223,9 +229,10 @@ def draw_flesh(brush: Brush, spec: TrunkSpec, organs: Organs) -> None:
     layer = np.interp(block.w, heights, values).astype(np.float32)[:, None, None] * np.float32(spec.body_fat)
     belly = np.clip(block.v / 60, 0, 1)[None, :, None] * np.clip((260 - block.w) / 80, 0, 1)[:, None, None]
     fascia = skin + layer * (1 + np.float32(0.5) * belly) + np.float32(1.5) * cloud
-    planes = np.clip(1 - np.abs(cloud + 0.35 * fibre) * 7, 0, 1)
-    muscle = np.float32(56) + 5 * fibre - np.float32(95 * min(spec.body_fat, 1.4)) * planes
+    marbling = min(0.25 * spec.body_fat + max(spec.age_years - 50, 0) * 0.012, 1.0)
+    muscle = np.float32(56 - 12 * marbling) + 4 * fibre - np.float32(38 * marbling) * np.clip(fibre - 1.1, 0, 1.5)
     brush.fill(whole, fascia, muscle)
+    draw_muscles(brush, fascia=fascia, marbling=marbling)
     _draw_cavities(brush, organs, fascia=fascia, cloud=cloud, fibre=fibre)
 
 
@@ -238,12 +245,11 @@ def _draw_cavities(
     fibre: NDArray[np.float32],
 ) -> None:
     block = brush.block
-    here = block.points
     whole = (slice(0, block.shape[0]), slice(0, block.shape[1]), slice(0, block.shape[2]))
-    ribs = np.broadcast_to(cage().distance(here), block.shape)
+    ribs = brush.smooth(cage().distance)
     high = float(block.w.max()) > 175
     if float(block.w.min()) < 300:
-        wall = np.broadcast_to(_cavity().distance(here), block.shape)
+        wall = brush.smooth(_cavity().distance)
         inside = np.maximum(wall, fascia + 9)
         if high:
             above = np.clip((block.w - 150) / 40, 0, 1)[:, None, None]
@@ -281,24 +287,26 @@ def _draw_chest(
     block = brush.block
     here = block.points
     whole = (slice(0, block.shape[0]), slice(0, block.shape[1]), slice(0, block.shape[2]))
-    chest = np.maximum(ribs + 9, 215 - block.w[:, None, None])
-    dome = np.minimum(
-        *(
-            solid.distance(here)
-            for solid in (Ellipsoid((-62, 2, 190), (84, 98, 104)), Ellipsoid((66, 2, 190), (82, 98, 90)))
-        )
-    )
-    middle = np.broadcast_to(_mediastinum().distance(here), block.shape)
+    lowest = 208 + 45 * np.clip((here.v + 60) / 130, 0, 1)
+    chest = np.maximum(ribs + 9, lowest - here.w)
+    dome = brush.smooth(_domes)
+    middle = brush.smooth(_mediastinum().distance)
     chest = np.maximum(chest, -dome).astype(np.float32)
     brush.fill(whole, chest, np.float32(-70) + 9 * fibre)
     for solid, value, rough in organs.upper[:5]:
         brush.lay(solid, value, rough_mm=rough, within=np.asarray(chest - 4))
-    heart = np.broadcast_to(organs.upper[0][0].distance(here), block.shape)
+    heart = brush.smooth(organs.upper[0][0].distance)
     lung = np.maximum(np.maximum(chest, 2 - middle), 4 - heart)
     vessels = np.clip(fibre + 0.6 * cloud - 1.45, 0, 1.2)
     brush.fill(whole, lung.astype(np.float32), np.float32(-860) + 22 * cloud + 620 * vessels)
     for solid, value, rough in organs.upper[5:]:
         brush.lay(solid, value, rough_mm=rough)
+
+
+def _domes(points: Points) -> NDArray[np.float32]:
+    """Distance to the two domes of the diaphragm."""
+    right, left = Ellipsoid((-62, 2, 190), (84, 98, 104)), Ellipsoid((66, 2, 190), (82, 98, 90))
+    return np.minimum(right.distance(points), left.distance(points))
 
 
 def _shrunk(solid: Ellipsoid | Rod, by_mm: float) -> Ellipsoid | Rod:

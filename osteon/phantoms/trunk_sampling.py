@@ -34,6 +34,17 @@ _SIZE_MM: Final = {"vertebra": 38.0, "hip": 40.0, "rib": 30.0, "sacrum": 40.0, "
                    "shoulder": 22.0}  # fmt: skip
 """Largest single lesion of each kind of bone."""
 
+_WHOLE_MM: Final = {
+    "vertebra": (50.0, 105.0),
+    "hip": (60.0, 150.0),
+    "rib": (40.0, 90.0),
+    "sacrum": (60.0, 120.0),
+    "femur": (50.0, 90.0),
+    "sternum": (40.0, 90.0),
+    "shoulder": (30.0, 70.0),
+}
+"""Lesions that take most of a bone: "full bone" is 490 of 1622 places of the public set (thesis, table 3.2)."""
+
 _MIMICS: Final[dict[MimicKind, float]] = {
     "bone_island": 0.24,
     "degenerative_disc": 0.26,
@@ -94,18 +105,18 @@ def random_trunk_spec(
 
 
 def random_lesions(generator: np.random.Generator, spec: TrunkSpec) -> tuple[TrunkLesionSpec, ...]:
-    """One to a dozen metastases of mostly one look; in some patients bones that are taken as a whole."""
+    """Few, several, or (in a quarter) spread over most bones; mostly of one look, some taking a whole bone."""
     look: LesionType = _pick(generator, ("lytic", "blastic", "mixed"), (0.42, 0.34, 0.24))
     spread = generator.random()
-    few, many = (1, 4) if spread < 0.45 else (3, 8) if spread < 0.8 else (7, 14)
-    count = int(generator.integers(few, many))
-    if spec.coverage == "trunk":
-        count *= 2
+    diffuse = spread > 0.72
+    count = int(generator.integers(1, 4) if spread < 0.36 else generator.integers(3, 9))
+    if diffuse:
+        count = min(round(len(_shown(spec)) * float(generator.uniform(0.35, 0.75))), 40)
     lesions: list[TrunkLesionSpec] = []
     for bone in _drawn_bones(generator, spec, count):
         same = generator.random() < 0.75
         kind: LesionType = look if same else _pick(generator, ("lytic", "blastic", "mixed"), (0.34, 0.33, 0.33))
-        whole = generator.random() < (0.22 if spread >= 0.45 else 0.08)
+        whole = generator.random() < (0.7 if diffuse else 0.25)
         lesions.append(_random_lesion(generator, bone, kind, whole=whole))
     return tuple(lesions)
 
@@ -114,8 +125,11 @@ def _random_lesion(generator: np.random.Generator, bone: str, kind: LesionType, 
     structure = bone_extents()[bone][0]
     low, high = 5.0, _SIZE_MM[structure]
     size = low + (high - low) * float(generator.beta(1.6, 1.5))
-    if whole:
-        size = float(generator.uniform(45, 110) if structure in {"vertebra", "hip", "sacrum"} else high)
+    if whole and kind == "lytic":
+        # what has eaten a bone leaves some of it
+        size = float(generator.uniform(30.0, 50.0))
+    elif whole:
+        size = float(generator.uniform(*_WHOLE_MM[structure]))
     # most sit in a vertebral body, which is the last half of the way along its marrow
     body = structure == "vertebra" and generator.random() < 0.8
     position = float(generator.uniform(0.5, 0.86) if body else generator.uniform(0, 1))
