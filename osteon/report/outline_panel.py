@@ -89,13 +89,13 @@ def _outline(axes: Axes, mask: NDArray[np.bool_], colour: str, *, dashed: bool) 
     """The border of a mask, in its own pixels."""
     import numpy as np
 
-    if not mask.any() or mask.all():
+    if not mask.any():
         return
     rows, columns = mask.shape
     axes.contour(
-        np.arange(columns) + 0.5,
-        np.arange(rows) + 0.5,
-        mask.astype(np.float32),
+        np.arange(columns + 2) - 0.5,
+        np.arange(rows + 2) - 0.5,
+        np.pad(mask.astype(np.float32), 1),  # so that a mask that reaches the edge is closed
         levels=[0.5],
         colors=[colour],
         linewidths=1.6 if not dashed else 1.0,

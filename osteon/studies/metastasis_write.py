@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from osteon.report.fold_chart import FoldDots, draw_folds
 from osteon.report.results_page import ResultsPage, Section, write_results_page
-from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.studies.ct_metastasis import TITLE
-from osteon.studies.metastasis_classified import (
-    classification_comparisons,
-    classification_tables,
-    judge_classifier,
-)
-from osteon.studies.metastasis_judging import judge_masks
-from osteon.studies.metastasis_printed import PrintedRow, classified_rows, fold_rows, segmented_rows
-from osteon.studies.metastasis_rows import CLASSIFIERS, LITERAL, SEGMENTERS
+from osteon.studies.metastasis_classified import classification_comparisons, classification_tables
+from osteon.studies.metastasis_pictures import classify_pictures, segment_pictures
+from osteon.studies.metastasis_rows import LITERAL
 from osteon.studies.metastasis_tables import (
     LITERAL_WARNING,
     checks_table,
@@ -30,16 +22,13 @@ from osteon.training.fold_job import classes_of
 from osteon.training.run_data import is_synthetic, synthetic_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from osteon.data import Manifest, Predictions, Split
     from osteon.metrics.bootstrap import Resampling
-    from osteon.report.results_page import Picture
     from osteon.report.tables import Table
     from osteon.studies.page import FoldState
     from osteon.studies.run import Study
-    from osteon.training.segmentation.counts import SegmentCounts
     from osteon.training.segmentation.settings import SegmentSettings
 
 __all__ = ["write_metastasis"]
@@ -85,14 +74,14 @@ def write_metastasis(study: Study, *, resampling: Resampling | None = None) -> t
     mark = "SYNTHETIC DATA" if is_synthetic(study.manifest) else ""
     sections = []
     if chapter4:
-        pictures = _segment_pictures(study, lesions, figures, mark, resampling)
+        pictures = segment_pictures(study, lesions, figures, mark, resampling)
         sections += [
             Section("Lesions, pixel by pixel (chapter 4)", pictures=pictures),
             Section("Tables 4.1 to 4.4", tables=chapter4[:4]),
             _comparisons("Comparisons of chapter 4", chapter4[4:]),
         ]
     if chapter5:
-        pictures = _classify_pictures(study, predictions, figures, mark, resampling)
+        pictures = classify_pictures(study, predictions, figures, mark, resampling)
         sections += [
             Section("Slices with a metastasis or none (chapter 5)", pictures=pictures),
             Section("Tables 5.1 and 5.2", tables=chapter5[:3]),
@@ -205,83 +194,3 @@ def _comparisons(title: str, tables: tuple[Table, ...]) -> Section:
     if any(table.rows for table in tables):
         return Section(title, tables=tables)
     return Section(title, ("No two rows that the thesis compares are complete: there is nothing to compare.",))
-
-
-def _segment_pictures(
-    study: Study, lesions: Mapping[str, SegmentCounts], folder: Path, mark: str, resampling: Resampling | None
-) -> tuple[Picture, ...]:
-    printed = {row.model: row for table in ("table4_1", "table4_2") for row in segmented_rows(table)}
-    by_fold = {model: tuple(float(text) / 100 for text in folds) for model, (folds, _) in fold_rows().items()}
-    estimates: dict[str, list[Estimate]] = {"f1": [], "dice": []}
-    dots = []
-    for row in SEGMENTERS:
-        if row.run not in lesions:
-            continue
-        judged = judge_masks(lesions[row.run], resampling=resampling)
-        for key, rows in estimates.items():
-            one = judged[key]
-            folds, patients = one.over_folds, one.over_patients
-            line = _printed_line(printed.get(row.printed), key)
-            limits = (folds.low, folds.high), (patients.low, patients.high)
-            rows.append(Estimate(row.title, folds.mean, *limits, line, patients.value))
-        dots.append(FoldDots(row.title, tuple(judged["f1"].by_fold.values()), by_fold.get(row.printed, ())))
-    pictures = []
-    if dots:
-        pictures = [
-            draw_estimates(folder / "f1.png", "F1 of lesions, pooled over pixels", estimates["f1"], mark=mark),
-            draw_estimates(folder / "dice.png", "Dice of lesions, mean over images", estimates["dice"], mark=mark),
-            draw_folds(folder / "folds.png", "F1 of each fold", dots, mark=mark),
-        ]
-    curves = [
-        Curve(run.plan.name, tuple(record.lesion_f1 for record in fold.history), fold.best_epoch)
-        for run in study.segmenters
-        for fold in run.folds
-        if fold.history
-    ]
-    if curves:
-        pictures.append(draw_learning_curves(folder / "learning-segmenters.png", curves, measure="F1", mark=mark))
-    return tuple(pictures)
-
-
-def _printed_line(row: PrintedRow | None, measure: str) -> tuple[float, float, float] | None:
-    """What is printed as an interval of no width; None where nothing is."""
-    if row is None or measure not in row.printed:
-        return None
-    value = row.value(measure)
-    return (value, value, value)
-
-
-def _classify_pictures(
-    study: Study, predictions: Mapping[str, Predictions], folder: Path, mark: str, resampling: Resampling | None
-) -> tuple[Picture, ...]:
-    printed = {row.model: row for table in ("table5_1", "table5_2") for row in classified_rows(table)}
-    nowhere = (math.nan, math.nan)
-    judged = {
-        row: judge_classifier(predictions[row.run], resampling=resampling)
-        for row in CLASSIFIERS
-        if row.run in predictions
-    }
-    pictures = []
-    for key, title in (("f1", "F1 of slices"), ("sensitivity", "Recall of slices"), ("auc", "ROC AUC of slices")):
-        rows = [
-            Estimate(
-                row.printed,
-                math.nan,
-                nowhere,
-                (found[key].low, found[key].high),
-                _printed_line(printed[row.printed], key),
-                found[key].value,
-            )
-            for row, found in judged.items()
-        ]
-        if rows:
-            pictures.append(draw_estimates(folder / f"slices-{key}.png", title, rows, mark=mark))
-    curves = [
-        Curve(run.plan.name, tuple(record.validation_auc for record in fold.history), fold.best_epoch)
-        for run in study.runs
-        for fold in run.folds
-        if fold.history
-    ]
-    if curves:
-        pictures.append(draw_learning_curves(folder / "learning-classifiers.png", curves, mark=mark))
-    return tuple(pictures)

@@ -61,9 +61,9 @@ def toy_split(manifest: Manifest, *, folds: int = 4) -> Split:
     return make_split(manifest, folds=folds, seed=1)
 
 
-def write_toy_dataset(folder: Path, *, patients: int = 8, each: int = 3, folds: int = 4) -> Path:
+def write_toy_dataset(folder: Path, *, patients: int = 8, each: int = 3, folds: int = 4, normal_every: int = 0) -> Path:
     """The toy slices as a data set in the public layout, with its splits.json."""
-    manifest, pixels = toy_slices(patients=patients, each=each)
+    manifest, pixels = toy_slices(patients=patients, each=each, normal_every=normal_every)
     rows = []
     for index, row in enumerate(manifest.rows):
         names = {}
