@@ -30,8 +30,8 @@ def read_mask_volume(path: Path, *, like: Grid, labels: Collection[int] | None =
         path: NIfTI, by its name, or else a DICOM Segmentation (binary).
         like: grid of the volume. A NIfTI mask may have its axes in another order or direction; it may not have other
             voxels. The frames of a SEG must lie on slices of the volume; slices without a frame are empty.
-        labels: values, or segment numbers, that count. None: a NIfTI mask must hold 0 and 1 (or 0 and 255), and all
-            segments count.
+        labels: values, or segment numbers, that count; none named: every value above 0, every segment. None: a NIfTI
+            mask must hold 0 and 1 (or 0 and 255), every segment counts.
 
     Returns:
         (slice, row, column) of ``like``, True inside.
@@ -53,7 +53,7 @@ def _nifti(path: Path, like: Grid, labels: Collection[int] | None) -> NDArray[np
         shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if values.size > 5 else "")
         raise InputError(
             f"the mask {path.name} holds the values {shown}: a mask holds 0 and 1 (or 255). Say in the table which "
-            "labels count (columns lesion_labels, bone_labels), or write a mask of each"
+            "labels count (columns lesion_labels, bone_labels: numbers, or all), or write a mask of each"
         )
     if (values != np.rint(values)).any() or values[0] < 0:
         raise InputError(f"the mask {path.name} holds values that are no labels ({values[0]:g} to {values[-1]:g})")
@@ -61,7 +61,7 @@ def _nifti(path: Path, like: Grid, labels: Collection[int] | None) -> NDArray[np
         turn = turn_onto(grid, like, what=f"the mask {path.name} and its CT")
     except GeometryMismatchError as error:
         raise GeometryMismatchError(f"{error}; draw it on that CT, or resample it to the CT first") from error
-    inside = array != 0 if labels is None else np.isin(array, sorted(labels))
+    inside = np.isin(array, sorted(labels)) if labels else array != 0
     return np.ascontiguousarray(turn.array(inside))
 
 
@@ -75,7 +75,7 @@ def _segmentation(path: Path, like: Grid, labels: Collection[int] | None) -> NDA
             raise InputError(f"{path.name} has no segment {missing[0]}: it has {', '.join(map(str, numbers))}")
         inside = np.zeros(like.shape, dtype=np.bool_)
         # one at a time: lesions may overlap each other, and lie in bone
-        for number in numbers if labels is None else sorted(labels):
+        for number in sorted(labels) if labels else numbers:
             inside |= read_segmentation(path, like=like, only=(number,)).array != 0
     except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
         raise InputError(

@@ -191,6 +191,7 @@ def test_labels_say_what_counts_and_odd_values_are_refused(source: Source, tmp_p
     path = _save(tmp_path / "m.nii", many)
     assert np.array_equal(read_mask_volume(path, like=GRID, labels=(7,)), source.lesion)
     assert np.array_equal(read_mask_volume(path, like=GRID, labels=(2, 7)), source.bone | source.lesion)
+    assert np.array_equal(read_mask_volume(path, like=GRID, labels=()), source.bone | source.lesion)
     ours = tmp_path / "ours.nii.gz"
     write_mask_nifti(ours, Mask(source.lesion.astype(np.uint8), GRID, (label(1),)))
     assert np.array_equal(read_mask_volume(ours, like=GRID), source.lesion)
@@ -241,6 +242,16 @@ def test_a_slip_in_the_table_is_named_with_its_row(tmp_path: Path, text: str, sa
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=said):
         read_masks(path)
+
+
+def test_labels_are_numbers_or_all(tmp_path: Path) -> None:
+    path = tmp_path / "masks.csv"
+    header = "series,patient,lesion_mask,lesion_labels,bone_mask,bone_labels\n"
+    path.write_text(f"{header}ct,A,l.nii,all,b.nii,3 1 3\nmr,B,l.nii,,b.nii,2\n", encoding="utf-8")
+    first, second = read_masks(path)
+    assert (first.lesion_labels, first.bone_labels) == ((), (1, 3))
+    assert (second.lesion_labels, second.bone_labels) == (None, (2,))
+    assert first.lesion == tmp_path / "l.nii"
 
 
 def test_a_series_named_twice_or_not_there_is_refused(source: Source, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class MaskedSeries:
         about: columns of ``ABOUT`` that are filled.
         lesion: file that marks the lesions; None: there is none.
         bone: file that marks the bone; None: it is not marked.
-        lesion_labels: values or segment numbers that are lesions; None for all.
+        lesion_labels: values or segment numbers that are lesions, none named for all of them; None: there is one.
         bone_labels: those that are bone.
     """
 
@@ -59,8 +59,8 @@ def read_masks(file: Path) -> tuple[MaskedSeries, ...]:
 
     Every row names a ``series``, its ``patient`` and its ``lesion_mask`` (NIfTI or DICOM SEG, path from the table's
     folder), or has the ``label`` normal instead: no lesion in the series. Optional: ``bone_mask``; ``lesion_labels``
-    and ``bone_labels`` (numbers with spaces: values of the mask or segments that count; needed when one file marks
-    both); centre, scanner, sex, age_years, split, kind.
+    and ``bone_labels`` (values of the mask or segments that count: numbers with spaces, or all; needed where a NIfTI
+    mask holds more than 0 and 1, and when one file marks both); centre, scanner, sex, age_years, split, kind.
 
     Raises:
         InputError: with the number of the row, counted below the header.
@@ -159,11 +159,13 @@ def _row(number: int, line: Mapping[str, str], folder: Path) -> MaskedSeries:
 
 
 def _labels(number: int, column: str, text: str) -> tuple[int, ...] | None:
-    if not text:
-        return None
+    if not text or text == "all":
+        return () if text else None
     words = re.split(r"[\s|+]+", text)
     if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise InputError(f"row {number} has the {column} {text!r}: they must be numbers from 1, with spaces between")
+        raise InputError(
+            f"row {number} has the {column} {text!r}: they must be numbers from 1 with spaces between, or all"
+        )
     return tuple(sorted({int(word) for word in words}))
 
 
