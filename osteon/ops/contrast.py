@@ -1,8 +1,9 @@
 """Structures filled with contrast agent that a network may take for bone: vessels, urinary tract, bowel.
 
 What tells them apart without knowing anatomy: they are even inside (no trabeculae), nothing around them is brighter
-than they are (no cortex), and they lie in soft tissue, over a length that no even part of a bone has between two end
-plates. A bone that is dense throughout is even, too, but denser than contrast gets, or it lies against other bone.
+than they are (no cortex), they hold no marrow and lie in soft tissue, over a length that no even part of a bone has
+between two end plates. A bone that is dense throughout is even, too, but denser than contrast gets, or it lies against
+other bone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon._compiled import in_threads
+from osteon.ops.closing import fill_holes
 from osteon.ops.lesions import grown
 
 if TYPE_CHECKING:
@@ -31,20 +33,24 @@ class ContrastOptions:
         least_hu: below it, it is not brighter than spongy bone and no network takes it for cortex.
         most_hu: above it, it is dense bone.
         even_hu: standard deviation over 3 x 3 pixels that even parts do not exceed.
-        least_length_mm: of the even part, along its longest axis.
+        least_height_mm: of the even part, across slices, or...
+        least_width_mm: ...within them; no vertebra reaches either.
         rim_hu: a neighbour by so much brighter than the middle of the structure is cortex.
         most_rim_share: share of neighbours that may be that bright.
         most_bone_share: share of the surroundings, two to four pixels away, that may be candidates, too: a vessel lies
             in soft tissue and touches bone at most, cortex and dense bone lie against other bone.
+        most_hollow: area that the even part encloses without being even itself, against its own: marrow.
     """
 
     least_hu: float = 160.0
     most_hu: float = 700.0
     even_hu: float = 30.0
-    least_length_mm: float = 50.0
+    least_height_mm: float = 45.0
+    least_width_mm: float = 110.0
     rim_hu: float = 40.0
     most_rim_share: float = 0.1
     most_bone_share: float = 0.25
+    most_hollow: float = 0.15
 
 
 def find_contrast(
@@ -72,8 +78,8 @@ def find_contrast(
     boxes = cc3d.statistics(pieces)["bounding_boxes"]
     for label in range(1, count + 1):
         box = boxes[label]
-        length = max((part.stop - part.start) * mm for part, mm in zip(box, images.spacing_mm, strict=True))
-        if length < chosen.least_length_mm:
+        height, *sides = ((part.stop - part.start) * mm for part, mm in zip(box, images.spacing_mm, strict=True))
+        if height < chosen.least_height_mm and max(sides) < chosen.least_width_mm:
             continue
         wide = tuple(slice(max(0, part.start - 5), part.stop + 5) for part in box)
         own = pieces[wide] == label
@@ -81,7 +87,9 @@ def find_contrast(
         bright = grey > float(np.median(grey[own])) + chosen.rim_hu / level_hu
         rim = _share(bright, grown(own, 3.0) & ~grown(own, 1.0))
         in_bone = _share(candidates[wide], grown(own, 4.0) & ~grown(own, 2.0))
-        if rim <= chosen.most_rim_share and in_bone <= chosen.most_bone_share:
+        wider = grown(own, 1.5)
+        hollow = np.count_nonzero(fill_holes(wider)) / np.count_nonzero(wider) - 1
+        if rim <= chosen.most_rim_share and in_bone <= chosen.most_bone_share and hollow <= chosen.most_hollow:
             found[wide] |= grown(own, 2.0) & candidates[wide]
     return found
 

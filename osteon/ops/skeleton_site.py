@@ -3,7 +3,7 @@
 Proved means: the shape of the bone around the lesion and what it lies beside leave no other bone. A site that is likely
 but not proved is not named, and the level of a vertebra or rib never is.
 
-* **vertebra**: nearly all of the lesion lies in the body in front of a spinal canal, or in the arch right behind it; it
+* **vertebra**: nearly all of the lesion lies in the body in front of a spinal canal, or in the arch around it; it
   hangs together with the ring of bone around that canal; and the level is not that of the pelvis. The pelvis is ruled
   out only where the images show both flanks and no large bone in them, or both lungs.
 * **rib**: away from the spine, the piece of bone is thin, long, bent, lies beside lung along most of its length and is
@@ -36,8 +36,10 @@ __all__ = ["Landmarks", "Site", "find_landmarks", "prove_site"]
 
 _BODY_HALF_WIDTH_MM = 18.0
 _BODY_DEPTH_MM = 42.0
-_ARCH_HALF_WIDTH_MM = 12.0
-_ARCH_DEPTH_MM = 28.0
+_ARCH_HALF_WIDTH_MM = 14.0
+_ARCH_DEPTH_MM = 25.0
+_SPINOUS_HALF_WIDTH_MM = 7.0
+_SPINOUS_DEPTH_MM = 45.0
 _VERTEBRA_SHARE = 0.85
 _SIDE_NEAR_MM, _SIDE_FAR_MM = 40.0, 170.0
 _SIDE_FIELD_MM = 110.0
@@ -155,7 +157,8 @@ def _beside_canal(
     ahead = (canal.front_row[n] - row) * pixel
     behind = (row - canal.back_row[n]) * pixel
     in_body = (aside <= _BODY_HALF_WIDTH_MM) & (ahead > 0) & (ahead <= _BODY_DEPTH_MM)
-    in_arch = (aside <= _ARCH_HALF_WIDTH_MM) & (behind > 0) & (behind <= _ARCH_DEPTH_MM)
+    in_arch = (aside <= _ARCH_HALF_WIDTH_MM) & (ahead <= 0) & (behind <= _ARCH_DEPTH_MM)
+    in_arch |= (aside <= _SPINOUS_HALF_WIDTH_MM) & (behind > 0) & (behind <= _SPINOUS_DEPTH_MM)
     some = np.unique(n)
     if float((in_body | in_arch).mean()) >= _VERTEBRA_SHARE and _touches_ring(landmarks, canal, places):
         if landmarks.is_pelvic[some].any():
@@ -165,7 +168,7 @@ def _beside_canal(
         )
         if not is_clear.all():
             return Site(NOT_DETERMINED, "Not determined: at a spinal canal, but the images do not rule out the sacrum.")
-        words = "the body in front of" if in_body.sum() >= in_arch.sum() else "the arch behind"
+        words = "the body in front of" if in_body.sum() >= in_arch.sum() else "the arch around"
         length = (canal.stop - canal.first) * images.slice_mm
         return Site("vertebra", f"It lies in {words} a spinal canal that was followed over {length:.0f} mm.")
     return _pelvis(images, landmarks, places, aside)

@@ -1,0 +1,173 @@
+"""Sites are proved or not named: a false site is a failure, "not determined" never is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from osteon.ops.series_images import series_images
+from osteon.ops.skeleton_site import Site, find_landmarks, prove_site
+from osteon.ops.spinal_canal import track_spinal_canal
+from tests.trunk_truth import SHAPE, SPACING_MM, Trunk, axes, make_trunk, rib, spine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@pytest.fixture(scope="module")
+def chest() -> Trunk:
+    return make_trunk()
+
+
+def _everywhere(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.array(np.broadcast_to(mask, SHAPE))
+
+
+def _body(bone: NDArray[np.bool_], *, lungs: bool = False, half_mm: tuple[float, float] = (105.0, 155.0)) -> Trunk:
+    """Bone with a cortex of 600 HU around spongy 170 in an ellipse of flesh."""
+    from scipy import ndimage
+
+    _, y, x = axes()
+    array = np.full(SHAPE, -1000, dtype=np.int16)
+    array[_everywhere((y / half_mm[0]) ** 2 + (x / half_mm[1]) ** 2 < 1)] = 40
+    if lungs:
+        for side in (-1, 1):
+            array[_everywhere(((x - side * 75) / 58) ** 2 + (y / 82) ** 2 < 1)] = -850
+    array[bone] = 600
+    array[ndimage.binary_erosion(bone, np.ones((1, 3, 3), dtype=bool))] = 170
+    return Trunk(array, bone, np.zeros(SHAPE, dtype=np.uint8))
+
+
+def _ball(x_mm: float, y_mm: float, z_mm: float, radius_mm: float = 7.0) -> NDArray[np.bool_]:
+    z, y, x = axes()
+    return _everywhere((z - z_mm) ** 2 + (y - y_mm) ** 2 + (x - x_mm) ** 2 < radius_mm**2)
+
+
+def _site(trunk: Trunk, lesion: NDArray[np.bool_]) -> Site:
+    images = series_images(trunk.array, trunk.spacing_mm)
+    assert images.grey.shape == trunk.array.shape
+    places = np.argwhere(lesion & trunk.bone)
+    assert len(places) > 3
+    return prove_site(images, find_landmarks(images, trunk.bone), places)
+
+
+def test_a_lesion_of_a_vertebral_body_lies_in_a_vertebra(chest: Trunk) -> None:
+    site = _site(chest, chest.lesion == 1)
+    assert site.name == "vertebra"
+    assert "spinal canal" in site.reason
+
+
+def test_a_lesion_of_the_arch_lies_in_a_vertebra(chest: Trunk) -> None:
+    assert _site(chest, _ball(0.0, 88.0, 73.0, 6.0)).name == "vertebra"
+
+
+def test_a_lesion_of_a_rib_lies_in_a_rib_on_both_sides(chest: Trunk) -> None:
+    assert _site(chest, chest.lesion == 2).name == "rib"
+    z, y, x = axes()
+    assert _site(chest, rib(z, y, x, side=-1) & (np.abs(y) < 8)).name == "rib"
+
+
+def test_the_canal_is_found_in_its_place(chest: Trunk) -> None:
+    images = series_images(chest.array, chest.spacing_mm)
+    canal = track_spinal_canal(images, chest.bone)
+    assert canal is not None
+    middle = (SHAPE[1] - 1) / 2 + 75 / SPACING_MM[1]
+    assert np.nanmax(np.abs(canal.row - middle)) < 1.5
+    assert np.nanmax(np.abs(canal.column - (SHAPE[2] - 1) / 2)) < 1.5
+    assert canal.stop - canal.first > 0.9 * SHAPE[0]
+
+
+def test_a_sternum_is_no_rib(chest: Trunk) -> None:
+    """Long, beside lung, but straight and in the middle."""
+    z, y, x = axes()
+    sternum = _everywhere((np.abs(x) < 16) & (np.abs(y + 92) < 6) & (z > 20) & (z < 160))
+    with_it = _body(chest.bone | sternum, lungs=True)
+    assert _site(with_it, _ball(0.0, -92.0, 90.0, 8.0)).name == "not determined"
+
+
+def test_a_scapula_is_no_rib(chest: Trunk) -> None:
+    """A plate of 100 x 90 mm behind the ribs."""
+    z, y, x = axes()
+    tilt = y - 60 + 0.6 * (x - 90)
+    scapula = _everywhere((np.abs(tilt) < 5) & (np.abs(x - 100) < 42) & (np.abs(z - 100) < 50))
+    with_it = _body(chest.bone | scapula, lungs=True)
+    assert _site(with_it, _ball(100.0, 54.0, 100.0, 8.0)).name == "not determined"
+
+
+def test_a_straight_rod_beside_lung_is_no_rib(chest: Trunk) -> None:
+    z, y, x = axes()
+    rod = _everywhere((np.hypot(x - 138, y) < 6) & (z > 20) & (z < 160))
+    assert _site(_body(chest.bone | rod, lungs=True), _ball(138.0, 0.0, 90.0)).name == "not determined"
+
+
+def test_a_rib_without_lung_is_not_named() -> None:
+    z, y, x = axes()
+    bone = spine(z, y, x) | rib(z, y, x, side=1) | rib(z, y, x, side=-1)
+    trunk = _body(bone)
+    assert _site(trunk, rib(z, y, x, side=1) & (np.abs(y) < 8)).name == "not determined"
+
+
+def test_without_a_canal_nothing_is_named() -> None:
+    """A column of bone without an arch."""
+    z, y, x = axes()
+    column = _everywhere((x / 21) ** 2 + ((y - 50) / 16) ** 2 + 0 * z < 1)
+    assert _site(_body(column, lungs=True), _ball(4.0, 50.0, 73.0)).name == "not determined"
+
+
+@pytest.mark.parametrize("x_mm", [0.0, 80.0])
+def test_the_marrow_of_a_long_bone_is_no_canal(x_mm: float) -> None:
+    """A femoral shaft, in the middle of a thigh or to the side of a trunk."""
+    z, y, x = axes()
+    off_axis = np.broadcast_to(np.hypot(x - x_mm, y) + 0 * z, SHAPE)
+    bone = (off_axis < 16) & (off_axis > 8)
+    half = (105.0, 155.0) if x_mm else (80.0, 80.0)
+    trunk = _body(bone, half_mm=half)
+    trunk.array[off_axis <= 8] = 30
+    assert _site(trunk, _ball(x_mm, -12.0, 90.0)).name == "not determined"
+
+
+def test_a_long_lytic_hole_in_the_pelvis_is_no_canal() -> None:
+    """A hip bone with a hole of 40 mm that the bone map leaves out."""
+    z, y, x = axes()
+    hip = _everywhere((((x - 90) / 40) ** 2 + (y / 40) ** 2 < 1) & (np.abs(z - 90) < 45))
+    bone = hip & ~_everywhere((np.hypot(x - 90, y) < 9) & (np.abs(z - 90) < 20))
+    assert _site(_body(bone), _ball(90.0, -20.0, 90.0)).name == "not determined"
+
+
+def _pelvis() -> NDArray[np.bool_]:
+    """A sacrum with a canal, and two wings beside it."""
+    z, y, x = axes()
+    column = spine(z, y, x)
+    wings = _everywhere((np.abs(np.abs(x) - 85 + 0.5 * (y - 20)) < 9) & (np.abs(y - 20) < 45) & (np.abs(z - 90) < 45))
+    return column | wings
+
+
+def test_at_the_level_of_the_pelvis_a_vertebra_is_not_told_from_the_sacrum() -> None:
+    site = _site(_body(_pelvis()), _ball(4.0, 50.0, 73.0))
+    assert site == Site("not determined", "Not determined: vertebra or sacrum, at the level of the pelvis.")
+
+
+def test_paired_wings_beside_a_canal_are_the_pelvis() -> None:
+    assert _site(_body(_pelvis()), _ball(85.0, 20.0, 90.0)).name == "pelvis"
+
+
+def test_a_wing_without_its_like_is_not_named() -> None:
+    _, _, x = axes()
+    one_sided = _pelvis() & _everywhere(x > -50)
+    assert _site(_body(one_sided), _ball(85.0, 20.0, 90.0)).name == "not determined"
+
+
+def test_scapulae_beside_the_spine_are_no_pelvis(chest: Trunk) -> None:
+    with_it = _body(_pelvis(), lungs=True)
+    assert _site(with_it, _ball(100.0, 0.0, 90.0, 9.0)).name == "not determined"
+
+
+def test_a_small_field_around_the_spine_does_not_rule_out_the_sacrum(chest: Trunk) -> None:
+    """The same spine cut to 110 mm across: it may be a sacrum whose wings lie outside."""
+    cut = slice(72, 136)
+    narrow = Trunk(chest.array[:, 80:144, cut], chest.bone[:, 80:144, cut], chest.lesion[:, 80:144, cut])
+    site = _site(narrow, narrow.lesion == 1)
+    assert site.name == "not determined"
+    assert "do not rule out the sacrum" in site.reason
