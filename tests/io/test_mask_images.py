@@ -64,6 +64,8 @@ def test_a_mask_may_be_empty_or_full_and_comes_back_as_it_was_written(tmp_path: 
 def test_a_jpeg_mask_is_read_to_the_pixel(tmp_path: Path, quality: int) -> None:
     path = written(tmp_path / "a.jpg", MASK * np.uint8(255), cv2.IMWRITE_JPEG_QUALITY, quality)
     assert np.array_equal(read_mask_image(path), MASK)
+    colour = written(tmp_path / "c.jpg", np.dstack([MASK * np.uint8(255)] * 3), cv2.IMWRITE_JPEG_QUALITY, quality)
+    assert np.array_equal(read_mask_image(colour), MASK)
     empty = written(tmp_path / "b.jpg", np.zeros((40, 40), np.uint8), cv2.IMWRITE_JPEG_QUALITY, quality)
     assert not read_mask_image(empty).any()
 

@@ -49,8 +49,10 @@ def flat(folder: Path, count: int = 8) -> Path:
 
 
 def with_table(folder: Path, count: int = 8) -> Path:
-    lines = [f"{number}.jpg,P{number // 2},{'FM'[number // 2 % 2]},{50 + number // 2}Y" for number in range(count)]
-    (folder / "patients.csv").write_text("\n".join(["FILE,PATIENT,SEX,AGE", *lines]) + "\n", encoding="utf-8")
+    lines = [
+        f"{number}.jpg,P{number // 2},{'FM'[number // 2 % 2]},{50 + number // 2}Y,T{number}" for number in range(count)
+    ]
+    (folder / "patients.csv").write_text("\n".join(["FILE,PATIENT,SEX,AGE,Site", *lines]) + "\n", encoding="utf-8")
     return folder
 
 
@@ -68,6 +70,7 @@ def test_a_flat_set_with_a_table_of_patients(tmp_path: Path) -> None:
         number = int(row.extra["file"].split("/")[1].removesuffix(".jpg"))
         assert (row.image, row.patient) == (f"image/{number}.png", f"P{number // 2}")
         assert (row.sex, row.age_years) == ("FM"[number // 2 % 2], 50.0 + number // 2)
+        assert row.extra["site"] == f"T{number}"
         assert row.label == ("metastasis" if number % 8 else "normal")
         wanted = picture(number)
         for path in (row.bone_mask, row.lesion_mask):
@@ -213,6 +216,7 @@ def test_grey_of_sixteen_bits_and_colour_keep_what_they_hold(tmp_path: Path) -> 
         ("FILE,PATIENT,AGE\n1,a,131\n", "row 1 has the age '131'"),
         ("FILE,PATIENT,SPLIT\n1,a,val\n", "row 1 has the split 'val'"),
         ("FILE,PATIENT\n", "has no rows"),
+        ("FILE,PATIENT,Label\n1,a,normal\n", "a column 'Label', which the pictures and masks tell"),
     ],
 )
 def test_a_slip_in_the_table_of_patients_is_named_with_its_row(tmp_path: Path, text: str, said: str) -> None:
@@ -224,11 +228,12 @@ def test_a_slip_in_the_table_of_patients_is_named_with_its_row(tmp_path: Path, t
 
 def test_a_table_says_more_than_folders_where_it_names_the_whole_path(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
-    path.write_text("FILE,PATIENT,KIND\nA\\1.png,X,lung\n2,Y,\n", encoding="utf-8")
+    path.write_text("FILE,PATIENT,SITE,SEX\nA\\1.png,X,lung,F\nA/3,X,rib,F\n2,Y,,\n", encoding="utf-8")
     table = read_patients(path)
     assert table.find("A/1", folder="A") == "X"
     assert table.find("A/2", folder="A") == "A"
     assert table.find("2") == table.find("any/2") == "Y"
-    assert table.about["X"] == {"kind": "lung"}
-    assert table.unseen(["A/1", "B/2"]) == []
-    assert table.unseen([]) == ["2", "A/1"]
+    assert table.about["X"] == {"sex": "F"}
+    assert (table.columns("A/1"), table.columns("A/3"), table.columns("2")) == ({"site": "lung"}, {"site": "rib"}, {})
+    assert table.unseen(["A/1", "B/2", "A/3"]) == []
+    assert table.unseen([]) == ["2", "A/1", "A/3"]

@@ -130,7 +130,7 @@ def open_masked(entry: SeriesEntry, item: MaskedSeries) -> OpenedTrunk:
     """
     if entry.series.modality not in ("CT", ""):
         raise InputError(f"a CT was asked for, the series is {entry.series.modality}")
-    volume = load_volume(entry)
+    volume = load_volume(entry, modality="CT")
     bone = None if item.bone is None else read_mask_volume(item.bone, like=volume.grid, labels=item.bone_labels)
     if item.lesion is None:
         return OpenedTrunk(volume, np.zeros(volume.grid.shape, dtype=np.bool_), bone)

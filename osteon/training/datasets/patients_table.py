@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, fields
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from osteon.data import ImageRow
 from osteon.errors import InputError, nearest_names
 from osteon.io.table import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 __all__ = ["NO_SUCH_IMAGE", "PICTURE_SUFFIXES", "PatientsTable", "read_patients"]
 
@@ -20,6 +22,7 @@ PICTURE_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 NO_SUCH_IMAGE: Final = "the table of patients names it, and there is no such image"
 ABOUT: Final = ("sex", "age_years", "centre", "scanner", "study", "split")
+_TOLD_BY_FILES: Final = tuple(sorted({entry.name for entry in fields(ImageRow)} - {*ABOUT, "patient", "image"}))
 _NAMES: Final = {"image": "file", "filename": "file", "age": "age_years", "gender": "sex", "center": "centre"}
 _SEXES: Final = {"": "", "f": "F", "female": "F", "m": "M", "male": "M", "o": "O", "other": "O"}
 _OLDEST_YEARS: Final = 130.0
@@ -31,15 +34,22 @@ class PatientsTable:
 
     Attributes:
         patient_of: file without its ending -> patient; empty when the table has no column FILE.
-        about: patient -> columns of ``ABOUT`` and others that are filled, each one the same in all rows of a patient.
+        about: patient -> columns of ``ABOUT`` that are filled, each one the same in all rows of a patient; in a table
+            without FILE all other columns too.
+        others: file without its ending -> other columns that are filled.
     """
 
     patient_of: Mapping[str, str] = field(default_factory=dict, repr=False)
     about: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     def find(self, name: str, *, folder: str = "") -> str:
         """Patient of a picture: as its whole path is listed, else ``folder``, else as its bare name is; else ""."""
         return self.patient_of.get(name, "") or folder or self.patient_of.get(PurePosixPath(name).name, "")
+
+    def columns(self, name: str) -> Mapping[str, str]:
+        """What else the table says of a picture, by its path or bare name."""
+        return self.others.get(name) or self.others.get(PurePosixPath(name).name) or {}
 
     def unseen(self, names: Iterable[str]) -> list[str]:
         """Files of the table that are not among these paths, sorted."""
@@ -52,8 +62,8 @@ def read_patients(file: Path) -> PatientsTable:
     """Read a table of patients.
 
     Columns, in any case: PATIENT; FILE (a picture, with or without its ending) where folders do not tell the patient;
-    SEX (F, M, O or in words), AGE (years, also as 063Y), CENTRE, SCANNER, STUDY, SPLIT (train or test). Others are
-    kept as they are.
+    SEX (F, M, O or in words), AGE (years, also as 063Y), CENTRE, SCANNER, STUDY, SPLIT (train or test), the same in
+    all rows of a patient. Others are kept as they are, those of a picture with the picture.
 
     Raises:
         InputError: with the number of the row, counted below the header.
@@ -65,8 +75,12 @@ def read_patients(file: Path) -> PatientsTable:
     doubled = [name for name in header if list(columns.values()).count(columns[name]) > 1]
     if doubled:
         raise InputError(f"{file.name} has two columns for {columns[doubled[0]]}: keep one of {', '.join(doubled)}")
+    told = [name for name in header if columns[name] in _TOLD_BY_FILES]
+    if told:
+        raise InputError(f"{file.name} has a column {told[0]!r}, which the pictures and masks tell: leave it out")
     patient_of: dict[str, str] = {}
     about: dict[str, dict[str, str]] = {}
+    others: dict[str, dict[str, str]] = {}
     for number, cells in enumerate(lines, start=1):
         line = {columns[name]: value for name, value in cells.items()}
         patient = line.pop("patient")
@@ -76,6 +90,7 @@ def read_patients(file: Path) -> PatientsTable:
             picture = _stem(line.pop("file"))
             if not picture or patient_of.setdefault(picture, patient) != patient:
                 raise InputError(f"{file.name}: row {number} names no file, or one that another patient has: mend it")
+            others[picture] = {column: line.pop(column) for column in list(line) if column not in ABOUT}
         known = about.setdefault(patient, {})
         for column, value in _checked(line, f"{file.name}: row {number}").items():
             if value and known.setdefault(column, value) != value:
@@ -84,7 +99,8 @@ def read_patients(file: Path) -> PatientsTable:
                 )
     if not about:
         raise InputError(f"{file.name} has no rows: it needs one for each picture, or for each patient")
-    return PatientsTable(patient_of, about)
+    filled = {name: {column: text for column, text in cells.items() if text} for name, cells in others.items()}
+    return PatientsTable(patient_of, about, filled)
 
 
 def _stem(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING
@@ -63,7 +63,8 @@ def found_pictures(
         patient = table.find(item.path, folder=item.folder)
         key = (item.group, patient or item.path)
         if patient or own_patients:
-            of_patient.setdefault(key, []).append(item.file)
+            file = replace(item.file, extra={**table.columns(item.path), **item.file.extra})
+            of_patient.setdefault(key, []).append(file)
             lone |= set() if patient else {key}
         else:
             nameless.append(item.file)
