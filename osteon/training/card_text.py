@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from osteon.training.run_data import RunData
     from osteon.training.settings import TrainSettings
 
-__all__ = ["CardWords", "card_document", "default_words"]
+__all__ = ["CardWords", "card_document", "complete_words", "data_words", "default_words", "patient_words"]
 
 _SYNTHETIC_ONLY = "Trained on synthetic images only. It has never seen a patient."
 _EXCLUSIONS = (
@@ -54,14 +54,26 @@ class CardWords:
 
 
 def default_words(words: CardWords, data: RunData, *, is_demo: bool) -> CardWords:
-    """Fill in what was left empty."""
-    learnt = _patients(data.manifest)
+    """Fill in what was left empty, for a classifier."""
+    return complete_words(words, data.manifest, is_demo=is_demo, elsewhere=_ELSEWHERE[data.run.settings.task])
+
+
+def complete_words(words: CardWords, manifest: Manifest, *, is_demo: bool, elsewhere: str) -> CardWords:
+    """Fill in what was left empty.
+
+    Args:
+        words: of a person.
+        manifest: of what the model was trained on.
+        is_demo: whether all its images are synthetic.
+        elsewhere: what no model of the task may be used for.
+    """
+    learnt = len(manifest.patients)
     if is_demo and words.statement and "synthetic" not in words.statement.lower():
         words = replace(words, statement=f"{_SYNTHETIC_ONLY} {words.statement}")  # nobody may word it away
     statement = (
         _SYNTHETIC_ONLY
         if is_demo
-        else f"Trained on one data set of {learnt} patients, {len(data.manifest)} images. Not tested elsewhere."
+        else f"Trained on one data set of {learnt} patients, {len(manifest)} images. Not tested elsewhere."
     )
     use = "Show and test that osteon works. Nothing else." if is_demo else "Research on images like those of training."
     return CardWords(
@@ -69,7 +81,7 @@ def default_words(words: CardWords, data: RunData, *, is_demo: bool) -> CardWord
         statement=words.statement or statement,
         licence=words.licence or ("Apache-2.0" if is_demo else "LicenseRef-not-stated"),
         intended_use=words.intended_use or use,
-        exclusions=words.exclusions or (*_EXCLUSIONS, _ELSEWHERE[data.run.settings.task]),
+        exclusions=words.exclusions or (*_EXCLUSIONS, elsewhere),
     )
 
 
@@ -176,7 +188,7 @@ def _training(
 ) -> dict[str, Any]:
     run, split = data.run, data.split
     return {
-        "data": _data_words(data, is_demo=is_demo),
+        "data": data_words(data.manifest, is_demo=is_demo),
         "is_synthetic": is_demo,
         "split": f"{split.scheme}, {len(split.folds)} folds by {split.unit}, strata by {split.stratify or 'nothing'}",
         "split_sha256": data.split_sha256,
@@ -234,13 +246,10 @@ def _member_words(data: RunData, member: Member) -> dict[str, Any]:
 _PARTS = ("train", "validation", "test")
 
 
-def _data_words(data: RunData, *, is_demo: bool) -> str:
+def data_words(manifest: Manifest, *, is_demo: bool) -> str:
+    """How many images of how many patients, and whether they are synthetic."""
     kind = "synthetic images" if is_demo else "images"
-    return f"{len(data.manifest)} {kind} of {_patients(data.manifest)} patients"
-
-
-def _patients(manifest: Manifest) -> int:
-    return len(manifest.patients)
+    return f"{len(manifest)} {kind} of {len(manifest.patients)} patients"
 
 
 def _answers(
@@ -263,7 +272,9 @@ def _answers(
         "kind": f"deep learning: a convolutional network ({settings.architecture}) that classifies images",
         "intended_use": f"{words.intended_use} Not for: {'; '.join(words.exclusions)}",
         "goal": "making a model, judged on data of the same origin",
-        "sources": (f"{_data_words(data, is_demo=is_demo)}" + (f", centres: {', '.join(centres)}" if centres else "")),
+        "sources": (
+            f"{data_words(data.manifest, is_demo=is_demo)}" + (f", centres: {', '.join(centres)}" if centres else "")
+        ),
         "preprocessing": f"min-max by image to 0..1, nearest neighbour to {settings.image_size} pixels square",
         "selection": f"at most {dropped} images a fold left out of training for conflicting labels"
         if settings.curates
@@ -292,7 +303,7 @@ def _answers(
             f"fold {fold.fold}: " + ", ".join(f"{name} {count}" for name, count in fold.images.items())
             for fold in folds
         ),
-        "characteristics": _characteristics(manifest),
+        "characteristics": patient_words(manifest),
         "results": f"{auc['metric']}: "
         + ("not defined" if auc["value"] is None else f"{auc['value']:.3f}, {interval}")
         + "; further results in the card",
@@ -305,7 +316,8 @@ def _answers(
     }
 
 
-def _characteristics(manifest: Manifest) -> str:
+def patient_words(manifest: Manifest) -> str:
+    """Sex and age of the patients of a data set."""
     people = {row.patient: row for row in manifest.rows}
     sexes = [row.sex or "unknown" for row in people.values()]
     ages = [row.age_years for row in people.values() if row.age_years is not None]

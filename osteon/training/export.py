@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.errors import InputError, OutputError
+from osteon.errors import InputError
 from osteon.inference.options import Progress, silent
 from osteon.inference.trust import BANK_VECTORS
 from osteon.metrics.bootstrap import Resampling
 from osteon.training.card_text import CardFacts, CardWords, card_document, default_words
-from osteon.training.claim import claim_markdown
 from osteon.training.export_results import choose_point, test_results, validation_points
+from osteon.training.model_folder import CLAIM_NAME, check_target, model_name, place_model, smooth_patterns
 from osteon.training.pixels import load_pixels
 from osteon.training.run_data import is_synthetic, synthetic_share
-from osteon.weights import ModelCard, read_card
-from osteon.weights.card import CARD_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from osteon.training.members import Member
     from osteon.training.pixels import Pixels
     from osteon.training.run_data import RunData
-    from osteon.weights import Trust
+    from osteon.weights import ModelCard, Trust
 
 __all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
 
-CLAIM_NAME = "claim.md"
 _GOLDEN_EACH = 2
 _FEWEST_REFERENCES = 10
-_PATTERN_SEED = 20240300
-_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +94,12 @@ def export_run(
     """
     from osteon.training.engine import choose_device
     from osteon.training.members import load_members, member_folds
+    from osteon.weights.write import write_model
 
     chosen = options or ExportOptions()
     settings = data.run.settings
-    name = _model_name(chosen.name, settings.architecture, out)
-    _check_target(out)
+    name = model_name(chosen.name, settings.architecture, out)
+    check_target(out)
     folds = member_folds(data, chosen.folds)
     device = choose_device(settings.changed({"device": chosen.device, "devices": 1, "precision": "32"}))
     pixels = load_pixels(
@@ -148,7 +141,17 @@ def export_run(
     words = default_words(chosen.words, data, is_demo=is_demo)
     document = card_document(name, data, members, words=words, facts=facts)
     trust = _trust(members, settings.seed, data, chosen) if with_trust else None
-    return _write(out, document, members, crops, trust)
+    networks = [member.network for member in members]
+    return place_model(
+        out,
+        lambda parent: write_model(
+            parent,
+            document,
+            networks if len(networks) > 1 else networks[0],
+            golden_crops=crops,
+            trust=trust,
+        ),
+    )
 
 
 def _trust(members: Sequence[Member], seed: int, data: RunData, options: ExportOptions) -> Trust | None:
@@ -168,7 +171,7 @@ def _golden(
     if wanted not in {"auto", "images", "pattern"}:
         raise InputError(f"golden {wanted!r} cannot be; choose auto, images or pattern")
     if wanted == "pattern" or (wanted == "auto" and not is_synthetic(data.manifest)):
-        return _patterns(pixels.size), "made-up patterns; no image of the data set is in this folder"
+        return smooth_patterns(pixels.size), "made-up patterns; no image of the data set is in this folder"
     table = members[0].predictions.of(part="validation")
     number = {row.image: index for index, row in enumerate(data.manifest.rows)}
     # images about which the network is least sure: a saturated probability would hide a difference
@@ -177,63 +180,3 @@ def _golden(
     rows = np.array([number[str(table.image[index])] for index in picked])
     positive = data.run.settings.positive
     return pixels.crops(rows), f"validation images of fold {members[0].fold.fold}: with {positive} and without"
-
-
-def _patterns(size: int) -> NDArray[np.float32]:
-    """Four smooth random pictures in 0..1."""
-    from scipy import ndimage
-
-    generator = np.random.default_rng(_PATTERN_SEED)
-    blurred = [ndimage.gaussian_filter(generator.random((size, size)), size / 2 ** (2 + k)) for k in range(4)]
-    return np.stack([(one - one.min()) / (one.max() - one.min()) for one in blurred]).astype(np.float32)
-
-
-def _model_name(wanted: str, architecture: str, out: Path) -> str:
-    tag = re.sub(r"[^a-z0-9]+", "_", out.absolute().name.lower().removeprefix(f"{architecture}.")).strip("_")
-    name = wanted or f"{architecture}.{tag or 'model'}"
-    if _NAME.fullmatch(name) is None or name.partition(".")[0] != architecture:
-        raise InputError(
-            f"the name {name!r} cannot be: it is {architecture}.TAG with small letters, digits and underscores, as "
-            f"{architecture}.mine"
-        )
-    return name
-
-
-def _check_target(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out.name} is a file: name a folder for the model")
-    if out.is_dir() and any(out.iterdir()) and not (out / CARD_NAME).exists():
-        raise InputError(f"{out.name} holds other things than a model: name an empty or a new folder")
-
-
-def _write(
-    out: Path,
-    document: dict[str, object],
-    members: Sequence[Member],
-    crops: NDArray[np.float32],
-    trust: Trust | None,
-) -> ModelCard:
-    """Write and prove aside, then move to its place."""
-    from osteon.weights.write import write_model
-
-    parent = out.absolute().parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=".exporting-") as temporary:
-            networks = [member.network for member in members]
-            card = write_model(
-                Path(temporary),
-                document,
-                networks if len(networks) > 1 else networks[0],
-                golden_crops=crops,
-                trust=trust,
-            )
-            words = claim_markdown(card.name, card.document["claim_2024"])
-            (card.folder / CLAIM_NAME).write_text(words, encoding="utf-8")
-            if out.exists():
-                shutil.move(out, Path(temporary) / "replaced")
-            shutil.move(card.folder, out)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"the model could not be written to {out.name} ({reason})") from error
-    return read_card(out)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
+
+if TYPE_CHECKING:
+    from osteon.reading import Progress
+    from osteon.weights import ModelCard
 
 __all__ = ["register"]
 
@@ -24,11 +29,14 @@ def register(group: typer.Typer) -> None:
         split: Path | None = typer.Option(None, help="splits.json, when it lies elsewhere."),
         fold: list[int] = typer.Option([], help="Whose network becomes a member; may be repeated. Default: all done."),
         operating_point: str = typer.Option(
-            "paper",
-            help="paper (0.95), or fixed on validation: youden, sensitivity or specificity (at least 0.95) of slices, "
-            "or legs (extents that match best).",
+            "",
+            help="Classifiers: paper (0.95, the default), or fixed on validation: youden, sensitivity or specificity "
+            "(at least 0.95) of slices, or legs (extents that match best). Segmenters: f1 (best on validation, the "
+            "default) or half (0.5).",
         ),
-        threshold: float | None = typer.Option(None, help="A threshold on the smoothed probability, instead."),
+        threshold: float | None = typer.Option(
+            None, help="A threshold on the smoothed probability (of a segmenter: on that of lesions), instead."
+        ),
         trust: bool = typer.Option(True, help="Fit novelty and prediction sets on the validation parts."),
         references: int = typer.Option(2000, help="Training images of a member that novelty is measured against."),
         golden: str = typer.Option(
@@ -47,29 +55,32 @@ def register(group: typer.Typer) -> None:
         """Make a model folder of a run: weights, card with what was measured, operating point, limits, CLAIM items."""
         from osteon.metrics.bootstrap import Resampling
         from osteon.training.card_text import CardWords
-        from osteon.training.export import CLAIM_NAME, ExportOptions, export_run
-        from osteon.training.run_data import open_run
+        from osteon.training.model_folder import CLAIM_NAME
+        from osteon.training.segmentation.run import is_segment_run
 
-        options = ExportOptions(
-            name=name,
-            words=CardWords(
+        shared: dict[str, Any] = {
+            "name": name,
+            "words": CardWords(
                 version=version,
                 statement=statement,
                 licence=licence,
                 intended_use=intended_use,
                 exclusions=tuple(exclusion),
             ),
-            folds=tuple(fold) or None,
-            operating_point=operating_point,
-            threshold=threshold,
-            trust=trust,
-            references=references,
-            golden=golden,
-            device=device,
-            resampling=Resampling(repeats=repeats, seed=seed),
-        )
+            "folds": tuple(fold) or None,
+            "threshold": threshold,
+            "golden": golden,
+            "device": device,
+            "resampling": Resampling(repeats=repeats, seed=seed),
+        }
         with shown_progress(quiet=quiet) as progress:
-            card = export_run(open_run(run, data, split=split), out, options=options, progress=progress)
+            if is_segment_run(run):
+                card = _export_segmenters(
+                    run, data, out, split, {**shared, "operating_point": operating_point or "f1"}, progress
+                )
+            else:
+                more = {"operating_point": operating_point or "paper", "trust": trust, "references": references}
+                card = _export_classifiers(run, data, out, split, {**shared, **more}, progress)
         say(f"{card.name}: {len(card.members)} network(s), {card.statement}")
         for result in card.results:
             value = "not defined" if result.value is None else f"{result.value:.3f}"
@@ -78,3 +89,22 @@ def register(group: typer.Typer) -> None:
         items = card.document["claim_2024"]["items"]
         open_items = sum(item["status"] == "open" for item in items)
         say(f"written to {out}; {open_items} of {len(items)} reporting items in {CLAIM_NAME} are left to a person")
+
+
+def _export_classifiers(
+    run: Path, data: Path, out: Path, split: Path | None, options: dict[str, Any], progress: Progress
+) -> ModelCard:
+    from osteon.training.export import ExportOptions, export_run
+    from osteon.training.run_data import open_run
+
+    return export_run(open_run(run, data, split=split), out, options=ExportOptions(**options), progress=progress)
+
+
+def _export_segmenters(
+    run: Path, data: Path, out: Path, split: Path | None, options: dict[str, Any], progress: Progress
+) -> ModelCard:
+    from osteon.training.segmentation.export import SegmentExport, export_segmenters
+    from osteon.training.segmentation.run_data import open_segment_run
+
+    found = open_segment_run(run, data, split=split)
+    return export_segmenters(found, out, options=SegmentExport(**options), progress=progress)

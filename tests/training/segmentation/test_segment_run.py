@@ -30,7 +30,7 @@ from osteon.training.segmentation.run import (
     train_segmenters,
 )
 from osteon.training.segmentation.settings import SegmentSettings
-from tests.training.segmentation.toy_slices import QUICK_SEGMENTER, toy_slices, toy_split
+from tests.training.segmentation.toy_slices import QUICK_SEGMENTER, middle, toy_slices, toy_split
 
 Toy = tuple[Manifest, Split, MaskPixels]
 
@@ -247,8 +247,8 @@ def test_one_map_networks_and_the_last_epoch(toy: Toy, tmp_path: Path) -> None:
     assert "no pixel of bone" in two.failed[0].error
 
 
-def test_side_heads_that_no_loss_reaches_are_not_trained(toy: Toy, tmp_path: Path) -> None:
-    run = train(toy, tmp_path / "run", architecture="attunetpp", epochs=1)
+def test_side_heads_that_no_loss_reaches_are_not_trained(small: Toy, tmp_path: Path) -> None:
+    run = train(small, tmp_path / "run", architecture="attunetpp", epochs=1, image_size=16)
     from safetensors import safe_open
 
     with safe_open(run.folds[0].weights, framework="np") as file:
@@ -268,16 +268,28 @@ def test_equal_draws_show_as_many_slices_with_a_lesion_as_without(tmp_path: Path
     assert has_lesion[drawn].mean() == 0.5
 
 
+@pytest.fixture(scope="module")
+def small(toy: Toy) -> Toy:
+    """The same in 16 x 16 pixels, for large networks."""
+    return toy[0], toy[1], middle(toy[2])
+
+
 @pytest.mark.parametrize(("mask", "on"), [("hard", "predicted"), ("soft", "true")])
-def test_a_pair_trains_its_bone_network_first_and_shares_it(toy: Toy, tmp_path: Path, mask: str, on: str) -> None:
+def test_a_pair_trains_its_bone_network_first_and_shares_it(small: Toy, tmp_path: Path, mask: str, on: str) -> None:
     shared = tmp_path / "bone"
-    changes: dict[str, Any] = {"epochs": 1, "pair_mask": mask, "pair_trains_on": on, "bone_networks": shared}
-    first = train(toy, tmp_path / "first", architecture="unet_then_attunet", **changes)
+    changes: dict[str, Any] = {
+        "epochs": 1,
+        "image_size": 16,
+        "pair_mask": mask,
+        "pair_trains_on": on,
+        "bone_networks": shared,
+    }
+    first = train(small, tmp_path / "first", architecture="unet_then_attunet", **changes)
     assert first.folds[0].state == "done", first.folds[0].error
     bones = list(shared.glob("unet-0-*.safetensors"))
     assert len(bones) == 1
     written = bones[0].stat().st_mtime_ns
-    second = train(toy, tmp_path / "second", architecture="unet_then_unetpp", **changes)
+    second = train(small, tmp_path / "second", architecture="unet_then_unetpp", **changes)
     assert second.folds[0].state == "done", second.folds[0].error
     assert [file.stat().st_mtime_ns for file in shared.glob("unet-0-*.safetensors")] == [written]
     # the pair that is kept holds the shared bone network, and was judged with it
@@ -289,14 +301,14 @@ def test_a_pair_trains_its_bone_network_first_and_shares_it(toy: Toy, tmp_path: 
     assert set(second.counts().output.tolist()) == {"lesion", "bone"}
 
 
-def test_a_pair_goes_on_in_its_second_network(toy: Toy, tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"architecture": "unet_then_attunet", "epochs": 2}
-    whole = train(toy, tmp_path / "whole", **changes)
+def test_a_pair_goes_on_in_its_second_network(small: Toy, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"architecture": "unet_then_attunet", "epochs": 2, "image_size": 16}
+    whole = train(small, tmp_path / "whole", **changes)
     with pytest.raises(_StopError):
-        train(toy, tmp_path / "parts", on_epoch=stop_after(2), **changes)  # the last epoch of the bone network
+        train(small, tmp_path / "parts", on_epoch=stop_after(2), **changes)  # the last epoch of the bone network
     with pytest.raises(_StopError):
-        train(toy, tmp_path / "parts", on_epoch=stop_after(1), **changes)  # the first of the lesion network
-    again = train(toy, tmp_path / "parts", **changes)
+        train(small, tmp_path / "parts", on_epoch=stop_after(1), **changes)  # the first of the lesion network
+    again = train(small, tmp_path / "parts", **changes)
     assert again.folds[0].weights.read_bytes() == whole.folds[0].weights.read_bytes()
 
 

@@ -56,6 +56,12 @@ def toy_slices(
     return Manifest(Path("toy"), tuple(rows)), pixels
 
 
+def middle(pixels: MaskPixels) -> MaskPixels:
+    """The middle 16 x 16 pixels of each slice, for large networks."""
+    part = (slice(None), slice(8, 24), slice(8, 24))
+    return replace(pixels, images=pixels.images[part], lesion=pixels.lesion[part], bone=pixels.bone[part])
+
+
 def toy_split(manifest: Manifest, *, folds: int = 4) -> Split:
     """Folds by patient; each is the test part once."""
     return make_split(manifest, folds=folds, seed=1)
