@@ -29,7 +29,8 @@ LEAST_BONE_HU = 100.0
 """A slice without a single voxel this dense shows no bone."""
 SLAB = 32
 """Images given to the segmenter at a time."""
-MARGIN_PX = 8
+MARGIN_PX = 16
+"""As much black as the training images have around a body."""
 
 
 class Segmenter(Protocol):

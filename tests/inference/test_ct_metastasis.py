@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from osteon.data import Volume
+from osteon.data import ModelUse, Volume
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
 from osteon.inference import ct_metastasis
 from osteon.inference.ct_metastasis import answer, read_trunk
+from osteon.inference.ensemble import CropScores
 from osteon.inference.options import SystemOptions
 from osteon.inference.route import choose_system, system
+from osteon.inference.slice_segmenter import SliceSegmenter
 from osteon.mesh import bounds_lps_mm, is_watertight
+from osteon.ops.slice_frame import BONE_WINDOW_HU, slice_frame, windowed
+from osteon.weights import MapContract, SegmenterContract
 from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from osteon.data import Answer
+    from osteon.inference.options import Progress
 
 OPTIONS = SystemOptions()
 
@@ -256,6 +264,73 @@ def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypa
         answer(trunk.volume, OPTIONS)
     with pytest.raises(WeightsError, match="is a classifier of task ct_osteosarcoma: name another one with --model"):
         answer(trunk.volume, SystemOptions(model="mobilenet_v2.phantom"))
+
+
+@dataclass
+class Caller:
+    """A slice classifier that calls some slices, and keeps what it was shown."""
+
+    called: set[int]
+    card: object = None
+    name: str = "caller"
+    size: tuple[int, int] = (112, 160)
+    shown: list[np.ndarray] = field(default_factory=list)
+
+    def read(self, blocks: Iterable[np.ndarray], *, progress: Progress, total: int) -> CropScores:
+        self.shown = list(blocks)
+        progress("classifying slices", total, total)
+        probability = np.array([0.99 if n in self.called else 0.01 for n in range(total)], dtype=np.float32)
+        return CropScores(probability=probability)
+
+    def use(self) -> ModelUse:
+        return ModelUse("caller", "1.0.0", "11" * 32, "none", "cpu", is_demo=True, statement="It calls slices.")
+
+
+def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: Trunk, told: Answer) -> None:
+    (alone,) = told.scores
+    assert alone.by_segmentation is not None
+    outlined = np.flatnonzero(alone.by_segmentation)
+    caller = Caller(called={*outlined.tolist(), 0, 1, 2, 3})
+    found = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=caller)  # type: ignore[arg-type]
+    (scores,) = found.scores
+    assert scores.source == "classifier"
+    positive = scores.smoothed >= scores.threshold
+    assert scores.agreement == pytest.approx((positive == alone.by_segmentation).mean())
+    assert "they agree in" in found.headline
+    assert found.headline.startswith("Demo model")
+    assert [use.name for use in found.models] == ["truth", "caller"]
+    images = np.concatenate(caller.shown)
+    wanted = slice_frame(SHAPE[1:], (1.75, 1.75), size=caller.size).images(windowed(trunk.array[scores.slices]))
+    assert np.array_equal(images, wanted.astype(np.float32) / np.float32(255))
+
+
+def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
+    trunk: Trunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = SegmenterContract(
+        maps=(MapContract("lesion", 0.35, "best Dice on validation"), MapContract("bone", 0.6)),
+        channels=3,
+        window_hu=BONE_WINDOW_HU,
+        pixel_mm=1.75,
+        size_step=16,
+        function="osteon.ops.slice_frame",
+    )
+    segmenter = trunk.segmenter()
+    segmenter.card = SimpleNamespace(name="known.card", task="ct_metastasis", segmenter=contract)  # type: ignore[assignment]
+
+    def find(name: str) -> object:
+        if name == ct_metastasis.DEFAULT_SEGMENTER:
+            return segmenter.card
+        raise UnknownLabelError(f"no model {name!r}")
+
+    monkeypatch.setattr(ct_metastasis, "find_card", find)
+    monkeypatch.setattr(SliceSegmenter, "load", lambda *_, **__: segmenter)
+    found = answer(trunk.volume, OPTIONS)
+    lesions = found.configuration["lesions"]
+    assert isinstance(lesions, dict)
+    assert (lesions["threshold"], lesions["bone_threshold"]) == (0.35, 0.6)
+    assert found.configuration["threshold_source"] == "best Dice on validation"
+    assert "no-slice-classifier" in codes(found)
 
 
 def test_a_model_without_the_maps_is_refused(trunk: Trunk) -> None:

@@ -33,14 +33,17 @@ def register(program: typer.Typer) -> None:
         series: str | None = typer.Option(
             None, help="Series Instance UID to read; default: the best one, with reasons."
         ),
-        task: str | None = typer.Option(None, help="System to run; default: the one for the image."),
+        task: str | None = typer.Option(
+            None,
+            help="System to run: ct_osteosarcoma (legs) or ct_metastasis (trunk); default: for a CT that of the legs.",
+        ),
         device: Device = typer.Option(Device.AUTO, help="Where the network runs."),
         model: str | None = typer.Option(None, help="Name or folder of a model card."),
         threshold: float | None = typer.Option(
             None,
             min=0.0,
             max=1.0,
-            help="Smoothed probability that counts as tumour; default: that of the model's card.",
+            help="Probability that counts as tumour, of a slice (legs) or a pixel (trunk); default: that of the card.",
         ),
         roi: Roi = typer.Option(
             Roi.SERIES, help="How legs are found: through the series, or the paper's slice-wise recipe."
