@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.report.findings import findings_document
 from osteon.report.lesion_words import LesionList, lesion_list
-from osteon.report.tasks import TaskWords, task_words
+from osteon.report.tasks import TaskWords, curve_title, task_words
 from osteon.report.trust_words import trust_rows, unlike_sentences
 from osteon.report.wording import (
     count,
@@ -94,11 +94,13 @@ class Content:
         limits: sentences.
         slice_note: how slices are counted.
         words: what the task calls things.
+        curve: heading of what is drawn over the slices.
         lesions: the list of an answer that is one; None of others.
     """
 
     title: str
     words: TaskWords
+    curve: str
     headline: str
     created: str
     demo: tuple[str, ...]
@@ -130,7 +132,8 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
     return Content(
         title=words.title,
         words=words,
-        lesions=lesion_list(document),
+        curve=curve_title(answer),
+        lesions=lesion_list(document, answer.configuration),
         headline=answer.headline,
         created=run.created.replace("T", " ").replace("+00:00", " UTC"),
         demo=tuple(f"{model['name']}: {model['statement']}" for model in demo),

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, drawn from the content of its metrics.json."""
+"""Pictures of an evaluation, drawn from the content of its metrics.json, and the curve of lesions found."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon.errors import InputError
 from osteon.report.results_page import Picture
 from osteon.report.sheet import DARK, INK, LIGHT, Sheet, show_image
 from osteon.report.wording import count
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from osteon.metrics.lesion_detection import Froc
+
 __all__ = [
     "draw_curves",
     "draw_decision",
     "draw_failures",
+    "draw_froc",
     "draw_histogram",
     "draw_reliability",
     "draw_subgroups",
@@ -36,6 +40,10 @@ _MARKS: Final = {"youden": "s", "sensitivity_0.95": "^", "specificity_0.95": "v"
 _ROW: Final = 30
 _LINEAR_COUNTS: Final = 60
 """Bars up to here are drawn on a linear axis."""
+
+_COLOURS: Final = (_BLUE, _ORANGE, _GREEN, "#cc79a7")
+_FEWEST_A_SCAN: Final = 1 / 16
+"""Where the axis of false positives, in powers of two, begins."""
 
 
 def _sheet(width: int, height: int, title: str, mark: str) -> Sheet:
@@ -260,4 +268,47 @@ def draw_failures(
         "Most confidently wrong test images",
         "Largest distance of calibrated probability and truth, worst first. These are images of the data set: keep "
         "this page where the data set may be.",
+    )
+
+
+def draw_froc(path: Path, curves: Mapping[str, Froc], *, matching: str, mark: str = "") -> Picture:
+    """Sensitivity for lesions over false positives a scan, in powers of two, with the points that are read off.
+
+    Args:
+        path: of the PNG.
+        curves: by name of the method, at most four.
+        matching: the rule in words (``osteon.metrics.lesions.Matching.words``).
+        mark: words in the upper corner, as that the data are synthetic.
+
+    Raises:
+        InputError: no curve, or more than four.
+        OutputError: the picture cannot be written.
+    """
+    if not 1 <= len(curves) <= len(_COLOURS):
+        raise InputError(f"a picture of {len(curves)} curves was asked for; give 1 to {len(_COLOURS)}")
+    sheet = _sheet(900, 560, "Lesions found, over false positives a scan", mark)
+    axes = sheet.axes(90, 80, 780, 390)
+    most = 8.0
+    for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+        most = max(most, 1.1 * float(curve.false_positives[-1]))
+        across = np.append(np.maximum(curve.false_positives, _FEWEST_A_SCAN), most)
+        if np.isfinite(curve.low).all():
+            low, high = (np.append(limit, limit[-1]) for limit in (curve.low, curve.high))
+            axes.fill_between(across, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+        found = f"{name}: {curve.lesions} lesions, {count(curve.scans, 'scan')}, {count(curve.patients, 'patient')}"
+        axes.step(across, np.append(curve.sensitivity, curve.sensitivity[-1]), where="post", color=colour, linewidth=2)
+        rates, values = zip(*((rate, rated.value) for rate, rated in curve.at_rates), strict=True)
+        axes.plot(rates, values, "o", color=colour, markersize=6, label=found, clip_on=False)
+    axes.set_xscale("log", base=2)
+    ticks = [2.0**power for power in range(-4, math.ceil(math.log2(most)) + 1)]
+    axes.set_xticks(ticks, [f"1/{round(1 / t)}" if t < 1 else f"{t:g}" for t in ticks])
+    axes.set(xlim=(_FEWEST_A_SCAN, most), ylim=(0, 1.02))
+    _dress(axes, "false positives a scan (1/16: that or fewer)", "sensitivity for lesions")
+    axes.legend(loc="lower right", fontsize=Sheet.points(15), framealpha=1, edgecolor="none")
+    sheet.save(path)
+    return Picture(
+        path,
+        "Free-response curve",
+        f"A predicted lesion finds a true one by {matching}. Bands: 95 % over patients, at each threshold of the "
+        "lesions' probability. Dots: the highest sensitivity with at most that many false positives.",
     )

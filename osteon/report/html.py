@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
 import osteon
@@ -13,7 +15,7 @@ from osteon.errors import OutputError
 from osteon.report.content import report_content
 from osteon.report.lesion_words import COLUMNS, NUMERIC, PICTURE_WORDS, PROBABILITY_WORDS
 from osteon.report.scene import bone_scene
-from osteon.report.strips import MOST_SLICES, slice_browsers
+from osteon.report.strips import slice_browsers
 from osteon.report.wording import DEMO_MARK, DISCLAIMER
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Volume
     from osteon.report.run import Run
+    from osteon.report.strips import SliceBrowser
     from osteon.report.view import View
 
 __all__ = ["write_html"]
@@ -92,7 +95,7 @@ def write_html(
         bone_views=[pictures[name] for name in ("bone_anterior", "bone_lateral") if name in pictures],
         browsers=browsers,
         browser_data=htmlsafe_json_dumps([browser.payload() for browser in browsers]),
-        skipped=_skipped(volume, browsers_shown=max((len(browser.frames) for browser in browsers), default=0)),
+        skipped=_skipped(browsers),
         scene=htmlsafe_json_dumps(scene) if scene else None,
         viewer_js=_own("viewer.js"),
         files=files,
@@ -103,9 +106,10 @@ def write_html(
         raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
 
 
-def _skipped(volume: Volume, *, browsers_shown: int) -> str:
+def _skipped(browsers: Sequence[SliceBrowser]) -> str:
     """Which slices the browser shows, as an ordinal: "second" when every other one is there, "" when all are."""
-    step = round(volume.grid.shape[0] / MOST_SLICES) if browsers_shown == MOST_SLICES else 1
+    steps = [b[0] - a[0] for browser in browsers for a, b in pairwise(browser.frames)]
+    step = round(median(steps)) if steps else 1
     return {0: "", 1: "", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}.get(step, f"{step}th")
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon.geometry import Box
 from osteon.report.lesion_words import PICTURE_WORDS, lesion_view_name
 from osteon.report.lesions import colour_hex, largest_lesions, lesion_mask
 from osteon.report.orientation import Display, slice_positions_mm
+from osteon.report.selection import regions_or_whole
 from osteon.report.sheet import DARK, INK, MUTED, Sheet, show_image, show_letters, show_scale_bar
 from osteon.report.slice_sheet import BONE_WINDOW_HU
 from osteon.report.view import View
@@ -30,6 +32,7 @@ _SIDE: Final = 310
 """Height of every panel, and width of the enlarged ones, in pixels."""
 _EDGE, _GAP, _HEAD, _FOOT = 20.0, 14.0, 62.0, 40.0
 _LEAST_ZOOM_MM: Final = 60.0
+_FLESH_MM: Final = 45.0
 _AIR_HU: Final = -1000
 _PLANES: Final = ("axial", "coronal", "sagittal")
 
@@ -52,8 +55,8 @@ class _Cut:
 
     def of(self, turned: NDArray[Any], *, fill: int) -> NDArray[Any]:
         """The rectangle of a turned array; what lies beyond the image is ``fill``."""
-        # an index, not take(): that copies a turned array whole before it takes
-        plane = turned[(*(slice(None),) * self.axis, self.index)]
+        # no take(): that copies a turned array whole before it takes
+        plane = np.moveaxis(turned, self.axis, 0)[self.index]
         out = np.full((self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]), fill, dtype=plane.dtype)
         inside = [
             (max(low, 0), min(high, size))
@@ -79,13 +82,26 @@ def draw_lesions(folder: Path, answer: Answer, volume: Volume) -> tuple[View, ..
     if mask is None or not mask.grid.same_as(volume.grid):
         return ()
     demo = any(model.is_demo for model in answer.models)
-    return tuple(_draw(folder, lesion, mask, volume, demo=demo) for lesion in largest_lesions(answer))
+    around = _around(answer, volume)
+    return tuple(_draw(folder, lesion, mask, volume, around=around, demo=demo) for lesion in largest_lesions(answer))
 
 
-def _draw(folder: Path, lesion: ListedLesion, mask: Mask, volume: Volume, *, demo: bool) -> View:
+def _around(answer: Answer, volume: Volume) -> Box:
+    """All bone with the flesh about it: the air and the table beside the patient need no room."""
+    regions = regions_or_whole(answer, volume)
+    start, stop = [], []
+    for axis, size in enumerate(volume.grid.shape):
+        margin = round(_FLESH_MM / volume.grid.spacing_mm[axis])
+        start.append(max(min(region.box.start[axis] for region in regions) - margin, 0))
+        stop.append(min(max(region.box.stop[axis] for region in regions) + margin, size))
+    return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
+
+
+def _draw(folder: Path, lesion: ListedLesion, mask: Mask, volume: Volume, *, around: Box, demo: bool) -> View:
     display = Display.of(volume.grid)
     centre = _centre(lesion, mask, display)
-    whole = _Cut(0, centre[0], (0, display.shape[1]), (0, display.shape[2]))
+    body = display.box(around)
+    whole = _Cut(0, centre[0], (body.start[1], body.stop[1]), (body.start[2], body.stop[2]))
     cuts = [whole, *(_zoomed(lesion, display, axis, centre) for axis in range(3))]
     widths = [_extent_mm(cut, display)[0] * _SIDE / _extent_mm(cut, display)[1] for cut in cuts]
     sheet = Sheet(max(sum(widths) + 3 * _GAP + 2 * _EDGE, 900), _HEAD + _SIDE + _FOOT)
@@ -106,7 +122,7 @@ def _draw(folder: Path, lesion: ListedLesion, mask: Mask, volume: Volume, *, dem
         axes = sheet.panel(left, _HEAD, width, _SIDE, extent_mm=extent)
         _show(axes, cut, lesion, mask, volume, display, size=(round(width), _SIDE))
         if cut is whole:
-            _frame(axes, cuts[1], display)
+            _frame(axes, cuts[1], whole, display)
         show_letters(axes, display.edge_letters(cut.axis), size=17)
         show_scale_bar(axes, size=16)
         sheet.text(left, _HEAD + _SIDE + 9, title, size=18, colour=MUTED)
@@ -180,12 +196,12 @@ def _show(
     lines.set_path_effects([withStroke(linewidth=2.6, foreground=DARK, alpha=0.6)])
 
 
-def _frame(axes: Axes, zoom: _Cut, display: Display) -> None:
-    """Corners of the enlarged part in the whole slice."""
+def _frame(axes: Axes, zoom: _Cut, whole: _Cut, display: Display) -> None:
+    """The enlarged part in the whole slice."""
     from matplotlib.patches import Rectangle
 
     _, row_mm, column_mm = display.spacing_mm
-    left, top = zoom.columns[0] * column_mm, zoom.rows[0] * row_mm
+    left, top = (zoom.columns[0] - whole.columns[0]) * column_mm, (zoom.rows[0] - whole.rows[0]) * row_mm
     across, down = _extent_mm(zoom, display)
     axes.add_patch(
         Rectangle((left, top), across, down, fill=False, edgecolor=INK, linewidth=0.9, linestyle=(0, (2, 3)), alpha=0.8)

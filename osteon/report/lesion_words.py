@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from osteon.report.lesions import MOST_PICTURES
 from osteon.report.tasks import task_words
 from osteon.report.wording import count, probability, whole_range
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "COLUMNS",
@@ -96,11 +94,12 @@ def lesion_view_name(number: int) -> str:
     return f"lesion_{number:02d}"
 
 
-def lesion_list(document: Mapping[str, Any]) -> LesionList | None:
+def lesion_list(document: Mapping[str, Any], configuration: Mapping[str, object]) -> LesionList | None:
     """The list of an answer that is one, also when nothing is in it; None of other answers.
 
     Args:
         document: content of findings.json.
+        configuration: of the answer; its "lesions" tell the thresholds.
     """
     lesions = document["lesions"]
     if not lesions and not task_words(document["task"]).lists_lesions:
@@ -124,7 +123,7 @@ def lesion_list(document: Mapping[str, Any]) -> LesionList | None:
         rows=tuple(_row(one, pictured=one["number"] in pictured) for one in lesions),
         nothing=nothing,
         pictures=pictures,
-        definitions=_definitions(document) if lesions else (),
+        definitions=_definitions(document, configuration.get("lesions")) if lesions else (),
     )
 
 
@@ -143,8 +142,8 @@ def _row(lesion: Mapping[str, Any], *, pictured: bool) -> LesionRow:
     if lesion["near_metal"]:
         warnings.append("Metal lies near: it may be an artefact.")
     details = (
-        f"Site {lesion['site']}: {lesion['site_reason']}" if lesion["site_reason"] else "",
-        f"Character {lesion['character']}: {lesion['character_reason']}" if lesion["character_reason"] else "",
+        _because("Site", lesion["site"], lesion["site_reason"]),
+        _because("Character", lesion["character"], lesion["character_reason"]),
         (
             f"{_signed(lesion['mean_hu'])} ± {lesion['sd_hu']:,.0f} HU; largest diameter in one slice "
             f"{lesion['axial_diameter_mm']:.1f} mm; highest probability {probability(lesion['peak_probability'])}; "
@@ -170,6 +169,14 @@ def _row(lesion: Mapping[str, Any], *, pictured: bool) -> LesionRow:
     )
 
 
+def _because(what: str, value: str, reason: str) -> str:
+    """What was found and why; a reason that begins with the value does not say it twice."""
+    if not reason:
+        return ""
+    told = reason[len(value) :].lstrip(" :,") if reason.lower().startswith(value) else reason
+    return f"{what} {value}: {told}"
+
+
 def _digits(value: float) -> str:
     """One decimal; two below 1, so that a small lesion is not 0.0."""
     return f"{value:,.1f}" if value >= 1 else f"{value:.2f}"
@@ -179,7 +186,19 @@ def _signed(value: float) -> str:
     return f"{value:,.0f}".replace("-", _MINUS)
 
 
-def _definitions(document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def _thresholds(options: object) -> str:
+    """From which values the maps count, where the system tells."""
+    if not isinstance(options, Mapping):
+        return ""
+    told = (
+        ("threshold", "A pixel belongs to a lesion from a value of {:.2f} in the lesion map on."),
+        ("bone_threshold", "Bone begins at {:.2f} in the bone map."),
+        ("min_volume_mm3", "Lesions smaller than {:.0f} mm³ are not listed."),
+    )
+    return " ".join(words.format(options[name]) for name, words in told if name in options)
+
+
+def _definitions(document: Mapping[str, Any], options: object) -> tuple[tuple[str, str], ...]:
     bone = document["own_bone"]
     if bone is None:
         against = "Too little of the patient's own spongy bone was seen to compare the lesions with."
@@ -195,6 +214,7 @@ def _definitions(document: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             "Lesion",
             "A connected group of pixels that the model calls metastasis, in three dimensions; numbered by volume.",
         ),
+        *((("Thresholds", _thresholds(options)),) if _thresholds(options) else ()),
         ("Site", "Named only where the anatomy seen in these images proves it, else not determined."),
         ("Character", against),
         ("Volume", "Sum of its voxels."),

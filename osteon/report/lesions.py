@@ -25,6 +25,9 @@ MOST_PICTURES: Final = 12
 _COLOURS: Final = {"lytic": (255, 128, 48), "blastic": (86, 190, 245), "mixed": (240, 130, 205)}
 """Okabe and Ito's vermilion, sky blue and purple, lightened: told apart on bone, in CT and on black."""
 
+_SURFACE: Final = "lesion_"
+"""Surfaces of lesions carry the label of the mask behind it."""
+
 _UNDETERMINED: Final = (240, 228, 66)
 """Their yellow."""
 
@@ -69,14 +72,10 @@ def lesions_of(answer: Answer) -> tuple[ListedLesion, ...]:
             continue
         value = 0 if finding.segment is None else finding.segment[1]
         colour = _COLOURS.get(lesion.character, _UNDETERMINED)
-        surface = surfaces.get(_surface_name(lesion))
+        surface = surfaces.get(f"{_SURFACE}{value}")
         painted = None if surface is None else replace(surface, colour=(*colour, 255))
         found.append(ListedLesion(number, lesion, finding, finding.box, value, colour, painted))
     return tuple(found)
-
-
-def _surface_name(lesion: Lesion) -> str:
-    return lesion.identifier.replace("-", "_")
 
 
 def largest_lesions(answer: Answer, *, most: int = MOST_PICTURES) -> tuple[ListedLesion, ...]:
@@ -87,9 +86,8 @@ def largest_lesions(answer: Answer, *, most: int = MOST_PICTURES) -> tuple[Liste
 
 def bone_surfaces(answer: Answer) -> tuple[Surface, ...]:
     """Surfaces that are neither lesions nor boxes of beams."""
-    lesions = {_surface_name(lesion) for lesion in answer.lesions}
     filled = (surface for surface in answer.surfaces if len(surface.faces))
-    return tuple(surface for surface in filled if "box" not in surface.name and surface.name not in lesions)
+    return tuple(one for one in filled if "box" not in one.name and not one.name.startswith(_SURFACE))
 
 
 def colour_hex(colour: tuple[int, int, int]) -> str:

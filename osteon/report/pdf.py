@@ -226,7 +226,7 @@ def _story(content: Content, views: dict[str, View]) -> list[Any]:
     story += [KeepTogether(_card(card, styles)) for card in content.findings]
     story.append(_paragraph(content.slice_note, soft))
     for title, name in (
-        (content.words.curve, "scores"),
+        (content.curve, "scores"),
         ("Slices", "slices"),
         ("Where the model looked", "heat_maps"),
     ):

@@ -10,8 +10,8 @@ from osteon.report.area_chart import draw_areas
 from osteon.report.lesions import lesions_of
 from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.sheet import LIGHT, Sheet
-from osteon.report.tasks import task_words
-from osteon.report.trust_strip import strip_rows, strip_words
+from osteon.report.tasks import curve_title, task_words
+from osteon.report.trust_strip import half_step_mm, strip_rows, strip_words
 from osteon.report.view import View
 from osteon.report.wording import direction_words
 
@@ -61,14 +61,15 @@ def draw_scores(path: Path, answer: Answer, volume: Volume) -> View:
     """
     curves = [scores for scores in answer.scores if len(scores.slices)]
     words, positions = task_words(answer.task), slice_positions_mm(volume.grid)
-    half = volume.grid.spacing_mm[0] / 2
+    half = max(half_step_mm(scores, volume.grid) for scores in curves)
     regions = {region.name: region for region in answer.regions}
     strips = [strip_rows(scores, regions.get(scores.region), positions, half) for scores in curves]
     strip = _STRIP * max(len(rows) for rows in strips)
     area = _AREA if any(scores.lesion_area_mm2 is not None for scores in curves) else 0.0
     row = _ROW + area + strip
     sheet = Sheet(_WIDTH, _HEAD + row * len(curves) + _FOOT, ground=LIGHT)
-    title = words.curve if len(curves) == 1 else f"{words.curve}s"
+    curve = curve_title(answer)
+    title = curve if len(curves) == 1 else f"{curve}s"
     sheet.text(24, 16, title, size=26, colour=_INK, weight="bold")
     if any(model.is_demo for model in answer.models):
         sheet.demo_mark(colour=_DARK_RUN)
@@ -77,7 +78,7 @@ def draw_scores(path: Path, answer: Answer, volume: Volume) -> View:
     for number, (scores, rows) in enumerate(zip(curves, strips, strict=True)):
         top, region = _HEAD + number * row, regions.get(scores.region)
         axes = sheet.axes(_LEFT, top + 40, _WIDTH - _LEFT - 30, _ROW - 66)
-        sheet.text(_LEFT, top + 8, _subject(scores), size=21, colour=_INK)
+        sheet.text(_LEFT, top + 8, scores.region.capitalize(), size=21, colour=_INK)
         if region is not None and region.novelty is not None and region.novelty.is_unlike:
             sheet.text(_LEFT + 130, top + 8, "unlike training", size=19, colour=_DARK_RUN, weight="bold")
         axes.set_xlim(*limits)
@@ -110,18 +111,11 @@ def draw_scores(path: Path, answer: Answer, volume: Volume) -> View:
     return View(
         name="scores",
         path=path,
-        title=words.curve,
-        caption=_caption(curves, called=words.called),
+        title=curve,
+        caption=_caption(curves, {name for rows in strips for name, _ in rows}, called=words.called),
         width=sheet.width,
         height=sheet.height,
     )
-
-
-def _subject(scores: SliceScores) -> str:
-    """What the curve is of; a map's highest value is not a classifier's word."""
-    if scores.source == "segmentation":
-        return f"{scores.region.capitalize()}: highest value of the lesion map"
-    return scores.region.capitalize()
 
 
 def _draw_curve(
@@ -203,7 +197,7 @@ def _dress(axes: Axes) -> None:
         axes.spines[side].set_color("#b7bdc5")
 
 
-def _caption(curves: list[SliceScores], *, called: str) -> str:
+def _caption(curves: list[SliceScores], names: set[str], *, called: str) -> str:
     runs = sum(len(scores.runs) for scores in curves)
     shaded = f"Hatched: the runs of slices called {called}." if runs else f"No run of slices is called {called}."
     smoothed = any(not np.array_equal(scores.probability, scores.smoothed) for scores in curves)
@@ -214,4 +208,4 @@ def _caption(curves: list[SliceScores], *, called: str) -> str:
         lines = "The highest value of the lesion map in each slice (dots), with the threshold (dashed)."
     agreed = [scores.agreement for scores in curves if scores.agreement is not None]
     alike = [f"Classifier and segmentation agree in {min(agreed):.0%} of slices."] if agreed else []
-    return " ".join([lines, shaded, *strip_words(curves), *alike])
+    return " ".join([lines, shaded, *strip_words(curves, names), *alike])

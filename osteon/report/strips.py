@@ -22,6 +22,7 @@ from osteon.report.selection import (
 )
 from osteon.report.slice_sheet import BONE_WINDOW_HU, crop_window
 from osteon.report.tasks import task_words
+from osteon.report.trust_strip import half_step_mm
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -56,6 +57,7 @@ class SliceBrowser:
         image: data URI of the tiles, row by row.
         outline: data URI of the outlines of bone, or "".
         lesions: data URI of the outlines of lesions, or ""; the boxes then only place their numbers.
+        measure: what the curve shows.
     """
 
     region: str
@@ -70,6 +72,7 @@ class SliceBrowser:
     image: str = field(repr=False)
     outline: str = field(repr=False)
     lesions: str = field(default="", repr=False)
+    measure: str = "probability"
 
     @property
     def has_outline(self) -> bool:
@@ -93,6 +96,7 @@ class SliceBrowser:
             "outline": self.outline,
             "lesions": self.lesions,
             "called": self.called,
+            "measure": self.measure,
         }
 
 
@@ -115,8 +119,9 @@ def _browser(
     window = crop_window(region, volume.grid)
     size = _tile_size(display, window)
     shown = _shown(region, answer)
-    positions, half = slice_positions_mm(volume.grid), volume.grid.spacing_mm[0] / 2
+    positions = slice_positions_mm(volume.grid)
     scores, called = scores_of(answer, region.name), task_words(answer.task).called
+    half = volume.grid.spacing_mm[0] / 2 if scores is None else half_step_mm(scores, volume.grid)
     tiles = [_grey_tile(_crop(display, volume.array, window, index), size) for index in shown]
     outlines, edges, marked = [], [], lesion_mask(answer)
     if mask is not None:
@@ -139,12 +144,14 @@ def _browser(
         image=_packed(tiles, jpeg=True),
         outline=_packed(outlines, jpeg=False) if outlines else "",
         lesions=_packed(edges, jpeg=False) if edges else "",
+        measure="highest value of the map" if scores and scores.source == "segmentation" else "probability",
     )
 
 
 def _shown(region: Region, answer: Answer) -> list[int]:
-    """At most MOST_SLICES slices, evenly spread, the most suspicious always among them."""
-    seen = np.flatnonzero(region.present)
+    """At most MOST_SLICES slices, of those with a score where there are any, the most suspicious always among them."""
+    scores = scores_of(answer, region.name)
+    seen = np.flatnonzero(region.present) if scores is None or len(scores.slices) < 2 else scores.slices
     places = np.unique(np.linspace(0, len(seen) - 1, min(MOST_SLICES, len(seen))).round().astype(int))
     chosen = [int(index) for index in seen[places]]
     for index in telling_slices(answer, region, most=1):

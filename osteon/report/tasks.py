@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["TaskWords", "task_words"]
+if TYPE_CHECKING:
+    from osteon.data import Answer
+
+__all__ = ["TaskWords", "curve_title", "task_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,7 @@ class TaskWords:
     Attributes:
         title: of the report.
         curve: heading of the probability over the slices.
+        map_curve: the same where the highest value of a map stands in for a classifier.
         called: what a slice is called at or above the threshold.
         demo: what a demo model's report must say of itself.
         unlike: what must be said where the image is unlike the training images.
@@ -24,6 +28,7 @@ class TaskWords:
 
     title: str
     curve: str
+    map_curve: str
     called: str
     demo: str
     unlike: str
@@ -44,6 +49,7 @@ _DEMO: Final = (
 _LEGS: Final = TaskWords(
     title="CT of the legs: bone and osteosarcoma-like change",
     curve="Probability along the leg",
+    map_curve="Highest value of the map along the leg",
     called="affected",
     demo="What this report says about a tumour shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight. The bone is measured without the model.",
@@ -60,6 +66,7 @@ _LEGS: Final = TaskWords(
 _TRUNK: Final = TaskWords(
     title="CT of the trunk: bone and lesions like metastases",
     curve="Probability of metastasis along the body",
+    map_curve="Highest value of the lesion map along the body",
     called="metastasis",
     demo="What this report says about lesions shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight.",
@@ -85,6 +92,12 @@ _TRUNK: Final = TaskWords(
 )
 
 _WORDS: Final = {"ct_osteosarcoma": _LEGS, "ct_metastasis": _TRUNK}
+
+
+def curve_title(answer: Answer) -> str:
+    """Heading of what is drawn over the slices."""
+    words = task_words(answer.task)
+    return words.map_curve if any(scores.source == "segmentation" for scores in answer.scores) else words.curve
 
 
 def task_words(task: str) -> TaskWords:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
     from osteon.data import Region, SliceScores
+    from osteon.geometry import Grid
 
 __all__ = [
     "Stretch",
     "call_stretches",
+    "half_step_mm",
     "novelty_stretches",
     "set_kind",
     "set_stretches",
@@ -45,10 +47,16 @@ def strip_rows(
 ) -> list[tuple[str, list[Stretch]]]:
     """What is drawn under the curve, row by row with its name; arguments as ``novelty_stretches``."""
     rows: list[tuple[str, list[Stretch]]] = []
-    if scores.sets or scores.distance is not None:
-        rows.append(("set", set_stretches(scores, positions_mm, half_mm)))
-        rows.append(("unlike training", novelty_stretches(scores, region, positions_mm, half_mm)))
-    return rows + call_stretches(scores, positions_mm, half_mm)
+    rows.append(("set", set_stretches(scores, positions_mm, half_mm)))
+    rows.append(("unlike training", novelty_stretches(scores, region, positions_mm, half_mm)))
+    rows += call_stretches(scores, positions_mm, half_mm)
+    return [(name, stretches) for name, stretches in rows if stretches]
+
+
+def half_step_mm(scores: SliceScores, grid: Grid) -> float:
+    """Half the distance between the slices that have a score: a network may be shown every second slice."""
+    steps = np.diff(scores.slices)
+    return float(steps.min() if len(steps) else 1) * grid.spacing_mm[0] / 2
 
 
 def call_stretches(
@@ -105,22 +113,29 @@ def novelty_stretches(
     return _stretches(["unlike" if one else "like" for one in unlike], scores, positions_mm, half_mm)
 
 
-def strip_words(curves: Sequence[SliceScores]) -> list[str]:
-    """Sentences that explain band and strips of those that have them."""
+def strip_words(curves: Sequence[SliceScores], names: Collection[str]) -> list[str]:
+    """Sentences that explain band and strips.
+
+    Args:
+        curves: that are drawn.
+        names: of the rows of ``strip_rows`` that are drawn.
+    """
     found = []
     if any(scores.withheld_runs for scores in curves):
         found.append("Dotted: above the threshold, but not reported, because the leg is unlike the training images.")
     if any(scores.spread is not None for scores in curves):
         found.append("Band: one standard deviation of the networks of the model around each slice.")
-    if any(scores.sets for scores in curves):
+    if "set" in names:
         rate = max(scores.error_rate or 0.0 for scores in curves)
         found.append(
             f"Set: what each slice may be at an error rate of {rate:g} - grey healthy, orange tumour, hatched either, "
             "black neither."
         )
-    if any(scores.by_segmentation is not None for scores in curves):
+    if "they differ" in names:
         found.append("Orange strips: slices called by the classifier and by the lesions outlined; black: they differ.")
-    if any(scores.distance is not None for scores in curves):
+    elif "segmentation" in names:
+        found.append("Orange strip: slices called by the lesions outlined.")
+    if "unlike training" in names:
         found.append("Unlike training: black where a slice is unlike the training images.")
     return found
 
@@ -129,10 +144,12 @@ def _stretches(
     kinds: Sequence[str], scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[Stretch]:
     found: list[Stretch] = []
-    first = 0
+    first, step = 0, int(np.diff(scores.slices).min(initial=len(positions_mm)))
     for place in range(1, len(kinds) + 1):
         goes_on = (
-            place < len(kinds) and kinds[place] == kinds[first] and scores.slices[place] == scores.slices[place - 1] + 1
+            place < len(kinds)
+            and kinds[place] == kinds[first]
+            and scores.slices[place] == scores.slices[place - 1] + step
         )
         if goes_on:
             continue

@@ -125,7 +125,7 @@ def test_without_a_comparison_shares_and_own_bone_are_null(metastasis_case: Case
     alone = replace(answer.lesions[0], lytic_share=None, blastic_share=None)
     document: Any = findings_document(replace(answer, lesions=(alone,), own_bone=None), volume, run=run)
     validate_document(document, kind="findings")
-    listed = lesion_list(document)
+    listed = lesion_list(document, {})
     assert listed is not None
     assert "Too little" in dict(listed.definitions)["Character"]
 
@@ -205,7 +205,7 @@ def test_sixty_lesions_are_all_listed_and_the_largest_are_drawn(
         assert "Pictures are drawn of the 12 largest of 60 lesions; the list holds all of them." in words
     assert _page(tmp_path).count('<article class="lesion"') == 60
     labels = {item["label"] for item in bone_scene(many, volume)}
-    assert labels == {"Skeleton", "Lesion 1", "Lesion 2", "Lesion 3"}
+    assert labels == {"Skeleton", "Lytic lesions", "Blastic lesions", "Lesions, character not determined"}
 
 
 def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, run: Run, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@
       cursor.setAttribute("x1", at);
       cursor.setAttribute("x2", at);
       const words = `Slice ${number}, position ${minus(position.toFixed(1))} mm`;
-      readout.textContent = raw === null ? words : `${words}; probability ${probability(raw)}${raw === smoothed ? "" : `, smoothed ${probability(smoothed)}`}`;
+      readout.textContent = raw === null ? words : `${words}; ${data.measure} ${probability(raw)}${raw === smoothed ? "" : `, smoothed ${probability(smoothed)}`}`;
       const said = [];
       if (affected) said.push(`Called ${data.called}`);
       if (outlined) said.push("lesion outlined");
