@@ -251,7 +251,7 @@ def _prepare(out: Path, folders: Sequence[str]) -> None:
             raise OutputError(f"the folder {out.name} is not empty and holds no data set of osteon: name another one")
         for folder in folders:
             (out / folder).mkdir(parents=True, exist_ok=True)
-            for left in (out / folder).glob(".osteon-*.part"):
+            for left in list((out / folder).rglob(".osteon-*.part")):
                 shutil.rmtree(left, ignore_errors=True)
                 left.unlink(missing_ok=True)
     except OSError as error:
