@@ -1,0 +1,264 @@
+"""Segmentation of bone metastases: osteon's way to run Hybrid-AttUNet++ against plain torch; a whole series; training.
+
+Run ``python -m bench.segmenter [--only networks|series|training] [--quick] [--threads N] [--json FILE]`` on a machine
+that does nothing else. Both sides take turns in one process with the same number of threads, so that a busy minute
+meets both; the memory of the whole series is that of a fresh process for each side.
+
+* networks: eight slices of a phantom at 224 x 224 and 512 x 512 through the full Hybrid-AttUNet++, trained for a
+  moment, against eager torch at its best batch size. Equal when the Dice of both masks is at least 0.999.
+* series: DICOM folder of 512 x 512 x 600 to lesions, bone and surfaces (``ct_metastasis``), against the plain loop.
+* training: a step of Hybrid-AttUNet++ (two decoders) against one of AttUNet++ (one); the ratio must be at least
+  1 / 1.6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.measuring import Row, Timed, own_peak_mb, print_head, print_rows, timed, write_rows
+from bench.segmenter_recipe import grey_slices, plain_loop, plain_maps, series_phantom, trained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from osteon.inference.slice_segmenter import SliceSegmenter
+
+PARTS = ("networks", "series", "training")
+ARCHITECTURE = "hybrid_attunetpp"
+SIZES, QUICK_SIZES = (224, 512), (64,)
+FULL, QUICK = (600, 512, 512), (24, 128, 128)
+BATCH, BATCHES = 8, (1, 2, 4, 8)
+TARGETS = {"float32": 1.8, "bfloat16": 2.5}
+LEAST_DICE = 0.999
+MOST_MB = 3 * 1024
+SIDES = ("osteon", "plain")
+
+
+def in_turns(works: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, Timed[Any]]:
+    """Every work once a round, so that a busy minute of the machine meets all; medians."""
+    each: dict[str, list[Timed[Any]]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            each[name].append(timed(work))
+    return {
+        name: Timed(
+            taken[-1].result, statistics.median(one.seconds for one in taken), max(one.peak_mb for one in taken)
+        )
+        for name, taken in each.items()
+    }
+
+
+def bench_networks(network: nn.Module, size: int, *, rounds: int, threads: int) -> list[Row]:
+    """Eight slices of one size, in both precisions."""
+    from osteon.errors import BackendError
+    from osteon.inference.slice_segmenter import SliceSegmenter
+    from osteon.weights import mask_difference
+
+    images, _ = grey_slices(BATCH, size)
+    plain_maps(network, images[:1], 1)
+    alone = in_turns({str(batch): partial(plain_maps, network, images, batch) for batch in BATCHES}, rounds=1)
+    best = min(alone, key=lambda batch: alone[batch].seconds)
+    works: dict[str, Callable[[], Any]] = {"eager": partial(plain_maps, network, images, int(best))}
+    for precision in TARGETS:
+        segmenter = SliceSegmenter.from_networks(
+            network, name=ARCHITECTURE, runtime="openvino", precision=precision, threads=threads
+        )
+        try:
+            segmenter.probabilities(images[:1])
+        except BackendError as error:
+            print(f"left out: {error}")
+            continue
+        works[precision] = partial(_stacked, segmenter, images)
+    taken = in_turns(works, rounds=rounds)
+    theirs = taken.pop("eager")
+    rows = []
+    for precision, ours in taken.items():
+        dice = 1 - mask_difference(ours.result, theirs.result, thresholds=[0.5, 0.5])
+        sizes = " + ".join(str(int((theirs.result[:, index] >= 0.5).sum())) for index in range(2))
+        print(f"{size} px, {precision}: Dice {dice:.5f} of masks with {sizes} pixels of lesion and bone")
+        step = f"{BATCH} slices {size} px, {precision}"
+        against = f"torch eager float32, batch {best}"
+        target = TARGETS[precision]
+        rows.append(Row.of(step, against, ours, theirs, target=target, equal=dice >= LEAST_DICE))
+    return rows
+
+
+def _stacked(segmenter: SliceSegmenter, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.stack(list(segmenter.probabilities(images).values()), axis=1)
+
+
+def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
+    """One step of each network: forward, the loss of its maps, backward, Adam."""
+    works = {name: training_step(name, size=size, batch=batch) for name in (ARCHITECTURE, "attunetpp")}
+    for work in works.values():
+        work()
+    taken = in_turns(works, rounds=rounds)
+    ours, theirs = taken[ARCHITECTURE], taken["attunetpp"]
+    step = f"step of {batch}, {size} px, two decoders"
+    return [Row.of(step, "step of attunetpp, one decoder", ours, theirs, target=round(1 / 1.6, 3))]
+
+
+def training_step(name: str, *, size: int, batch: int) -> Callable[[], None]:
+    """A step that can be repeated."""
+    import torch
+
+    from osteon.nets import build_network
+    from osteon.nets.segmenter_description import SEGMENTERS
+    from osteon.training.segmentation.losses import map_loss, map_weights
+    from osteon.training.segmentation.settings import SegmentSettings
+
+    torch.manual_seed(1)
+    network = build_network(name).train()
+    outputs: tuple[str, ...] = SEGMENTERS[name].outputs
+    settings = SegmentSettings(architecture=name)
+    weights = map_weights(settings, outputs)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
+    images = torch.rand(batch, 1, size, size).expand(-1, 3, -1, -1)
+    masks = (torch.rand(batch, len(outputs), size, size) > 0.9).float()
+
+    def work() -> None:
+        optimiser.zero_grad()
+        map_loss(network(images), masks, settings, weights).backward()
+        optimiser.step()
+
+    return work
+
+
+def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]:
+    """DICOM folder to the answer of ``ct_metastasis``; gives the seconds of its steps."""
+    from osteon.inference.ct_metastasis import answer
+    from osteon.inference.options import SystemOptions
+    from osteon.io import open_volume
+
+    del threads  # osteon takes the cores that it may use
+    start = time.perf_counter()
+    volume = open_volume(folder, modality="CT")
+    read = time.perf_counter() - start
+    found = answer(volume, SystemOptions(device="cpu", model=model))
+    return {"read DICOM": read, **found.seconds, "lesions": float(len(found.lesions))}
+
+
+def plain_series(folder: Path, model: str, threads: int) -> Mapping[str, float]:
+    """The same by the plain loop with the same weights."""
+    import torch
+
+    from osteon.weights import find_card, load_networks
+
+    if threads:
+        torch.set_num_threads(threads)
+    found = plain_loop(folder, list(load_networks(find_card(model))))
+    return {"lesions": float(found.count)}
+
+
+def bench_series(shape: tuple[int, int, int], *, model: str, threads: int) -> list[Row]:
+    """The whole series, each side in a fresh process: time from the first import on, and largest memory."""
+    from bench.ct_series import make_series
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "series"
+        make_series(series_phantom(shape), folder)
+        warm = _fresh("osteon", folder, model, threads)  # compiles what is compiled once on a machine
+        print(f"first run, compiled code and network made: {warm['seconds']:.1f} s (not counted below)")
+        ours, theirs = (_fresh(side, folder, model, threads) for side in SIDES)
+    for side, one in zip(SIDES, (ours, theirs), strict=True):
+        steps = ", ".join(f"{name} {value:.1f}" for name, value in one["steps"].items())
+        print(f"{side}: {one['seconds']:.1f} s; {steps}")
+    row = Row.of(
+        f"series {shape[1]} x {shape[2]} x {shape[0]}",
+        "plain slice loop, eager",
+        Timed(None, ours["seconds"], ours["peak_mb"]),
+        Timed(None, theirs["seconds"], theirs["peak_mb"]),
+        target=3.0,
+    )
+    limit = "below" if ours["peak_mb"] < MOST_MB else "ABOVE"
+    print(f"memory of osteon: {ours['peak_mb']:.0f} MiB, {limit} the limit of {MOST_MB} MiB")
+    return [row]
+
+
+def _fresh(side: str, folder: Path, model: str, threads: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.segmenter", "--side", side, "--folder", str(folder), "--model", model]
+    command += ["--threads", str(threads)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _run_side(side: str, folder: Path, model: str, threads: int) -> None:
+    start = time.perf_counter()
+    steps = {"osteon": osteon_series, "plain": plain_series}[side](folder, model, threads)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "peak_mb": own_peak_mb(), "steps": steps}))
+
+
+def run(options: argparse.Namespace) -> list[Row]:
+    """The rows that were asked for, printed as they are measured."""
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    threads = options.threads or torch.get_num_threads()
+    parts = [options.only] if options.only else list(PARTS)
+    rounds = 1 if options.quick else options.rounds
+    rows: list[Row] = []
+
+    def add(more: list[Row]) -> None:
+        print_rows(more)
+        rows.extend(more)
+
+    print(f"{threads} threads, {rounds} rounds", flush=True)
+    print_head()
+    if "networks" in parts:
+        network = trained(ARCHITECTURE, steps=2 if options.quick else options.steps)
+        for size in QUICK_SIZES if options.quick else SIZES:
+            add(bench_networks(network, size, rounds=rounds, threads=threads))
+    if "series" in parts:
+        add(bench_series(QUICK if options.quick else FULL, model=options.model, threads=options.threads))
+    if "training" in parts:
+        size, batch = (32, 2) if options.quick else (options.training_size, BATCH)
+        add(bench_training(size=size, batch=batch, rounds=rounds))
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the bench; returns 1 when a target was missed, but never with --quick, whose sizes mean nothing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS, help="one part")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that the bench runs")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
+    parser.add_argument("--threads", type=int, default=0, help="of torch and OpenVINO; 0: as torch chooses")
+    parser.add_argument("--steps", type=int, default=60, help="of training before the masks are compared")
+    parser.add_argument("--training-size", type=int, default=224, help="rows and columns of a training step")
+    parser.add_argument("--model", default="", help="of the series: a card's name or folder; default: the shipped one")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if not options.model:
+        from osteon.inference.ct_metastasis import DEFAULT_SEGMENTER
+
+        options.model = DEFAULT_SEGMENTER
+    if options.side:
+        _run_side(options.side, options.folder, options.model, options.threads)
+        return 0
+    rows = run(options)
+    if options.json:
+        write_rows(rows, options.json)
+    return 0 if options.quick or all(row.reached and row.equal is not False for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
