@@ -157,15 +157,16 @@ def read_trunk(
             lesions=search.lesions,
             progress=progress,
         )
-    told, findings = describe(search, volume, turn=turn)
+    labels = lesion_labels(search, volume)
+    told, findings = describe(search, labels, volume, turn=turn)
     masks = [Mask(bone, volume.grid, labels=(bone_label(volume),), name=BONE_MASK)]
     if told:
-        masks.append(Mask(lesions, volume.grid, labels=lesion_labels(search, volume), name=LESION_MASK))
+        masks.append(Mask(lesions, volume.grid, labels=labels, name=LESION_MASK))
     uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
     return Answer(
         task=TASK,
         headline=headline(told, scores, is_demo=any(use.is_demo for use in uses)),
-        findings=(*findings, describe_bone(int(np.count_nonzero(bone)), volume)),
+        findings=(*findings, describe_bone(masks[0])),
         regions=_regions(bone),
         scores=(scores,) if scores.slices.size else (),
         masks=tuple(masks),

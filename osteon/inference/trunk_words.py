@@ -14,7 +14,7 @@ from osteon.labels import concept
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from osteon.data import SliceScores, Volume
+    from osteon.data import Mask, SliceScores, Volume
     from osteon.geometry.turn import Turn
     from osteon.inference.trunk_search import FoundLesion, TrunkSearch
     from osteon.labels import Concept
@@ -99,14 +99,23 @@ def colour_of(number: int) -> tuple[int, int, int]:
     return LESION_COLOURS[(number - 1) % len(LESION_COLOURS)]
 
 
-def describe(search: TrunkSearch, volume: Volume, *, turn: Turn) -> tuple[tuple[Lesion, ...], tuple[Finding, ...]]:
-    """Every lesion as a value and as a finding."""
+def describe(
+    search: TrunkSearch, labels: Sequence[Label], volume: Volume, *, turn: Turn
+) -> tuple[tuple[Lesion, ...], tuple[Finding, ...]]:
+    """Every lesion as a value and as a finding.
+
+    Args:
+        search: what was found.
+        labels: of ``lesion_labels``, in the same order: a finding carries the tracking UID of its label.
+        volume: that it was found in.
+        turn: of the array that was searched.
+    """
     lesions, findings = [], []
-    for one in search.lesions:
+    for one, label in zip(search.lesions, labels, strict=True):
         box = as_box(one.shape.start, one.shape.stop, turn=turn, shape=volume.grid.shape)
         lesion = _lesion(one, volume, box)
         lesions.append(lesion)
-        findings.append(_finding(lesion, one, volume, box))
+        findings.append(_finding(lesion, label, box))
     return tuple(lesions), tuple(findings)
 
 
@@ -137,7 +146,7 @@ def _lesion(one: FoundLesion, volume: Volume, box: Box) -> Lesion:
     )
 
 
-def _finding(lesion: Lesion, one: FoundLesion, volume: Volume, box: Box) -> Finding:
+def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
     measured = [
         Measurement(concept("volume"), lesion.volume_ml, concept("unit_cm3"), method=concept("volume_of_voxels")),
         Measurement(concept("largest_diameter"), lesion.diameter_mm, concept("unit_mm")),
@@ -152,14 +161,14 @@ def _finding(lesion: Lesion, one: FoundLesion, volume: Volume, box: Box) -> Find
         ]
     return Finding(
         identifier=lesion.identifier,
-        tracking_uid=tracking_uid(volume, lesion.identifier),
+        tracking_uid=label.tracking_uid,
         kind=concept("bone_metastasis"),
-        statement=_statement(lesion, one.shape.label),
-        site=_site_concept(one),
+        statement=_statement(lesion, label.value),
+        site=label.site,
         probability=lesion.probability,
         box=box,
         measurements=tuple(measured),
-        segment=(LESION_MASK, one.shape.label),
+        segment=(LESION_MASK, label.value),
     )
 
 
@@ -185,18 +194,19 @@ def _site_concept(one: FoundLesion) -> Concept | None:
     return concept(_SITES[one.site.name]) if one.site.name in _SITES else None
 
 
-def describe_bone(voxels: int, volume: Volume) -> Finding:
+def describe_bone(bone: Mask) -> Finding:
     """How much bone the mask holds, lesions included."""
-    millilitres = voxels * volume.grid.voxel_volume_mm3 / 1000
+    (label,) = bone.labels
+    millilitres = int(np.count_nonzero(bone.array)) * bone.grid.voxel_volume_mm3 / 1000
     return Finding(
         identifier="bone",
-        tracking_uid=tracking_uid(volume, "bone"),
+        tracking_uid=label.tracking_uid,
         kind=concept("bone"),
         statement=f"Bone in the field of view: {millilitres:.0f} ml, lesions included.",
         measurements=(
             Measurement(concept("volume"), millilitres, concept("unit_cm3"), method=concept("volume_of_voxels")),
         ),
-        segment=(BONE_MASK, 1),
+        segment=(BONE_MASK, label.value),
         is_abnormal=False,
     )
 

@@ -41,7 +41,8 @@ class LesionOptions:
         threshold: of the lesion map, above 0 to 1.
         bone_threshold: of the bone map.
         near_bone_mm: a pixel further from bone (in its slice) belongs to no lesion.
-        in_bone_share: a piece with a smaller share of its pixels in bone, the holes of bone filled, is no lesion.
+        in_bone_share: a piece with a smaller share of its pixels in bone is no lesion...
+        close_bone_mm: ...where gaps of bone up to twice this and its holes count as bone: a lytic lesion makes them.
         min_volume_mm3: smaller lesions are not listed; 40 mm3 are a ball of 4.2 mm.
         slice_area_mm2: a slice with this much lesion is called by the segmentation; 20 mm2 are a disc of 5 mm.
         apart_mm: own bone lies at least so far from a lesion.
@@ -64,6 +65,7 @@ class LesionOptions:
     bone_threshold: float = 0.5
     near_bone_mm: float = 5.0
     in_bone_share: float = 0.3
+    close_bone_mm: float = 6.0
     min_volume_mm3: float = 40.0
     slice_area_mm2: float = 20.0
     apart_mm: float = 6.0
@@ -132,7 +134,7 @@ def label_lesions(
     """
     import cc3d
 
-    from osteon.ops.closing import fill_holes
+    from osteon.ops.closing import ball_rows, close_ball, fill_holes
 
     wanted = lesion >= level_of(options.threshold)
     if not wanted.any():
@@ -142,7 +144,8 @@ def label_lesions(
     if count == 0:
         return np.zeros(lesion.shape, dtype=np.uint8), 0
     sizes = np.bincount(pieces[wanted], minlength=count + 1)
-    inside = np.bincount(pieces[wanted & fill_holes(bone)], minlength=count + 1)
+    whole = fill_holes(close_ball(bone, ball_rows(options.close_bone_mm, spacing=spacing_mm, flat=True)))
+    inside = np.bincount(pieces[wanted & whole], minlength=count + 1)
     least = options.min_volume_mm3 / float(np.prod(spacing_mm)) / 2  # the exact volume is asked on the CT's own grid
     kept = np.flatnonzero((sizes >= max(least, 1)) & (inside >= options.in_bone_share * sizes))
     kept = kept[kept > 0]

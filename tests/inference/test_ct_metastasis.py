@@ -69,7 +69,7 @@ def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
     assert [finding.identifier for finding in told.findings] == ["lesion-1", "lesion-2", "bone"]
     for lesion, finding, label in zip(told.lesions, told.findings, lesions.labels, strict=False):
         assert finding.segment == ("lesions", label.value)
-        assert finding.tracking_uid == label.tracking_uid or finding.tracking_uid.startswith("2.25.")
+        assert finding.tracking_uid == label.tracking_uid
         assert finding.probability == lesion.probability == pytest.approx(1.0)
         inside = lesions.of(label.value)
         assert finding.box is not None
@@ -77,6 +77,7 @@ def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
         assert lesion.volume_ml * 1000 == pytest.approx(inside.sum() * lesions.grid.voxel_volume_mm3)
         assert inside[lesion.key_slice].sum() == inside.sum(axis=(1, 2)).max()
     assert not (lesions.array[bone.array == 0] > 0).any()
+    assert told.findings[-1].tracking_uid == bone.labels[0].tracking_uid
     assert told.findings[0].site is not None
     assert told.findings[0].site.meaning == "Vertebra"
     assert "1 lytic, 1 blastic" in told.headline

@@ -81,6 +81,16 @@ def test_a_lesion_that_the_bone_map_leaves_out_still_lies_in_bone() -> None:
     assert label_lesions(lesion, bone, spacing_mm=SPACING, options=wide)[0].max() == 1
 
 
+def test_a_lesion_that_has_eaten_through_the_cortex_lies_in_bone_and_a_lump_outside_does_not() -> None:
+    lesion, bone = _slab()
+    lesion[3:6, 20:26, 28:36] = 255
+    bone[3:6, 20:26, 28:36] = False  # a defect of 10 mm that is open to one side
+    assert label_lesions(lesion, bone, spacing_mm=SPACING, options=OPTIONS)[0].max() == 1
+    lesion, bone = _slab()
+    lesion[3:6, 20:26, 36:46] = 255  # touches the bone from outside, as a vessel does
+    assert not label_lesions(lesion, bone, spacing_mm=SPACING, options=OPTIONS)[0].any()
+
+
 def test_more_lesions_than_a_byte_counts_are_left_out_and_told() -> None:
     bone = np.ones((3, 80, 80), dtype=bool)
     lesion = np.zeros(bone.shape, dtype=np.uint8)
