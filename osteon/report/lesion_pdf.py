@@ -59,8 +59,8 @@ def lesion_details(
     views: dict[str, View],
     write: Callable[[str, str], Paragraph],
     draw: Callable[[str], list[Any]],
-) -> list[Any]:
-    """Lesion by lesion: one line, what weakens it, its picture and what was seen; one block each.
+) -> list[list[Any]]:
+    """Lesion by lesion: one line, what weakens it, its picture and what was seen; each is to stay on one page.
 
     Args:
         lesions: of the report.
@@ -68,9 +68,7 @@ def lesion_details(
         write: as for ``lesion_table``; also in style "card".
         draw: gives a picture with its caption.
     """
-    from reportlab.platypus import KeepTogether
-
-    blocks: list[Any] = []
+    blocks: list[list[Any]] = []
     for row in lesions.rows:
         if row.picture not in views and not row.warnings:
             continue
@@ -80,5 +78,5 @@ def lesion_details(
         if row.picture in views:
             parts += draw(row.picture)
         parts += [write(" ".join(row.details), "soft")]
-        blocks.append(KeepTogether(parts))
+        blocks.append(parts)
     return blocks

@@ -262,9 +262,12 @@ def _lesions(lesions: LesionList, views: dict[str, View], styles: dict[str, Any]
         return [write(lesions.nothing, "body"), KeepTogether(_picture(views, "overview", soft))]
     parts = [_paragraph("Lesions", heading), lesion_table(lesions, write)]
     parts.append(KeepTogether(_picture(views, "overview", soft)))
-    parts.append(_paragraph("Lesion by lesion", heading))
-    parts.append(write(" ".join(text for text in (PICTURE_WORDS, lesions.pictures) if text), "body"))
-    parts += lesion_details(lesions, views, write, lambda name: _picture(views, name, soft)[:-2])
+    head = [
+        _paragraph("Lesion by lesion", heading),
+        write(" ".join(text for text in (PICTURE_WORDS, lesions.pictures) if text), "body"),
+    ]
+    first, *others = lesion_details(lesions, views, write, lambda name: _picture(views, name, soft)[:-1]) or [[]]
+    parts += [KeepTogether([*head, *first]), *(KeepTogether(block) for block in others)]
     means = tuple(Row(name, words) for name, words in lesions.definitions)
     parts.append(KeepTogether([_paragraph("What the columns mean", heading), _rows(means, styles)]))
     return parts

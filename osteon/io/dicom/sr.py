@@ -101,7 +101,7 @@ def write_report_sr(
     """Write an Answer as a Comprehensive 3D SR: complete, unverified, preliminary.
 
     Every Finding is one Measurement Group: TID 1411 with the Referenced Segment when it has one, TID 1501 otherwise.
-    The group of a lesion also says its character, as a coded evaluation, and what weakens it, as comments.
+    The group of a lesion also says its character, as a coded evaluation.
     The box of a finding stands as two polygons (its first and last slice face) from which its volume is inferred. The
     headline, what was and was not found, the disclaimer, the models and the warnings are qualitative evaluations.
 
@@ -308,8 +308,8 @@ def _group(
         content.extend(
             _number(measurement, box=finding.box, grid=grid, frame_of_reference=headers[0].FrameOfReferenceUID)
         )
-    for sentence in filter(None, (finding.statement, *(() if lesion is None else _weaknesses(lesion)))):
-        content.append(TextContentItem(codes.DCM.Comment, plain_text(sentence), relationship_type=CONTAINS))
+    if finding.statement:
+        content.append(TextContentItem(codes.DCM.Comment, plain_text(finding.statement), relationship_type=CONTAINS))
     return group
 
 
@@ -321,16 +321,6 @@ def _qualities(finding: Finding, lesion: Lesion | None) -> list[QualitativeEvalu
     if lesion is not None:
         character = concept(CHARACTERS[lesion.character])
         found.append(QualitativeEvaluation(coded(concept("lesion_character")), coded(character)))
-    return found
-
-
-def _weaknesses(lesion: Lesion) -> list[str]:
-    """What a reader of one lesion must be told."""
-    found = []
-    if lesion.near_metal:
-        found.append("Metal lies near: it may be an artefact.")
-    if lesion.is_cut:
-        found.append("It reaches the edge of the images: there may be more of it.")
     return found
 
 
