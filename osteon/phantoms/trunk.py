@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -149,7 +150,7 @@ def make_trunk(spec: TrunkSpec, *, threads: int = 2) -> TrunkPhantom:
 
 def _build(spec: TrunkSpec) -> _Scene:
     generator = np.random.default_rng([spec.seed, 17])
-    textures = make_textures(generator)
+    textures = _textures(spec.seed)
     skeleton = make_skeleton(spec)
     organs = make_organs(spec, generator)
     shift = float(generator.uniform(0, 400))
@@ -168,6 +169,12 @@ def _build(spec: TrunkSpec) -> _Scene:
         table=table,
         shift_mm=shift,
     )
+
+
+@lru_cache(maxsize=1)
+def _textures(seed: int) -> Textures:
+    """Of one patient; kept for the next scan of the same one, as they take half a second."""
+    return make_textures(np.random.default_rng([seed, 18]))
 
 
 def _grid(spec: TrunkSpec) -> Grid:

@@ -60,7 +60,7 @@ def place_mimic(mimic: TrunkMimicSpec, skeleton: Skeleton, patient: TrunkSpec, *
         centre, reach = _vertebral_place(mimic, vertebra, size=size, generator=generator)
         if mimic.kind == "degenerative_disc" and mimic.degree > 0.55:
             wide, deep = 0.55 * vertebra.level.half_width, 0.4 * vertebra.level.half_depth
-            thin = max(0.22 * vertebra.disc_height, 0.8)
+            thin = max(0.28 * vertebra.disc_height, 0.8)
             gas = (Ellipsoid(vertebra.disc.to_trunk((0, 3, 0)), (wide, deep, thin)),)
         if mimic.kind == "bone_island":
             centre, reach = bone.place(mimic.position), size + 6

@@ -82,4 +82,4 @@ def draw_soft_joints(brush: Brush, spec: TrunkSpec, skeleton: Skeleton, findings
         medium = near.of(brush.textures.medium, shift_mm=brush.shift_mm)
         brush.blend(near, share_inside(near.distance, brush.width_mm), 82 + 5 * medium)
     for lens in findings.gas:
-        brush.lay(lens, -350.0, rough_mm=0.4)
+        brush.lay(lens, -800.0, rough_mm=0.4)
