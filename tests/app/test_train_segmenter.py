@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,6 +43,30 @@ def test_segmenters_are_trained_told_and_not_trained_again(
     refused = osteon(*words, "--seed", 5)
     assert refused.code == 1
     assert "seed 1 there, 5 now" in refused.err
+
+    judged = osteon("evaluate", tmp_path / "run", "--data", dataset, "--repeats", 50)
+    assert judged.code == 0, judged.err
+    assert "SYNTHETIC" in judged.out
+    assert "6 images of 2 patients" in judged.out
+    folder = tmp_path / "run" / "evaluation"
+    found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert [len(found[name]) for name in ("patients", "worst")] == [2, 6]
+    line = next(line for line in first.out.splitlines() if line.startswith("  F1"))
+    assert f"{found['maps']['lesion']['measures']['f1']['over_patients']['value']:.4f}" == line.split()[1]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 1
+    assert "Images called worst" in page
+    by = osteon("evaluate", tmp_path / "run", "--data", dataset, "--by", "sex")
+    assert by.code == 1
+    assert "leave it out" in by.err
+
+    exported = osteon(
+        "models", "export", tmp_path / "run", "--data", dataset, "-o", tmp_path / "model", "--repeats", 50,
+        "--operating-point", "half", "--device", "cpu",
+    )  # fmt: skip
+    assert exported.code == 0, exported.err
+    assert "hybrid_attunetpp_small.model: 1 network(s)" in exported.out
+    assert "F1, lesion, pixels, probability >= 0.5" in exported.out
 
 
 @pytest.mark.parametrize(

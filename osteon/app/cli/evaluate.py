@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from osteon.app.cli.terminal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from osteon.metrics.bootstrap import Resampling
+    from osteon.report.tables import Table
 
 __all__ = ["register"]
 
@@ -26,23 +33,47 @@ def register(program: typer.Typer) -> None:
         seed: int = typer.Option(1, min=0, help="Of the bootstrap."),
         as_json: bool = typer.Option(False, "--json", help="Print metrics.json instead of a table."),
     ) -> None:
-        """Judge a run on its test part: measures with intervals, calibration, decisions, subgroups, baselines."""
-        from osteon.metrics.bootstrap import Resampling
-        from osteon.report.evaluation import REPORT_NAME, key_table
-        from osteon.studies.evaluate import evaluate_into
-        from osteon.training.run_data import open_run
+        """Judge a run on its test part: measures with intervals, calibration, decisions, subgroups, baselines.
 
-        found, folder = evaluate_into(
-            open_run(run, data, split=split), out, by=by, resampling=Resampling(repeats=repeats, seed=seed)
-        )
+        Of segmenters: the measures of each map by fold and by patient, and the images called worst.
+        """
+        from osteon.metrics.bootstrap import Resampling
+        from osteon.report.evaluation import REPORT_NAME
+        from osteon.training.segmentation.run import is_segment_run
+
+        judge = _segmenters if is_segment_run(run) else _classifiers
+        document, table, folder = judge(run, data, out, split, by, Resampling(repeats=repeats, seed=seed))
         if as_json:
-            typer.echo(json.dumps(found.document, indent=1))
+            typer.echo(json.dumps(document, indent=1))
             return
-        table = key_table(found.document)
         say(table.title)
         widths = [max(len(row[k]) for row in (table.columns, *table.rows)) for k in range(len(table.columns))]
         for row in (table.columns, *table.rows):
             say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        for warning in found.document["warnings"]:
+        for warning in document["warnings"]:
             say(f"! {warning}")
         say(f"report {folder / REPORT_NAME}")
+
+
+def _classifiers(
+    run: Path, data: Path, out: Path | None, split: Path | None, by: list[str], resampling: Resampling
+) -> tuple[Mapping[str, Any], Table, Path]:
+    from osteon.report.evaluation import key_table
+    from osteon.studies.evaluate import evaluate_into
+    from osteon.training.run_data import open_run
+
+    found, folder = evaluate_into(open_run(run, data, split=split), out, by=by, resampling=resampling)
+    return found.document, key_table(found.document), folder
+
+
+def _segmenters(
+    run: Path, data: Path, out: Path | None, split: Path | None, by: list[str], resampling: Resampling
+) -> tuple[Mapping[str, Any], Table, Path]:
+    from osteon.errors import InputError
+    from osteon.studies.evaluate_segments import evaluate_segments_into, segment_table
+    from osteon.training.segmentation.run_data import open_segment_run
+
+    if by:
+        raise InputError("--by was given; subgroups are made for classifiers only: leave it out for segmenters")
+    found = evaluate_segments_into(open_segment_run(run, data, split=split), out, resampling=resampling)
+    return found.document, segment_table(found.document), found.folder
