@@ -39,9 +39,11 @@ def _train(
     out: Path = typer.Option(
         ..., "-o", "--out", help="Folder of the run. One that is there with the same settings goes on."
     ),
-    strategy: str | None = typer.Option(None, help="Classifiers: scratch, ft, lp-ft or g-lf. Default: ft."),
+    strategy: str | None = typer.Option(None, help="Classifiers: scratch, ft, lp, lp-ft or g-lf. Default: ft."),
     config: str | None = typer.Option(
-        None, help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA CE CAE FAE."
+        None,
+        help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA FA CE CAE FAE. Default: C, "
+        "for ct_metastasis_slices FA.",
     ),
     arch: str | None = typer.Option(
         None, help="Network: osteon models arch lists them. Default: mobilenet_v2; hybrid_attunetpp for maps."
