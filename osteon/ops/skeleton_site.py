@@ -45,7 +45,8 @@ _SIDE_NEAR_MM, _SIDE_FAR_MM = 40.0, 170.0
 _SIDE_FIELD_MM = 110.0
 _LARGE_BONE_MM2 = 350.0
 _HIP_MM = 40.0
-_LUNG_SLICE_MM2 = 2500.0
+_LUNG_SLICE_MM2 = 6000.0
+"""On each side of the canal: a chest has more at most levels, gas in bowel hardly ever."""
 _LUNG_MM3 = 150_000.0
 _LUNG_STEP = 2
 _SPINE_HALF_WIDTH_MM = 42.0

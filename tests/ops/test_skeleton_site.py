@@ -149,6 +149,15 @@ def test_at_the_level_of_the_pelvis_a_vertebra_is_not_told_from_the_sacrum() -> 
     assert site == Site("not determined", "Not determined: vertebra or sacrum, at the level of the pelvis.")
 
 
+def test_gas_in_the_bowel_does_not_make_a_chest_of_a_pelvis() -> None:
+    _, y, x = axes()
+    trunk = _body(_pelvis())
+    for side in (-1, 1):
+        gas = _everywhere(((x - side * 75) / 42) ** 2 + ((y + 45) / 34) ** 2 < 1)  # 45 cm2, 800 ml
+        trunk.array[gas & ~trunk.bone] = -1000
+    assert _site(trunk, _ball(4.0, 50.0, 73.0)).name == "not determined"
+
+
 def test_paired_wings_beside_a_canal_are_the_pelvis() -> None:
     assert _site(_body(_pelvis()), _ball(85.0, 20.0, 90.0)).name == "pelvis"
 
