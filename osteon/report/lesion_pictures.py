@@ -13,7 +13,8 @@ from osteon.report.lesions import colour_hex, largest_lesions, lesion_mask
 from osteon.report.orientation import Display, slice_positions_mm
 from osteon.report.selection import regions_or_whole
 from osteon.report.sheet import DARK, INK, MUTED, Sheet, show_image, show_letters, show_scale_bar
-from osteon.report.slice_sheet import BONE_WINDOW_HU
+from osteon.report.slice_sheet import BONE_WINDOW_HU, crop_window
+from osteon.report.tasks import task_words
 from osteon.report.view import View
 from osteon.report.wording import position
 
@@ -32,7 +33,6 @@ _SIDE: Final = 310
 """Height of every panel, and width of the enlarged ones, in pixels."""
 _EDGE, _GAP, _HEAD, _FOOT = 20.0, 14.0, 62.0, 40.0
 _LEAST_ZOOM_MM: Final = 60.0
-_FLESH_MM: Final = 45.0
 _AIR_HU: Final = -1000
 _PLANES: Final = ("axial", "coronal", "sagittal")
 
@@ -88,12 +88,10 @@ def draw_lesions(folder: Path, answer: Answer, volume: Volume) -> tuple[View, ..
 
 def _around(answer: Answer, volume: Volume) -> Box:
     """All bone with the flesh about it: the air and the table beside the patient need no room."""
-    regions = regions_or_whole(answer, volume)
-    start, stop = [], []
-    for axis, size in enumerate(volume.grid.shape):
-        margin = round(_FLESH_MM / volume.grid.spacing_mm[axis])
-        start.append(max(min(region.box.start[axis] for region in regions) - margin, 0))
-        stop.append(min(max(region.box.stop[axis] for region in regions) + margin, size))
+    margin_mm = task_words(answer.task).margin_mm
+    windows = [crop_window(one, volume.grid, margin_mm=margin_mm) for one in regions_or_whole(answer, volume)]
+    start = [min(window.start[axis] for window in windows) for axis in range(3)]
+    stop = [max(window.stop[axis] for window in windows) for axis in range(3)]
     return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
 
 

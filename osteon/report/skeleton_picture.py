@@ -36,6 +36,8 @@ _STEP: Final = 25.0
 """Least distance between two numbers, in pixels."""
 _WIDEST, _TALLEST = 1560.0, 1120.0
 _AROUND: Final = 1.1
+_FLAT: Final = 0.25
+"""Share of the width below which a skeleton is too low to be seen from the front."""
 _THROUGH: Final = 0.72
 """How strongly a lesion shows through the bone before it."""
 
@@ -50,7 +52,7 @@ class _Panel:
 
 
 def draw_skeleton(path: Path, answer: Answer) -> View:
-    """Draw the skeleton from the front and from the left.
+    """Draw the skeleton from the front and from the left; one that is flat, of a few slices, from the feet.
 
     Args:
         path: of the PNG.
@@ -61,15 +63,12 @@ def draw_skeleton(path: Path, answer: Answer) -> View:
     """
     lesions, bones = lesions_of(answer), bone_surfaces(answer)
     bodies = [*bones, *(lesion.surface for lesion in lesions if lesion.surface is not None)]
-    panels = [
-        _Panel("From the front", "anterior", _extent_mm(bodies, "anterior")),
-        _Panel("From the left", "left", _extent_mm(bodies, "left")),
-    ]
+    panels = _panels(bodies)
     across, down = sum(p.extent_mm[0] for p in panels), max(p.extent_mm[1] for p in panels)
-    room = _WIDEST - 2 * _MARGIN - _GAP - 4 * _CALLOUT
+    room = _WIDEST - 2 * _MARGIN - _GAP * (len(panels) - 1) - 2 * _CALLOUT * len(panels)
     scale = min(room / across, _TALLEST / down)
     tall = down * scale
-    used = across * scale + _GAP + 4 * _CALLOUT
+    used = across * scale + _GAP * (len(panels) - 1) + 2 * _CALLOUT * len(panels)
     sheet = Sheet(max(used + 2 * _MARGIN, 1000), tall + _HEAD + _FOOT)
     sheet.text(_MARGIN, 18, "Lesions in the skeleton" if lesions else "Skeleton", size=26, weight="bold")
     if any(model.is_demo for model in answer.models):
@@ -87,10 +86,18 @@ def draw_skeleton(path: Path, answer: Answer) -> View:
         name="overview",
         path=path,
         title="Lesions in the skeleton" if lesions else "Skeleton",
-        caption=_caption(lesions, numbered),
+        caption=_caption(panels, lesions, numbered),
         width=sheet.width,
         height=sheet.height,
     )
+
+
+def _panels(bodies: Sequence[Surface]) -> list[_Panel]:
+    front = _Panel("From the front", "anterior", _extent_mm(bodies, "anterior"))
+    across, down = front.extent_mm
+    if down < _FLAT * across:
+        return [_Panel("From the feet, as in a slice", "inferior", _extent_mm(bodies, "inferior"))]
+    return [front, _Panel("From the left", "left", _extent_mm(bodies, "left"))]
 
 
 def see_through(bones: Sequence[Surface], lesions: Sequence[Surface], camera: mesh.Camera) -> NDArray[np.uint8]:
@@ -119,7 +126,7 @@ def _extent_mm(bodies: Sequence[Surface], view: mesh.View) -> tuple[float, float
     camera = mesh.fit_camera(bodies, view=view, size=(100, 100), margin=0.0)
     seen = np.concatenate([camera.project(surface.vertices_lps_mm) for surface in bodies])
     across, down, _ = np.ptp(seen, axis=0) * camera.mm_per_px
-    return float(max(across, 20.0)) * _AROUND, float(max(down, 20.0)) * _AROUND
+    return float(max(across, 5.0)) * _AROUND, float(max(down, 5.0)) * _AROUND
 
 
 def _draw_panel(
@@ -208,8 +215,9 @@ def _legend(sheet: Sheet, lesions: Sequence[ListedLesion]) -> None:
             left += 60 + 11.5 * len(words)
 
 
-def _caption(lesions: Sequence[ListedLesion], numbered: int) -> str:
-    told = "Surface of the bone, parallel projection, to scale, seen from the front and from the left."
+def _caption(panels: Sequence[_Panel], lesions: Sequence[ListedLesion], numbered: int) -> str:
+    sides = " and ".join(panel.title[:1].lower() + panel.title[1:] for panel in panels)
+    told = f"Surface of the bone, parallel projection, to scale, seen {sides}."
     if not lesions:
         return f"{told} No lesion was called."
     through = "Lesions shine through the bone before them; a number is that of the list, a colour its character."

@@ -36,16 +36,15 @@ __all__ = ["BONE_WINDOW_HU", "crop_window", "draw_slices"]
 BONE_WINDOW_HU: Final = (-500.0, 1300.0)
 """Level 400, width 1800."""
 
-_MARGIN_MM: Final = 12.0
 _WIDEST, _TALLEST, _NARROWEST = 500.0, 540.0, 410.0
 _GAP, _EDGE, _HEAD, _FOOT = 24.0, 24.0, 70.0, 92.0
 
 
-def crop_window(region: Region, grid: Grid) -> Box:
+def crop_window(region: Region, grid: Grid, *, margin_mm: float) -> Box:
     """The region with a margin in the plane of the slices, inside the image."""
     start, stop = list(region.box.start), list(region.box.stop)
     for axis in (1, 2):
-        margin = round(_MARGIN_MM / grid.spacing_mm[axis])
+        margin = round(margin_mm / grid.spacing_mm[axis])
         start[axis] = max(start[axis] - margin, 0)
         stop[axis] = min(stop[axis] + margin, grid.shape[axis])
     return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
@@ -60,16 +59,21 @@ def draw_slices(path: Path, answer: Answer, volume: Volume, *, most: int = 3) ->
     display = Display.of(volume.grid)
     rows = [(region, telling_slices(answer, region, most=most)) for region in regions_or_whole(answer, volume)]
     rows = [(region, slices) for region, slices in rows if slices]
-    sizes_mm = [_extent_mm(display, crop_window(region, volume.grid)) for region, _ in rows]
+    sizes_mm = [
+        _extent_mm(display, crop_window(region, volume.grid, margin_mm=task_words(answer.task).margin_mm))
+        for region, _ in rows
+    ]
     scale = min((min(_WIDEST / across, _TALLEST / down) for across, down in sizes_mm), default=1.0)
     cell = max([_NARROWEST, *(across * scale for across, _ in sizes_mm)])  # the words below need room too
     heights = [down * scale + _FOOT + 36 for _, down in sizes_mm]
     columns = max((len(slices) for _, slices in rows), default=1)
     sheet = Sheet(max(2 * _EDGE + columns * cell + (columns - 1) * _GAP, 900), _HEAD + sum(heights) + 8)
-    sheet.text(_EDGE, 18, "Slices with the highest probability" if answer.scores else "Slices", size=26, weight="bold")
+    of_map = any(scores.source == "segmentation" for scores in answer.scores)
+    title = f"Slices with the highest {'value of the lesion map' if of_map else 'probability'}"
+    sheet.text(_EDGE, 18, title if answer.scores else "Slices", size=26, weight="bold")
     if any(model.is_demo for model in answer.models):
         sheet.demo_mark()
-    top, mask, called = _HEAD, bone_mask(answer, volume.grid), task_words(answer.task).called
+    top, mask, called = _HEAD, bone_mask(answer, volume.grid), words.called
     for (region, slices), (across, down), height in zip(rows, sizes_mm, heights, strict=True):
         sheet.text(_EDGE, top + 4, region.name.capitalize(), size=21, colour=MUTED)
         for number, index in enumerate(slices):
@@ -95,7 +99,7 @@ def _extent_mm(display: Display, window: Box) -> tuple[float, float]:
 def _draw_one(axes: Axes, answer: Answer, volume: Volume, *, region: Region, index: int, mask: Mask | None) -> None:
     display = Display.of(volume.grid)
     row, column = (k for k in range(3) if k != display.slice_axis)
-    outer = display.box(crop_window(region, volume.grid))
+    outer = display.box(crop_window(region, volume.grid, margin_mm=task_words(answer.task).margin_mm))
     crop = (slice(outer.start[row], outer.stop[row]), slice(outer.start[column], outer.stop[column]))
     low, high = BONE_WINDOW_HU
     show_image(axes, display.plane(volume.array, index)[crop], low=low, high=high)
@@ -141,18 +145,23 @@ def _write_below(
         return
     at = int((scores.slices == index).argmax())
     raw, smoothed = probability(float(scores.probability[at])), probability(float(scores.smoothed[at]))
+    measured = f"Probability {raw}, smoothed {smoothed}"
+    if scores.source == "segmentation":
+        measured = f"Highest value of the lesion map {raw}"
     inside = in_a_run(scores, index)
     verdict = f"called {called}" if inside else f"below the threshold of {scores.threshold:.2f}"
     if not inside and scores.smoothed[at] >= scores.threshold:
         is_withheld = any(first <= index < stop for first, stop in scores.withheld_runs)
         verdict = "not reported: unlike training" if is_withheld else "at the threshold, not called"
-    sheet.text(left, top + 28, f"Probability {raw}, smoothed {smoothed}", size=19, colour=INK)
+    sheet.text(left, top + 28, measured, size=19, colour=INK)
     sheet.text(left, top + 54, verdict[:1].upper() + verdict[1:], size=19, colour=AFFECTED if inside else MUTED)
 
 
 def _caption(answer: Answer, mask: Mask | None) -> str:
+    of_map = any(scores.source == "segmentation" for scores in answer.scores)
+    highest = "value of the lesion map" if of_map else "smoothed probability"
     which = (
-        "For each part that was looked at, the slices with the highest smoothed probability"
+        f"For each part that was looked at, the slices with the highest {highest}"
         if answer.scores
         else "Slices spread evenly over each part that was looked at"
     )

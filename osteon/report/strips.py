@@ -116,7 +116,7 @@ def slice_browsers(answer: Answer, volume: Volume) -> tuple[SliceBrowser, ...]:
 def _browser(
     region: Region, answer: Answer, volume: Volume, *, display: Display, mask: Mask | None, frame: Frame
 ) -> SliceBrowser:
-    window = crop_window(region, volume.grid)
+    window = crop_window(region, volume.grid, margin_mm=task_words(answer.task).margin_mm)
     size = _tile_size(display, window)
     shown = _shown(region, answer)
     positions = slice_positions_mm(volume.grid)

@@ -13,7 +13,7 @@ __all__ = ["TaskWords", "curve_title", "task_words"]
 
 @dataclass(frozen=True, slots=True)
 class TaskWords:
-    """Words of one task.
+    """Words of one task, and how much its pictures show.
 
     Attributes:
         title: of the report.
@@ -22,6 +22,7 @@ class TaskWords:
         called: what a slice is called at or above the threshold.
         demo: what a demo model's report must say of itself.
         unlike: what must be said where the image is unlike the training images.
+        margin_mm: flesh shown around the parts that were looked at.
         lists_lesions: the answer is a list of lesions, also when it is empty.
         limits: sentences, each with what it depends on: "always", "scores" or "is_demo".
     """
@@ -32,6 +33,7 @@ class TaskWords:
     called: str
     demo: str
     unlike: str
+    margin_mm: float
     lists_lesions: bool
     limits: tuple[tuple[str, str], ...]
 
@@ -53,6 +55,7 @@ _LEGS: Final = TaskWords(
     called="affected",
     demo="What this report says about a tumour shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight. The bone is measured without the model.",
+    margin_mm=12.0,
     lists_lesions=False,
     limits=(
         _MACHINE,
@@ -70,6 +73,7 @@ _TRUNK: Final = TaskWords(
     called="metastasis",
     demo="What this report says about lesions shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight.",
+    margin_mm=45.0,
     lists_lesions=True,
     limits=(
         _MACHINE,

@@ -193,6 +193,17 @@ def test_a_lesion_behind_bone_shines_through(metastasis_case: Case) -> None:
     assert not far.any()
 
 
+def test_a_few_slices_are_seen_from_the_feet(metastasis_case: Case, tmp_path: Path) -> None:
+    answer, volume = metastasis_case
+    flat = tuple(
+        replace(one, vertices_lps_mm=one.vertices_lps_mm * np.array([1, 1, 0.05], dtype=np.float32))
+        for one in answer.surfaces
+    )
+    overview = draw_views(replace(answer, surfaces=flat, scores=(), lesions=()), volume, tmp_path)[0]
+    assert "seen from the feet, as in a slice." in overview.caption
+    assert 0.5 < overview.width / overview.height < 2
+
+
 def test_sixty_lesions_are_all_listed_and_the_largest_are_drawn(
     many: Answer, metastasis_case: Case, run: Run, tmp_path: Path
 ) -> None:
