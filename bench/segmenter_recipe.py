@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Volume
 
-__all__ = ["PlainResult", "grey_slices", "plain_loop", "plain_maps", "series_phantom", "trained"]
+__all__ = ["PlainResult", "grey_slices", "plain_loop", "plain_maps", "series_phantom", "trained", "written"]
 
 _LESIONS = (("L2", "lytic", 22.0), ("L3", "blastic", 16.0), ("L4", "mixed", 26.0))
 _PATCH = 96
@@ -89,14 +89,15 @@ def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uin
         seed=seed,
         size=(size, size),
         pixel_mm=392.0 / size,
-        slice_mm=150.0 / count,
+        slice_mm=3.0,
         length_mm=150.0,
         centre_share=0.4,
         lesions=tuple(TrunkLesionSpec(bone=bone, type=kind, size_mm=mm) for bone, kind, mm in _LESIONS),  # type: ignore[arg-type]
     )
     made = make_trunk(spec)
-    images = windowed(made.volume.array)[:count]
-    masks = np.stack([made.lesions.array > 0, made.structures.array > 0], axis=1)[:count]
+    chosen = np.linspace(0, made.volume.grid.shape[0] - 1, count).round().astype(np.int64)
+    masks = np.stack([made.lesions.array[chosen] > 0, made.structures.array[chosen] > 0], axis=1)
+    images = windowed(made.volume.array[chosen])
     return images, masks.astype(np.float32)
 
 
@@ -157,3 +158,37 @@ def trained(architecture: str, *, steps: int, seed: int = 1) -> nn.Module:
         ).backward()
         optimiser.step()
     return network.eval()
+
+
+def written(folder: Path, architecture: str, *, steps: int) -> Path:
+    """A model folder of a network that was trained for a moment; it may be run in bfloat16.
+
+    Args:
+        folder: in which it is made.
+        architecture: of lesion and bone.
+        steps: of ``trained``.
+    """
+    from osteon.weights import MapContract, segmenter_entries, write_segmenter
+
+    network = trained(architecture, steps=steps)
+    synthetic = {"data": "phantoms of the bench", "is_synthetic": True, "split": "none", "split_sha256": "0" * 64}
+    document = {
+        "schema_version": 1,
+        "name": f"{architecture}.bench",
+        "version": "0.0.0",
+        "task": "ct_metastasis",
+        "architecture": architecture,
+        "storage": "float32",
+        **segmenter_entries(
+            (MapContract("lesion"), MapContract("bone")), golden="slices", bfloat16_mask_tolerance=0.05
+        ),
+        "training": {**synthetic, "script": "bench.segmenter", "date": "2026-11-21", "seed": 1},
+        "results": [],
+        "licence": "Apache-2.0",
+        "intended_use": "measuring speed",
+        "exclusions": ["everything else"],
+        "is_demo": True,
+        "statement": "Trained for a moment on synthetic phantoms, to measure speed.",
+    }
+    images, _ = grey_slices(2, 96)
+    return write_segmenter(folder, document, [network], golden_images=images).folder
