@@ -59,10 +59,8 @@ def draw_slices(path: Path, answer: Answer, volume: Volume, *, most: int = 3) ->
     display = Display.of(volume.grid)
     rows = [(region, telling_slices(answer, region, most=most)) for region in regions_or_whole(answer, volume)]
     rows = [(region, slices) for region, slices in rows if slices]
-    sizes_mm = [
-        _extent_mm(display, crop_window(region, volume.grid, margin_mm=task_words(answer.task).margin_mm))
-        for region, _ in rows
-    ]
+    words = task_words(answer.task)
+    sizes_mm = [_extent_mm(display, crop_window(one, volume.grid, margin_mm=words.margin_mm)) for one, _ in rows]
     scale = min((min(_WIDEST / across, _TALLEST / down) for across, down in sizes_mm), default=1.0)
     cell = max([_NARROWEST, *(across * scale for across, _ in sizes_mm)])  # the words below need room too
     heights = [down * scale + _FOOT + 36 for _, down in sizes_mm]
