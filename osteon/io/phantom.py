@@ -29,6 +29,8 @@ truth/truth.labels.json   the labels, coded
 truth/truth.json   what the labels mean, and where each lesion is (LPS millimetres, SOP Instance UIDs)
 """
 
+_BODY_PARTS = {"thorax": "CHEST", "abdomen": "ABDOMEN", "pelvis": "PELVIS", "trunk": "CHESTABDPELVIS"}
+
 _TRUNK_README = """SYNTHETIC - this is not a patient.
 
 Made by osteon's phantoms (a computer program) with seed {seed}. Every name, number and date in these files is invented.
@@ -120,7 +122,7 @@ def write_trunk_phantom(phantom: TrunkPhantom, folder: Path) -> WrittenPhantom:
     spec = phantom.spec
     info = CtSeriesInfo(
         uid_seed=f"osteon trunk phantom {seeded_uid(json.dumps(asdict(spec), sort_keys=True))}",
-        body_part={"thorax": "CHEST", "abdomen": "ABDOMEN", "pelvis": "PELVIS", "trunk": "TRUNK"}[spec.coverage],
+        body_part=_BODY_PARTS[spec.coverage],
         patient_position=spec.patient_position,
         laterality="U",
     )

@@ -95,8 +95,8 @@ def place_trunk_lesion(spec: TrunkLesionSpec, bone: TrunkBone, patient: TrunkSpe
         radii=(a, b, c),
         rough_mm=0.09 * spec.size_mm * ragged,
         shift_mm=float(generator.uniform(0, 400)),
-        hu=(float(generator.uniform(30, 80)), float(generator.uniform(520, 1080))),
-        fuzz_mm=float(0.3 + generator.uniform(0.5, 2.5) * ragged),
+        hu=(float(generator.uniform(30, 80)), float(generator.uniform(480, 980))),
+        fuzz_mm=float(0.3 + generator.uniform(0.8, 4.0) * ragged),
     )
 
 

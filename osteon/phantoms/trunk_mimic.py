@@ -215,12 +215,12 @@ def _haemangioma(
     """Fat between few thick upright trabeculae: polka dots in axial slices, stripes in sagittal ones."""
     vertebra = skeleton.vertebra(bone.name)
     local = vertebra.solid.local(_points(near))
-    columns = brush.textures.medium.at(local.u * 0.55, local.v * 0.55, local.w * 0.03, shift_mm=mimic.shift_mm)
+    columns = brush.textures.medium.at(local.u * 1.4, local.v * 1.4, local.w * 0.03, shift_mm=mimic.shift_mm)
     cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
     flat = np.square((near.w - mimic.centre[2]) * np.float32(0.8))
     radial = np.sqrt(np.square(near.u - mimic.centre[0]) + np.square(near.v - mimic.centre[1]) + flat)
     away = np.maximum(radial - np.float32(size / 2) + 1.2 * cloud, near.distance + 1.4)
-    value = 20 - 70 * np.float32(mimic.spec.degree) + 560 * np.clip(columns - 0.75, 0, 1)
+    value = 20 - 70 * np.float32(mimic.spec.degree) + 620 * np.clip(columns - 0.7, 0, 1)
     brush.blend(near, share_inside(np.asarray(away), brush.width_mm + 0.8) * keep, value)
 
 

@@ -222,7 +222,7 @@ _RANGES: Final = (
     ("age_years", 18.0, 100.0),
     ("length_mm", 1.0, 1000.0),
     ("centre_share", 0.0, 1.0),
-    ("pixel_mm", 0.3, 10.0),
+    ("pixel_mm", 0.3, 25.0),
     ("slice_mm", 0.3, 20.0),
     ("thickness_mm", 0.3, 20.0),
     ("body_scale", 0.8, 1.2),
