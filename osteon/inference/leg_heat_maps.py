@@ -8,6 +8,7 @@ import numpy as np
 
 from osteon._optional import has_package
 from osteon.data import HeatMap, Notice
+from osteon.errors import InputError
 from osteon.inference.leg_scores import crops_of
 from osteon.weights import load_networks
 
@@ -25,6 +26,11 @@ __all__ = ["leg_heat_maps", "slices_to_explain"]
 _NO_TORCH = Notice(
     "no-heat-maps",
     "Heat maps of where the model looked were not made: they need torch, which is not installed.",
+    level="info",
+)
+_NO_MAP = Notice(
+    "no-heat-maps",
+    "Heat maps of where the model looked were not made: its network ends in no feature map, as a transformer.",
     level="info",
 )
 
@@ -55,8 +61,13 @@ def leg_heat_maps(
     if not has_package("torch"):
         return (), (_NO_TORCH,)
     from osteon.inference.explain.grad_cam import mean_grad_cam
+    from osteon.nets.anatomy import last_feature_map_module
 
     networks = load_networks(classifier.card)
+    try:
+        last_feature_map_module(networks[0])
+    except InputError:
+        return (), (_NO_MAP,)
     found = []
     for leg, scores in legs:
         slices = slices_to_explain(scores)
