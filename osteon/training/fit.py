@@ -134,11 +134,11 @@ def _finish(
     """Train, judge and write."""
     from osteon.training.engine import choose_device
     from osteon.training.processes import train_in_processes
-    from osteon.training.trainer import judge_fold, train_here
+    from osteon.training.trainer import judge_fold, train_from_cache, train_here
 
     choose_device(job.settings)
     if job.settings.devices > 1:
-        history = train_in_processes(job, on_epoch=options.on_epoch, progress=progress)
+        history = train_in_processes(job, train_from_cache, on_epoch=options.on_epoch, progress=progress)
     else:
         history = train_here(job, pixels, on_epoch=options.on_epoch, progress=progress)
     best = max(history, key=lambda record: record.validation_auc)  # the first of equals, as the strategy keeps it

@@ -11,22 +11,47 @@ import pickle
 import socket
 from dataclasses import dataclass
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from osteon.errors import OsteonError, TrainingError
-from osteon.training.pixels import load_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from multiprocessing.queues import Queue
 
     from osteon.inference.options import Progress
-    from osteon.training.fold_job import FoldJob
-    from osteon.training.history import EpochRecord
+    from osteon.training.engine import EngineSettings
 
 __all__ = ["train_in_processes"]
 
 _PATIENCE_S = 0.2
+_Record = TypeVar("_Record")
+
+
+class _Job(Protocol):
+    """What is trained; a pickle can carry it."""
+
+    @property
+    def fold(self) -> int:
+        """Number, from 0."""
+
+    @property
+    def settings(self) -> EngineSettings:
+        """Of the training."""
+
+
+class _Work(Protocol):
+    """What each process does with a job; a function of a module."""
+
+    def __call__(
+        self,
+        job: Any,  # noqa: ANN401 - each work knows its own kind
+        *,
+        on_epoch: Callable[[int, Any], None],
+        progress: Progress,
+        rank: int,
+    ) -> Sequence[Any]:
+        """Train, and give the epochs back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +62,15 @@ class _Failure:
 
 
 def train_in_processes(
-    job: FoldJob, *, on_epoch: Callable[[int, EpochRecord], None], progress: Progress
-) -> tuple[EpochRecord, ...]:
+    job: _Job, work: _Work, *, on_epoch: Callable[[int, _Record], None], progress: Progress
+) -> tuple[_Record, ...]:
     """Train a fold on ``settings.devices`` processes; when one fails, or progress raises, all are ended.
+
+    Args:
+        job: of the fold.
+        work: what each process does with it.
+        on_epoch: told (fold, record) after every epoch, here.
+        progress: told about every step, here.
 
     Raises:
         TrainingError: a process ended without a word.
@@ -51,8 +82,8 @@ def train_in_processes(
     context = mp.get_context("spawn")
     said: Queue[Any] = context.Queue()
     count = job.settings.devices
-    running = start_processes(_train, args=(job, count, _free_port(), said), nprocs=count, join=False)
-    history: tuple[EpochRecord, ...] = ()
+    running = start_processes(_train, args=(job, work, count, _free_port(), said), nprocs=count, join=False)
+    history: tuple[_Record, ...] = ()
     failures: list[OsteonError] = []
     is_over = False
 
@@ -94,10 +125,8 @@ def train_in_processes(
     return history
 
 
-def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
+def _train(rank: int, job: _Job, work: _Work, count: int, port: int, said: Queue[Any]) -> None:
     """What each process does; the first one speaks."""
-    from osteon.training.trainer import train_here
-
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
@@ -107,7 +136,7 @@ def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> 
     }
     speaks = rank == 0
 
-    def on_epoch(fold: int, record: EpochRecord) -> None:
+    def on_epoch(fold: int, record: object) -> None:
         if speaks:
             said.put((fold, record))
 
@@ -116,14 +145,7 @@ def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> 
             said.put((step, done, total))
 
     try:
-        pixels = load_pixels(
-            job.manifest,
-            size=job.settings.image_size,
-            cache=job.cache,
-            is_stretched=job.settings.is_stretched,
-            skip_unreadable=True,
-        )
-        history = train_here(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
+        history = work(job, on_epoch=on_epoch, progress=progress, rank=rank)
     except OsteonError as error:
         said.put(_Failure(_travelling(error)))
         said.close()

@@ -20,6 +20,7 @@ from osteon.training.history import history_text
 from osteon.training.images import EpochOrder, ImageSet, evaluation_loader, training_loader
 from osteon.training.losses import balanced_weights
 from osteon.training.module import FoldModule
+from osteon.training.pixels import load_pixels
 from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
 from osteon.weights.backbone import pretrained_network
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from osteon.training.history import EpochRecord
     from osteon.training.pixels import Pixels
 
-__all__ = ["judge_fold", "train_here"]
+__all__ = ["judge_fold", "train_from_cache", "train_here"]
 
 _INIT_STREAM = 3
 """Keeps the initial weights apart from other uses of the seed."""
@@ -72,6 +73,20 @@ def train_here(
         trainer = build_trainer(settings, place, folder=job.folder, callback=_EpochFiles(job, on_epoch, progress))
         trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
     return tuple(module.history)
+
+
+def train_from_cache(
+    job: FoldJob, *, on_epoch: Callable[[int, EpochRecord], None], progress: Progress, rank: int
+) -> tuple[EpochRecord, ...]:
+    """What each of several processes does: map the decoded images, then train."""
+    pixels = load_pixels(
+        job.manifest,
+        size=job.settings.image_size,
+        cache=job.cache,
+        is_stretched=job.settings.is_stretched,
+        skip_unreadable=True,
+    )
+    return train_here(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
 
 
 def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str, NDArray[np.float32]]:

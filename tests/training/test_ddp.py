@@ -31,10 +31,10 @@ HERE = "tests.training.test_ddp"
 """The name under which a new process finds this file."""
 
 
-def _train_unsynchronised(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
+def _train_unsynchronised(rank: int, job: FoldJob, work: Any, count: int, port: int, said: Queue[Any]) -> None:  # noqa: ANN401
     """As the real one, but freed parts are not told to DDP."""
     FoldModule._synchronise_anew = lambda self: None  # type: ignore[method-assign]
-    processes._train(rank, job, count, port, said)
+    processes._train(rank, job, work, count, port, said)
 
 
 @pytest.mark.slow

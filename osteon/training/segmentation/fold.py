@@ -51,6 +51,7 @@ class FoldData:
         split: folds of it.
         pixels: of the manifest.
         areas: of ``mask_areas``.
+        cache: of the decoded images; several processes map it.
         bone_networks: folder where the bone networks of pairs are shared between runs; None keeps each in its fold.
         on_epoch: told (fold, record) after every epoch.
         progress: told about every step.
@@ -60,6 +61,7 @@ class FoldData:
     split: Split = field(repr=False)
     pixels: MaskPixels = field(repr=False)
     areas: dict[str, NDArray[np.int64]] = field(repr=False)
+    cache: Path | None = None
     bone_networks: Path | None = None
     on_epoch: Callable[[int, SegmentEpoch], None] = _untold
     progress: Progress = silent
@@ -86,7 +88,9 @@ def fit_segment_fold(data: FoldData, fold: int, settings: SegmentSettings, folde
         OutputError: the disk is full or not writable; what was kept before is intact.
         BackendError: device or precision is not at hand.
     """
-    job = plan_segment_fold(data.manifest, data.split, fold, settings, folder, pixels=data.pixels, areas=data.areas)
+    job = plan_segment_fold(
+        data.manifest, data.split, fold, settings, folder, pixels=data.pixels, areas=data.areas, cache=data.cache
+    )
     if job.role == "lesion":
         if read_segment_fold(folder, fold).state == "done":
             job = replace(job, bone_weights=folder / BEST_NAME)  # in the pair; nothing is trained any more
@@ -156,9 +160,15 @@ def _finish(
     started: float,
     judge: Callable[[SegmentJob, FoldData], SegmentCounts | None],
 ) -> SegmentFold:
-    from osteon.training.segmentation.trainer import train_segmenter_here
+    from osteon.training.engine import choose_device
+    from osteon.training.processes import train_in_processes
+    from osteon.training.segmentation.trainer import train_segmenter_from_cache, train_segmenter_here
 
-    history = train_segmenter_here(job, data.pixels, on_epoch=data.on_epoch, progress=data.progress)
+    choose_device(job.settings)
+    if job.settings.devices > 1:
+        history = train_in_processes(job, train_segmenter_from_cache, on_epoch=data.on_epoch, progress=data.progress)
+    else:
+        history = train_segmenter_here(job, data.pixels, on_epoch=data.on_epoch, progress=data.progress)
     best = max(history, key=lambda record: record.worth(job.steers))  # the first of equals, as it was kept
     if job.settings.selection == "last":
         best = history[-1]

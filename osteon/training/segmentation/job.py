@@ -43,6 +43,7 @@ class SegmentJob:
         settings: of the training.
         folder: of its files.
         bone_weights: of the bone network, for the lesion network of a pair.
+        cache: of the decoded images, or None.
         images: how many by part, and "unreadable".
         identity: hash of everything that decides the weights.
     """
@@ -57,6 +58,7 @@ class SegmentJob:
     settings: SegmentSettings
     folder: Path
     bone_weights: Path | None
+    cache: Path | None
     images: dict[str, int]
     identity: str
 
@@ -85,6 +87,7 @@ def plan_segment_fold(
     *,
     pixels: MaskPixels,
     areas: dict[str, NDArray[np.int64]],
+    cache: Path | None = None,
 ) -> SegmentJob:
     """Decide what a fold learns from, chooses by and is judged by.
 
@@ -96,6 +99,7 @@ def plan_segment_fold(
         folder: for the fold's files.
         pixels: of the manifest; rows that could not be read are left out.
         areas: of ``mask_areas``.
+        cache: of the decoded images, for several processes to share.
 
     Returns:
         The job of the fold's network; of a pair that of the lesion network, which still lacks ``bone_weights``.
@@ -124,6 +128,7 @@ def plan_segment_fold(
         settings=settings,
         folder=folder,
         bone_weights=None,
+        cache=cache,
         images=images,
         identity=digest([decisive, fold, _content(manifest, rows, areas)]),
     )
@@ -154,6 +159,7 @@ def bone_job(job: SegmentJob, areas: dict[str, NDArray[np.int64]]) -> SegmentJob
         settings=settings,
         folder=job.folder / "bone",
         bone_weights=None,
+        cache=job.cache,
         images=job.images,
         identity=identity,
     )

@@ -154,10 +154,11 @@ def train_segmenters(
     pending = [fold for fold in numbers if read_segment_fold(fold_folder(folder, fold), fold).state != "done"]
     if not pending:
         return read_segment_run(folder)
+    cache = chosen.cache or folder / CACHE_NAME
     pixels = chosen.pixels or read_pixels(
         manifest,
         settings,
-        chosen.cache or folder / CACHE_NAME,
+        cache,
         skip_unreadable=chosen.skip_unreadable,
         progress=progress,
     )
@@ -178,6 +179,7 @@ def train_segmenters(
         split=split,
         pixels=pixels,
         areas=mask_areas(pixels),
+        cache=cache,
         bone_networks=chosen.bone_networks,
         progress=progress,
     )

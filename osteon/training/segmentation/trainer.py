@@ -16,6 +16,7 @@ from osteon.training.history import history_text
 from osteon.training.images import EpochOrder, evaluation_loader, training_loader
 from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
 from osteon.training.segmentation.images import MaskedSet
+from osteon.training.segmentation.mask_pixels import load_mask_pixels
 from osteon.training.segmentation.module import SegmentModule
 from osteon.training.segmentation.networks import fresh_network, joined_pair, one_network
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from osteon.training.segmentation.job import SegmentJob
     from osteon.training.segmentation.mask_pixels import MaskPixels
 
-__all__ = ["train_segmenter_here"]
+__all__ = ["train_segmenter_from_cache", "train_segmenter_here"]
 
 
 def train_segmenter_here(
@@ -70,6 +71,20 @@ def train_segmenter_here(
         trainer = build_trainer(settings, place, folder=job.folder, callback=files)
         trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
     return tuple(module.history)
+
+
+def train_segmenter_from_cache(
+    job: SegmentJob, *, on_epoch: Callable[[int, SegmentEpoch], None], progress: Progress, rank: int
+) -> tuple[SegmentEpoch, ...]:
+    """What each of several processes does: map the decoded images, then train."""
+    pixels = load_mask_pixels(
+        job.manifest,
+        size=job.settings.image_size,
+        cache=job.cache,
+        need_bone="bone" in job.settings.outputs,
+        skip_unreadable=True,
+    )
+    return train_segmenter_here(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
 
 
 class _EpochFiles(Checkpoint):
