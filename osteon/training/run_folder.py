@@ -141,9 +141,9 @@ def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[st
     kept = read_document(path)
     was, now = kept.get("settings", {}), document["settings"]
     differing = [
-        f"{name} {was.get(name)!r} there, {now[name]!r} now"
-        for name in now
-        if name not in free and was.get(name) != now[name]
+        f"{name} {was.get(name, 'as usual')!r} there, {now.get(name, 'as usual')!r} now"
+        for name in {**now, **was}  # a setting that is as the first runs had it may be left out of either
+        if name not in free and was.get(name) != now.get(name)
     ]
     if kept.get("split_sha256") != document["split_sha256"]:
         differing.append("another split or other images")

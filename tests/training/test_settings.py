@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from osteon.errors import InputError, OsteonError, UnknownLabelError
-from osteon.training.run_folder import digest
+from osteon.training.run_folder import claim_folder, digest
 from osteon.training.settings import CONFIGURATIONS, TrainSettings, parse_assignments, read_settings_file
 
 OLD_DIGESTS = (
@@ -66,6 +66,19 @@ def test_the_identity_of_old_runs_is_what_it_was() -> None:
     assert "schedule" not in changed.document()
     assert TrainSettings(schedule="steps").document()["schedule"] == "steps"
     assert digest(TrainSettings(optimiser="sgd").document()) != OLD_DIGESTS[0]
+
+
+def test_a_run_whose_settings_were_left_out_is_told_from_one_whose_were_not(tmp_path: Path) -> None:
+    plain, stepped = (
+        TrainSettings().document(),
+        TrainSettings(schedule="steps", learning_rate=1e-5, epochs=75).document(),
+    )
+    for number, (first, second) in enumerate(((plain, stepped), (stepped, plain))):
+        folder = tmp_path / str(number)
+        claim_folder(folder, {"settings": first, "split_sha256": ""}, free=())
+        claim_folder(folder, {"settings": first, "split_sha256": ""}, free=())
+        with pytest.raises(InputError, match="schedule"):
+            claim_folder(folder, {"settings": second, "split_sha256": ""}, free=())
 
 
 @pytest.mark.parametrize(
