@@ -159,7 +159,11 @@ def _zoomed(lesion: ListedLesion, display: Display, axis: int, centre: tuple[int
     ranges = []
     for k in (row, column):
         half = max(round(half_mm / display.spacing_mm[k]), 1)
-        ranges.append((centre[k] - half, centre[k] + half + 1))
+        length, size = 2 * half + 1, display.shape[k]
+        first = centre[k] - half
+        if length <= size:  # at the edge of the image the lesion leaves the middle, not the picture the image
+            first = min(max(first, 0), size - length)
+        ranges.append((first, first + length))
     return _Cut(axis, centre[axis], ranges[0], ranges[1])
 
 
