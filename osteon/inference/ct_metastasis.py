@@ -144,6 +144,7 @@ def read_trunk(
             bone_out=turn.array(bone),
             lesions_out=turn.array(lesions),
             options=lesion_options,
+            to_head=bool(volume.grid.directions[0, 2] > 0),
         )
     progress("lesions", 2, 2)
     with clock.step("classify slices"):

@@ -155,6 +155,7 @@ def measure_lesions(
     bone_out: NDArray[np.uint8],
     lesions_out: NDArray[np.uint8],
     options: LesionOptions,
+    to_head: bool = True,
 ) -> TrunkSearch:
     """Masks on the CT's own grid, and every lesion measured, characterised and placed.
 
@@ -166,6 +167,7 @@ def measure_lesions(
         bone_out: of its shape, zeros; becomes 1 in bone.
         lesions_out: of its shape, zeros; becomes 1, 2... in lesions, the largest first.
         options: of lesions.
+        to_head: whether slices follow one another towards the head.
     """
     shapes = draw_outlines(array, belief.maps, spacing_mm=spacing_mm, bone_out=bone_out, lesions_out=lesions_out)
     least = options.min_volume_mm3 / float(np.prod(spacing_mm))
@@ -174,7 +176,7 @@ def measure_lesions(
     if not kept:
         return TrunkSearch((), None, len(shapes))
     own = measure_own_bone(images, belief.bone, belief.maps.labels, options=options)
-    landmarks = find_landmarks(images, belief.bone | (belief.maps.labels > 0))
+    landmarks = find_landmarks(images, belief.bone | (belief.maps.labels > 0), to_head=to_head)
     metal = None if images.metal is None else grown(images.metal, METAL_REACH_MM / images.pixel_mm)
     places = _places(belief.maps.labels)
     found = []

@@ -8,10 +8,10 @@ but not proved is not named, and the level of a vertebra or rib never is.
   out only where the images show both flanks and no large bone in them, or both lungs.
 * **rib**: away from the spine, the piece of bone is thin, long, bent, lies beside lung along most of its length and is
   nowhere near the middle of the trunk.
-* **pelvis**: a large bone to the side of a ringed sacral canal, with its like on the other side, over tens of
-  millimetres without lung.
+* **pelvis**: a large bone to the side of a sacral canal, with its like on the other side, over 40 mm without lung;
+  both meet the bone around the canal, and towards the head the canal goes on through an abdomen.
 
-Everything is judged on the images of the network (1.75 mm), slices ascending to the head, rows to the back.
+Everything is judged on the images of the network (1.75 mm), rows to the back.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ _SIDE_NEAR_MM, _SIDE_FAR_MM = 40.0, 170.0
 _SIDE_FIELD_MM = 110.0
 _LARGE_BONE_MM2 = 350.0
 _HIP_MM = 40.0
+_HIP_FAR_MM = 150.0
+_ABDOMEN_MM2 = 30_000.0
+"""A neck has half of it."""
+_ABDOMEN_MM, _ABDOMEN_GAP_MM = 45.0, 20.0
+_SACRUM_MM, _SACRUM_GAP_MM = 15.0, 8.0
 _LUNG_SLICE_MM2 = 6000.0
 """On each side of the canal: a chest has more at most levels, gas in bowel hardly ever."""
 _LUNG_MM3 = 150_000.0
@@ -83,6 +88,8 @@ class Landmarks:
         large_left: (n,) a large bone to the side of lower columns.
         large_right: (n,) to the side of higher columns.
         sees_flanks: (n,) the image shows both flanks out to the skin or 110 mm from the canal.
+        flesh_mm2: (n,) what is denser than gas in the image.
+        to_head: whether images follow one another towards the head.
         pieces: (n, row, column) labels of the bone off the spine; None where ribs cannot be proved: without canal or
             lung.
     """
@@ -94,6 +101,8 @@ class Landmarks:
     large_left: NDArray[np.bool_] = field(repr=False)
     large_right: NDArray[np.bool_] = field(repr=False)
     sees_flanks: NDArray[np.bool_] = field(repr=False)
+    flesh_mm2: NDArray[np.float64] = field(repr=False)
+    to_head: bool = True
     pieces: NDArray[np.integer] | None = field(default=None, repr=False)
 
     @property
@@ -102,12 +111,13 @@ class Landmarks:
         return self.large_left & self.large_right & ~self.has_lungs
 
 
-def find_landmarks(images: SeriesImages, bone: NDArray[np.bool_]) -> Landmarks:
+def find_landmarks(images: SeriesImages, bone: NDArray[np.bool_], *, to_head: bool = True) -> Landmarks:
     """Canal, lungs and large bones of the flanks.
 
     Args:
         images: of the series.
         bone: (n, row, column) bool, lesions included.
+        to_head: whether images follow one another towards the head.
     """
     canal = track_spinal_canal(images, bone)
     lung = _lung(images)
@@ -124,7 +134,8 @@ def find_landmarks(images: SeriesImages, bone: NDArray[np.bool_]) -> Landmarks:
             left[n], right[n] = _large_bones(bone[n], middle, images.pixel_mm)
             flanks[n] = _sees_flanks(images, n, middle)
     pieces = _pieces_off_spine(images, bone, canal) if canal is not None and lung.any() else None
-    return Landmarks(bone, canal, lung, has_lungs, left, right, flanks, pieces)
+    flesh = np.array([np.count_nonzero(grey > images.grey_of(-200.0)) for grey in images.grey]) * images.pixel_mm**2
+    return Landmarks(bone, canal, lung, has_lungs, left, right, flanks, flesh, to_head, pieces)
 
 
 def prove_site(images: SeriesImages, landmarks: Landmarks, places: NDArray[np.int64]) -> Site:
@@ -180,14 +191,9 @@ def _touches_ring(landmarks: Landmarks, canal: SpinalCanal, places: NDArray[np.i
     import cv2
 
     for n in np.unique(places[:, 0]):
-        count, labels = cv2.connectedComponents(landmarks.bone[n].view(np.uint8), connectivity=8)
-        if count < 2:
-            continue
-        column = round(canal.column[n])
-        rows = np.arange(max(0, round(canal.front_row[n]) - 4), round(canal.back_row[n]) + 5)
-        ring = set(np.unique(labels[rows, max(0, column - 4) : column + 5])) - {0}
+        labels = cv2.connectedComponents(landmarks.bone[n].view(np.uint8), connectivity=8)[1]
         here = places[places[:, 0] == n]
-        if ring & set(np.unique(labels[here[:, 1], here[:, 2]])):
+        if _ring_labels(labels, canal, n) & set(np.unique(labels[here[:, 1], here[:, 2]]).tolist()):
             return True
     return False
 
@@ -202,28 +208,68 @@ def _is_far_from_pelvis(images: SeriesImages, landmarks: Landmarks, some: NDArra
 def _pelvis(
     images: SeriesImages, landmarks: Landmarks, places: NDArray[np.int64], aside: NDArray[np.float64]
 ) -> Site | None:
-    """A hip bone beside the sacral canal."""
-    import cv2
-
+    """A hip bone beside the sacral canal, below an abdomen."""
     canal = landmarks.canal
     some = np.unique(places[:, 0])
-    if canal is None or aside.min() < _SIDE_NEAR_MM or not landmarks.is_pelvic[some].all():
+    if canal is None or aside.min() < _SIDE_NEAR_MM or aside.max() > _HIP_FAR_MM:
         return None
     runs = stretches(landmarks.is_pelvic)
     first, stop = next((run for run in runs if run[0] <= some[0] and some[-1] < run[1]), (0, 0))
-    if (stop - first) * images.slice_mm < _HIP_MM or not canal.seen[first:stop].any():
-        return None
-    shown = np.flatnonzero(canal.seen)
-    if some.max() > shown.max() or some.min() < shown.min():
-        return None
-    for n in some:  # the lesion's own bone is the large one, in every slice
-        labels = cv2.connectedComponentsWithStats(landmarks.bone[n].view(np.uint8), connectivity=8)
-        here = places[places[:, 0] == n]
-        own = np.bincount(labels[1][here[:, 1], here[:, 2]]).argmax()
-        if own == 0 or labels[2][own, cv2.CC_STAT_AREA] * images.pixel_mm**2 < _LARGE_BONE_MM2:
-            return None
     length = (stop - first) * images.slice_mm
-    return Site("pelvis", f"It lies in one of two large bones beside a sacral canal, paired over {length:.0f} mm.")
+    is_pelvis = (
+        length >= _HIP_MM
+        and _is_below_abdomen(images, landmarks, canal, (first, stop))
+        and _meets_sacrum(images, landmarks, canal, (first, stop))
+        and all(_is_of_large_bone(images, landmarks, places[places[:, 0] == n]) for n in some)
+    )
+    if not is_pelvis:
+        return None
+    words = f"paired over {length:.0f} mm, that meet the sacrum below the abdomen"
+    return Site("pelvis", f"It lies in one of two large bones beside a sacral canal, {words}.")
+
+
+def _is_below_abdomen(images: SeriesImages, landmarks: Landmarks, canal: SpinalCanal, run: tuple[int, int]) -> bool:
+    """Whether the canal goes on towards the head through a thick trunk without lungs and without large bones.
+
+    Above the shoulders, which are paired, too, there is a thin neck.
+    """
+    is_abdomen = ~landmarks.large_left & ~landmarks.large_right & ~landmarks.has_lungs & landmarks.sees_flanks
+    is_abdomen &= landmarks.flesh_mm2 >= _ABDOMEN_MM2
+    above = is_abdomen[run[1] : canal.stop] if landmarks.to_head else is_abdomen[canal.first : run[0]][::-1]
+    gap, length = _ABDOMEN_GAP_MM / images.slice_mm, _ABDOMEN_MM / images.slice_mm
+    return any(a <= gap and b - a >= length for a, b in stretches(above))
+
+
+def _meets_sacrum(images: SeriesImages, landmarks: Landmarks, canal: SpinalCanal, run: tuple[int, int]) -> bool:
+    """Whether the large bones of both sides come near the bone around the canal, as at the sacroiliac joints."""
+    import cv2
+
+    meeting = 0
+    for n in range(max(run[0], canal.first), min(run[1], canal.stop)):
+        bone = landmarks.bone[n]
+        labels = cv2.connectedComponents(bone.view(np.uint8), connectivity=8)[1]
+        ring = np.isin(labels, list(_ring_labels(labels, canal, n)))
+        ends = [round(canal.column[n] + sign * _SIDE_NEAR_MM / images.pixel_mm) for sign in (-1, 1)]
+        near = grown(ring[None], _SACRUM_GAP_MM / images.pixel_mm)[0]
+        # what is left of the large bones beyond 40 mm and within reach of the ring, or hangs together with it
+        meeting += bool((near & bone)[:, : max(ends[0], 0)].any() and (near & bone)[:, ends[1] :].any())
+    return meeting * images.slice_mm >= _SACRUM_MM
+
+
+def _ring_labels(labels: NDArray[np.int32], canal: SpinalCanal, n: int) -> set[int]:
+    """Labels of the pieces of bone around the canal in an image."""
+    column = round(canal.column[n])
+    rows = slice(max(0, round(canal.front_row[n]) - 4), round(canal.back_row[n]) + 5)
+    return set(np.unique(labels[rows, max(0, column - 4) : column + 5]).tolist()) - {0}
+
+
+def _is_of_large_bone(images: SeriesImages, landmarks: Landmarks, here: NDArray[np.int64]) -> bool:
+    """Whether the pixels of a lesion in one image belong to a large bone."""
+    import cv2
+
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(landmarks.bone[here[0, 0]].view(np.uint8), connectivity=8)
+    own = int(np.bincount(labels[here[:, 1], here[:, 2]]).argmax())
+    return own > 0 and float(stats[own, cv2.CC_STAT_AREA]) * images.pixel_mm**2 >= _LARGE_BONE_MM2
 
 
 def _large_bones(bone: NDArray[np.bool_], middle: float, pixel: float) -> tuple[bool, bool]:

@@ -137,15 +137,16 @@ def test_a_long_lytic_hole_in_the_pelvis_is_no_canal() -> None:
 
 
 def _pelvis() -> NDArray[np.bool_]:
-    """A sacrum with a canal, and two wings beside it."""
+    """The lower 90 mm: a sacrum with a canal and wings, and hip bones that meet it; above only the spine."""
     z, y, x = axes()
     column = spine(z, y, x)
-    wings = _everywhere((np.abs(np.abs(x) - 85 + 0.5 * (y - 20)) < 9) & (np.abs(y - 20) < 45) & (np.abs(z - 90) < 45))
-    return column | wings
+    alae = _everywhere((np.abs(x) > 15) & (np.abs(x) < 60) & (np.abs(y - 60) < 12) & (np.abs(z - 45) < 30))
+    hips = _everywhere((np.abs(np.abs(x) - 85 + 0.5 * (y - 20)) < 9) & (np.abs(y - 20) < 45) & (np.abs(z - 45) < 45))
+    return column | alae | hips
 
 
 def test_at_the_level_of_the_pelvis_a_vertebra_is_not_told_from_the_sacrum() -> None:
-    site = _site(_body(_pelvis()), _ball(4.0, 50.0, 73.0))
+    site = _site(_body(_pelvis()), _ball(4.0, 50.0, 43.0))
     assert site == Site("not determined", "Not determined: vertebra or sacrum, at the level of the pelvis.")
 
 
@@ -155,22 +156,53 @@ def test_gas_in_the_bowel_does_not_make_a_chest_of_a_pelvis() -> None:
     for side in (-1, 1):
         gas = _everywhere(((x - side * 75) / 42) ** 2 + ((y + 45) / 34) ** 2 < 1)  # 45 cm2, 800 ml
         trunk.array[gas & ~trunk.bone] = -1000
-    assert _site(trunk, _ball(4.0, 50.0, 73.0)).name == "not determined"
+    assert _site(trunk, _ball(4.0, 50.0, 43.0)).name == "not determined"
 
 
-def test_paired_wings_beside_a_canal_are_the_pelvis() -> None:
-    assert _site(_body(_pelvis()), _ball(85.0, 20.0, 90.0)).name == "pelvis"
+HIP_MM = (85.0, 20.0, 45.0)
 
 
-def test_a_wing_without_its_like_is_not_named() -> None:
-    _, _, x = axes()
+def test_paired_hip_bones_that_meet_the_sacrum_below_an_abdomen_are_the_pelvis() -> None:
+    site = _site(_body(_pelvis()), _ball(*HIP_MM))
+    assert site.name == "pelvis"
+    assert "meet the sacrum below the abdomen" in site.reason
+
+
+def test_the_feet_may_come_first_or_last() -> None:
+    upright = _body(_pelvis())
+    other = Trunk(upright.array[::-1], upright.bone[::-1], upright.lesion)
+    images = series_images(other.array, other.spacing_mm)
+    places = np.argwhere(_ball(*HIP_MM)[::-1] & other.bone)
+    assert prove_site(images, find_landmarks(images, other.bone, to_head=False), places).name == "pelvis"
+    assert prove_site(images, find_landmarks(images, other.bone, to_head=True), places).name == "not determined"
+
+
+def test_hip_bones_are_not_named_where_one_is_missing_or_away_from_the_sacrum() -> None:
+    z, y, x = axes()
     one_sided = _pelvis() & _everywhere(x > -50)
-    assert _site(_body(one_sided), _ball(85.0, 20.0, 90.0)).name == "not determined"
+    assert _site(_body(one_sided), _ball(*HIP_MM)).name == "not determined"
+    apart = _pelvis() & ~_everywhere((np.abs(x) > 25) & (np.abs(x) < 66) & (y > 30) & (z < 200))
+    assert _site(_body(apart), _ball(*HIP_MM)).name == "not determined"
 
 
-def test_scapulae_beside_the_spine_are_no_pelvis(chest: Trunk) -> None:
-    with_it = _body(_pelvis(), lungs=True)
-    assert _site(with_it, _ball(100.0, 0.0, 90.0, 9.0)).name == "not determined"
+def test_shoulders_below_a_neck_are_no_pelvis() -> None:
+    """The same bones, but the canal goes on through a neck of 100 mm."""
+    z, y, x = axes()
+    trunk = _body(_pelvis())
+    trunk.array[_everywhere((z > 92) & (np.hypot(x, y - 55) > 50))] = -1000
+    assert _site(trunk, _ball(*HIP_MM)).name == "not determined"
+
+
+def test_at_the_end_of_the_images_shoulders_and_pelvis_are_not_told_apart() -> None:
+    trunk = _body(_pelvis())
+    cut = Trunk(trunk.array[:34], trunk.bone[:34], trunk.lesion[:34])
+    images = series_images(cut.array, cut.spacing_mm)
+    places = np.argwhere(_ball(*HIP_MM)[:34] & cut.bone)
+    assert prove_site(images, find_landmarks(images, cut.bone), places).name == "not determined"
+
+
+def test_scapulae_beside_lungs_are_no_pelvis() -> None:
+    assert _site(_body(_pelvis(), lungs=True), _ball(*HIP_MM)).name == "not determined"
 
 
 def test_a_small_field_around_the_spine_does_not_rule_out_the_sacrum(chest: Trunk) -> None:
