@@ -118,21 +118,7 @@ def read_trunk(
     turn = _turn(volume)
     array, spacing_mm = turn.array(volume.array), turn.grid(volume.grid).spacing_mm
     lesion_options = _lesion_options(segmenter.card, options)
-    progress("preparing the slices", 0, 1)
-    with clock.step("prepare slices"):
-        images = _images(array, spacing_mm, segmenter.card)
-        _require_hu(images)
-        if float(images.highest_hu.max()) < BONE_SEEN_HU and not options.force:
-            raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
-    progress("preparing the slices", 1, 1)
-    size_step = segmenter.card.segmenter.size_step if segmenter.card and segmenter.card.segmenter else 16
-    with clock.step("segment"):
-        maps = map_series(images, segmenter, size_step=size_step, progress=progress)
-    progress("lesions", 0, 2)
-    with clock.step("find lesions"):
-        belief = believe(images, maps, options=lesion_options)
-    if np.count_nonzero(belief.bone) * float(np.prod(images.spacing_mm)) < LEAST_BONE_MM3 and not options.force:
-        raise _no_bone("the network marks less than 1 ml of bone")
+    images, belief = _believed(array, spacing_mm, segmenter, (options, lesion_options), clock, progress)
     progress("lesions", 1, 2)
     with clock.step("outline and measure"):
         bone, lesions = np.zeros((2, *volume.grid.shape), dtype=np.uint8)
@@ -179,6 +165,40 @@ def read_trunk(
         lesions=told,
         own_bone=search.own_bone,
     )
+
+
+def _believed(
+    array: NDArray[np.int16] | NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    segmenter: Segmenter,
+    options: tuple[SystemOptions, LesionOptions],
+    clock: Clock,
+    progress: Progress,
+) -> tuple[SeriesImages, Belief]:
+    """The images of a series, and what is believed of its maps.
+
+    Raises:
+        InputError: no HU, values that are no numbers.
+        NotThisTaskError: no bone, and it is not forced.
+    """
+    system_options, lesion_options = options
+    progress("preparing the slices", 0, 1)
+    with clock.step("prepare slices"):
+        images = _images(array, spacing_mm, segmenter.card)
+        _require_hu(images)
+        if float(images.highest_hu.max()) < BONE_SEEN_HU and not system_options.force:
+            raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
+    progress("preparing the slices", 1, 1)
+    size_step = segmenter.card.segmenter.size_step if segmenter.card and segmenter.card.segmenter else 16
+    with clock.step("segment"):
+        maps = map_series(images, segmenter, size_step=size_step, progress=progress)
+    progress("lesions", 0, 2)
+    with clock.step("find lesions"):
+        belief = believe(images, maps, options=lesion_options)
+    bone_mm3 = np.count_nonzero(belief.bone) * float(np.prod(images.spacing_mm))
+    if bone_mm3 < LEAST_BONE_MM3 and not system_options.force:
+        raise _no_bone("the network marks less than 1 ml of bone")
+    return images, belief
 
 
 def _require_ct(volume: Volume) -> None:
