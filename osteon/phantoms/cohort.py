@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.phantoms.centres import CENTRES, SCANNERS, scan_with
+from osteon.phantoms.draws import in_turn
 from osteon.phantoms.sampling import random_leg_spec
 from osteon.phantoms.spec import COVERAGE_CENTRE_W_MM, SITES, BenignSpec, LegSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from osteon.phantoms.spec import BoneName, Side, SiteName
 
 __all__ = ["PRESETS", "CohortKind", "CohortPatient", "Preset", "cohort"]
@@ -60,7 +59,6 @@ _SHAFTS: Final[tuple[tuple[BoneName, SiteName], ...]] = (
 )
 _Coverage = Literal["hip", "femur", "knee", "tibia", "ankle", "feet"]
 _FIELDS: Final[tuple[_Coverage, ...]] = ("hip", "femur", "knee", "tibia", "ankle")
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +116,10 @@ def cohort(patients: int = 96, *, seed: int = 20260331, preset: Preset = "coarse
 
 def _patient(number: int, *, seed: int, preset: Preset) -> CohortPatient:
     pair = number // 2
-    has_tumour = _drawn((True, False), number, seed=seed, order=0)
+    has_tumour = in_turn((True, False), number, seeds=(seed, _ORDER, 0))
     # each pair of patients holds one of each label, so that the pair counts the patients of either label
-    kind = "osteosarcoma" if has_tumour else _drawn(_HEALTHY_KINDS, pair, seed=seed, order=1)
-    centre = _drawn(CENTRES, pair, seed=seed, order=3 if has_tumour else 2)
+    kind = "osteosarcoma" if has_tumour else in_turn(_HEALTHY_KINDS, pair, seeds=(seed, _ORDER, 1))
+    centre = in_turn(CENTRES, pair, seeds=(seed, _ORDER, 3 if has_tumour else 2))
     generator = np.random.default_rng([seed, _PATIENT, number])
     there = [scanner for scanner in SCANNERS if scanner.centre == centre]
     scanner = there[int(generator.integers(len(there)))]
@@ -145,13 +143,6 @@ def _patient(number: int, *, seed: int, preset: Preset) -> CohortPatient:
         age_years=spec.age_years,
         sex=spec.sex,
     )
-
-
-def _drawn(items: Sequence[_Item], count: int, *, seed: int, order: int) -> _Item:
-    """The item of number ``count``: all items once in drawn order, then again in another order, and so on."""
-    block, place = divmod(count, len(items))
-    turns = np.random.default_rng([seed, _ORDER, order, block]).permutation(len(items))
-    return items[int(turns[place])]
 
 
 def _with_tumour(spec: LegSpec, generator: np.random.Generator) -> LegSpec:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal
 
 from osteon.errors import UnknownLabelError, nearest_names
+from osteon.phantoms.draws import pick
 from osteon.phantoms.spec import COVERAGE_CENTRE_W_MM, SITES, BenignSpec, LegSpec, LesionSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
 
     from osteon.phantoms.spec import BoneName, Side, SiteName
 
-_Name = TypeVar("_Name", bound=str)
 
 __all__ = ["SIZES", "random_leg_spec"]
 
@@ -82,7 +80,7 @@ def random_leg_spec(
         shape=shape,
         spacing_mm=spacing,
         patient_position="HFP" if generator.random() < 0.04 else "HFS",
-        table=_pick(generator, ("curved", "flat", "none"), (0.7, 0.25, 0.05)),
+        table=pick(generator, ("curved", "flat", "none"), (0.7, 0.25, 0.05)),
         touching=bool(generator.random() < 0.15),
         amputee=other if amputated else None,
         arms=bool(generator.random() < 0.06),
@@ -96,10 +94,6 @@ def random_leg_spec(
         lesions=(_random_lesion(generator, side, bone, site),) if present else (),
         benign=benign,
     )
-
-
-def _pick(generator: np.random.Generator, names: tuple[_Name, ...], shares: Sequence[float]) -> _Name:
-    return names[int(generator.choice(len(names), p=shares))]
 
 
 def _draw_site(generator: np.random.Generator) -> tuple[BoneName, SiteName]:
@@ -127,9 +121,9 @@ def _random_lesion(generator: np.random.Generator, side: Side, bone: BoneName, s
         site=site,
         position=float(generator.uniform(0, 1)),
         size_mm=size,
-        matrix=_pick(generator, ("lytic", "blastic", "mixed"), (0.28, 0.3, 0.42)),
+        matrix=pick(generator, ("lytic", "blastic", "mixed"), (0.28, 0.3, 0.42)),
         breach=float(generator.uniform(0.2, 1.0)),
-        periosteal=_pick(generator, ("none", "sunburst", "codman", "both"), (0.25, 0.25, 0.2, 0.3)),
+        periosteal=pick(generator, ("none", "sunburst", "codman", "both"), (0.25, 0.25, 0.2, 0.3)),
         soft_tissue_mass=mass,
         mineralisation=float(generator.uniform(0, 1)),
         direction_degrees=float(generator.uniform(0, 360)),

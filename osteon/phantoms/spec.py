@@ -7,7 +7,17 @@ from typing import Final, Literal
 
 from osteon.errors import InputError
 
-__all__ = ["COVERAGE_CENTRE_W_MM", "SITES", "BenignSpec", "BoneName", "LegSpec", "LesionSpec", "Side", "SiteName"]
+__all__ = [
+    "COVERAGE_CENTRE_W_MM",
+    "SITES",
+    "BenignSpec",
+    "BoneName",
+    "LegSpec",
+    "LesionSpec",
+    "Side",
+    "SiteName",
+    "require_range",
+]
 
 Side = Literal["left", "right"]
 BoneName = Literal["femur", "tibia", "fibula"]
@@ -76,8 +86,8 @@ class LesionSpec:
             known = ", ".join(f"{bone} {site}" for bone, site in SITES)
             raise InputError(f"no lesion site {self.site!r} in the {self.bone}; known: {known}")
         for name in ("position", "breach", "soft_tissue_mass", "mineralisation"):
-            _require_range(name, getattr(self, name), 0.0, 1.0)
-        _require_range("size_mm", self.size_mm, 15.0, 200.0)
+            require_range(name, getattr(self, name), 0.0, 1.0)
+        require_range("size_mm", self.size_mm, 15.0, 200.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +128,9 @@ class BenignSpec:
             raise InputError(f"no site {self.site!r} in the {self.bone}")
         infected = self.kind == "osteomyelitis"
         large = infected or (self.kind == "callus" and self.gap_mm > 0)
-        _require_range("size_mm", self.size_mm, 20.0 if infected else 3.0, 120.0 if large else 60.0)
+        require_range("size_mm", self.size_mm, 20.0 if infected else 3.0, 120.0 if large else 60.0)
         for name, highest in (("position", 1.0), ("activity", 1.0), ("swelling", 1.0), ("gap_mm", 15.0)):
-            _require_range(name, getattr(self, name), 0.0, highest)
+            require_range(name, getattr(self, name), 0.0, highest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,16 +204,16 @@ class LegSpec:
             )
         if self.coverage not in COVERAGE_CENTRE_W_MM:
             raise InputError(f"no coverage {self.coverage!r}; known: {', '.join(COVERAGE_CENTRE_W_MM)}")
-        _require_range("age_years", self.age_years, 4.0, 100.0)
-        _require_range("gantry_tilt_degrees", self.gantry_tilt_degrees, -30.0, 30.0)
-        _require_range("knee_flexion_degrees", self.knee_flexion_degrees, 0.0, 15.0)
-        _require_range("body_fat", self.body_fat, 0.3, 3.0)
-        _require_range("noise_hu", self.noise_hu, 0.0, 200.0)
-        _require_range("kernel_sharpness", self.kernel_sharpness, -1.0, 1.0)
-        _require_range("hu_scale", self.hu_scale, 0.9, 1.1)
-        _require_range("hu_offset", self.hu_offset, -50.0, 50.0)
+        require_range("age_years", self.age_years, 4.0, 100.0)
+        require_range("gantry_tilt_degrees", self.gantry_tilt_degrees, -30.0, 30.0)
+        require_range("knee_flexion_degrees", self.knee_flexion_degrees, 0.0, 15.0)
+        require_range("body_fat", self.body_fat, 0.3, 3.0)
+        require_range("noise_hu", self.noise_hu, 0.0, 200.0)
+        require_range("kernel_sharpness", self.kernel_sharpness, -1.0, 1.0)
+        require_range("hu_scale", self.hu_scale, 0.9, 1.1)
+        require_range("hu_offset", self.hu_offset, -50.0, 50.0)
         if self.slice_thickness_mm is not None:
-            _require_range("slice_thickness_mm", self.slice_thickness_mm, 0.1, 20.0)
+            require_range("slice_thickness_mm", self.slice_thickness_mm, 0.1, 20.0)
 
     @property
     def has_growth_plates(self) -> bool:
@@ -224,6 +234,11 @@ class LegSpec:
         return ("right", "left") if self.legs == "both" else (self.legs,)
 
 
-def _require_range(name: str, value: float, low: float, high: float) -> None:
+def require_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number outside its range, or that is none.
+
+    Raises:
+        InputError: says what is allowed.
+    """
     if not low <= value <= high:
         raise InputError(f"{name} must lie from {low:g} to {high:g}, found {value:g}")

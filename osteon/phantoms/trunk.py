@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from osteon.phantoms.trunk_spec import TrunkLesionSpec, TrunkSpec
 
-__all__ = ["TrunkLesionTruth", "TrunkPhantom", "make_trunk"]
+__all__ = ["TRUNK_LOOK", "TrunkLesionTruth", "TrunkPhantom", "make_trunk"]
+
+TRUNK_LOOK: Final = 3
+"""Raised when the same spec gives other voxels than before."""
 
 _THIN_MM: Final = 3.0
 """Slices up to this are drawn at their middle, and their neighbours are mixed in; thicker ones are the mean of three
@@ -207,7 +210,7 @@ def _draw_block(scene: _Scene, part: slice) -> tuple[NDArray[np.int16], NDArray[
     if scene.table is not None:
         _draw_table(scene, brush)
     draw_flesh(brush, spec, scene.organs)
-    draw_soft_joints(brush, spec, scene.skeleton, scene.findings)
+    draw_soft_joints(brush, spec, scene.skeleton, scene.findings.gas)
     draw_bones(brush, spec, scene.skeleton)
     draw_findings(brush, spec, scene.skeleton, scene.findings)
     if samples > 1:

@@ -24,7 +24,7 @@ __all__ = ["Brush", "Near", "solid_box"]
 _COARSE_MM: Final = 4.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Near:
     """The voxels of a window that lie near a surface.
 
@@ -52,7 +52,7 @@ class Near:
         return texture.at(self.u * factor, self.v * factor, self.w * factor, shift_mm=shift_mm)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Brush:
     """Canvas of one block.
 

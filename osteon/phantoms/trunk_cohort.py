@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.phantoms.centres import CENTRES, SCANNERS
+from osteon.phantoms.draws import in_turn
 from osteon.phantoms.trunk_sampling import random_trunk_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from osteon.phantoms.centres import Scanner
     from osteon.phantoms.trunk_spec import Coverage, TrunkSpec
 
@@ -21,7 +20,6 @@ __all__ = ["TRUNK_PRESETS", "TrunkPatient", "TrunkPreset", "scan_trunk_with", "t
 
 TrunkPreset = Literal["tiny", "coarse", "fine"]
 TrunkLabel = Literal["metastasis", "normal"]
-_Item = TypeVar("_Item")
 
 TRUNK_PRESETS: Final[dict[TrunkPreset, tuple[int, float, float]]] = {
     "tiny": (64, 6.25, 8.0),
@@ -100,9 +98,9 @@ def trunk_cohort(
 
 def _patient(number: int, count: int, *, label: TrunkLabel, seed: int, preset: TrunkPreset) -> TrunkPatient:
     apart = 10 * (label == "normal")
-    centre = _drawn(CENTRES, count, seed=seed, order=1 + apart)
-    coverage = _drawn(_COVERAGES, count, seed=seed, order=2 + apart)
-    step_share = _drawn(_STEPS, count, seed=seed, order=3 + apart)
+    centre = in_turn(CENTRES, count, seeds=(seed, _ORDER, 1 + apart))
+    coverage = in_turn(_COVERAGES, count, seeds=(seed, _ORDER, 2 + apart))
+    step_share = in_turn(_STEPS, count, seeds=(seed, _ORDER, 3 + apart))
     generator = np.random.default_rng([seed, _PATIENT, number])
     there = [scanner for scanner in SCANNERS if scanner.centre == centre]
     scanner = there[int(generator.integers(len(there)))]
@@ -144,10 +142,3 @@ def scan_trunk_with(spec: TrunkSpec, scanner: Scanner, generator: np.random.Gene
         table=scanner.table,
         patient_position=scanner.patient_position,
     )
-
-
-def _drawn(items: Sequence[_Item], count: int, *, seed: int, order: int) -> _Item:
-    """The item of number ``count``: all items once in drawn order, then again in another order, and so on."""
-    block, place = divmod(count, len(items))
-    turns = np.random.default_rng([seed, _ORDER, order, block]).permutation(len(items))
-    return items[int(turns[place])]

@@ -29,7 +29,7 @@ _MASS_MM: Final = 8.0
 """How far a lesion with a full breach grows beyond its bone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlacedLesion:
     """One metastasis in its place, reference millimetres.
 

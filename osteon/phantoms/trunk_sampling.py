@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
+from osteon.phantoms.draws import pick
 from osteon.phantoms.trunk_skeleton import bone_extents
 from osteon.phantoms.trunk_spec import MIMIC_BONES, TrunkLesionSpec, TrunkMimicSpec, TrunkSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
 
     from osteon.phantoms.trunk_spec import Contrast, Coverage, LesionType, MimicKind, TrunkMetal
 
 __all__ = ["random_lesions", "random_mimics", "random_trunk_spec"]
 
-_Name = TypeVar("_Name", bound=str)
 
 _BONE_SHARE: Final = {
     "vertebra": 0.46,
@@ -77,10 +75,10 @@ def random_trunk_spec(
     """
     present = bool(generator.random() < 0.5) if with_lesions is None else with_lesions
     names: tuple[Coverage, ...] = ("thorax", "abdomen", "pelvis", "trunk")
-    drawn = _pick(generator, names, (0.28, 0.34, 0.26, 0.12))
+    drawn = pick(generator, names, (0.28, 0.34, 0.26, 0.12))
     shown: Coverage = coverage or drawn
     age = float(round(generator.uniform(30, 85)))
-    contrast: Contrast = _pick(generator, ("venous", "arterial", "none"), (0.6, 0.2, 0.2))
+    contrast: Contrast = pick(generator, ("venous", "arterial", "none"), (0.6, 0.2, 0.2))
     metals: dict[str, TrunkMetal] = {"abdomen": "spine_screws", "pelvis": "hip_prosthesis"}
     metal = metals.get(shown) if generator.random() < 0.08 else None
     spec = TrunkSpec(
@@ -94,7 +92,7 @@ def random_trunk_spec(
         contrast=contrast,
         contrast_hu=float(generator.uniform(220, 420) if contrast == "arterial" else generator.uniform(120, 220)),
         metal=metal,
-        table=_pick(generator, ("curved", "flat", "none"), (0.7, 0.2, 0.1)),
+        table=pick(generator, ("curved", "flat", "none"), (0.7, 0.2, 0.1)),
         scoliosis_mm=min(max(float(generator.normal(0, 4)), -15.0), 15.0),
         noise_hu=float(generator.uniform(6, 24)),
         beam_hardening=float(generator.uniform(0.2, 1.2)),
@@ -106,7 +104,7 @@ def random_trunk_spec(
 
 def random_lesions(generator: np.random.Generator, spec: TrunkSpec) -> tuple[TrunkLesionSpec, ...]:
     """Few, several, or (in a quarter) spread over most bones; mostly of one look, some taking a whole bone."""
-    look: LesionType = _pick(generator, ("lytic", "blastic", "mixed"), (0.42, 0.34, 0.24))
+    look: LesionType = pick(generator, ("lytic", "blastic", "mixed"), (0.42, 0.34, 0.24))
     spread = generator.random()
     diffuse = spread > 0.72
     count = int(generator.integers(1, 4) if spread < 0.36 else generator.integers(3, 9))
@@ -115,7 +113,7 @@ def random_lesions(generator: np.random.Generator, spec: TrunkSpec) -> tuple[Tru
     lesions: list[TrunkLesionSpec] = []
     for bone in _drawn_bones(generator, spec, count):
         same = generator.random() < 0.75
-        kind: LesionType = look if same else _pick(generator, ("lytic", "blastic", "mixed"), (0.34, 0.33, 0.33))
+        kind: LesionType = look if same else pick(generator, ("lytic", "blastic", "mixed"), (0.34, 0.33, 0.33))
         whole = generator.random() < (0.7 if diffuse else 0.25)
         lesions.append(_random_lesion(generator, bone, kind, whole=whole))
     return tuple(lesions)
@@ -156,7 +154,7 @@ def random_mimics(
     mimics: list[TrunkMimicSpec] = []
     used = set(spared)
     for _ in range(count):
-        kind = _pick(generator, tuple(_MIMICS), tuple(_MIMICS.values()))
+        kind = pick(generator, tuple(_MIMICS), tuple(_MIMICS.values()))
         free = [name for name in _shown(spec) if name not in used and bone_extents()[name][0] in MIMIC_BONES[kind]]
         if not free:
             continue
@@ -209,13 +207,9 @@ def _drawn_bones(generator: np.random.Generator, spec: TrunkSpec, count: int) ->
     total = sum(_BONE_SHARE[kind] for kind in kinds)
     drawn: list[str] = []
     while len(drawn) < count:
-        kind = _pick(generator, tuple(kinds), tuple(_BONE_SHARE[name] / total for name in kinds))
+        kind = pick(generator, tuple(kinds), tuple(_BONE_SHARE[name] / total for name in kinds))
         names = by_kind[kind]
         bone = names[int(generator.integers(len(names)))]
         if drawn.count(bone) < 1 + (kind in {"hip", "sacrum"}) or len(drawn) > len(shown) // 2:
             drawn.append(bone)
     return drawn
-
-
-def _pick(generator: np.random.Generator, names: tuple[_Name, ...], shares: Sequence[float]) -> _Name:
-    return names[int(generator.choice(len(names), p=shares))]

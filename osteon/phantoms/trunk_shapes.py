@@ -154,7 +154,7 @@ class Framed:
         return np.asarray(np.broadcast_to(away, block.shape), dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tube:
     """A bent rod: round in the plane across it, taller than thick where it runs level.
 
@@ -203,7 +203,7 @@ class Tube:
         return away
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plate:
     """A bent plate of changing thickness, turned about the height: wings of the pelvis, shoulder blades.
 

@@ -36,7 +36,7 @@ _Rows = tuple[tuple[float, float], ...]
 _SIDES: Final = (("right", -1.0), ("left", 1.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TrunkBone:
     """One bone.
 
@@ -84,7 +84,7 @@ def _rows_at(rows: _Rows, w: NDArray[np.float32] | float) -> NDArray[np.float32]
     return np.asarray(np.interp(w, heights, values), dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Skeleton:
     """The bones of one patient.
 

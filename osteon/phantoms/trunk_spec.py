@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.phantoms.spec import _require_range
+from osteon.phantoms.spec import require_range
 
 __all__ = [
     "COVERAGE_W_MM",
@@ -86,14 +86,14 @@ class TrunkLesionSpec:
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
         _require_known("lesion type", self.type, get_args(LesionType))
-        _require_range("lesion position", self.position, 0.0, 1.0)
-        _require_range("lesion size_mm", self.size_mm, 3.0, 150.0)
-        _require_range("lesion breach", self.breach, 0.0, 1.0)
-        _require_range("lesion irregularity", self.irregularity, 0.0, 1.0)
-        _require_range("lesion elongation", self.elongation, 1.0, 2.5)
-        _require_range("lesion rim_hu", self.rim_hu, 0.0, 1200.0)
+        require_range("lesion position", self.position, 0.0, 1.0)
+        require_range("lesion size_mm", self.size_mm, 3.0, 150.0)
+        require_range("lesion breach", self.breach, 0.0, 1.0)
+        require_range("lesion irregularity", self.irregularity, 0.0, 1.0)
+        require_range("lesion elongation", self.elongation, 1.0, 2.5)
+        require_range("lesion rim_hu", self.rim_hu, 0.0, 1200.0)
         for offset in self.offset_mm:
-            _require_range("lesion offset_mm", offset, -60.0, 60.0)
+            require_range("lesion offset_mm", offset, -60.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +117,9 @@ class TrunkMimicSpec:
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
         _require_known("mimic", self.kind, get_args(MimicKind))
-        _require_range("mimic position", self.position, 0.0, 1.0)
-        _require_range("mimic size_mm", self.size_mm, 2.0, 40.0)
-        _require_range("mimic degree", self.degree, 0.0, 1.0)
+        require_range("mimic position", self.position, 0.0, 1.0)
+        require_range("mimic size_mm", self.size_mm, 2.0, 40.0)
+        require_range("mimic degree", self.degree, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ class TrunkSpec:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None:
-                _require_range(name, value, low, high)
+                require_range(name, value, low, high)
         if len(self.lesions) > 250:
             raise InputError(f"a phantom holds at most 250 lesions, found {len(self.lesions)}: use larger ones")
 

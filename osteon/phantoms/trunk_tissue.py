@@ -11,10 +11,11 @@ from osteon.phantoms.solid import Ellipsoid
 from osteon.phantoms.trunk_pelvis import HIP_LPS_MM
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from osteon.phantoms.trunk_brush import Brush
-    from osteon.phantoms.trunk_findings import Findings
     from osteon.phantoms.trunk_shapes import Window
     from osteon.phantoms.trunk_skeleton import Skeleton, TrunkBone
     from osteon.phantoms.trunk_spec import TrunkSpec
@@ -63,7 +64,7 @@ def _draw_bone(brush: Brush, bone: TrunkBone, window: Window, *, number: int, de
     owner[near.index[(near.distance < 0) & free]] = number
 
 
-def draw_soft_joints(brush: Brush, spec: TrunkSpec, skeleton: Skeleton, findings: Findings) -> None:
+def draw_soft_joints(brush: Brush, spec: TrunkSpec, skeleton: Skeleton, gas: Sequence[Ellipsoid]) -> None:
     """Discs (some with gas), cartilages of the ribs, the canal, joint cartilage of the hips."""
     cartilage = 95.0 + (spec.age_years > 60) * 30.0
     for tube in skeleton.cartilages:
@@ -81,5 +82,5 @@ def draw_soft_joints(brush: Brush, spec: TrunkSpec, skeleton: Skeleton, findings
         near = brush.near(window, vertebra.disc.distance(brush.block.part(window)), reach_mm=brush.width_mm)
         medium = near.of(brush.textures.medium, shift_mm=brush.shift_mm)
         brush.blend(near, share_inside(near.distance, brush.width_mm), 82 + 5 * medium)
-    for lens in findings.gas:
+    for lens in gas:
         brush.lay(lens, -800.0, rough_mm=0.4)

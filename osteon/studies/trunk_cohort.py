@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from osteon import __version__
 from osteon.curation.splits import choose_test
-from osteon.phantoms.trunk import make_trunk
+from osteon.phantoms.trunk import TRUNK_LOOK, make_trunk
 from osteon.phantoms.trunk_cohort import trunk_cohort
 from osteon.training.datasets.ct_metastasis import OpenedTrunk, TrunkCase, TrunkOptions, build_dataset
 
@@ -90,7 +90,7 @@ def _case(person: TrunkPatient, *, split: str, threads: int) -> TrunkCase:
         study=f"{person.patient_id}-1",
         series=f"{person.patient_id}-1-1",
         open=partial(open_trunk, spec, threads=threads),
-        fingerprint=repr(asdict(spec)),
+        fingerprint=f"{TRUNK_LOOK} {asdict(spec)}",
         centre=person.centre,
         scanner=person.scanner,
         sex=spec.sex,
