@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 
@@ -13,19 +13,25 @@ import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from osteon.errors import BackendError
 from osteon.inference.runtime_torch import require_cuda
-from osteon.training.checkpoints import WholeCheckpointIO
+from osteon.training.checkpoints import WholeCheckpointIO, save_weights
+from osteon.training.history import history_text
+from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lightning.pytorch.callbacks import Callback
+    from lightning.pytorch import LightningModule
+    from torch import nn
 
-__all__ = ["EngineSettings", "build_trainer", "choose_device", "quiet", "repeatable", "torch_threads"]
+    from osteon.inference.options import Progress
+
+__all__ = ["EngineSettings", "EpochFiles", "build_trainer", "choose_device", "quiet", "repeatable", "torch_threads"]
 
 
 class EngineSettings(Protocol):
@@ -52,6 +58,67 @@ class EngineSettings(Protocol):
         """Of torch on the CPU; 0 leaves them as they are."""
 
 
+class EpochModule(Protocol):
+    """What a module tells after an epoch, beside what lightning asks of it."""
+
+    history: list[Any]
+    is_best: bool
+
+
+class EpochFiles(Checkpoint):
+    """Keeps the best weights, the state to go on from, and the history, in this order; tells the progress.
+
+    Lightning calls a ``Checkpoint`` after the module itself has judged the epoch.
+    """
+
+    def __init__(
+        self,
+        module: EpochModule,
+        kept: nn.Module,
+        *,
+        folder: Path,
+        title: str,
+        on_epoch: Callable[[Any], None],
+        progress: Progress,
+    ) -> None:
+        """Say what is kept where.
+
+        Args:
+            module: that is trained.
+            kept: network whose weights are kept.
+            folder: of the files.
+            title: what progress calls the training, as "fold 0".
+            on_epoch: told every record.
+            progress: told about steps of an epoch ("images"), and epochs.
+        """
+        self._module, self._kept, self.folder = module, kept, folder
+        self._title, self._on_epoch, self._progress = title, on_epoch, progress
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - lightning's signature
+        batch: Any,  # noqa: ANN401 - lightning's signature
+        batch_idx: int,
+    ) -> None:
+        """Tell how much of the epoch is done."""
+        del pl_module, outputs, batch
+        self._progress(f"{self._title}: images", batch_idx + 1, int(trainer.num_training_batches))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what the epoch brought."""
+        del pl_module
+        if self._module.is_best and trainer.is_global_zero:
+            save_weights(self._kept, self.folder / BEST_NAME)
+        trainer.save_checkpoint(self.folder / LAST_NAME)
+        if trainer.is_global_zero:
+            write_text(self.folder / HISTORY_NAME, history_text(self._module.history))
+            record = self._module.history[-1]
+            self._on_epoch(record)
+            self._progress(f"{self._title}: epochs", record.epoch, int(trainer.max_epochs or 0))
+
+
 def choose_device(settings: EngineSettings) -> str:
     """Where a training runs, as "cpu" or "cuda:0".
 
@@ -67,13 +134,12 @@ def choose_device(settings: EngineSettings) -> str:
     return place
 
 
-def build_trainer(settings: EngineSettings, place: str, *, folder: Path, callback: Callback) -> Trainer:
+def build_trainer(settings: EngineSettings, place: str, *, callback: EpochFiles) -> Trainer:
     """Lightning's trainer: repeatable, silent, with checkpoints that are whole or not there.
 
     Args:
         settings: of the training.
         place: of ``choose_device``.
-        folder: where checkpoints lie.
         callback: keeps files and tells the progress after each epoch.
     """
     return Trainer(
@@ -85,7 +151,7 @@ def build_trainer(settings: EngineSettings, place: str, *, folder: Path, callbac
         num_sanity_val_steps=0,
         callbacks=[callback],
         plugins=[WholeCheckpointIO()],
-        default_root_dir=folder,
+        default_root_dir=callback.folder,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 
 # isort: split
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Checkpoint
 
 from osteon.inference.runtime import SliceClassifier
 from osteon.nets import build_network
 from osteon.training.augmentation import build_augmentation
-from osteon.training.checkpoints import load_weights, save_weights
-from osteon.training.engine import build_trainer, choose_device, quiet, repeatable, torch_threads
-from osteon.training.history import history_text
+from osteon.training.checkpoints import load_weights
+from osteon.training.engine import EpochFiles, build_trainer, choose_device, quiet, repeatable, torch_threads
 from osteon.training.images import EpochOrder, ImageSet, evaluation_loader, training_loader
 from osteon.training.losses import balanced_weights
 from osteon.training.module import FoldModule
 from osteon.training.pixels import load_pixels
-from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
+from osteon.training.run_folder import BEST_NAME, LAST_NAME
 from osteon.weights.backbone import pretrained_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lightning.pytorch import LightningModule, Trainer
     from numpy.typing import NDArray
     from torch import Tensor, nn
     from torch.utils.data import DataLoader
@@ -70,7 +67,15 @@ def train_here(
     with quiet(), repeatable(settings, place):
         module = FoldModule(_fresh_network(job), settings, positive=job.positive, class_weights=_class_weights(job))
         training, validation = _loaders(job, pixels, rank=rank, on_gpu=place != "cpu")
-        trainer = build_trainer(settings, place, folder=job.folder, callback=_EpochFiles(job, on_epoch, progress))
+        files = EpochFiles(
+            module,
+            module.network,
+            folder=job.folder,
+            title=f"fold {job.fold}",
+            on_epoch=lambda record: on_epoch(job.fold, record),
+            progress=progress,
+        )
+        trainer = build_trainer(settings, place, callback=files)
         trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
     return tuple(module.history)
 
@@ -116,46 +121,6 @@ def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str,
             blocks = (pixels.crops(rows[start : start + 64]) for start in range(0, len(rows), 64))
             answers[part] = classifier.logits(blocks, progress=progress, total=len(rows))
     return answers
-
-
-class _EpochFiles(Checkpoint):
-    """Keeps the best weights, the state to go on from, and the history, in this order; tells the progress.
-
-    Lightning calls a ``Checkpoint`` after the module itself has judged the epoch.
-    """
-
-    def __init__(self, job: FoldJob, on_epoch: Callable[[int, EpochRecord], None], progress: Progress) -> None:
-        self._job = job
-        self._on_epoch = on_epoch
-        self._progress = progress
-        self._images = f"fold {job.fold}: images"
-        self._epochs = f"fold {job.fold}: epochs"
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - lightning's signature
-        batch: tuple[Tensor, Tensor, Tensor],
-        batch_idx: int,
-    ) -> None:
-        """Tell how much of the epoch is done."""
-        del pl_module, outputs, batch
-        self._progress(self._images, batch_idx + 1, int(trainer.num_training_batches))
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what the epoch brought."""
-        if not isinstance(pl_module, FoldModule):
-            return
-        folder = self._job.folder
-        if pl_module.is_best and trainer.is_global_zero:
-            save_weights(pl_module.network, folder / BEST_NAME)
-        trainer.save_checkpoint(folder / LAST_NAME)
-        if trainer.is_global_zero:
-            write_text(folder / HISTORY_NAME, history_text(pl_module.history))
-            record = pl_module.history[-1]
-            self._on_epoch(self._job.fold, record)
-            self._progress(self._epochs, record.epoch, self._job.settings.epochs)
 
 
 def _fresh_network(job: FoldJob) -> nn.Module:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 
 # isort: split
-from lightning.pytorch.callbacks import Checkpoint
 
 from osteon.nets.segmenter_description import SEQUENCES
-from osteon.training.checkpoints import load_weights, save_weights
-from osteon.training.engine import build_trainer, choose_device, quiet, repeatable
-from osteon.training.history import history_text
+from osteon.training.checkpoints import load_weights
+from osteon.training.engine import EpochFiles, build_trainer, choose_device, quiet, repeatable
 from osteon.training.images import EpochOrder, evaluation_loader, training_loader
-from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
+from osteon.training.run_folder import LAST_NAME
 from osteon.training.segmentation.images import MaskedSet
 from osteon.training.segmentation.mask_pixels import load_mask_pixels
 from osteon.training.segmentation.module import SegmentModule
@@ -23,7 +21,6 @@ from osteon.training.segmentation.networks import fresh_network, joined_pair, on
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lightning.pytorch import LightningModule, Trainer
     from torch import Tensor, nn
     from torch.utils.data import DataLoader
 
@@ -67,8 +64,15 @@ def train_segmenter_here(
         module = SegmentModule(network, settings, steers=job.steers, bone=bone)
         kept: nn.Module = network if bone is None else joined_pair(settings, bone, network)
         training, validation = _loaders(job, pixels, rank=rank, on_gpu=place != "cpu")
-        files = _EpochFiles(job, kept, on_epoch, progress)
-        trainer = build_trainer(settings, place, folder=job.folder, callback=files)
+        files = EpochFiles(
+            module,
+            kept,
+            folder=job.folder,
+            title=job.title,
+            on_epoch=lambda record: on_epoch(job.fold, record),
+            progress=progress,
+        )
+        trainer = build_trainer(settings, place, callback=files)
         trainer.fit(module, training, validation, ckpt_path=last if last.exists() else None, weights_only=True)
     return tuple(module.history)
 
@@ -85,47 +89,6 @@ def train_segmenter_from_cache(
         skip_unreadable=True,
     )
     return train_segmenter_here(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
-
-
-class _EpochFiles(Checkpoint):
-    """Keeps the best weights, the state to go on from, and the history, in this order; tells the progress.
-
-    Lightning calls a ``Checkpoint`` after the module itself has judged the epoch.
-    """
-
-    def __init__(
-        self, job: SegmentJob, kept: nn.Module, on_epoch: Callable[[int, SegmentEpoch], None], progress: Progress
-    ) -> None:
-        self._job = job
-        self._kept = kept
-        self._on_epoch = on_epoch
-        self._progress = progress
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,  # noqa: ANN401 - lightning's signature
-        batch: tuple[Tensor, Tensor, Tensor],
-        batch_idx: int,
-    ) -> None:
-        """Tell how much of the epoch is done."""
-        del pl_module, outputs, batch
-        self._progress(f"{self._job.title}: steps", batch_idx + 1, int(trainer.num_training_batches))
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what the epoch brought."""
-        if not isinstance(pl_module, SegmentModule):
-            return
-        folder = self._job.folder
-        if pl_module.is_best and trainer.is_global_zero:
-            save_weights(self._kept, folder / BEST_NAME)
-        trainer.save_checkpoint(folder / LAST_NAME)
-        if trainer.is_global_zero:
-            write_text(folder / HISTORY_NAME, history_text(pl_module.history))
-            record = pl_module.history[-1]
-            self._on_epoch(self._job.fold, record)
-            self._progress(f"{self._job.title}: epochs", record.epoch, self._job.settings.epochs)
 
 
 def _bone_network(job: SegmentJob) -> Segmenter | None:
