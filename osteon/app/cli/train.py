@@ -11,7 +11,7 @@ from osteon.app.cli.choices import Device
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
-from osteon.app.cli.train_segmenter import SegmenterOrder, train_segmenter
+from osteon.app.cli.train_segmenter import TrainOrder, train_segmenter
 
 if TYPE_CHECKING:
     from osteon.training.history import EpochRecord
@@ -78,33 +78,41 @@ def _train(
         "devices": devices,
     }
     named = {name: value for name, value in given.items() if value is not None}
+    order = TrainOrder(
+        data=data,
+        out=out,
+        split=split,
+        folds=tuple(fold),
+        bone_networks=bone_networks,
+        skip_unreadable=skip_unreadable,
+        quiet=quiet,
+    )
     if task == "ct_metastasis":
-        order = SegmenterOrder(
-            data=data,
-            out=out,
-            split=split,
-            folds=tuple(fold),
-            bone_networks=bone_networks,
-            skip_unreadable=skip_unreadable,
-            quiet=quiet,
-        )
         train_segmenter(order, _segment_settings(settings, changes, named))
-        return
+    else:
+        _train_classifier(order, _settings(settings, changes, named))
+
+
+def _train_classifier(order: TrainOrder, settings: TrainSettings) -> None:
+    """Train, tell, and say what came out.
+
+    Raises:
+        typer.Exit: a fold failed, or images were left out.
+    """
     from osteon.io.split_file import read_split
     from osteon.io.table import read_manifest
     from osteon.training.run import RunOptions, train_run
 
-    chosen = _settings(settings, changes, named)
-    manifest = read_manifest(data, positive=chosen.positive)
-    divided = read_split(split or manifest.folder)
+    manifest = read_manifest(order.data, positive=settings.positive)
+    divided = read_split(order.split or manifest.folder)
 
     def tell(number: int, record: EpochRecord) -> None:
-        if not quiet:
+        if not order.quiet:
             say(_epoch_line(number, record), err=True)
 
-    options = RunOptions(folds=fold or None, skip_unreadable=skip_unreadable, on_epoch=tell)
-    with shown_progress(quiet=quiet) as progress:
-        run = train_run(manifest, divided, chosen, out, options=options, progress=progress)
+    options = RunOptions(folds=order.folds or None, skip_unreadable=order.skip_unreadable, on_epoch=tell)
+    with shown_progress(quiet=order.quiet) as progress:
+        run = train_run(manifest, divided, settings, order.out, options=options, progress=progress)
     for line in _summary(run):
         say(line)
     if run.failed or run.document["unreadable"]:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from osteon.training.segmentation.run import SegmentRun
     from osteon.training.segmentation.settings import SegmentSettings
 
-__all__ = ["SegmenterOrder", "run_lines", "train_segmenter"]
+__all__ = ["TrainOrder", "run_lines", "train_segmenter"]
 
 _TITLES = {"f1": "F1", "dice": "mean Dice", "iou": "IoU"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SegmenterOrder:
+class TrainOrder:
     """What the command line asks for.
 
     Attributes:
@@ -47,7 +47,7 @@ class SegmenterOrder:
     quiet: bool
 
 
-def train_segmenter(order: SegmenterOrder, settings: SegmentSettings) -> None:
+def train_segmenter(order: TrainOrder, settings: SegmentSettings) -> None:
     """Train, tell, and say what came out.
 
     Raises:
