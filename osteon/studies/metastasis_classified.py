@@ -155,20 +155,26 @@ def _record(
 def _matrices(predictions: Mapping[str, Predictions], states: Mapping[str, str], *, notes: tuple[str, ...]) -> Table:
     """True and false calls of each model, and the matrix that follows from the thesis's figure 5.7."""
     rows: list[tuple[str, ...]] = []
+    records: list[dict[str, object]] = []
     for row in CLASSIFIERS:
-        if row.run in predictions:
-            test = predictions[row.run].of(part="test")
-            found = confusion_at(test.is_positive, test.probability, 0.5)
-            rows.append((row.printed, "measured", *map(str, (found.tp, found.fn, found.fp, found.tn))))
-        else:
+        if row.run not in predictions:
             rows.append((row.printed, states.get(row.run, "not run"), "", "", "", ""))
+            continue
+        test = predictions[row.run].of(part="test")
+        found = confusion_at(test.is_positive, test.probability, 0.5)
+        rows.append((row.printed, "measured", *map(str, (found.tp, found.fn, found.fp, found.tn))))
+        counts = {"tp": found.tp, "fn": found.fn, "fp": found.fp, "tn": found.tn}
+        records.append({"model": row.printed, "run": row.run, **counts})
     named, classes = printed_document()["classification"]["matrix"], reconstructed_classes()
     tp, tn = named["true_positive"], named["true_negative"]
     misses, alarms = (classes.positives or 0) - tp, (classes.negatives or 0) - tn
     rows.append((named["model"], "thesis", str(tp), f"{misses} (worked out)", f"{alarms} (worked out)", str(tn)))
+    records.append({"model": named["model"], "run": "thesis", "tp": tp, "fn": misses, "fp": alarms, "tn": tn})
     heads = ("Model", "What", "Metastasis, called", "Metastasis, missed", "Normal, called", "Normal, not called")
     remarks = ("Slices of the test part; called from a probability of 0.5 on.",)
-    return Table("confusion5", "Confusion matrices", heads, tuple(rows), notes=(*remarks, *notes))
+    return Table(
+        "confusion5", "Confusion matrices", heads, tuple(rows), notes=(*remarks, *notes), records=tuple(records)
+    )
 
 
 def classification_comparisons(

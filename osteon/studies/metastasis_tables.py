@@ -114,9 +114,22 @@ def _methods_table(
         records += [_record(row, key, judged.get(row.run), printed.get(row.printed)) for key in SEGMENTED]
     remarks = [*warnings, _HOW_MEASURED, _NOT_THE_SAME]
     remarks += [_AS_IT_MUST_BE] if any(row.corrected for row in printed.values()) else []
-    remarks.append(WHICH_BASELINE)
+    remarks += [WHICH_BASELINE, *_undefined(name, judged)]
     heads = ("Method", "What", *(_HEADS[key] for key in SEGMENTED))
     return Table(name, title, heads, tuple(rows), notes=(*remarks, *notes), records=tuple(records))
+
+
+def _undefined(table: str, judged: Mapping[str, Mapping[str, MaskMeasured]]) -> tuple[str, ...]:
+    """Folds that are missing from a mean, as precision has no value where nothing is called."""
+    found = [
+        f"{row.title} {_HEADS[key]} {judged[row.run][key].over_folds.undefined_folds}"
+        for row in _rows_of(table)
+        if row.run in judged
+        for key in SEGMENTED
+        if judged[row.run][key].over_folds.undefined_folds
+    ]
+    words = "Folds without a value (nothing was called) are left out of a mean"
+    return (f"{words}: {', '.join(found)}.",) if found else ()
 
 
 def _method_lines(
@@ -307,5 +320,9 @@ def checks_table() -> Table:
         notes=(
             "Facts of the thesis alone; no image is needed.",
             f"Allowed: {FOLDS_POINTS} points where means over folds are printed, {TEST_POINTS} in chapter 5.",
+        ),
+        records=tuple(
+            {"where": entry.where, "printed": entry.printed, "can_be_true": entry.holds, "finding": entry.finding}
+            for entry in checks
         ),
     )

@@ -15,12 +15,16 @@ import pytest
 from osteon.app.cli.failure import EXIT_OK, run_guarded
 from osteon.app.cli.program import build
 from osteon.errors import InputError, UnknownLabelError
+from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
 from osteon.studies.ct_metastasis import MetastasisOptions, plan_metastasis
 from osteon.studies.metastasis_rows import LITERAL, NESTED
+from osteon.studies.metastasis_write import write_metastasis
 from osteon.studies.plan import Plan, PlannedRun, PlannedSegmenter
-from osteon.studies.run import open_study
+from osteon.studies.run import StudyJobs, open_study, train_study
+from osteon.studies.segment_jobs import SegmentPlace, member_run, read_segmenters, train_segmenter_fold
 from osteon.studies.start import StudyCall, start_study
+from osteon.training.segmentation.settings import SegmentSettings
 from tests.training.segmentation.toy_slices import toy_slices, write_toy_dataset
 
 SETTINGS = ("image_size=32", "epochs=1", "batch=4", "threads=1", "members=3")
@@ -191,29 +195,71 @@ def test_folds_of_images_are_told_in_every_table(dataset: Path, tmp_path: Path) 
     assert split.warnings[0].split(":")[0] in (tmp_path / "study" / "index.html").read_text("utf-8")
 
 
+def test_a_nested_ensemble_is_scored_fold_by_fold_and_shows_its_members(dataset: Path, tmp_path: Path) -> None:
+    settings = SegmentSettings.of(
+        {**dict(text.split("=") for text in SETTINGS[:-1]), "architecture": "hybrid_attunetpp_small"}
+    )
+    planned = PlannedSegmenter(NESTED, "table4_1", settings, "nested", members=3)
+    folder = tmp_path / "study"
+    study = train_study(dataset, folder, (planned,), jobs=StudyJobs())
+    assert study.errors == ()
+    (state,) = study.segmenters
+    assert state.pending == []
+    assert state.counts is not None
+    assert sorted(set(state.counts.fold.tolist())) == [0, 1, 2]
+    members = member_run(state, 0)
+    assert members is not None
+    assert len(members.folds) == 3
+    (folder / "runs" / NESTED / "fold-1.json").unlink()  # killed between the counts and the note of them
+    assert open_study(dataset, folder).segmenters[0].pending == [1]
+    again = train_study(dataset, folder, (planned,), jobs=StudyJobs(resume=True))
+    assert again.segmenters[0].counts is not None
+    assert (again.segmenters[0].counts.counts.table == state.counts.counts.table).all()
+    write_metastasis(again)
+    assert (folder / "figures" / "members.png").exists()
+    assert "| EH-AttUnet++, nested | yes | yes | yes | mean of 3 folds |" in (folder / "table4_4.md").read_text("utf-8")
+    assert "The nested ensemble has 3 members a fold (thesis: 5)." in (folder / "table4_1.md").read_text("utf-8")
+
+
+def test_pairs_share_their_bone_network(dataset: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(dataset)
+    runs = tmp_path / "runs"
+    place = SegmentPlace(
+        manifest=manifest, split=read_split(dataset / "splits.json"), runs=runs, cache=tmp_path / "cache"
+    )
+    options = MetastasisOptions(
+        only=("unet_then_attunet", "unet_then_unetpp"),
+        values=dict(setting.split("=") for setting in SETTINGS),
+    )
+    for planned in plan_metastasis(options, manifest):
+        assert isinstance(planned, PlannedSegmenter)
+        train_segmenter_fold(planned, 1, place)
+        state = read_segmenters(planned, runs / planned.name, 3)
+        assert state.pending == [0, 2]
+        assert state.counts is None, "only when every fold is done"
+    assert len(list((tmp_path / "bone-networks").iterdir())) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="SIGKILL is POSIX")
-def test_ensembles_and_pairs_that_were_killed_go_on_to_the_same_numbers(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_study_goes_on_to_the_same_numbers(
+    whole: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = (NESTED, "unet_then_attunet", "unet_then_unetpp")
-    start_study(_call(dataset, tmp_path / "whole", *only))
     folder = tmp_path / "study"
     words = ["--data", str(dataset), "-o", str(folder), "--pretrained", "none", "-q"]
-    words += [word for name in only for word in ("--only", name)]
+    words += [word for name in FEW for word in ("--only", name)]
     words += [word for setting in SETTINGS for word in ("--set", setting)]
     words = ["osteon", "study", "ct_metastasis", *words]
     running = subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 300
-    while not list(folder.glob(f"runs/{NESTED}/outer-0/fold-1/state.json")) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 200
+    while not list(folder.glob("runs/hybrid_attunetpp/fold-1/state.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(running.pid, signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
+    assert not (folder / "index.html").exists()
     monkeypatch.setattr(sys, "argv", [*words, "--resume"])
     assert run_guarded(build()) == EXIT_OK
-    assert _numbers(folder) == _numbers(tmp_path / "whole")
-    assert len(list((folder / "bone-networks").iterdir())) == 3, "one a fold, shared by both pairs"
-    assert (folder / "figures" / "members.png").exists()
+    assert _numbers(folder) == _numbers(whole)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,17 @@ def test_the_claims_of_the_thesis_are_tested_in_pairs(counted: Mapping[str, Segm
     test = corrected_t_test(list(one.by_fold.values()), list(two.by_fold.values()))
     assert record["p_corrected_t"] == pytest.approx(test.p_value)
     assert all(r["p_holm"] >= r["p_bootstrap"] for r in table.records)  # type: ignore[operator]
+
+
+def test_folds_without_a_value_are_named(counted: Mapping[str, SegmentCounts]) -> None:
+    found = counted["unet"]
+    nothing = PixelCounts(*(column.copy() for column in found.counts.table.T))
+    silent = found.fold == 2
+    nothing.false_negative[silent] += nothing.true_positive[silent]
+    nothing.true_negative[silent] += nothing.false_positive[silent]
+    nothing.true_positive[silent] = nothing.false_positive[silent] = 0
+    table = segmentation_tables({"unet": replace(found, counts=nothing)}, {}, resampling=FEW)[0]
+    assert any(note.endswith("left out of a mean: Unet Precision 1.") for note in table.notes)
 
 
 def test_pairs_need_the_same_images_in_any_order(counted: Mapping[str, SegmentCounts]) -> None:
