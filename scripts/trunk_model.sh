@@ -11,7 +11,7 @@ here=$(dirname "$0")
 osteon phantom cohort -o "$work/cohort" --task ct_metastasis --patients 96 --seed 7 --healthy 0.25 --test 0.25 --lesion-slices 16 --normal-slices 10
 [ -e "$work/cohort/splits.json" ] || osteon split "$work/cohort" --folds 5 --seed 1
 osteon train ct_metastasis --data "$work/cohort" -o "$work/segmenter" --settings "$here/trunk_model.toml" --fold 0
-osteon models export "$work/segmenter" --data "$work/cohort" -o "$segmenter" --name hybrid_attunetpp_small.phantom --version 1.0.0 \
+osteon models export "$work/segmenter" --data "$work/cohort" -o "$segmenter" --name hybrid_attunetpp_small.phantom --version 1.0.0 --least-mm3 500 \
 	--licence Apache-2.0 \
 	--statement "Trained on synthetic phantoms only. It has never seen a patient." \
 	--intended-use "Shows that osteon works from a CT of the trunk to a list of lesions, on synthetic patients." \

@@ -34,11 +34,9 @@ from osteon.inference.trunk_words import (
 from osteon.ops.lesions import LesionOptions, grown
 from osteon.ops.series_images import SeriesImages, series_images, slice_step
 from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
-from osteon.weights import find_card
+from osteon.weights import MapContract, find_card
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from osteon.data import Lesion, SliceScores, Volume
@@ -269,10 +267,12 @@ def _load_classifier(options: SystemOptions) -> tuple[SliceClassifier | None, tu
 
 
 def _lesion_options(card: ModelCard | None, options: SystemOptions) -> LesionOptions:
-    """Thresholds of the card; one among the options takes precedence for lesions."""
-    thresholds: Mapping[str, float] = card.segmenter.thresholds if card and card.segmenter else {}
-    lesion = options.threshold if options.threshold is not None else thresholds.get("lesion", 0.5)
-    return LesionOptions(threshold=lesion, bone_threshold=thresholds.get("bone", 0.5))
+    """Thresholds and least volume of the card; a threshold among the options takes precedence for lesions."""
+    maps = {each.name: each for each in card.segmenter.maps} if card and card.segmenter else {}
+    lesion, bone = (maps.get(name, MapContract(name)) for name in ("lesion", "bone"))
+    threshold = options.threshold if options.threshold is not None else lesion.threshold
+    plain = LesionOptions(threshold=threshold, bone_threshold=bone.threshold)
+    return plain if lesion.least_mm3 is None else replace(plain, min_volume_mm3=lesion.least_mm3)
 
 
 def _images(

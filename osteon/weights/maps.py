@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +29,14 @@ class MapContract:
         threshold: a pixel belongs to the mask from this probability on.
         source: how the threshold was chosen.
         temperature: logits are divided by it before the sigmoid.
+        least_mm3: connected pieces of less are not reported; None leaves that to who reads the map.
     """
 
     name: str
     threshold: float = 0.5
     source: str = "0.5, not chosen on data"
     temperature: float = 1.0
+    least_mm3: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,7 @@ def segmenter_entries(
             "preprocessing": {"function": "osteon.ops.slice_frame", "parameters": {}, "description": _DESCRIPTION},
         },
         "output": {
-            "maps": [
-                {"name": each.name, "threshold": each.threshold, "source": each.source, "temperature": each.temperature}
-                for each in maps
-            ],
+            "maps": [{name: value for name, value in asdict(each).items() if value is not None} for each in maps],
             "activation": "sigmoid",
             "calibration": calibration,
         },

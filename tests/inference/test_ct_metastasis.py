@@ -309,7 +309,7 @@ def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
     trunk: Trunk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = SegmenterContract(
-        maps=(MapContract("lesion", 0.35, "best Dice on validation"), MapContract("bone", 0.6)),
+        maps=(MapContract("lesion", 0.35, "best Dice on validation", least_mm3=450.0), MapContract("bone", 0.6)),
         channels=3,
         window_hu=BONE_WINDOW_HU,
         pixel_mm=1.75,
@@ -329,7 +329,7 @@ def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
     found = answer(trunk.volume, OPTIONS)
     lesions = found.configuration["lesions"]
     assert isinstance(lesions, dict)
-    assert (lesions["threshold"], lesions["bone_threshold"]) == (0.35, 0.6)
+    assert (lesions["threshold"], lesions["bone_threshold"], lesions["min_volume_mm3"]) == (0.35, 0.6, 450.0)
     assert found.configuration["threshold_source"] == "best Dice on validation"
     assert "no-slice-classifier" in codes(found)
 

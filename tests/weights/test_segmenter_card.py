@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NAME = "hybrid_attunetpp_small.random_test"
-MAPS = (MapContract("lesion", 0.4, "chosen by the test", temperature=2.0), MapContract("bone"))
+MAPS = (MapContract("lesion", 0.4, "chosen by the test", temperature=2.0, least_mm3=500.0), MapContract("bone"))
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,9 @@ def register(group: typer.Typer) -> None:
         threshold: float | None = typer.Option(
             None, help="A threshold on the smoothed probability (of a segmenter: on that of lesions), instead."
         ),
+        least_mm3: float | None = typer.Option(
+            None, help="Of a segmenter: smaller lesions are not listed, in mm3. Default: the limit of osteon read."
+        ),
         trust: bool = typer.Option(True, help="Fit novelty and prediction sets on the validation parts."),
         references: int = typer.Option(2000, help="Training images of a member that novelty is measured against."),
         golden: str = typer.Option(
@@ -76,7 +79,12 @@ def register(group: typer.Typer) -> None:
         with shown_progress(quiet=quiet) as progress:
             if is_segment_run(run):
                 card = _export_segmenters(
-                    run, data, out, split, {**shared, "operating_point": operating_point or "f1"}, progress
+                    run,
+                    data,
+                    out,
+                    split,
+                    {**shared, "operating_point": operating_point or "f1", "least_mm3": least_mm3},
+                    progress,
                 )
             else:
                 more = {"operating_point": operating_point or "paper", "trust": trust, "references": references}

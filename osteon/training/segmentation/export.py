@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,7 @@ class SegmentExport:
         folds: whose networks become members; None takes all that are done.
         operating_point: one of ``MAP_POINTS``.
         threshold: a number for the lesions instead.
+        least_mm3: smaller lesions are not listed, chosen by who made the model; None leaves it to the reading.
         golden: "images" keeps parts of two validation images in the folder for everyone who gets the model, "pattern"
             made-up ones; "auto" takes images only where all are synthetic.
         half: whether weights are stored as float16.
@@ -73,6 +74,7 @@ class SegmentExport:
     folds: tuple[int, ...] | None = None
     operating_point: str = "f1"
     threshold: float | None = None
+    least_mm3: float | None = None
     golden: str = "auto"
     half: bool = True
     device: str = "auto"
@@ -147,6 +149,8 @@ def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapC
         raise UnknownLabelError(f"no operating point {chosen.operating_point!r} of maps: {near}")
     if chosen.threshold is not None and not 0 < chosen.threshold < 1:
         raise InputError(f"the threshold {chosen.threshold} cannot be: it lies between 0 and 1")
+    if chosen.least_mm3 is not None and not chosen.least_mm3 > 0:
+        raise InputError(f"lesions of at least {chosen.least_mm3} mm3 were to be listed; give a volume above 0")
     found = []
     for index, sweep in enumerate(members[0].sweeps):
         whole = ThresholdSweep.summed([member.sweeps[index] for member in members])
@@ -159,7 +163,7 @@ def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapC
             value = whole.f1[int(np.argmin(np.abs(whole.thresholds - best)))]
             words = f"largest F1 over all pixels of the validation parts of {len(members)} fold(s): {value:.4f}"
             found.append(MapContract(sweep.output, best, words))
-    return tuple(found)
+    return tuple(replace(each, least_mm3=chosen.least_mm3) if each.name == "lesion" else each for each in found)
 
 
 def _results(

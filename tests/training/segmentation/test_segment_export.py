@@ -101,12 +101,20 @@ def test_the_model_reads_slices_as_it_was_measured(card: ModelCard, data: Segmen
 
 def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: SegmentData, tmp_path: Path) -> None:
     options = SegmentExport(
-        folds=(1,), threshold=0.3, operating_point="half", golden="pattern", half=False, resampling=FEW, device="cpu"
+        folds=(1,),
+        threshold=0.3,
+        least_mm3=300.0,
+        operating_point="half",
+        golden="pattern",
+        half=False,
+        resampling=FEW,
+        device="cpu",
     )
     card = export_segmenters(data, tmp_path / "other", options=replace(options, name="hybrid_attunetpp_small.x1"))
     assert card.name == "hybrid_attunetpp_small.x1"
     assert card.segmenter is not None
     assert card.segmenter.thresholds == {"lesion": 0.3, "bone": 0.5}
+    assert [each.least_mm3 for each in card.segmenter.maps] == [300.0, None]
     assert len(card.members) == 1
     assert card.document["storage"] == "float32"
     for changes, words in (
@@ -114,6 +122,7 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: Segme
         ({"folds": (9,)}, "folds 0 to 3"),
         ({"name": "unet.x"}, "cannot be"),
         ({"threshold": 1.5}, "between 0 and 1"),
+        ({"least_mm3": 0.0}, "above 0"),
         ({"golden": "mine"}, "choose auto"),
     ):
         with pytest.raises(InputError, match=words):

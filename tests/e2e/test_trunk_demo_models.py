@@ -1,0 +1,102 @@
+"""The packaged models of ct_metastasis from DICOM to a result folder: plumbing, not performance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from osteon.inference.ct_metastasis import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
+from osteon.io.dicom.read_back import read_segmentation
+from osteon.io.phantom import write_trunk_phantom
+from osteon.phantoms.trunk import TrunkPhantom, make_trunk
+from osteon.phantoms.trunk_sampling import random_trunk_spec
+from osteon.reading import CaseOptions, CaseResult, read_case
+from osteon.training.fold_job import NOT_DECISIVE
+from osteon.training.segmentation.settings import SegmentSettings
+from osteon.training.settings import TrainSettings, read_settings_file
+from osteon.weights import find_card
+
+OPTIONS = CaseOptions(task="ct_metastasis")
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def phantom() -> TrunkPhantom:
+    drawn = random_trunk_spec(np.random.default_rng(3), with_lesions=True, coverage="abdomen")
+    return make_trunk(replace(drawn, seed=3, size=(224, 224), pixel_mm=400 / 224, slice_mm=5.0))
+
+
+@pytest.fixture(scope="module")
+def case(phantom: TrunkPhantom, tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+    folder = tmp_path_factory.mktemp("trunk")
+    write_trunk_phantom(phantom, folder / "patient")
+    return read_case(folder / "patient" / "dicom", folder / "result", options=OPTIONS)
+
+
+def test_the_largest_lesion_is_outlined_where_it_is(phantom: TrunkPhantom, case: CaseResult) -> None:
+    true = np.asarray(phantom.lesions.array)
+    largest = true == np.argmax(np.bincount(true.ravel())[1:]) + 1
+    called = next(mask for mask in case.answer.masks if mask.name == "lesions").array > 0
+    assert (largest & called).sum() > 0.5 * largest.sum()
+    bone = next(mask for mask in case.answer.masks if mask.name == "bone").array > 0
+    own = np.asarray(phantom.structures.array) > 0
+    assert 2 * (bone & own).sum() / (bone.sum() + own.sum()) > 0.85
+
+
+def test_everything_says_that_the_models_are_demos(case: CaseResult) -> None:
+    assert case.answer.headline.startswith("Demo model, trained on synthetic data only")
+    assert {use.name for use in case.answer.models} == {DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL}
+    page = (case.folder / "report.html").read_text("utf-8")
+    for name in (DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL):
+        assert find_card(name).statement in page
+
+
+def test_the_dicom_objects_are_valid_and_hold_every_listed_lesion(
+    case: CaseResult, dciodvfy: Callable[[Path], tuple[list[str], list[str]]]
+) -> None:
+    findings: dict[str, Any] = json.loads((case.folder / "findings.json").read_text("utf-8"))
+    assert len(findings["lesions"]) == len(case.answer.lesions) >= 1
+    for name in ("seg.dcm", "seg_lesions.dcm", "sr.dcm", "report_pdf.dcm", "bone_stl.dcm"):
+        errors, _ = dciodvfy(case.folder / name)
+        assert errors == [], name
+    read = read_segmentation(case.folder / "seg_lesions.dcm")
+    assert len(read.labels) == len(case.answer.lesions)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_real_patch_is_read_and_nothing_is_claimed_of_its_site(
+    shared_data: Path, tmp_path: Path, number: int
+) -> None:
+    patch = shared_data / "blds_bone_mets_ct" / f"{number}.nii.gz"
+    found = read_case(patch, tmp_path / "result", options=OPTIONS)
+    assert {lesion.site for lesion in found.answer.lesions} <= {"not determined"}
+    assert (found.folder / "report.html").is_file()
+    assert "Demo model" in found.answer.headline
+
+
+def test_the_scripts_that_make_them_have_their_settings() -> None:
+    words = (SCRIPTS / "trunk_model.sh").read_text("utf-8")
+    for name, settings in (
+        (DEFAULT_SEGMENTER, SegmentSettings.of(read_settings_file(SCRIPTS / "trunk_model.toml")).document()),
+        (
+            DEFAULT_SLICE_MODEL,
+            TrainSettings.of(
+                {"task": "ct_metastasis_slices", **read_settings_file(SCRIPTS / "trunk_slices.toml")}
+            ).document(),
+        ),
+    ):
+        card = find_card(name)
+        kept = card.document["training"]["settings"]
+        asked = {key: value for key, value in settings.items() if key not in NOT_DECISIVE}
+        assert {key: value for key, value in asked.items() if json.loads(json.dumps(value)) != kept[key]} == {}
+        assert f"--name {card.name} --version {card.version}" in words
+        assert card.statement in words
+        assert card.is_demo
+        assert all(result.is_synthetic for result in card.results)
