@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from osteon.data import Volume
 
@@ -41,7 +41,7 @@ def plain_loop(folder: Path, networks: list[nn.Module], *, size: int = 224) -> P
 
     Args:
         folder: of one series.
-        networks: members, each (1, 3, row, column) to logits of lesion and bone.
+        networks: members, each (1, channel, row, column) to logits of lesion and bone.
         size: rows and columns that the network sees.
     """
     import cv2
@@ -56,8 +56,9 @@ def plain_loop(folder: Path, networks: list[nn.Module], *, size: int = 224) -> P
         for index, plane in enumerate(array):
             grey = np.clip((plane.astype(np.float32) + 450) / 1500, 0, 1)
             small = cv2.resize(grey, (size, size), interpolation=cv2.INTER_AREA)
-            image = torch.from_numpy(small)[None, None].expand(-1, 3, -1, -1)
-            found = torch.stack([network(image).sigmoid() for network in networks]).mean(dim=0)[0].numpy()
+            image = torch.from_numpy(small)[None, None]
+            members = [network(_in_channels(network, image)).sigmoid() for network in networks]
+            found = torch.stack(members).mean(dim=0)[0].numpy()
             large = [cv2.resize(one, plane.shape[::-1], interpolation=cv2.INTER_LINEAR) for one in found]
             lesion[index], bone[index] = large[0] >= 0.5, large[1] >= 0.5
     labels, count = ndimage.label(lesion, structure=np.ones((3, 3, 3)))
@@ -72,8 +73,13 @@ def plain_maps(network: nn.Module, images: NDArray[np.uint8], batch: int) -> NDA
     with torch.inference_mode():
         for start in range(0, len(images), batch):
             part = torch.from_numpy(images[start : start + batch]).to(torch.float32).div_(255)
-            answers.append(network(part[:, None].expand(-1, 3, -1, -1)).sigmoid().numpy())
+            answers.append(network(_in_channels(network, part[:, None])).sigmoid().numpy())
     return np.concatenate(answers)
+
+
+def _in_channels(network: nn.Module, images: Tensor) -> Tensor:
+    """The grey image as often as the first convolution takes it."""
+    return images.expand(-1, next(network.parameters()).shape[1], -1, -1)
 
 
 def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from osteon.inference.runtime_openvino import compile_for_cpu, import_openvino, usable_cores
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
-    from openvino import AsyncInferQueue, InferRequest, Model
+    from openvino import AsyncInferQueue, CompiledModel, InferRequest, Model
     from torch import nn
 
-__all__ = ["MapRuntime", "OpenVinoMaps", "TorchMaps"]
+__all__ = ["MapRuntime", "OpenVinoMaps", "OpenVinoPartMaps", "TorchMaps"]
 
 _MOST_SIZES = 2  # compiled sizes kept at a time: the memory of a network's maps stays with it
 _MOST_STREAMS = 16
@@ -86,10 +89,86 @@ class OpenVinoMaps:
             while len(self._queues) >= _MOST_SIZES:
                 del self._queues[next(iter(self._queues))]
             self._model.reshape([1, 1, rows, columns])
-            streams = min(self._cores, _MOST_STREAMS, max(1, _PIXELS_AT_ONCE // (rows * columns)))
+            streams = _streams(self._cores, rows, columns)
             compiled = compile_for_cpu(self._model, precision=self._precision, streams=streams, cores=self._cores)
             self._queues[rows, columns] = import_openvino().AsyncInferQueue(compiled, streams)
         return self._queues[rows, columns]
+
+
+class OpenVinoPartMaps:
+    """A segmenter in three parts, of which the middle one is computed in bfloat16.
+
+    Attributes:
+        description: "openvino bfloat16".
+        device: "cpu".
+    """
+
+    def __init__(self, parts: Sequence[Model], *, threads: int | None = None) -> None:
+        """Keep the parts; they are compiled when images come.
+
+        Args:
+            parts: of ``convert_module`` on ``FirstBlock``, ``MiddleNodes`` and ``LastNodes``, for one size of image.
+            threads: cores to use; all that this process may use by default.
+        """
+        self._parts = tuple(parts)
+        self._example = tuple(int(length) for length in self._parts[0].input(0).shape)[1:3]
+        self._shapes = [[tuple(int(length) for length in port.shape) for port in part.inputs] for part in self._parts]
+        self._outputs = int(self._parts[-1].output(0).shape[1])
+        self._cores = threads or usable_cores()
+        self._lanes: dict[tuple[int, int], list[tuple[InferRequest, ...]]] = {}
+        self.description = "openvino bfloat16"
+        self.device = "cpu"
+
+    def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (n, map, row, column) of images (n, row, column).
+
+        Raises:
+            BackendError: the CPU does not compute in bfloat16, or OpenVINO cannot compile for it.
+        """
+        lanes = self._lanes_of(images.shape[1], images.shape[2])
+        answers = np.empty((len(images), self._outputs, *images.shape[1:]), dtype=np.float32)
+
+        def work(number: int) -> None:
+            first, *others = lanes[number]
+            for index in range(number, len(images), len(lanes)):
+                first.infer({0: np.ascontiguousarray(images[index])[None, ..., None]})
+                for request in others:  # what they take is where those before have put it
+                    request.infer()
+                answers[index] = others[-1].get_output_tensor(0).data[0]
+
+        with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+            list(pool.map(work, range(len(lanes))))
+        return answers
+
+    def _lanes_of(self, rows: int, columns: int) -> list[tuple[InferRequest, ...]]:
+        """Requests of the three parts, tied to one another, as often as images are worked on at a time."""
+        if (rows, columns) in self._lanes:
+            return self._lanes[rows, columns]
+        while len(self._lanes) >= _MOST_SIZES:
+            del self._lanes[next(iter(self._lanes))]
+        high, wide = self._example
+        streams = _streams(self._cores, rows, columns)
+        compiled = []
+        for part, shapes, precision in zip(self._parts, self._shapes, ("float32", "bfloat16", "float32"), strict=True):
+            sizes = [[one, r * rows // high, c * columns // wide, maps] for one, r, c, maps in shapes]
+            part.reshape(dict(enumerate(sizes)))
+            compiled.append(
+                compile_for_cpu(part, precision=precision, streams=streams, cores=self._cores, is_pinned=False)
+            )
+        self._lanes[rows, columns] = [_lane(compiled) for _ in range(streams)]
+        return self._lanes[rows, columns]
+
+
+def _lane(compiled: Sequence[CompiledModel]) -> tuple[InferRequest, ...]:
+    """A request of each part, the outputs of one being the inputs of the next."""
+    first, middle, last = (model.create_infer_request() for model in compiled)
+    middle.set_input_tensor(0, first.get_output_tensor(0))
+    given = [middle.get_output_tensor(index) for index in range(len(compiled[1].outputs))]
+    if len(compiled[2].inputs) > len(given):  # without inner nodes the last part takes the first map, too
+        given.insert(0, first.get_output_tensor(0))
+    for index, tensor in enumerate(given):
+        last.set_input_tensor(index, tensor)
+    return first, middle, last
 
 
 class TorchMaps:
@@ -134,3 +213,8 @@ class TorchMaps:
             found = self._network(torch.from_numpy(np.ascontiguousarray(images))[:, None].to(self.device))
             answer: NDArray[np.float32] = found.float().cpu().numpy()
         return answer
+
+
+def _streams(cores: int, rows: int, columns: int) -> int:
+    """How many images of a size are worked on at a time."""
+    return min(cores, _MOST_STREAMS, max(1, _PIXELS_AT_ONCE // (rows * columns)))

@@ -118,7 +118,7 @@ class OpenVinoRuntime:
         return self.scores(crops)[0]
 
 
-def compile_for_cpu(model: Model, *, precision: str, streams: int, cores: int) -> CompiledModel:
+def compile_for_cpu(model: Model, *, precision: str, streams: int, cores: int, is_pinned: bool = True) -> CompiledModel:
     """A model compiled for this CPU.
 
     Args:
@@ -126,6 +126,7 @@ def compile_for_cpu(model: Model, *, precision: str, streams: int, cores: int) -
         precision: "float32", or "bfloat16" where the CPU computes in it.
         streams: requests that run at a time.
         cores: of all streams together.
+        is_pinned: whether threads stay on their core; not where several models take turns.
 
     Raises:
         BackendError: the CPU does not compute in that precision, or OpenVINO cannot compile for it.
@@ -138,6 +139,8 @@ def compile_for_cpu(model: Model, *, precision: str, streams: int, cores: int) -
         "NUM_STREAMS": streams,
         "INFERENCE_NUM_THREADS": cores,
     }
+    if not is_pinned:
+        options["ENABLE_CPU_PINNING"] = False
     try:
         return core.compile_model(model, "CPU", options)
     except RuntimeError as error:
@@ -163,12 +166,12 @@ def convert_network(network: nn.Module, *, channels: int, rows: int, columns: in
     return convert_module(with_features(network), torch.zeros(1, channels, rows, columns))
 
 
-def convert_module(module: nn.Module, example: Tensor) -> Model:
-    """Any torch module as an ``openvino.Model`` of the example's shape, float32.
+def convert_module(module: nn.Module, *examples: Tensor) -> Model:
+    """Any torch module as an ``openvino.Model`` of the examples' shapes, float32.
 
     Args:
         module: in evaluation mode, on the CPU.
-        example: an input.
+        examples: its inputs, in their order.
 
     Raises:
         BackendError: OpenVINO is not installed or cannot express the module.
@@ -176,16 +179,16 @@ def convert_module(module: nn.Module, example: Tensor) -> Model:
     import torch
 
     openvino = import_openvino()
-    shape = list(example.shape)
+    shapes = [list(example.shape) for example in examples]
     with warnings.catch_warnings():
         # OpenVINO's reader of exported programs still asks for a class that torch will rename
         warnings.filterwarnings("ignore", message=r".*LeafSpec.*", category=FutureWarning)
         try:
-            exported = torch.export.export(module, (example,))
-            model = openvino.convert_model(exported, input=shape, verbose=False)
+            exported = torch.export.export(module, examples)
+            model = openvino.convert_model(exported, input=shapes if len(shapes) > 1 else shapes[0], verbose=False)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot express {type(module).__name__}: {error}") from error
-    model.reshape(shape)
+    model.reshape(dict(enumerate(shapes)))
     return model
 
 

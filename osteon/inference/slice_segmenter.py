@@ -16,8 +16,9 @@ from osteon.data import ModelUse
 from osteon.errors import BackendError, InputError, WeightsError
 from osteon.inference.options import silent
 from osteon.inference.runtime_choice import PRECISIONS, choose_device, choose_runtime, require_known
-from osteon.inference.runtime_maps import OpenVinoMaps, TorchMaps
+from osteon.inference.runtime_maps import OpenVinoMaps, OpenVinoPartMaps, TorchMaps
 from osteon.inference.runtime_openvino import convert_module, converted_model
+from osteon.nets.segmenter_description import SEGMENTERS
 from osteon.weights import MapContract, check_golden_maps, load_network, require_segmenter, verify_files
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ __all__ = ["SliceSegmenter"]
 _LOG = logging.getLogger(__name__)
 _BLOCK = 16  # images given to the engines at a time: 8 MiB of maps at 224 x 224
 _EXAMPLE = 64  # rows and columns that a network is converted with; any other size is a reshape
-_FORM = "segmenter 1"  # of what is kept in the cache; another word when DeployedSegmenter changes
+_FORM = "segmenter 3"  # of what is kept in the cache; another word when deployed_segmenter changes
+_WHOLE, _PARTS = "whole", ("first", "middle", "last")
 
 
 class SliceSegmenter:
@@ -296,45 +298,80 @@ def _proven_engines(
 
 
 def _proven(card: ModelCard, member: int, kind: str, device: str, precision: str, threads: int | None) -> MapRuntime:
-    temperatures = [each.temperature for each in require_segmenter(card).maps]
-    engine: MapRuntime
     if kind == "torch":
+        temperatures = [each.temperature for each in require_segmenter(card).maps]
         engine = _engine_of(load_network(card, member=member), temperatures, kind, device, precision, threads)
         check_golden_maps(card, engine.maps, precision=precision, member=member)
         return engine
-    form = f"{_FORM}, temperatures {temperatures}"
-
-    def build() -> Model:
-        return _converted(load_network(card, member=member), temperatures)
-
-    sha256 = card.members[member].sha256
-    model, was_cached = converted_model(sha256, build, form=form)
-    engine = OpenVinoMaps(model, precision=precision, threads=threads)
+    engine, was_cached = _compiled(card, member, precision, threads)
     try:
         check_golden_maps(card, engine.maps, precision=precision, member=member)
     except WeightsError:
         if not was_cached:
             raise
-        model, _ = converted_model(sha256, build, renew=True, form=form)
-        engine = OpenVinoMaps(model, precision=precision, threads=threads)
+        engine, _ = _compiled(card, member, precision, threads, renew=True)
         check_golden_maps(card, engine.maps, precision=precision, member=member)
     return engine
+
+
+def _compiled(
+    card: ModelCard, member: int, precision: str, threads: int | None, *, renew: bool = False
+) -> tuple[MapRuntime, bool]:
+    """OpenVINO's engine for one member, and whether anything of it came from the cache."""
+    temperatures = [each.temperature for each in require_segmenter(card).maps]
+    parts = []
+    for name in _part_names(precision, is_single=card.architecture in SEGMENTERS):
+        form = f"{_FORM}, {name}, {precision}, temperatures {temperatures}"
+        build = partial(_converted, card, member, temperatures, precision, name)
+        parts.append(converted_model(card.members[member].sha256, build, renew=renew, form=form))
+    engine = _engine_of_parts([model for model, _ in parts], precision, threads)
+    return engine, any(was_cached for _, was_cached in parts)
+
+
+def _converted(card: ModelCard, member: int, temperatures: list[float], precision: str, name: str) -> Model:
+    return _convert(load_network(card, member=member), temperatures, precision, name)
+
+
+def _part_names(precision: str, *, is_single: bool) -> tuple[str, ...]:
+    """What is compiled on its own; a pair stays whole."""
+    return _PARTS if precision == "bfloat16" and is_single else (_WHOLE,)
+
+
+def _engine_of_parts(parts: list[Model], precision: str, threads: int | None) -> MapRuntime:
+    if len(parts) == 1:
+        return OpenVinoMaps(parts[0], precision=precision, threads=threads)
+    return OpenVinoPartMaps(parts, threads=threads)
 
 
 def _engine_of(
     network: nn.Module, temperatures: list[float], kind: str, device: str, precision: str, threads: int | None
 ) -> MapRuntime:
     from osteon.inference.deployed_segmenter import DeployedSegmenter
+    from osteon.nets.segmenter import Segmenter
 
-    if kind == "openvino":
-        return OpenVinoMaps(_converted(network, temperatures), precision=precision, threads=threads)
-    return TorchMaps(DeployedSegmenter(network, temperatures=temperatures), precision=precision, device=device)
+    if kind != "openvino":
+        deployed = DeployedSegmenter(network, temperatures=temperatures, precision=precision)
+        return TorchMaps(deployed, precision=precision, device=device)
+    names = _part_names(precision, is_single=isinstance(network, Segmenter))
+    return _engine_of_parts([_convert(network, temperatures, precision, name) for name in names], precision, threads)
 
 
-def _converted(network: nn.Module, temperatures: list[float]) -> Model:
+def _convert(network: nn.Module, temperatures: list[float], precision: str, name: str) -> Model:
+    """A network, or the part of it that the name says, with the inputs that the parts before it give."""
     import torch
 
-    from osteon.inference.deployed_segmenter import DeployedSegmenter
+    from osteon.inference.deployed_segmenter import DeployedSegmenter, FirstBlock, LastNodes, MiddleNodes
 
-    example = torch.zeros(1, 1, _EXAMPLE, _EXAMPLE, dtype=torch.uint8)
-    return convert_module(DeployedSegmenter(network, temperatures=temperatures), example)
+    image = torch.zeros(1, 1, _EXAMPLE, _EXAMPLE, dtype=torch.uint8)
+    deployed = DeployedSegmenter(network, temperatures=temperatures, precision=precision)
+    if name == _WHOLE:
+        return convert_module(deployed, image)
+    first, middle, image = FirstBlock(deployed), MiddleNodes(deployed), image.movedim(1, 3)
+    if name == "first":
+        return convert_module(first, image)
+    with torch.inference_mode():
+        beginning = first(image)
+        given = middle(beginning)
+    if name == "middle":
+        return convert_module(middle, beginning)
+    return convert_module(LastNodes(deployed), *(given if middle.network.inner else (beginning, *given)))

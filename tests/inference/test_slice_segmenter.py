@@ -12,16 +12,22 @@ import torch
 
 from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError
 from osteon.inference import slice_segmenter
-from osteon.inference.deployed_segmenter import DeployedSegmenter
+from osteon.inference.deployed_segmenter import (
+    DeployedSegmenter,
+    FirstBlock,
+    LastNodes,
+    MiddleNodes,
+    round_kernels,
+)
 from osteon.inference.runtime_cache import CACHE_VARIABLE
-from osteon.inference.runtime_maps import OpenVinoMaps, TorchMaps
+from osteon.inference.runtime_maps import OpenVinoMaps, OpenVinoPartMaps, TorchMaps
 from osteon.inference.runtime_openvino import convert_module
 from osteon.inference.slice_segmenter import SliceSegmenter
 from osteon.nets import network_names
 from osteon.nets.segmenter import Segmenter
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.nets.segmenter_pair import SegmenterPair
-from osteon.weights import MapContract, mask_difference, segmenter_entries, write_segmenter
+from osteon.weights import MapContract, golden_maps, mask_difference, segmenter_entries, write_segmenter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,6 +98,45 @@ def test_every_architecture_gives_the_maps_of_the_plain_network(
             assert np.mean(np.abs(found[title] - expected[:, index]) > TOLERANCE) < 0.02
         else:
             np.testing.assert_allclose(found[title], expected[:, index], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", sorted(SEGMENTERS))
+def test_three_parts_are_the_whole(name: str, images: NDArray[np.uint8]) -> None:
+    deployed = DeployedSegmenter(_tiny(name), temperatures=(2.0,) * len(SEGMENTERS[name].outputs))
+    with torch.inference_mode():
+        shown = torch.from_numpy(images)[:, None]
+        beginning = FirstBlock(deployed)(shown.movedim(1, 3))
+        given = MiddleNodes(deployed)(beginning)
+        given = given if SEGMENTERS[name].is_nested else (beginning, *given)
+        np.testing.assert_allclose(LastNodes(deployed)(*given).numpy(), deployed(shown).numpy(), atol=1e-6)
+
+
+def test_rounded_kernels_keep_their_sums_and_are_values_of_bfloat16() -> None:
+    weights = torch.randn(8, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+    rounded = round_kernels(weights)
+    assert torch.equal(rounded, rounded.bfloat16().float())
+    assert rounded.shape == weights.shape
+    # a weight moves by half of its last place, and what the larger one before it handed on
+    assert bool(((rounded - weights).abs() <= 2**-7 * weights.abs().amax(dim=(2, 3), keepdim=True)).all())
+    errors = (rounded.sum(dim=(2, 3)) - weights.sum(dim=(2, 3))).abs()
+    plain = (weights.bfloat16().float().sum(dim=(2, 3)) - weights.sum(dim=(2, 3))).abs()
+    assert float(errors.mean()) < 0.25 * float(plain.mean())
+
+
+def test_only_what_is_computed_in_bfloat16_is_rounded(images: NDArray[np.uint8]) -> None:
+    network = _tiny("hybrid_attunetpp")
+    exact, reduced = (DeployedSegmenter(network, precision=each) for each in ("float32", "bfloat16"))
+    same = {
+        name
+        for (name, one), (_, two) in zip(exact.named_parameters(), reduced.named_parameters(), strict=True)
+        if torch.equal(one, two) and one.dim() == 4
+    }
+    kept = {name for name in same if ".x00." in name or ".x02." in name or ".head." in name}
+    assert kept == same
+    assert len(kept) == 3 + 2 * 7
+    with torch.inference_mode():
+        shown = torch.from_numpy(images)[:, None]
+        np.testing.assert_allclose(reduced(shown).numpy(), exact(shown).numpy(), atol=0.05)
 
 
 def test_the_deployed_network_is_a_frozen_copy(images: NDArray[np.uint8]) -> None:
@@ -300,15 +345,18 @@ def test_reduced_precision_is_taken_only_where_the_card_bounds_it(
     monkeypatch.setattr(slice_segmenter, "converted_model", lambda *_, **__: (model, False))
     card = kept[0]
     asked: list[str] = []
+    plain = OpenVinoMaps.maps
 
     def note(engine: OpenVinoMaps, some: NDArray[np.uint8]) -> NDArray[np.float32]:
         asked.append(engine.description)
-        if "bfloat16" in engine.description:
-            raise BackendError("not on this CPU")
         return plain(engine, some)
 
-    plain = OpenVinoMaps.maps
+    def refuse(engine: OpenVinoPartMaps, _: NDArray[np.uint8]) -> NDArray[np.float32]:
+        asked.append(engine.description)
+        raise BackendError("not on this CPU")
+
     monkeypatch.setattr(OpenVinoMaps, "maps", note)
+    monkeypatch.setattr(OpenVinoPartMaps, "maps", refuse)
     assert SliceSegmenter.load(card, device="cpu").runtime == "openvino float32"
     assert asked == ["openvino bfloat16", "openvino float32"]
     with pytest.raises(BackendError, match="not on this CPU"):
@@ -325,13 +373,9 @@ def test_masks_beyond_the_tolerance_fall_back_to_float32_but_never_hide_a_broken
 ) -> None:
     monkeypatch.setattr(slice_segmenter, "converted_model", lambda *_, **__: (model, False))
     plain = OpenVinoMaps.maps
-
-    def spoiled(engine: OpenVinoMaps, some: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return 1 - plain(engine, some) if "bfloat16" in engine.description else plain(engine, some)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(OpenVinoMaps, "maps", spoiled)
-        assert SliceSegmenter.load(kept[0], device="cpu").runtime == "openvino float32"
+    wrong = 1 - golden_maps(kept[0]).probability
+    monkeypatch.setattr(OpenVinoPartMaps, "maps", lambda *_: wrong)
+    assert SliceSegmenter.load(kept[0], device="cpu").runtime == "openvino float32"
     monkeypatch.setattr(OpenVinoMaps, "maps", lambda engine, some: 1 - plain(engine, some))
     with pytest.raises(WeightsError, match="does not reproduce its golden maps in float32"):
         SliceSegmenter.load(kept[0], device="cpu")
