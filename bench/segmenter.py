@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from osteon.inference.slice_segmenter import SliceSegmenter
 
 PARTS = ("networks", "series", "training")
-ARCHITECTURE = "hybrid_attunetpp"
+ARCHITECTURE, SHIPPED = "hybrid_attunetpp", "hybrid_attunetpp_small.phantom"
 SIZES, QUICK_SIZES = (224, 512), (64,)
 FULL, QUICK = (600, 512, 512), (24, 128, 128)
 BATCH, BATCHES = 8, (1, 2, 4, 8)
@@ -246,10 +246,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that the bench runs")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
     parser.add_argument("--threads", type=int, default=0, help="of torch and OpenVINO; 0: as torch chooses")
-    parser.add_argument("--steps", type=int, default=60, help="of training before the masks are compared")
+    parser.add_argument("--steps", type=int, default=150, help="of training before the masks are compared")
     parser.add_argument("--training-size", type=int, default=224, help="rows and columns of a training step")
     parser.add_argument(
-        "--model", default=ARCHITECTURE, help="of the series: a card, or an architecture to train for a moment"
+        "--model", default=SHIPPED, help="of the series: a card, or an architecture to train for a moment"
     )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

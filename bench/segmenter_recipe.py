@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PlainResult", "grey_slices", "plain_loop", "plain_maps", "series_phantom", "trained", "written"]
 
 _LESIONS = (("L2", "lytic", 22.0), ("L3", "blastic", 16.0), ("L4", "mixed", 26.0))
-_PATCH = 96
+_PATCH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +131,7 @@ def trained(architecture: str, *, steps: int, seed: int = 1) -> nn.Module:
 
     Args:
         architecture: of lesion and bone.
-        steps: of Adam on four patches of 96 x 96 each.
+        steps: of Adam on four patches of 64 x 64 each.
         seed: of weights and patches.
     """
     import torch
@@ -140,7 +140,7 @@ def trained(architecture: str, *, steps: int, seed: int = 1) -> nn.Module:
 
     torch.manual_seed(seed)
     network = build_network(architecture).train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     sets = [grey_slices(24, size, seed=seed + 10) for size in (224, 512)]
     random = np.random.default_rng(seed)
     for _ in range(steps):
