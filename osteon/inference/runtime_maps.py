@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -128,16 +129,22 @@ class OpenVinoPartMaps:
         lanes = self._lanes_of(images.shape[1], images.shape[2])
         answers = np.empty((len(images), self._outputs, *images.shape[1:]), dtype=np.float32)
 
-        def work(number: int) -> None:
-            first, *others = lanes[number]
-            for index in range(number, len(images), len(lanes)):
+        waiting: SimpleQueue[int | None] = SimpleQueue()
+        for index in range(len(images)):
+            waiting.put(index)
+        for _ in lanes:
+            waiting.put(None)
+
+        def work(lane: tuple[InferRequest, ...]) -> None:
+            first, *others = lane
+            while (index := waiting.get()) is not None:  # a lane on a busy core takes fewer
                 first.infer({0: np.ascontiguousarray(images[index])[None, ..., None]})
                 for request in others:  # what they take is where those before have put it
                     request.infer()
                 answers[index] = others[-1].get_output_tensor(0).data[0]
 
         with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
-            list(pool.map(work, range(len(lanes))))
+            list(pool.map(work, lanes))
         return answers
 
     def _lanes_of(self, rows: int, columns: int) -> list[tuple[InferRequest, ...]]:
