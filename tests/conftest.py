@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that no process of pytest-xdist is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled models of a run are its own: neither read from the user's cache nor left in it."""
+    if not hasattr(config, "workerinput"):  # processes of pytest-xdist take over the environment of the first
+        folder = tempfile.TemporaryDirectory(prefix="osteon-tests-")
+        os.environ["OSTEON_CACHE"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.hookimpl(optionalhook=True)

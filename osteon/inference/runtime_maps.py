@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from osteon.errors import WeightsError
 from osteon.inference.runtime_openvino import compile_for_cpu, import_openvino, usable_cores
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class OpenVinoMaps:
         if (rows, columns) not in self._queues:
             while len(self._queues) >= _MOST_SIZES:
                 del self._queues[next(iter(self._queues))]
-            self._model.reshape([1, 1, rows, columns])
+            _reshape(self._model, [[1, 1, rows, columns]])
             streams = _streams(self._cores, rows, columns)
             compiled = compile_for_cpu(self._model, precision=self._precision, streams=streams, cores=self._cores)
             self._queues[rows, columns] = import_openvino().AsyncInferQueue(compiled, streams)
@@ -158,12 +159,20 @@ class OpenVinoPartMaps:
         compiled = []
         for part, shapes, precision in zip(self._parts, self._shapes, ("float32", "bfloat16", "float32"), strict=True):
             sizes = [[one, r * rows // high, c * columns // wide, maps] for one, r, c, maps in shapes]
-            part.reshape(dict(enumerate(sizes)))
+            _reshape(part, sizes)
             compiled.append(
                 compile_for_cpu(part, precision=precision, streams=streams, cores=self._cores, is_pinned=False)
             )
         self._lanes[rows, columns] = [_lane(compiled) for _ in range(streams)]
         return self._lanes[rows, columns]
+
+
+def _reshape(model: Model, shapes: Sequence[Sequence[int]]) -> None:
+    """Give a model's inputs their shapes; WeightsError when it is another model than its name says."""
+    try:
+        model.reshape(dict(enumerate(shapes)))
+    except RuntimeError as error:
+        raise WeightsError(f"the converted network does not take images of {list(shapes)}: {error}") from error
 
 
 def _lane(compiled: Sequence[CompiledModel]) -> tuple[InferRequest, ...]:

@@ -6,11 +6,13 @@ was as quick as any larger batch, and it makes a crop's score independent of its
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import tempfile
 import warnings
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ __all__ = [
     "convert_network",
     "converted_model",
     "import_openvino",
+    "source_digest",
     "usable_cores",
 ]
 
@@ -218,6 +221,19 @@ def converted_model(
     model = build()
     write_entry(key, _serialised(model))
     return model, False
+
+
+def source_digest(*modules: str) -> str:
+    """A short hash of the source of modules that decide what a network becomes: part of a ``form``.
+
+    The modules are found, not imported. Without their source, as in a compiled program, the release stands for it.
+    """
+    digest = hashlib.sha256(_version("osteon").encode())
+    for name in modules:
+        spec = find_spec(name)
+        path = Path(spec.origin) if spec is not None and spec.origin else None
+        digest.update(path.read_bytes() if path is not None and path.is_file() else b"absent")
+    return digest.hexdigest()[:16]
 
 
 def _serialised(model: Model) -> dict[str, bytes]:

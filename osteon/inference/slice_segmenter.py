@@ -17,7 +17,7 @@ from osteon.errors import BackendError, InputError, WeightsError
 from osteon.inference.options import silent
 from osteon.inference.runtime_choice import PRECISIONS, choose_device, choose_runtime, require_known
 from osteon.inference.runtime_maps import OpenVinoMaps, OpenVinoPartMaps, TorchMaps
-from osteon.inference.runtime_openvino import convert_module, converted_model
+from osteon.inference.runtime_openvino import convert_module, converted_model, source_digest
 from osteon.nets.segmenter_description import SEGMENTERS
 from osteon.weights import MapContract, check_golden_maps, load_network, require_segmenter, verify_files
 
@@ -37,7 +37,8 @@ __all__ = ["SliceSegmenter"]
 _LOG = logging.getLogger(__name__)
 _BLOCK = 32  # images given to the engines at a time: 12 MiB of maps at 224 x 224
 _EXAMPLE = 64  # rows and columns that a network is converted with; any other size is a reshape
-_FORM = "segmenter 3"  # of what is kept in the cache; another word when deployed_segmenter changes
+# their source decides what is kept in the cache beside the weights: no old entry outlives a change of them
+_DECIDING_MODULES = ("osteon.inference.deployed_segmenter", "osteon.inference.slice_segmenter", "osteon.nets.segmenter")
 _WHOLE, _PARTS = "whole", ("first", "middle", "last")
 
 
@@ -319,11 +320,11 @@ def _compiled(
 ) -> tuple[MapRuntime, bool]:
     """OpenVINO's engine for one member, and whether anything of it came from the cache."""
     temperatures = [each.temperature for each in require_segmenter(card).maps]
+    form = f"segmenter {source_digest(*_DECIDING_MODULES)}, {precision}, temperatures {temperatures}"
     parts = []
     for name in _part_names(precision, is_single=card.architecture in SEGMENTERS):
-        form = f"{_FORM}, {name}, {precision}, temperatures {temperatures}"
         build = partial(_converted, card, member, temperatures, precision, name)
-        parts.append(converted_model(card.members[member].sha256, build, renew=renew, form=form))
+        parts.append(converted_model(card.members[member].sha256, build, renew=renew, form=f"{form}, {name}"))
     engine = _engine_of_parts([model for model, _ in parts], precision, threads)
     return engine, any(was_cached for _, was_cached in parts)
 

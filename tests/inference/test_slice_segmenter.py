@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from osteon.inference.deployed_segmenter import (
 )
 from osteon.inference.runtime_cache import CACHE_VARIABLE
 from osteon.inference.runtime_maps import OpenVinoMaps, OpenVinoPartMaps, TorchMaps
-from osteon.inference.runtime_openvino import convert_module
+from osteon.inference.runtime_openvino import _serialised, convert_module, import_openvino, source_digest
 from osteon.inference.slice_segmenter import SliceSegmenter
 from osteon.nets import network_names
 from osteon.nets.segmenter import Segmenter
@@ -337,6 +339,36 @@ def test_a_compiled_model_is_kept_and_proven_again(
     monkeypatch.setattr(slice_segmenter, "load_network", lambda *_, **__: pytest.fail("not taken from the cache"))
     again = SliceSegmenter.load(two[0], device="cpu", runtime="openvino", precision="float32")
     np.testing.assert_array_equal(first.probabilities(images)["bone"], again.probabilities(images)["bone"])
+
+
+def test_an_entry_of_the_cache_that_takes_other_images_is_made_again(
+    kept: Kept, images: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    expected = SliceSegmenter.load(kept[0], device="cpu", runtime="openvino", precision="bfloat16")
+    openvino = import_openvino()
+    (path,) = (
+        each
+        for each in tmp_path.glob("compiled/*/model.xml")
+        if openvino.Core().read_model(each).input(0).get_partial_shape()[3] == openvino.Dimension(1)
+    )
+    odd = convert_module(
+        torch.nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 64, 64)
+    )  # as an earlier version might have kept it
+    contents = _serialised(odd)
+    for name, data in contents.items():
+        (path.parent / name).write_bytes(data)
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    (path.parent / "sha256.json").write_text(json.dumps(sums))
+    again = SliceSegmenter.load(kept[0], device="cpu", runtime="openvino", precision="bfloat16")
+    np.testing.assert_array_equal(expected.probabilities(images)["bone"], again.probabilities(images)["bone"])
+
+
+def test_what_is_cached_depends_on_the_source_of_the_network() -> None:
+    one = source_digest("osteon.inference.deployed_segmenter")
+    assert one == source_digest("osteon.inference.deployed_segmenter")
+    assert one != source_digest("osteon.inference.deployed_segmenter", "osteon.nets.segmenter")
+    assert source_digest("osteon.no_such_module") != source_digest()
 
 
 def test_reduced_precision_is_taken_only_where_the_card_bounds_it(
