@@ -83,7 +83,7 @@ def _in_channels(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Windowed slices of a lumbar spine with metastases, 392 mm wide at any size, and their masks.
+    """Windowed slices of a lumbar spine that show metastases, 392 mm wide at any size, and their masks.
 
     Returns:
         (count, size, size) uint8, and (count, 2, size, size) float32 of lesion and bone.
@@ -101,7 +101,8 @@ def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uin
         lesions=tuple(TrunkLesionSpec(bone=bone, type=kind, size_mm=mm) for bone, kind, mm in _LESIONS),  # type: ignore[arg-type]
     )
     made = make_trunk(spec)
-    chosen = np.linspace(0, made.volume.grid.shape[0] - 1, count).round().astype(np.int64)
+    shown = np.flatnonzero((made.lesions.array > 0).any(axis=(1, 2)))
+    chosen = shown[np.linspace(0, len(shown) - 1, count).round().astype(np.int64)]
     masks = np.stack([made.lesions.array[chosen] > 0, made.structures.array[chosen] > 0], axis=1)
     images = windowed(made.volume.array[chosen])
     return images, masks.astype(np.float32)
@@ -148,7 +149,7 @@ def trained(architecture: str, *, steps: int, seed: int = 1) -> nn.Module:
         for _ in range(4):
             images, masks = sets[int(random.integers(2))]
             number = int(random.integers(len(images)))
-            rows, columns = np.nonzero(masks[number].any(axis=0))
+            rows, columns = np.nonzero(masks[number, 0] if random.integers(2) else masks[number].any(axis=0))
             pick = int(random.integers(len(rows)))
             top, left = (
                 int(np.clip(centre - random.integers(_PATCH), 0, images.shape[1] - _PATCH))

@@ -7,6 +7,17 @@ from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
 from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice
+from osteon.data.slide import (
+    TILE_CLASSES,
+    GradeProposal,
+    Necrosis,
+    Slide,
+    SlideAnswer,
+    SlideLevel,
+    SlideMap,
+    SlideSource,
+    TilePlan,
+)
 from osteon.data.source import Patient, Series, SliceSource, Source, Study
 from osteon.data.split import Fold, FoldRows, Split
 from osteon.data.surface import Surface
@@ -14,10 +25,12 @@ from osteon.data.volume import Volume
 
 __all__ = [
     "NOT_DETERMINED",
+    "TILE_CLASSES",
     "Answer",
     "Finding",
     "Fold",
     "FoldRows",
+    "GradeProposal",
     "HeatMap",
     "ImageRow",
     "Label",
@@ -26,6 +39,7 @@ __all__ = [
     "Mask",
     "Measurement",
     "ModelUse",
+    "Necrosis",
     "Notice",
     "OwnBone",
     "Patient",
@@ -35,9 +49,15 @@ __all__ = [
     "Series",
     "SliceScores",
     "SliceSource",
+    "Slide",
+    "SlideAnswer",
+    "SlideLevel",
+    "SlideMap",
+    "SlideSource",
     "Source",
     "Split",
     "Study",
     "Surface",
+    "TilePlan",
     "Volume",
 ]

@@ -1,0 +1,243 @@
+"""A histology slide: pixels by level on demand, tiles on it, and what a classifier says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from osteon.data.finding import Finding
+    from osteon.data.provenance import ModelUse, Notice
+
+__all__ = [
+    "TILE_CLASSES",
+    "GradeProposal",
+    "Necrosis",
+    "Slide",
+    "SlideAnswer",
+    "SlideLevel",
+    "SlideMap",
+    "SlideSource",
+    "TilePlan",
+]
+
+TILE_CLASSES = ("non_tumour", "non_viable", "viable")
+"""Classes of a tile, in the order of every array of probabilities."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideLevel:
+    """One level of a pyramid.
+
+    Attributes:
+        rows: of the level.
+        columns: of the level.
+        downsample: pixels of level 0 along one pixel of this level; 1 at level 0.
+    """
+
+    rows: int
+    columns: int
+    downsample: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlideSource:
+    """Where a slide came from.
+
+    Attributes:
+        path: of the file or folder; None of a slide that is computed.
+        format: "aperio", "generic-tiff", "dicom", "picture", "synthetic", ... in the words of whoever read it.
+        sha256: of the file, or "" where it was not computed.
+        microns_from: "file" or "person".
+        notices: of reading.
+        is_synthetic: whether no person's tissue is shown.
+    """
+
+    path: Path | None
+    format: str
+    sha256: str = ""
+    microns_from: Literal["file", "person"] = "file"
+    notices: tuple[Notice, ...] = ()
+    is_synthetic: bool = False
+
+
+@runtime_checkable
+class Slide(Protocol):
+    """A slide that gives its pixels where they are asked for. Safe to read from several threads.
+
+    Attributes:
+        levels: level 0, the largest, first.
+        microns_per_pixel: of level 0, (row, column); both are equal but for rounding.
+        source: where it came from.
+    """
+
+    @property
+    def levels(self) -> tuple[SlideLevel, ...]:
+        """Level 0, the largest, first."""
+        ...
+
+    @property
+    def microns_per_pixel(self) -> tuple[float, float]:
+        """Of level 0, (row, column)."""
+        ...
+
+    @property
+    def source(self) -> SlideSource:
+        """Where it came from."""
+        ...
+
+    def read(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
+        """Pixels of a rectangle of a level, (rows, columns, 3) uint8 RGB; white where it leaves the slide.
+
+        Args:
+            level: index into ``levels``.
+            row: of the first pixel, in pixels of that level; may be negative.
+            column: likewise.
+            rows: of the answer.
+            columns: of the answer.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TilePlan:
+    """Squares on a slide that a classifier looks at: a grid of cells, of which those with tissue are read.
+
+    A tile is centred on its cell, so with overlap the map has one value a cell, not a tile.
+
+    Attributes:
+        tile_um: side of a tile.
+        step_um: side of a cell; at most ``tile_um``.
+        pixels: rows and columns that the network sees of a tile.
+        shape: cells of the grid (rows, columns); cell (i, j) begins at (i, j) times ``step_um`` from
+            the slide's corner.
+        is_tissue: (rows, columns) bool: whether the tile of the cell is read.
+        tissue_share: (rows, columns) float32, share of the cell that is tissue.
+
+    Raises:
+        InputError: sizes that make no grid.
+    """
+
+    tile_um: float
+    step_um: float
+    pixels: int
+    shape: tuple[int, int]
+    is_tissue: NDArray[np.bool_] = field(repr=False)
+    tissue_share: NDArray[np.float32] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no grid."""
+        if not (0 < self.step_um <= self.tile_um and self.pixels > 0):
+            raise InputError(
+                f"tiles of {self.tile_um:g} um every {self.step_um:g} um at {self.pixels} pixels make no grid: "
+                "the step must be above 0 and at most the tile"
+            )
+        for array in (self.is_tissue, self.tissue_share):
+            if array.shape != self.shape:
+                raise InputError(f"a grid of {self.shape} cells was given values of shape {array.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class SlideMap:
+    """What a classifier says of every cell.
+
+    Attributes:
+        plan: the cells.
+        probability: (rows, columns, 3) float32 in the order of ``TILE_CLASSES``, calibrated; NaN where not read.
+        novelty: (rows, columns) float32, distance from the training tiles; NaN where not read; None where the model
+            does not know its limits.
+        novelty_threshold: a tile above it is unlike the training tiles.
+        flags: by name ("blur", "pen", "fold", "unlike"), (rows, columns) bool.
+    """
+
+    plan: TilePlan
+    probability: NDArray[np.float32] = field(repr=False)
+    novelty: NDArray[np.float32] | None = field(default=None, repr=False)
+    novelty_threshold: float | None = None
+    flags: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Necrosis:
+    """Share of the tumour that is not viable.
+
+    Attributes:
+        fraction: non-viable / (viable + non-viable) area; None where no tumour was called.
+        interval: 95 %; None likewise, or where there is too little tumour to draw from.
+        method: of the interval, in words.
+        area_mm2: by class of ``TILE_CLASSES``, plus "tissue" and "left_out" (flagged cells).
+        regions: connected regions of tumour on the map.
+        tiles: cells of tumour.
+    """
+
+    fraction: float | None
+    interval: tuple[float, float] | None
+    method: str
+    area_mm2: Mapping[str, float]
+    regions: int
+    tiles: int
+
+
+@dataclass(frozen=True, slots=True)
+class GradeProposal:
+    """A Huvos-style grade that a necrosis fraction would give.
+
+    Attributes:
+        grade: "I", "II", "III" or "IV".
+        possible: all grades that the interval reaches, in order.
+        source: who cut where.
+    """
+
+    grade: str
+    possible: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlideAnswer:
+    """Everything the system says about one slide.
+
+    Attributes:
+        task: "histology".
+        headline: the first sentence of the report.
+        findings: in reading order.
+        map: of the cells.
+        necrosis: share of the tumour that is not viable.
+        grade: None where there is no fraction, or the slide is unlike anything the model was trained on.
+        is_unlike: whether the slide as a whole is unlike the training tiles; no class is claimed then.
+        certain: cells (row, column) of the gallery, the most certain of each class first.
+        uncertain: cells of the least certain, first the least.
+        models: that took part.
+        notices: choices and warnings.
+        configuration: the resolved options, JSON values only.
+        seconds: time by step.
+    """
+
+    task: str
+    headline: str
+    map: SlideMap
+    necrosis: Necrosis
+    findings: tuple[Finding, ...] = ()
+    grade: GradeProposal | None = None
+    is_unlike: bool = False
+    certain: tuple[tuple[int, int], ...] = ()
+    uncertain: tuple[tuple[int, int], ...] = ()
+    models: tuple[ModelUse, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
