@@ -46,11 +46,11 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 	@echo "Installing pinned packages into $(VENV) (a minute or two) ..."
 	$(PIP) install -c $(LOCK) torch
-	$(PIP) install -c $(LOCK) -e '.[models]'
+	$(PIP) install -c $(LOCK) -e '.[models,slides]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -c $(LOCK) -e '.[models,train,ray,bench,dev]'
+	$(PIP) install -c $(LOCK) -e '.[models,slides,train,ray,bench,dev]'
 	touch $@
 
 # dciodvfy (dicom3tools) judges the DICOM objects that tests write
