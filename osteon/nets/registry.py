@@ -103,9 +103,11 @@ def _sequence(name: str, title: str) -> _Architecture:
     )
 
 
+_ALEXNET = "10.48550/arXiv.1404.5997"
 _DEIT = "10.48550/arXiv.2012.12877"
 _DENSENET = "10.1109/CVPR.2017.243"
 _EFFICIENTNET = "10.48550/arXiv.1905.11946"
+_GOOGLENET = "10.1109/CVPR.2015.7298594"
 _INCEPTION = "10.1109/CVPR.2016.308"
 _RESNET = "10.1109/CVPR.2016.90"
 _RESNEXT = "10.1109/CVPR.2017.634"
@@ -118,6 +120,13 @@ _HYBRID_ATTENTION = "10.1016/j.eswa.2023.120376"
 _THESIS = "hal:tel-04420934"
 
 _ARCHITECTURES: dict[str, _Architecture] = {
+    "alexnet_femur": _Architecture(
+        "AlexNet as optimised for femoral tumours: normalised conv 1 and 2, dropout 0.6, L2 on conv 3 to 5",
+        _ALEXNET,
+        "osteon.nets.alexnet_femur:AlexNetFemur",
+        {},
+        least_size=63,
+    ),
     "deit_small": _transformer("DeiT-Small, patches of 16", _DEIT, width=384, heads=6),
     "deit_tiny": _transformer("DeiT-Tiny, patches of 16", _DEIT, width=192, heads=3),
     "densenet121": _timm("densenet121", "DenseNet-121", _DENSENET),
@@ -133,6 +142,12 @@ _ARCHITECTURES: dict[str, _Architecture] = {
         "MobileNetV2 1.0, batch normalisation folded in", _MOBILENET, "osteon.nets.mobilenet_v2:MobileNetV2", {}
     ),
     "efficientnet_b0": _timm("efficientnet_b0", "EfficientNet-B0", _EFFICIENTNET),
+    "googlenet": _Architecture(
+        "GoogLeNet as torchvision has it, without auxiliary heads",
+        _GOOGLENET,
+        "osteon.nets.googlenet:GoogLeNet",
+        {},
+    ),
     "inception_v3": _timm("inception_v3", "Inception-v3, without its second head", _INCEPTION, least_size=75),
     "resnet18": _timm("resnet18", "ResNet-18", _RESNET),
     "resnet50": _timm("resnet50", "ResNet-50", _RESNET),
@@ -208,7 +223,7 @@ def network_names(*, task: Literal["classification", "segmentation"] = "classifi
 
     Example:
         >>> network_names()[:4]
-        ('deit_small', 'deit_tiny', 'densenet121', 'densenet169')
+        ('alexnet_femur', 'deit_small', 'deit_tiny', 'densenet121')
         >>> network_names(task="segmentation")[:4]
         ('attunet', 'attunetpp', 'attunetpp_plain', 'hybrid_attunetpp')
     """

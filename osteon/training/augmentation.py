@@ -1,10 +1,10 @@
-"""The augmentations of the CT osteosarcoma paper, through MONAI, and those of the thesis on metastases.
+"""The augmentations of the CT osteosarcoma paper, through MONAI, and the movements of the two other papers.
 
 Every image of every epoch has a random state of its own, drawn from (seed, epoch, row): the same picture comes out
 whatever the number of loader processes or GPUs, and after an interruption.
 
 References:
-    Spec ct-osteosarcoma, section 5. Spec bone-metastasis, section 3.2 and appendix B.
+    Spec ct-osteosarcoma, section 5. Spec bone-metastasis, section 3.2 and appendix B. Spec mri-femur, section 2.
     MONAI: doi:10.48550/arXiv.2211.02701.
 """
 
@@ -19,7 +19,7 @@ import torch
 
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError
-from osteon.training.movement import draw_movement, moved_plane
+from osteon.training.movement import FEMUR_MOVEMENTS, MovementRanges, draw_movement, moved_plane
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,15 +108,17 @@ class RotationFlips:
     """Turns by at most 35 degrees either way, and flips: the movements of the segmenters, for an image alone.
 
     The thesis does not say how often a classifier's images are flipped; the shares are those of its published code
-    for segmenters, 0.5 left to right and 0.1 upside down.
+    for segmenters, 0.5 left to right and 0.1 upside down. Other ranges make other movements, shifts and zooms too.
 
     Args:
         seed: of the training.
+        ranges: None for those of the thesis.
     """
 
-    def __init__(self, *, seed: int) -> None:
-        """Take note of the seed."""
+    def __init__(self, *, seed: int, ranges: MovementRanges | None = None) -> None:
+        """Take note of the seed and the ranges."""
         self._seed = seed
+        self._ranges = ranges
 
     def __call__(self, image: Tensor, *, epoch: int, row: int) -> Tensor:
         """The image as it is seen in this epoch.
@@ -129,7 +131,7 @@ class RotationFlips:
         Returns:
             (1, size, size) float32 in 0..1; 0 comes in from outside.
         """
-        movement = draw_movement(seed=self._seed, epoch=epoch, row=row)
+        movement = draw_movement(seed=self._seed, epoch=epoch, row=row, ranges=self._ranges)
         return torch.from_numpy(moved_plane(image[0].numpy(), movement))[None]
 
 
@@ -143,6 +145,8 @@ def build_augmentation(settings: TrainSettings) -> Augmentation | None:
         return None
     if settings.augmentation == "rotation_flips":
         return RotationFlips(seed=settings.seed)
+    if settings.augmentation == "femur":
+        return RotationFlips(seed=settings.seed, ranges=FEMUR_MOVEMENTS)
     return PaperAugmentation(size=settings.image_size, seed=settings.seed)
 
 

@@ -23,6 +23,8 @@ from osteon.training.losses import build_loss
 from osteon.training.strategies import EpochPlan, StageMachine, plan_stages
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
 
     from osteon.training.settings import TrainSettings
@@ -41,7 +43,8 @@ class FoldModule(LightningModule):
 
     Frozen parts get no gradient, are in no group of the optimiser, and stay in evaluation mode: their batch
     normalisation keeps its statistics [GAP]. The optimiser is made once; a stage that frees parts adds a group for
-    each, so what was trained before keeps its moments.
+    each, so what was trained before keeps its moments. A network may name an L2 penalty for parts of it
+    (``penalties``, as ``nets.alexnet_femur`` does): it becomes the weight decay of their groups, and of no other.
 
     Attributes:
         network: what is trained.
@@ -72,6 +75,7 @@ class FoldModule(LightningModule):
         self._class_weights: Tensor | None
         self.register_buffer("_class_weights", class_weights, persistent=False)
         self._parts = dict(feature_stages(network))
+        self._penalties: Mapping[str, float] = getattr(network, "penalties", {})
         self._sums = [0.0, 0.0]
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._started = 0.0
@@ -203,7 +207,8 @@ class FoldModule(LightningModule):
 
     def _group(self, part: str, plan: EpochPlan) -> dict[str, Any]:
         parameters = [value for module in self._parts[part] for value in module.parameters()]
-        return {"params": parameters, "lr": self._rate(part, plan), "part": part}
+        penalty = self._penalties.get(part, 0.0)
+        return {"params": parameters, "lr": self._rate(part, plan), "part": part, "weight_decay": penalty}
 
     def _rate(self, part: str, plan: EpochPlan) -> float:
         return plan.head_rate if part == self.machine.plan.parts[-1] else plan.backbone_rate

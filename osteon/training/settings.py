@@ -24,7 +24,7 @@ STRATEGIES = ("scratch", "ft", "lp", "lp-ft", "g-lf")
 CONFIGURATIONS = ("C", "F", "CA", "CE", "CAE", "FAE")
 """C cross entropy, F focal loss; A augmentation; E curation. Those of the osteosarcoma paper."""
 
-_OSTEOSARCOMA, _SLICES = "ct_osteosarcoma", "ct_metastasis_slices"
+_OSTEOSARCOMA, _SLICES, _FEMUR = "ct_osteosarcoma", "ct_metastasis_slices", "mri_femur"
 _OF_TASK: dict[str, dict[str, Any]] = {
     _OSTEOSARCOMA: {
         "positive": "tumour",
@@ -32,6 +32,7 @@ _OF_TASK: dict[str, dict[str, Any]] = {
         "batch": 16,
         "configuration": "C",
         "augmentation": "paper_2024",
+        "class_weights": "none",
     },
     _SLICES: {
         "positive": "metastasis",
@@ -39,14 +40,26 @@ _OF_TASK: dict[str, dict[str, Any]] = {
         "batch": 8,
         "configuration": "FA",
         "augmentation": "rotation_flips",
+        "class_weights": "none",
+    },
+    _FEMUR: {
+        "positive": "malignant",
+        "image_size": 224,
+        "batch": 32,
+        "configuration": "CA",
+        "augmentation": "femur",
+        "class_weights": "balanced",
     },
 }
 _OF_SCHEDULE: dict[str, dict[str, Any]] = {
-    "cosine": {"epochs": 75, "learning_rate": 1e-5},
-    "steps": {"epochs": 60, "learning_rate": 0.01},
-    "warm_steps": {"epochs": 80, "learning_rate": 0.01},
+    "cosine": {"epochs": 75, "learning_rate": 1e-5, "patience": 5, "optimiser": "adam"},
+    "constant": {"epochs": 100, "learning_rate": 0.01, "patience": 15, "optimiser": "sgd"},
+    "steps": {"epochs": 60, "learning_rate": 0.01, "patience": 5, "optimiser": "adam"},
+    "warm_steps": {"epochs": 80, "learning_rate": 0.01, "patience": 5, "optimiser": "adam"},
 }
 _EPOCHS_FROM_SCRATCH = 15
+_FINE_TUNING_RATE = 1e-4
+"""For ``mri_femur``, whose paper fine-tunes nothing [GAP]: about the largest with which MobileNetV2 learns."""
 _LATER = {"schedule": "cosine", "augmentation": "paper_2024", "optimiser": "adam"}
 """Settings that the first runs did not have, and what they did."""
 
@@ -55,7 +68,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "strategy": STRATEGIES,
     "configuration": (*CONFIGURATIONS, "FA"),
     "schedule": tuple(_OF_SCHEDULE),
-    "augmentation": ("paper_2024", "rotation_flips"),
+    "augmentation": ("paper_2024", "rotation_flips", "femur"),
     "optimiser": ("adam", "sgd"),
     "class_weights": ("none", "balanced"),
     "precision": ("32", "bf16-mixed", "16-mixed"),
@@ -85,22 +98,28 @@ class TrainSettings:
     What is left empty or 0 follows from the task, the architecture and the strategy, and is filled in.
 
     Attributes:
-        task: what is learnt: "ct_osteosarcoma", or "ct_metastasis_slices", whether a slice shows a metastasis.
+        task: what is learnt: "ct_osteosarcoma", "ct_metastasis_slices", whether a slice shows a metastasis, or
+            "mri_femur", whether a tumour of the femur is malignant.
         architecture: name in ``osteon.nets``.
         pretrained: "embedded" (MobileNetV2, shipped), "hub" (timm), "none", or a path of a weights file; "" is
             "none" from scratch, and "embedded" otherwise.
-        strategy: one of ``STRATEGIES``.
-        configuration: one of ``CONFIGURATIONS``, or "FA"; loss, augmentation and curation follow. By task "C" or "FA".
-        positive: the label that is looked for; by task "tumour" or "metastasis".
+        strategy: one of ``STRATEGIES``; "ft", but "scratch" for the networks of ``mri_femur`` that have no shipped
+            weights: its paper begins with random ones.
+        configuration: one of ``CONFIGURATIONS``, or "FA"; loss, augmentation and curation follow. By task "C", "FA" or
+            "CA".
+        positive: the label that is looked for; by task "tumour", "metastasis" or "malignant".
         image_size: rows and columns; by task 256 or 224.
-        batch: images a step, over all devices together; by task 16 or 8.
-        epochs: most of them; by schedule 75 (15 from scratch), 60 or 80.
-        patience: epochs without a better validation AUC after which a training with a cosine ends.
-        schedule: of the learning rate: "cosine" (constant from scratch) is that of ``ct_osteosarcoma``. "steps", for
+        batch: images a step, over all devices together; by task 16, 8 or 32.
+        epochs: most of them; by schedule 75 (15 from scratch), 100, 60 or 80.
+        patience: epochs without a better validation AUC after which a training with a cosine, or at a constant rate,
+            ends; by schedule 5, or 15 (GAP).
+        schedule: of the learning rate: "cosine" (constant from scratch) is that of ``ct_osteosarcoma``, and of what is
+            fine-tuned for ``mri_femur``. "constant" is that of ``mri_femur`` from scratch: it ends early. "steps", for
             other networks, and "warm_steps", for transformers, are those of the thesis: see ``strategies``.
-        learning_rate: the largest; by schedule 1e-5 or 0.01.
-        optimiser: "adam", or "sgd" with momentum 0.9 (GAP in the thesis: Adam, as its published code).
-        augmentation: which, where the configuration has one: "paper_2024" or "rotation_flips".
+        learning_rate: the largest; by schedule 1e-5 or 0.01; 1e-4 for what is fine-tuned for ``mri_femur``.
+        optimiser: "adam", or "sgd" with momentum 0.9, which goes with the constant rate (GAP in the thesis: Adam, as
+            its published code).
+        augmentation: which, where the configuration has one: "paper_2024", "rotation_flips" or "femur".
         final_rate: where the cosine ends, and the floor of every other schedule.
         cosine_epochs: T_max of the cosine.
         head_rate: learning rate of a head that is trained alone (GAP).
@@ -108,7 +127,8 @@ class TrainSettings:
         plateau_factor: see there.
         stagnation: epochs without gain after which LP-FT and G-LF free more of the network.
         focal_gamma: of the focal loss (GAP: 2).
-        class_weights: "balanced" weighs the loss by the inverse frequency of a class among the training images.
+        class_weights: "balanced" weighs the loss by the inverse frequency of a class among the training images; so it
+            is for ``mri_femur``, whose paper balances and does not say how, else "none".
         images_per_epoch: a draw with equal shares of the classes; None shows every image once.
         precision: "32", "bf16-mixed" or "16-mixed" (a GPU only).
         device: "auto" takes a GPU where there is one.
@@ -125,17 +145,17 @@ class TrainSettings:
     task: str = "ct_osteosarcoma"
     architecture: str = "mobilenet_v2"
     pretrained: str = ""
-    strategy: Literal["scratch", "ft", "lp", "lp-ft", "g-lf"] = "ft"
+    strategy: Literal["", "scratch", "ft", "lp", "lp-ft", "g-lf"] = ""
     configuration: Literal["", "C", "F", "CA", "CE", "CAE", "FAE", "FA"] = ""
     positive: str = ""
     image_size: int = 0
     batch: int = 0
     epochs: int = 0
-    patience: int = 5
-    schedule: Literal["", "cosine", "steps", "warm_steps"] = ""
+    patience: int = 0
+    schedule: Literal["", "cosine", "constant", "steps", "warm_steps"] = ""
     learning_rate: float = 0.0
-    optimiser: Literal["adam", "sgd"] = "adam"
-    augmentation: Literal["", "paper_2024", "rotation_flips"] = ""
+    optimiser: Literal["", "adam", "sgd"] = ""
+    augmentation: Literal["", "paper_2024", "rotation_flips", "femur"] = ""
     final_rate: float = 1e-6
     cosine_epochs: int = 50
     head_rate: float = 1e-3
@@ -143,7 +163,7 @@ class TrainSettings:
     plateau_factor: float = 0.5
     stagnation: int = 5
     focal_gamma: float = 2.0
-    class_weights: Literal["none", "balanced"] = "none"
+    class_weights: Literal["", "none", "balanced"] = ""
     images_per_epoch: int | None = None
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -154,7 +174,10 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained; fill in what follows from the task and the strategy."""
-        self._check_names("task", "architecture", "strategy")
+        self._check_names("task", "architecture")
+        if not self.strategy:
+            object.__setattr__(self, "strategy", self._usual_strategy())
+        self._check_names("strategy")
         for name, value in self._derived().items():
             if getattr(self, name) in ("", 0):
                 object.__setattr__(self, name, value)
@@ -215,8 +238,12 @@ class TrainSettings:
         if "strategy" in changes:
             values.pop("epochs")
             values.pop("pretrained")
-        if changes.keys() & {"task", "architecture", "schedule"}:
-            followed = {**self._derived(), "schedule": self._usual_schedule()}
+        if changes.keys() & {"task", "architecture", "schedule", "strategy"}:
+            followed = {
+                **self._derived(),
+                "schedule": self._usual_schedule(),
+                "strategy": self._usual_strategy(),
+            }
             values = {name: value for name, value in values.items() if name not in followed or value != followed[name]}
         return type(self).of({**values, **changes})
 
@@ -241,9 +268,14 @@ class TrainSettings:
             converted[name] = _converted(name, str(known[name].type), value)
         return cls(**converted)
 
+    def _usual_strategy(self) -> str:
+        return "scratch" if self.task == _FEMUR and self.architecture != _EMBEDDED else "ft"
+
     def _usual_schedule(self) -> str:
         if self.task == _OSTEOSARCOMA:
             return "cosine"
+        if self.task == _FEMUR:
+            return "constant" if self.strategy == "scratch" else "cosine"
         return "warm_steps" if is_transformer(self.architecture) else "steps"
 
     def _derived(self) -> dict[str, Any]:
@@ -258,6 +290,8 @@ class TrainSettings:
         }
         if is_scratch and schedule == "cosine":
             values["epochs"] = _EPOCHS_FROM_SCRATCH
+        if self.task == _FEMUR and schedule == "cosine":
+            values["learning_rate"] = _FINE_TUNING_RATE
         return values
 
     def _check_names(self, *names: str) -> None:

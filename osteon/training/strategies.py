@@ -3,7 +3,8 @@
 Nothing here knows torch. A plan names the parts of a network (``nets.anatomy.feature_stages``, input to output, the
 head last); the machine is told the validation AUC after each epoch and says how the next one is trained.
 
-    scratch  everything at the same constant rate, all epochs; the best is kept
+    scratch  everything at the same constant rate, all epochs; the best is kept (schedule "constant": ends after
+             ``patience`` epochs without a better AUC)
     ft       everything, cosine annealing; ends after ``patience`` epochs without a better AUC
     lp       the head alone, its rate halved on a plateau; ends after ``stagnation`` epochs without gain
     lp-ft    the head alone, its rate halved on a plateau; after ``stagnation`` epochs without gain as ft
@@ -20,10 +21,12 @@ goes through the same steps: "steps" 1, 1/2, 1/10, a third of the epochs each (0
 "warm_steps", for transformers, 1/10 to an eighth, 1 to two, 1/10 to three, 1/100 to seven eighths, then 1/1000 (0.001
 for 10, 0.01 to 20, 0.001 to 30, 1e-4 to 70, 1e-5 to 80; it prints 1e-3 twice, and 1e-4 is the reading taken). They
 take the place of the cosine, of the constant rate, and of the plateaus of lp; a training with them is not ended early,
-as its later steps are part of it.
+as its later steps are part of it. "constant", of the paper on femoral tumours, takes their place too, and ends early:
+nothing comes later that would be missed.
 
 References:
-    Spec ct-osteosarcoma, section 6. LP-FT: Kumar et al. 2022, arXiv:2202.10054. Spec bone-metastasis, section 3.2.
+    Spec ct-osteosarcoma, section 6. LP-FT: Kumar et al. 2022, arXiv:2202.10054. Spec bone-metastasis, section 3.2. Spec
+    mri-femur, section 3.
 """
 
 from __future__ import annotations
@@ -185,16 +188,16 @@ def plan_stages(settings: TrainSettings, parts: Sequence[str]) -> StagePlan:
     if settings.schedule and settings.schedule != "cosine":
         stepped = Schedule(settings.schedule, low, floor=floor, epochs=settings.epochs)
     whole = stepped or Schedule("cosine", low, floor=floor, epochs=settings.cosine_epochs)
-    patience = 0 if stepped else settings.patience
+    patience = 0 if settings.schedule in STEPS else settings.patience
     first = Stage("head", order[:1], head, None, settings.stagnation)
     stages: tuple[Stage, ...]
     if settings.strategy == "scratch":
         constant = stepped or Schedule("constant", low)
-        stages = (Stage("all", order, constant, constant, 0),)
+        stages = (Stage("all", order, constant, constant, patience if settings.schedule == "constant" else 0),)
     elif settings.strategy == "ft":
         stages = (Stage("all", order, whole, whole, patience),)
     elif settings.strategy == "lp":
-        stages = (Stage("head", order[:1], stepped, None, 0) if stepped else first,)
+        stages = (Stage("head", order[:1], stepped, None, patience) if stepped else first,)
     elif settings.strategy == "lp-ft":
         stages = (first, Stage("all", order, whole, whole, patience))
     else:

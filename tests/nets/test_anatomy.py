@@ -21,13 +21,19 @@ from osteon.nets.anatomy import (
 DENSE = "conv0 denseblock1 transition1 denseblock2 transition2 denseblock3 transition3 denseblock4 classifier"
 RESIDUAL = "conv1 layer1 layer2 layer3 layer4 fc"
 TRANSFORMER = "patch_embed block1 block2 block3 block4 block5 block6 block7 block8 block9 block10 block11 block12 head"
+GOOGLENET = (
+    "conv1 conv2 conv3 inception3a inception3b inception4a inception4b inception4c inception4d inception4e inception5a "
+    "inception5b fc"
+)
 STAGES = {
+    "alexnet_femur": "conv1 conv2 conv3 conv4 conv5 fc1 fc2 classifier",
     "deit_small": TRANSFORMER,
     "deit_tiny": TRANSFORMER,
     "densenet121": DENSE,
     "densenet169": DENSE,
     "densenet201": DENSE,
     "densenet_small": DENSE,
+    "googlenet": GOOGLENET,
     "mobilenet_v2": "stem stage1 stage2 stage3 stage4 stage5 stage6 stage7 last classifier",
     "resnet18": RESIDUAL,
     "resnet50": RESIDUAL,
@@ -40,10 +46,12 @@ STAGES = {
     "vit_tiny_resnext50": "convolutional transformer classifier",
 }
 DIMENSIONS = {
+    "alexnet_femur": 4096,
     "deit_tiny": 192,
     "densenet121": 1024,
     "densenet169": 1664,
     "densenet201": 1920,
+    "googlenet": 1024,
     "mobilenet_v2": 1280,
     "resnet18": 512,
     "resnet50": 2048,
@@ -51,6 +59,7 @@ DIMENSIONS = {
     "vit_tiny_resnext50": 2240,
 }
 WITHOUT_MAP = {name for name, stages in STAGES.items() if stages == TRANSFORMER or "transformer" in stages}
+WITHOUT_MAP |= {"alexnet_femur"}  # its head reads what two fully connected layers make of the map
 
 
 @cache
@@ -111,7 +120,7 @@ def test_the_mean_of_the_last_feature_map_is_the_pooled_feature(name: str) -> No
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_MAP))
-def test_what_ends_in_tokens_says_that_it_has_no_feature_map(name: str) -> None:
+def test_what_ends_in_no_map_says_that_it_has_no_feature_map(name: str) -> None:
     with pytest.raises(InputError, match="Grad-CAM has nothing to show"):
         last_feature_map_module(network(name))
 

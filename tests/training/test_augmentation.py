@@ -13,7 +13,7 @@ pytest.importorskip("monai")
 import torch
 
 from osteon.training.augmentation import AugmentationOptions, PaperAugmentation, RotationFlips, build_augmentation
-from osteon.training.movement import draw_movement, moved_plane
+from osteon.training.movement import FEMUR_MOVEMENTS, draw_movement, moved_plane
 from osteon.training.settings import TrainSettings
 
 NOTHING = AugmentationOptions(flip_prob=0, rotation_prob=0, zoom_prob=0, noise_prob=0, shift_prob=0, dropout_prob=0)
@@ -143,6 +143,14 @@ def test_the_settings_choose_the_augmentation() -> None:
     assert isinstance(build_augmentation(TrainSettings(configuration="CA")), PaperAugmentation)
     other = TrainSettings(configuration="CA", augmentation="rotation_flips")
     assert isinstance(build_augmentation(other), RotationFlips)
+
+
+def test_a_femur_slice_is_shifted_zoomed_turned_and_flipped() -> None:
+    augment = build_augmentation(TrainSettings(task="mri_femur", seed=5))
+    assert isinstance(augment, RotationFlips)
+    image = _image(48)
+    movement = draw_movement(seed=5, epoch=1, row=2, ranges=FEMUR_MOVEMENTS)
+    np.testing.assert_array_equal(augment(image, epoch=1, row=2)[0], moved_plane(image[0].numpy(), movement))
 
 
 def test_a_batch_of_rows_is_not_all_alike_in_a_new_epoch() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from osteon.training.movement import Movement, MovementRanges, draw_movement, moved
+from osteon.training.movement import FEMUR_MOVEMENTS, Movement, MovementRanges, draw_movement, moved, moved_plane
 from osteon.training.segmentation.images import MaskedSet
 from tests.training.segmentation.toy_slices import SIZE, toy_slices
 
@@ -103,3 +105,26 @@ def test_a_piece_is_cut_from_image_and_masks_alike_and_often_around_the_lesion()
         assert (windows == piece[:, None, None]).all(axis=(0, 3, 4)).any()
         held += bool(masks[0].any())
     assert held >= 30
+
+
+def test_femur_slices_are_shifted_and_zoomed_as_far_as_they_may() -> None:
+    drawn = [draw_movement(seed=1, epoch=0, row=row, ranges=FEMUR_MOVEMENTS) for row in range(2000)]
+    zooms, shifts = np.array([one.zoom for one in drawn]), np.array([one.shift for one in drawn])
+    assert 0.9 <= zooms.min() < 0.905
+    assert 1.095 < zooms.max() <= 1.1
+    assert np.abs(shifts).max() <= 0.1
+    assert shifts.min(axis=0) == pytest.approx([-0.1, -0.1], abs=0.005)
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.1
+    assert np.mean([one.is_upside_down for one in drawn]) == pytest.approx(0.5, abs=0.04)
+    assert np.abs([one.degrees for one in drawn]).max() <= 20
+
+
+def test_a_shift_goes_down_and_right_and_a_zoom_enlarges() -> None:
+    image = np.zeros((40, 60), np.float32)
+    image[18:22, 28:32] = 1
+    shifted = moved_plane(image, replace(STILL, shift=(0.1, 0.2)))
+    assert np.array_equal(np.argwhere(shifted > 0.5).min(axis=0), [22, 40])
+    assert shifted.sum() == pytest.approx(16)
+    zoomed = moved_plane(image, replace(STILL, zoom=2.0))
+    assert zoomed.sum() == pytest.approx(64, rel=0.02)
+    assert moved_plane(image, STILL).tolist() == image.tolist()

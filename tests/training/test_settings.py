@@ -96,6 +96,30 @@ def test_slices_are_trained_as_in_the_thesis(architecture: str, schedule: str, e
     assert set(settings.document()) == {entry.name for entry in dataclasses.fields(settings)}
 
 
+def test_the_femur_is_trained_as_in_its_paper() -> None:
+    settings = TrainSettings(task="mri_femur", architecture="alexnet_femur")
+    assert (settings.positive, settings.image_size, settings.batch) == ("malignant", 224, 32)
+    assert (settings.strategy, settings.pretrained, settings.schedule) == ("scratch", "none", "constant")
+    assert (settings.optimiser, settings.learning_rate, settings.epochs, settings.patience) == ("sgd", 0.01, 100, 15)
+    assert (settings.loss, settings.augments, settings.augmentation) == ("cross_entropy", True, "femur")
+    assert not settings.is_stretched
+    assert TrainSettings.of(settings.document()) == settings
+
+
+def test_for_the_femur_shipped_weights_are_fine_tuned_gently() -> None:
+    tuned = TrainSettings(task="mri_femur")
+    assert (tuned.architecture, tuned.strategy, tuned.pretrained) == ("mobilenet_v2", "ft", "embedded")
+    assert (tuned.schedule, tuned.optimiser, tuned.learning_rate, tuned.patience) == ("cosine", "adam", 1e-4, 5)
+    assert tuned.changed({"architecture": "googlenet"}) == TrainSettings(task="mri_femur", architecture="googlenet")
+    random = tuned.changed({"strategy": "scratch"})
+    assert (random.schedule, random.optimiser, random.learning_rate, random.pretrained) == (
+        "constant",
+        "sgd",
+        0.01,
+        "none",
+    )
+
+
 def test_what_followed_from_an_architecture_or_a_task_follows_from_the_next() -> None:
     first = TrainSettings(task="ct_metastasis_slices", architecture="vit_tiny", pretrained="none", batch=4, seed=3)
     second = first.changed({"architecture": "resnext50"})
@@ -134,7 +158,7 @@ def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
         ({"positive": ["a"]}, "text"),
         ({"task": "ct_metastasis"}, "did you mean 'ct_metastasis_slices'"),
         ({"schedule": "step"}, "did you mean 'steps'"),
-        ({"optimiser": ""}, "optimiser '' does not exist"),
+        ({"optimiser": "sdg"}, "did you mean 'sgd'"),
         ({"architecture": "inception_v3", "pretrained": "hub", "image_size": 64}, "needs at least 75"),
     ],
 )

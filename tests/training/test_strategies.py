@@ -188,3 +188,13 @@ def test_what_is_no_auc_is_refused() -> None:
         machine.after_epoch(math.nan)
     with pytest.raises(InputError, match="no backbone"):
         plan_stages(TrainSettings(), ["head"])
+
+
+def test_a_constant_rate_ends_early() -> None:
+    settings = TrainSettings(task="mri_femur", architecture="googlenet", patience=6)
+    plans, machine = walk(settings, [0.8, 0.9] + [0.7] * 30)
+    assert len(plans) == 2 + 6
+    assert machine.best_epoch == 2
+    assert {(plan.head_rate, plan.backbone_rate) for plan in plans} == {(0.01, 0.01)}
+    plans, _ = walk(settings, [0.5 + 0.001 * epoch for epoch in range(100)])
+    assert len(plans) == 100

@@ -31,7 +31,7 @@ def _train(
     task: str = typer.Argument(
         ...,
         help="What is learnt: ct_osteosarcoma or ct_metastasis_slices (classes of slices), ct_metastasis (maps of "
-        "lesions and bone).",
+        "lesions and bone), mri_femur (benign or malignant).",
     ),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
@@ -39,11 +39,14 @@ def _train(
     out: Path = typer.Option(
         ..., "-o", "--out", help="Folder of the run. One that is there with the same settings goes on."
     ),
-    strategy: str | None = typer.Option(None, help="Classifiers: scratch, ft, lp, lp-ft or g-lf. Default: ft."),
+    strategy: str | None = typer.Option(
+        None,
+        help="Classifiers: scratch, ft, lp, lp-ft or g-lf. Default: ft; for mri_femur scratch, but ft of mobilenet_v2.",
+    ),
     config: str | None = typer.Option(
         None,
         help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA FA CE CAE FAE. Default: C, "
-        "for ct_metastasis_slices FA.",
+        "for ct_metastasis_slices FA, for mri_femur CA.",
     ),
     arch: str | None = typer.Option(
         None, help="Network: osteon models arch lists them. Default: mobilenet_v2; hybrid_attunetpp for maps."
