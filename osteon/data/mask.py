@@ -52,6 +52,7 @@ class Mask:
         grid: of the same shape.
         labels: every value that may occur, ascending.
         name: short stem for files, as "bone".
+        is_drawn: a person drew it; False where it was computed.
 
     Raises:
         GeometryMismatchError: array and grid differ in shape.
@@ -61,6 +62,7 @@ class Mask:
     grid: Grid
     labels: tuple[Label, ...]
     name: str = "mask"
+    is_drawn: bool = False
 
     def __post_init__(self) -> None:
         """Check the shape."""

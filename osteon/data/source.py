@@ -94,7 +94,7 @@ class Source:
     """Everything known about where a Volume came from.
 
     Attributes:
-        kind: "dicom" or "nifti".
+        kind: "dicom", "nifti" or "picture".
         location: the file or folder the user named.
         slices: one per slice of the Volume, in its slice order; empty when not DICOM.
         notices: what was chosen, corrected or left out while reading, in words.

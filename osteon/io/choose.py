@@ -27,7 +27,13 @@ LISTED: Final = 8
 NO_NUMBER: Final = 2**31
 
 
-def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_uid: str | None = None) -> SeriesEntry:
+def choose_series(
+    inventory: Inventory,
+    *,
+    modality: str | None = "CT",
+    series_uid: str | None = None,
+    also: tuple[str, ...] = (),
+) -> SeriesEntry:
     """Pick the series to read.
 
     Of the readable series of the modality, in this order: original over derived or reformatted; axial over other
@@ -36,20 +42,23 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
 
     Args:
         inventory: from ``find_images``.
-        modality: DICOM modality; None takes any.
-        series_uid: this series and no other, also when there are several patients.
+        modality: DICOM modality; None takes any, "" what has none (NIfTI, a picture).
+        series_uid: this series and no other, also when there are several patients; "UID#echo-2" for one echo of a
+            series that holds several.
+        also: modalities that are taken, in this order, where there is none of the first.
 
     Returns:
         The entry, with reasons and notices that say how it was chosen.
 
     Raises:
-        InputError: no images, another modality only, several patients, an unknown UID, or nothing that is a volume.
+        InputError: no images, another modality only, several patients, an unknown UID, several echoes and none named,
+            or nothing that is a volume.
         UnsupportedError: the only series of the modality are encoded in a way that no decoder here knows.
     """
     _require_images(inventory)
     if series_uid is not None:
-        return _named(inventory, series_uid, modality)
-    entries = _of_modality(inventory, modality)
+        return _named(inventory, series_uid, None if modality is None else (modality, *also))
+    entries = _of_modality(inventory, modality, also)
     _require_one_patient(inventory, entries)
     fit = [entry for entry in entries if entry.problem is None]
     if not fit:
@@ -65,6 +74,8 @@ def choose_series(inventory: Inventory, *, modality: str | None = "CT", series_u
         )
     ranked = sorted(fit, key=_rank)
     chosen = ranked[0]
+    if chosen.part:
+        raise _which_part([entry for entry in entries if entry.series.uid == chosen.series.uid])
     reasons = (*_facts(chosen), *_comparison(chosen, ranked[1:], entries))
     return _with_reasons(chosen, inventory, reasons)
 
@@ -104,8 +115,17 @@ def _require_images(inventory: Inventory) -> None:
     )
 
 
-def _named(inventory: Inventory, series_uid: str, modality: str | None) -> SeriesEntry:
-    found = [entry for entry in inventory.entries if entry.series.uid == series_uid]
+def _which_part(parts: list[SeriesEntry]) -> InputError:
+    """Several pictures of the same places, and nobody has said which is meant."""
+    listed = "; ".join(f"--series {entry.name} ({entry.reasons[0]})" for entry in parts)
+    return InputError(
+        f"series {parts[0].series.uid} holds {len(parts)} echoes of the same places, which are different pictures: "
+        f"say which is meant: {listed}"
+    )
+
+
+def _named(inventory: Inventory, series_uid: str, modalities: tuple[str, ...] | None) -> SeriesEntry:
+    found = [entry for entry in inventory.entries if series_uid in (entry.series.uid, entry.name)]
     if not found:
         raise InputError(
             f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}",
@@ -113,28 +133,44 @@ def _named(inventory: Inventory, series_uid: str, modality: str | None) -> Serie
     if len({_person(entry) for entry in found}) > 1:
         raise InputError(f"series {series_uid} holds images of {len(found)} patients; give one patient's folder")
     entry = found[0]
-    if modality is not None and entry.series.modality not in {modality, ""}:
-        raise InputError(f"series {series_uid} is {entry.series.modality}, not {modality}; name a {modality} series")
+    if len(found) > 1 and entry.part:
+        raise _which_part(found)
+    if modalities is not None and entry.series.modality not in {*modalities, ""}:
+        wanted = modalities[0]
+        raise InputError(f"series {series_uid} is {entry.series.modality}, not {wanted}; name a {wanted} series")
     if entry.problem is not None:
         kind = UnsupportedError if entry.unsupported else InputError
         raise kind(f"series {series_uid} cannot be read as a volume: {entry.problem}")
-    return _with_reasons(entry, inventory, (*_facts(entry), "It was named by its UID."))
+    told = [f"It is {entry.reasons[0]}."] if entry.part else []
+    return _with_reasons(entry, inventory, (*_facts(entry), *told, "It was named by its UID."))
 
 
-def _of_modality(inventory: Inventory, modality: str | None) -> list[SeriesEntry]:
-    """Entries of the modality; NIfTI, which names none, only when no DICOM has it."""
+def _of_modality(inventory: Inventory, modality: str | None, also: tuple[str, ...]) -> list[SeriesEntry]:
+    """Entries of the first modality that is there; NIfTI, which names none, only when no DICOM has it.
+
+    A picture names none either, and is taken only where "" is among the modalities.
+    """
     dicom = [entry for entry in inventory.entries if entry.kind == "dicom"]
-    entries = dicom if modality is None else [entry for entry in dicom if entry.series.modality == modality]
-    if not entries:
-        entries = [entry for entry in inventory.entries if entry.kind == "nifti"]
+    wanted = (modality, *also)
+    for one in wanted:
+        entries = dicom if one is None else [entry for entry in dicom if entry.series.modality == one]
+        if entries:
+            return entries
+    bare = ("nifti", "picture") if "" in wanted else ("nifti",)
+    entries = [entry for entry in inventory.entries if entry.kind in bare]
     if entries:
         return entries
-    counts = Counter(entry.series.modality or "unnamed" for entry in inventory.entries)
+    counts = Counter(_kind(entry) for entry in inventory.entries)
     images = Counter[str]()
     for entry in inventory.entries:
-        images[entry.series.modality or "unnamed"] += entry.n_images
+        images[_kind(entry)] += entry.n_images
     found = ", ".join(f"{count} {name} series ({_images(images[name])})" for name, count in sorted(counts.items()))
-    raise InputError(f"{_place(inventory)}: asked for a {modality} series, found {found}; give a {modality}")
+    asked = " or ".join(one for one in wanted if one)
+    raise InputError(f"{_place(inventory)}: asked for a {asked} series, found {found}; give a {asked}")
+
+
+def _kind(entry: SeriesEntry) -> str:
+    return entry.series.modality or ("picture" if entry.kind == "picture" else "unnamed")
 
 
 def _require_one_patient(inventory: Inventory, entries: list[SeriesEntry]) -> None:
@@ -179,6 +215,8 @@ def _is_axial(entry: SeriesEntry) -> bool:
 def _facts(entry: SeriesEntry) -> tuple[str, ...]:
     if entry.grid is None:
         return ()
+    if entry.kind == "picture":
+        return (f"A picture of {entry.grid.shape[1]} x {entry.grid.shape[2]} pixels.",)
     plane = ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(entry.grid.directions[0])))]
     kind = "original" if _is_original(entry) else "derived or reformatted"
     kernel = {True: ", sharp kernel", False: ", soft-tissue kernel", None: ""}[kernel_is_sharp(entry.kernel)]

@@ -11,6 +11,7 @@ from osteon.io.archive import is_zip, unpack_zip
 from osteon.io.dicom.series import DicomFile, build_entries, read_dicom_file
 from osteon.io.inventory import Inventory, SkippedFile
 from osteon.io.nifti import is_nifti_name, nifti_entry
+from osteon.io.picture import is_picture, picture_entry
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -26,7 +27,8 @@ def find_images(path: str | Path, *, progress: Progress | None = None) -> Invent
     """Look through a folder, a zip or a file for images.
 
     File names and folders mean nothing: every file is opened and judged by its content (NIfTI by its name as well). A
-    DICOMDIR and other files are skipped and counted. Nothing is decoded and nothing below ``path`` is written.
+    DICOMDIR and other files are skipped and counted; a picture (PNG, JPEG) is read where it is named itself, not where
+    it lies in a folder. Nothing is decoded and nothing below ``path`` is written.
 
     Args:
         path: what the user named.
@@ -115,6 +117,8 @@ def _look_at(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntr
             return found
         if is_zip(path):
             return SkippedFile(path, "an archive inside the input; archives are not opened twice", damaged=False)
+        if path == location and is_picture(path):
+            return picture_entry(path, location=location)
     except OSError as error:
         return SkippedFile(path, f"cannot be read: {error.strerror or type(error).__name__}", damaged=True)
     return SkippedFile(path, "neither DICOM nor NIfTI", damaged=False)

@@ -60,7 +60,7 @@ class SeriesEntry:
     """One series, fit to be read as a volume or not.
 
     Attributes:
-        kind: "dicom" or "nifti".
+        kind: "dicom", "nifti" or "picture".
         series: what it is.
         patient: whose.
         study: of which visit.
@@ -75,7 +75,9 @@ class SeriesEntry:
         kernel: convolution kernel, or "".
         thickness_mm: nominal slice thickness, or None.
         stack: frames in slice order; None when there is a problem or the file is not DICOM.
-        path: of a NIfTI file, else None.
+        path: of a NIfTI file or a picture, else None.
+        part: which part of its series it is, as "echo-2"; "" when it is all of it.
+        is_in_mm: False where the file gives no pixel size: the grid then counts pixels.
     """
 
     kind: str
@@ -94,6 +96,13 @@ class SeriesEntry:
     thickness_mm: float | None = None
     stack: Stack | None = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
+    part: str = ""
+    is_in_mm: bool = True
+
+    @property
+    def name(self) -> str:
+        """How a person names it: the UID, and the part after a #."""
+        return f"{self.series.uid}#{self.part}" if self.part else self.series.uid
 
     @property
     def geometry(self) -> str:
@@ -105,7 +114,7 @@ class SeriesEntry:
         """Modality, images, geometry and UID in one line, without patient text."""
         modality = self.series.modality or "unknown modality"
         images = f"{self.n_images} image{'s' if self.n_images != 1 else ''}"
-        return f"{modality}, {images}, {self.problem or self.geometry}, series {self.series.uid}"
+        return f"{modality}, {images}, {self.problem or self.geometry}, series {self.name}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

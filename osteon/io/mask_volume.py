@@ -23,7 +23,9 @@ __all__ = ["read_mask_volume"]
 _WHITE = 255
 
 
-def read_mask_volume(path: Path, *, like: Grid, labels: Collection[int] | None = None) -> NDArray[np.bool_]:
+def read_mask_volume(
+    path: Path, *, like: Grid, labels: Collection[int] | None = None, image: str = "CT"
+) -> NDArray[np.bool_]:
     """Read what is marked.
 
     Args:
@@ -32,6 +34,7 @@ def read_mask_volume(path: Path, *, like: Grid, labels: Collection[int] | None =
             voxels. The frames of a SEG must lie on slices of the volume; slices without a frame are empty.
         labels: values, or segment numbers, that count; none named: every value above 0, every segment. None: a NIfTI
             mask must hold 0 and 1 (or 0 and 255), every segment counts.
+        image: what the volume is called in errors.
 
     Returns:
         (slice, row, column) of ``like``, True inside.
@@ -43,24 +46,25 @@ def read_mask_volume(path: Path, *, like: Grid, labels: Collection[int] | None =
     """
     if not path.is_file():
         raise InputError(f"there is no mask {path.name}: write its path as it is from the table's folder")
-    return _nifti(path, like, labels) if is_nifti_name(path) else _segmentation(path, like, labels)
+    return _nifti(path, like, labels, image) if is_nifti_name(path) else _segmentation(path, like, labels)
 
 
-def _nifti(path: Path, like: Grid, labels: Collection[int] | None) -> NDArray[np.bool_]:
+def _nifti(path: Path, like: Grid, labels: Collection[int] | None, image: str) -> NDArray[np.bool_]:
     array, grid = nifti_voxels(nifti_entry(path, location=path))
     values = np.unique(array)
     if labels is None and not (set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, _WHITE}):
         shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if values.size > 5 else "")
+        table = "Say in the table which labels count (columns lesion_labels, bone_labels: numbers, or all), or write"
         raise InputError(
-            f"the mask {path.name} holds the values {shown}: a mask holds 0 and 1 (or 255). Say in the table which "
-            "labels count (columns lesion_labels, bone_labels: numbers, or all), or write a mask of each"
+            f"the mask {path.name} holds the values {shown}: a mask holds 0 and 1 (or 255). "
+            f"{table if image == 'CT' else 'Write'} a mask of each"
         )
     if (values != np.rint(values)).any() or values[0] < 0:
         raise InputError(f"the mask {path.name} holds values that are no labels ({values[0]:g} to {values[-1]:g})")
     try:
-        turn = turn_onto(grid, like, what=f"the mask {path.name} and its CT")
+        turn = turn_onto(grid, like, what=f"the mask {path.name} and its {image}")
     except GeometryMismatchError as error:
-        raise GeometryMismatchError(f"{error}; draw it on that CT, or resample it to the CT first") from error
+        raise GeometryMismatchError(f"{error}; draw it on that {image}, or resample it to the {image} first") from error
     inside = np.isin(array, sorted(labels)) if labels else array != 0
     return np.ascontiguousarray(turn.array(inside))
 

@@ -8,6 +8,7 @@ from osteon.io.choose import choose_series
 from osteon.io.dicom.load import load_series
 from osteon.io.find import find_images
 from osteon.io.nifti import load_nifti
+from osteon.io.picture import load_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,8 @@ def load_volume(
     """
     if entry.kind == "nifti":
         return load_nifti(entry, modality=modality, progress=progress)
+    if entry.kind == "picture":
+        return load_picture(entry, progress=progress)
     return load_series(entry, progress=progress, workers=workers)
 
 
@@ -55,9 +58,10 @@ def open_volume(
     """Find, choose and load in one step.
 
     Args:
-        path: DICOM folder or file, zip, NIfTI.
-        modality: of the series; None asks for a CT and lets NIfTI prove by its values that it is one.
-        series_uid: this series and no other.
+        path: DICOM folder or file, zip, NIfTI; with modality "" also a picture (PNG, JPEG).
+        modality: of the series; None asks for a CT and lets NIfTI prove by its values that it is one. "" is what a
+            picture has.
+        series_uid: this series and no other; "UID#echo-2" for one echo of an MR series that holds several.
         progress: called as ``progress(step, done, total)``.
 
     Returns:
@@ -67,5 +71,5 @@ def open_volume(
         InputError, UnsupportedError: as ``find_images``, ``choose_series`` and ``load_volume``.
     """
     with find_images(path, progress=progress) as inventory:
-        entry = choose_series(inventory, modality=modality or "CT", series_uid=series_uid)
+        entry = choose_series(inventory, modality="CT" if modality is None else modality, series_uid=series_uid)
         return load_volume(entry, modality=modality or "", progress=progress)

@@ -79,7 +79,14 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
         notices=notices,
     )
     unit = "HU" if entry.series.modality == "CT" else ""
-    return Volume(array=array, grid=stack.grid, modality=entry.series.modality, unit=unit, source=source)
+    return Volume(
+        array=array,
+        grid=stack.grid,
+        modality=entry.series.modality,
+        unit=unit,
+        source=source,
+        is_in_mm=entry.is_in_mm,
+    )
 
 
 def _decode(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from osteon.data import Notice
@@ -19,6 +19,7 @@ from osteon.io.dicom.header import (
     series_uid,
     text,
 )
+from osteon.io.dicom.magnetic import bare_pictures, echo_parts, mosaic_problem
 from osteon.io.dicom.multiframe import split_frames
 from osteon.io.dicom.stack import plan_stack
 from osteon.io.inventory import SeriesEntry, SkippedFile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from osteon.data import Series
     from osteon.io.dicom.elements import Elements
     from osteon.io.frame import Frame
 
@@ -66,17 +68,18 @@ def read_dicom_file(path: Path) -> DicomFile | SkippedFile | None:
 
 
 def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[SeriesEntry, ...]:
-    """One entry per series, ordered by series number and UID."""
+    """One entry per series, ordered by series number and UID; one an echo of an MR series that holds several."""
     groups: dict[tuple[str, str], list[DicomFile]] = {}
     for file in files:
         # the patient is part of the key: two people under one copied UID must never become one volume
         key = (series_uid(file.elements), text(file.elements.values.get(PATIENT_ID)))
         groups.setdefault(key, []).append(file)
-    entries = [_entry(group, location) for group in groups.values()]
-    return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid)))
+    entries = [entry for group in groups.values() for entry in _entries(group, location)]
+    return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid, entry.part)))
 
 
-def _entry(files: list[DicomFile], location: Path) -> SeriesEntry:
+def _entries(files: list[DicomFile], location: Path) -> list[SeriesEntry]:
+    """One entry; several where an MR series holds several echoes of the same places."""
     files = sorted(files, key=lambda file: file.frame.path)
     # a file that broke off early must not speak for the series
     first = next((file for file in files if file.elements.damage is None), files[0]).elements
@@ -85,11 +88,32 @@ def _entry(files: list[DicomFile], location: Path) -> SeriesEntry:
     for file in files:
         several = file.frame.frames_in_file > 1 and file.frame.damage is None
         frames.extend(split_frames(file.frame) if several else (file.frame,))
+    if series.modality != "MR":
+        return [_entry(first, series, frames, location)]
+    found = []
+    for part in echo_parts(frames):
+        own, bare = bare_pictures(part.frames)
+        entry = _entry(first, series, own, location)
+        found.append(
+            replace(
+                entry,
+                part=part.name,
+                reasons=(part.words,) if part.words else (),
+                is_in_mm=bare is None,
+                notices=(*((bare,) if bare else ()), *entry.notices),
+            )
+        )
+    return found
+
+
+def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: Path) -> SeriesEntry:
     notices: tuple[Notice, ...] = ()
     stack, unsupported = None, False
     problem: str | None
     if series.modality in PROJECTION_MODALITIES:
         problem = f"{series.modality} images are projections (radiographs), not slices of a volume"
+    elif series.modality == "MR" and (mosaic := mosaic_problem(frames)) is not None:
+        problem = mosaic
     else:
         plan = plan_stack(frames)
         stack, problem, unsupported, notices = plan.stack, plan.problem, plan.unsupported, plan.notices
