@@ -6,33 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon._optional import has_package
-from osteon.data import HeatMap, Notice
-from osteon.errors import InputError
+from osteon.data import HeatMap
+from osteon.inference.explain.networks import networks_to_explain
 from osteon.inference.leg_scores import crops_of
-from osteon.weights import load_networks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from osteon.data import SliceScores, Volume
+    from osteon.data import Notice, SliceScores, Volume
     from osteon.inference.runtime import SliceClassifier
     from osteon.ops.legs import Leg
 
 __all__ = ["leg_heat_maps", "slices_to_explain"]
-
-_NO_TORCH = Notice(
-    "no-heat-maps",
-    "Heat maps of where the model looked were not made: they need torch, which is not installed.",
-    level="info",
-)
-_NO_MAP = Notice(
-    "no-heat-maps",
-    "Heat maps of where the model looked were not made: its network ends in no feature map, as a transformer.",
-    level="info",
-)
 
 
 def slices_to_explain(scores: SliceScores) -> NDArray[np.int64]:
@@ -56,18 +43,11 @@ def leg_heat_maps(
     Returns:
         The maps, and a notice when they could not be made.
     """
-    if classifier.card is None:
-        return (), ()
-    if not has_package("torch"):
-        return (), (_NO_TORCH,)
+    networks, told = networks_to_explain(classifier.card)
+    if classifier.card is None or not networks:
+        return (), told
     from osteon.inference.explain.grad_cam import mean_grad_cam
-    from osteon.nets.anatomy import last_feature_map_module
 
-    networks = load_networks(classifier.card)
-    try:
-        last_feature_map_module(networks[0])
-    except InputError:
-        return (), (_NO_MAP,)
     found = []
     for leg, scores in legs:
         slices = slices_to_explain(scores)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Progress", "SystemOptions", "silent"]
 
@@ -31,6 +34,9 @@ class SystemOptions:
         threshold: smoothed probability from which a slice is called tumour, or from which a pixel belongs to a lesion,
             0 to 1; None for that of the model's card.
         report_unlike: report slices called tumour even where the image is unlike anything the model was trained on.
+        box: of the lesion on one slice: first row, first column inside, first row, first column outside, from 0.
+        mask: file that outlines the lesion: a picture of the slice, or NIfTI or DICOM SEG of the series.
+        slice_number: of the slice that box or mask is drawn on, counted from 1.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -40,3 +46,6 @@ class SystemOptions:
     bone: Literal["fine", "paper", "paper-mm"] = "fine"
     threshold: float | None = None
     report_unlike: bool = False
+    box: tuple[int, int, int, int] | None = None
+    mask: Path | None = None
+    slice_number: int | None = None

@@ -10,7 +10,8 @@ import pytest
 
 from osteon.data import Volume
 from osteon.geometry import Grid
-from osteon.inference import leg_heat_maps as module
+from osteon.inference.explain import networks as module
+from osteon.inference.leg_heat_maps import leg_heat_maps
 from osteon.inference.runtime import SliceClassifier
 from osteon.nets import build_network
 
@@ -20,7 +21,7 @@ def test_a_transformer_has_a_notice_in_place_of_heat_maps(monkeypatch: pytest.Mo
     grid = Grid.from_axes(shape=(2, 4, 4), spacing_mm=(1.0, 1.0, 1.0))
     volume = Volume(np.zeros((2, 4, 4), np.int16), grid, "CT", "HU")
     classifier = cast("SliceClassifier", SimpleNamespace(card=object()))
-    maps, (notice,) = module.leg_heat_maps(volume, [], classifier)
+    maps, (notice,) = leg_heat_maps(volume, [], classifier)
     assert maps == ()
     assert (notice.code, notice.level) == ("no-heat-maps", "info")
     assert "transformer" in notice.text
