@@ -91,6 +91,29 @@ def _vertebral_place(
     return vertebra.solid.to_trunk((across, float(generator.uniform(-0.2, 0.3)) * deep, 0)), 2 * room + 6
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where one look-alike changes one bone.
+
+    Attributes:
+        brush: draws.
+        mimic: what is drawn.
+        near: (n,) points of the bone within reach.
+        keep: (n,) 1 where the point is the bone's own, else 0.
+        skeleton: of the trunk.
+        bone: that is changed.
+        size: of the look-alike in mm of an unscaled trunk.
+    """
+
+    brush: Brush
+    mimic: PlacedMimic
+    near: Near
+    keep: NDArray[np.float32]
+    skeleton: Skeleton
+    bone: TrunkBone
+    size: float
+
+
 def draw_mimic(brush: Brush, spec: TrunkSpec, skeleton: Skeleton, mimic: PlacedMimic) -> None:
     """Draw one look-alike into the bones it changes."""
     window = brush.block.window(box_about([mimic.centre], mimic.reach_mm))
@@ -107,7 +130,7 @@ def draw_mimic(brush: Brush, spec: TrunkSpec, skeleton: Skeleton, mimic: PlacedM
         number = skeleton.bones.index(bone) + 1
         keep = owner[near.index] == number
         if keep.any():
-            _PAINT[mimic.spec.kind](brush, mimic, near, keep.astype(np.float32), skeleton, bone, size)
+            _PAINT[mimic.spec.kind](_Place(brush, mimic, near, keep.astype(np.float32), skeleton, bone, size))
 
 
 def _changed(mimic: PlacedMimic, skeleton: Skeleton) -> list[TrunkBone]:
@@ -128,147 +151,90 @@ def _from_centre(mimic: PlacedMimic, near: Near) -> NDArray[np.float32]:
     return np.asarray(np.sqrt(np.square(near.u - u) + np.square(near.v - v) + np.square(near.w - w)))
 
 
-def _island(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
+def _island(at: _Place) -> None:
     """Compact bone with brush-like edges."""
-    del skeleton, bone
-    spikes = near.of(brush.textures.medium, shift_mm=mimic.shift_mm)
-    away = _from_centre(mimic, near) - np.float32(size / 2) + np.float32(0.07 * size + 0.3) * spikes
-    brush.blend(near, share_inside(away, brush.width_mm + 0.3) * keep, 1080.0, only_up=True)
+    spikes = at.near.of(at.brush.textures.medium, shift_mm=at.mimic.shift_mm)
+    away = _from_centre(at.mimic, at.near) - np.float32(at.size / 2) + np.float32(0.07 * at.size + 0.3) * spikes
+    at.brush.blend(at.near, share_inside(away, at.brush.width_mm + 0.3) * at.keep, 1080.0, only_up=True)
 
 
-def _worn_end_plates(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
+def _worn_end_plates(at: _Place) -> None:
     """Bands of dense bone along both sides of a worn disc, most at the front; osteophytes are part of the bones."""
-    del bone
-    vertebra = skeleton.vertebra(mimic.spec.bone)
-    local = vertebra.disc.local(_points(near))
-    cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
-    band = np.abs(local.w) - np.float32(vertebra.disc_height / 2 + 0.55 * size) + 1.5 * cloud
+    vertebra = at.skeleton.vertebra(at.mimic.spec.bone)
+    local = vertebra.disc.local(_points(at.near))
+    cloud = at.near.of(at.brush.textures.cloud, shift_mm=at.mimic.shift_mm)
+    band = np.abs(local.w) - np.float32(vertebra.disc_height / 2 + 0.55 * at.size) + 1.5 * cloud
     front = np.clip(0.75 + 0.5 * local.v / np.float32(vertebra.level.half_depth) + 0.4 * cloud, 0, 1)
     body = np.clip((local.v + np.float32(vertebra.level.half_depth)) / 2, 0, 1)
-    share = share_inside(band, 4.0) * keep * front * body
-    brush.blend(near, share, 250 + 480 * np.float32(mimic.spec.degree) + 60 * cloud, only_up=True)
+    share = share_inside(band, 4.0) * at.keep * front * body
+    at.brush.blend(at.near, share, 250 + 480 * np.float32(at.mimic.spec.degree) + 60 * cloud, only_up=True)
 
 
-def _facets(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
-    del bone
-    vertebra = skeleton.vertebra(mimic.spec.bone)
+def _facets(at: _Place) -> None:
+    vertebra = at.skeleton.vertebra(at.mimic.spec.bone)
     rc, y, half = vertebra.level.canal, vertebra.arch_y, vertebra.level.height / 2
-    cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
-    for side, amount in ((-1.0, 1.0), (1.0, 0.4 + 0.6 * (mimic.shift_mm % 1))):
+    cloud = at.near.of(at.brush.textures.cloud, shift_mm=at.mimic.shift_mm)
+    for side, amount in ((-1.0, 1.0), (1.0, 0.4 + 0.6 * (at.mimic.shift_mm % 1))):
         u, v, w = vertebra.solid.to_trunk((side * (rc + 4.5), y - 7, -half - 1))
-        away = np.sqrt(np.square(near.u - u) + np.square(near.v - v) + np.square((near.w - w) * 0.7))
-        share = share_inside(away - np.float32(0.5 * size + 5) + cloud, 4.0) * keep
-        brush.blend(near, share, 450 + 550 * np.float32(mimic.spec.degree * amount), only_up=True)
+        away = np.sqrt(np.square(at.near.u - u) + np.square(at.near.v - v) + np.square((at.near.w - w) * 0.7))
+        share = share_inside(away - np.float32(0.5 * at.size + 5) + cloud, 4.0) * at.keep
+        at.brush.blend(at.near, share, 450 + 550 * np.float32(at.mimic.spec.degree * amount), only_up=True)
 
 
-def _node(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
+def _node(at: _Place) -> None:
     """Disc pressed into an end plate: disc HU with a dense rim."""
-    del skeleton, bone
-    cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
-    away = _from_centre(mimic, near) - np.float32(size / 2) + 0.6 * cloud
-    rim = np.clip(1 - np.abs(away - 1.0) / 1.8, 0, 1) * keep
-    brush.blend(near, rim, 300 + 350 * np.float32(mimic.spec.degree), only_up=True)
-    brush.blend(near, share_inside(away, brush.width_mm) * keep, 80.0)
+    cloud = at.near.of(at.brush.textures.cloud, shift_mm=at.mimic.shift_mm)
+    away = _from_centre(at.mimic, at.near) - np.float32(at.size / 2) + 0.6 * cloud
+    rim = np.clip(1 - np.abs(away - 1.0) / 1.8, 0, 1) * at.keep
+    at.brush.blend(at.near, rim, 300 + 350 * np.float32(at.mimic.spec.degree), only_up=True)
+    at.brush.blend(at.near, share_inside(away, at.brush.width_mm) * at.keep, 80.0)
 
 
-def _haemangioma(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
+def _haemangioma(at: _Place) -> None:
     """Fat between few thick upright trabeculae: polka dots in axial slices, stripes in sagittal ones."""
-    vertebra = skeleton.vertebra(bone.name)
-    local = vertebra.solid.local(_points(near))
-    columns = brush.textures.medium.at(local.u * 1.4, local.v * 1.4, local.w * 0.03, shift_mm=mimic.shift_mm)
-    cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
-    flat = np.square((near.w - mimic.centre[2]) * np.float32(0.8))
-    radial = np.sqrt(np.square(near.u - mimic.centre[0]) + np.square(near.v - mimic.centre[1]) + flat)
-    away = np.maximum(radial - np.float32(size / 2) + 1.2 * cloud, near.distance + 1.4)
-    value = 20 - 70 * np.float32(mimic.spec.degree) + 620 * np.clip(columns - 0.7, 0, 1)
-    brush.blend(near, share_inside(np.asarray(away), brush.width_mm + 0.8) * keep, value)
+    vertebra = at.skeleton.vertebra(at.bone.name)
+    local = vertebra.solid.local(_points(at.near))
+    columns = at.brush.textures.medium.at(local.u * 1.4, local.v * 1.4, local.w * 0.03, shift_mm=at.mimic.shift_mm)
+    cloud = at.near.of(at.brush.textures.cloud, shift_mm=at.mimic.shift_mm)
+    flat = np.square((at.near.w - at.mimic.centre[2]) * np.float32(0.8))
+    radial = np.sqrt(np.square(at.near.u - at.mimic.centre[0]) + np.square(at.near.v - at.mimic.centre[1]) + flat)
+    away = np.maximum(radial - np.float32(at.size / 2) + 1.2 * cloud, at.near.distance + 1.4)
+    value = 20 - 70 * np.float32(at.mimic.spec.degree) + 620 * np.clip(columns - 0.7, 0, 1)
+    at.brush.blend(at.near, share_inside(np.asarray(away), at.brush.width_mm + 0.8) * at.keep, value)
 
 
-def _wedge(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
+def _wedge(at: _Place) -> None:
     """Impacted trabeculae below the upper end plate of a body that has lost height at its front."""
-    vertebra = skeleton.vertebra(bone.name)
-    local = vertebra.solid.local(_points(near))
-    cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
+    vertebra = at.skeleton.vertebra(at.bone.name)
+    local = vertebra.solid.local(_points(at.near))
+    cloud = at.near.of(at.brush.textures.cloud, shift_mm=at.mimic.shift_mm)
     below = np.float32(vertebra.level.height / 2 - 4) - local.w
     band = np.maximum(
-        np.abs(below - 2) - np.float32(max(0.35 * size, 2.0)) + cloud, -local.v - vertebra.level.half_depth
+        np.abs(below - 2) - np.float32(max(0.35 * at.size, 2.0)) + cloud, -local.v - vertebra.level.half_depth
     )
-    share = share_inside(np.asarray(band), 3.0) * keep
-    brush.blend(near, share, 330 + 260 * np.float32(mimic.spec.degree) + 50 * cloud, only_up=True)
+    share = share_inside(np.asarray(band), 3.0) * at.keep
+    at.brush.blend(at.near, share, 330 + 260 * np.float32(at.mimic.spec.degree) + 50 * cloud, only_up=True)
 
 
-def _joint(
-    brush: Brush,
-    mimic: PlacedMimic,
-    near: Near,
-    keep: NDArray[np.float32],
-    skeleton: Skeleton,
-    bone: TrunkBone,
-    size: float,
-) -> None:
+def _joint(at: _Place) -> None:
     """Dense bone on both sides of a sacroiliac joint."""
-    other = skeleton.bone("sacrum") if bone.structure == "hip" else skeleton.bone(mimic.spec.bone)
-    window = brush.block.window(box_about([mimic.centre], mimic.reach_mm))
+    other = at.skeleton.bone("sacrum") if at.bone.structure == "hip" else at.skeleton.bone(at.mimic.spec.bone)
+    window = at.brush.block.window(box_about([at.mimic.centre], at.mimic.reach_mm))
     if window is None:
         return
-    away = bone_distance(brush, other, window)
-    _, rows, columns = brush.block.shape
-    k, rest = np.divmod(near.index, rows * columns)
+    away = bone_distance(at.brush, other, window)
+    _, rows, columns = at.brush.block.shape
+    k, rest = np.divmod(at.near.index, rows * columns)
     r, c = np.divmod(rest, columns)
     across = away[k - window[0].start, r - window[1].start, c - window[2].start]
-    cloud = near.of(brush.textures.cloud, shift_mm=mimic.shift_mm)
-    inside = _from_centre(mimic, near) - np.float32(mimic.reach_mm - 10)
-    band = np.maximum(across - np.float32(0.6 * size + 2) + 2 * cloud, inside)
-    brush.blend(
-        near, share_inside(band, 5.0) * keep, 320 + 520 * np.float32(mimic.spec.degree) + 60 * cloud, only_up=True
+    cloud = at.near.of(at.brush.textures.cloud, shift_mm=at.mimic.shift_mm)
+    inside = _from_centre(at.mimic, at.near) - np.float32(at.mimic.reach_mm - 10)
+    band = np.maximum(across - np.float32(0.6 * at.size + 2) + 2 * cloud, inside)
+    at.brush.blend(
+        at.near,
+        share_inside(band, 5.0) * at.keep,
+        320 + 520 * np.float32(at.mimic.spec.degree) + 60 * cloud,
+        only_up=True,
     )
 
 
@@ -306,7 +272,7 @@ def _points(near: Near) -> Points:
     return Points(near.u, near.v, near.w)
 
 
-_PAINT: dict[MimicKind, Callable[..., None]] = {
+_PAINT: dict[MimicKind, Callable[[_Place], None]] = {
     "bone_island": _island,
     "degenerative_disc": _worn_end_plates,
     "facet_arthrosis": _facets,
