@@ -12,6 +12,7 @@ from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
+from osteon.nets.tile_head import TileHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +139,7 @@ def feature_dimensions(network: nn.Module) -> int:
     return int(_head(network).in_features)
 
 
-def split_head(network: nn.Module) -> tuple[PooledFeatures, nn.Linear]:
+def split_head(network: nn.Module) -> tuple[PooledFeatures, nn.Linear | TileHead]:
     """A network as two: ``head(body(images))`` equals ``network(images)``. Both share its weights.
 
     Raises:
@@ -184,9 +185,9 @@ def _is_block(part: nn.Module) -> bool:
     return any(isinstance(inner, (nn.Conv2d, nn.Linear)) for inner in part.modules())
 
 
-def _head(network: nn.Module) -> nn.Linear:
+def _head(network: nn.Module) -> nn.Linear | TileHead:
     head = _classifier(network).get_classifier()
-    if not isinstance(head, nn.Linear):
+    if not isinstance(head, nn.Linear | TileHead):
         raise InputError(f"{type(network).__name__} has the head {type(head).__name__}; a linear one is needed")
     return head
 

@@ -49,7 +49,8 @@ class _Architecture:
         options: further keyword arguments of the factory.
         in_channels: of the images, where nothing else is asked for.
         classes: of the output, where nothing else is asked for.
-        task: "classification" gives (class,) for an image, "segmentation" gives (output, row, column).
+        task: "classification" gives (class,) for an image, "segmentation" gives (output, row, column), "tiles" gives
+            (class,) for a histology tile in colour.
         least_size: fewest rows and columns of an image.
         is_transformer: whether it is trained as one: the thesis has a schedule of its own for them.
     """
@@ -60,7 +61,7 @@ class _Architecture:
     options: Mapping[str, Any]
     in_channels: int = 1
     classes: int = 2
-    task: Literal["classification", "segmentation"] = "classification"
+    task: Literal["classification", "segmentation", "tiles"] = "classification"
     least_size: int = 32
     is_transformer: bool = False
 
@@ -87,6 +88,20 @@ def _segmenter(name: str, title: str, reference: str) -> _Architecture:
         in_channels=3,
         classes=len(SEGMENTERS[name].outputs),
         task="segmentation",
+    )
+
+
+def _tiles(base: str, title: str, reference: str, *, least_size: int = 32) -> _Architecture:
+    """A classifier of histology tiles on a base of ``osteon.nets.tile_classifier``."""
+    return _Architecture(
+        f"{title}, pooling, dense 100, dense 3, for histology tiles",
+        reference,
+        "osteon.nets.tile_classifier:TileClassifier",
+        {"base": base},
+        in_channels=3,
+        classes=3,
+        task="tiles",
+        least_size=least_size,
     )
 
 
@@ -173,6 +188,12 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "unet_then_unetpp": _sequence("unet_then_unetpp", "U-Net for bone, then UNet++ for lesions"),
     "unetpp": _segmenter("unetpp", "UNet++, residual blocks", _NESTED_UNET),
     "unetpp_plain": _segmenter("unetpp_plain", "UNet++, plain blocks", _NESTED_UNET),
+    "inception_resnet_v2_tiles": _tiles(
+        "inception_resnet_v2", "Inception-ResNet-v2", "10.48550/arXiv.1602.07261", least_size=75
+    ),
+    "mobilenet_v2_tiles": _tiles("mobilenet_v2", "MobileNetV2 1.0", _MOBILENET),
+    "resnetv2_50_tiles": _tiles("resnetv2_50", "ResNetV2-50", "10.1007/978-3-319-46493-0_38"),
+    "xception_tiles": _tiles("xception", "Xception", "10.1109/CVPR.2017.195"),
 }
 
 _CHANNELS = (1, 3)
@@ -218,7 +239,7 @@ class ArchitectureInfo:
     stages: tuple[StageInfo, ...]
 
 
-def network_names(*, task: Literal["classification", "segmentation"] = "classification") -> tuple[str, ...]:
+def network_names(*, task: Literal["classification", "segmentation", "tiles"] = "classification") -> tuple[str, ...]:
     """Names that ``build_network`` knows for a task, sorted.
 
     Example:
@@ -226,6 +247,8 @@ def network_names(*, task: Literal["classification", "segmentation"] = "classifi
         ('alexnet_femur', 'deit_small', 'deit_tiny', 'densenet121')
         >>> network_names(task="segmentation")[:4]
         ('attunet', 'attunetpp', 'attunetpp_plain', 'hybrid_attunetpp')
+        >>> network_names(task="tiles")
+        ('inception_resnet_v2_tiles', 'mobilenet_v2_tiles', 'resnetv2_50_tiles', 'xception_tiles')
     """
     return tuple(sorted(name for name, known in _ARCHITECTURES.items() if known.task == task))
 
@@ -258,7 +281,7 @@ def build_network(name: str, *, in_channels: int | None = None, classes: int | N
     The weights come from torch's global generator: call ``torch.manual_seed`` first where they must be repeatable.
 
     Args:
-        name: one of ``network_names()``, of either task.
+        name: one of ``network_names()``, of any task.
         in_channels: 1 (grey) or 3 (three equal copies, for weights trained on photographs); None is 1 for a
             classifier and 3 for a segmenter.
         classes: length of the output, logits; None is 2 for a classifier and the number of its maps for a segmenter,
@@ -293,7 +316,7 @@ def describe_network(
     """Parameters and shapes of a network, found by running it on shapes alone (torch's meta device).
 
     Args:
-        name: one of ``network_names()``, of either task.
+        name: one of ``network_names()``, of any task.
         in_channels: 1 or 3; None as in ``build_network``.
         classes: length of the output; None as in ``build_network``.
         size: rows and columns of the input, at least ``least_image_size``; for a segmenter a multiple of 16.

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from osteon.errors import WeightsError
 from osteon.weights.maps import MapContract, SegmenterContract
+from osteon.weights.tiles import TileContract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ class InputContract:
     Attributes:
         rows: of a crop; 0 of a segmenter, which takes many sizes (``ModelCard.segmenter``).
         columns: of a crop; 0 likewise.
-        channels: 1, or 3 for the grey crop three times.
+        channels: 1, or 3 for the grey crop three times; of a tile classifier 3 for red, green and blue.
         minimum: smallest value of a crop.
         maximum: largest value of a crop.
         orientation: of the crop, in words.
@@ -110,11 +111,22 @@ class OutputContract:
             >>> OutputContract(("healthy", "tumour"), "tumour").probability(np.zeros((1, 2), np.float32)).tolist()
             [0.5]
         """
+        return np.ascontiguousarray(self.probabilities(logits, member=member)[:, self.classes.index(self.positive)])
+
+    def probabilities(self, logits: NDArray[np.float32], *, member: int = 0) -> NDArray[np.float32]:
+        """Probability of every class, of one member.
+
+        Args:
+            logits: (n, len(classes)).
+            member: whose temperature.
+
+        Returns:
+            (n, len(classes)), rows sum to 1: the softmax of ``logits / temperature``. Empty when n is 0.
+        """
         from scipy.special import softmax
 
         temperature = self.temperatures[member] if self.temperatures else self.temperature
-        share = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
-        return np.asarray(share[:, self.classes.index(self.positive)], dtype=np.float32)
+        return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +183,7 @@ class ModelCard:
         folder: where card.json lies.
         weights: safetensors file; of the first member where there are several.
         golden: safetensors file with ``crops`` and the ``logits`` they must give; of a segmenter with ``images`` and
-            ``maps``.
+            ``maps``, of a tile classifier with ``tiles`` and ``logits``.
         input: contract of the input.
         output: contract of the output.
         tolerance: largest difference of a golden probability by precision; a precision that is absent is not allowed.
@@ -187,6 +199,7 @@ class ModelCard:
         operating_point: fixed before the test; None when the card has none.
         trust_file: safetensors file with what ``osteon.weights.trust`` needs; None when the model has none.
         segmenter: what goes in and comes out where the model segments; None of a classifier.
+        tiles: of a classifier of histology tiles, what they are; None of all others.
         mask_tolerance: of a segmenter, largest 1 - Dice of a golden mask, for precisions that ``tolerance`` does not
             name.
     """
@@ -213,6 +226,7 @@ class ModelCard:
     trust_file: CardFile | None = field(default=None, repr=False)
     segmenter: SegmenterContract | None = field(default=None, repr=False)
     mask_tolerance: Mapping[str, float] = field(default_factory=dict, repr=False)
+    tiles: TileContract | None = field(default=None, repr=False)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -297,6 +311,7 @@ def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
         trust_file=_file(listed["trust"], folder) if "trust" in listed else None,
         segmenter=segmenter,
         mask_tolerance=golden.get("mask_tolerance", {}),
+        tiles=_tiles(document["input"]) if "tile_um" in document["input"] else None,
     )
 
 
@@ -332,6 +347,16 @@ def _segmenter(document: Mapping[str, Any]) -> SegmenterContract:
         pixel_mm=given["pixel_mm"],
         size_step=given["size_step"],
         function=given["preprocessing"]["function"],
+    )
+
+
+def _tiles(given: Mapping[str, Any]) -> TileContract:
+    parameters = given["preprocessing"]["parameters"]
+    return TileContract(
+        tile_um=given["tile_um"],
+        pixels=given["rows"],
+        stain=parameters.get("stain", "none"),
+        stain_target=parameters.get("stain_target", {}),
     )
 
 

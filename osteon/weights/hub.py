@@ -96,6 +96,13 @@ _PUBLISHED = {
     "vit_tiny": _Published("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", *_PATCHES, _HALVES),
 }
 
+_TILE_BASES = {
+    "inception_resnet_v2": "timm/inception_resnet_v2.tf_in1k",
+    "resnetv2_50": "timm/resnetv2_50.a1h_in1k",
+    "xception": "timm/legacy_xception.tf_in1k",
+}
+"""Bases of ``osteon.nets.tile_classifier``: they take colours scaled to -1..1 and are used as they are published."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
@@ -123,16 +130,17 @@ def fetch_hub_file(architecture: str) -> HubFile:
     """Published ImageNet weights, from the cache or, the first time, from the hub.
 
     Args:
-        architecture: one of ``hub_architectures()``.
+        architecture: one of ``hub_architectures()``, or a base of tile classifiers.
 
     Raises:
         UnknownLabelError: there are none for that network.
         WeightsError: no network, or the file is not the one that was pinned or that the hub states.
     """
-    if architecture not in _PUBLISHED:
-        near = nearest_names(architecture, _PUBLISHED)
+    repositories = {name: place.repository for name, place in _PUBLISHED.items()} | _TILE_BASES
+    if architecture not in repositories:
+        near = nearest_names(architecture, repositories)
         raise UnknownLabelError(f"no weights for {architecture!r} on timm's hub: {near}")
-    repository = _PUBLISHED[architecture].repository
+    repository = repositories[architecture]
     named = os.environ.get(_CACHE_VARIABLE)
     cache = Path(named) if named else user_cache_path("osteon", appauthor=False)
     folder = cache / "hub" / repository.replace("/", "--")

@@ -14,6 +14,7 @@ import numpy as np
 from osteon.errors import WeightsError
 from osteon.weights.files import read_verified
 from osteon.weights.golden_maps import check_golden_maps, require_segmenter
+from osteon.weights.golden_tiles import check_golden_tiles
 from osteon.weights.trust import read_trust
 
 if TYPE_CHECKING:
@@ -66,15 +67,20 @@ def verify_files(card: ModelCard) -> None:
 
 
 def require_classifier(card: ModelCard) -> None:
-    """Refuse the card of a segmenter.
+    """Refuse the card of a segmenter, and of a classifier of histology tiles.
 
     Raises:
-        WeightsError: the model gives maps.
+        WeightsError: the model gives maps, or takes tiles in colour.
     """
     if card.segmenter is not None:
         raise WeightsError(
             f"{card.name} (task {card.task}) was asked for classes; it gives the maps "
             f"{', '.join(card.segmenter.names)}: choose a classification model (osteon models list)"
+        )
+    if card.tiles is not None:
+        raise WeightsError(
+            f"{card.name} (task {card.task}) was asked to classify grey crops; it takes histology tiles in colour: "
+            "choose another classification model (osteon models list)"
         )
 
 
@@ -201,6 +207,8 @@ def _load(card: ModelCard, member: int) -> tuple[nn.Module, float]:
         ) from error
     if card.segmenter is not None:
         return network, _check_segmenter(card, network, member)
+    if card.tiles is not None:
+        return network, _check_tiles(card, network, member)
 
     def predict(crops: NDArray[np.float32]) -> NDArray[np.float32]:
         return card.output.probability(_run(network, crops, card.input.channels), member=member)
@@ -221,6 +229,17 @@ def _check_segmenter(card: ModelCard, network: nn.Module, member: int) -> float:
         return contract.probability(_run(network, images.astype(np.float32) / np.float32(255), contract.channels))
 
     return check_golden_maps(card, predict, member=member)
+
+
+def _check_tiles(card: ModelCard, network: nn.Module, member: int) -> float:
+    import torch
+
+    def predict(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            images = torch.from_numpy(tiles.astype(np.float32) / np.float32(255)).permute(0, 3, 1, 2)
+            return card.output.probabilities(network(images).numpy(), member=member)
+
+    return check_golden_tiles(card, predict, member=member)
 
 
 def _run(network: nn.Module, crops: NDArray[np.float32], channels: int) -> NDArray[np.float32]:

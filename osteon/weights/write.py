@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from osteon.weights.trust import Trust
 
-__all__ = ["round_to_half", "write_model", "write_segmenter"]
+__all__ = ["round_to_half", "write_model", "write_segmenter", "write_tile_classifier"]
 
 _WEIGHTS_NAME = "weights.safetensors"
 _GOLDEN_NAME = "golden.safetensors"
@@ -90,6 +90,57 @@ def write_model(
     logits = np.stack([_logits(each, crops, document["input"]["channels"]) for each in networks])
     contents = _weight_files(networks, half=half)
     contents[_GOLDEN_NAME] = save_arrays({"crops": crops, "logits": logits if len(networks) > 1 else logits[0]})
+    return _classifier_placed(parent, document, contents, trust)
+
+
+def write_tile_classifier(
+    parent: Path,
+    document: Mapping[str, Any],
+    networks: Sequence[nn.Module],
+    *,
+    golden_tiles: NDArray[np.uint8],
+    trust: Trust | None = None,
+) -> ModelCard:
+    """Write the model folder ``parent/NAME`` of a classifier of histology tiles whole or not at all.
+
+    Args:
+        parent: folder of model folders; made when it is not there.
+        document: the card without ``files`` and ``trust``; ``osteon.weights.tiles.tile_input`` makes its ``input``.
+        networks: the members, in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``).
+        golden_tiles: (n, row, column, 3) uint8 RGB, as the network is given them.
+        trust: on the same networks in the same order.
+
+    Returns:
+        The card as read back, after the model was verified.
+
+    Raises:
+        WeightsError: the card is not valid, or the model does not reproduce itself when loaded.
+        OSError: the folder cannot be written.
+    """
+    import torch
+    from safetensors.numpy import save as save_arrays
+
+    name = str(document["name"])
+    if not networks:
+        raise WeightsError(f"{name} was to be written without a network; at least one is needed")
+    if golden_tiles.dtype != np.uint8 or golden_tiles.ndim != 4:
+        raise WeightsError(
+            f"golden tiles of {name} are {golden_tiles.dtype} {golden_tiles.shape}; give uint8 (n, row, column, 3)"
+        )
+    images = torch.from_numpy(golden_tiles.astype(np.float32) / np.float32(255)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        logits = np.stack([np.asarray(each(images).numpy(), dtype=np.float32) for each in networks])
+    contents = _weight_files(networks, half=document["storage"] == "float16")
+    contents[_GOLDEN_NAME] = save_arrays({"tiles": np.ascontiguousarray(golden_tiles), "logits": logits})
+    return _classifier_placed(parent, document, contents, trust)
+
+
+def _classifier_placed(
+    parent: Path, document: Mapping[str, Any], contents: dict[str, bytes], trust: Trust | None
+) -> ModelCard:
+    """Add trust and card to the files of a classifier, and put them in their place."""
+    from safetensors.numpy import save as save_arrays
+
     listed = _files_entry(contents)
     whole = {**document, "files": listed}
     if trust is not None:

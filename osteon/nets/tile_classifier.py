@@ -1,0 +1,106 @@
+"""A classifier of histology tiles: a base that is kept as it was on photographs, pooling, and a small head.
+
+The four networks of the paper differ in their base alone. All four bases were trained on photographs scaled to -1..1,
+so one scaling stands in front of each of them (of MobileNetV2 it is part of the shipped network).
+
+References:
+    specs/histology.md, section 2: global average pooling, dense 100, softmax 3.
+    Sandler et al. 2018, 10.1109/CVPR.2018.00474; He et al. 2016, 10.1007/978-3-319-46493-0_38;
+    Chollet 2017, 10.1109/CVPR.2017.195; Szegedy et al. 2017, 10.48550/arXiv.1602.07261.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import timm
+import torch
+from torch import nn
+
+import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.nets.mobilenet_v2 import MobileNetV2
+from osteon.nets.tile_head import TileHead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+__all__ = ["TILE_BASES", "TileClassifier"]
+
+TILE_BASES = {
+    "inception_resnet_v2": "inception_resnet_v2",
+    "mobilenet_v2": "",
+    "resnetv2_50": "resnetv2_50",
+    "xception": "legacy_xception",
+}
+"""timm's name of a base; "" where it is osteon's own."""
+
+
+class TileClassifier(nn.Module):
+    """RGB tiles in 0..1 to logits of the classes of ``osteon.data.slide.TILE_CLASSES``.
+
+    Attributes:
+        base: everything up to the last feature map; its own head is taken off.
+        head: of ``TileHead``.
+        num_features: length of the pooled feature.
+    """
+
+    def __init__(self, *, base: str = "mobilenet_v2", in_chans: int = 3, num_classes: int = 3) -> None:
+        """Random weights from torch's global generator.
+
+        Args:
+            base: one of ``TILE_BASES``.
+            in_chans: 3: tiles are in colour.
+            num_classes: length of the output.
+
+        Raises:
+            UnknownLabelError: no such base.
+            InputError: another number of channels.
+        """
+        super().__init__()
+        if base not in TILE_BASES:
+            raise UnknownLabelError(f"no base {base!r} of tile classifiers: {nearest_names(base, TILE_BASES)}")
+        if in_chans != 3:
+            raise InputError(f"a classifier of tiles was asked for {in_chans} input channels; tiles have 3, RGB")
+        self.base = _without_head(base)
+        self.num_features = int(cast("int", self.base.num_features))
+        scaled_inside = isinstance(self.base, MobileNetV2)
+        self.input_scale: Tensor
+        self.input_offset: Tensor
+        self.register_buffer("input_scale", torch.tensor(1.0 if scaled_inside else 2.0))
+        self.register_buffer("input_offset", torch.tensor(0.0 if scaled_inside else -1.0))
+        self.head = TileHead(self.num_features, num_classes)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Map tiles (n, 3, row, column) in 0..1 to logits (n, classes)."""
+        return self.forward_head(self.forward_features(tiles))
+
+    def forward_features(self, tiles: Tensor) -> Tensor:
+        """Map tiles (n, 3, row, column) in 0..1 to the last feature map (n, ``num_features``, r, c)."""
+        features = cast("Callable[[Tensor], Tensor]", self.base.forward_features)
+        return features(tiles * self.input_scale + self.input_offset)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - timm's signature
+        """Map the last feature map to logits (n, classes), or to the pooled feature (n, ``num_features``)."""
+        pool = cast("Callable[..., Tensor]", self.base.forward_head)
+        pooled = pool(x, pre_logits=True)
+        if pre_logits:
+            return pooled
+        logits: Tensor = self.head(pooled)
+        return logits
+
+    def get_classifier(self) -> nn.Module:
+        """The head."""
+        return self.head
+
+
+def _without_head(base: str) -> nn.Module:
+    """A base whose own classifier is nothing."""
+    if not TILE_BASES[base]:
+        own = MobileNetV2(in_chans=3, num_classes=1)
+        own.classifier = nn.Identity()  # type: ignore[assignment]  # no weights of a head that nobody asks
+        return own
+    network: nn.Module = timm.create_model(TILE_BASES[base], pretrained=False, num_classes=0)
+    return network

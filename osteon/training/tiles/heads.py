@@ -1,0 +1,195 @@
+"""Many heads trained side by side on the pooled features of a frozen base.
+
+A head of its own costs little; a grid of rates, repeats and folds has thousands. Heads that learn from the same tiles
+are therefore trained together, as one batch of matrix products; each has its own rate, its own start and its own order
+of tiles, and no head knows of another. What comes out is what ``torch.optim.Adam`` gives for each alone.
+
+References:
+    Kingma and Ba 2015, 10.48550/arXiv.1412.6980 (Adam); Loshchilov and Hutter 2019, 10.48550/arXiv.1711.05101 (decay).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.errors import InputError
+from osteon.nets.tile_head import TileHead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "HeadPlan", "Heads", "head_order", "head_start", "train_heads"]
+
+ADAM_BETAS = (0.9, 0.999)
+ADAM_EPSILON = 1e-7
+"""Of Keras, which the paper used; torch's own is 1e-8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadPlan:
+    """Heads that are trained side by side.
+
+    Attributes:
+        rates: (heads,) learning rate of each.
+        seeds: (heads,) of start and order of each; heads with one seed differ in their rate alone.
+        epochs: of the longest training.
+        batch: tiles a step; the last step of an epoch takes what is left.
+        weight_decay: decoupled, times the rate.
+        class_weights: (classes,) of the loss; None weighs all tiles alike.
+    """
+
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    epochs: int
+    batch: int = 32
+    weight_decay: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no plan."""
+        if not self.rates or len(self.rates) != len(self.seeds) or self.epochs < 1 or self.batch < 1:
+            raise InputError(
+                f"{len(self.rates)} rates and {len(self.seeds)} seeds for {self.epochs} epochs of batches of "
+                f"{self.batch}: one of each a head is needed, and at least one epoch"
+            )
+
+
+class Heads:
+    """Weights of several heads of one shape, stacked.
+
+    Attributes:
+        parameters: weight (heads, 100, d) and bias (heads, 100) of the hidden layer, then of the last one.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        """Take over stacked weights."""
+        self.parameters = [value.clone() for value in parameters]
+
+    @classmethod
+    def started(cls, seeds: Sequence[int], features: int, classes: int) -> Heads:
+        """Fresh heads, each as ``head_start`` makes it."""
+        states = [list(head_start(seed, features, classes).parameters()) for seed in seeds]
+        return cls([torch.stack([state[index].detach() for state in states]) for index in range(4)])
+
+    def __len__(self) -> int:
+        """Number of heads."""
+        return len(self.parameters[0])
+
+    def head(self, number: int) -> TileHead:
+        """One of them as a module."""
+        hidden, last = self.parameters[0], self.parameters[2]
+        with torch.random.fork_rng():
+            found = TileHead(hidden.shape[2], last.shape[1])
+        with torch.no_grad():
+            for own, value in zip(found.parameters(), self.parameters, strict=True):
+                own.copy_(value[number])
+        return found.eval()
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Of features (n, d), the same for all heads, or (heads, n, d): (heads, n, classes)."""
+        weight, bias, last, last_bias = self.parameters
+        given = features.expand(len(self), *features.shape) if features.ndim == 2 else features
+        hidden = torch.relu(torch.baddbmm(bias[:, None], given, weight.transpose(1, 2)))
+        return torch.baddbmm(last_bias[:, None], hidden, last.transpose(1, 2))
+
+
+def head_start(seed: int, features: int, classes: int) -> TileHead:
+    """A fresh head of a seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return TileHead(features, classes)
+
+
+def head_order(seed: int, epoch: int, tiles: int) -> NDArray[np.int64]:
+    """The order in which a head of a seed sees tiles in an epoch, from 0."""
+    return np.random.default_rng((seed, epoch)).permutation(tiles)
+
+
+def train_heads(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    plan: HeadPlan,
+    *,
+    classes: int = 3,
+    after_epoch: Callable[[int, Heads], None] | None = None,
+) -> Heads:
+    """Train heads on the same tiles: softmax cross entropy, Adam, a constant rate.
+
+    Args:
+        features: (n, d) of the training tiles, copies among them.
+        labels: (n,) 0 to classes - 1.
+        plan: of the heads.
+        classes: length of the output.
+        after_epoch: told the number of the epoch that has ended, from 1, and the heads as they are; must not change
+            them.
+
+    Returns:
+        The heads after the last epoch.
+
+    Raises:
+        InputError: no tile, or shapes that do not fit.
+    """
+    if features.ndim != 2 or len(features) == 0 or labels.shape != (len(features),):
+        raise InputError(f"heads were to learn from features {features.shape} with labels {labels.shape}: one each")
+    heads = Heads.started(plan.seeds, features.shape[1], classes)
+    state = _AdamState(heads, plan)
+    values, truth = torch.from_numpy(features), torch.from_numpy(labels)
+    weights = None if plan.class_weights is None else torch.tensor(plan.class_weights, dtype=torch.float32)
+    for value in heads.parameters:
+        value.requires_grad_()
+    for epoch in range(plan.epochs):
+        order = {seed: head_order(seed, epoch, len(features)) for seed in set(plan.seeds)}
+        places = torch.from_numpy(np.stack([order[seed] for seed in plan.seeds]))
+        for start in range(0, len(features), plan.batch):
+            chosen = places[:, start : start + plan.batch]
+            loss = _loss(heads.logits(values[chosen]), truth[chosen], weights)
+            gradients = torch.autograd.grad(loss, heads.parameters)
+            with torch.no_grad():
+                state.step(heads.parameters, gradients)
+        if after_epoch is not None:
+            with torch.no_grad():
+                after_epoch(epoch + 1, heads)
+    return Heads([value.detach() for value in heads.parameters])
+
+
+def _loss(logits: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
+    """Sum over heads of each head's mean: no head's gradient knows of another."""
+    count, tiles, classes = logits.shape
+    each = functional.cross_entropy(logits.reshape(-1, classes), truth.reshape(-1), weight=weights, reduction="none")
+    each = each.reshape(count, tiles)
+    if weights is None:
+        return each.mean(dim=1).sum()
+    return (each.sum(dim=1) / weights[truth].sum(dim=1)).sum()
+
+
+class _AdamState:
+    """Moments of all heads, and one step for them, each with its own rate."""
+
+    def __init__(self, heads: Heads, plan: HeadPlan) -> None:
+        self._rates = torch.tensor(plan.rates, dtype=torch.float32)
+        self._decay = plan.weight_decay
+        self._first = [torch.zeros_like(value) for value in heads.parameters]
+        self._second = [torch.zeros_like(value) for value in heads.parameters]
+        self._steps = 0
+
+    def step(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Change the weights in place."""
+        self._steps += 1
+        one, two = (1 - beta**self._steps for beta in ADAM_BETAS)
+        for value, gradient, first, second in zip(parameters, gradients, self._first, self._second, strict=True):
+            rate = self._rates.reshape(-1, *[1] * (value.ndim - 1))
+            if self._decay:
+                value.mul_(1 - rate * self._decay)
+            first.mul_(ADAM_BETAS[0]).add_(gradient, alpha=1 - ADAM_BETAS[0])
+            second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
+            size = (second / two).sqrt_().add_(ADAM_EPSILON)
+            value.sub_((first / one).div_(size).mul_(rate))
