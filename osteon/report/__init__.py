@@ -6,6 +6,7 @@ from osteon.report.html import write_html
 from osteon.report.lesions import bone_surfaces
 from osteon.report.pdf import write_pdf
 from osteon.report.run import FileRecord, Run, file_records, run_document, start_run
+from osteon.report.slide_report import SLIDE_FILE_WORDS, SlideReport, write_slide_report
 from osteon.report.view import View
 from osteon.report.views import draw_views
 from osteon.report.wording import DEMO_MARK, DISCLAIMER
@@ -13,8 +14,10 @@ from osteon.report.wording import DEMO_MARK, DISCLAIMER
 __all__ = [
     "DEMO_MARK",
     "DISCLAIMER",
+    "SLIDE_FILE_WORDS",
     "FileRecord",
     "Run",
+    "SlideReport",
     "View",
     "bone_surfaces",
     "draw_views",
@@ -26,4 +29,5 @@ __all__ = [
     "write_document",
     "write_html",
     "write_pdf",
+    "write_slide_report",
 ]

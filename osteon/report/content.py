@@ -31,9 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from osteon.data import Answer, Source, Volume
+    from osteon.data.slide import SlideAnswer
     from osteon.report.run import Run
 
-__all__ = ["Content", "FindingCard", "Row", "report_content"]
+__all__ = [
+    "Content",
+    "FindingCard",
+    "Row",
+    "finding_card",
+    "model_rows",
+    "report_content",
+    "shown_rows",
+    "software_rows",
+]
 
 _LABELS: Final = {
     "axis-extent": "Extent along the slice axis",
@@ -143,8 +153,8 @@ def report_content(answer: Answer, volume: Volume, *, run: Run) -> Content:
         nothing=_nothing(document),
         notices=tuple((notice["level"], one_line(notice["text"], longest=2000)) for notice in document["notices"]),
         series=_series(volume),
-        models=tuple(_model(model) for model in document["models"]),
-        software=_software(answer, run),
+        models=tuple(model_rows(model) for model in document["models"]),
+        software=software_rows(answer, run),
         limits=_limits(document),
         slice_note=_slice_note(document),
         unlike=unlike_sentences(document),
@@ -166,7 +176,7 @@ def _cards(document: dict[str, Any]) -> tuple[FindingCard, ...]:
             same = [other for other in marked if _place(other, document) == place]
             number = f" {same.index(finding) + 1} of {len(same)}" if len(same) > 1 else ""
             title = f"Affected region{number}"
-        cards.append(_card(finding, document, title=f"{title}, {place}" if place else title))
+        cards.append(finding_card(finding, document, title=f"{title}, {place}" if place else title))
     return tuple(cards)
 
 
@@ -177,7 +187,8 @@ def _place(finding: dict[str, Any], document: dict[str, Any]) -> str:
     return str(finding["region"] or named)
 
 
-def _card(finding: dict[str, Any], document: dict[str, Any], *, title: str) -> FindingCard:
+def finding_card(finding: dict[str, Any], document: dict[str, Any], *, title: str) -> FindingCard:
+    """One entry of findings.json in words."""
     rows = []
     if finding["probability"] is not None:
         rows.append(Row("Probability", probability(finding["probability"]), "no interval"))
@@ -226,10 +237,10 @@ def _patient(source: Source | None) -> tuple[Row, ...]:
         Row("Study date", date(study.date)),
         Row("Accession number", study.accession_number),
     )
-    return _shown(rows)
+    return shown_rows(rows)
 
 
-def _shown(rows: Iterable[Row]) -> tuple[Row, ...]:
+def shown_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Rows that say something, their text from the headers made fit to be shown."""
     return tuple(replace(row, value=one_line(row.value)) for row in rows if row.value)
 
@@ -260,10 +271,11 @@ def _series(volume: Volume) -> tuple[Row, ...]:
             Row("Study UID", source.study.uid),
             Row("Series UID", series.uid),
         ]
-    return _shown(found)
+    return shown_rows(found)
 
 
-def _model(model: dict[str, Any]) -> tuple[Row, ...]:
+def model_rows(model: dict[str, Any]) -> tuple[Row, ...]:
+    """A model as findings.json has it, in words."""
     return (
         Row("Model", model["name"] + (" (demo)" if model["is_demo"] else "")),
         Row("Version", model["version"]),
@@ -277,7 +289,8 @@ def _model(model: dict[str, Any]) -> tuple[Row, ...]:
     )
 
 
-def _software(answer: Answer, run: Run) -> tuple[Row, ...]:
+def software_rows(answer: Answer | SlideAnswer, run: Run) -> tuple[Row, ...]:
+    """Versions, times and options."""
     versions = dict(run.versions)
     times = {**run.seconds, **answer.seconds}
     rows = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import osteon
 from osteon.report.lesion_entries import finite, lesion_entry, own_bone_entry
@@ -11,12 +11,29 @@ from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from osteon.data import Answer, Finding, Measurement, ModelUse, Region, RegionNovelty, SliceScores, Source, Volume
+    from collections.abc import Iterable
+
+    from osteon.data import (
+        Answer,
+        Finding,
+        Measurement,
+        ModelUse,
+        Notice,
+        Region,
+        RegionNovelty,
+        SliceScores,
+        Source,
+        Volume,
+    )
     from osteon.geometry import Box, Grid
     from osteon.labels import Concept
     from osteon.report.run import Run
 
-__all__ = ["findings_document", "region_of"]
+__all__ = ["SCHEMA_VERSION", "finding_entry", "findings_document", "model_entry", "notice_entries", "region_of"]
+
+
+SCHEMA_VERSION: Final = "1.3"
+"""Of findings.json."""
 
 
 def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
@@ -36,7 +53,7 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
     low, high = axis_letters(volume.grid)
     reading = volume.source.notices if volume.source else ()
     return {
-        "schema_version": "1.2",
+        "schema_version": SCHEMA_VERSION,
         "disclaimer": DISCLAIMER,
         "osteon_version": osteon.__version__,
         "created": run.created,
@@ -55,7 +72,14 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
         },
         "regions": [_region(region) for region in answer.regions],
         "scores": [_scores(scores, volume) for scores in answer.scores],
-        "findings": [_finding(finding, answer, volume.grid) for finding in answer.findings],
+        "findings": [
+            finding_entry(
+                finding,
+                region=None if finding.box is None else region_of(finding.box, answer.regions),
+                box=None if finding.box is None else _box(finding.box, volume.grid),
+            )
+            for finding in answer.findings
+        ],
         "lesions": [lesion_entry(lesion, number) for number, lesion in enumerate(answer.lesions, start=1)],
         "own_bone": own_bone_entry(answer.own_bone),
         "masks": [
@@ -77,7 +101,7 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
             {"name": surface.name, "vertices": len(surface.vertices_lps_mm), "triangles": len(surface.faces)}
             for surface in answer.surfaces
         ],
-        "models": [_model(model) for model in answer.models],
+        "models": [model_entry(model) for model in answer.models],
         "heat_maps": [
             {
                 "region": heat.region,
@@ -89,12 +113,18 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
             }
             for heat in answer.heat_maps
         ],
-        "notices": [
-            {"code": notice.code, "text": notice.text, "level": notice.level, "origin": origin}
-            for origin, notices in (("reading", reading), ("system", answer.notices))
-            for notice in notices
-        ],
+        "notices": notice_entries(reading, answer.notices),
+        "slide": None,
     }
+
+
+def notice_entries(reading: Iterable[Notice], system: Iterable[Notice]) -> list[dict[str, str]]:
+    """What reading and the system have to tell, in this order."""
+    return [
+        {"code": notice.code, "text": notice.text, "level": notice.level, "origin": origin}
+        for origin, notices in (("reading", reading), ("system", system))
+        for notice in notices
+    ]
 
 
 def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
@@ -174,7 +204,8 @@ def _novelty(novelty: RegionNovelty, *, what: str) -> dict[str, object]:
     }
 
 
-def _model(model: ModelUse) -> dict[str, object]:
+def model_entry(model: ModelUse) -> dict[str, object]:
+    """One model that took part."""
     return {
         "name": model.name,
         "version": model.version,
@@ -241,12 +272,24 @@ def _measurement(measurement: Measurement, finding: Finding) -> dict[str, object
     }
 
 
-def _finding(finding: Finding, answer: Answer, grid: Grid) -> dict[str, object]:
+def finding_entry(
+    finding: Finding, *, region: str | None = None, box: dict[str, object] | None = None
+) -> dict[str, object]:
+    """One finding.
+
+    Args:
+        finding: of the answer.
+        region: name of the part it lies in.
+        box: its box as it is written.
+
+    Raises:
+        OutputError: a number is NaN or infinite.
+    """
     probability = finding.probability
     return {
         "identifier": finding.identifier,
         "tracking_uid": finding.tracking_uid,
-        "region": None if finding.box is None else region_of(finding.box, answer.regions),
+        "region": region,
         "kind": _code(finding.kind),
         "is_abnormal": finding.is_abnormal,
         "statement": finding.statement,
@@ -255,7 +298,7 @@ def _finding(finding: Finding, answer: Answer, grid: Grid) -> dict[str, object]:
         "probability": None
         if probability is None
         else finite(probability, what=f"probability of {finding.identifier}"),
-        "box": None if finding.box is None else _box(finding.box, grid),
+        "box": box,
         "measurements": [_measurement(measurement, finding) for measurement in finding.measurements],
         "segment": None if finding.segment is None else {"mask": finding.segment[0], "label": finding.segment[1]},
     }

@@ -14,19 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import osteon
+from osteon.data import Volume
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from osteon.data import Answer, Patient, Volume
+    from osteon.data import Answer, Patient
+    from osteon.data.slide import Slide, SlideAnswer
 
 __all__ = ["FileRecord", "Run", "file_records", "peak_rss_mb", "run_document", "start_run"]
 
 _PACKAGES: Final = (
     "connected-components-3d", "edt", "fill-voids", "highdicom", "imagecodecs", "jinja2", "matplotlib", "nibabel",
-    "numba", "numpy", "opencv-python-headless", "openvino", "pydicom", "pylibjpeg", "python-gdcm", "reportlab",
-    "safetensors", "scipy", "timm", "torch", "trimesh", "vtk",
+    "numba", "numpy", "opencv-python-headless", "openslide-python", "openvino", "pydicom", "pylibjpeg", "python-gdcm",
+    "reportlab", "safetensors", "scipy", "tifffile", "timm", "torch", "trimesh", "vtk",
 )  # fmt: skip
 """Packages whose version can change a number or a picture."""
 
@@ -120,8 +122,8 @@ def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tu
 
 
 def run_document(
-    answer: Answer,
-    volume: Volume,
+    answer: Answer | SlideAnswer,
+    image: Volume | Slide,
     *,
     run: Run,
     outputs: Sequence[FileRecord] = (),
@@ -131,15 +133,15 @@ def run_document(
 
     Args:
         answer: of the system.
-        volume: that was read; gives the notices of reading and the size of the image.
+        image: that was read; gives the notices of reading and the size.
         run: as it was started.
         outputs: files of the result folder, run.json itself excepted.
         seconds: time of the steps after the system, as writing.
     """
     times = {**run.seconds, **answer.seconds, **(seconds or {})}
-    notices = (*(volume.source.notices if volume.source else ()), *answer.notices)
+    notices = (*(image.source.notices if image.source else ()), *answer.notices)
     return {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "disclaimer": DISCLAIMER,
         "created": run.created,
         "task": answer.task,
@@ -163,7 +165,8 @@ def run_document(
         "runtime_seconds": {step: round(float(time), 4) for step, time in times.items()},
         "runtime_seconds_total": round(sum(float(time) for time in times.values()), 4),
         "peak_rss_mb": peak_rss_mb(),
-        "voxels": list(volume.grid.shape),
+        "voxels": list(image.grid.shape) if isinstance(image, Volume) else None,
+        "slide_pixels": None if isinstance(image, Volume) else [image.levels[0].rows, image.levels[0].columns],
         "warnings": [notice.text for notice in notices if notice.level == "warning"],
     }
 

@@ -17,6 +17,7 @@ __all__ = [
     "duration",
     "interval_text",
     "one_line",
+    "percent",
     "person_name",
     "position",
     "probability",
@@ -73,6 +74,20 @@ def probability(value: float | None) -> str:
     if value < 0.01:
         return "< 0.01"
     return f"{value:.2f}"
+
+
+def percent(share: float) -> str:
+    """A share in percent with one decimal; never rounded to none or all.
+
+    Example:
+        >>> percent(0.7031), percent(0.9999), percent(1.0), percent(0.0001), percent(0.0)
+        ('70.3 %', '> 99.9 %', '100 %', '< 0.1 %', '0 %')
+    """
+    if share in {0.0, 1.0}:
+        return f"{100 * share:.0f} %"
+    if share > 0.999:
+        return "> 99.9 %"
+    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
 def position(value_mm: float) -> str:

@@ -1,0 +1,161 @@
+"""probabilities.png and limits.png: what the classifier said of every cell, and where it should not be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.report.sheet import LIGHT, Sheet
+from osteon.report.slide_cells import LOOKS, flag_look, rgb_of, slide_size_um
+from osteon.report.slide_overview import slide_views_places
+from osteon.report.slide_pixels import grey_ground, thumbnail
+from osteon.report.slide_sheet import (
+    INK,
+    SOFT,
+    WIDTH,
+    legend,
+    marks,
+    outline,
+    save,
+    scale_bar,
+    slide_panel,
+    spread_cells,
+)
+from osteon.report.view import View
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.data.slide import Slide, SlideAnswer
+
+__all__ = ["draw_limits", "draw_probabilities"]
+
+_EDGE: Final = 30
+_BAR: Final = 74
+"""Height that a colour bar with its numbers takes below a panel."""
+_FARTHEST: Final = 2.0
+"""Novelty in thresholds at the end of the colour scale."""
+
+
+def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide) -> View:
+    """One map a class: from white at 0 to the class's colour at 1.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    size_um = slide_size_um(slide)
+    shape, places = slide_views_places(size_um, len(LOOKS))
+    ground = grey_ground(thumbnail(slide, shape))
+    bars = [_BAR * row for row in _rows_of(places)]
+    sheet = Sheet(WIDTH, places[-1][1] + bars[-1] + shape[0] + _BAR + 10, ground=LIGHT)
+    for index in reversed(range(len(LOOKS))):
+        order = len(LOOKS) - 1 - index
+        left, top = places[order][0], places[order][1] + bars[order]
+        look = LOOKS[index]
+        share = answer.map.probability[..., index, None]
+        colours = 255 + np.nan_to_num(share) * (np.array(rgb_of(look.colour), dtype=np.float32) - 255)
+        shown = np.rint(ground * spread_cells(colours, answer.map.plan, slide, shape)).astype(np.uint8)
+        sheet.text(left, top - 32, look.title, size=20, colour=INK, weight="bold")
+        scale_bar(slide_panel(sheet, (left, top), shown, size_um))
+        steps = np.linspace(0, 1, 256)[:, None]
+        ramp = (255 + steps * (np.array(rgb_of(look.colour)) - 255)) / 255
+        _colour_bar(sheet, (left, top + shape[0] + 14, shape[1]), ramp, ("0", "0.5", "1"), "probability")
+    save(sheet, path, marks(answer, slide))
+    return View(
+        name="probabilities",
+        path=path,
+        title="Probability of each class",
+        caption="Calibrated probability of every cell, over the slide in grey. The three add up to 1 in every cell.",
+        width=sheet.width,
+        height=sheet.height,
+    )
+
+
+def _rows_of(places: tuple[tuple[int, int], ...]) -> list[int]:
+    """Number of the row of each panel."""
+    tops = sorted({top for _, top in places})
+    return [tops.index(top) for _, top in places]
+
+
+def _colour_bar(
+    sheet: Sheet, place: tuple[float, float, float], ramp: NDArray[Any], numbers: tuple[str, str, str], title: str
+) -> None:
+    """A ramp of colours from left to right at (left, top, width), with numbers at its ends and middle."""
+    left, top, room = place
+    width = min(room, 360.0)
+    axes = sheet.axes(left, top, width, 14)
+    axes.imshow(np.asarray(ramp)[None], aspect="auto", extent=(0, 1, 0, 1))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for text, share, side in zip(numbers, (0.0, 0.5, 1.0), ("left", "center", "right"), strict=True):
+        sheet.text(left + share * width, top + 19, text, size=16, colour=INK, ha=side)
+    if room > width + 120:
+        sheet.text(left + width + 14, top - 3, title, size=16, colour=SOFT)
+
+
+def draw_limits(path: Path, answer: SlideAnswer, slide: Slide) -> View:
+    """Flagged cells, and how far every tile is from the training tiles where the model knows that.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    size_um = slide_size_um(slide)
+    has_novelty = answer.map.novelty is not None
+    shape, places = slide_views_places(size_um, 2)
+    picture = thumbnail(slide, shape)
+    ground = grey_ground(picture, darkest=0.45)
+    last = places[1 if has_novelty else 0]
+    sheet = Sheet(WIDTH, last[1] + shape[0] + _BAR + 30, ground=LIGHT)
+    left, top = places[0]
+    sheet.text(left, top - 32, "Quality flags, over the slide in grey", size=20, colour=INK, weight="bold")
+    axes = slide_panel(sheet, (left, top), np.rint(255 * np.repeat(ground, 3, axis=-1)).astype(np.uint8), size_um)
+    counted = []
+    for name, cells in answer.map.flags.items():
+        look = flag_look(name)
+        outline(axes, cells, answer.map.plan, look=look, width=1.8)
+        counted.append((look, f": {int(cells.sum()):,}"))
+    scale_bar(axes)
+    if counted:
+        legend(sheet, (_EDGE, sheet.height - 36), counted)
+    if has_novelty:
+        _novelty_panel(sheet, answer, slide, ground, places[1])
+    save(sheet, path, marks(answer, slide))
+    total = sum(int(cells.sum()) for cells in answer.map.flags.values())
+    words = "Left: cells that were flagged; they are left out of areas and of the necrosis fraction."
+    if not total:
+        words = "No cell was flagged."
+    if has_novelty:
+        words += (
+            " Distance of every tile from the training tiles, in thresholds: above 1 a tile is unlike everything the "
+            "model was trained on."
+        )
+    return View(
+        name="limits", path=path, title="Where to take care", caption=words, width=sheet.width, height=sheet.height
+    )
+
+
+def _novelty_panel(
+    sheet: Sheet, answer: SlideAnswer, slide: Slide, ground: NDArray[np.float32], place: tuple[int, int]
+) -> None:
+    import matplotlib as mpl
+
+    slide_map = answer.map
+    if slide_map.novelty is None:
+        return
+    threshold = slide_map.novelty_threshold or float(np.nanmax(slide_map.novelty, initial=1e-6)) / _FARTHEST
+    share = np.clip(slide_map.novelty / threshold / _FARTHEST, 0, 1)
+    colours = mpl.colormaps["cividis"]
+    values = (colours(np.nan_to_num(share))[..., :3] * 255).astype(np.float32)
+    values[np.isnan(share)] = 255
+    shape = ground.shape[:2]
+    shown = spread_cells(values, slide_map.plan, slide, shape)
+    paper = (spread_cells(np.isnan(share).astype(np.float32), slide_map.plan, slide, shape) > 0)[..., None]
+    shown = np.where(paper, 255 * ground, shown * (0.7 + 0.3 * ground))
+    left, top = place
+    sheet.text(left, top - 32, "Distance from the training tiles", size=20, colour=INK, weight="bold")
+    scale_bar(slide_panel(sheet, place, np.rint(shown).astype(np.uint8), slide_size_um(slide)))
+    below = (left, top + shape[0] + 14, shape[1])
+    _colour_bar(sheet, below, colours(np.linspace(0, 1, 256))[:, :3], ("0", "threshold", "2 x"), "distance")
