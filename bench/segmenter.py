@@ -236,7 +236,8 @@ def run(options: argparse.Namespace) -> list[Row]:
     print_head()
     if "networks" in parts:
         network = trained(ARCHITECTURE, steps=steps)
-        for size in QUICK_SIZES if options.quick else SIZES:
+        sizes = (options.size,) if options.size else SIZES
+        for size in QUICK_SIZES if options.quick else sizes:
             add(bench_networks(network, size, rounds=rounds, threads=threads))
     if "series" in parts:
         add(bench_series(QUICK if options.quick else FULL, model=options.model, steps=steps, threads=options.threads))
@@ -252,6 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that the bench runs")
+    parser.add_argument("--size", type=int, choices=SIZES, help="of the networks' slices: one of the two sizes")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
     parser.add_argument("--threads", type=int, default=0, help="of torch and OpenVINO; 0: as torch chooses")
     parser.add_argument("--steps", type=int, default=150, help="of training before the masks are compared")
