@@ -14,7 +14,7 @@ from osteon.app.cli.terminal import say
 if TYPE_CHECKING:
     from osteon.training.datasets.case_builder import BuiltDataset
 
-__all__ = ["build", "how_many", "told_skipped", "wanted_planes"]
+__all__ = ["build", "how_many", "told_femur", "told_skipped", "wanted_planes"]
 
 
 def build() -> typer.Typer:
@@ -23,6 +23,8 @@ def build() -> typer.Typer:
 
     group.command("ct_osteosarcoma")(_ct_osteosarcoma)
     group.command("ct_metastasis")(_ct_metastasis)
+    group.command("histology")(_histology)
+    group.command("mri_femur")(_mri_femur)
     return group
 
 
@@ -143,3 +145,83 @@ def _ct_metastasis(
     if made.unused:
         say(f"- {made.unused} series there are not in {masks.name if masks else 'the table'}: not used")
     told_skipped(made.built, out, what="series" if masks else "images, masks or patients")
+
+
+def _mri_femur(
+    source: Path = typer.Argument(
+        ..., help="A folder of MR slices (pictures, DICOM, NIfTI slices) with the masks of their lesions."
+    ),
+    out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
+    labels: Path | None = typer.Option(
+        None,
+        help="CSV: image, patient, label (benign, intermediate, malignant), and mask or box (R0,C0,R1,C1). Default: "
+        "labels.csv in the folder.",
+    ),
+    intermediate: str = typer.Option("leave-out", help="What becomes of intermediate lesions: leave-out or benign."),
+    margin: int = typer.Option(20, min=0, max=500, help="Pixels around the lesion's box."),
+    masked: bool = typer.Option(False, "--masked", help="Show nothing outside the lesion's region."),
+    size: int = typer.Option(224, min=16, max=1024, help="Rows and columns of a crop."),
+    workers: int = typer.Option(1, min=1, max=64, help="Processes."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Cut the lesions of MR slices of the femur out as crops, patients kept together, with manifest and cohort."""
+    from osteon.ops.mr_region import RegionOptions
+    from osteon.training.datasets.femur_source import build_from_table
+    from osteon.training.datasets.mri_femur import FemurOptions
+
+    region = RegionOptions(margin_px=margin, masked=masked, size=size)
+    options = FemurOptions(region=region, intermediate=intermediate)  # type: ignore[arg-type]  # it checks the word
+    with shown_progress(quiet=quiet) as progress:
+        built = build_from_table(source, out, labels=labels, options=options, workers=workers, progress=progress)
+    told_femur(built, out)
+
+
+def told_femur(built: BuiltDataset, out: Path) -> None:
+    """As ``told_skipped``; lesions that were left out because they are intermediate are counted, and are no fault."""
+    from dataclasses import replace
+
+    from osteon.training.datasets.mri_femur import intermediates, is_intermediate
+
+    count = intermediates(built)
+    if count:
+        say(f"- {count} images of intermediate lesions left out (--intermediate benign keeps them)")
+    kept = tuple(item for item in built.skipped if not is_intermediate(item))
+    told_skipped(replace(built, skipped=kept), out, what="images or patients")
+
+
+def _histology(
+    source: Path = typer.Argument(
+        ..., help="A folder of tiles named Class___Case-3-SLIDE-X-Y.jpg, or of folders of the classes."
+    ),
+    out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
+    microns: float | None = typer.Option(
+        None,
+        "--microns",
+        help="Micrometres per pixel of all tiles, where neither the files nor the table say it; 1.0 for the public "
+        "osteosarcoma tiles.",
+    ),
+    patients: Path | None = typer.Option(
+        None,
+        help="CSV: FILE, PATIENT, STUDY, microns_per_pixel, where names do not tell. Default: patients.csv in the "
+        "source.",
+    ),
+    own_patients: bool = typer.Option(
+        False, "--own-patients", help="Take each tile for a patient of its own. Leaks: results will be too good."
+    ),
+    workers: int = typer.Option(1, min=1, max=64, help="Processes."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Make a data set of H&E tiles: class, patient and slide from names, folders or a table; patients kept together."""
+    from osteon.training.datasets.histology import TileOptions, build_tiles
+
+    with shown_progress(quiet=quiet) as progress:
+        built = build_tiles(
+            source,
+            out,
+            TileOptions(microns_per_pixel=microns),
+            patients=patients,
+            own_patients=own_patients,
+            workers=workers,
+            progress=progress,
+        )
+    told_skipped(built, out, what="tiles or patients")

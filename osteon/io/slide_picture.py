@@ -1,0 +1,133 @@
+"""A plain picture of tissue (JPEG, PNG, ...): one level, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from osteon.data.slide import SlideLevel, SlideSource
+from osteon.errors import InputError, UnsupportedError
+from osteon.io.image import JPEG, PNG, stored_picture
+from osteon.io.slide_microns import StoredScale, choose_microns
+from osteon.io.slide_pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from osteon.data.provenance import Notice
+
+__all__ = ["PictureSlide", "open_picture", "read_rgb"]
+
+LENGTHLESS_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+NO_FRAME_MARKERS: Final = frozenset({0xC4, 0xC8, 0xCC})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureSlide:
+    """A picture as a slide of one level.
+
+    Attributes:
+        pixels: (row, column, 3) uint8 RGB.
+        microns_per_pixel: (row, column).
+        source: where it came from.
+    """
+
+    pixels: NDArray[np.uint8] = field(repr=False)
+    microns_per_pixel: tuple[float, float]
+    source: SlideSource
+
+    @property
+    def levels(self) -> tuple[SlideLevel, ...]:
+        """The only one."""
+        return (SlideLevel(self.pixels.shape[0], self.pixels.shape[1], 1.0),)
+
+    def read(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
+        """Pixels of a rectangle, white outside; see ``osteon.data.slide.Slide``."""
+        return read_window(self.levels, level, (row, column, rows, columns), self._inside)
+
+    def close(self) -> None:
+        """There is no open file."""
+
+    def _inside(self, _: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
+        return self.pixels[row : row + rows, column : column + columns].copy()
+
+
+def open_picture(path: Path, *, microns_per_pixel: float | None) -> PictureSlide:
+    """A plain picture as a slide. The resolution that a JPEG or PNG may carry is a screen's and is not used.
+
+    Raises:
+        InputError: nobody says how large a pixel is, the file is damaged, or no picture.
+        UnsupportedError: CMYK, or another bit depth.
+    """
+    data, rgb, notices = _decoded(path)
+    known = choose_microns(path.name, StoredScale(), microns_per_pixel)
+    source = SlideSource(
+        path,
+        "picture",
+        sha256=hashlib.sha256(data).hexdigest(),
+        microns_from=known.known_from,
+        notices=(*notices, *known.notices),
+    )
+    return PictureSlide(rgb, known.per_pixel, source)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """A plain picture in colour, the pixels that ``open_picture`` gives, whatever their size.
+
+    Returns:
+        (row, column, 3) uint8 RGB.
+
+    Raises:
+        InputError: damaged, or no picture.
+        UnsupportedError: CMYK, or another bit depth.
+    """
+    return _decoded(path)[1]
+
+
+def _decoded(path: Path) -> tuple[bytes, NDArray[np.uint8], tuple[Notice, ...]]:
+    """The file, its pixels in 8-bit RGB, and what was done to them."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    if not data:
+        raise InputError(f"{path.name} is empty, it holds not one byte: copy it again")
+    if data.startswith(JPEG) and _jpeg_channels(data) == 4:
+        raise UnsupportedError(
+            f"{path.name} is stored in CMYK, for a printing press: its colours cannot be told without that press; "
+            "export it as RGB"
+        )
+    stored: NDArray[Any] = stored_picture(data, path.name)
+    values = stored[:, :, None] if stored.ndim == 2 else stored
+    channels = values.shape[2]
+    if channels >= 3:
+        values = values[:, :, [2, 1, 0, 3][:channels]]
+    bits = 8 * values.dtype.itemsize
+    if bits > 8:
+        check_brightness(path.name, int(values[:, :, : 3 if channels >= 3 else 1].max()))
+    notices = pixel_notices(bits=bits, channels=channels)
+    return data, to_rgb8(values), (*notices, *([profile_notice()] if _has_profile(data) else []))
+
+
+def _has_profile(data: bytes) -> bool:
+    if data.startswith(PNG):
+        return b"iCCP" in data[: max(data.find(b"IDAT"), 0)]
+    return data.startswith(JPEG) and b"ICC_PROFILE\0" in data[: max(data.find(b"\xff\xda"), 0)]
+
+
+def _jpeg_channels(data: bytes) -> int:
+    """Components in the frame header of a JPEG; 0 where there is none."""
+    place = 2
+    while place + 10 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xFF or marker in LENGTHLESS_MARKERS:
+            place += 1 if marker == 0xFF else 2
+        elif 0xC0 <= marker <= 0xCF and marker not in NO_FRAME_MARKERS:
+            return data[place + 9]
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return 0

@@ -1,0 +1,355 @@
+"""TIFF slides: what their tags say, and pixels piece by piece where openslide does not read them."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import weakref
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon._optional import require
+from osteon.data.slide import SlideLevel, SlideSource
+from osteon.errors import InputError, UnsupportedError
+from osteon.io.slide_microns import choose_microns, tiff_scale
+from osteon.io.slide_pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.io.slide_microns import StoredScale
+
+__all__ = ["SYNTHETIC_MARK", "TIFF_MAGIC", "TiffFacts", "TiffSlide", "check_all_there", "open_tiff", "tiff_facts"]
+
+TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SYNTHETIC_MARK: Final = "osteon synthetic slide"
+"""In the description of a file that shows no person's tissue."""
+
+MOST_SEGMENT_BYTES: Final = 2**30
+ICC_PROFILE: Final = 34675
+PREMULTIPLIED: Final = 1
+SAMPLES: Final = {"MINISBLACK": 1, "RGB": 3, "YCBCR": 3}
+UNITS: Final = {2: "inch", 3: "centimeter"}
+BROKEN: Final = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
+"""What tifffile and imagecodecs raise on bytes that are not what the tags say."""
+
+
+@dataclass(frozen=True, slots=True)
+class TiffFacts:
+    """What the tags of the largest picture in a TIFF say.
+
+    Attributes:
+        bits: of a channel.
+        channels: 1 to 4, alpha counted.
+        premultiplied: whether the colours were multiplied with alpha.
+        levels: of its pyramid.
+        scale: of a pixel.
+        has_profile: whether there is an ICC profile.
+        is_synthetic: whether osteon wrote it as synthetic.
+    """
+
+    bits: int
+    channels: int
+    premultiplied: bool
+    levels: tuple[SlideLevel, ...]
+    scale: StoredScale
+    has_profile: bool
+    is_synthetic: bool
+
+
+def tiff_facts(path: Path) -> TiffFacts:
+    """Read and check the tags of a TIFF; no pixel is decoded.
+
+    Raises:
+        InputError: damaged, truncated, several pictures of one kind, or no pixel.
+        UnsupportedError: CMYK, a palette, channels in separate planes, other bit depths.
+        MissingPackageError: the extra "slides" is not installed.
+    """
+    with _opened(path) as file:
+        return _facts(path, file)
+
+
+def check_all_there(path: Path) -> None:
+    """Refuse a TIFF of a scanner that ends before its pixels do; what tifffile cannot follow is left to openslide.
+
+    Raises:
+        InputError: truncated.
+        MissingPackageError: the extra "slides" is not installed.
+    """
+    try:
+        with _opened(path) as file:
+            needed = max((end for page in file.pages for end in _ends(page)), default=0)
+    except (*BROKEN, OSError, AttributeError, InputError):
+        return
+    _check_size(path, needed)
+
+
+def open_tiff(path: Path, *, microns_per_pixel: float | None, cache_bytes: int) -> TiffSlide:
+    """Open a TIFF through tifffile: strips or tiles, 8 or 16 bits, pyramids in sub-files too.
+
+    Raises:
+        InputError: as ``tiff_facts``; nobody says how large a pixel is; 16-bit values of which white is not known.
+        UnsupportedError: as ``tiff_facts``; a piece of more than 1 GiB.
+        MissingPackageError: the extra "slides" is not installed.
+    """
+    file = _opened(path)
+    try:
+        facts = _facts(path, file)
+        known = choose_microns(path.name, facts.scale, microns_per_pixel)
+        notices = [*pixel_notices(bits=facts.bits, channels=facts.channels), *known.notices]
+        source = SlideSource(
+            path,
+            "tiff",
+            microns_from=known.known_from,
+            notices=(*notices, *([profile_notice()] if facts.has_profile else [])),
+            is_synthetic=facts.is_synthetic,
+        )
+        slide = TiffSlide(file, facts, known.per_pixel, source, cache_bytes=cache_bytes)
+        slide.check()
+    except BaseException:
+        file.close()
+        raise
+    return slide
+
+
+class TiffSlide:
+    """A TIFF as a slide; see ``osteon.data.slide.Slide``. Decoded pieces are kept up to a number of bytes."""
+
+    def __init__(
+        self,
+        file: Any,  # noqa: ANN401 - tifffile ships no types
+        facts: TiffFacts,
+        microns_per_pixel: tuple[float, float],
+        source: SlideSource,
+        *,
+        cache_bytes: int,
+    ) -> None:
+        """Take over an open file.
+
+        Args:
+            file: ``tifffile.TiffFile``.
+            facts: of it.
+            microns_per_pixel: (row, column) of level 0.
+            source: where it came from.
+            cache_bytes: of decoded pieces that are kept.
+        """
+        self.levels = facts.levels
+        self.microns_per_pixel = microns_per_pixel
+        self.source = source
+        self._facts = facts
+        self._file = file
+        self._pages = [level.pages[0] for level in file.series[0].levels]
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
+        self._kept_bytes = 0
+        self._capacity = cache_bytes
+        self._is_closed = False
+        weakref.finalize(self, file.close)  # as openslide does: a slide that is forgotten holds no file
+
+    def read(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
+        """Pixels of a rectangle, white outside; see ``osteon.data.slide.Slide``."""
+        return read_window(self.levels, level, (row, column, rows, columns), self._inside)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._is_closed = True
+            self._file.close()
+            self._kept.clear()
+            self._kept_bytes = 0
+
+    def check(self) -> None:
+        """Refuse what cannot be shown without a guess.
+
+        Raises:
+            InputError: 16-bit values of which white is not known, by the smallest level.
+            UnsupportedError: a piece of more than 1 GiB.
+        """
+        for page, level in zip(self._pages, self.levels, strict=True):
+            rows, columns = _piece_shape(page)
+            if min(rows, level.rows) * columns * self._facts.channels * (self._facts.bits // 8) > MOST_SEGMENT_BYTES:
+                raise UnsupportedError(
+                    f"{self._name} stores {level.rows} x {level.columns} pixels in one piece of more than 1 GiB: write "
+                    "it in tiles, as with: vips tiffsave IN OUT --tile --pyramid --compression jpeg"
+                )
+        if self._facts.bits > 8:
+            last = len(self._pages) - 1
+            pieces = range(len(self._pages[last].dataoffsets))
+            colours = 3 if self._facts.channels >= 3 else 1
+            brightest = max(int(self._stored(last, piece)[..., :colours].max()) for piece in pieces)
+            check_brightness(self._name, brightest)
+
+    @property
+    def _name(self) -> str:
+        return "the slide" if self.source.path is None else self.source.path.name
+
+    def _inside(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
+        """A rectangle that lies inside the level, put together from pieces."""
+        high, wide = _piece_shape(self._pages[level])
+        across = -(-self.levels[level].columns // wide)
+        answer = np.full((rows, columns, 3), 255, dtype=np.uint8)
+        for i in range(row // high, -(-(row + rows) // high)):
+            for j in range(column // wide, -(-(column + columns) // wide)):
+                piece = to_rgb8(self._stored(level, i * across + j), premultiplied=self._facts.premultiplied)
+                top, left = max(row, i * high), max(column, j * wide)
+                bottom = min(row + rows, i * high + piece.shape[0])
+                right = min(column + columns, j * wide + piece.shape[1])
+                inside = piece[top - i * high : bottom - i * high, left - j * wide : right - j * wide]
+                answer[top - row : bottom - row, left - column : right - column] = inside
+        return answer
+
+    def _stored(self, level: int, piece: int) -> NDArray[Any]:
+        """The values of a strip or tile, (rows, columns, channels), from what is kept or from the file."""
+        with self._lock:
+            if self._is_closed:
+                raise InputError(f"{self._name} was closed: open it again")
+            kept = self._kept.get((level, piece))
+            if kept is not None:
+                self._kept.move_to_end((level, piece))
+                return kept
+            data = self._bytes(level, piece)
+        decoded = self._decoded(level, piece, data)
+        with self._lock:
+            if (level, piece) not in self._kept and decoded.nbytes <= self._capacity and not self._is_closed:
+                self._kept[level, piece] = decoded
+                self._kept_bytes += decoded.nbytes
+                while self._kept_bytes > self._capacity:
+                    self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
+        return decoded
+
+    def _bytes(self, level: int, piece: int) -> bytes:
+        page = self._pages[level]
+        try:
+            offset, count = page.dataoffsets[piece], page.databytecounts[piece]
+            self._file.filehandle.seek(offset)
+            data: bytes = self._file.filehandle.read(count)
+        except (OSError, IndexError, ValueError) as error:
+            raise self._damaged(level, piece) from error
+        if len(data) != count:
+            raise self._damaged(level, piece)
+        return data
+
+    def _decoded(self, level: int, piece: int, data: bytes) -> NDArray[Any]:
+        page = self._pages[level]
+        if not data:  # a piece that was left out is background
+            rows, columns = _piece_shape(page)
+            shape = (rows, columns, self._facts.channels)
+            return np.full(shape, 2**self._facts.bits - 1, dtype=f"uint{self._facts.bits}")
+        tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
+        try:
+            values, _, shape = page.keyframe.decode(data, piece, **tables)
+            decoded: NDArray[Any] = np.asarray(values).reshape(shape)[0]
+        except BROKEN as error:
+            raise self._damaged(level, piece) from error
+        return decoded
+
+    def _damaged(self, level: int, piece: int) -> InputError:
+        rows, columns = _piece_shape(self._pages[level])
+        i, j = divmod(piece, -(-self.levels[level].columns // columns))
+        return InputError(
+            f"{self._name} is damaged at level {level}, row {i * rows}, column {j * columns}: copy it again"
+        )
+
+
+def _opened(path: Path) -> Any:  # noqa: ANN401 - tifffile ships no types
+    tifffile = require("tifffile", extra="slides", purpose="to read TIFF slides")
+    try:
+        return tifffile.TiffFile(path)
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    except (tifffile.TiffFileError, *BROKEN) as error:
+        raise InputError(f"{path.name} is a damaged or truncated TIFF file: copy it again") from error
+
+
+def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships no types
+    try:
+        levels = list(file.series[0].levels)
+        pages = [level.pages[0] for level in levels]
+        several = max(len(level.pages) for level in levels)
+        needed = max((end for page in pages for end in _ends(page)), default=0)
+    except (*BROKEN, OSError, AttributeError) as error:
+        raise InputError(f"{path.name} is a damaged or truncated TIFF file: copy it again") from error
+    _check_size(path, needed)
+    if several > 1:
+        raise InputError(f"{path.name} holds {several} pictures of one size, not one slide: extract one")
+    page = pages[0]
+    if not (page.imagelength and page.imagewidth):
+        raise InputError(f"{path.name} is empty: it has {page.imagelength} x {page.imagewidth} pixels")
+    channels = _checked_channels(path.name, page)
+    unit = UNITS.get(int(page.tags.valueof("ResolutionUnit", 2)), "")
+    resolution = (_ratio(page.tags.valueof("YResolution")), _ratio(page.tags.valueof("XResolution")))
+    rows, columns = page.imagelength, page.imagewidth
+    return TiffFacts(
+        bits=page.bitspersample,
+        channels=channels,
+        premultiplied=PREMULTIPLIED in tuple(map(int, page.extrasamples or ())),
+        levels=tuple(
+            SlideLevel(item.imagelength, item.imagewidth, (rows / item.imagelength + columns / item.imagewidth) / 2)
+            for item in pages
+        ),
+        scale=tiff_scale(resolution, unit),
+        has_profile=ICC_PROFILE in page.tags,
+        is_synthetic=SYNTHETIC_MARK in str(page.tags.valueof("ImageDescription", "")),
+    )
+
+
+def _checked_channels(name: str, page: Any) -> int:  # noqa: ANN401 - tifffile ships no types
+    """How many channels a page has, after refusing what cannot be shown."""
+    colours = getattr(page.photometric, "name", str(page.photometric))
+    if colours == "SEPARATED":
+        raise UnsupportedError(
+            f"{name} is stored in CMYK, for a printing press: its colours cannot be told without that press; "
+            "export it as RGB"
+        )
+    extra = len(page.extrasamples or ())
+    if colours not in SAMPLES or page.samplesperpixel - extra != SAMPLES[colours] or extra > 1:
+        raise UnsupportedError(
+            f"{name} has {page.samplesperpixel} channels stored as {colours}: grey or RGB, with or without alpha, are "
+            "read; export it as RGB"
+        )
+    if page.bitspersample not in (8, 16) or page.sampleformat != 1:
+        raise UnsupportedError(f"{name} has channels of {page.bitspersample} bits: 8 or 16 bits are read; convert it")
+    if page.samplesperpixel > 1 and page.planarconfig != 1:
+        raise UnsupportedError(f"{name} stores each channel by itself: export it with interleaved channels")
+    return int(page.samplesperpixel)
+
+
+def _check_size(path: Path, needed: int) -> None:
+    size = path.stat().st_size
+    if needed > size:
+        raise InputError(f"{path.name} is truncated: {size} of at least {needed} bytes are there; copy it again")
+
+
+def _piece_shape(page: Any) -> tuple[int, int]:  # noqa: ANN401 - tifffile ships no types
+    """Rows and columns of a full tile or strip."""
+    if page.is_tiled:
+        return int(page.tilelength), int(page.tilewidth)
+    return min(int(page.rowsperstrip), int(page.imagelength)), int(page.imagewidth)
+
+
+def _ends(page: Any) -> Iterator[int]:  # noqa: ANN401 - tifffile ships no types
+    """Where the pieces of a page end in the file."""
+    return (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False) if count)
+
+
+def _ratio(value: Any) -> float:  # noqa: ANN401 - as tifffile gives it
+    """A rational tag as a number; 0 where there is none."""
+    if not isinstance(value, tuple) or len(value) != 2 or not value[1]:
+        return 0.0
+    return float(value[0]) / float(value[1])
