@@ -26,7 +26,6 @@ __all__ = [
     "flag_look",
     "rgb_of",
     "shown_classes",
-    "slide_size_um",
 ]
 
 NOT_READ: Final = -1
@@ -112,12 +111,6 @@ def shown_classes(answer: SlideAnswer) -> NDArray[np.int8]:
 def centre_um(plan: TilePlan, row: int, column: int) -> tuple[float, float]:
     """(x, y) of the middle of a cell in micrometres from the slide's upper left corner."""
     return (column + 0.5) * plan.step_um, (row + 0.5) * plan.step_um
-
-
-def slide_size_um(slide: Slide) -> tuple[float, float]:
-    """(height, width) in micrometres."""
-    level, (row_um, column_um) = slide.levels[0], slide.microns_per_pixel
-    return level.rows * row_um, level.columns * column_um
 
 
 def cell_edges_px(plan: TilePlan, slide: Slide) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

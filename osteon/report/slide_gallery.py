@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from osteon.ops.tile_plan import slide_size_um, tile_corner_um, tile_view
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.slide_cells import LOOKS, cell_flags, centre_um, flag_look
-from osteon.report.slide_pixels import read_um
+from osteon.report.slide_pixels import resized
 from osteon.report.slide_sheet import INK, SOFT, WIDTH, marks, save
 from osteon.report.view import View
 from osteon.report.wording import probability
@@ -56,15 +57,15 @@ def draw_gallery(path: Path, answer: SlideAnswer, slide: Slide) -> View:
             _tile(sheet, answer, slide, cell, place=(_EDGE + place * _STEP, top + _HEAD), colour=colour)
     save(sheet, path, marks(answer, slide))
     plan = answer.map.plan
-    pixel_um = plan.tile_um / _TILE
+    pixel_um = plan.tile_um / plan.pixels
     return View(
         name="gallery",
         path=path,
         title="Tiles",
         caption=(
-            f"Tiles of {plan.tile_um:,.0f} µm, shown at {pixel_um:.1f} µm a pixel. The dashed square is the cell that "
-            "the tile speaks for. Below each: the calibrated probabilities, and the place of its middle from the upper "
-            f"left corner of the slide (x, y). At most {PER_GROUP} of each group."
+            f"Tiles of {plan.tile_um:,.0f} µm as the model sees them, at {pixel_um:.1f} µm a pixel. The dashed square "
+            "is the cell that the tile speaks for. Below each: the calibrated probabilities, and the place of the cell's "
+            f"middle from the upper left corner of the slide (x, y). At most {PER_GROUP} of each group."
         ),
         width=sheet.width,
         height=sheet.height,
@@ -79,10 +80,7 @@ def _tile(
 
     plan = answer.map.plan
     x_um, y_um = centre_um(plan, *cell)
-    half = plan.tile_um / 2
-    pixels = read_um(
-        slide, corner_um=(y_um - half, x_um - half), size_um=(plan.tile_um, plan.tile_um), shape=(_TILE, _TILE)
-    )
+    pixels = resized(tile_view(slide, plan, cell), (_TILE, _TILE))
     left, top = place
     axes = sheet.axes(left, top, _TILE, _TILE)
     axes.imshow(pixels, extent=(0, 1, 1, 0), aspect="auto", interpolation="nearest")
@@ -93,10 +91,11 @@ def _tile(
         side.set_linewidth(3)
     share = plan.step_um / plan.tile_um
     if share < 0.999:
-        begin = (1 - share) / 2
+        top_um, left_um = tile_corner_um(plan, cell, slide_size_um(slide))
+        corner = (cell[1] * plan.step_um - left_um) / plan.tile_um, (cell[0] * plan.step_um - top_um) / plan.tile_um
         for ground, width, dash in ((LIGHT, 2.4, (0, (1, 0))), (INK, 1.2, (0, (4, 3)))):
             axes.add_patch(
-                Rectangle((begin, begin), share, share, fill=False, edgecolor=ground, linewidth=width, linestyle=dash)
+                Rectangle(corner, share, share, fill=False, edgecolor=ground, linewidth=width, linestyle=dash)
             )
     _bars(sheet, answer, cell, place=(left, top + _TILE + 8))
     flags = ", ".join(flag_look(name).title for name in cell_flags(answer.map, *cell))

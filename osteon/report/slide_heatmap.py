@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.io.slide_pyramid import write_pyramid
-from osteon.report.slide_cells import LEFT_OUT, LOOKS, UNCLAIMED, rgb_of, shown_classes, slide_size_um
+from osteon.ops.tile_plan import slide_size_um
+from osteon.report.slide_cells import LEFT_OUT, LOOKS, UNCLAIMED, rgb_of, shown_classes
 from osteon.report.slide_sheet import LEFT_OUT_LOOK, UNCLAIMED_LOOK
 
 if TYPE_CHECKING:

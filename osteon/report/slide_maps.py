@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon.ops.tile_plan import slide_size_um
 from osteon.report.sheet import LIGHT, Sheet
-from osteon.report.slide_cells import LOOKS, flag_look, rgb_of, slide_size_um
+from osteon.report.slide_cells import LOOKS, flag_look, rgb_of
 from osteon.report.slide_overview import slide_views_places
-from osteon.report.slide_pixels import grey_ground, thumbnail
+from osteon.report.slide_pixels import grey_ground, resized
 from osteon.report.slide_sheet import (
     INK,
     SOFT,
@@ -40,15 +41,15 @@ _FARTHEST: Final = 2.0
 """Novelty in thresholds at the end of the colour scale."""
 
 
-def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide) -> View:
-    """One map a class: from white at 0 to the class's colour at 1.
+def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
+    """One map a class: from white at 0 to the class's colour at 1; ``pixels`` of ``slide_picture``.
 
     Raises:
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
     shape, places = slide_views_places(size_um, len(LOOKS))
-    ground = grey_ground(thumbnail(slide, shape))
+    ground = grey_ground(resized(pixels, shape))
     bars = [_BAR * row for row in _rows_of(places)]
     sheet = Sheet(WIDTH, places[-1][1] + bars[-1] + shape[0] + _BAR + 10, ground=LIGHT)
     for index in reversed(range(len(LOOKS))):
@@ -96,8 +97,10 @@ def _colour_bar(
         sheet.text(left + width + 14, top - 3, title, size=16, colour=SOFT)
 
 
-def draw_limits(path: Path, answer: SlideAnswer, slide: Slide) -> View:
+def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
     """Flagged cells, and how far every tile is from the training tiles where the model knows that.
+
+    ``pixels`` are those of ``slide_picture``.
 
     Raises:
         OutputError: it cannot be written.
@@ -105,8 +108,7 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide) -> View:
     size_um = slide_size_um(slide)
     has_novelty = answer.map.novelty is not None
     shape, places = slide_views_places(size_um, 2)
-    picture = thumbnail(slide, shape)
-    ground = grey_ground(picture, darkest=0.45)
+    ground = grey_ground(resized(pixels, shape), darkest=0.45)
     last = places[1 if has_novelty else 0]
     sheet = Sheet(WIDTH, last[1] + shape[0] + _BAR + 30, ground=LIGHT)
     left, top = places[0]

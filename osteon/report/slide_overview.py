@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon.data.slide import TILE_CLASSES
+from osteon.ops.tile_plan import slide_size_um
 from osteon.report.sheet import LIGHT, Sheet
-from osteon.report.slide_cells import LEFT_OUT, LOOKS, UNCLAIMED, shown_classes, slide_size_um
-from osteon.report.slide_pixels import fitting, grey_ground, thumbnail
+from osteon.report.slide_cells import LEFT_OUT, LOOKS, UNCLAIMED, shown_classes
+from osteon.report.slide_pixels import fitting, grey_ground, resized
 from osteon.report.slide_sheet import (
     INK,
     LEFT_OUT_LOOK,
@@ -69,15 +70,15 @@ def slide_views_places(
     return shape, tuple(places)
 
 
-def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide) -> View:
-    """The slide, and beside it in grey with the class of every cell.
+def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
+    """The slide, and beside it in grey with the class of every cell; ``pixels`` of ``slide_picture``.
 
     Raises:
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
     (rows, columns), places = slide_views_places(size_um, 2)
-    picture = thumbnail(slide, (rows, columns))
+    picture = resized(pixels, (rows, columns))
     cells = shown_classes(answer)
     overlay = class_colours(cells, answer.map.plan, slide, grey_ground(picture))
     height = places[-1][1] + rows + 74

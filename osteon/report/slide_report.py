@@ -21,6 +21,7 @@ from osteon.report.slide_maps import draw_limits, draw_probabilities
 from osteon.report.slide_overview import draw_necrosis, draw_slide_overview
 from osteon.report.slide_page import write_slide_page
 from osteon.report.slide_pdf import write_slide_pdf
+from osteon.report.slide_pixels import slide_picture
 from osteon.report.slide_table import write_tiles_csv
 from osteon.report.slide_words import slide_content
 
@@ -133,18 +134,20 @@ def draw_slide_views(folder: Path, answer: SlideAnswer, slide: Slide) -> tuple[V
         training tiles there is neither necrosis nor a map of probabilities.
 
     Raises:
+        InputError: the slide is damaged.
         OutputError: the folder or a picture cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
-    views = [draw_slide_overview(folder / "overview.png", answer, slide)]
+    pixels = slide_picture(slide)
+    views = [draw_slide_overview(folder / "overview.png", answer, slide, pixels=pixels)]
     if not answer.is_unlike:
         views.append(draw_necrosis(folder / "necrosis.png", answer, slide))
     if gallery_groups(answer):
         views.append(draw_gallery(folder / "gallery.png", answer, slide))
     if not answer.is_unlike and np.isfinite(answer.map.probability).any():
-        views.append(draw_probabilities(folder / "probabilities.png", answer, slide))
-    views.append(draw_limits(folder / "limits.png", answer, slide))
+        views.append(draw_probabilities(folder / "probabilities.png", answer, slide, pixels=pixels))
+    views.append(draw_limits(folder / "limits.png", answer, slide, pixels=pixels))
     return tuple(views)
