@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from osteon.ops.tissue import optical_density, pen_mask
+from osteon.ops.tissue import extremes, optical_density, pen_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,57 +38,50 @@ _TISSUE_DENSITY = 0.1
 _LEAST_TISSUE_PIXELS = 400
 
 
-def sharpness(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float | None:
+def sharpness(density: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float | None:
     """Variance of the Laplacian over the variance of detail finer than some 15 um.
 
     Both are of the optical density of green, on tissue alone, so neither white gaps nor a pale stain count as blur.
 
     Args:
-        rgb: (rows, columns, 3) uint8.
+        density: (rows, columns, 3) float32 of ``optical_density``.
         um_per_pixel: of the tile.
 
     Returns:
         About 20 for noise and near 0 for a picture without fine detail; None where there is too little tissue to say.
-
-    Raises:
-        InputError: no RGB picture.
     """
-    density = optical_density(rgb)
-    tissue = cv2.erode((density.max(axis=2) > _TISSUE_DENSITY).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    if np.count_nonzero(tissue) < _LEAST_TISSUE_PIXELS:
+    largest, _ = extremes(density)
+    tissue = cv2.erode((largest > _TISSUE_DENSITY).view(np.uint8), np.ones((5, 5), np.uint8))
+    if cv2.countNonZero(tissue) < _LEAST_TISSUE_PIXELS:
         return None
-    green = density[..., 1]
+    green = np.ascontiguousarray(density[..., 1])
     detail = green - cv2.GaussianBlur(green, (0, 0), _DETAIL_UM / um_per_pixel)
-    spread = float(detail[tissue].var())
-    return float(cv2.Laplacian(green, cv2.CV_32F)[tissue].var()) / spread if spread > 0 else 0.0
+    spread = _deviation(detail, tissue)
+    return (_deviation(cv2.Laplacian(green, cv2.CV_32F), tissue) / spread) ** 2 if spread > 0 else 0.0
 
 
-def pen_share(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float:
-    """Share of the tile that is ink, 0 to 1; ``osteon.ops.tissue.pen_mask`` says of which colours.
-
-    Raises:
-        InputError: no RGB picture.
-    """
-    return float(pen_mask(rgb, um_per_pixel=um_per_pixel).mean())
+def pen_share(density: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float:
+    """Share of the tile that is ink, 0 to 1; ``osteon.ops.tissue.pen_mask`` says of which colours."""
+    return float(pen_mask(density, um_per_pixel=um_per_pixel).mean())
 
 
-def fold_share(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float:
+def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float:
     """Share of the tile that is so dark, and so much darker than the rest of its tissue, that it may be a fold.
 
     A fold doubles or trebles the thickness. In pale tissue that is no darker than ordinary cellular tissue and is not
     seen; it does not hide the cells there either. Ink is no fold.
 
-    Raises:
-        InputError: no RGB picture.
+    Args:
+        density: (rows, columns, 3) float32 of ``optical_density``.
+        um_per_pixel: of the tile.
     """
-    density = optical_density(rgb)
-    tissue = density.max(axis=2) > _TISSUE_DENSITY
-    if np.count_nonzero(tissue) < _LEAST_TISSUE_PIXELS:
-        return 0.0
-    mean = density.mean(axis=2)
+    mean = cv2.transform(density, np.full((1, 3), 1 / 3, dtype=np.float32))
     smooth = cv2.GaussianBlur(mean, (0, 0), _FOLD_SMOOTHING_UM / um_per_pixel)
+    if smooth.max() <= FOLD_DENSITY:
+        return 0.0
+    tissue = extremes(density)[0] > _TISSUE_DENSITY
     dark = smooth > max(FOLD_DENSITY, FOLD_RATIO * float(np.median(mean[tissue])))
-    return float((dark & ~pen_mask(rgb, um_per_pixel=um_per_pixel)).mean())
+    return float((dark & ~pen_mask(density, um_per_pixel=um_per_pixel)).mean())
 
 
 def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> tuple[str, ...]:
@@ -102,16 +95,22 @@ def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXE
         Some of ``FLAGS``, in its order; none for a tile without tissue.
 
     Raises:
-        InputError: no RGB picture.
+        InputError: no RGB picture, or a pixel size that is no size.
 
     Example:
         >>> tile_flags(np.full((224, 224, 3), 244, dtype=np.uint8))
         ()
     """
-    sharp = sharpness(rgb, um_per_pixel=um_per_pixel)
+    density = optical_density(rgb)
+    sharp = sharpness(density, um_per_pixel=um_per_pixel)
     found = {
         "blur": sharp is not None and sharp < LEAST_SHARPNESS,
-        "pen": pen_share(rgb, um_per_pixel=um_per_pixel) > MOST_PEN_SHARE,
-        "fold": fold_share(rgb, um_per_pixel=um_per_pixel) > MOST_FOLD_SHARE,
+        "pen": pen_share(density, um_per_pixel=um_per_pixel) > MOST_PEN_SHARE,
+        "fold": fold_share(density, um_per_pixel=um_per_pixel) > MOST_FOLD_SHARE,
     }
     return tuple(name for name in FLAGS if found[name])
+
+
+def _deviation(values: NDArray[np.float32], where: NDArray[np.uint8]) -> float:
+    """Standard deviation where a mask is not 0."""
+    return float(cv2.meanStdDev(values, mask=where)[1][0, 0])

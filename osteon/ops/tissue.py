@@ -12,7 +12,7 @@ References:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -22,7 +22,9 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_rgb", "optical_density", "pen_mask", "tissue_mask", "white_level"]
+__all__ = ["check_rgb", "extremes", "optical_density", "pen_mask", "tissue_mask", "white_level"]
+
+_Value = TypeVar("_Value", np.uint8, np.float32)
 
 CONTRAST_LIMITS = (0.02, 0.035)
 """Otsu's threshold of the difference of optical densities is kept within these. Glass of the public osteosarcoma tiles
@@ -36,6 +38,7 @@ PEN_WIDTH_UM = 40.0
 PEN_RIM_UM = 30.0
 
 _BRIGHT, _BRIGHT_SPREAD = 200, 14
+_LEAST_BRIGHT = 0.002
 _LEAST_WHITE, _USUAL_WHITE = 225.0, 245.0
 # Of pens, in optical densities (natural logarithm). Haematoxylin absorbs red 0.8 to 0.95 times as much as green, eosin
 # far less; blue and green ink absorb red more than green. Blood has the hue of red ink, but is never as saturated over
@@ -64,12 +67,24 @@ def white_level(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         The 95th percentile of bright colourless pixels, at least 225; 245 where fewer than 0.2 % are such.
     """
-    darkest = rgb.min(axis=2)
-    bright = (darkest >= _BRIGHT) & (rgb.max(axis=2) - darkest <= _BRIGHT_SPREAD)
-    if bright.mean() < 0.002:
+    check_rgb(rgb)
+    rgb = np.ascontiguousarray(rgb)  # OpenCV takes no reversed axes
+    largest, smallest = extremes(rgb)
+    bright = ((smallest >= _BRIGHT) & (largest - smallest <= _BRIGHT_SPREAD)).view(np.uint8)
+    count = int(np.count_nonzero(bright))
+    if count < _LEAST_BRIGHT * bright.size:
         return np.full(3, _USUAL_WHITE, dtype=np.float32)
-    level = np.percentile(rgb[bright], 95, axis=0)
-    return np.asarray(np.maximum(level, _LEAST_WHITE), dtype=np.float32)
+    levels = []
+    for channel in range(3):
+        below = np.cumsum(cv2.calcHist([rgb], [channel], bright, [256], [0, 256]))
+        levels.append(float(np.searchsorted(below, 0.95 * count)))
+    return np.asarray(np.maximum(levels, _LEAST_WHITE), dtype=np.float32)
+
+
+def extremes(planes: NDArray[_Value]) -> tuple[NDArray[_Value], NDArray[_Value]]:
+    """Largest and smallest of the three values of every pixel; (rows, columns) each of the type that was given."""
+    first, second, third = cv2.split(planes)
+    return cv2.max(cv2.max(first, second), third), cv2.min(cv2.min(first, second), third)
 
 
 def optical_density(rgb: NDArray[np.uint8], *, white: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -92,13 +107,11 @@ def optical_density(rgb: NDArray[np.uint8], *, white: NDArray[np.float32] | None
     check_rgb(rgb)
     level = white_level(rgb) if white is None else white
     values = np.arange(256, dtype=np.float32) + 1
-    table = np.maximum(np.log((level[:, np.newaxis] + 1) / values), 0).astype(np.float32)
-    return np.stack([table[channel][rgb[..., channel]] for channel in range(3)], axis=2)
+    table = np.maximum(np.log((level + 1) / values[:, np.newaxis]), 0).astype(np.float32)
+    return np.asarray(cv2.LUT(np.ascontiguousarray(rgb), table[np.newaxis]))
 
 
-def pen_mask(
-    rgb: NDArray[np.uint8], *, um_per_pixel: float, white: NDArray[np.float32] | None = None
-) -> NDArray[np.bool_]:
+def pen_mask(density: NDArray[np.float32], *, um_per_pixel: float) -> NDArray[np.bool_]:
     """Ink of markers: colours that haematoxylin and eosin do not give, in strokes at least 40 um wide.
 
     Blue and green ink absorb red more than green, red ink absorbs green and blue strongly while letting red through,
@@ -106,24 +119,23 @@ def pen_mask(
     faint red ink from blood.
 
     Args:
-        rgb: (rows, columns, 3) uint8.
+        density: (rows, columns, 3) float32 of ``optical_density``.
         um_per_pixel: of the picture.
-        white: as in ``optical_density``.
 
     Returns:
         (rows, columns) bool, with a rim of 30 um.
 
     Raises:
-        InputError: no RGB picture, or a pixel size that is no size.
+        InputError: a pixel size that is no size.
     """
     _check_pixel(um_per_pixel)
-    density = optical_density(rgb, white=white)
-    red, green, blue = density[..., 0], density[..., 1], density[..., 2]
-    largest = density.max(axis=2)
-    spread = largest - density.min(axis=2)
+    red, green, blue = cv2.split(density)
+    largest, smallest = extremes(density)
     ink = (red > _BLUE_PEN_RATIO * green) & (red > _BLUE_PEN_DENSITY)
     ink |= (blue > _RED_PEN_RATIO * green) & (green > _RED_PEN_DENSITY) & (red < _RED_PEN_RED)
-    ink |= (density.min(axis=2) > _BLACK_PEN_DENSITY) & (spread < _BLACK_PEN_SPREAD * largest)
+    ink |= (smallest > _BLACK_PEN_DENSITY) & (largest - smallest < _BLACK_PEN_SPREAD * largest)
+    if not ink.any():
+        return np.asarray(ink)
     strokes = cv2.morphologyEx(ink.view(np.uint8), cv2.MORPH_OPEN, _disk(PEN_WIDTH_UM / 2, um_per_pixel))
     rim = cv2.dilate(strokes, _disk(PEN_RIM_UM, um_per_pixel))
     return np.asarray(rim.astype(np.bool_))
@@ -154,10 +166,12 @@ def tissue_mask(rgb: NDArray[np.uint8], *, um_per_pixel: float = 10.0) -> NDArra
     """
     check_rgb(rgb)
     _check_pixel(um_per_pixel)
+    rgb = np.ascontiguousarray(rgb)
     white = white_level(rgb)
     smooth = cv2.GaussianBlur(rgb, (0, 0), sigmaX=max(0.5, SMOOTHING_UM / um_per_pixel))
-    contrast = _contrast(smooth, white)
-    pen = pen_mask(rgb, um_per_pixel=um_per_pixel, white=white)
+    contrast = _contrast(optical_density(smooth, white=white))
+    density = optical_density(rgb, white=white)
+    pen = pen_mask(density, um_per_pixel=um_per_pixel)
     threshold = _otsu(contrast[~pen])
     mask = (contrast > threshold) & ~pen
     mask = _closed(mask, _disk(BRIDGED_UM, um_per_pixel))
@@ -166,7 +180,7 @@ def tissue_mask(rgb: NDArray[np.uint8], *, um_per_pixel: float = 10.0) -> NDArra
     mask |= _parts(~mask, most=FILLED_AT_EDGE_MM2 / pixel_mm2, inside=False)
     # smoothing carries dark tissue over its edge: there a pixel must be coloured itself
     core = cv2.erode(mask.astype(np.uint8), _disk(2 * SMOOTHING_UM, um_per_pixel)) > 0
-    mask &= core | (_contrast(rgb, white) > threshold)
+    mask &= core | (_contrast(density) > threshold)
     mask &= ~_parts(mask, most=LEAST_PART_MM2 / pixel_mm2, inside=False)
     return np.asarray(mask & ~pen)
 
@@ -176,9 +190,9 @@ def _check_pixel(um_per_pixel: float) -> None:
         raise InputError(f"a pixel cannot be {um_per_pixel} um: give the microns per pixel of the picture")
 
 
-def _contrast(rgb: NDArray[np.uint8], white: NDArray[np.float32]) -> NDArray[np.float32]:
-    density = optical_density(rgb, white=white)
-    return np.asarray(density.max(axis=2) - density.min(axis=2))
+def _contrast(density: NDArray[np.float32]) -> NDArray[np.float32]:
+    largest, smallest = extremes(density)
+    return largest - smallest
 
 
 def _otsu(contrast: NDArray[np.float32]) -> float:

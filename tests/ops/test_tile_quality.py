@@ -12,6 +12,7 @@ from PIL import Image
 
 from osteon.errors import InputError
 from osteon.ops.tile_quality import FLAGS, fold_share, pen_share, sharpness, tile_flags
+from osteon.ops.tissue import optical_density
 
 SIZE = 224
 
@@ -66,20 +67,21 @@ def test_tissue_that_is_sharp_has_no_flag_and_each_fault_has_its_own(seed: int) 
 
 def test_sharpness_falls_with_blur_and_not_with_a_pale_stain() -> None:
     full = tissue(1)
-    values = [sharpness(seen(blurred(full, sigma))) for sigma in (0.5, 2, 4, 6, 8)]
+    values = [sharpness(optical_density(seen(blurred(full, sigma)))) for sigma in (0.5, 2, 4, 6, 8)]
     assert values == sorted(values, key=lambda value: -(value or 0))
     pale = shown(-np.log(np.maximum(full, 1) / 245.0) * 0.6)
-    first, second = sharpness(seen(full)), sharpness(seen(pale))
+    first, second = (sharpness(optical_density(seen(one))) for one in (full, pale))
     assert first is not None
     assert second == pytest.approx(first, rel=0.25)
     # half of the tile white: the edge between is no blur
     half = seen(full)
     half[:, 112:] = 245
-    assert sharpness(half) == pytest.approx(first, rel=0.15)
+    assert sharpness(optical_density(half)) == pytest.approx(first, rel=0.15)
 
 
 def test_glass_flat_colour_and_dark_have_no_flag_but_blur() -> None:
-    assert sharpness(np.full((SIZE, SIZE, 3), 244, np.uint8)) is None
+    assert sharpness(optical_density(np.full((SIZE, SIZE, 3), 244, np.uint8))) is None
+    assert tile_flags(np.full((3, SIZE, SIZE), 244, np.uint8).transpose(1, 2, 0)[::-1, :, ::-1]) == ()
     for value in (255, 244):
         assert tile_flags(np.full((SIZE, SIZE, 3), value, np.uint8)) == ()
     assert tile_flags(np.full((SIZE, SIZE, 3), (220, 140, 180), np.uint8)) == ("blur",)
@@ -91,7 +93,9 @@ def test_the_size_of_a_pixel_is_taken_into_account() -> None:
     full = tissue(2)
     stroke = marked(seen(full), (30, 90, 190))
     wide = np.asarray(cv2.resize(stroke, (448, 448), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    assert pen_share(wide, um_per_pixel=512 / 224) == pytest.approx(pen_share(stroke), rel=0.1)
+    assert pen_share(optical_density(wide), um_per_pixel=512 / 224) == pytest.approx(
+        pen_share(optical_density(stroke)), rel=0.1
+    )
 
 
 @pytest.fixture(scope="session")
@@ -113,4 +117,4 @@ def test_no_real_tile_is_flagged_and_faults_are_found(real_tiles: list[NDArray[n
     assert sum("pen" in tile_flags(one) for one in inked) >= 43
     dense = [one for one in map(seen, real_tiles) if np.log(245 / np.maximum(one, 1)).mean() > 0.4]
     assert len(dense) >= 10
-    assert sum(fold_share(folded(one)) > 0.02 for one in dense) >= 0.9 * len(dense)
+    assert sum(fold_share(optical_density(folded(one))) > 0.02 for one in dense) >= 0.9 * len(dense)
