@@ -16,7 +16,8 @@ from osteon.io.slide_openslide import open_openslide, openslide_format
 from osteon.io.slide_picture import open_picture, read_rgb
 from osteon.io.slide_pixels import pixel_notices
 from osteon.io.slide_pyramid import PyramidOptions, write_pyramid
-from osteon.io.slide_tiff import TIFF_MAGIC, check_all_there, open_tiff, tiff_facts
+from osteon.io.slide_tiff import TIFF_MAGIC, open_tiff, tiff_facts
+from osteon.io.slide_whole_tiff import check_all_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +114,8 @@ def hash_slide(path: Path) -> str:
 def _open_tiff(path: Path, microns_per_pixel: float | None, cache_bytes: int) -> Slide:
     """A TIFF: by openslide where it sees all that is there, else by tifffile."""
     vendor = openslide_format(path)
+    if vendor != HAMAMATSU:
+        check_all_there(path)
     if vendor in ("", GENERIC_TIFF):
         facts = tiff_facts(path)
         if not vendor or facts.bits > 8:
@@ -125,8 +128,6 @@ def _open_tiff(path: Path, microns_per_pixel: float | None, cache_bytes: int) ->
             return slide
         slide.close()  # a pyramid in sub-files, of which openslide sees the largest level alone
         return open_tiff(path, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
-    if vendor != HAMAMATSU:
-        check_all_there(path)
     return open_openslide(path, name=path.name, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
 
 

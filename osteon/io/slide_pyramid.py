@@ -211,10 +211,11 @@ def _first_level(
             piece = what.read(number * tile, column, high, wide)
             band[:high, column : column + wide] = piece
             encoded.append(encode(_filled_up(piece, tile)))
-        _hand_down(levels, 1, band[:high], tile, encode)  # before the last tile is taken: nobody asks after it
-        yield from encoded
+        # before the last tile is taken: nobody asks after it
+        _hand_down(levels, 1, band[:high], tile, encode)
         if progress is not None:
             progress(STEP, number + 1, bands)
+        yield from encoded
 
 
 def _hand_down(

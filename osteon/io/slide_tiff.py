@@ -17,6 +17,7 @@ from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, UnsupportedError
 from osteon.io.slide_microns import choose_microns, tiff_scale
 from osteon.io.slide_pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+from osteon.io.slide_whole_tiff import check_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from osteon.io.slide_microns import StoredScale
 
-__all__ = ["SYNTHETIC_MARK", "TIFF_MAGIC", "TiffFacts", "TiffSlide", "check_all_there", "open_tiff", "tiff_facts"]
+__all__ = ["SYNTHETIC_MARK", "TIFF_MAGIC", "TiffFacts", "TiffSlide", "open_tiff", "tiff_facts"]
 
 TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SYNTHETIC_MARK: Final = "osteon synthetic slide"
@@ -83,21 +84,6 @@ def tiff_facts(path: Path) -> TiffFacts:
     """
     with _opened(path) as file:
         return _facts(path, file)
-
-
-def check_all_there(path: Path) -> None:
-    """Refuse a TIFF of a scanner that ends before its pixels do; what tifffile cannot follow is left to openslide.
-
-    Raises:
-        InputError: truncated.
-        MissingPackageError: the extra "slides" is not installed.
-    """
-    try:
-        with _opened(path) as file:
-            needed = max((end for page in file.pages for end in _ends(page)), default=0)
-    except (*BROKEN, OSError, AttributeError, InputError):
-        return
-    _check_size(path, needed)
 
 
 def open_tiff(path: Path, *, microns_per_pixel: float | None, cache_bytes: int) -> TiffSlide:
@@ -285,7 +271,7 @@ def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships
         needed = max((end for page in pages for end in _ends(page)), default=0)
     except (*BROKEN, OSError, AttributeError) as error:
         raise InputError(f"{path.name} is a damaged or truncated TIFF file: copy it again") from error
-    _check_size(path, needed)
+    check_length(path, needed)
     if several > 1:
         raise InputError(f"{path.name} holds {several} pictures of one size, not one slide: extract one")
     page = pages[0]
@@ -328,12 +314,6 @@ def _checked_channels(name: str, page: Any) -> int:  # noqa: ANN401 - tifffile s
     if page.samplesperpixel > 1 and page.planarconfig != 1:
         raise UnsupportedError(f"{name} stores each channel by itself: export it with interleaved channels")
     return int(page.samplesperpixel)
-
-
-def _check_size(path: Path, needed: int) -> None:
-    size = path.stat().st_size
-    if needed > size:
-        raise InputError(f"{path.name} is truncated: {size} of at least {needed} bytes are there; copy it again")
 
 
 def _piece_shape(page: Any) -> tuple[int, int]:  # noqa: ANN401 - tifffile ships no types

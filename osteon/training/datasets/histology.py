@@ -100,7 +100,7 @@ def tile_class(name: str) -> str:
         >>> [tile_class(name) for name in ("Non-Tumor", "Non-Viable-Tumor", "viable tumours", "Normal")]
         ['non_tumour', 'non_viable', 'viable', '']
     """
-    plain = re.sub(r"\btumou?rs?$", "tumour", plain_name(name))
+    plain = re.sub(r"tumou?rs?$", "tumour", plain_name(name))
     return _CLASSES.get(plain) or _CLASSES.get(plain.removesuffix(" tumour"), "")
 
 
