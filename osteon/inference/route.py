@@ -23,6 +23,7 @@ class System:
     Attributes:
         stem: its name.
         modality: DICOM modality it reads.
+        also: modalities that it takes where there is none of its own; "" is a picture, which names none.
         summary: one line for a listing.
         load: returns its ``answer`` function; imports what it needs only then.
     """
@@ -31,6 +32,7 @@ class System:
     modality: str
     summary: str
     load: Callable[[], Callable[[Volume, SystemOptions, Progress], Answer]]
+    also: tuple[str, ...] = ()
 
 
 def _ct_osteosarcoma() -> Callable[[Volume, SystemOptions, Progress], Answer]:
@@ -41,6 +43,12 @@ def _ct_osteosarcoma() -> Callable[[Volume, SystemOptions, Progress], Answer]:
 
 def _ct_metastasis() -> Callable[[Volume, SystemOptions, Progress], Answer]:
     from osteon.inference.ct_metastasis import answer
+
+    return answer
+
+
+def _mri_femur() -> Callable[[Volume, SystemOptions, Progress], Answer]:
+    from osteon.inference.mri_femur import answer
 
     return answer
 
@@ -57,6 +65,13 @@ _SYSTEMS = {
         modality="CT",
         summary="CT of the trunk: bone and metastases outlined, lesions listed, slices classified",
         load=_ct_metastasis,
+    ),
+    "mri_femur": System(
+        stem="mri_femur",
+        modality="MR",
+        summary="MRI of the femur: a marked lesion, benign or malignant",
+        load=_mri_femur,
+        also=("CT", ""),
     ),
 }
 
@@ -98,5 +113,5 @@ def choose_system(modality: str) -> System:
 
 
 def readable_modalities() -> tuple[str, ...]:
-    """Modalities that some system reads, sorted."""
-    return tuple(sorted({candidate.modality for candidate in _SYSTEMS.values()}))
+    """Modalities that some system reads, in the order of the systems: where none is asked for, the first is."""
+    return tuple(dict.fromkeys(candidate.modality for candidate in _SYSTEMS.values()))

@@ -12,7 +12,7 @@ from osteon.inference.options import Progress, SystemOptions, silent
 from osteon.inference.route import choose_system, readable_modalities, system
 from osteon.io import choose_series, find_images, load_volume
 from osteon.reading.folder import new_result, require_free
-from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_nifti_masks
+from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_plain_masks
 from osteon.report import (
     bone_surfaces,
     draw_views,
@@ -102,7 +102,8 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
             raise OutputError(
                 f"the folder {result.name} holds the images that were to be read: choose another place with -o"
             )
-        entry = choose_series(inventory, modality=_modality(named), series_uid=options.series_uid)
+        modality, *also = _modalities(named)
+        entry = choose_series(inventory, modality=modality, series_uid=options.series_uid, also=tuple(also))
         volume = load_volume(entry, modality=named.modality if named else "", progress=tell)
         seconds["read images"] = time.perf_counter() - start
         chosen = named or choose_system(volume.modality)
@@ -110,7 +111,9 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
         run = start_run(
             task=chosen.stem,
             device=answer.models[0].device if answer.models else "cpu",
-            inputs=file_records(_input_files(volume), patient=volume.source.patient if volume.source else None),
+            inputs=file_records(
+                _input_files(volume, options.system.mask), patient=volume.source.patient if volume.source else None
+            ),
             seconds=seconds,
             seeds=options.seeds,
         )
@@ -142,7 +145,7 @@ def _write(
     is_dicom = volume.source is not None and volume.source.kind == "dicom"
     skipped = write_dicom_objects(folder, answer, volume) if is_dicom else ()
     if skipped or not is_dicom:
-        write_nifti_masks(folder, answer)
+        write_plain_masks(folder, answer, volume)
     told = (Notice("dicom-objects-skipped", text, level="warning") for text in skipped)
     answer = replace(answer, notices=(*answer.notices, *told))
     progress("writing the result", 4, steps)
@@ -161,18 +164,17 @@ def _write(
     return answer, findings, skipped
 
 
-def _input_files(volume: Volume) -> list[Path]:
+def _input_files(volume: Volume, mask: Path | None) -> list[Path]:
+    """What was read: the images, and what a person drew on them."""
     source = volume.source
+    drawn = [] if mask is None else [mask]
     if source is None:
-        return []
+        return drawn
     if source.slices:
-        return sorted({image.path for image in source.slices})
-    return [source.location]
+        return sorted({image.path for image in source.slices}) + drawn
+    return [source.location, *drawn]
 
 
-def _modality(named: System | None) -> str | None:
-    """The modality to look for; None leaves the choice to what is there."""
-    if named is not None:
-        return named.modality
-    modalities = readable_modalities()
-    return modalities[0] if len(modalities) == 1 else None
+def _modalities(named: System | None) -> tuple[str, ...]:
+    """The modality to look for, and those that are taken where there is none of it."""
+    return readable_modalities() if named is None else (named.modality, *named.also)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Mask, Volume
 
-__all__ = ["FILE_WORDS", "write_dicom_objects", "write_nifti_masks"]
+__all__ = ["FILE_WORDS", "write_dicom_objects", "write_plain_masks"]
 
 FIRST_SERIES_NUMBER = 9001
 """Result series sort behind those of the scanner."""
@@ -25,21 +25,28 @@ FILE_WORDS = {
     "seg.dcm": "bone, as DICOM Segmentation",
     "seg_affected.dcm": "slices called tumour, as DICOM Segmentation",
     "seg_lesions.dcm": "lesions, one segment each, as DICOM Segmentation",
+    "seg_lesion.dcm": "outline of the lesion, as DICOM Segmentation",
     "sr.dcm": "findings, as DICOM Structured Report (TID 1500)",
     "report_pdf.dcm": "this report, as DICOM Encapsulated PDF",
     "bone_stl.dcm": "bone in 3D, as DICOM Encapsulated STL",
     "bone.nii.gz": "bone, as NIfTI labels",
     "affected.nii.gz": "slices called tumour, as NIfTI labels",
     "lesions.nii.gz": "lesions, one label each, as NIfTI labels",
+    "lesion.nii.gz": "outline of the lesion, as NIfTI labels",
+    "lesion.png": "outline of the lesion, as a picture of the size of the image",
     "bone.labels.json": "what the labels of bone.nii.gz mean",
     "affected.labels.json": "what the labels of affected.nii.gz mean",
     "lesions.labels.json": "what the labels of lesions.nii.gz mean",
+    "lesion.labels.json": "what the labels of lesion.nii.gz mean",
     "findings.json": "every number, unit and code",
     "run.json": "versions, hashes, settings and times",
 }
 """What each file of a result is, in words."""
 
-_WITHOUT_A_MODEL = {("ct_osteosarcoma", "bone"): "cluster_analysis"}
+_WITHOUT_A_MODEL = {
+    ("ct_osteosarcoma", "bone"): "cluster_analysis",
+    ("mri_femur", "lesion"): "morphological_operations",
+}
 """Masks that no network made, by task and name, with the kind of their algorithm (CID 7162)."""
 
 
@@ -61,6 +68,8 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
 
     if volume.source is None:
         return ()
+    if not volume.is_in_mm:
+        return ("No DICOM objects were written: the images do not say how large a pixel is.",)
     source = volume.source
     numbers = iter(range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + 100))
 
@@ -81,7 +90,7 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
                 mask,
                 source=source,
                 grid_of_source=volume.grid,
-                algorithm=_algorithm(answer, by_model=family is None),
+                algorithm=None if mask.is_drawn else _algorithm(answer, by_model=family is None),
                 series=series(words),
                 family=None if family is None else concept(family),
                 headers=headers,
@@ -131,9 +140,16 @@ def _segmentation_name(mask: Mask) -> str:
     return "seg.dcm" if mask.name == "bone" else f"seg_{mask.name}.dcm"
 
 
-def write_nifti_masks(folder: Path, answer: Answer) -> None:
-    """Write every mask as NIfTI labels, for a volume that did not come from DICOM."""
+def write_plain_masks(folder: Path, answer: Answer, volume: Volume) -> None:
+    """Write every mask for a volume without DICOM objects: as NIfTI labels, or as a picture where it has no place.
+
+    The picture is that of the one slice that was read.
+    """
+    from osteon.io.mask_image import write_png8
     from osteon.io.nifti_mask import write_mask_nifti
 
     for mask in answer.masks:
-        write_mask_nifti(folder / f"{mask.name}.nii.gz", mask)
+        if volume.is_in_mm:
+            write_mask_nifti(folder / f"{mask.name}.nii.gz", mask)
+        else:
+            write_png8(folder / f"{mask.name}.png", mask.array.max(axis=0) > 0)

@@ -175,8 +175,9 @@ def _cards(document: dict[str, Any]) -> tuple[FindingCard, ...]:
         if finding in marked:
             same = [other for other in marked if _place(other, document) == place]
             number = f" {same.index(finding) + 1} of {len(same)}" if len(same) > 1 else ""
-            title = f"Affected region{number}"
-        cards.append(finding_card(finding, document, title=f"{title}, {place}" if place else title))
+            title = f"{task_words(document['task']).marked}{number}"
+        named = place and place != title.lower()
+        cards.append(finding_card(finding, document, title=f"{title}, {place}" if named else title))
     return tuple(cards)
 
 
@@ -191,13 +192,15 @@ def finding_card(finding: dict[str, Any], document: dict[str, Any], *, title: st
     """One entry of findings.json in words."""
     rows = []
     if finding["probability"] is not None:
-        rows.append(Row("Probability", probability(finding["probability"]), "no interval"))
+        words = task_words(document["task"]).probability
+        rows.append(Row(words, probability(finding["probability"]), "no interval"))
     box = finding["box"]
     if box is not None:
         total = document["grid"]["shape"][0]
-        low, high = box["position_range_mm"]
         rows.append(Row("Slices", f"{whole_range(box['first_slice_number'], box['last_slice_number'])} of {total}"))
-        rows.append(Row("Position", f"{position(low)[:-3]} to {position(high)}"))
+        if box["position_range_mm"] is not None:
+            low, high = box["position_range_mm"]
+            rows.append(Row("Position", f"{position(low)[:-3]} to {position(high)}"))
     for measurement in finding["measurements"]:
         unit, interval = measurement["unit"], measurement["interval"]
         rows.append(Row(_label(measurement), quantity(measurement["value"], unit), interval_text(interval, unit)))
@@ -253,17 +256,22 @@ def _series(volume: Volume) -> tuple[Row, ...]:
     grid, source = volume.grid, volume.source
     slices, rows, columns = grid.shape
     slice_mm, row_mm, column_mm = grid.spacing_mm
+    spacing = f"{slice_mm:.2f} mm between slices, {row_mm:.3f} x {column_mm:.3f} mm in the slice"
     found = [
         Row("Image", f"{count(slices, 'slice')} of {rows} x {columns} pixels"),
-        Row("Spacing", f"{slice_mm:.2f} mm between slices, {row_mm:.3f} x {column_mm:.3f} mm in the slice"),
+        Row("Spacing", spacing if volume.is_in_mm else "not known"),
     ]
     if source is not None:
         series = source.series
         number = "" if series.number is None else f"{series.number}: "
+        modality = "not known" if source.kind == "picture" else ""
         found = [
             Row("Study", source.study.description),
             Row("Series", f"{number}{series.description}" if number or series.description else ""),
-            Row("Modality, body part", ", ".join(part for part in (series.modality, series.body_part) if part)),
+            Row(
+                "Modality, body part",
+                ", ".join(part for part in (series.modality or modality, series.body_part) if part),
+            ),
             Row("Patient position", series.patient_position),
             Row("Manufacturer", series.manufacturer),
             *found,
@@ -322,6 +330,8 @@ def _limits(document: dict[str, Any]) -> tuple[str, ...]:
 
 def _slice_note(document: dict[str, Any]) -> str:
     grid = document["grid"]
+    if grid["affine"] is None:
+        return "Slices are counted from 1. The size of a pixel is not known: nothing is given in millimetres."
     rising = _slices_rise(grid)
     start = direction_words(grid["slice_axis_from"] if rising else grid["slice_axis_to"])
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import osteon
 from osteon.report.lesion_entries import finite, lesion_entry, own_bone_entry
@@ -42,6 +42,8 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
     The patient's name, identifier and birth date are left out: study, series and image UIDs link the file to its
     images. Slice indices count from 0 on the volume's grid, slice numbers from 1; index ranges are half-open.
 
+    Of a bare picture, of which no size is known, everything in millimetres is null.
+
     Args:
         answer: of the system.
         volume: the answer's grid and source.
@@ -50,6 +52,11 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
     Raises:
         OutputError: a number is NaN or infinite.
     """
+    document = _document(answer, volume, run=run)
+    return document if volume.is_in_mm else _without_mm(document)
+
+
+def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
     low, high = axis_letters(volume.grid)
     reading = volume.source.notices if volume.source else ()
     return {
@@ -116,6 +123,20 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
         "notices": notice_entries(reading, answer.notices),
         "slide": None,
     }
+
+
+def _without_mm(document: dict[str, Any]) -> dict[str, object]:
+    """The same with null in place of lengths and places: the grid only counts pixels."""
+    nothing = dict.fromkeys(("spacing_mm", "affine", "world"))
+    places = dict.fromkeys(("corners_lps_mm", "position_range_mm", "extent_mm", "volume_mm3"))
+    document["grid"] |= nothing | {"slice_axis_from": "", "slice_axis_to": ""}
+    for finding in document["findings"]:
+        if finding["box"] is not None:
+            finding["box"] |= places
+    for scores in document["scores"]:
+        for row in scores["slices"]:
+            row["position_mm"] = None
+    return document
 
 
 def notice_entries(reading: Iterable[Notice], system: Iterable[Notice]) -> list[dict[str, str]]:

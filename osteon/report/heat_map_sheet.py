@@ -9,6 +9,7 @@ import numpy as np
 from osteon.report.orientation import Display
 from osteon.report.selection import scores_of
 from osteon.report.sheet import AFFECTED, INK, MUTED, Sheet, show_image, show_letters
+from osteon.report.tasks import task_words
 from osteon.report.view import View
 from osteon.report.wording import count, probability
 
@@ -55,7 +56,8 @@ def draw_heat_maps(path: Path, answer: Answer, volume: Volume) -> View:
             show_image(axes, _turned(heat.crop, display), low=0.0, high=1.0)
             if shows_heat:
                 _show_heat(axes, _turned(heat.heat, display))
-            show_letters(axes, letters, size=17)
+            if volume.is_in_mm:
+                show_letters(axes, letters, size=17)
         _write_below(sheet, (left, top + down + 8), answer, heat)
     sheet.save(path)
     return View(
@@ -105,7 +107,10 @@ def _write_below(sheet: Sheet, place: tuple[float, float], answer: Answer, heat:
         if scores.spread is not None:
             words += f", spread of the networks {scores.spread[at]:.2f}"
         sheet.text(left, top + 26, words, size=19, colour=INK)
-    verdict = "called affected" if heat.is_called else "highest of this leg, not called"
+    task = task_words(answer.task)
+    verdict = f"called {task.called}" if heat.is_called else task.not_called
+    if scores is not None and any(first <= heat.slice_index < stop for first, stop in scores.withheld_runs):
+        verdict = "not reported: unlike training"
     sheet.text(left, top + 52, verdict[:1].upper() + verdict[1:], size=19, colour=AFFECTED if heat.is_called else MUTED)
 
 
@@ -113,9 +118,10 @@ def _caption(answer: Answer, *, left_out: int) -> str:
     members = max(heat.members for heat in answer.heat_maps)
     mean = f", the mean over {members} networks" if members > 1 else ""
     more = f" {count(left_out, 'further map')} left out." if left_out else ""
+    explained = task_words(answer.task).explained
     return (
         f"Grad-CAM{mean}: left the part of the slice that the model was given, right the same with the places that "
-        "raised its score for tumour in warm colours; the dashed line is half of the highest value. It is as coarse as "
-        f"the model's last layer and shows what the model used: it is not a segmentation and no outline of a tumour."
-        f"{more}"
+        f"raised its score for {explained} in warm colours; the dashed line is half of the highest value. It is as "
+        "coarse as the model's last layer and shows what the model used: it is not a segmentation and no outline of a "
+        f"tumour.{more}"
     )

@@ -73,6 +73,7 @@ def write_html(
     from jinja2.utils import htmlsafe_json_dumps
 
     content = report_content(answer, volume, run=run)
+    one_image = content.words.one_image  # no curve that a browser of slices would show
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pictures = {view.name: _picture(view) for view in views}
     browsers, scene = slice_browsers(answer, volume), bone_scene(answer, volume)
@@ -86,9 +87,13 @@ def write_html(
         pictures=pictures,
         lesion_columns=COLUMNS,
         numeric=NUMERIC,
-        key_views=[pictures[name] for name in ("overview", "slices") if name in pictures],
+        key_views=[
+            pictures[name] for name in ("overview", "slices", *(("scores",) if one_image else ())) if name in pictures
+        ],
         chart_view=pictures.get("scores"),
-        limits_view=pictures.get("scores") if content.trust else None,  # band and strips are drawn in the picture only
+        limits_view=pictures.get("scores")
+        if content.trust and not one_image
+        else None,  # band and strips are drawn in the picture only
         lesion_note=PICTURE_WORDS,
         probability_words=PROBABILITY_WORDS,
         heat_view=pictures.get("heat_maps"),

@@ -25,6 +25,11 @@ class TaskWords:
         margin_mm: flesh shown around the parts that were looked at.
         lists_lesions: the answer is a list of lesions, also when it is empty.
         limits: sentences, each with what it depends on: "always", "scores" or "is_demo".
+        marked: what the card of an abnormal finding with a box is called.
+        probability: what the probability of a finding is of.
+        explained: what a heat map explains the score of.
+        not_called: what is said of a heat map's slice that was not called.
+        one_image: one lesion on one slice is judged: there is no curve over slices.
     """
 
     title: str
@@ -36,6 +41,11 @@ class TaskWords:
     margin_mm: float
     lists_lesions: bool
     limits: tuple[tuple[str, str], ...]
+    marked: str = "Affected region"
+    probability: str = "Probability"
+    explained: str = "tumour"
+    not_called: str = "highest of this leg, not called"
+    one_image: bool = False
 
 
 _MACHINE: Final = ("always", "osteon is research software, not a medical device. Every image must be read by a person.")
@@ -95,7 +105,35 @@ _TRUNK: Final = TaskWords(
     ),
 )
 
-_WORDS: Final = {"ct_osteosarcoma": _LEGS, "ct_metastasis": _TRUNK}
+_FEMUR: Final = TaskWords(
+    title="MRI of the femur: a marked lesion, benign or malignant",
+    curve="Probability of malignant",
+    map_curve="Probability of malignant",
+    called="malignant",
+    demo="What this report says about the lesion shows how the software works. It says nothing about this patient.",
+    unlike="What the model says here carries no weight. The size is measured without the model.",
+    margin_mm=0.0,
+    lists_lesions=False,
+    limits=(
+        _MACHINE,
+        ("always", "The lesion is not looked for: what a person marked on one slice is judged, and nothing else."),
+        ("always", "MR has no unit: each slice is its own scale, and uneven brightness is not corrected."),
+        ("always", "An outline found inside a drawn box rests on one threshold; size is that of the outline."),
+        (
+            "scores",
+            "Malignant and benign are what the images of training were called; neither names an entity.",
+        ),
+        _OUTCOME,
+        _DEMO,
+    ),
+    marked="Lesion",
+    probability="Probability of malignant",
+    explained="malignant",
+    not_called="not called malignant",
+    one_image=True,
+)
+
+_WORDS: Final = {"ct_osteosarcoma": _LEGS, "ct_metastasis": _TRUNK, "mri_femur": _FEMUR}
 
 
 def curve_title(answer: Answer) -> str:

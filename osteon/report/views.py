@@ -9,6 +9,7 @@ from osteon.report.bone_pictures import draw_bone
 from osteon.report.heat_map_sheet import draw_heat_maps
 from osteon.report.lesion_pictures import draw_lesions
 from osteon.report.lesions import bone_surfaces
+from osteon.report.marked_pictures import draw_marked_slice, draw_probability
 from osteon.report.overview import draw_overview
 from osteon.report.score_chart import draw_scores
 from osteon.report.skeleton_picture import draw_skeleton
@@ -43,6 +44,8 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
+    if task_words(answer.task).one_image:
+        return _of_one_image(answer, volume, folder)
     # a list of lesions is shown in the skeleton and lesion by lesion; an empty one has the bone alone
     in_skeleton = task_words(answer.task).lists_lesions and bool(bone_surfaces(answer))
     overview = folder / "overview.png"
@@ -55,3 +58,14 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
     if answer.heat_maps:
         views.append(draw_heat_maps(folder / "heat_maps.png", answer, volume))
     return tuple(views) if in_skeleton else (*views, *draw_bone(folder, answer, volume))
+
+
+def _of_one_image(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]:
+    """The marked lesion on its slice, the probability, and where the model looked."""
+    views = [
+        draw_marked_slice(folder / "overview.png", answer, volume),
+        draw_probability(folder / "scores.png", answer),
+    ]
+    if answer.heat_maps:
+        views.append(draw_heat_maps(folder / "heat_maps.png", answer, volume))
+    return tuple(views)

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "tell"]
 
+_BOX = typer.Option(
+    None,
+    metavar="R0,C0,R1,C1",
+    help="MRI: the lesion's box on its slice, rows and columns counted from 0, R1 and C1 the first outside.",
+)
+_MASK = typer.Option(
+    None, help="MRI: the lesion's outline in place of a box: PNG of the slice, NIfTI or DICOM SEG of the series."
+)
+_SLICE = typer.Option(None, "--slice", metavar="N", help="MRI: slice of the box or mask, counted from 1.")
+
 
 def register(program: typer.Typer) -> None:
     """Add the verb."""
@@ -37,6 +47,9 @@ def register(program: typer.Typer) -> None:
             None,
             help="System to run: ct_osteosarcoma (legs) or ct_metastasis (trunk); default: for a CT that of the legs.",
         ),
+        box: str | None = _BOX,
+        mask: Path | None = _MASK,
+        slice_number: int | None = _SLICE,
         device: Device = typer.Option(Device.AUTO, help="Where the network runs."),
         model: str | None = typer.Option(None, help="Name or folder of a model card."),
         threshold: float | None = typer.Option(
@@ -79,12 +92,26 @@ def register(program: typer.Typer) -> None:
                 bone=bone.value,
                 threshold=threshold,
                 report_unlike=report_unlike,
+                box=None if box is None else _box(box),
+                mask=mask,
+                slice_number=slice_number,
             ),
         )
         result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
         with shown_progress(quiet=quiet or as_json) as progress:
             case = read_case(study, result, options=options, progress=progress)
         tell(case, as_json=as_json)
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    """Four whole numbers."""
+    try:
+        top, left, bottom, right = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no box: give four whole numbers R0,C0,R1,C1, as 120,80,180,150", param_hint="--box"
+        ) from error
+    return top, left, bottom, right
 
 
 def _plain_name(study: Path) -> str:

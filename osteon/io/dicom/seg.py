@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["segment_number", "write_segmentation"]
 
+_AUTOMATIC = SegmentAlgorithmTypeValues.AUTOMATIC
+
 
 def segment_number(mask: Mask, value: int) -> int:
     """Number of the segment that a label value becomes: 1 for the first declared label, and so on.
@@ -56,7 +58,7 @@ def write_segmentation(
     *,
     source: Source,
     grid_of_source: Grid,
-    algorithm: tuple[str, str],
+    algorithm: tuple[str, str] | None,
     series: DerivedSeries,
     family: Concept | None = None,
     headers: SourceHeaders | None = None,
@@ -72,7 +74,7 @@ def write_segmentation(
             orthogonal): then the frames have a geometry of their own and refer to the series only.
         source: of the volume; its files are read again for their headers.
         grid_of_source: grid of the volume.
-        algorithm: name and version of what made the mask.
+        algorithm: name and version of what made the mask; None where a person drew it.
         series: where it goes.
         family: kind of the algorithm (CID 7162), as Cluster Analysis for the bone chain; None: Artificial Intelligence.
         headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
@@ -108,7 +110,9 @@ def write_segmentation(
         content_label=re.sub(r"[^A-Z0-9_ ]", "_", plain_text(mask.name).upper())[:16] or "MASK",
         content_description=long_string(series.description),
         omit_empty_frames=True,
-        contributing_equipment=contributing_equipment(series, purpose="automatic segmentation"),
+        contributing_equipment=contributing_equipment(
+            series, purpose="automatic segmentation" if algorithm else "segmentation by hand"
+        ),
         coding_schemes=private_schemes(code for label in mask.labels for code in _codes(label)),
         **equipment(series),
     )
@@ -166,15 +170,17 @@ def _lies_on(headers: Sequence[Dataset], grid: Grid) -> bool:
 
 
 def _descriptions(
-    mask: Mask, *, algorithm: tuple[str, str], family: Concept | None, series: DerivedSeries
+    mask: Mask, *, algorithm: tuple[str, str] | None, family: Concept | None, series: DerivedSeries
 ) -> list[SegmentDescription]:
-    name, version = algorithm
-    identification = AlgorithmIdentificationSequence(
-        name=long_string(name),
-        version=long_string(version),
-        family=coded(family or concept("artificial_intelligence")),
-        source="osteon",
-    )
+    identification = None
+    if algorithm is not None:
+        name, version = algorithm
+        identification = AlgorithmIdentificationSequence(
+            name=long_string(name),
+            version=long_string(version),
+            family=coded(family or concept("artificial_intelligence")),
+            source="osteon",
+        )
     return [
         _description(label, number, identification=identification, series=series)
         for number, label in enumerate(mask.labels, start=1)
@@ -185,7 +191,7 @@ def _description(
     label: Label,
     number: int,
     *,
-    identification: AlgorithmIdentificationSequence,
+    identification: AlgorithmIdentificationSequence | None,
     series: DerivedSeries,
 ) -> SegmentDescription:
     description = SegmentDescription(
@@ -193,7 +199,7 @@ def _description(
         segment_label=long_string(label.name),
         segmented_property_category=coded(label.category),
         segmented_property_type=coded(label.kind),
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_type=SegmentAlgorithmTypeValues.MANUAL if identification is None else _AUTOMATIC,
         algorithm_identification=identification,
         tracking_uid=label.tracking_uid or derived_uid(series.instance_uid, "segment", str(number)),
         tracking_id=plain_text(label.name),
