@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-import timm
 import torch
 from torch import nn
 
@@ -102,5 +101,7 @@ def _without_head(base: str) -> nn.Module:
         own = MobileNetV2(in_chans=3, num_classes=1)
         own.classifier = nn.Identity()  # type: ignore[assignment]  # no weights of a head that nobody asks
         return own
+    import timm  # after torchvision was repaired
+
     network: nn.Module = timm.create_model(TILE_BASES[base], pretrained=False, num_classes=0)
     return network

@@ -71,8 +71,8 @@ class Heads:
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
-        """Take over stacked weights."""
-        self.parameters = [value.clone() for value in parameters]
+        """Take over stacked weights; they are not copied."""
+        self.parameters = list(parameters)
 
     @classmethod
     def started(cls, seeds: Sequence[int], features: int, classes: int) -> Heads:
@@ -140,25 +140,41 @@ def train_heads(
     """
     if features.ndim != 2 or len(features) == 0 or labels.shape != (len(features),):
         raise InputError(f"heads were to learn from features {features.shape} with labels {labels.shape}: one each")
-    heads = Heads.started(plan.seeds, features.shape[1], classes)
-    state = _AdamState(heads, plan)
+    rates = list(dict.fromkeys(plan.rates))
+    members = [[number for number, rate in enumerate(plan.rates) if rate == wanted] for wanted in rates]
+    groups = [Heads.started([plan.seeds[each] for each in some], features.shape[1], classes) for some in members]
+    for group in groups:
+        for value in group.parameters:
+            value.requires_grad_()
+    optimiser = torch.optim.AdamW(
+        [{"params": group.parameters, "lr": rate} for group, rate in zip(groups, rates, strict=True)],
+        betas=ADAM_BETAS,
+        eps=ADAM_EPSILON,
+        weight_decay=plan.weight_decay,
+        fused=True,
+    )
     values, truth = torch.from_numpy(features), torch.from_numpy(labels)
     weights = None if plan.class_weights is None else torch.tensor(plan.class_weights, dtype=torch.float32)
-    for value in heads.parameters:
-        value.requires_grad_()
     for epoch in range(plan.epochs):
         order = {seed: head_order(seed, epoch, len(features)) for seed in set(plan.seeds)}
         places = torch.from_numpy(np.stack([order[seed] for seed in plan.seeds]))
         for start in range(0, len(features), plan.batch):
-            chosen = places[:, start : start + plan.batch]
-            loss = _loss(heads.logits(values[chosen]), truth[chosen], weights)
-            gradients = torch.autograd.grad(loss, heads.parameters)
-            with torch.no_grad():
-                state.step(heads.parameters, gradients)
+            optimiser.zero_grad()
+            for group, some in zip(groups, members, strict=True):
+                chosen = places[some, start : start + plan.batch]
+                _loss(group.logits(values[chosen]), truth[chosen], weights).backward()
+            optimiser.step()
         if after_epoch is not None:
             with torch.no_grad():
-                after_epoch(epoch + 1, heads)
-    return Heads([value.detach() for value in heads.parameters])
+                after_epoch(epoch + 1, _joined(groups, members))
+    return _joined(groups, members)
+
+
+def _joined(groups: Sequence[Heads], members: Sequence[Sequence[int]]) -> Heads:
+    """The heads of all rates in the order of the plan."""
+    order = np.argsort([number for some in members for number in some])
+    stacked = [torch.cat([group.parameters[index].detach() for group in groups])[order] for index in range(4)]
+    return Heads(stacked)
 
 
 def _loss(logits: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
@@ -169,27 +185,3 @@ def _loss(logits: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return each.mean(dim=1).sum()
     return (each.sum(dim=1) / weights[truth].sum(dim=1)).sum()
-
-
-class _AdamState:
-    """Moments of all heads, and one step for them, each with its own rate."""
-
-    def __init__(self, heads: Heads, plan: HeadPlan) -> None:
-        self._rates = torch.tensor(plan.rates, dtype=torch.float32)
-        self._decay = plan.weight_decay
-        self._first = [torch.zeros_like(value) for value in heads.parameters]
-        self._second = [torch.zeros_like(value) for value in heads.parameters]
-        self._steps = 0
-
-    def step(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        """Change the weights in place."""
-        self._steps += 1
-        one, two = (1 - beta**self._steps for beta in ADAM_BETAS)
-        for value, gradient, first, second in zip(parameters, gradients, self._first, self._second, strict=True):
-            rate = self._rates.reshape(-1, *[1] * (value.ndim - 1))
-            if self._decay:
-                value.mul_(1 - rate * self._decay)
-            first.mul_(ADAM_BETAS[0]).add_(gradient, alpha=1 - ADAM_BETAS[0])
-            second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
-            size = (second / two).sqrt_().add_(ADAM_EPSILON)
-            value.sub_((first / one).div_(size).mul_(rate))
