@@ -137,7 +137,7 @@ def judged(count: int, **options: float) -> list[tuple[Necrosis, float]]:
     return found
 
 
-@pytest.mark.parametrize(("size", "share"), [(40, 0.7), (24, 0.5), (40, 0.93)])
+@pytest.mark.parametrize(("size", "share"), [(40, 0.7), (24, 0.5), (40, 0.93), (12, 0.7)])
 def test_the_interval_covers_the_slides_own_fraction_and_the_tumours(size: int, share: float) -> None:
     cases = judged(200, size=size, share=share)
     population = true_fraction(
@@ -150,8 +150,9 @@ def test_the_interval_covers_the_slides_own_fraction_and_the_tumours(size: int, 
         across += found.interval[0] <= population <= found.interval[1]
     assert own >= 0.9 * len(cases)
     assert across >= 0.9 * len(cases)
-    # and it says something: the bound of the binomial of blocks is not much narrower
-    assert np.median([one.interval[1] - one.interval[0] for one, _ in cases if one.interval]) < 0.5
+    # and it is no interval that covers because it says nothing
+    widths = [one.interval[1] - one.interval[0] for one, _ in cases if one.interval]
+    assert np.median(widths) < (0.55 if size < 20 else 0.35)
 
 
 def test_grades_are_cut_at_50_90_and_100_percent() -> None:
