@@ -25,27 +25,43 @@ if TYPE_CHECKING:
     from osteon.training.launch import Cluster, Outcome
     from osteon.training.run_folder import FoldResult
 
-__all__ = ["FoldTask", "RunState", "Study", "StudyJobs", "open_study", "train_study", "train_study_fold"]
+__all__ = ["Division", "FoldTask", "RunState", "Study", "StudyJobs", "open_study", "train_study", "train_study_fold"]
 
 _PLAN_NAME = "study.json"
 _SPLIT_NAME = "splits.json"
 _HOLDOUT_NAME = "holdout.json"
-_HOLDOUT_SHARE = 0.2
 _CACHE_NAME = "cache"
 _RUNS_NAME = "runs"
 _FAILURES_NAME = "failures.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyJobs:
-    """How the folds are trained.
+class Division:
+    """How a study divides a data set for which nobody has made splits.json.
 
     Attributes:
+        folds: of the cross-validation.
+        test_share: of the patients, for the runs of one division, where the manifest marks no test part.
+        goes_round: the test part goes round although the manifest marks one, which is then of the one division alone.
+    """
+
+    folds: int = 5
+    test_share: float = 0.2
+    goes_round: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyJobs:
+    """How the folds are made and trained.
+
+    Attributes:
+        division: of a data set without splits.json.
         cluster: None trains them here, one after the other.
         resume: go on with a study that is there.
         skip_unreadable: leave images out that cannot be read, and count them.
     """
 
+    division: Division = field(default_factory=Division)
     cluster: Cluster | None = None
     resume: bool = False
     skip_unreadable: bool = False
@@ -130,7 +146,7 @@ def train_study(
     """Train what is not trained yet.
 
     Args:
-        dataset: folder of the manifest; its splits.json decides the folds, or five nested ones are made.
+        dataset: folder of the manifest; its splits.json decides the folds, or they are made as ``jobs`` says.
         folder: of the study.
         runs: planned. When resuming they join those that are there; a run of the same name must have the same settings.
         jobs: where and how.
@@ -142,9 +158,9 @@ def train_study(
         BackendError: the cluster, device or weights are not at hand.
     """
     how = jobs or StudyJobs()
-    manifest, split = _data(dataset, folder)
+    manifest, split = _data(dataset, folder, how.division)
     split.require_same(manifest)
-    plan = _keep_plan(folder, manifest, split, runs, resume=how.resume)
+    plan = _keep_plan(folder, manifest, split, runs, how)
     planned = [plan.named(run.name) for run in runs]
     if any(run.settings.curates for run in planned if isinstance(run, PlannedRun)):
         dataset_vectors(manifest, folder / _CACHE_NAME, progress=progress)  # here once, not in every worker
@@ -230,27 +246,30 @@ def open_study(dataset: Path, folder: Path) -> Study:
     return Study(folder, manifest, split, tuple(states), errors, segmenters, holdout)
 
 
-def _data(dataset: Path, folder: Path) -> tuple[Manifest, Split]:
+def _data(dataset: Path, folder: Path, division: Division) -> tuple[Manifest, Split]:
     """Manifest and folds: the study's own split first, so that it stays the same; then that of the data set."""
     manifest = read_manifest(dataset)
     for place in (folder, manifest.folder):
         if (place / _SPLIT_NAME).exists():
             return manifest, read_split(place / _SPLIT_NAME)
-    return manifest, make_split(manifest)
+    divided = manifest
+    if division.goes_round:
+        divided = replace(manifest, rows=tuple(replace(row, split="") for row in manifest.rows))
+    return manifest, make_split(divided, folds=division.folds)
 
 
-def _holdout(manifest: Manifest, seed: int) -> Split:
-    """One division by patient: 80 % to learn from, a fifth of that to choose by, and 20 % to judge by."""
+def _holdout(manifest: Manifest, seed: int, share: float) -> Split:
+    """One division by patient: a share to judge by, and of the rest a fifth to choose by."""
     marked = any(row.split == "test" for row in manifest.rows)
-    split = make_split(manifest, folds=5, seed=seed, test=None if marked else _HOLDOUT_SHARE)
+    split = make_split(manifest, folds=5, seed=seed, test=None if marked else share)
     return replace(split, folds=split.folds[:1])
 
 
-def _keep_plan(folder: Path, manifest: Manifest, split: Split, runs: tuple[Planned, ...], *, resume: bool) -> Plan:
+def _keep_plan(folder: Path, manifest: Manifest, split: Split, runs: tuple[Planned, ...], how: StudyJobs) -> Plan:
     """Write what is planned; with runs of an earlier call when resuming."""
     identity = split_digest(manifest, split)
     there = (folder / _PLAN_NAME).exists()
-    if there and not resume:
+    if there and not how.resume:
         raise InputError(f"{folder.name} holds a study already: pass --resume to go on with it, or name another folder")
     if not there and folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder.name} is not empty and holds no study: name another folder")
@@ -259,7 +278,10 @@ def _keep_plan(folder: Path, manifest: Manifest, split: Split, runs: tuple[Plann
         raise InputError(f"{folder.name} is a study of other images, labels or folds: name another folder")
     plan = before.joined(runs, where=folder.name, threads=available_threads())
     held_out = any(run.scheme == "holdout" for run in plan.classifiers)
-    holdout = _holdout(manifest, split.seed) if held_out else None  # before the folder is there: it may be refused
+    share = how.division.test_share
+    holdout = (
+        _holdout(manifest, split.seed, share) if held_out else None
+    )  # before the folder is there: it may be refused
     make_folder(folder)
     write_split(split, folder / _SPLIT_NAME)
     if holdout is not None and not (folder / _HOLDOUT_NAME).exists():

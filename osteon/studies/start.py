@@ -12,7 +12,9 @@ from osteon.report.tables import Table, table_markdown
 from osteon.studies.ct_metastasis import MetastasisOptions, plan_metastasis
 from osteon.studies.ct_osteosarcoma import STRATEGIES, StudyOptions, plan_runs
 from osteon.studies.metastasis_write import write_metastasis
-from osteon.studies.run import StudyJobs, train_study
+from osteon.studies.mri_femur import FEMUR_DIVISION, FEMUR_NETWORKS, FemurStudy, plan_femur
+from osteon.studies.mri_femur_write import write_femur
+from osteon.studies.run import Division, StudyJobs, train_study
 from osteon.studies.write import write_study
 from osteon.training.launch import Cluster
 from osteon.training.settings import parse_assignments, read_settings_file
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDIES", "StudyCall", "StudyOutcome", "start_study"]
 
-STUDIES = ("ct_metastasis", "ct_osteosarcoma")
+STUDIES = ("ct_metastasis", "ct_osteosarcoma", "mri_femur")
 """Studies by the stem of their system."""
 
 
@@ -37,14 +39,14 @@ class StudyCall:
         dataset: folder of the manifest.
         folder: of the study.
         only: of ct_osteosarcoma configurations, or "baselines"; of ct_metastasis "segmentation", "classification", or
-            names of runs.
-        strategies: of table 3; like networks, architecture and baseline changes of ct_osteosarcoma alone.
-        networks: of table 1.
+            names of runs; of mri_femur "folds" or "holdout".
+        strategies: of table 3; like architecture of ct_osteosarcoma alone.
+        networks: of table 1; of mri_femur all.
         architecture: network that is fine-tuned; "" for mobilenet_v2.
         pretrained: as of ``TrainSettings``.
         settings_file: of training settings.
         changes: "name=value" texts, above the file.
-        baseline_changes: the same for table 1, above both.
+        baseline_changes: the same for table 1, above both; in mri_femur for the networks that are not its paper's.
         classifier_changes: the same for the classifiers of ct_metastasis, above both.
         ray: address of a cluster.
         cpus: that a fold asks of it.
@@ -118,11 +120,20 @@ def start_study(call: StudyCall, progress: Progress = silent) -> StudyOutcome:
         raise UnknownLabelError(f"no study {call.task!r}: {nearest_names(call.task, STUDIES)}")
     values: dict[str, Any] = read_settings_file(call.settings_file) if call.settings_file is not None else {}
     values |= parse_assignments(call.changes)
-    runs = _plan_osteosarcoma(call, values) if call.task == "ct_osteosarcoma" else _plan_metastasis(call, values)
-    cluster = Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None
-    jobs = StudyJobs(cluster=cluster, resume=call.resume, skip_unreadable=call.skip_unreadable)
+    planned, write = {
+        "ct_osteosarcoma": (_plan_osteosarcoma, write_study),
+        "ct_metastasis": (_plan_metastasis, write_metastasis),
+        "mri_femur": (_plan_femur, write_femur),
+    }[call.task]
+    runs = planned(call, values)
+    jobs = StudyJobs(
+        division=FEMUR_DIVISION if call.task == "mri_femur" else Division(),
+        cluster=Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None,
+        resume=call.resume,
+        skip_unreadable=call.skip_unreadable,
+    )
     study = train_study(call.dataset, call.folder, runs, jobs=jobs, progress=progress)
-    tables = write_study(study) if call.task == "ct_osteosarcoma" else write_metastasis(study)
+    tables = write(study)
     return StudyOutcome(tables, call.folder / "index.html", study.errors)
 
 
@@ -154,6 +165,25 @@ def _plan_metastasis(call: StudyCall, values: dict[str, Any]) -> tuple[Planned, 
         only=call.only, values=values, classifier_values=parse_assignments(call.classifier_changes), **_weights(call)
     )
     return plan_metastasis(options, read_manifest(call.dataset))
+
+
+def _plan_femur(call: StudyCall, values: dict[str, Any]) -> tuple[Planned, ...]:
+    foreign = {
+        "--strategy": call.strategies,
+        "--arch": call.architecture,
+        "--pretrained": call.pretrained,
+        "--set-classifier": call.classifier_changes,
+    }
+    given = [name for name, value in foreign.items() if value]
+    if given:
+        raise InputError(f"{', '.join(given)}: not of the study mri_femur; choose its networks with --network")
+    options = FemurStudy(
+        only=call.only,
+        networks=call.networks or FEMUR_NETWORKS,
+        values=values,
+        reference_values=parse_assignments(call.baseline_changes),
+    )
+    return plan_femur(options)
 
 
 def _weights(call: StudyCall) -> dict[str, str]:

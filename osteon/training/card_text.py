@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from osteon import __version__
+from osteon.ops.mr_region import RegionOptions
 from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
 from osteon.training.claim import claim_document
 
@@ -31,6 +32,7 @@ _EXCLUSIONS = (
 _ELSEWHERE = {
     "ct_osteosarcoma": "body parts other than legs",
     "ct_metastasis_slices": "body parts that were not in the images of training",
+    "mri_femur": "other bones than the femur, and sequences or planes that were not in the images of training",
 }
 
 
@@ -128,7 +130,7 @@ def card_document(
         "task": settings.task,
         "architecture": settings.architecture,
         "storage": "float16" if facts.is_half else "float32",
-        "input": _input(settings),
+        "input": _input(settings, data.manifest),
         "output": {
             "classes": list(classes),
             "positive": settings.positive,
@@ -150,9 +152,12 @@ def card_document(
     }
 
 
-def _input(settings: TrainSettings) -> dict[str, Any]:
+def _input(settings: TrainSettings, manifest: Manifest) -> dict[str, Any]:
     size = settings.image_size
-    words = _of_slices(size) if settings.task == "ct_metastasis_slices" else _of_legs(size)
+    if settings.task == "mri_femur":
+        words = _of_lesions(size, manifest)
+    else:
+        words = _of_slices(size) if settings.task == "ct_metastasis_slices" else _of_legs(size)
     return {"rows": size, "columns": size, "channels": 1, "minimum": 0.0, "maximum": 1.0, **words}
 
 
@@ -165,6 +170,25 @@ def _of_slices(size: int) -> dict[str, Any]:
             "description": "the slice in one window, at one pixel size, cut or padded around its centre, divided by "
             "255; pictures of a data set without a pixel size are resized as a whole by "
             "osteon.training.pixels.prepare_image, not stretched",
+        },
+    }
+
+
+def _of_lesions(size: int, manifest: Manifest) -> dict[str, Any]:
+    """As the data set was made; its manifest says how in columns of its own."""
+    first = manifest.rows[0].extra
+    options = RegionOptions(
+        margin_px=int(first.get("margin_px") or RegionOptions().margin_px),
+        masked=first.get("masked") == "yes",
+        size=size,
+    )
+    return {
+        "orientation": "slice of the femur as it is stored, in any plane",
+        "preprocessing": {
+            "function": "osteon.ops.mr_region.lesion_crop",
+            "parameters": asdict(options),
+            "description": "the slice from its 1st to its 99th percentile, the box of the lesion (a mask's, or that of "
+            "the region in a drawn box) with a margin, resized to a square, in 256 steps",
         },
     }
 

@@ -20,7 +20,7 @@ def register(program: typer.Typer) -> None:
 
 
 def _study(
-    task: str = typer.Argument(..., help="The study: ct_osteosarcoma or ct_metastasis."),
+    task: str = typer.Argument(..., help="The study: ct_osteosarcoma, ct_metastasis or mri_femur."),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
     ),
@@ -28,17 +28,21 @@ def _study(
     only: list[str] = typer.Option(
         [],
         help="Only this part. ct_osteosarcoma: a configuration (C F CA CE CAE FAE), or baselines; ct_metastasis: "
-        "segmentation, classification, or a run, as hybrid_attunetpp. Repeatable.",
+        "segmentation, classification, or a run, as hybrid_attunetpp; mri_femur: folds or holdout. Repeatable.",
     ),
     strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf) of ct_osteosarcoma. Repeatable."),
-    network: list[str] = typer.Option([], help="Network of the baselines; default: the paper's four. Repeatable."),
+    network: list[str] = typer.Option(
+        [], help="Network of the baselines (default: the paper's four), or of mri_femur (default: three). Repeatable."
+    ),
     arch: str = typer.Option("", help="Network that is fine-tuned in ct_osteosarcoma; default: mobilenet_v2."),
     pretrained: str = typer.Option(
         "", help="embedded, hub, none, or a weights file; default: embedded, in ct_metastasis hub."
     ),
     settings: Path | None = typer.Option(None, help="TOML or YAML file of training settings."),
     changes: list[str] = typer.Option([], "--set", help="One training setting, as batch=8. Repeatable."),
-    baseline_changes: list[str] = typer.Option([], "--set-baseline", help="The same, for the baselines of table 1."),
+    baseline_changes: list[str] = typer.Option(
+        [], "--set-baseline", help="The same, for the baselines of table 1; of mri_femur for networks not its paper's."
+    ),
     classifier_changes: list[str] = typer.Option(
         [], "--set-classifier", help="The same, for the classifiers of ct_metastasis."
     ),
