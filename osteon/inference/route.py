@@ -10,10 +10,20 @@ from osteon.errors import InputError, UnknownLabelError, nearest_names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from osteon.data import Answer, Volume
+    from osteon.data import Answer, Slide, SlideAnswer, Volume
     from osteon.inference.options import Progress, SystemOptions
 
-__all__ = ["System", "choose_system", "readable_modalities", "system", "system_names"]
+__all__ = [
+    "SlideSystem",
+    "System",
+    "choose_system",
+    "readable_modalities",
+    "slide_system",
+    "slide_system_names",
+    "system",
+    "system_names",
+    "system_summaries",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,27 @@ class System:
     summary: str
     load: Callable[[], Callable[[Volume, SystemOptions, Progress], Answer]]
     also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlideSystem:
+    """One system that reads slides.
+
+    Attributes:
+        stem: its name.
+        summary: one line for a listing.
+        load: returns its ``answer_slide`` function; imports what it needs only then.
+    """
+
+    stem: str
+    summary: str
+    load: Callable[[], Callable[[Slide, SystemOptions, Progress], SlideAnswer]]
+
+
+def _histology() -> Callable[[Slide, SystemOptions, Progress], SlideAnswer]:
+    from osteon.inference.histology import answer_slide
+
+    return answer_slide
 
 
 def _ct_osteosarcoma() -> Callable[[Volume, SystemOptions, Progress], Answer]:
@@ -76,23 +107,57 @@ _SYSTEMS = {
 }
 
 
+_SLIDE_SYSTEMS = {
+    "histology": SlideSystem(
+        stem="histology",
+        summary="H&E slide of osteosarcoma: viable and non-viable tumour mapped, necrosis with its interval",
+        load=_histology,
+    ),
+}
+
+
 def system_names() -> tuple[str, ...]:
-    """Stems of all systems."""
+    """Stems of the systems that read volumes."""
     return tuple(_SYSTEMS)
 
 
-def system(stem: str) -> System:
-    """The system of that stem.
+def slide_system_names() -> tuple[str, ...]:
+    """Stems of the systems that read slides."""
+    return tuple(_SLIDE_SYSTEMS)
+
+
+def system_summaries() -> dict[str, str]:
+    """One line on every system, by stem."""
+    volumes = {stem: each.summary for stem, each in _SYSTEMS.items()}
+    return volumes | {stem: each.summary for stem, each in _SLIDE_SYSTEMS.items()}
+
+
+def slide_system(stem: str) -> SlideSystem:
+    """The system of that stem, of those that read slides.
 
     Raises:
         UnknownLabelError: there is none; the message names the closest.
+    """
+    if stem not in _SLIDE_SYSTEMS:
+        raise UnknownLabelError(f"no task {stem!r} for slides: {nearest_names(stem, _SLIDE_SYSTEMS)}")
+    return _SLIDE_SYSTEMS[stem]
+
+
+def system(stem: str) -> System:
+    """The system of that stem, of those that read volumes.
+
+    Raises:
+        UnknownLabelError: there is none; the message names the closest.
+        InputError: it reads slides.
 
     Example:
         >>> system("ct_osteosarcoma").modality
         'CT'
     """
+    if stem in _SLIDE_SYSTEMS:
+        raise InputError(f"{stem} reads slides, not volumes: give a slide, or leave the task to the images")
     if stem not in _SYSTEMS:
-        raise UnknownLabelError(f"no task {stem!r}: {nearest_names(stem, _SYSTEMS)}")
+        raise UnknownLabelError(f"no task {stem!r}: {nearest_names(stem, system_summaries())}")
     return _SYSTEMS[stem]
 
 

@@ -1,4 +1,4 @@
-"""One case from file to result folder: the function behind ``osteon read``."""
+"""One volume from file to result folder."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class CaseOptions:
         replace: whether an earlier result at the same place may be replaced.
         system: options of the system.
         seeds: of a synthetic patient, for the record.
+        microns_per_pixel: of a slide whose file does not say it.
     """
 
     series_uid: str | None = None
@@ -54,6 +55,7 @@ class CaseOptions:
     replace: bool = False
     system: SystemOptions = field(default_factory=SystemOptions)
     seeds: Mapping[str, int] = field(default_factory=dict)
+    microns_per_pixel: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

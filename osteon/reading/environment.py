@@ -8,7 +8,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 from osteon import __version__
-from osteon.inference.route import system, system_names
+from osteon.inference.route import system_summaries
 
 __all__ = ["describe_environment"]
 
@@ -24,6 +24,7 @@ _PACKAGES = {
     "openvino": "CPU runtime of the networks",
     "torch": "networks",
     "timm": "networks",
+    "openslide-python": "slides",
 }
 
 
@@ -46,8 +47,7 @@ def describe_environment() -> dict[str, dict[str, str]]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "gpu": gpu,
     }
-    systems = {stem: system(stem).summary for stem in system_names()}
-    return {"packages": packages, "machine": machine, "systems": systems}
+    return {"packages": packages, "machine": machine, "systems": system_summaries()}
 
 
 def _version(name: str) -> str:

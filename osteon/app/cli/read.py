@@ -16,7 +16,7 @@ from osteon.app.cli.show import announce
 from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
-    from osteon.reading import CaseResult
+    from osteon.reading import CaseResult, SlideResult
 
 __all__ = ["register", "tell"]
 
@@ -37,7 +37,7 @@ def register(program: typer.Typer) -> None:
     @program.command()
     def read(
         study: Path = typer.Argument(
-            ..., help="A DICOM folder (any layout), a zip of one, a DICOM file or a NIfTI file."
+            ..., help="A DICOM folder (any layout), a zip of one, a DICOM or NIfTI file; a slide, or a picture of one."
         ),
         out: Path | None = typer.Option(None, "-o", "--out", help="The result folder. Default: NAME-result here."),
         series: str | None = typer.Option(
@@ -45,7 +45,11 @@ def register(program: typer.Typer) -> None:
         ),
         task: str | None = typer.Option(
             None,
-            help="System to run: ct_osteosarcoma (legs) or ct_metastasis (trunk); default: for a CT that of the legs.",
+            help="System to run: ct_osteosarcoma (legs), ct_metastasis (trunk) or histology (slides); default: for a "
+            "CT that of the legs, for a slide histology.",
+        ),
+        microns: float | None = typer.Option(
+            None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
         ),
         box: str | None = _BOX,
         mask: Path | None = _MASK,
@@ -76,14 +80,15 @@ def register(program: typer.Typer) -> None:
         as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
     ) -> None:
-        """Read one study: bone in 3D, tumour extent, report, DICOM objects, all in one result folder."""
+        """Read one study or slide: what was found, how sure it is, report and objects, all in one result folder."""
         from osteon.inference.options import SystemOptions
-        from osteon.reading import CaseOptions, read_case
+        from osteon.reading import CaseOptions, read_study
 
         options = CaseOptions(
             series_uid=series,
             task=task,
             replace=replace,
+            microns_per_pixel=microns,
             system=SystemOptions(
                 device=device.value,
                 model=model,
@@ -99,7 +104,7 @@ def register(program: typer.Typer) -> None:
         )
         result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
         with shown_progress(quiet=quiet or as_json) as progress:
-            case = read_case(study, result, options=options, progress=progress)
+            case = read_study(study, result, options=options, progress=progress)
         tell(case, as_json=as_json)
 
 
@@ -116,10 +121,15 @@ def _box(text: str) -> tuple[int, int, int, int]:
 
 def _plain_name(study: Path) -> str:
     """The name without the ending of an image file; a folder named by a UID keeps its dots."""
-    return re.sub(r"\.(zip|dcm|nii|nii\.gz)$", "", study.name.lstrip("."), flags=re.IGNORECASE)
+    return re.sub(
+        r"\.(zip|dcm|nii|nii\.gz|svs|ndpi|mrxs|scn|bif|tiff?|jpe?g|png|bmp)$",
+        "",
+        study.name.lstrip("."),
+        flags=re.IGNORECASE,
+    )
 
 
-def tell(case: CaseResult, *, as_json: bool) -> None:
+def tell(case: CaseResult | SlideResult, *, as_json: bool) -> None:
     """Print what was found and where the result is; leave with code 3 when parts were skipped."""
     if as_json:
         typer.echo(json.dumps(case.findings, indent=2))

@@ -1,0 +1,234 @@
+"""What the system histology says: headline, findings and notices of one slide."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.data import Finding, Measurement, Notice
+from osteon.labels import concept
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from osteon.data import GradeProposal, Necrosis, RegionNovelty, SlideMap
+
+__all__ = ["SlideReading", "describe", "headline", "notices_of"]
+
+_FLAG_WORDS = {
+    "blur": "out of focus",
+    "pen": "under pen marks",
+    "fold": "in folds",
+    "unlike": "unlike the training tiles",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlideReading:
+    """What was computed of one slide.
+
+    Attributes:
+        map: of the cells.
+        necrosis: without a fraction where nothing is claimed.
+        grade: None without a fraction.
+        tiles: that were read.
+        left_out: tiles that count in no area; a tile may have several flags.
+        flagged: tiles by flag.
+        novelty: how unlike the model's training the slide is; None where the model does not know its limits.
+        is_unlike: whether nothing is claimed for that reason.
+        is_reported: whether the slide is unlike, but a person asked to have it reported all the same.
+    """
+
+    map: SlideMap = field(repr=False)
+    necrosis: Necrosis
+    grade: GradeProposal | None
+    tiles: int
+    left_out: int
+    flagged: Mapping[str, int]
+    novelty: RegionNovelty | None
+    is_unlike: bool = False
+    is_reported: bool = False
+
+
+def headline(reading: SlideReading, *, is_demo: bool) -> str:
+    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
+    sentence = _said(reading)
+    if not is_demo:
+        return sentence
+    plain = sentence if sentence[0].isdigit() else f"{sentence[0].lower()}{sentence[1:]}"
+    return f"Demo model, without meaning for a patient: {plain}"
+
+
+def describe(reading: SlideReading, *, identity: str) -> tuple[Finding, ...]:
+    """Findings in reading order: necrosis, viable tumour, the rest of the tissue, what was left out.
+
+    Args:
+        reading: of the slide.
+        identity: hash of what the slide shows; with a finding's name it decides its tracking UID.
+    """
+    areas = reading.necrosis.area_mm2
+    found = []
+    if reading.necrosis.fraction is not None:
+        found.append(_necrosis(reading, identity))
+        found.append(
+            Finding(
+                identifier="viable-tumour",
+                tracking_uid=_tracking_uid(identity, "viable-tumour"),
+                kind=concept("neoplasm"),
+                statement=f"Viable tumour: {_area(areas['viable'])}.",
+                measurements=(Measurement(concept("area"), areas["viable"], concept("unit_mm2")),),
+                is_abnormal=areas["viable"] > 0,
+            )
+        )
+    if not reading.is_unlike and reading.left_out < reading.tiles:
+        found.append(
+            _tissue(
+                identity, "non-tumour", f"Tissue called non-tumour: {_area(areas['non_tumour'])}.", areas["non_tumour"]
+            )
+        )
+    found.append(_tissue(identity, "tissue", f"Tissue on the slide: {_area(areas['tissue'])}.", areas["tissue"]))
+    if reading.left_out and not reading.is_unlike:
+        words = f"Tissue left out of every class: {_area(areas['left_out'])}."
+        found.append(_tissue(identity, "left-out", words, areas["left_out"]))
+    return tuple(found)
+
+
+def notices_of(reading: SlideReading) -> tuple[Notice, ...]:
+    """What must be said of tiles and slides that the model cannot judge."""
+    notices = []
+    if reading.is_unlike or reading.is_reported:
+        tail = (
+            "It is reported all the same, because that was asked for; it may mean nothing."
+            if reading.is_reported
+            else "No class, no necrosis and no grade is claimed of it."
+        )
+        notices.append(
+            Notice(
+                "unlike-training",
+                "The slide is unlike anything this model was trained on: the middle distance of its tiles from those "
+                f"of training is {_score(reading)} (1 is usual). What the model says of it carries no weight. {tail}",
+                level="warning",
+            )
+        )
+    elif reading.left_out:
+        words = ", ".join(f"{count} {_FLAG_WORDS.get(name, name)}" for name, count in _counted(reading))
+        notices.append(
+            Notice(
+                "tiles-left-out",
+                f"{reading.left_out} of {_tiles(reading.tiles)} counted in no class: {words}. Marked on the map.",
+                level="warning" if reading.left_out > 0.1 * reading.tiles else "info",
+            )
+        )
+    if reading.novelty is None:
+        notices.append(
+            Notice(
+                "limits-unknown",
+                "The model's card does not say which tiles are unlike its training; whether this slide is, was not "
+                "judged.",
+                level="warning",
+            )
+        )
+    if reading.necrosis.fraction is not None and reading.necrosis.interval is None:
+        notices.append(
+            Notice(
+                "no-interval",
+                "The necrosis has no interval, and no grade is proposed: "
+                f"{reading.necrosis.method.removeprefix('no interval: ')}.",
+                level="warning",
+            )
+        )
+    if reading.grade is not None:
+        notices.append(
+            Notice(
+                "grade-of-one-slide",
+                "The grade is a proposal for what lies on this slide; the response to chemotherapy is graded on the "
+                "whole mapped specimen.",
+            )
+        )
+    return tuple(notices)
+
+
+def _said(reading: SlideReading) -> str:
+    necrosis, areas = reading.necrosis, reading.necrosis.area_mm2
+    if reading.is_unlike:
+        return (
+            f"The slide is not like anything this model was trained on (score {_score(reading)}): no word on tumour or "
+            "necrosis."
+        )
+    if reading.left_out == reading.tiles:
+        return f"Nothing can be said of this slide: none of its {_tiles(reading.tiles)} shows clean tissue."
+    if necrosis.fraction is None:
+        return f"No tumour was called on this slide: {_area(areas['non_tumour'])} of tissue was called non-tumour."
+    tumour = areas["non_viable"] + areas["viable"]
+    interval = "no interval" if necrosis.interval is None else f"95 % interval {_range(necrosis.interval)}"
+    sentence = (
+        f"{100 * necrosis.fraction:.0f} % of the tumour on this slide was called necrotic ({interval}; "
+        f"{_area(areas['non_viable'])} of {_area(tumour)})"
+    )
+    if reading.grade is None:
+        return f"{sentence}."
+    others = [name for name in reading.grade.possible if name != reading.grade.grade]
+    tail = f", {' or '.join(others)} within the interval" if others else ""
+    return f"{sentence}. Proposed grade (Huvos), for this slide alone: {reading.grade.grade}{tail}."
+
+
+def _score(reading: SlideReading) -> str:
+    novelty = reading.novelty
+    return "" if novelty is None else f"{novelty.score:.2f}, threshold {novelty.threshold:.2f}"
+
+
+def _necrosis(reading: SlideReading, identity: str) -> Finding:
+    necrosis, areas = reading.necrosis, reading.necrosis.area_mm2
+    fraction = necrosis.fraction or 0.0
+    regions = "1 region" if necrosis.regions == 1 else f"{necrosis.regions} regions"
+    interval = "" if necrosis.interval is None else f" (95 % interval {_range(necrosis.interval)})"
+    return Finding(
+        identifier="necrosis",
+        tracking_uid=_tracking_uid(identity, "necrosis"),
+        kind=concept("necrosis"),
+        statement=(
+            f"Necrosis: {100 * fraction:.0f} % of the tumour{interval}, {_area(areas['non_viable'])} non-viable; "
+            f"tumour in {regions} on {_tiles(necrosis.tiles)}."
+        ),
+        measurements=(
+            Measurement(concept("necrosis_fraction"), fraction, concept("unit_ratio"), interval=necrosis.interval),
+            Measurement(concept("area"), areas["non_viable"], concept("unit_mm2")),
+        ),
+        is_abnormal=fraction > 0,
+    )
+
+
+def _tissue(identity: str, identifier: str, statement: str, area_mm2: float) -> Finding:
+    return Finding(
+        identifier=identifier,
+        tracking_uid=_tracking_uid(identity, identifier),
+        kind=concept("tissue"),
+        statement=statement,
+        measurements=(Measurement(concept("area"), area_mm2, concept("unit_mm2")),),
+        is_abnormal=False,
+    )
+
+
+def _counted(reading: SlideReading) -> list[tuple[str, int]]:
+    return [(name, count) for name, count in reading.flagged.items() if count]
+
+
+def _area(area_mm2: float) -> str:
+    return f"{area_mm2:.2g} mm2" if area_mm2 < 1 else f"{area_mm2:.1f} mm2"
+
+
+def _tiles(count: int) -> str:
+    return "1 tile" if count == 1 else f"{count} tiles"
+
+
+def _range(interval: tuple[float, float]) -> str:
+    """Rounded outwards, so that the words never claim more than the numbers."""
+    return f"{np.floor(100 * interval[0] + 1e-9):.0f} to {np.ceil(100 * interval[1] - 1e-9):.0f} %"
+
+
+def _tracking_uid(identity: str, identifier: str) -> str:
+    """The same picture and finding give the same UID each time."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'osteon/{identity}/{identifier}').int}"
