@@ -14,9 +14,8 @@ from osteon.errors import InputError
 from osteon.io.slide_dicom import holds_whole_slide, is_dicom, is_whole_slide, whole_slide_file
 from osteon.io.slide_openslide import open_openslide, openslide_format
 from osteon.io.slide_picture import open_picture, read_rgb
-from osteon.io.slide_pixels import pixel_notices
 from osteon.io.slide_pyramid import PyramidOptions, write_pyramid
-from osteon.io.slide_tiff import TIFF_MAGIC, open_tiff, tiff_facts
+from osteon.io.slide_tiff import TIFF_MAGIC, open_tiff
 from osteon.io.slide_whole_tiff import check_all_there
 
 if TYPE_CHECKING:
@@ -40,8 +39,8 @@ HAMAMATSU: Final = "hamamatsu"
 def open_slide(path: Path, *, microns_per_pixel: float | None = None, cache_bytes: int = CACHE_BYTES) -> Slide:
     """Open a slide.
 
-    openslide reads the formats of the scanners, DICOM whole-slide images and tiled TIFF; other TIFF (strips, 16 bits,
-    pyramids in sub-files) is read through tifffile; plain pictures (JPEG, PNG, ...) are read whole.
+    openslide reads the formats of the scanners and DICOM whole-slide images; other TIFF (tiles or strips, pyramids,
+    also in sub-files) is read through tifffile; plain pictures (JPEG, PNG, ...) are read whole.
 
     Args:
         path: of the file, or of a folder with one DICOM slide.
@@ -112,21 +111,11 @@ def hash_slide(path: Path) -> str:
 
 
 def _open_tiff(path: Path, microns_per_pixel: float | None, cache_bytes: int) -> Slide:
-    """A TIFF: by openslide where it sees all that is there, else by tifffile."""
+    """A TIFF: of a scanner by openslide, else by tifffile."""
     vendor = openslide_format(path)
     if vendor != HAMAMATSU:
         check_all_there(path)
     if vendor in ("", GENERIC_TIFF):
-        facts = tiff_facts(path)
-        if not vendor or facts.bits > 8:
-            return open_tiff(path, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
-        notices = pixel_notices(bits=facts.bits, channels=facts.channels)
-        slide = open_openslide(
-            path, name=path.name, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes, notices=notices
-        )
-        if len(slide.levels) >= len(facts.levels):
-            return slide
-        slide.close()  # a pyramid in sub-files, of which openslide sees the largest level alone
         return open_tiff(path, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
     return open_openslide(path, name=path.name, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
 

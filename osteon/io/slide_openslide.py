@@ -1,4 +1,4 @@
-"""Slides that openslide reads: the formats of the scanners, DICOM, tiled TIFF."""
+"""Slides that openslide reads: the formats of the scanners, and DICOM."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError
 from osteon.io.slide_microns import choose_microns, openslide_scale
 from osteon.io.slide_pixels import WHITE, profile_notice, read_window
-from osteon.io.slide_tiff import SYNTHETIC_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from osteon.data.provenance import Notice
 
 __all__ = ["OpenSlideSlide", "open_openslide", "openslide_format"]
 
@@ -43,7 +41,6 @@ def open_openslide(
     name: str,
     microns_per_pixel: float | None,
     cache_bytes: int,
-    notices: tuple[Notice, ...] = (),
 ) -> OpenSlideSlide:
     """Open a slide through openslide.
 
@@ -52,7 +49,6 @@ def open_openslide(
         name: for errors.
         microns_per_pixel: what the person says, or None.
         cache_bytes: of decoded tiles that are kept.
-        notices: of what was found before.
 
     Raises:
         InputError: damaged, truncated, not known, without pixels, or nobody says how large a pixel is.
@@ -76,8 +72,7 @@ def open_openslide(
         path,
         properties.get("openslide.vendor", "openslide"),
         microns_from=known.known_from,
-        notices=(*notices, *([profile_notice()] if has_profile else []), *known.notices),
-        is_synthetic=SYNTHETIC_MARK in properties.get("tiff.ImageDescription", ""),
+        notices=(*([profile_notice()] if has_profile else []), *known.notices),
     )
     return OpenSlideSlide(path, (handle, cache), levels, known.per_pixel, source, name=name)
 
