@@ -37,7 +37,16 @@ _INK, _SOFT, _LINE, _AFFECTED = "#1b1f24", "#555e69", "#d9dde2", "#a84300"
 _MARGIN_MM: Final = 18.0
 _WIDEST_PAIR: Final = 2.6
 """Largest sum of width over height that still goes side by side."""
-_TALLEST_MM: Final = {"overview": 92.0, "slices": 128.0, "scores": 70.0, "bone_anterior": 86.0, "bone_lateral": 86.0}
+_TALLEST_MM: Final = {
+    "overview": 92.0,
+    "slices": 128.0,
+    "scores": 70.0,
+    "bone_anterior": 86.0,
+    "bone_lateral": 86.0,
+    "gallery": 200.0,
+    "probabilities": 170.0,
+    "limits": 120.0,
+}
 
 
 def build_pdf(path: Path, story: Callable[[], list[Any]], *, title: str, who: str, mark: str) -> None:

@@ -64,7 +64,7 @@ def draw_gallery(path: Path, answer: SlideAnswer, slide: Slide) -> View:
         title="Tiles",
         caption=(
             f"Tiles of {plan.tile_um:,.0f} µm as the model sees them, at {pixel_um:.1f} µm a pixel. The dashed square "
-            "is the cell that the tile speaks for. Below each: the calibrated probabilities, and the place of the cell's "
+            "is the cell that the tile speaks for. Below each: calibrated probabilities, and the place of the cell's "
             f"middle from the upper left corner of the slide (x, y). At most {PER_GROUP} of each group."
         ),
         width=sheet.width,
@@ -100,7 +100,7 @@ def _tile(
     _bars(sheet, answer, cell, place=(left, top + _TILE + 8))
     flags = ", ".join(flag_look(name).title for name in cell_flags(answer.map, *cell))
     words = f"{x_um / 1000:.2f}, {y_um / 1000:.2f} mm · row {cell[0]}, col. {cell[1]}"
-    sheet.text(left, top + _TILE + 74, words, size=15, colour=SOFT)
+    sheet.text(left, top + _TILE + 74, words, size=14, colour=SOFT)
     if flags:
         sheet.text(left, top + _TILE + 94, flags, size=15, colour="#a84300", weight="bold")
 
@@ -114,7 +114,7 @@ def _bars(sheet: Sheet, answer: SlideAnswer, cell: tuple[int, int], *, place: tu
         look, share = LOOKS[index], float(answer.map.probability[(*cell, index)])
         y = top + order * 21
         sheet.text(left, y, look.title.replace(" tumour", ""), size=15, colour=INK)
-        axes = sheet.axes(left + 98, y + 2, 90, 13)
+        axes = sheet.axes(left + 98, y + 2, 84, 13)
         axes.set_axis_off()
         axes.add_patch(Rectangle((0, 0), 1, 1, facecolor="#eceef0", linewidth=0, transform=axes.transAxes))
         if math.isfinite(share):

@@ -9,12 +9,11 @@ import numpy as np
 from osteon.ops.tile_plan import slide_size_um
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.slide_cells import LOOKS, flag_look, rgb_of
-from osteon.report.slide_overview import slide_views_places
+from osteon.report.slide_overview import Panels
 from osteon.report.slide_pixels import grey_ground, resized
 from osteon.report.slide_sheet import (
     INK,
     SOFT,
-    WIDTH,
     legend,
     marks,
     outline,
@@ -48,13 +47,11 @@ def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide, *, pixels:
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
-    shape, places = slide_views_places(size_um, len(LOOKS))
+    panels = Panels.of(size_um, len(LOOKS), below=_BAR)
+    shape = panels.shape
     ground = grey_ground(resized(pixels, shape))
-    bars = [_BAR * row for row in _rows_of(places)]
-    sheet = Sheet(WIDTH, places[-1][1] + bars[-1] + shape[0] + _BAR + 10, ground=LIGHT)
-    for index in reversed(range(len(LOOKS))):
-        order = len(LOOKS) - 1 - index
-        left, top = places[order][0], places[order][1] + bars[order]
+    sheet = Sheet(panels.width, panels.bottom + _BAR + 10, ground=LIGHT)
+    for (left, top), index in zip(panels.places, reversed(range(len(LOOKS))), strict=True):
         look = LOOKS[index]
         share = answer.map.probability[..., index, None]
         colours = 255 + np.nan_to_num(share) * (np.array(rgb_of(look.colour), dtype=np.float32) - 255)
@@ -73,12 +70,6 @@ def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide, *, pixels:
         width=sheet.width,
         height=sheet.height,
     )
-
-
-def _rows_of(places: tuple[tuple[int, int], ...]) -> list[int]:
-    """Number of the row of each panel."""
-    tops = sorted({top for _, top in places})
-    return [tops.index(top) for _, top in places]
 
 
 def _colour_bar(
@@ -107,12 +98,13 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArra
     """
     size_um = slide_size_um(slide)
     has_novelty = answer.map.novelty is not None
-    shape, places = slide_views_places(size_um, 2)
+    panels = Panels.of(size_um, 2)
+    shape = panels.shape
     ground = grey_ground(resized(pixels, shape), darkest=0.45)
-    last = places[1 if has_novelty else 0]
-    sheet = Sheet(WIDTH, last[1] + shape[0] + _BAR + 30, ground=LIGHT)
-    left, top = places[0]
-    sheet.text(left, top - 32, "Quality flags, over the slide in grey", size=20, colour=INK, weight="bold")
+    left, top = panels.places[0]
+    bottom = panels.bottom if has_novelty else top + shape[0]
+    sheet = Sheet(panels.width, bottom + _BAR + 30, ground=LIGHT)
+    sheet.text(left, top - 32, "Quality flags", size=20, colour=INK, weight="bold")
     axes = slide_panel(sheet, (left, top), np.rint(255 * np.repeat(ground, 3, axis=-1)).astype(np.uint8), size_um)
     counted = []
     for name, cells in answer.map.flags.items():
@@ -123,7 +115,7 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArra
     if counted:
         legend(sheet, (_EDGE, sheet.height - 36), counted)
     if has_novelty:
-        _novelty_panel(sheet, answer, slide, ground, places[1])
+        _novelty_panel(sheet, answer, slide, ground, panels.places[1])
     save(sheet, path, marks(answer, slide))
     total = sum(int(cells.sum()) for cells in answer.map.flags.values())
     words = "Left: cells that were flagged; they are left out of areas and of the necrosis fraction."

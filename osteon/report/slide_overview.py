@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from osteon.data.slide import TILE_CLASSES
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from osteon.data.slide import Slide, SlideAnswer
     from osteon.report.slide_cells import Look
 
-__all__ = ["GRADE_BANDS", "draw_necrosis", "draw_slide_overview", "slide_views_places"]
+__all__ = ["GRADE_BANDS", "Panels", "draw_necrosis", "draw_slide_overview"]
 
 _EDGE: Final = 30
 _GAP: Final = 30
@@ -47,27 +48,40 @@ GRADE_BANDS: Final = (("I", 0.0, 0.5), ("II", 0.5, 0.9), ("III", 0.9, 1.0))
 """Grade and the necrosis it begins and ends with; IV is 1 itself (Huvos, Rosen and Marcove 1977)."""
 
 
-def slide_views_places(
-    size_um: tuple[float, float], panels: int
-) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]]:
-    """How panels of a slide are laid out on a sheet of the usual width: side by side, or below each other when wide.
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """How panels of a slide are laid out on a sheet: side by side, or below each other where they are wide.
 
-    Args:
-        size_um: (height, width) of the slide.
-        panels: how many.
-
-    Returns:
-        (rows, columns) of a panel in pixels, and (left, top) of each, below a head of fixed height.
+    Attributes:
+        width: of the sheet in pixels.
+        shape: (rows, columns) of a panel in pixels.
+        places: (left, top) of each panel, below a head of fixed height.
+        rows: the row that each panel is in.
     """
-    across = panels if size_um[1] < 2.2 * size_um[0] else 1
-    room = (WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
-    shape = fitting(size_um, (_TALLEST if across > 1 else _TALLEST / 1.5, room))
-    step_x, step_y = room + _GAP, shape[0] + _GAP + 34
-    places = []
-    for number in range(panels):
-        down, right = divmod(number, across)
-        places.append((round(_EDGE + right * step_x), round(_HEAD + down * step_y)))
-    return shape, tuple(places)
+
+    width: int
+    shape: tuple[int, int]
+    places: tuple[tuple[int, int], ...]
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, size_um: tuple[float, float], panels: int, *, below: int = 0) -> Panels:
+        """Lay out panels of a slide of a size (height, width), with some pixels ``below`` each row."""
+        across = panels if size_um[1] < 2.2 * size_um[0] else 1
+        room = (WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
+        shape = fitting(size_um, (_TALLEST if across > 1 else _TALLEST / 1.5, room))
+        slot = max(shape[1], 1140 / panels)  # room for the titles of the panels and the marks
+        rows = tuple(number // across for number in range(panels))
+        places = tuple(
+            (round(_EDGE + number % across * (slot + _GAP)), _HEAD + row * (shape[0] + _GAP + 34 + below))
+            for number, row in enumerate(rows)
+        )
+        return cls(round(min(WIDTH, 2 * _EDGE + across * (slot + _GAP) - _GAP)), shape, places, rows)
+
+    @property
+    def bottom(self) -> int:
+        """Below the last panel."""
+        return self.places[-1][1] + self.shape[0]
 
 
 def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
@@ -77,19 +91,19 @@ def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
-    (rows, columns), places = slide_views_places(size_um, 2)
-    picture = resized(pixels, (rows, columns))
+    panels = Panels.of(size_um, 2)
+    picture = resized(pixels, panels.shape)
     cells = shown_classes(answer)
     overlay = class_colours(cells, answer.map.plan, slide, grey_ground(picture))
-    height = places[-1][1] + rows + 74
-    sheet = Sheet(WIDTH, height, ground=LIGHT)
-    titles = ("The slide", "What each cell is called, over the slide in grey")
-    panels: list[Axes] = []
-    for place, title, shown in zip(places, titles, (picture, overlay), strict=True):
+    height = panels.bottom + 74
+    sheet = Sheet(panels.width, height, ground=LIGHT)
+    titles = ("The slide", "What each cell is called")
+    for place, title, shown in zip(panels.places, titles, (picture, overlay), strict=True):
         sheet.text(place[0], place[1] - 32, title, size=20, colour=INK, weight="bold")
-        panels.append(slide_panel(sheet, place, shown, size_um))
-        scale_bar(panels[-1])
-    _left_out(panels[1], cells, answer)
+        axes = slide_panel(sheet, place, shown, size_um)
+        scale_bar(axes)
+        if shown is overlay:
+            _left_out(axes, cells, answer)
     legend(sheet, (_EDGE, height - 44), _legend(cells))
     save(sheet, path, marks(answer, slide))
     return View(
@@ -123,8 +137,8 @@ def _legend(cells: NDArray[np.int8]) -> list[tuple[Look, str]]:
 def _overview_words(answer: SlideAnswer) -> str:
     plan = answer.map.plan
     words = (
-        f"Each cell is {plan.step_um:,.0f} µm wide; a tile of {plan.tile_um:,.0f} µm around it was looked at. "
-        "The legend counts cells."
+        f"Right: what each cell is called, over the slide in grey. A cell is {plan.step_um:,.0f} µm wide; a tile of "
+        f"{plan.tile_um:,.0f} µm around it was looked at. The legend counts cells."
     )
     if answer.is_unlike:
         return f"{words} The slide is unlike the training tiles: no class is claimed for any cell."
@@ -137,7 +151,6 @@ def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
     Raises:
         OutputError: it cannot be written.
     """
-    necrosis = answer.necrosis
     sheet = Sheet(WIDTH, 340, ground=LIGHT)
     axes = sheet.axes(_EDGE + 30, 84, WIDTH - 2 * _EDGE - 130, 190)
     axes.set_xlim(0, 1)
@@ -159,8 +172,8 @@ def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
         path=path,
         title="Necrosis fraction",
         caption=(
-            "Ochre: non-viable tumour, crimson: viable tumour, as shares of the tumour area. Black line: 95 % interval"
-            f"{f' ({necrosis.method})' if necrosis.method else ''}. Below: where the grades begin (50, 90 and 100 %)."
+            "Ochre: non-viable tumour, crimson: viable tumour, as shares of the tumour area. Black line: 95 % "
+            "interval. Below: where the grades begin (50, 90 and 100 %)."
         ),
         width=sheet.width,
         height=sheet.height,
@@ -198,7 +211,7 @@ def _bands(axes: Axes, answer: SlideAnswer) -> None:
             weight="bold",
         )  # fmt: skip
     for cut in (0.5, 0.9, 1.0):
-        axes.plot([cut, cut], [0, 0.94], color=INK, linewidth=1.2, linestyle=(0, (4, 3)), clip_on=False)
+        axes.plot([cut, cut], [0, 0.94], color=INK, linewidth=1.2, linestyle=(0, (4, 3)), clip_on=False, zorder=0.5)
 
 
 def _share(axes: Axes, answer: SlideAnswer) -> None:

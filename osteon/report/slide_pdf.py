@@ -59,8 +59,8 @@ def _story(content: SlideContent, views: dict[str, View]) -> list[Any]:
         story.append(_areas(content, styles))
     for title, name in (
         ("The slide and its map", "overview"),
-        ("Tiles the model is most and least certain of", "gallery"),
         ("Probability of each class", "probabilities"),
+        ("Tiles the model is most and least certain of", "gallery"),
     ):
         if name in views:
             story.append(KeepTogether([paragraph(title, heading), *picture_block(views, name, soft)]))
@@ -91,8 +91,9 @@ def _key(content: SlideContent, styles: dict[str, Any]) -> list[Any]:
         [paragraph(row.value, styles["headline"]) for row in content.key],
         [paragraph(row.interval, styles["soft"]) for row in content.key],
     ]
-    width = 174 / max(1, len(content.key))
-    return [table(cells, [width] * len(content.key), ("LINEABOVE", (0, 0), (-1, 0), 1.2, "#1b1f24"))]
+    first = 54.0  # its interval on one line
+    widths = [first, *[(174 - first) / max(1, len(content.key) - 1)] * (len(content.key) - 1)]
+    return [table(cells, widths, ("LINEABOVE", (0, 0), (-1, 0), 1.2, "#1b1f24"))]
 
 
 def _areas(content: SlideContent, styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types

@@ -159,7 +159,7 @@ def _key(about: dict[str, Any]) -> tuple[Row, ...]:
         rows = [Row("Necrosis", percent(necrosis["fraction"]), small)]
     if grade is not None:
         others = [name for name in grade["possible"] if name != grade["proposed"]]
-        reaches = f"the interval also reaches {' and '.join(others)}" if others else "so in the whole interval"
+        reaches = f"the interval also reaches {' and '.join(others)}" if others else "the whole interval lies in it"
         rows.append(Row("Proposed grade (Huvos)", grade["proposed"], reaches))
     for item in reversed(about["classes"]):
         if item["name"] != "non_tumour" and item["area"] is not None:
