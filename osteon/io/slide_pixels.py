@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from osteon.data.slide import SlideLevel
 
-__all__ = ["WHITE", "check_brightness", "pixel_notices", "profile_notice", "read_window", "to_rgb8"]
+__all__ = ["CAMERA_COUNTS", "WHITE", "check_brightness", "pixel_notices", "profile_notice", "read_window", "to_rgb8"]
 
 WHITE: Final = 255
 HIGHEST_16: Final = 65535

@@ -21,7 +21,7 @@ from osteon._optional import require
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, UnsupportedError
 from osteon.io.slide_microns import choose_microns, tiff_scale
-from osteon.io.slide_pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+from osteon.io.slide_pixels import CAMERA_COUNTS, check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
 from osteon.io.slide_whole_tiff import check_length
 
 if TYPE_CHECKING:
@@ -172,7 +172,11 @@ class TiffSlide:
             last = len(self._pages) - 1
             pieces = range(len(self._pages[last].dataoffsets))
             colours = 3 if self._facts.channels >= 3 else 1
-            brightest = max(int(self._stored(last, piece)[..., :colours].max()) for piece in pieces)
+            brightest = 0
+            for piece in pieces:
+                brightest = max(brightest, int(self._stored(last, piece)[..., :colours].max()))
+                if brightest >= CAMERA_COUNTS:  # of a stained slide, the first piece: its background is bright
+                    break
             check_brightness(self._name, brightest)
 
     @property
