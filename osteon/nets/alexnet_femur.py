@@ -42,6 +42,7 @@ class AlexNetFemur(nn.Module):
     Attributes:
         penalties: L2 penalty by part (``nets.anatomy.feature_stages``); what trains the network hands it to the
             optimiser as the weight decay of that part. Parts that are not named have none.
+        feature_map: name of the module that gives the last feature map, which Grad-CAM looks at.
         num_features: length of what the head sees.
         features: five convolutions, the map (n, 256, row, column).
         pool: to 6 x 6, whatever the size of the image; at 224 pixels it changes nothing.
@@ -51,6 +52,7 @@ class AlexNetFemur(nn.Module):
     """
 
     penalties: ClassVar[Mapping[str, float]] = {"conv3": _PENALTY, "conv4": _PENALTY, "conv5": _PENALTY}
+    feature_map: ClassVar[str] = "features.conv5"
 
     def __init__(self, *, in_chans: int = 3, num_classes: int = 1000) -> None:
         """Random weights from torch's global generator.

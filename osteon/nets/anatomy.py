@@ -151,12 +151,16 @@ def split_head(network: nn.Module) -> tuple[PooledFeatures, nn.Linear | TileHead
 def last_feature_map_module(network: nn.Module) -> nn.Module:
     """The module whose output is the last feature map (n, d, row, column), after its activation: Grad-CAM hooks it.
 
-    Its mean over places is the pooled feature. A transformer has no such map: its head reads the class token, which no
-    place of the last layer leads to. Nor has a joined network: its branches end in grids of their own.
+    Its mean over places is the pooled feature, but in a network that has fully connected layers between the two and
+    names the map itself (``feature_map``, as AlexNet does). A transformer has no such map: its head reads the class
+    token, which no place of the last layer leads to. Nor has a joined network: its branches end in grids of their own.
 
     Raises:
         InputError: the network is none of the registry's kind, or has no such map.
     """
+    named: str = getattr(network, "feature_map", "")
+    if named:
+        return network.get_submodule(named)
     _, parts = feature_stages(network)[-2]
     maps = [part for part in parts if any(isinstance(inner, _OF_MAPS) for inner in part.modules())]
     if not maps or "transformer" in dict(network.named_children()):

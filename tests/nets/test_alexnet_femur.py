@@ -13,7 +13,7 @@ import osteon._torchvision  # noqa: F401 - torchvision cannot be imported withou
 from osteon.inference.explain.grad_cam import grad_cam
 from osteon.nets import build_network, describe_network
 from osteon.nets.alexnet_femur import AlexNetFemur
-from osteon.nets.anatomy import feature_stages
+from osteon.nets.anatomy import feature_stages, last_feature_map_module
 
 TORCHVISIONS_ALEXNET = 61_100_840
 TORCHVISIONS_GOOGLENET = 6_624_904
@@ -97,11 +97,12 @@ def test_weights_are_he_normal(alexnet: AlexNetFemur) -> None:
     assert all(not bool(bias.any()) for bias in biases if bias is not None)
 
 
-def test_the_last_convolution_can_be_explained() -> None:
+def test_grad_cam_looks_at_the_last_convolution() -> None:
     torch.manual_seed(1)
     network = build_network("alexnet_femur").eval()
+    assert last_feature_map_module(network) is network.get_submodule("features.conv5")
     crops = torch.rand(1, 96, 96).numpy()
-    maps = grad_cam(network, crops, target=1, layer=dict(network.named_modules())["features.conv5"])
+    maps = grad_cam(network, crops, target=1)
     assert maps.shape == (1, 96, 96)
     assert 0 <= maps.min() < maps.max() <= 1
 
