@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,19 +15,17 @@ from osteon.data import Volume
 from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
 from osteon.inference.lesion_mark import mark_lesion
-from osteon.inference.mri_femur import CROP_FUNCTION, answer, read_lesion, region_options
+from osteon.inference.mri_femur import answer, read_lesion, region_options
 from osteon.inference.options import SystemOptions
 from osteon.inference.route import choose_system, system
 from osteon.inference.runtime import SliceClassifier
-from osteon.inference.trust import FoldMaterial, fit_trust
-from osteon.nets import build_network
 from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
-from osteon.weights import ModelCard, Trust, write_model
+from osteon.weights import ModelCard
+from tests.femur_card import SIZE, femur_card
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SIZE = 64
 GRID = Grid.from_axes(shape=(3, 80, 96), spacing_mm=(4.0, 0.5, 0.5))
 BOX = (28, 38, 52, 62)
 
@@ -43,72 +40,9 @@ def knee(*, modality: str = "MR", is_in_mm: bool = True) -> Volume:
     return Volume(np.rint(array).astype(np.int16), GRID, modality, is_in_mm=is_in_mm)
 
 
-def document(**more: object) -> dict[str, Any]:
-    return {
-        "schema_version": 1,
-        "name": "densenet_small.femur_test",
-        "version": "0.1.0",
-        "task": "mri_femur",
-        "architecture": "densenet_small",
-        "storage": "float32",
-        "input": {
-            "rows": SIZE, "columns": SIZE, "channels": 1, "minimum": 0.0, "maximum": 1.0, "orientation": "as stored",
-            "preprocessing": {
-                "function": CROP_FUNCTION, "parameters": {"margin_px": 12, "masked": False}, "description": "a crop",
-            },
-        },
-        "output": {
-            "classes": ["benign", "malignant"], "positive": "malignant", "activation": "softmax", "temperature": 1.0,
-            "temperatures": [1.0, 2.0], "calibration": "chosen by the test",
-        },
-        "operating_point": {
-            "threshold": 0.4, "gaussian_sigma_slices": 0.0, "median_slices": 1, "source": "chosen by the test",
-        },
-        "golden": {"description": "noise", "tolerance": {"float32": 1e-4}},
-        "training": {
-            "data": "none", "is_synthetic": True, "split": "none", "split_sha256": hashlib.sha256(b"").hexdigest(),
-            "script": "a test", "date": "2026-11-21", "seed": 0,
-        },
-        "results": [],
-        "licence": "Apache-2.0",
-        "intended_use": "tests",
-        "exclusions": ["everything else"],
-        "is_demo": True,
-        "statement": "Random weights.",
-        **more,
-    }  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def networks() -> tuple[list[Any], Trust]:
-    """Two random networks, and trust whose limit lies above everything."""
-    import torch
-
-    from osteon.nets.anatomy import pooled_features
-
-    members, folds = [], []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        network = build_network("densenet_small").eval()
-        torch.nn.init.normal_(network.get_parameter("classifier.weight"), std=2.0)
-        with torch.inference_mode():
-            rows = pooled_features(network, torch.rand(24, 1, SIZE, SIZE)).numpy()
-        names, truth = np.arange(12).astype(str), np.arange(12) % 2 == 0
-        folds.append(FoldMaterial(rows[:12], rows[12:], names, names, np.full(12, 0.5, np.float32), truth))
-        members.append(network)
-    return members, fit_trust(folds, error_rate=0.2)
-
-
-def with_limit(trust: Trust, limit: float) -> Trust:
-    return replace(trust, novelty=replace(trust.novelty, region_threshold=limit))
-
-
-@pytest.fixture(scope="module")
-def card(networks: tuple[list[Any], Trust], tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
-    members, trust = networks
-    crops = np.random.default_rng(0).random((2, SIZE, SIZE), dtype=np.float32)
-    folder = tmp_path_factory.mktemp("models")
-    return write_model(folder, document(), members, golden_crops=crops, trust=with_limit(trust, 1e6))
+def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    return femur_card(tmp_path_factory.mktemp("models"), limit=1e6)
 
 
 @pytest.fixture(scope="module")
@@ -193,11 +127,8 @@ def test_a_mask_is_taken_as_drawn(classifier: SliceClassifier, tmp_path: Path) -
     assert flat.scores[0].probability == said.scores[0].probability
 
 
-def test_what_is_unlike_training_is_withheld(networks: tuple[list[Any], Trust], tmp_path: Path) -> None:
-    members, trust = networks
-    crops = np.random.default_rng(0).random((2, SIZE, SIZE), dtype=np.float32)
-    card = write_model(tmp_path, document(), members, golden_crops=crops, trust=with_limit(trust, 1e-3))
-    strict = SliceClassifier.load(card, device="cpu", runtime="torch")
+def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
+    strict = SliceClassifier.load(femur_card(tmp_path, limit=1e-3), device="cpu", runtime="torch")
     said = judged(knee(), strict, threshold=0.0)
     assert said.regions[0].novelty.is_unlike
     assert said.findings[0].probability is None

@@ -107,6 +107,7 @@ LOSSY_SYNTAXES: Final = frozenset(
 MAX_FRAME_PIXELS: Final = 2**26
 """8192 x 8192; the largest radiographs have half of that."""
 
+EARLIEST_BIRTH: Final = 1800
 DAYS_IN_UNIT: Final = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 NAN: Final = math.nan
 
@@ -301,7 +302,8 @@ def age_in_years(age: str, *, birth_date: str = "", study_date: str = "") -> flo
         study_date: YYYYMMDD.
 
     Returns:
-        Years; None when neither can be read. "000Y" counts as not known: writers use it for an empty field.
+        Years; None when neither can be read. "000Y" counts as not known: writers use it for an empty field, as
+        anonymisers use dates of the year 1.
 
     Example:
         >>> age_in_years("018M")
@@ -317,6 +319,8 @@ def age_in_years(age: str, *, birth_date: str = "", study_date: str = "") -> flo
         born = datetime.strptime(birth_date, "%Y%m%d")  # noqa: DTZ007 - a date
         seen = datetime.strptime(study_date, "%Y%m%d")  # noqa: DTZ007 - a date
     except ValueError:
+        return None
+    if born.year < EARLIEST_BIRTH:
         return None
     years = (seen - born).days / DAYS_IN_UNIT["Y"]
     return years if 0 <= years <= 130 else None

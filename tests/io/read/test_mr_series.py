@@ -225,3 +225,5 @@ def test_a_real_sagittal_knee_in_big_endian(shared_data: Path) -> None:
     assert volume.grid.spacing_mm == pytest.approx((4, 0.625, 0.625), abs=1e-3)
     assert abs(volume.grid.directions[0, 0]) > 0.9  # slices follow one another from side to side
     assert volume.grid.directions[1, 2] < -0.9  # rows run to the feet
+    assert volume.source is not None
+    assert volume.source.patient.age_years is None  # born and seen on the first day of the year 1, says the anonymiser
