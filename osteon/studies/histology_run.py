@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from osteon.studies.histology import Protocol
     from osteon.training.launch import Cluster, Outcome
 
-__all__ = ["HistologyJob", "HistologyStudy", "open_histology", "run_histology", "run_histology_job"]
+__all__ = [
+    "HistologyJob",
+    "HistologyStudy",
+    "kept_features",
+    "open_histology",
+    "run_histology",
+    "run_histology_job",
+]
 
 _PLAN, _FAILURES, _CACHE, _RUNS = "study.json", "failures.json", "cache", "runs"
 
@@ -183,6 +190,14 @@ def open_histology(dataset: Path, folder: Path) -> HistologyStudy:
     failures = read_document(folder / _FAILURES) if (folder / _FAILURES).exists() else {}
     errors = tuple(f"{name}: {error}" for name, error in failures.items())
     return HistologyStudy(folder, manifest, labels, runs, folds, planned, errors)
+
+
+def kept_features(study: HistologyStudy) -> NDArray[np.float32] | None:
+    """Features of the tiles as they are, of the first row whose features were computed; None where none were."""
+    for run in study.runs:
+        if any(study.folds[run.name, part] for part in run.protocols):
+            return tile_table(study.manifest, run.settings, cache=study.folder / _CACHE).features
+    return None
 
 
 def _pending(folder: Path, manifest: Manifest, labels: NDArray[np.int64], run: HistologyRun) -> list[tuple[str, int]]:

@@ -11,6 +11,9 @@ from osteon.io.table import read_manifest
 from osteon.report.tables import Table, table_markdown
 from osteon.studies.ct_metastasis import MetastasisOptions, plan_metastasis
 from osteon.studies.ct_osteosarcoma import STRATEGIES, StudyOptions, plan_runs
+from osteon.studies.histology import HistologyOptions, plan_histology
+from osteon.studies.histology_run import run_histology
+from osteon.studies.histology_write import write_histology
 from osteon.studies.metastasis_write import write_metastasis
 from osteon.studies.mri_femur import FEMUR_DIVISION, FEMUR_NETWORKS, FemurStudy, plan_femur
 from osteon.studies.mri_femur_write import write_femur
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDIES", "StudyCall", "StudyOutcome", "start_study"]
 
-STUDIES = ("ct_metastasis", "ct_osteosarcoma", "mri_femur")
+STUDIES = ("ct_metastasis", "ct_osteosarcoma", "histology", "mri_femur")
 """Studies by the stem of their system."""
 
 
@@ -39,9 +42,10 @@ class StudyCall:
         dataset: folder of the manifest.
         folder: of the study.
         only: of ct_osteosarcoma configurations, or "baselines"; of ct_metastasis "segmentation", "classification", or
-            names of runs; of mri_femur "folds" or "holdout".
+            names of runs; of mri_femur "folds" or "holdout"; of histology "networks", "augmentation", "patient",
+            "tile" or "literal".
         strategies: of table 3; like architecture of ct_osteosarcoma alone.
-        networks: of table 1; of mri_femur all.
+        networks: of table 1; of mri_femur and histology all.
         architecture: network that is fine-tuned; "" for mobilenet_v2.
         pretrained: as of ``TrainSettings``.
         settings_file: of training settings.
@@ -120,6 +124,9 @@ def start_study(call: StudyCall, progress: Progress = silent) -> StudyOutcome:
         raise UnknownLabelError(f"no study {call.task!r}: {nearest_names(call.task, STUDIES)}")
     values: dict[str, Any] = read_settings_file(call.settings_file) if call.settings_file is not None else {}
     values |= parse_assignments(call.changes)
+    cluster = Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None
+    if call.task == "histology":
+        return _histology(call, values, cluster, progress)
     planned, write = {
         "ct_osteosarcoma": (_plan_osteosarcoma, write_study),
         "ct_metastasis": (_plan_metastasis, write_metastasis),
@@ -128,7 +135,7 @@ def start_study(call: StudyCall, progress: Progress = silent) -> StudyOutcome:
     runs = planned(call, values)
     jobs = StudyJobs(
         division=FEMUR_DIVISION if call.task == "mri_femur" else Division(),
-        cluster=Cluster(call.ray, cpus=call.cpus, gpus=call.gpus) if call.ray else None,
+        cluster=cluster,
         resume=call.resume,
         skip_unreadable=call.skip_unreadable,
     )
@@ -184,6 +191,23 @@ def _plan_femur(call: StudyCall, values: dict[str, Any]) -> tuple[Planned, ...]:
         reference_values=parse_assignments(call.baseline_changes),
     )
     return plan_femur(options)
+
+
+def _histology(call: StudyCall, values: dict[str, Any], cluster: Cluster | None, progress: Progress) -> StudyOutcome:
+    foreign = {
+        "--strategy": call.strategies,
+        "--arch": call.architecture,
+        "--set-baseline": call.baseline_changes,
+        "--set-classifier": call.classifier_changes,
+        "--skip-unreadable": call.skip_unreadable,
+    }
+    given = [name for name, value in foreign.items() if value]
+    if given:
+        raise InputError(f"{', '.join(given)}: not of the study histology; choose its rows with --only and --network")
+    options = HistologyOptions(only=call.only, networks=call.networks, pretrained=call.pretrained, values=values)
+    runs = plan_histology(options)
+    study = run_histology(call.dataset, call.folder, runs, cluster=cluster, resume=call.resume, progress=progress)
+    return StudyOutcome(write_histology(study), call.folder / "index.html", study.errors)
 
 
 def _weights(call: StudyCall) -> dict[str, str]:

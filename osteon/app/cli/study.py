@@ -20,7 +20,7 @@ def register(program: typer.Typer) -> None:
 
 
 def _study(
-    task: str = typer.Argument(..., help="The study: ct_osteosarcoma, ct_metastasis or mri_femur."),
+    task: str = typer.Argument(..., help="The study: ct_osteosarcoma, ct_metastasis, histology or mri_femur."),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
     ),
@@ -28,11 +28,14 @@ def _study(
     only: list[str] = typer.Option(
         [],
         help="Only this part. ct_osteosarcoma: a configuration (C F CA CE CAE FAE), or baselines; ct_metastasis: "
-        "segmentation, classification, or a run, as hybrid_attunetpp; mri_femur: folds or holdout. Repeatable.",
+        "segmentation, classification, or a run, as hybrid_attunetpp; mri_femur: folds or holdout; "
+        "histology: networks, augmentation, patient, tile or literal. Repeatable.",
     ),
     strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf) of ct_osteosarcoma. Repeatable."),
     network: list[str] = typer.Option(
-        [], help="Network of the baselines (default: the paper's four), or of mri_femur (default: three). Repeatable."
+        [],
+        help="Network of the baselines (default: the paper's four), or of mri_femur (default: three) and "
+        "histology (default: those with weights at hand). Repeatable.",
     ),
     arch: str = typer.Option("", help="Network that is fine-tuned in ct_osteosarcoma; default: mobilenet_v2."),
     pretrained: str = typer.Option(
