@@ -146,7 +146,7 @@ def _overview_words(answer: SlideAnswer) -> str:
 
 
 def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
-    """The fraction with its interval over the cuts of the grades.
+    """The fraction, which there must be, with its interval over the cuts of the grades.
 
     Raises:
         OutputError: it cannot be written.
@@ -182,11 +182,7 @@ def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
 
 def _necrosis_title(answer: SlideAnswer) -> str:
     necrosis = answer.necrosis
-    if answer.is_unlike:
-        return "No necrosis fraction: no class is claimed"
-    if necrosis.fraction is None:
-        return "No necrosis fraction: no tumour was called"
-    text = f"Necrosis {percent(necrosis.fraction)}"
+    text = f"Necrosis {percent(necrosis.fraction or 0.0)}"
     if necrosis.interval is None:
         return f"{text}, too little tumour for an interval"
     low, high = necrosis.interval
@@ -218,13 +214,8 @@ def _share(axes: Axes, answer: SlideAnswer) -> None:
     """The bar of both classes, and the interval over it."""
     from matplotlib.patches import Rectangle
 
-    fraction = answer.necrosis.fraction
+    fraction = answer.necrosis.fraction or 0.0
     bottom, height = 0.4, 0.3
-    if fraction is None or answer.is_unlike:
-        axes.add_patch(
-            Rectangle((0, bottom), 1, height, facecolor="#eceef0", edgecolor="#b6bcc3", hatch="//", linewidth=1)
-        )
-        return
     dead, alive = (LOOKS[TILE_CLASSES.index(name)] for name in ("non_viable", "viable"))
     for look, low, high in ((dead, 0.0, fraction), (alive, fraction, 1.0)):
         axes.add_patch(Rectangle((low, bottom), high - low, height, facecolor=look.colour, linewidth=0, clip_on=False))

@@ -131,7 +131,7 @@ def draw_slide_views(folder: Path, answer: SlideAnswer, slide: Slide) -> tuple[V
 
     Returns:
         overview, necrosis, gallery, probabilities, limits: those that were drawn. Of a slide that is unlike the
-        training tiles there is neither necrosis nor a map of probabilities.
+        training tiles there is neither necrosis nor a map of probabilities, and without tumour no necrosis.
 
     Raises:
         InputError: the slide is damaged.
@@ -143,7 +143,7 @@ def draw_slide_views(folder: Path, answer: SlideAnswer, slide: Slide) -> tuple[V
         raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
     pixels = slide_picture(slide)
     views = [draw_slide_overview(folder / "overview.png", answer, slide, pixels=pixels)]
-    if not answer.is_unlike:
+    if not answer.is_unlike and answer.necrosis.fraction is not None:
         views.append(draw_necrosis(folder / "necrosis.png", answer, slide))
     if gallery_groups(answer):
         views.append(draw_gallery(folder / "gallery.png", answer, slide))

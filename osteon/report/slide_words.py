@@ -5,14 +5,14 @@ Every number is taken from the findings document, so page, PDF and findings.json
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.report.content import FindingCard, Row, finding_card, model_rows, shown_rows, software_rows
 from osteon.report.slide_cells import flag_look
 from osteon.report.slide_findings import slide_findings_document
 from osteon.report.slide_sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK
-from osteon.report.wording import count, one_line, percent, quantity
+from osteon.report.wording import count, one_line, percent
 
 if TYPE_CHECKING:
     from osteon.data.slide import Slide, SlideAnswer
@@ -95,7 +95,7 @@ def slide_content(answer: SlideAnswer, slide: Slide, *, run: Run) -> SlideConten
     about = document["slide"]
     return SlideContent(
         title=_TITLE,
-        headline=answer.headline,
+        headline=_squared(answer.headline),
         created=run.created.replace("T", " ").replace("+00:00", " UTC"),
         mark=_mark(document),
         boxes=_boxes(document),
@@ -104,8 +104,10 @@ def slide_content(answer: SlideAnswer, slide: Slide, *, run: Run) -> SlideConten
         key_rows=_key_rows(about),
         areas=_areas(about),
         flags=_flags(about["grid"]),
-        findings=tuple(finding_card(item, document, title=_card_title(item)) for item in document["findings"]),
-        notices=tuple((notice["level"], one_line(notice["text"], longest=2000)) for notice in document["notices"]),
+        findings=tuple(_card(item, document) for item in document["findings"]),
+        notices=tuple(
+            (notice["level"], _squared(one_line(notice["text"], longest=2000))) for notice in document["notices"]
+        ),
         slide=_slide_rows(about),
         models=tuple(model_rows(model) for model in document["models"]),
         software=software_rows(answer, run),
@@ -143,8 +145,9 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _card_title(finding: dict[str, Any]) -> str:
-    return str(finding["kind"]["meaning"])
+def _card(finding: dict[str, Any], document: dict[str, Any]) -> FindingCard:
+    card = finding_card(finding, document, title=str(finding["kind"]["meaning"]))
+    return replace(card, statement=_squared(card.statement))
 
 
 def _key(about: dict[str, Any]) -> tuple[Row, ...]:
@@ -164,7 +167,7 @@ def _key(about: dict[str, Any]) -> tuple[Row, ...]:
     for item in reversed(about["classes"]):
         if item["name"] != "non_tumour" and item["area"] is not None:
             area = item["area"]
-            rows.append(Row(item["title"], quantity(area["value"], area["unit"]), count(item["cells"], "cell")))
+            rows.append(Row(item["title"], _area(area), count(item["cells"], "cell")))
     return tuple(rows)
 
 
@@ -195,9 +198,17 @@ def _areas(about: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
     for name, area in others.items():
         cells = {"tissue": about["grid"]["cells_read"], "left_out": about["grid"]["cells_left_out"]}.get(name)
         rows.append((names.get(name, _upper(name.replace("_", " "))), area, "" if cells is None else f"{cells:,}"))
-    return tuple(
-        (title, quantity(area["value"], area["unit"]), _of(area, tissue), cells) for title, area, cells in rows
-    )
+    return tuple((title, _area(area), _of(area, tissue), cells) for title, area, cells in rows)
+
+
+def _area(area: dict[str, Any]) -> str:
+    """Always in mm², so that areas are compared at a glance."""
+    value = area["value"]
+    return f"{value:,.2f} mm²" if value < 10 else f"{value:,.1f} mm²"
+
+
+def _squared(text: str) -> str:
+    return text.replace(" mm2", " mm²")
 
 
 def _of(area: dict[str, Any], tissue: dict[str, Any] | None) -> str:

@@ -232,7 +232,7 @@ def test_no_tissue_at_all_is_a_valid_result(answer: SlideAnswer, slide: ArraySli
     necrosis = replace(answer.necrosis, fraction=None, interval=None, area_mm2={"tissue": 0.0}, regions=0, tiles=0)
     empty = replace(answer, map=slide_map, necrosis=necrosis, grade=None, certain=(), uncertain=(), findings=())
     report = write_slide_report(tmp_path, empty, slide, run=slide_run())
-    assert {view.name for view in report.views} == {"overview", "necrosis", "limits"}
+    assert {view.name for view in report.views} == {"overview", "limits"}
     assert json.loads((tmp_path / "regions.geojson").read_text(encoding="utf-8"))["features"] == []
 
 

@@ -70,7 +70,7 @@ def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: SlideAnswer)
         "the interval also reaches I",
         "A proposal for this slide, not for the patient",
         "Huvos, Rosen and Marcove 1977",
-        f"{areas['viable']:.1f} mm²",
+        f"{areas['viable']:.2f} mm²",
         f"{areas['non_viable']:.1f} mm²",
         "Out of focus 4 cells of 192",
         "Take care: 6 tiles were flagged and left out.",
