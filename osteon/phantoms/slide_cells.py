@@ -12,7 +12,7 @@ import numpy as np  # noqa: TC002 - numba ignores annotations, readers do not
 from numpy.typing import NDArray  # noqa: TC002 - numba ignores annotations, readers do not
 
 from osteon._compiled import compiled
-from osteon.phantoms.slide_ground import BACKGROUND, Ground, class_at, patch_at
+from osteon.phantoms.slide_ground import BACKGROUND, Ground, class_of, patch_of
 from osteon.phantoms.slide_noise import chance, mixed, noise, step
 from osteon.phantoms.slide_pixels import beam_at, blur_at, is_open, lace_at, look_index
 
@@ -50,15 +50,15 @@ def _film(stains: NDArray[np.float64], h: float, e: float, r: float) -> tuple[fl
 
 @compiled
 def _dot(
-    light: NDArray[np.float32], place: tuple[int, int, float], y: float, x: float, area: float,
+    light: NDArray[np.float32], place: tuple[int, int, float, float], y: float, x: float, area: float,
     through: tuple[float, float, float],
 ) -> None:  # fmt: skip
     """Spread what is smaller than a pixel over its four neighbours."""
-    top, left, pitch = place
+    top, left, pitch, _ = place
     fy, fx = y / pitch - 0.5 - top, x / pitch - 0.5 - left
     i, j = math.floor(fy), math.floor(fx)
     wy, wx = fy - i, fx - j
-    cover = area / (pitch * pitch)
+    cover = area / (pitch * pitch) * place[3]
     for k in range(2):
         for m in range(2):
             row, column = i + k, j + m
@@ -70,7 +70,7 @@ def _dot(
 @compiled
 def _blob(
     light: NDArray[np.float32],
-    place: tuple[int, int, float],
+    place: tuple[int, int, float, float],
     shape: tuple[float, float, float, float, float, float, float],
     seen: float,
     through: tuple[float, float, float],
@@ -80,14 +80,14 @@ def _blob(
 
     Args:
         light: drawn into.
-        place: first row, first column, width of a pixel.
+        place: first row, first column, width of a pixel, how many cells one stands for.
         shape: row, column, half axes, cosine and sine of the long one, depth of the lobes.
         seen: width over which an edge is seen.
         through: the film.
         texture: share of the film that is its rim only; depth of the grain in it; noise.
     """
     y, x, long, short, cosine, sine, lobes = shape
-    top, left, pitch = place
+    top, left, pitch, _ = place
     ring, grain, tile = texture
     if short < 0.75 * seen:
         area = long * short * (1 - 0.5 * ring)
@@ -133,6 +133,12 @@ def _margin(ground: Ground, pitch: float) -> float:
 
 
 @compiled
+def _stride(pitch: float, cell_um: float) -> int:
+    """Each so-manieth cell is drawn, for as many as it stands for: 1 but in pixels much wider than a cell."""
+    return max(1, math.floor(pitch / (1.7 * cell_um)))
+
+
+@compiled
 def _bell(bits: int, number: int) -> float:
     """A number of mean 0 and standard deviation 1, nearly normal, within 3."""
     total = chance(bits, number) + chance(bits, number + 1) + chance(bits, number + 2)
@@ -142,7 +148,7 @@ def _bell(bits: int, number: int) -> float:
 @compiled
 def _bone_cell(
     ground: Ground,
-    place: tuple[int, int, float],
+    place: tuple[int, int, float, float],
     stains: NDArray[np.float64],
     light: NDArray[np.float32],
     where: tuple[float, float, float, float],
@@ -150,7 +156,7 @@ def _bone_cell(
 ) -> None:
     """Draw a cell of bone: a small nucleus in a slit that is mostly open."""
     y, x, cosine, sine = where
-    seen = max(0.8, math.sqrt(place[2] * place[2] + blur_at(ground, y, x) ** 2))
+    seen = max(0.8, math.sqrt(place[2] * place[2] + blur_at(ground.blurs, y, x) ** 2))
     tilt = 0.35 * _bell(bits, 40)
     turned = cosine * math.cos(tilt) - sine * math.sin(tilt), sine * math.cos(tilt) + cosine * math.sin(tilt)
     size = 1 + 0.2 * _bell(bits, 20)
@@ -165,7 +171,7 @@ def _bone_cell(
 @compiled
 def _cell(
     ground: Ground,
-    place: tuple[int, int, float],
+    place: tuple[int, int, float, float],
     stains: NDArray[np.float64],
     light: NDArray[np.float32],
     where: tuple[float, float, int, int],
@@ -175,7 +181,7 @@ def _cell(
     """Draw a cell: its body, then its nucleus. ``where`` is row, column, patch, look."""
     y, x, patch_number, look_number = where
     patch, look = ground.patches[patch_number], ground.looks[look_number]
-    seen = math.sqrt(place[2] * place[2] + blur_at(ground, y, x) ** 2)
+    seen = math.sqrt(place[2] * place[2] + blur_at(ground.blurs, y, x) ** 2)
     size = look["nucleus_um"] * patch["nucleus"] * math.exp(look["nucleus_cv"] * _bell(bits, 10))
     aspect = max(1.0, look["aspect"] * math.exp(0.3 * _bell(bits, 20)))
     dark = max(0.25, 1 + look["nucleus_h_cv"] * _bell(bits, 30))
@@ -211,39 +217,43 @@ def draw_cells(
 ) -> None:
     """Draw cell bodies and nuclei."""
     top, left, pitch = place
+    tile, seed, fields, patches, looks = ground.tile, ground.seed, ground.fields, ground.patches, ground.looks
+    cuts, wobble, sites = ground.cuts, ground.wobble, ground.sites
     margin = _margin(ground, pitch)
-    low_k = math.floor((top * pitch - margin) / _CELL_UM)
+    every = _stride(pitch, _CELL_UM)
+    spot = (top, left, pitch, float(every * every))
+    low_k = math.floor((top * pitch - margin) / _CELL_UM / every) * every
     high_k = math.ceil(((top + light.shape[0]) * pitch + margin) / _CELL_UM)
-    low_m = math.floor((left * pitch - margin) / _CELL_UM)
+    low_m = math.floor((left * pitch - margin) / _CELL_UM / every) * every
     high_m = math.ceil(((left + light.shape[1]) * pitch + margin) / _CELL_UM)
     area = 1e-6 * _CELL_UM * _CELL_UM
-    for k in range(low_k, high_k):
-        for m in range(low_m, high_m):
-            bits = mixed(ground.seed + _CELLS, k, m)
-            y, x = (k + chance(bits, 1)) * _CELL_UM, (m + chance(bits, 2)) * _CELL_UM
-            kind = class_at(ground, y, x)
+    for k in range(low_k, high_k, every):
+        for m in range(low_m, high_m, every):
+            bits = mixed(seed + _CELLS, k, m)
+            y, x = (k + every * chance(bits, 1)) * _CELL_UM, (m + every * chance(bits, 2)) * _CELL_UM
+            kind = class_of(tile, fields, ground.field_um, cuts, wobble, y, x)
             if kind == BACKGROUND:
                 continue
-            patch_number = patch_at(ground, y, x)
-            patch = ground.patches[patch_number]
+            patch_number = patch_of(tile, sites, ground.site_um, y, x)
+            patch = patches[patch_number]
             look_number = look_index(patch, kind)
-            look = ground.looks[look_number]
+            look = looks[look_number]
             wanted = look["density"] * area * patch["cells"]
-            wanted *= max(0.0, 1 + look["cluster"] * noise(ground.tile, y / 90 + 5, x / 90 + 50))
+            wanted *= max(0.0, 1 + look["cluster"] * noise(tile, y / 90 + 5, x / 90 + 50))
             drawn = chance(bits, 3)
             if drawn > max(wanted, look["lace_cells"] * area, _BONE_CELLS * area):
                 continue
-            bone, gap = beam_at(ground, look, patch, y, x, 1.0)
+            bone, gap = beam_at(tile, look, patch, y, x, 1.0)
             if bone > 0.05:
                 if bone > 0.95 and drawn < _BONE_CELLS * area:
-                    _bone_cell(ground, place, stains, light, (y, x, patch["cosine"], patch["sine"]), bits)
+                    _bone_cell(ground, spot, stains, light, (y, x, patch["cosine"], patch["sine"]), bits)
                 continue
-            is_in_lace = lace_at(ground, look, patch, y, x, 1.0) > 0.35
+            is_in_lace = lace_at(tile, look, patch, y, x, 1.0) > 0.35
             if drawn > (look["lace_cells"] * area if is_in_lace else wanted):
                 continue
-            if gap > 0.3 or (not is_in_lace and is_open(ground, look, patch, y, x)):
+            if gap > 0.3 or (not is_in_lace and is_open(tile, seed, look, patch, y, x)):
                 continue
-            _cell(ground, place, stains, light, (y, x, patch_number, look_number), bits, is_in_lace)
+            _cell(ground, spot, stains, light, (y, x, patch_number, look_number), bits, is_in_lace)
 
 
 @compiled
@@ -252,35 +262,39 @@ def draw_small(
 ) -> None:
     """Draw what is small and round: red cells, lymphocytes, crumbs of dead nuclei."""
     top, left, pitch = place
+    tile, seed, fields, patches, looks = ground.tile, ground.seed, ground.fields, ground.patches, ground.looks
+    cuts, wobble, sites = ground.cuts, ground.wobble, ground.sites
     margin = _margin(ground, pitch)
-    low_k = math.floor((top * pitch - margin) / _SMALL_UM)
+    every = _stride(pitch, _SMALL_UM)
+    spot = (top, left, pitch, float(every * every))
+    low_k = math.floor((top * pitch - margin) / _SMALL_UM / every) * every
     high_k = math.ceil(((top + light.shape[0]) * pitch + margin) / _SMALL_UM)
-    low_m = math.floor((left * pitch - margin) / _SMALL_UM)
+    low_m = math.floor((left * pitch - margin) / _SMALL_UM / every) * every
     high_m = math.ceil(((left + light.shape[1]) * pitch + margin) / _SMALL_UM)
-    nothing = (0.0, 0.0, ground.tile)
-    for k in range(low_k, high_k):
-        for m in range(low_m, high_m):
-            bits = mixed(ground.seed + _SMALLS, k, m)
+    nothing = (0.0, 0.0, tile)
+    for k in range(low_k, high_k, every):
+        for m in range(low_m, high_m, every):
+            bits = mixed(seed + _SMALLS, k, m)
             drawn = chance(bits, 3)
             if drawn > 0.75:
                 continue
-            y, x = (k + chance(bits, 1)) * _SMALL_UM, (m + chance(bits, 2)) * _SMALL_UM
-            kind = class_at(ground, y, x)
+            y, x = (k + every * chance(bits, 1)) * _SMALL_UM, (m + every * chance(bits, 2)) * _SMALL_UM
+            kind = class_of(tile, fields, ground.field_um, cuts, wobble, y, x)
             if kind == BACKGROUND:
                 continue
-            patch = ground.patches[patch_at(ground, y, x)]
-            look = ground.looks[look_index(patch, kind)]
+            patch = patches[patch_of(tile, sites, ground.site_um, y, x)]
+            look = looks[look_index(patch, kind)]
             wanted = look["small_density"] * 1e-6 * _SMALL_UM * _SMALL_UM
-            wanted *= max(0.0, 1 + look["small_cluster"] * noise(ground.tile, y / 70 + 88, x / 70 + 20))
-            if drawn > wanted or lace_at(ground, look, patch, y, x, 1.0) > 0.5 or is_open(ground, look, patch, y, x):
+            wanted *= max(0.0, 1 + look["small_cluster"] * noise(tile, y / 70 + 88, x / 70 + 20))
+            if drawn > wanted or lace_at(tile, look, patch, y, x, 1.0) > 0.5 or is_open(tile, seed, look, patch, y, x):
                 continue
-            bone, gap = beam_at(ground, look, patch, y, x, 1.0)
+            bone, gap = beam_at(tile, look, patch, y, x, 1.0)
             if bone + gap > 0.3:
                 continue
-            seen = math.sqrt(pitch * pitch + blur_at(ground, y, x) ** 2)
+            seen = math.sqrt(pitch * pitch + blur_at(ground.blurs, y, x) ** 2)
             size = look["small_um"] * math.exp(0.25 * _bell(bits, 10))
             film = _film(stains, look["small_h"], look["small_e"], look["small_r"])
-            _blob(light, place, (y, x, size * 1.1, size, 1.0, 0.0, 0.0), max(seen, 0.8), film, nothing)
+            _blob(light, spot, (y, x, size * 1.1, size, 1.0, 0.0, 0.0), max(seen, 0.8), film, nothing)
 
 
 @compiled
@@ -289,29 +303,31 @@ def draw_vessels(
 ) -> None:
     """Draw vessels: a wall, an open lumen, in some of them blood. They cover what is below."""
     top, left, pitch = place
+    tile, seed, fields, patches, looks = ground.tile, ground.seed, ground.fields, ground.patches, ground.looks
+    cuts, wobble, sites = ground.cuts, ground.wobble, ground.sites
     low_k = math.floor((top * pitch - 2 * _VESSEL_UM) / _VESSEL_UM)
     high_k = math.ceil(((top + light.shape[0]) * pitch + 2 * _VESSEL_UM) / _VESSEL_UM)
     low_m = math.floor((left * pitch - 2 * _VESSEL_UM) / _VESSEL_UM)
     high_m = math.ceil(((left + light.shape[1]) * pitch + 2 * _VESSEL_UM) / _VESSEL_UM)
     for k in range(low_k, high_k):
         for m in range(low_m, high_m):
-            bits = mixed(ground.seed + _VESSELS, k, m)
+            bits = mixed(seed + _VESSELS, k, m)
             y, x = (k + chance(bits, 1)) * _VESSEL_UM, (m + chance(bits, 2)) * _VESSEL_UM
-            kind = class_at(ground, y, x)
+            kind = class_of(tile, fields, ground.field_um, cuts, wobble, y, x)
             if kind == BACKGROUND:
                 continue
-            patch = ground.patches[patch_at(ground, y, x)]
-            look = ground.looks[look_index(patch, kind)]
+            patch = patches[patch_of(tile, sites, ground.site_um, y, x)]
+            look = looks[look_index(patch, kind)]
             if chance(bits, 3) > look["vessel_density"] * 1e-6 * _VESSEL_UM * _VESSEL_UM:
                 continue
-            bone, gap = beam_at(ground, look, patch, y, x, 1.0)
-            if bone + gap > 0.05 or lace_at(ground, look, patch, y, x, 1.0) > 0.2:
+            bone, gap = beam_at(tile, look, patch, y, x, 1.0)
+            if bone + gap > 0.05 or lace_at(tile, look, patch, y, x, 1.0) > 0.2:
                 continue
             long = min(look["vessel_um"] * math.exp(0.5 * _bell(bits, 10)), 0.8 * _VESSEL_UM)
             turn = math.pi * chance(bits, 4)
             shape = (y, x, long, long * (0.35 + 0.6 * chance(bits, 5)), math.cos(turn), math.sin(turn))
             blood = chance(bits, 6) < look["vessel_blood"]
-            seen = math.sqrt(pitch * pitch + blur_at(ground, y, x) ** 2)
+            seen = math.sqrt(pitch * pitch + blur_at(ground.blurs, y, x) ** 2)
             _vessel(ground, place, stains, light, shape, blood, max(seen, 1.0))
 
 

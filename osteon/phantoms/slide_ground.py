@@ -33,7 +33,6 @@ NON_TUMOUR: Final = 1
 NON_VIABLE: Final = 2
 VIABLE: Final = 3
 
-_TISSUE, _TUMOUR, _NECROSIS = 0, 1, 2
 _MOST_FIELD: Final = 1536
 """Rows or columns of a field at most; a slide too large for it has its fields drawn coarser."""
 _FIELD_UM: Final = 32.0
@@ -50,7 +49,7 @@ class Ground(NamedTuple):
     Attributes:
         seed: of everything drawn in place.
         tile: seamless noise.
-        fields: (3, rows, columns) float32: tissue, tumour, necrosis.
+        fields: (rows, columns, 3) float32: tissue, tumour, necrosis.
         field_um: width of a cell of them.
         cuts: (3,) above which there is tissue, tumour, necrosis.
         wobble: (3,) how far noise shifts the fields, in their units.
@@ -81,11 +80,11 @@ def make_ground(spec: SlideSpec) -> Ground:
     field_um = max(min(_FIELD_UM, spec.region_um / 12), max(height, width) / _MOST_FIELD)
     shape = (math.ceil(height / field_um) + 2, math.ceil(width / field_um) + 2)
     sigma = spec.region_um / field_um / 3
-    fields = np.stack([
+    fields = np.ascontiguousarray(np.stack([
         _island(shape) + 0.22 * _smooth(generator, shape, sigma / 2),
         _smooth(generator, shape, sigma * 1.2) + 0.35 * _smooth(generator, shape, sigma * 0.4),
         _smooth(generator, shape, sigma) + 0.45 * _smooth(generator, shape, sigma * 0.35),
-    ]).astype(np.float32)  # fmt: skip
+    ], axis=-1), dtype=np.float32)  # fmt: skip
     wobble = _WOBBLE_DEPTH_UM * np.array([0.2 / spec.region_um * 3, 3 / spec.region_um, 3 / spec.region_um])
     rows, columns = (math.ceil(side / _SITE_UM) + 2 for side in (height, width))
     sites = (np.moveaxis(np.indices((rows, columns)), 0, -1) - 1 + generator.uniform(0.1, 0.9, (rows, columns, 2))) * (
@@ -145,7 +144,7 @@ def _find_cuts(ground: Ground, spec: SlideSpec, height: float, width: float) -> 
     for index, share in enumerate((spec.tissue_share, spec.tumour_share, spec.necrosis_fraction)):
         if share <= 0 or not len(flat):
             cuts[index] = np.inf
-            if index < _NECROSIS:
+            if index < 2:
                 break
         elif share < 1:
             cuts[index] = float(np.quantile(flat[:, index], 1 - share))
@@ -154,77 +153,107 @@ def _find_cuts(ground: Ground, spec: SlideSpec, height: float, width: float) -> 
 
 
 @compiled
-def _value(ground: Ground, index: int, y: float, x: float) -> float:
-    """A field at a place in um."""
-    field = ground.fields[index]
-    fy = min(max(y / ground.field_um, 0.0), field.shape[0] - 1.001)
-    fx = min(max(x / ground.field_um, 0.0), field.shape[1] - 1.001)
+def _values(fields: NDArray[np.float32], field_um: float, y: float, x: float) -> tuple[float, float, float]:
+    """The three fields at a place in um."""
+    scale = 1 / field_um
+    fy = min(max(y * scale, 0.0), fields.shape[0] - 1.001)
+    fx = min(max(x * scale, 0.0), fields.shape[1] - 1.001)
     i, j = int(fy), int(fx)
     wy, wx = fy - i, fx - j
-    top = field[i, j] + wx * (field[i, j + 1] - field[i, j])
-    bottom = field[i + 1, j] + wx * (field[i + 1, j + 1] - field[i + 1, j])
-    return float(top + wy * (bottom - top))
-
-
-@compiled
-def _wobble(ground: Ground, y: float, x: float) -> float:
-    scale = 1.0 / _WOBBLE_UM
-    return noise(ground.tile, y * scale, x * scale) + 0.5 * noise(
-        ground.tile, y * scale * 2.7 + 31, x * scale * 2.7 + 7
+    a, b, c, d = (1 - wy) * (1 - wx), (1 - wy) * wx, wy * (1 - wx), wy * wx
+    return (
+        a * fields[i, j, 0] + b * fields[i, j + 1, 0] + c * fields[i + 1, j, 0] + d * fields[i + 1, j + 1, 0],
+        a * fields[i, j, 1] + b * fields[i, j + 1, 1] + c * fields[i + 1, j, 1] + d * fields[i + 1, j + 1, 1],
+        a * fields[i, j, 2] + b * fields[i, j + 1, 2] + c * fields[i + 1, j, 2] + d * fields[i + 1, j + 1, 2],
     )
 
 
 @compiled
+def _wobble(tile: NDArray[np.float32], y: float, x: float) -> float:
+    y, x = y * (1.0 / _WOBBLE_UM), x * (1.0 / _WOBBLE_UM)
+    return noise(tile, y, x) + 0.5 * noise(tile, y * 2.7 + 31, x * 2.7 + 7)
+
+
+@compiled
 def _field_values(ground: Ground, step_y: float, step_x: float, values: NDArray[np.float32]) -> None:
+    tile, fields, wobble = ground.tile, ground.fields, ground.wobble
     for i in range(values.shape[0]):
         y = (i + 0.5) * step_y
         for j in range(values.shape[1]):
             x = (j + 0.5) * step_x
-            shift = _wobble(ground, y, x)
-            for index in range(3):
-                values[i, j, index] = _value(ground, index, y, x) + shift * ground.wobble[index]
+            shift = _wobble(tile, y, x)
+            tissue, tumour, necrosis = _values(fields, ground.field_um, y, x)
+            values[i, j, 0] = tissue + shift * wobble[0]
+            values[i, j, 1] = tumour + shift * wobble[1]
+            values[i, j, 2] = necrosis + shift * wobble[2]
 
 
 @compiled
-def class_at(ground: Ground, y: float, x: float) -> int:
-    """The class at a place in um; the slide's edge is not looked at."""
-    shift = _wobble(ground, y, x)
-    if _value(ground, _TISSUE, y, x) + shift * ground.wobble[_TISSUE] < ground.cuts[_TISSUE]:
+def class_of(
+    tile: NDArray[np.float32],
+    fields: NDArray[np.float32],
+    field_um: float,
+    cuts: NDArray[np.float64],
+    wobble: NDArray[np.float64],
+    y: float,
+    x: float,
+) -> int:
+    """The class at a place in um, from the parts of a ``Ground``: to hand over all of it costs more than to look.
+
+    The slide's edge is not looked at.
+    """
+    shift = _wobble(tile, y, x)
+    tissue, tumour, necrosis = _values(fields, field_um, y, x)
+    if tissue + shift * wobble[0] < cuts[0]:
         return BACKGROUND
-    if _value(ground, _TUMOUR, y, x) + shift * ground.wobble[_TUMOUR] < ground.cuts[_TUMOUR]:
+    if tumour + shift * wobble[1] < cuts[1]:
         return NON_TUMOUR
-    if _value(ground, _NECROSIS, y, x) + shift * ground.wobble[_NECROSIS] < ground.cuts[_NECROSIS]:
+    if necrosis + shift * wobble[2] < cuts[2]:
         return VIABLE
     return NON_VIABLE
 
 
 @compiled
+def class_at(ground: Ground, y: float, x: float) -> int:
+    """The class at a place in um."""
+    return class_of(ground.tile, ground.fields, ground.field_um, ground.cuts, ground.wobble, y, x)
+
+
+@compiled
 def classes(ground: Ground, y: NDArray[np.float64], x: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
     """The classes at a grid of rows and columns in um."""
+    tile, fields, field_um, cuts, wobble = ground.tile, ground.fields, ground.field_um, ground.cuts, ground.wobble
     for i in range(len(y)):
         for j in range(len(x)):
-            out[i, j] = class_at(ground, y[i], x[j])
+            out[i, j] = class_of(tile, fields, field_um, cuts, wobble, y[i], x[j])
 
 
 @compiled
 def classes_of(ground: Ground, y: NDArray[np.float64], x: NDArray[np.float64], out: NDArray[np.uint8]) -> None:
     """The classes of places in um, one by one."""
+    tile, fields, field_um, cuts, wobble = ground.tile, ground.fields, ground.field_um, ground.cuts, ground.wobble
     for i in range(len(y)):
-        out[i] = class_at(ground, y[i], x[i])
+        out[i] = class_of(tile, fields, field_um, cuts, wobble, y[i], x[i])
+
+
+@compiled
+def patch_of(tile: NDArray[np.float32], sites: NDArray[np.float64], site_um: float, y: float, x: float) -> int:
+    """The patch whose middle is nearest, borders being ragged, from the parts of a ``Ground``."""
+    scale = 1.0 / 60.0
+    y += 40 * noise(tile, y * scale + 11, x * scale + 3)
+    x += 40 * noise(tile, y * scale + 57, x * scale + 89)
+    rows, columns = sites.shape[0], sites.shape[1]
+    i, j = math.floor(y / site_um) + 1, math.floor(x / site_um) + 1
+    best, found = 1e30, 0
+    for k in range(max(0, i - 1), min(rows, i + 2)):
+        for m in range(max(0, j - 1), min(columns, j + 2)):
+            distance = (sites[k, m, 0] - y) ** 2 + (sites[k, m, 1] - x) ** 2
+            if distance < best:
+                best, found = distance, k * columns + m
+    return found
 
 
 @compiled
 def patch_at(ground: Ground, y: float, x: float) -> int:
-    """The patch whose middle is nearest, borders being ragged."""
-    scale = 1.0 / 60.0
-    y += 40 * noise(ground.tile, y * scale + 11, x * scale + 3)
-    x += 40 * noise(ground.tile, y * scale + 57, x * scale + 89)
-    rows, columns = ground.sites.shape[0], ground.sites.shape[1]
-    i, j = math.floor(y / ground.site_um) + 1, math.floor(x / ground.site_um) + 1
-    best, found = 1e30, 0
-    for k in range(max(0, i - 1), min(rows, i + 2)):
-        for m in range(max(0, j - 1), min(columns, j + 2)):
-            distance = (ground.sites[k, m, 0] - y) ** 2 + (ground.sites[k, m, 1] - x) ** 2
-            if distance < best:
-                best, found = distance, k * columns + m
-    return found
+    """The patch at a place in um."""
+    return patch_of(ground.tile, ground.sites, ground.site_um, y, x)

@@ -12,25 +12,26 @@ import numpy as np  # noqa: TC002 - numba ignores annotations, readers do not
 from numpy.typing import NDArray  # noqa: TC002 - numba ignores annotations, readers do not
 
 from osteon._compiled import compiled
-from osteon.phantoms.slide_ground import BACKGROUND, NON_TUMOUR, NON_VIABLE, Ground, class_at, patch_at
+from osteon.phantoms.slide_ground import BACKGROUND, NON_TUMOUR, NON_VIABLE, Ground, class_of, patch_of
 from osteon.phantoms.slide_noise import chance, mixed, noise, step
 
 __all__ = ["beam_at", "blur_at", "draw_ground", "fat_at", "is_open", "lace_at", "look_index", "pore_at"]
 
 _BEAM_UM = 460.0
+_NEVER = 5.0
 _FAT = 71
 _BUNDLE = 72
 
 
 @compiled
-def blur_at(ground: Ground, y: float, x: float) -> float:
+def blur_at(blurs: NDArray[np.float64], y: float, x: float) -> float:
     """How wide a point is seen at a place out of focus, in um; 0 in focus."""
     widest = 0.0
-    for index in range(len(ground.blurs)):
-        radius = ground.blurs[index, 2]
-        distance = math.sqrt((y - ground.blurs[index, 0]) ** 2 + (x - ground.blurs[index, 1]) ** 2)
+    for index in range(len(blurs)):
+        radius = blurs[index, 2]
+        distance = math.sqrt((y - blurs[index, 0]) ** 2 + (x - blurs[index, 1]) ** 2)
         if distance < radius:
-            widest = max(widest, ground.blurs[index, 3] * min(1.0, 4 * (1 - distance / radius)))
+            widest = max(widest, blurs[index, 3] * min(1.0, 4 * (1 - distance / radius)))
     return widest
 
 
@@ -54,18 +55,18 @@ def _kept(pitch: float, scale: float) -> float:
 def _band(value: float, width: float, edge: float, coarse: float) -> float:
     """Cover of the places where noise is within ``width`` of 0; its mean where pixels are coarse."""
     near = min(1.0, max(0.0, 0.5 + (width - abs(value)) / (2 * edge)))
-    far = math.erf(width / math.sqrt(2.0))
-    blend = min(1.0, max(0.0, 1.5 * coarse - 0.5))
-    return near + blend * (far - near)
+    blend = min(1.0, 1.5 * coarse - 0.5)
+    if blend <= 0:
+        return near
+    return near + blend * (math.erf(width / math.sqrt(2.0)) - near)
 
 
 @compiled
-def lace_at(ground: Ground, look: np.void, patch: np.void, y: float, x: float, pitch: float) -> float:
+def lace_at(tile: NDArray[np.float32], look: np.void, patch: np.void, y: float, x: float, pitch: float) -> float:
     """Cover of osteoid or bone, 0 to 1."""
     scale = float(look["lace_um"])
     if scale <= 0:
         return 0.0
-    tile = ground.tile
     bend = 0.35 * noise(tile, 1.7 * y / scale + 5, 1.7 * x / scale + 61)
     value = noise(tile, y / scale + 17 + bend, x / scale + 29 - bend)
     width = look["lace_width"] * patch["lace"] * (1 + 0.55 * noise(tile, 0.31 * y / scale + 41, 0.31 * x / scale + 83))
@@ -75,36 +76,35 @@ def lace_at(ground: Ground, look: np.void, patch: np.void, y: float, x: float, p
 
 
 @compiled
-def pore_at(ground: Ground, look: np.void, y: float, x: float, pitch: float) -> float:
+def pore_at(tile: NDArray[np.float32], look: np.void, y: float, x: float, pitch: float) -> float:
     """Cover of open space, 0 to 1: clefts of sinusoids, tears, holes."""
     scale = float(look["pore_um"])
     if scale <= 0:
         return 0.0
-    value = noise(ground.tile, y / scale + 101, x / scale + 47) + 0.5 * noise(
-        ground.tile, 2.3 * y / scale + 13, 2.3 * x / scale + 19
-    )
+    value = noise(tile, y / scale + 101, x / scale + 47) + 0.5 * noise(tile, 2.3 * y / scale + 13, 2.3 * x / scale + 19)
     limit = look["pore_cut"]
     edge = 0.08 + 1.2 * pitch / scale
     near = step(value - limit, edge)
-    far = 0.5 * math.erfc(limit / (1.118 * math.sqrt(2.0)))
-    blend = min(1.0, max(0.0, 1.5 * pitch / scale - 0.5))
-    return near + blend * (far - near)
+    blend = min(1.0, 1.5 * pitch / scale - 0.5)
+    if blend <= 0:
+        return near
+    return near + blend * (0.5 * math.erfc(limit / (1.118 * math.sqrt(2.0))) - near)
 
 
 @compiled
-def fat_at(ground: Ground, look: np.void, y: float, x: float, pitch: float) -> float:
+def fat_at(tile: NDArray[np.float32], seed: int, look: np.void, y: float, x: float, pitch: float) -> float:
     """Cover of fat vacuoles, 0 to 1: rounded cells of a jittered grid, some of them missing."""
     size = look["fat_um"]
     if size <= 0:
         return 0.0
     bend = 0.12 * size
-    y += bend * noise(ground.tile, 0.9 * y / size + 3, 0.9 * x / size + 71)
-    x += bend * noise(ground.tile, 0.9 * y / size + 37, 0.9 * x / size + 9)
+    y += bend * noise(tile, 0.9 * y / size + 3, 0.9 * x / size + 71)
+    x += bend * noise(tile, 0.9 * y / size + 37, 0.9 * x / size + 9)
     i, j = math.floor(y / size), math.floor(x / size)
     first, second, first_y, first_x, second_y, second_x, first_bits = 1e30, 1e30, 0.0, 0.0, 0.0, 0.0, 0
     for k in range(i - 1, i + 2):
         for m in range(j - 1, j + 2):
-            bits = mixed(ground.seed + _FAT, k, m)
+            bits = mixed(seed + _FAT, k, m)
             site_y = (k + 0.15 + 0.7 * chance(bits, 1)) * size
             site_x = (m + 0.15 + 0.7 * chance(bits, 2)) * size
             distance = (site_y - y) ** 2 + (site_x - x) ** 2
@@ -123,9 +123,10 @@ def fat_at(ground: Ground, look: np.void, y: float, x: float, pitch: float) -> f
 
 
 @compiled
-def _fibres(ground: Ground, look: np.void, patch: np.void, y: float, x: float, pitch: float) -> tuple[float, float]:
+def _fibres(
+    tile: NDArray[np.float32], seed: int, look: np.void, patch: np.void, y: float, x: float, pitch: float
+) -> tuple[float, float]:
     """Factor of eosin from fibres, and cover of the gaps between their bundles."""
-    tile = ground.tile
     along = x * patch["cosine"] + y * patch["sine"]
     across = y * patch["cosine"] - x * patch["sine"]
     wave = look["fibre_wave"]
@@ -141,21 +142,22 @@ def _fibres(ground: Ground, look: np.void, patch: np.void, y: float, x: float, p
         place = across / bundle + 0.35 * noise(tile, across / (2.5 * bundle) + 91, along / (14 * bundle) + 15)
         number = math.floor(place)
         inside = abs(place - number - 0.5)
-        opening = look["cleft"] * (0.6 + 0.8 * chance(mixed(ground.seed + _BUNDLE, int(number), 3), 1))
+        opening = look["cleft"] * (0.6 + 0.8 * chance(mixed(seed + _BUNDLE, int(number), 3), 1))
         opening *= max(0.0, 1 + noise(tile, across / bundle + 3, along / (7 * bundle) + 33))
         if opening > 0:
             gap = step((inside - 0.5 + opening) * bundle, max(1.0, pitch)) * min(1.0, bundle / pitch)
-        factor *= 0.9 + 0.2 * chance(mixed(ground.seed + _BUNDLE, int(number), 5), 2)
+        factor *= 0.9 + 0.2 * chance(mixed(seed + _BUNDLE, int(number), 5), 2)
     return factor, gap
 
 
 @compiled
-def beam_at(ground: Ground, look: np.void, patch: np.void, y: float, x: float, pitch: float) -> tuple[float, float]:
+def beam_at(
+    tile: NDArray[np.float32], look: np.void, patch: np.void, y: float, x: float, pitch: float
+) -> tuple[float, float]:
     """Cover of grown bone, and of the gap that shrinking leaves beside it; both 0 to 1."""
     width = max(look["beam_least"], look["beam"] * patch["beam"])
     if width <= 0:
         return 0.0, 0.0
-    tile = ground.tile
     bend = 0.13 * noise(tile, y / 170 + 5, x / 170 + 21) + 0.014 * noise(tile, y / 30 + 2, x / 30 + 73)
     value = abs(noise(tile, y / _BEAM_UM + 97 + bend, x / _BEAM_UM + 53 - bend))
     width *= max(0.15, 1 + 0.4 * noise(tile, y / 800 + 19, x / 800 + 39))
@@ -169,16 +171,17 @@ def beam_at(ground: Ground, look: np.void, patch: np.void, y: float, x: float, p
 
 
 @compiled
-def _tear_at(ground: Ground, patch: np.void, y: float, x: float, pitch: float) -> float:
+def _tear_at(tile: NDArray[np.float32], patch: np.void, y: float, x: float, pitch: float) -> float:
     """Cover of holes and tears of the section, 0 to 1."""
-    value = noise(ground.tile, y / 240 + 30, x / 240 + 85) + 0.22 * noise(ground.tile, y / 36 + 22, x / 36 + 67)
+    if patch["tear"] > _NEVER:
+        return 0.0
+    value = noise(tile, y / 240 + 30, x / 240 + 85) + 0.22 * noise(tile, y / 36 + 22, x / 36 + 67)
     return step(value - patch["tear"], 0.02 + 1.2 * pitch / 240)
 
 
 @compiled
-def _bone(ground: Ground, patch: np.void, y: float, x: float, pitch: float) -> tuple[float, float, float]:
+def _bone(tile: NDArray[np.float32], patch: np.void, y: float, x: float, pitch: float) -> tuple[float, float, float]:
     """Densities of haematoxylin, eosin and red of grown bone: sheets, cement lines, mineral left at places."""
-    tile = ground.tile
     along = x * patch["cosine"] + y * patch["sine"]
     across = y * patch["cosine"] - x * patch["sine"]
     across += 34 * noise(tile, y / 190 + 7, x / 190 + 17) + 3 * noise(tile, y / 40, x / 40 + 25)
@@ -198,9 +201,10 @@ def _bone(ground: Ground, patch: np.void, y: float, x: float, pitch: float) -> t
 
 
 @compiled
-def _osteoid(ground: Ground, look: np.void, patch: np.void, y: float, x: float, pitch: float) -> tuple[float, float]:
+def _osteoid(
+    tile: NDArray[np.float32], look: np.void, patch: np.void, y: float, x: float, pitch: float
+) -> tuple[float, float]:
     """Densities of haematoxylin and eosin of osteoid, some of it calcified."""
-    tile = ground.tile
     scale = look["lace_um"]
     sheet = (
         1
@@ -219,14 +223,13 @@ def _osteoid(ground: Ground, look: np.void, patch: np.void, y: float, x: float, 
 
 @compiled
 def _matrix(
-    ground: Ground, look: np.void, patch: np.void, y: float, x: float, pitch: float
+    tile: NDArray[np.float32], seed: int, look: np.void, patch: np.void, y: float, x: float, pitch: float
 ) -> tuple[float, float, float, float]:
     """Densities of haematoxylin, eosin and blood at a place, and the share that is open glass."""
-    tile = ground.tile
-    beam, gap = beam_at(ground, look, patch, y, x, pitch)
-    tear = _tear_at(ground, patch, y, x, pitch)
+    beam, gap = beam_at(tile, look, patch, y, x, pitch)
+    tear = _tear_at(tile, patch, y, x, pitch)
     if beam > 0.999:
-        bone_h, bone_e, bone_r = _bone(ground, patch, y, x, pitch)
+        bone_h, bone_e, bone_r = _bone(tile, patch, y, x, pitch)
         return bone_h, bone_e, bone_r, 0.0
     scale = look["cloud_um"]
     cloud = noise(tile, y / scale + 9, x / scale + 2) * _kept(pitch, scale)
@@ -238,20 +241,20 @@ def _matrix(
     r = look["r"] * factor
     glass = 0.0
     if look["fibre"] > 0:
-        of_fibres, glass = _fibres(ground, look, patch, y, x, pitch)
+        of_fibres, glass = _fibres(tile, seed, look, patch, y, x, pitch)
         e *= max(0.2, of_fibres)
         h *= max(0.2, of_fibres)
-    glass = max(glass, fat_at(ground, look, y, x, pitch), pore_at(ground, look, y, x, pitch))
-    lace = lace_at(ground, look, patch, y, x, pitch)
+    glass = max(glass, fat_at(tile, seed, look, y, x, pitch), pore_at(tile, look, y, x, pitch))
+    lace = lace_at(tile, look, patch, y, x, pitch)
     if lace > 0:
-        lace_h, lace_e = _osteoid(ground, look, patch, y, x, pitch)
+        lace_h, lace_e = _osteoid(tile, look, patch, y, x, pitch)
         h += lace * (lace_h - h)
         e += lace * (lace_e - e)
         r *= 1 - lace
         glass *= 1 - lace
     glass = max(glass, gap, tear)
     if beam > 0:
-        bone_h, bone_e, bone_r = _bone(ground, patch, y, x, pitch)
+        bone_h, bone_e, bone_r = _bone(tile, patch, y, x, pitch)
         h += beam * (bone_h - h)
         e += beam * (bone_e - e)
         r += beam * (bone_r - r)
@@ -260,11 +263,11 @@ def _matrix(
 
 
 @compiled
-def is_open(ground: Ground, look: np.void, patch: np.void, y: float, x: float) -> bool:
+def is_open(tile: NDArray[np.float32], seed: int, look: np.void, patch: np.void, y: float, x: float) -> bool:
     """Whether there is a hole, where no cell lies."""
-    if _tear_at(ground, patch, y, x, 1.0) > 0.3 or fat_at(ground, look, y, x, 1.0) > 0.3:
+    if _tear_at(tile, patch, y, x, 1.0) > 0.3 or fat_at(tile, seed, look, y, x, 1.0) > 0.3:
         return True
-    return pore_at(ground, look, y, x, 1.0) > 0.6
+    return pore_at(tile, look, y, x, 1.0) > 0.6
 
 
 @compiled
@@ -286,19 +289,23 @@ def draw_ground(
     """
     top, left, pitch = place
     ten = math.log(10.0)
+    tile, seed, blurs, patches, looks = ground.tile, ground.seed, ground.blurs, ground.patches, ground.looks
+    fields, field_um, cuts, wobble, sites, site_um = (
+        ground.fields, ground.field_um, ground.cuts, ground.wobble, ground.sites, ground.site_um
+    )  # fmt: skip
     for i in range(light.shape[0]):
         y = (top + i + 0.5) * pitch
         for j in range(light.shape[1]):
             x = (left + j + 0.5) * pitch
-            kind = class_at(ground, y, x)
+            kind = class_of(tile, fields, field_um, cuts, wobble, y, x)
             kinds[i, j] = kind
             if kind == BACKGROUND:
                 light[i, j, 0] = light[i, j, 1] = light[i, j, 2] = 1.0
                 continue
-            patch = ground.patches[patch_at(ground, y, x)]
-            look = ground.looks[look_index(patch, kind)]
-            seen = math.sqrt(pitch * pitch + blur_at(ground, y, x) ** 2)
-            h, e, r, glass = _matrix(ground, look, patch, y, x, seen)
+            patch = patches[patch_of(tile, sites, site_um, y, x)]
+            look = looks[look_index(patch, kind)]
+            seen = math.sqrt(pitch * pitch + blur_at(blurs, y, x) ** 2)
+            h, e, r, glass = _matrix(tile, seed, look, patch, y, x, seen)
             for c in range(3):
                 density = h * stains[0, c] + e * stains[1, c] + r * stains[2, c] + stains[3, c]
                 light[i, j, c] = glass + (1 - glass) * math.exp(-ten * density)
