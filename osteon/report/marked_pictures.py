@@ -73,7 +73,8 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume) -> View:
         for lesion in affected_boxes(answer):
             _frame(axes, _place(display, lesion, box), AFFECTED, dashes=(5, 2), label="lesion" if box is whole else "")
         if box is whole:
-            _frame(axes, _place(display, region.box, box), REGION, dashes=(1, 3), label="shown to the model")
+            place = _place(display, region.box, box)
+            _frame(axes, place, REGION, dashes=(1, 3), label="shown to the model", below=True)
         if volume.is_in_mm:
             show_letters(axes, display.edge_letters(display.slice_axis))
             show_scale_bar(axes)
@@ -214,17 +215,25 @@ def _place(display: Display, box: Box, window: Box) -> tuple[float, float, float
 
 
 def _frame(
-    axes: Axes, place_mm: tuple[float, float, float, float], colour: str, *, dashes: tuple[int, int], label: str
+    axes: Axes,
+    place_mm: tuple[float, float, float, float],
+    colour: str,
+    *,
+    dashes: tuple[int, int],
+    label: str,
+    below: bool = False,
 ) -> None:
-    """A frame that hides nothing of what is in it; its word stands above it."""
+    """A frame that hides nothing of what is in it, seen on any ground; its word stands above or below it."""
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = place_mm
-    axes.add_patch(
-        Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=1.8, ls=(0, dashes), clip_on=False)
-    )
+    size = (left, top), right - left, bottom - top
+    axes.add_patch(Rectangle(*size, fill=False, ec="#000000", lw=3.4, alpha=0.55, clip_on=False))
+    axes.add_patch(Rectangle(*size, fill=False, ec=colour, lw=1.8, ls=(0, dashes), clip_on=False))
     if label:
-        show_word(axes, label, (left, top), colour=colour, size=17)
+        height = axes.get_ylim()[0]
+        place = (left, min(bottom + 0.045 * height, height)) if below else (left, top)
+        show_word(axes, label, place, colour=colour, size=17)
 
 
 def _outline(axes: Axes, answer: Answer, volume: Volume, display: Display, box: Box) -> None:

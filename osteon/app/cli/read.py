@@ -45,8 +45,8 @@ def register(program: typer.Typer) -> None:
         ),
         task: str | None = typer.Option(
             None,
-            help="System to run: ct_osteosarcoma (legs), ct_metastasis (trunk) or histology (slides); default: for a "
-            "CT that of the legs, for a slide histology.",
+            help="System to run: ct_osteosarcoma (legs), ct_metastasis (trunk), mri_femur (a marked lesion) or "
+            "histology (slides); default: for a CT that of the legs, for MR mri_femur, for a slide histology.",
         ),
         microns: float | None = typer.Option(
             None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
