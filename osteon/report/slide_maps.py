@@ -134,22 +134,28 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArra
 def _novelty_panel(
     sheet: Sheet, answer: SlideAnswer, slide: Slide, ground: NDArray[np.float32], place: tuple[int, int]
 ) -> None:
-    import matplotlib as mpl
-
     slide_map = answer.map
     if slide_map.novelty is None:
         return
     threshold = slide_map.novelty_threshold or float(np.nanmax(slide_map.novelty, initial=1e-6)) / _FARTHEST
     share = np.clip(slide_map.novelty / threshold / _FARTHEST, 0, 1)
-    colours = mpl.colormaps["cividis"]
-    values = (colours(np.nan_to_num(share))[..., :3] * 255).astype(np.float32)
+    values = _distance_colours(np.nan_to_num(share))
     values[np.isnan(share)] = 255
     shape = ground.shape[:2]
     shown = spread_cells(values, slide_map.plan, slide, shape)
     paper = (spread_cells(np.isnan(share).astype(np.float32), slide_map.plan, slide, shape) > 0)[..., None]
-    shown = np.where(paper, 255 * ground, shown * (0.7 + 0.3 * ground))
+    shown = np.where(paper, 255 * ground, shown * (0.55 + 0.45 * ground))
     left, top = place
     sheet.text(left, top - 32, "Distance from the training tiles", size=20, colour=INK, weight="bold")
     scale_bar(slide_panel(sheet, place, np.rint(shown).astype(np.uint8), slide_size_um(slide)))
     below = (left, top + shape[0] + 14, shape[1])
-    _colour_bar(sheet, below, colours(np.linspace(0, 1, 256))[:, :3], ("0", "threshold", "2 x"), "distance")
+    ramp = _distance_colours(np.linspace(0, 1, 256, dtype=np.float32)) / 255
+    _colour_bar(sheet, below, ramp, ("0", "threshold", "2 x"), "distance")
+
+
+def _distance_colours(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """White to grey-blue up to the threshold at 0.5, orange to brown above it; (..., 3), 0 to 255."""
+    places = [0.0, 0.5, np.nextafter(0.5, 1.0), 1.0]
+    colours = np.array([rgb_of(colour) for colour in ("#f4f6f8", "#86a0ba", "#f7b267", "#9c3d00")], dtype=np.float64)
+    parts = [np.interp(share, places, colours[:, channel]) for channel in range(3)]
+    return np.stack(parts, axis=-1).astype(np.float32)

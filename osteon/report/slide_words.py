@@ -95,7 +95,7 @@ def slide_content(answer: SlideAnswer, slide: Slide, *, run: Run) -> SlideConten
     about = document["slide"]
     return SlideContent(
         title=_TITLE,
-        headline=_squared(answer.headline),
+        headline=_typeset(answer.headline),
         created=run.created.replace("T", " ").replace("+00:00", " UTC"),
         mark=_mark(document),
         boxes=_boxes(document),
@@ -106,7 +106,7 @@ def slide_content(answer: SlideAnswer, slide: Slide, *, run: Run) -> SlideConten
         flags=_flags(about["grid"]),
         findings=tuple(_card(item, document) for item in document["findings"]),
         notices=tuple(
-            (notice["level"], _squared(one_line(notice["text"], longest=2000))) for notice in document["notices"]
+            (notice["level"], _typeset(one_line(notice["text"], longest=2000))) for notice in document["notices"]
         ),
         slide=_slide_rows(about),
         models=tuple(model_rows(model) for model in document["models"]),
@@ -147,7 +147,7 @@ def _upper(text: str) -> str:
 
 def _card(finding: dict[str, Any], document: dict[str, Any]) -> FindingCard:
     card = finding_card(finding, document, title=str(finding["kind"]["meaning"]))
-    return replace(card, statement=_squared(card.statement))
+    return replace(card, statement=_typeset(card.statement))
 
 
 def _key(about: dict[str, Any]) -> tuple[Row, ...]:
@@ -207,8 +207,9 @@ def _area(area: dict[str, Any]) -> str:
     return f"{value:,.2f} mm²" if value < 10 else f"{value:,.1f} mm²"
 
 
-def _squared(text: str) -> str:
-    return text.replace(" mm2", " mm²")
+def _typeset(text: str) -> str:
+    """With a raised 2, and without a line break between a number and its unit."""
+    return text.replace(" mm2", "\u00a0mm²").replace(" %", "\u00a0%")
 
 
 def _of(area: dict[str, Any], tissue: dict[str, Any] | None) -> str:
