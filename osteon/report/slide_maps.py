@@ -9,11 +9,11 @@ import numpy as np
 from osteon.ops.tile_plan import slide_size_um
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.slide_cells import LOOKS, flag_look, rgb_of
-from osteon.report.slide_overview import Panels
 from osteon.report.slide_pixels import grey_ground, resized
 from osteon.report.slide_sheet import (
     INK,
     SOFT,
+    Panels,
     legend,
     marks,
     outline,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from osteon.data.slide import TILE_CLASSES
 from osteon.ops.tile_plan import slide_size_um
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.slide_cells import LEFT_OUT, LOOKS, UNCLAIMED, shown_classes
-from osteon.report.slide_pixels import fitting, grey_ground, resized
+from osteon.report.slide_pixels import grey_ground, resized
 from osteon.report.slide_sheet import (
     INK,
     LEFT_OUT_LOOK,
     SOFT,
     UNCLAIMED_LOOK,
     WIDTH,
+    Panels,
     class_colours,
     legend,
     marks,
@@ -37,51 +37,12 @@ if TYPE_CHECKING:
     from osteon.data.slide import Slide, SlideAnswer
     from osteon.report.slide_cells import Look
 
-__all__ = ["GRADE_BANDS", "Panels", "draw_necrosis", "draw_slide_overview"]
+__all__ = ["GRADE_BANDS", "draw_necrosis", "draw_slide_overview"]
 
 _EDGE: Final = 30
-_GAP: Final = 30
-_HEAD: Final = 96
-_TALLEST: Final = 900
 
 GRADE_BANDS: Final = (("I", 0.0, 0.5), ("II", 0.5, 0.9), ("III", 0.9, 1.0))
 """Grade and the necrosis it begins and ends with; IV is 1 itself (Huvos, Rosen and Marcove 1977)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Panels:
-    """How panels of a slide are laid out on a sheet: side by side, or below each other where they are wide.
-
-    Attributes:
-        width: of the sheet in pixels.
-        shape: (rows, columns) of a panel in pixels.
-        places: (left, top) of each panel, below a head of fixed height.
-        rows: the row that each panel is in.
-    """
-
-    width: int
-    shape: tuple[int, int]
-    places: tuple[tuple[int, int], ...]
-    rows: tuple[int, ...]
-
-    @classmethod
-    def of(cls, size_um: tuple[float, float], panels: int, *, below: int = 0) -> Panels:
-        """Lay out panels of a slide of a size (height, width), with some pixels ``below`` each row."""
-        across = panels if size_um[1] < 2.2 * size_um[0] else 1
-        room = (WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
-        shape = fitting(size_um, (_TALLEST if across > 1 else _TALLEST / 1.5, room))
-        slot = max(shape[1], 1140 / panels)  # room for the titles of the panels and the marks
-        rows = tuple(number // across for number in range(panels))
-        places = tuple(
-            (round(_EDGE + number % across * (slot + _GAP)), _HEAD + row * (shape[0] + _GAP + 34 + below))
-            for number, row in enumerate(rows)
-        )
-        return cls(round(min(WIDTH, 2 * _EDGE + across * (slot + _GAP) - _GAP)), shape, places, rows)
-
-    @property
-    def bottom(self) -> int:
-        """Below the last panel."""
-        return self.places[-1][1] + self.shape[0]
 
 
 def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.slide_cells import LEFT_OUT, LOOKS, UNCLAIMED, Look, cell_edges_px, rgb_of
 from osteon.report.slide_outlines import patches
+from osteon.report.slide_pixels import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +29,7 @@ __all__ = [
     "SYNTHETIC_MARK",
     "UNCLAIMED_LOOK",
     "WIDTH",
+    "Panels",
     "class_colours",
     "legend",
     "mark_sheet",
@@ -43,6 +46,11 @@ INK: Final = "#1b1f24"
 SOFT: Final = "#555e69"
 _WARN: Final = "#a84300"
 
+_EDGE: Final = 30
+_GAP: Final = 30
+_HEAD: Final = 96
+_TALLEST: Final = 900
+
 SLIDE_DEMO_MARK: Final = "demo model - shows how the software works"
 """Stands on every picture that shows what a demo model said of a slide."""
 SYNTHETIC_MARK: Final = "synthetic slide - no person's tissue"
@@ -53,6 +61,42 @@ _BAR_LENGTHS_UM: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20
 
 LEFT_OUT_LOOK: Final = Look("left_out", "Left out", "#8d939a", "////")
 UNCLAIMED_LOOK: Final = Look("unclaimed", "No class is claimed", "#c3c8cd", "xx")
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """How panels of a slide are laid out on a sheet: side by side, or below each other where they are wide.
+
+    Attributes:
+        width: of the sheet in pixels.
+        shape: (rows, columns) of a panel in pixels.
+        places: (left, top) of each panel, below a head of fixed height.
+        rows: the row that each panel is in.
+    """
+
+    width: int
+    shape: tuple[int, int]
+    places: tuple[tuple[int, int], ...]
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, size_um: tuple[float, float], panels: int, *, below: int = 0) -> Panels:
+        """Lay out panels of a slide of a size (height, width), with some pixels ``below`` each row."""
+        across = panels if size_um[1] < 2.2 * size_um[0] else 1
+        room = (WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
+        shape = fitting(size_um, (_TALLEST if across > 1 else _TALLEST / 1.5, room))
+        slot = max(shape[1], 1140 / panels)  # room for the titles of the panels and the marks
+        rows = tuple(number // across for number in range(panels))
+        places = tuple(
+            (round(_EDGE + number % across * (slot + _GAP)), _HEAD + row * (shape[0] + _GAP + 34 + below))
+            for number, row in enumerate(rows)
+        )
+        return cls(round(min(WIDTH, 2 * _EDGE + across * (slot + _GAP) - _GAP)), shape, places, rows)
+
+    @property
+    def bottom(self) -> int:
+        """Below the last panel."""
+        return self.places[-1][1] + self.shape[0]
 
 
 def marks(answer: SlideAnswer, slide: Slide) -> tuple[str, ...]:

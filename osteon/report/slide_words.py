@@ -194,9 +194,10 @@ def _areas(about: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
     tissue = others.get("tissue")
     classes = [item for item in reversed(about["classes"]) if item["area"] is not None]
     rows = [(item["title"], item["area"], f"{item['cells']:,}") for item in classes]
-    names = {"tissue": "Tissue", "left_out": "Left out (flagged)"}
+    unlike, read = about["is_unlike_training"], about["grid"]["cells_read"]
+    names = {"tissue": "Tissue", "left_out": "Left out" if unlike else "Left out (flagged)"}
     for name, area in others.items():
-        cells = {"tissue": about["grid"]["cells_read"], "left_out": about["grid"]["cells_left_out"]}.get(name)
+        cells = {"tissue": read, "left_out": read if unlike else about["grid"]["cells_left_out"]}.get(name)
         rows.append((names.get(name, _upper(name.replace("_", " "))), area, "" if cells is None else f"{cells:,}"))
     return tuple((title, _area(area), _of(area, tissue), cells) for title, area, cells in rows)
 

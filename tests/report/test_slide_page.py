@@ -14,7 +14,7 @@ import pytest
 from osteon.data.slide import GradeProposal
 from osteon.report import DISCLAIMER, write_slide_report
 from osteon.report.slide_cells import LOOKS, rgb_of
-from osteon.report.slide_sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK
+from osteon.report.slide_sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK, Panels
 from osteon.report.slide_words import slide_content
 from tests.report.slide_answer import HOSTILE, ArraySlide, made_up_answer, slide_pixels, slide_run
 
@@ -133,7 +133,7 @@ def test_unlike_training_stands_first_and_gives_no_number(answer: SlideAnswer, s
     assert heading == "Unlike anything this model was trained on"
     assert "0.7 % of the tiles are above it" in small[0]
     assert content.key == content.key_rows == ()
-    assert [row[0] for row in content.areas] == ["Tissue", "Left out (flagged)"]
+    assert [row[0] for row in content.areas] == ["Tissue", "Left out"]
 
 
 def test_the_map_shows_each_class_in_its_colour(written: SlideReport, folder: Path) -> None:
@@ -143,6 +143,18 @@ def test_the_map_shows_each_class_in_its_colour(written: SlideReport, folder: Pa
     for look in LOOKS:
         near = np.abs(right.astype(int) - rgb_of(look.colour)).max(axis=-1) < 12
         assert near.sum() > 300, look.name  # on the map, not only in the legend
+
+
+@pytest.mark.parametrize("size_um", [(6000, 8000), (40000, 9000), (9000, 40000), (1024, 1024), (500, 60000)])
+@pytest.mark.parametrize("count", [2, 3])
+def test_panels_keep_proportions_and_lie_apart_on_the_sheet(size_um: tuple[float, float], count: int) -> None:
+    panels = Panels.of(size_um, count, below=20)
+    rows, columns = panels.shape
+    assert abs(rows - columns * size_um[0] / size_um[1]) <= max(1, rows / columns)
+    boxes = [(top, top + rows, left, left + columns) for left, top in panels.places]
+    assert all(left >= 0 and right <= panels.width and bottom <= panels.bottom for _, bottom, left, right in boxes)
+    for a, b in combinations(boxes, 2):
+        assert a[1] + 20 <= b[0] or b[1] + 20 <= a[0] or a[3] < b[2] or b[3] < a[2]
 
 
 _VISION = {
