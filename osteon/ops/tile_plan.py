@@ -18,16 +18,29 @@ from osteon.data.slide import TilePlan
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from osteon.data.slide import Slide
 
-__all__ = ["TileWindow", "plan_tiles", "slide_size_um", "slide_thumbnail", "tile_corner_um", "tile_view", "tile_window"]
+__all__ = [
+    "TileWindow",
+    "plan_tiles",
+    "slide_size_um",
+    "slide_thumbnail",
+    "tile_corner_um",
+    "tile_view",
+    "tile_views",
+    "tile_window",
+]
 
 # downsamples come from rounded sizes, as 4.0003: that much above what is needed still counts as not above
 _LEVEL_TOLERANCE = 1.002
 # pixels of a level that are read at a time for a thumbnail: 2048 x 2048 x 3 bytes
 _BLOCK_PIXELS = 2048
+# a place that far from a whole pixel of the answer still counts as whole
+_WHOLE_PIXEL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +179,8 @@ def tile_window(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> TileWind
     Raises:
         InputError: the plan has no such cell.
     """
-    row_um, column_um = slide.microns_per_pixel
-    index = _level_for(slide, plan.tile_um / plan.pixels / max(row_um, column_um))
-    downsample = slide.levels[index].downsample
-    top, left = tile_corner_um(plan, cell, slide_size_um(slide))
-    pixel = (row_um * downsample, column_um * downsample)
-    return TileWindow(
-        level=index,
-        row=round(top / pixel[0]),
-        column=round(left / pixel[1]),
-        rows=max(1, round(plan.tile_um / pixel[0])),
-        columns=max(1, round(plan.tile_um / pixel[1])),
-    )
+    corner = tile_corner_um(plan, cell, slide_size_um(slide))
+    return _window(slide, corner, (plan.tile_um, plan.tile_um), plan.tile_um / plan.pixels)
 
 
 def tile_view(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> NDArray[np.uint8]:
@@ -194,9 +197,67 @@ def tile_view(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> NDArray[np
     Raises:
         InputError: the plan has no such cell, or the slide is damaged there.
     """
-    window = tile_window(slide, plan, cell)
-    found = slide.read(window.level, window.row, window.column, window.rows, window.columns)
-    return _resized(found, plan.pixels, plan.pixels)
+    return _resized(_read(slide, tile_window(slide, plan, cell)), plan.pixels, plan.pixels)
+
+
+def tile_views(slide: Slide, plan: TilePlan, cells: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+    """What a network sees of the tiles of several cells that lie close together.
+
+    The rectangle of all of them is read once, and averaged once where tiles begin at whole pixels of the answer, which
+    takes a third of the time of single tiles. A tile then differs from ``tile_view`` by the rounding of its place,
+    at most half a pixel of the level.
+
+    Args:
+        slide: to be read.
+        plan: of that slide.
+        cells: (row, column) each; at least one.
+
+    Returns:
+        (n, pixels, pixels, 3) uint8 RGB, in the order of the cells.
+
+    Raises:
+        InputError: no cell, one that the plan has not, or the slide is damaged there.
+    """
+    if not len(cells):
+        raise InputError("tiles of no cell were asked for: give at least one")
+    size_um, um = slide_size_um(slide), plan.tile_um / plan.pixels
+    corners = np.array([tile_corner_um(plan, cell, size_um) for cell in cells])
+    first = corners.min(axis=0)
+    place = (corners - first) / um  # in pixels of the answer
+    pixel = place.round().astype(int)
+    is_whole = np.abs(place - pixel).max(axis=1) < _WHOLE_PIXEL
+    found = np.empty((len(cells), plan.pixels, plan.pixels, 3), dtype=np.uint8)
+    if is_whole.any():
+        rows, columns = (int(one) + plan.pixels for one in pixel[is_whole].max(axis=0))
+        window = _window(slide, (first[0], first[1]), (rows * um, columns * um), um)
+        seen = _resized(_read(slide, window), rows, columns)
+    for index, cell in enumerate(cells):
+        row, column = pixel[index]
+        found[index] = (
+            seen[row : row + plan.pixels, column : column + plan.pixels]
+            if is_whole[index]
+            else tile_view(slide, plan, cell)
+        )
+    return found
+
+
+def _window(slide: Slide, corner: tuple[float, float], size: tuple[float, float], um_per_pixel: float) -> TileWindow:
+    """The rectangle of the best level for pixels of so many um; corner and size in um."""
+    row_um, column_um = slide.microns_per_pixel
+    index = _level_for(slide, um_per_pixel / max(row_um, column_um))
+    downsample = slide.levels[index].downsample
+    pixel = (row_um * downsample, column_um * downsample)
+    return TileWindow(
+        level=index,
+        row=round(corner[0] / pixel[0]),
+        column=round(corner[1] / pixel[1]),
+        rows=max(1, round(size[0] / pixel[0])),
+        columns=max(1, round(size[1] / pixel[1])),
+    )
+
+
+def _read(slide: Slide, window: TileWindow) -> NDArray[np.uint8]:
+    return slide.read(window.level, window.row, window.column, window.rows, window.columns)
 
 
 def _level_for(slide: Slide, needed: float) -> int:

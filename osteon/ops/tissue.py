@@ -22,7 +22,7 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["check_rgb", "extremes", "optical_density", "pen_mask", "tissue_mask", "white_level"]
+__all__ = ["check_rgb", "extremes", "green_density", "optical_density", "pen_mask", "tissue_mask", "white_level"]
 
 _Value = TypeVar("_Value", np.uint8, np.float32)
 
@@ -106,9 +106,19 @@ def optical_density(rgb: NDArray[np.uint8], *, white: NDArray[np.float32] | None
     """
     check_rgb(rgb)
     level = white_level(rgb) if white is None else white
-    values = np.arange(256, dtype=np.float32) + 1
-    table = np.maximum(np.log((level + 1) / values[:, np.newaxis]), 0).astype(np.float32)
-    return np.asarray(cv2.LUT(np.ascontiguousarray(rgb), table[np.newaxis]))
+    return np.asarray(cv2.LUT(np.ascontiguousarray(rgb), _density_table(level)))
+
+
+def green_density(rgb: NDArray[np.uint8], *, white: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The green part of ``optical_density`` alone, (rows, columns) float32."""
+    table = np.ascontiguousarray(_density_table(white)[:, :, 1])
+    return np.asarray(cv2.LUT(cv2.extractChannel(np.ascontiguousarray(rgb), 1), table))
+
+
+def _density_table(white: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(1, 256, 3): the optical density of every grey level of every channel."""
+    values = np.arange(256, dtype=np.float32)[:, np.newaxis] + 1
+    return np.asarray(np.maximum(np.log((white + 1) / values), 0)[np.newaxis], dtype=np.float32)
 
 
 def pen_mask(density: NDArray[np.float32], *, um_per_pixel: float) -> NDArray[np.bool_]:

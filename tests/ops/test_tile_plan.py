@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 
 from osteon.data.slide import Slide, SlideLevel, SlideSource, TilePlan
 from osteon.errors import InputError
-from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_corner_um, tile_view, tile_window
+from osteon.ops.tile_plan import (
+    plan_tiles,
+    slide_size_um,
+    slide_thumbnail,
+    tile_corner_um,
+    tile_view,
+    tile_views,
+    tile_window,
+)
 
 
 @dataclass
@@ -111,6 +120,25 @@ def test_one_public_tile_is_seen_whole_by_each_of_its_cells() -> None:
 def test_a_slide_coarser_than_the_network_is_interpolated() -> None:
     slide = ArraySlide([pyramid(128, levels=1).arrays[0]], (8.0, 8.0))
     assert tile_view(slide, everywhere(slide), (1, 1)).shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize("size", [(4096, 3072), (3900, 3333)])
+@pytest.mark.parametrize("pixels", [224, 100])
+def test_tiles_read_together_are_those_read_alone(size: tuple[int, int], pixels: int) -> None:
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(0, 255, (size[0] // 12, size[1] // 12, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    slide = ArraySlide([picture, picture[::2, ::2].copy()])
+    plan = everywhere(slide, pixels=pixels)
+    cells = list(np.ndindex(*plan.shape))
+    alone = np.stack([tile_view(slide, plan, cell) for cell in cells])
+    together = tile_views(slide, plan, cells)
+    assert together.shape == (len(cells), pixels, pixels, 3)
+    difference = np.abs(alone.astype(int) - together).mean(axis=(1, 2, 3))
+    assert difference.max() < 8  # half a pixel of the level, in a picture that changes within six of them
+    assert np.array_equal(tile_views(slide, plan, [cells[-1]])[0], alone[-1])
+    with pytest.raises(InputError, match="no cell"):
+        tile_views(slide, plan, [])
 
 
 def test_pixels_that_are_not_square_give_square_tiles() -> None:

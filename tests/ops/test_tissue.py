@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from osteon.errors import InputError
-from osteon.ops.tissue import optical_density, pen_mask, tissue_mask, white_level
+from osteon.ops.tissue import green_density, optical_density, pen_mask, tissue_mask, white_level
 
 EOSIN = (226, 150, 190)
 GLASS = (243, 243, 244)
@@ -100,6 +100,8 @@ def test_white_is_what_the_glass_is() -> None:
     assert white_level(picture).tolist() == [231, 236, 229]
     assert white_level(np.full((9, 9, 3), EOSIN, np.uint8)).tolist() == [245, 245, 245]
     assert optical_density(picture)[35].max() == 0
+    green = green_density(picture, white=white_level(picture))
+    assert np.array_equal(green, optical_density(picture)[..., 1])
 
 
 def test_what_is_no_picture_is_refused() -> None:
