@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.ops.tile_plan import tile_view, tile_window
+from osteon.ops.tile_plan import tile_views, tile_window
 from osteon.ops.tile_quality import FLAGS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Slide, SlideLevel, SlideSource, TilePlan
+    from osteon.data import Slide, TilePlan
     from osteon.ops.tile_plan import TileWindow
 
 __all__ = ["TileBlock", "read_tiles"]
@@ -53,8 +53,8 @@ def read_tiles(
 ) -> Generator[TileBlock]:
     """The tiles of a plan, block by block, from the top left corner on.
 
-    The pixels of a block are read once, for neighbouring tiles overlap; each tile is what ``tile_view`` gives. While a
-    block is used the next ones are read: at most two a thread, so memory does not grow with the slide.
+    The pixels of a block are read once, for neighbouring tiles overlap. While a block is used the next ones are read:
+    at most two a thread, so memory does not grow with the slide.
 
     Args:
         slide: to be read.
@@ -91,49 +91,14 @@ def _read(
     change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None,
 ) -> TileBlock:
     """One block: the rectangle of all its tiles at once."""
-    held = _Held(slide, [tile_window(slide, plan, cell) for cell in cells])
-    tiles = np.empty((len(cells), plan.pixels, plan.pixels, 3), dtype=np.uint8)
+    tiles = tile_views(slide, plan, cells)
     flags = {name: np.zeros(len(cells), dtype=np.bool_) for name in FLAGS}
-    for index, cell in enumerate(cells):
-        shown = tile_view(held, plan, cell)
+    for index, shown in enumerate(tiles):
         for name in judge(shown):
             flags[name][index] = True
-        tiles[index] = shown if change is None else change(shown)
+        if change is not None:
+            tiles[index] = change(shown)
     return TileBlock(tuple(cells), tiles, flags)
-
-
-class _Held:
-    """A slide of which one rectangle was read already."""
-
-    def __init__(self, slide: Slide, windows: Sequence[TileWindow]) -> None:
-        self._slide = slide
-        self._level = windows[0].level
-        self._top, self._left = min(each.row for each in windows), min(each.column for each in windows)
-        rows = max(each.row + each.rows for each in windows) - self._top
-        columns = max(each.column + each.columns for each in windows) - self._left
-        self._pixels = slide.read(self._level, self._top, self._left, rows, columns)
-
-    @property
-    def levels(self) -> tuple[SlideLevel, ...]:
-        return self._slide.levels
-
-    @property
-    def microns_per_pixel(self) -> tuple[float, float]:
-        return self._slide.microns_per_pixel
-
-    @property
-    def source(self) -> SlideSource:
-        return self._slide.source
-
-    def read(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
-        top, left = row - self._top, column - self._left
-        inside = top >= 0 and left >= 0 and top + rows <= len(self._pixels) and left + columns <= self._pixels.shape[1]
-        if level != self._level or not inside:
-            return self._slide.read(level, row, column, rows, columns)
-        return self._pixels[top : top + rows, left : left + columns]
-
-    def close(self) -> None:
-        """The slide is another's to close."""
 
 
 def _blocks(slide: Slide, plan: TilePlan) -> Iterator[list[tuple[int, int]]]:
