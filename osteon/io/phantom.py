@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import OutputError
+from osteon.io.colour_image import write_colour
 from osteon.io.dicom.write_ct import CtSeriesInfo, SlicePlanes, planes_of, seeded_uid, write_ct_series
+from osteon.io.mask_image import write_png8
 from osteon.io.nifti_mask import write_mask_nifti
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from osteon.phantoms import LegPhantom, TrunkPhantom
+    from osteon.phantoms.slide import PhantomSlide
 
-__all__ = ["WrittenPhantom", "write_leg_phantom", "write_trunk_phantom"]
+__all__ = ["WrittenPhantom", "write_leg_phantom", "write_slide_phantom", "write_trunk_phantom"]
 
 _README = """SYNTHETIC - this is not a patient.
 
@@ -41,6 +45,21 @@ truth/structures.nii.gz    bone by structure, marrow and lesions included
 truth/*.labels.json        the labels, coded
 truth/truth.json           every metastasis and every look-alike: where, what, how large (LPS millimetres)
 """
+
+
+_SLIDE_README = """SYNTHETIC - this is nobody's tissue.
+
+Made by osteon's phantoms (a computer program) with seed {seed}.
+
+slide.tif            H&E-like slide, a pyramidal TIFF
+truth/classes.png    the class of every place: 0 background, 1 non-tumour, 2 non-viable tumour, 3 viable tumour
+truth/colours.png    the same to look at: white, grey-blue, ochre, crimson
+truth/truth.json     areas, necrosis fraction, width of a pixel of the maps
+"""
+
+_SLIDE_COLOURS = ((255, 255, 255), (126, 150, 176), (214, 164, 56), (178, 24, 56))
+_MAP_SIDE = 4096
+_MAP_UM = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +162,47 @@ def write_trunk_phantom(phantom: TrunkPhantom, folder: Path) -> WrittenPhantom:
         truth_json=truth / "truth.json",
         sop_instance_uids=uids,
     )
+
+
+def write_slide_phantom(
+    slide: PhantomSlide, folder: Path, *, progress: Callable[[str, int, int], None] | None = None
+) -> None:
+    """Write ``slide.tif``, the maps of its classes, ``truth/truth.json`` and a README that says synthetic.
+
+    Args:
+        slide: what ``make_slide`` gave.
+        folder: must be empty or not there.
+        progress: told about the rows of the slide.
+
+    Raises:
+        OutputError: the folder holds something or cannot be written.
+        MissingPackageError: the extra "slides" is not installed.
+    """
+    from osteon.io.slide_pyramid import write_pyramid
+    from osteon.phantoms.slide import PIXEL_CLASSES
+
+    _require_empty(folder)
+    truth = folder / "truth"
+    side_um = max(slide.spec.size) * slide.spec.microns_per_pixel
+    step_um = max(_MAP_UM, side_um / _MAP_SIDE)
+    classes, true = slide.true_map(step_um=step_um), slide.true_necrosis()
+    document = {
+        "synthetic": "made by osteon's phantoms; nobody's tissue",
+        "spec": asdict(slide.spec),
+        "classes": dict(enumerate(PIXEL_CLASSES)),
+        "map_microns_per_pixel": step_um,
+        "necrosis_fraction": true.fraction,
+        "area_mm2": dict(true.area_mm2),
+    }
+    try:
+        truth.mkdir(parents=True)
+        write_png8(truth / "classes.png", classes)
+        write_colour(truth / "colours.png", np.array(_SLIDE_COLOURS, np.uint8)[classes])
+        (truth / "truth.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        (folder / "README.txt").write_text(_SLIDE_README.format(seed=slide.spec.seed), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"the truth of a slide could not be written to {truth}: {error.strerror}") from error
+    write_pyramid(folder / "slide.tif", slide, progress=progress)
 
 
 def _trunk_document(phantom: TrunkPhantom, uids: tuple[str, ...]) -> dict[str, object]:

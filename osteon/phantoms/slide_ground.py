@@ -81,7 +81,7 @@ def make_ground(spec: SlideSpec) -> Ground:
     shape = (math.ceil(height / field_um) + 2, math.ceil(width / field_um) + 2)
     sigma = spec.region_um / field_um / 3
     fields = np.ascontiguousarray(np.stack([
-        _island(shape) + 0.22 * _smooth(generator, shape, sigma / 2),
+        _island(shape) + 0.22 * _smooth(generator, shape, max(sigma / 2, 0.05 * max(shape))),
         _smooth(generator, shape, sigma * 1.2) + 0.35 * _smooth(generator, shape, sigma * 0.4),
         _smooth(generator, shape, sigma) + 0.45 * _smooth(generator, shape, sigma * 0.35),
     ], axis=-1), dtype=np.float32)  # fmt: skip

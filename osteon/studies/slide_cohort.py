@@ -11,7 +11,7 @@ import numpy as np
 from osteon import __version__
 from osteon.curation.splits import choose_test
 from osteon.errors import OutputError
-from osteon.io.whole_file import whole_file
+from osteon.io.colour_image import write_colour
 from osteon.phantoms.slide import make_slide
 from osteon.phantoms.slide_cohort import SlidePatient, TileOptions, draw_places, slide_cohort
 from osteon.training.datasets.case_builder import (
@@ -27,8 +27,6 @@ from osteon.training.datasets.case_builder import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from osteon.inference.options import Progress
     from osteon.phantoms.slide_cohort import TilePlace
@@ -138,7 +136,7 @@ def make_case(case: SeriesCase[tuple[SlideSpec, ...]], out: Path, options: TileO
             picture = slide.read(0, place.row, place.column, options.pixels, options.pixels)
             quality = None if options.jpeg is None else int(generator.integers(options.jpeg[0], options.jpeg[1] + 1))
             name = f"{stem}-{number}_{index:02}.{'png' if quality is None else 'jpg'}"
-            _write_colour(out / _TILES / name, picture, quality)
+            write_colour(out / _TILES / name, picture, quality=quality or 90)
             rows.append(_row(case, spec, place, name=name, slide=number))
     reason = "" if rows else "no slide has room for a tile of one class"
     write_json(out / _rows_file(stem), {"key": case_key(case, options), "reason": reason, "rows": rows})
@@ -164,16 +162,6 @@ def _row(
             **case.extra,
         },
     }
-
-
-def _write_colour(path: Path, picture: NDArray[np.uint8], quality: int | None) -> None:
-    """Write RGB as JPEG of a quality, or as PNG, whole or not at all."""
-    import cv2
-
-    options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
-    _, data = cv2.imencode(path.suffix, np.ascontiguousarray(picture[:, :, ::-1]), options)
-    with whole_file(path) as work:
-        work.write_bytes(data.tobytes())
 
 
 def _rows_file(stem: str) -> str:

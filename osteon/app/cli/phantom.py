@@ -8,6 +8,8 @@ from pathlib import Path
 import typer
 
 from osteon.app.cli.dataset import told_skipped, wanted_planes
+from osteon.app.cli.phantom_cohort import WantedCohort
+from osteon.app.cli.phantom_slide import make_slide_cohort, slide
 from osteon.app.cli.phantom_trunk import make_trunk_cohort, trunk
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
@@ -38,6 +40,7 @@ class Task(StrEnum):
 
     OSTEOSARCOMA = "ct_osteosarcoma"
     METASTASIS = "ct_metastasis"
+    HISTOLOGY = "histology"
 
 
 class Metal(StrEnum):
@@ -53,6 +56,7 @@ def build() -> typer.Typer:
 
     group.command("ct")(_ct)
     group.command("trunk")(trunk)
+    group.command("slide")(slide)
     group.command("cohort")(_cohort)
     return group
 
@@ -104,7 +108,8 @@ def _ct(
 def _cohort(
     out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
     task: Task = typer.Option(
-        Task.OSTEOSARCOMA, help="Legs with osteosarcoma, or trunks with bone metastases in the layout of BM-Seg."
+        Task.OSTEOSARCOMA,
+        help="Legs with osteosarcoma, trunks with bone metastases in the layout of BM-Seg, or tiles of slides.",
     ),
     patients: int = typer.Option(96, min=1, max=9999, help="How many; of legs every second one has a tumour."),
     seed: int = typer.Option(1, min=0, help="Another seed makes other patients and another test part."),
@@ -113,7 +118,7 @@ def _cohort(
         0.25, min=0, max=0.9, help="Share of the patients marked as test; 0 marks nobody (nested cross-validation)."
     ),
     size: int | None = typer.Option(
-        None, min=16, max=1024, help="Rows and columns of a picture; 256 of legs, 224 of trunks."
+        None, min=16, max=1024, help="Rows and columns of a picture; 256 of legs, 224 of trunks, 1024 of tiles."
     ),
     planes: str | None = typer.Option(None, help="Legs: planes of the pictures, with commas; default all three."),
     every: int | None = typer.Option(None, min=1, help="Legs: use each so-manieth slice of a leg and plane."),
@@ -132,31 +137,43 @@ def _cohort(
     normal_slices: int | None = typer.Option(
         None, min=0, help="Trunks: at most so many slices without one; 0, or 70 when some patients are healthy."
     ),
+    slides: int | None = typer.Option(None, min=1, max=50, help="Histology: slides of a patient (3)."),
+    tiles: int | None = typer.Option(None, min=1, max=50, help="Histology: tiles of a class and slide (3)."),
     workers: int = typer.Option(2, min=1, max=64, help="Processes."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
-    """Make a synthetic study from several centres as a data set: legs with osteosarcoma, or trunks with metastases."""
-    of_legs = {"--planes": planes, "--every": every, "--most": most, "--faint": faint}
-    of_trunks = {"--healthy": healthy, "--lesion-slices": lesion_slices, "--normal-slices": normal_slices}
-    foreign = of_legs if task is Task.METASTASIS else of_trunks
-    given = [name for name, value in foreign.items() if value is not None]
+    """Make a synthetic study as a data set: legs with osteosarcoma, trunks with metastases, or tiles of slides."""
+    special: dict[Task, dict[str, object]] = {
+        Task.OSTEOSARCOMA: {"--planes": planes, "--every": every, "--most": most, "--faint": faint},
+        Task.METASTASIS: {"--healthy": healthy, "--lesion-slices": lesion_slices, "--normal-slices": normal_slices},
+        Task.HISTOLOGY: {"--slides": slides, "--tiles": tiles},
+    }
+    foreign = [options for other, options in special.items() if other is not task]
+    given = [name for options in foreign for name, value in options.items() if value is not None]
     if given:
         raise typer.BadParameter(f"{', '.join(given)} has no meaning for --task {task.value}: leave it out")
-    if task is Task.METASTASIS:
-        from osteon.studies.trunk_cohort import TrunkStudy
-        from osteon.training.datasets.ct_metastasis import TrunkOptions
-
-        well = healthy or 0.0
-        study = TrunkStudy(patients=patients, seed=seed, preset=preset.value, healthy=well, test=test or None)
-        normal = normal_slices if normal_slices is not None else 70 if well else 0
-        seen = TrunkOptions(
-            lesion_slices=70 if lesion_slices is None else lesion_slices,
-            normal_slices=normal,
-            size=size or 224,
-            seed=seed,
+    wanted = WantedCohort(out, patients, seed, test or None, workers, quiet)
+    if task is Task.HISTOLOGY:
+        make_slide_cohort(wanted, size=size, slides=slides, tiles=tiles)
+    elif task is Task.METASTASIS:
+        make_trunk_cohort(
+            wanted, preset.value, size=size, healthy=healthy, lesion_slices=lesion_slices, normal_slices=normal_slices
         )
-        make_trunk_cohort(out, study, seen, workers=workers, quiet=quiet)
-        return
+    else:
+        _leg_cohort(wanted, preset, size=size, planes=planes, every=every, most=most, faint=faint)
+
+
+def _leg_cohort(
+    wanted: WantedCohort,
+    preset: Preset,
+    *,
+    size: int | None,
+    planes: str | None,
+    every: int | None,
+    most: int | None,
+    faint: float | None,
+) -> None:
+    """Make the data set of legs and tell what was made."""
     from osteon.studies.phantom_cohort import build_phantom_cohort
     from osteon.training.datasets.ct_osteosarcoma import BuildOptions
 
@@ -167,15 +184,15 @@ def _cohort(
         size=size or 256,
         faint_mm2=60.0 if faint is None else faint,
     )
-    with shown_progress(quiet=quiet) as progress:
+    with shown_progress(quiet=wanted.quiet) as progress:
         built = build_phantom_cohort(
-            out,
-            patients=patients,
-            seed=seed,
+            wanted.out,
+            patients=wanted.patients,
+            seed=wanted.seed,
             preset=preset.value,
-            test=test or None,
+            test=wanted.test,
             options=options,
-            workers=workers,
+            workers=wanted.workers,
             progress=progress,
         )
-    told_skipped(built, out)
+    told_skipped(built, wanted.out)

@@ -13,8 +13,8 @@ from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
-    from osteon.studies.trunk_cohort import TrunkStudy
-    from osteon.training.datasets.ct_metastasis import TrunkOptions
+    from osteon.app.cli.phantom_cohort import WantedCohort
+    from osteon.phantoms.trunk_cohort import TrunkPreset
 
 __all__ = ["make_trunk_cohort", "trunk"]
 
@@ -92,10 +92,27 @@ def trunk(
     say(f"{len(seen)} metastases, {len(phantom.mimics)} look-alikes")
 
 
-def make_trunk_cohort(out: Path, study: TrunkStudy, options: TrunkOptions, *, workers: int, quiet: bool) -> None:
-    """Make the data set and tell what was made."""
-    from osteon.studies.trunk_cohort import build_trunk_cohort
+def make_trunk_cohort(
+    wanted: WantedCohort,
+    preset: TrunkPreset,
+    *,
+    size: int | None,
+    healthy: float | None,
+    lesion_slices: int | None,
+    normal_slices: int | None,
+) -> None:
+    """Make the data set of trunks and tell what was made."""
+    from osteon.studies.trunk_cohort import TrunkStudy, build_trunk_cohort
+    from osteon.training.datasets.ct_metastasis import TrunkOptions
 
-    with shown_progress(quiet=quiet) as progress:
-        built = build_trunk_cohort(out, study, options=options, workers=workers, progress=progress)
-    told_skipped(built, out)
+    well = healthy or 0.0
+    study = TrunkStudy(patients=wanted.patients, seed=wanted.seed, preset=preset, healthy=well, test=wanted.test)
+    options = TrunkOptions(
+        lesion_slices=70 if lesion_slices is None else lesion_slices,
+        normal_slices=normal_slices if normal_slices is not None else 70 if well else 0,
+        size=size or 224,
+        seed=wanted.seed,
+    )
+    with shown_progress(quiet=wanted.quiet) as progress:
+        built = build_trunk_cohort(wanted.out, study, options=options, workers=wanted.workers, progress=progress)
+    told_skipped(built, wanted.out)
