@@ -198,18 +198,18 @@ def _plan(slide: Slide, contract: TileContract, *, force: bool) -> tuple[TilePla
     mask = tissue_mask(picture, um_per_pixel=(um[0] + um[1]) / 2)
     is_single = max(size_um) <= contract.tile_um * 1.001
     step_um = contract.tile_um if is_single else contract.tile_um / 2
-    # in a picture of one tile somebody chose the place: any tissue will do
-    least = min(_LEAST_TISSUE, float(mask.mean()) / 2) if is_single else _LEAST_TISSUE
+    is_blank = not mask.any()
     plan = plan_tiles(
         size_um,
-        np.ones_like(mask) if force and not mask.any() else mask,
+        np.ones_like(mask) if force and is_blank else mask,
         um,
         tile_um=contract.tile_um,
         step_um=step_um,
         pixels=contract.pixels,
-        least_tissue=least,
+        # in a picture of one tile somebody chose the place: any tissue will do
+        least_tissue=0.0 if is_single else _LEAST_TISSUE,
     )
-    if not plan.is_tissue.any():
+    if (is_blank and not force) or not plan.is_tissue.any():
         raise InputError(
             "no tissue was found on the slide: nothing that looks stained with haematoxylin and eosin fills a quarter "
             f"of any square of {step_um:g} um. Give a slide with tissue, or --force if it is there"

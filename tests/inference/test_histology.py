@@ -240,6 +240,16 @@ def test_a_slide_without_tumour_has_neither_fraction_nor_grade(classifier: TileC
     assert [each.identifier for each in found.findings] == ["non-tumour", "tissue"]
 
 
+def test_in_a_picture_of_one_tile_any_tissue_will_do(classifier: TileClassifier) -> None:
+    squares = np.full((8, 8), "glass", dtype="U12")
+    squares[3:5, 3:5] = "viable"
+    found = _read(PaintedSlide(squares, square_um=128, microns=4.0), classifier)
+    assert found.map.plan.shape == (1, 1)
+    assert found.necrosis.area_mm2["tissue"] == pytest.approx(0.256**2, rel=0.2)
+    with pytest.raises(InputError, match="no tissue was found"):
+        _read(PaintedSlide(np.full((1, 1), "glass"), square_um=1024, microns=4.0), classifier)
+
+
 def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
     slide = PaintedSlide(_squares())
     with pytest.raises(InputError, match="no tissue was found"):
@@ -248,7 +258,9 @@ def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
     assert int(forced.map.plan.is_tissue.sum()) == 256
 
 
-@pytest.mark.parametrize(("side", "cells", "area_mm2"), [(1024, 1, 1.024**2), (700, 1, 0.7**2), (1100, 9, 1.024**2)])
+@pytest.mark.parametrize(
+    ("side", "cells", "area_mm2"), [(1024, 1, 1.024**2), (700, 1, 0.7**2), (520, 1, 0.52**2), (1100, 9, 1.024**2)]
+)
 def test_a_picture_of_a_tile_is_one_cell(classifier: TileClassifier, side: int, cells: int, area_mm2: float) -> None:
     squares = np.full((1, 1), "viable", dtype="U12")
     found = _read(PaintedSlide(squares, square_um=side, microns=4.0), classifier)
