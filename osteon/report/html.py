@@ -69,15 +69,17 @@ def write_html(
     Raises:
         OutputError: a number is not finite, or the file cannot be written.
     """
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from jinja2.utils import htmlsafe_json_dumps
 
     content = report_content(answer, volume, run=run)
     one_image = content.words.one_image  # no curve that a browser of slices would show
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(_static), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     pictures = {view.name: _picture(view) for view in views}
     browsers, scene = slice_browsers(answer, volume), bone_scene(answer, volume)
-    page = environment.from_string(_static("report.html")).render(
+    page = environment.get_template("report.html").render(
         content=content,
         version=osteon.__version__,
         disclaimer=DISCLAIMER,

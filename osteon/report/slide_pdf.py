@@ -52,13 +52,14 @@ def _story(content: SlideContent, views: dict[str, View]) -> list[Any]:
     story: list[Any] = [paragraph(content.headline, styles["headline"])]
     story += [demo_block(*box, styles) for box in content.boxes]
     story += [paragraph(text, body) for text in content.statements]
-    story.append(paragraph("Necrosis and areas", heading))
     if content.key:
-        story += [*_key(content, styles), *picture_block(views, "necrosis", soft), rows_block(content.key_rows, styles)]
-    if content.areas:
-        story.append(_areas(content, styles))
+        story += _key(content, styles)
+    story.append(KeepTogether([paragraph("The slide and its map", heading), *picture_block(views, "overview", soft)]))
+    necrosis = [*picture_block(views, "necrosis", soft), rows_block(content.key_rows, styles)] if content.key else []
+    areas = [_areas(content, styles)] if content.areas else []
+    if necrosis or areas:
+        story.append(KeepTogether([paragraph("Necrosis and areas", heading), *necrosis, *areas]))
     for title, name in (
-        ("The slide and its map", "overview"),
         ("Probability of each class", "probabilities"),
         ("Tiles the model is most and least certain of", "gallery"),
     ):
