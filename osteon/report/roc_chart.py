@@ -82,7 +82,7 @@ def draw_roc(
         place = 1 - point.specificity, point.sensitivity
         least = point.sensitivity * point.specificity
         axes.fill_between([place[0], 1], 0, place[1], color=_GREY, alpha=0.07, linewidth=0)
-        label = f"printed: {point.name}; AUC at least {least:.3f}, printed {point.auc:.3f}"
+        label = f"printed: {point.name}\nAUC {point.auc:.3f}; through this point at least {least:.3f}"
         form = _MARKS[number % len(_MARKS)]
         axes.plot(
             *place, form, color=_GREY, markersize=8, markeredgecolor="white", clip_on=False, zorder=4, label=label
@@ -96,7 +96,9 @@ def draw_roc(
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     if lines or points:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), fontsize=Sheet.points(14), frameon=False)
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1.03, 1.0), labelspacing=0.8, fontsize=Sheet.points(14), frameon=False
+        )
     sheet.save(path)
     caption = (
         "Test parts; where there are folds, of all of them together, each image judged by the network that never saw "
