@@ -14,6 +14,8 @@ from osteon.errors import InputError
 
 __all__ = ["announce", "register"]
 
+_OTHERS = (".glb", ".stl", ".ply", ".dcm", ".gz", ".tif", ".geojson", ".csv", ".json")
+
 
 def register(program: typer.Typer) -> None:
     """Add the verb."""
@@ -44,6 +46,6 @@ def announce(result: Path) -> None:
         say(f"pdf       {result / 'report.pdf'}")
     for picture in sorted((result / "views").glob("*.png")):
         say(f"picture   {picture}")
-    others = sorted(p for p in result.iterdir() if p.suffix in {".glb", ".stl", ".ply", ".dcm", ".gz", ".json"})
+    others = sorted(p for p in result.iterdir() if p.suffix in _OTHERS)
     for other in others:
         say(f"{other.suffix.lstrip('.'):<9} {other}")
