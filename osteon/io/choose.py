@@ -33,6 +33,7 @@ def choose_series(
     modality: str | None = "CT",
     series_uid: str | None = None,
     also: tuple[str, ...] = (),
+    is_marked: bool = False,
 ) -> SeriesEntry:
     """Pick the series to read.
 
@@ -46,13 +47,14 @@ def choose_series(
         series_uid: this series and no other, also when there are several patients; "UID#echo-2" for one echo of a
             series that holds several.
         also: modalities that are taken, in this order, where there is none of the first.
+        is_marked: a person marked something on one of the series: which one is then not chosen, but has to be named.
 
     Returns:
         The entry, with reasons and notices that say how it was chosen.
 
     Raises:
         InputError: no images, another modality only, several patients, an unknown UID, several echoes and none named,
-            or nothing that is a volume.
+            several series of which one is marked, or nothing that is a volume.
         UnsupportedError: the only series of the modality are encoded in a way that no decoder here knows.
     """
     _require_images(inventory)
@@ -74,6 +76,11 @@ def choose_series(
         )
     ranked = sorted(fit, key=_rank)
     chosen = ranked[0]
+    if is_marked and len({entry.series.uid for entry in fit}) > 1:
+        raise InputError(
+            f"{_place(inventory)}: what was drawn belongs to one series, found {len(fit)}; say which with --series "
+            f"UID. Found {_listing(tuple(ranked))}"
+        )
     if chosen.part:
         raise _which_part([entry for entry in entries if entry.series.uid == chosen.series.uid])
     reasons = (*_facts(chosen), *_comparison(chosen, ranked[1:], entries))

@@ -105,7 +105,13 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
                 f"the folder {result.name} holds the images that were to be read: choose another place with -o"
             )
         modality, *also = _modalities(named)
-        entry = choose_series(inventory, modality=modality, series_uid=options.series_uid, also=tuple(also))
+        entry = choose_series(
+            inventory,
+            modality=modality,
+            series_uid=options.series_uid,
+            also=tuple(also),
+            is_marked=options.system.box is not None or options.system.mask is not None,
+        )
         volume = load_volume(entry, modality=named.modality if named else "", progress=tell)
         seconds["read images"] = time.perf_counter() - start
         chosen = named or choose_system(volume.modality)

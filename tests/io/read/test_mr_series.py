@@ -180,6 +180,18 @@ def test_another_modality_is_taken_where_there_is_none_of_the_first(make_series:
             choose_series(inventory, modality="MR", also=("PT",))
 
 
+def test_what_was_drawn_belongs_to_one_series(make_series: MakeSeries, tmp_path: Path) -> None:
+    make_series("study/t1", modality="MR", slope=None, series_uid="1.2.1")
+    make_series("study/t2", modality="MR", slope=None, series_uid="1.2.2")
+    with find_images(tmp_path / "study") as inventory:
+        assert choose_series(inventory, modality="MR").series.uid == "1.2.1"
+        with pytest.raises(
+            InputError, match=r"belongs to one series, found 2; say which with --series UID.*series 1\.2\.2"
+        ):
+            choose_series(inventory, modality="MR", is_marked=True)
+        assert choose_series(inventory, modality="MR", series_uid="1.2.2", is_marked=True).series.uid == "1.2.2"
+
+
 def test_a_colour_mr_image_is_refused(make_series: MakeSeries, body: NDArray[np.int16]) -> None:
     def edit(ds: Dataset, index: int) -> None:
         ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
