@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from osteon.errors import OutputError
+from osteon.errors import InputError, OutputError
 from osteon.inference.options import Progress, silent
 from osteon.inference.route import slide_system
 from osteon.io.slide import open_slide
@@ -68,6 +68,8 @@ def read_slide_case(path: Path, result: Path, *, options: CaseOptions, progress:
         find_card(options.system.model)  # a wrong name is told before the slide is read
     if path.resolve().is_relative_to(result.resolve()):
         raise OutputError(f"the folder {result.name} holds the slide that was to be read: choose another place with -o")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path.name} is neither a file nor a folder: give a slide")
     tell("opening the slide", 0, 1)
     slide = open_slide(path, microns_per_pixel=options.microns_per_pixel)
     tell("opening the slide", 1, 1)

@@ -37,7 +37,8 @@ def read_study(
         InputError: the input cannot be used, or ``microns_per_pixel`` was given for a volume.
         OsteonError: anything else that stops the reading; what was there before is untouched.
     """
-    if options.task in slide_system_names() or (options.task is None and is_slide(path)):
+    is_there = path.is_file() or path.is_dir()  # what is neither, as a pipe, would be waited for
+    if options.task in slide_system_names() or (options.task is None and is_there and is_slide(path)):
         return read_slide_case(path, result, options=options, progress=progress)
     if options.microns_per_pixel is not None:
         raise InputError(

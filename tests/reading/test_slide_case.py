@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -122,6 +123,15 @@ def test_microns_go_with_slides_only(tmp_path: Path) -> None:
     (tmp_path / "leg.nii.gz").write_bytes(b"")
     with pytest.raises(InputError, match="no slide"):
         read_study(tmp_path / "leg.nii.gz", tmp_path / "r", options=CaseOptions(microns_per_pixel=1.0))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.timeout(30)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.svs")
+    for task in ("histology", None):
+        with pytest.raises(InputError):
+            read_study(tmp_path / "pipe.svs", tmp_path / "r", options=CaseOptions(task=task))
 
 
 def test_a_wrong_model_is_told_before_the_slide_is_read(slide: Path, tmp_path: Path) -> None:
