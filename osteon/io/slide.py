@@ -82,7 +82,7 @@ def is_slide(path: Path) -> bool:
     if path.is_dir():
         return holds_whole_slide(path)
     try:
-        head = _head(path)
+        head = _head(path) if path.is_file() else b""  # a pipe would be waited for
     except InputError:
         return False
     if path.suffix.lower() in SLIDE_SUFFIXES:
