@@ -114,8 +114,9 @@ class TrainSettings:
         patience: epochs without a better validation AUC after which a training with a cosine, or at a constant rate,
             ends; by schedule 5, or 15 (GAP).
         schedule: of the learning rate: "cosine" (constant from scratch) is that of ``ct_osteosarcoma``, and of what is
-            fine-tuned for ``mri_femur``. "constant" is that of ``mri_femur`` from scratch: it ends early. "steps", for
-            other networks, and "warm_steps", for transformers, are those of the thesis: see ``strategies``.
+            fine-tuned for ``mri_femur``. "constant" is that of ``mri_femur`` from scratch: it ends early, and gradients
+            longer than 1 are cut to 1 (GAP). "steps", for other networks, and "warm_steps", for transformers, are those
+            of the thesis: see ``strategies``.
         learning_rate: the largest; by schedule 1e-5 or 0.01; 1e-4 for what is fine-tuned for ``mri_femur``.
         optimiser: "adam", or "sgd" with momentum 0.9, which goes with the constant rate (GAP in the thesis: Adam, as
             its published code).

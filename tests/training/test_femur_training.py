@@ -60,6 +60,20 @@ def test_a_step_shrinks_what_is_penalised_and_nothing_else() -> None:
         torch.testing.assert_close(value.detach()[:1].double(), wanted, rtol=2e-7, atol=0)
 
 
+@pytest.mark.parametrize(("schedule", "longest"), [("constant", 1.0), ("cosine", 50.0)])
+def test_a_long_gradient_is_cut_where_the_rate_never_falls(schedule: str, longest: float) -> None:
+    settings = TrainSettings.of({"task": "mri_femur", "schedule": schedule, "final_rate": 1e-6})
+    module = FoldModule(build_network("densenet_small"), settings, positive=1)
+    values = list(module.network.parameters())
+    for value in values:
+        value.grad = torch.zeros_like(value)
+    values[0].grad = torch.full_like(values[0], 50 / values[0].numel() ** 0.5)
+    optimiser = module.configure_optimizers()
+    module.on_before_optimizer_step(optimiser)
+    length = torch.linalg.vector_norm(torch.stack([value.grad.norm() for value in values if value.grad is not None]))
+    assert float(length) == pytest.approx(longest, rel=1e-4)
+
+
 @pytest.fixture(scope="module")
 def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy images as crops of lesions, two folds by patient."""
