@@ -103,7 +103,8 @@ def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXE
     """
     check_rgb(rgb)
     # ink and folds are wide: half the pixels tell as much in a quarter of the time
-    half = cv2.resize(np.ascontiguousarray(rgb), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    size = (max(1, rgb.shape[1] // 2), max(1, rgb.shape[0] // 2))
+    half = cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA)
     white = white_level(half)
     density = optical_density(half, white=white)
     sharp = sharpness(green_density(rgb, white=white), um_per_pixel=um_per_pixel)

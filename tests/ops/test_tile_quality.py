@@ -86,6 +86,7 @@ def test_sharpness_falls_with_blur_and_not_with_a_pale_stain() -> None:
 def test_glass_flat_colour_and_dark_have_no_flag_but_blur() -> None:
     assert sharp(np.full((SIZE, SIZE, 3), 244, np.uint8)) is None
     assert tile_flags(np.full((3, SIZE, SIZE), 244, np.uint8).transpose(1, 2, 0)[::-1, :, ::-1]) == ()
+    assert tile_flags(np.full((1, 1, 3), 90, np.uint8)) == ()
     for value in (255, 244):
         assert tile_flags(np.full((SIZE, SIZE, 3), value, np.uint8)) == ()
     assert tile_flags(np.full((SIZE, SIZE, 3), (220, 140, 180), np.uint8)) == ("blur",)
