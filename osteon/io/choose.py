@@ -173,7 +173,8 @@ def _of_modality(inventory: Inventory, modality: str | None, also: tuple[str, ..
         images[_kind(entry)] += entry.n_images
     found = ", ".join(f"{count} {name} series ({_images(images[name])})" for name, count in sorted(counts.items()))
     asked = " or ".join(one for one in wanted if one)
-    raise InputError(f"{_place(inventory)}: asked for a {asked} series, found {found}; give a {asked}")
+    asked = f"{'an' if asked.startswith('MR') else 'a'} {asked}"
+    raise InputError(f"{_place(inventory)}: asked for {asked} series, found {found}; give {asked}")
 
 
 def _kind(entry: SeriesEntry) -> str:
