@@ -156,6 +156,12 @@ def _confounding(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
                 f"All {' and all '.join(alone)} tiles are of {patient}: with {patient} left out that is judged without "
                 "ever having been seen."
             )
+    if missing:
+        known = sum(own for counts in table.values() for own, all_ in zip(counts, total, strict=True) if own < all_)
+        missing.append(
+            f"So with every patient left out once at most {known} of {sum(total)} tiles "
+            f"({_percent(known / sum(total))} %) can be called right: of the others the class is seen nowhere else."
+        )
     return Table(
         "histology_patients",
         "Tiles by patient and class: what a division by patient and by tile can test",

@@ -30,17 +30,20 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureBank:
-    """Features of training images, for one network.
+    """Features of training images, for one network: some of them, or the space that they span.
 
     Attributes:
-        vectors: (k, d) float32, of unit length.
-        neighbour: the distance is that to this many-th nearest vector, 1 for the nearest.
+        vectors: (k, d) float32, of unit length; with a ``centre`` orthogonal directions of the space.
+        neighbour: the distance is that to this many-th nearest vector, 1 for the nearest; not looked at with a centre.
         unit: distance of the middle validation image, that distances are given in.
+        centre: (d,) float32 mean of the training features; the distance is then that from the space through it. None
+            measures to neighbours.
     """
 
     vectors: NDArray[np.float32] = field(repr=False)
     neighbour: int
     unit: float = 1.0
+    centre: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def distance(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance of features from those of the training images.
@@ -49,8 +52,18 @@ class FeatureBank:
             features: (n, d), pooled features of the same network.
 
         Returns:
-            (n,) chord between directions to the ``neighbour``-th nearest vector, in units of ``unit``.
+            (n,) chord between directions to the ``neighbour``-th nearest vector, in units of ``unit``; with a centre,
+            the part of the feature that the space does not reach, as a share of the feature's length.
+
+        References:
+            Wang, Li, Feng, Zhang: ViM: out-of-distribution with virtual-logit matching. CVPR 2022, arXiv:2203.10807
+            (the residual).
         """
+        if self.centre is not None:
+            moved = np.asarray(features, dtype=np.float32) - self.centre
+            rest = np.linalg.norm(moved - (moved @ self.vectors.T) @ self.vectors, axis=1)
+            length = np.maximum(np.linalg.norm(features, axis=1), np.float32(1e-12))
+            return np.asarray(rest / length / np.float32(self.unit), dtype=np.float32)
         found = np.empty(len(features), dtype=np.float32)
         for start in range(0, len(features), _BLOCK):
             rows = np.asarray(features[start : start + _BLOCK], dtype=np.float32)
@@ -113,12 +126,15 @@ class Trust:
 def trust_entry(trust: Trust) -> dict[str, Any]:
     """The numbers of it, as the card's entry ``trust``."""
     novelty, conformal = trust.novelty, trust.conformal
+    first = novelty.banks[0]
+    if first.centre is None:
+        distance = f"chord to the {first.neighbour}th nearest of {len(first.vectors)} training images"
+    else:
+        distance = f"share of it outside the space of the first {len(first.vectors)} components of the training images"
     return {
         "novelty": {
-            "method": (
-                f"pooled features of each member; chord to the {novelty.banks[0].neighbour}th nearest of "
-                f"{len(novelty.banks[0].vectors)} training images; mean over members; median over a region's slices"
-            ),
+            "method": (f"pooled features of each member; {distance}; mean over members; median over a region's slices"),
+            **({} if first.centre is None else {"kind": "space"}),
             "neighbour": novelty.banks[0].neighbour,
             "units": [bank.unit for bank in novelty.banks],
             "slice_threshold": novelty.slice_threshold,
@@ -142,8 +158,11 @@ def trust_entry(trust: Trust) -> dict[str, Any]:
 
 
 def trust_arrays(trust: Trust) -> dict[str, NDArray[np.float16]]:
-    """The vectors of it, as the tensors of the file: ``bank_0`` for the first member and on."""
-    return {f"bank_{member}": bank.vectors.astype(np.float16) for member, bank in enumerate(trust.novelty.banks)}
+    """The vectors of it, as the tensors of the file: ``bank_0`` for the first member and on, ``centre_0`` of spaces."""
+    banks = list(enumerate(trust.novelty.banks))
+    vectors = {f"bank_{member}": bank.vectors.astype(np.float16) for member, bank in banks}
+    centres = {f"centre_{member}": bank.centre.astype(np.float16) for member, bank in banks if bank.centre is not None}
+    return vectors | centres
 
 
 def read_trust(card: ModelCard) -> Trust | None:
@@ -162,17 +181,24 @@ def read_trust(card: ModelCard) -> Trust | None:
     try:
         tensors = load(data)
         vectors = [tensors[f"bank_{member}"].astype(np.float32) for member in range(len(card.members))]
+        is_space = entry["novelty"].get("kind") == "space"
+        centres = [
+            tensors[f"centre_{member}"].astype(np.float32) if is_space else None for member in range(len(vectors))
+        ]
     except (SafetensorError, KeyError) as error:
         raise WeightsError(f"{card.trust_file.path} holds no features ({error}): fetch the model again") from error
     novelty = dict(entry["novelty"])
     novelty.pop("method")
+    novelty.pop("kind", None)
     neighbour, units = novelty.pop("neighbour"), novelty.pop("units")
     if len(units) != len(vectors) or any(rows.ndim != 2 or len(rows) < neighbour for rows in vectors):
         raise WeightsError(f"{card.trust_file.path} does not fit the card of {card.name}: fetch the model again")
     conformal = entry["conformal"]
     if len(conformal["thresholds"]) != len(card.output.classes):
         raise WeightsError(f"the prediction sets of {card.name} are not for its {len(card.output.classes)} classes")
-    banks = (FeatureBank(rows, neighbour, unit) for rows, unit in zip(vectors, units, strict=True))
+    banks = (
+        FeatureBank(rows, neighbour, unit, centre) for rows, unit, centre in zip(vectors, units, centres, strict=True)
+    )
     return Trust(
         novelty=Novelty(banks=tuple(banks), **novelty),
         conformal=ConformalThreshold(

@@ -6,6 +6,7 @@ tiles, by the same unit (patients, or tiles where a paper is repeated), then hea
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -124,6 +125,8 @@ def outer_folds(
 ) -> tuple[NDArray[np.int64], ...]:
     """Rows of each test part: groups left out one by one, or dealt into ``most`` parts where there are more of them.
 
+    Fewer parts are dealt where no class has so many tiles.
+
     Raises:
         InputError: fewer than two groups.
     """
@@ -134,8 +137,11 @@ def outer_folds(
         return tuple(np.flatnonzero(groups == name) for name in names)
     from sklearn.model_selection import StratifiedGroupKFold
 
-    deal = StratifiedGroupKFold(n_splits=most, shuffle=True, random_state=seed)
-    return tuple(np.sort(test) for _, test in deal.split(np.zeros((labels.size, 1)), labels, groups))
+    parts = max(2, min(most, int(np.bincount(labels).max())))
+    deal = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer tiles than parts is known and allowed
+        return tuple(np.sort(test) for _, test in deal.split(np.zeros((labels.size, 1)), labels, groups))
 
 
 def judge_fold(

@@ -1,4 +1,9 @@
-"""What a tile classifier must know of its own limits, fitted on patients whose tiles each measurement left out."""
+"""What a tile classifier must know of its own limits, fitted on patients whose tiles each measurement left out.
+
+Neighbours do not tell other tissue from a new patient's: with few patients every new one is far from all tiles, and
+skin is hardly farther. What lies outside the space that the training features span tells them apart better (measured
+on held-out patients, skin and photographs; docs/examples/histology-tiles.md).
+"""
 
 from __future__ import annotations
 
@@ -14,22 +19,20 @@ from osteon.weights.trust import FeatureBank, Novelty, Trust
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BANK_TILES", "NEIGHBOUR", "HeldOut", "fit_tile_trust", "held_out_distances"]
+__all__ = ["SPACE_DIMENSIONS", "HeldOut", "feature_space", "fit_tile_trust"]
 
-BANK_TILES = 600
-"""Most training tiles kept to measure novelty by."""
+SPACE_DIMENSIONS = 64
+"""Of the space of the training features; 32 to 128 tell about the same."""
 
-NEIGHBOUR = 3
-"""The distance is that to this many-th nearest training tile: chosen on held-out patients, synthetic slides and other
-tissue (scripts/histology_model.py)."""
+_SPREADS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Tiles with what models said of them that had not learnt from their patient.
+    """Tiles with what was said of them by models that had not learnt from their patient.
 
     Attributes:
-        distance: (n,) chord to the ``NEIGHBOUR``-th nearest tile of other patients.
+        distance: (n,) from the space of all other patients' tiles.
         probability: (n, classes) calibrated.
         truth: (n,) class.
         patients: (n,) whose tile.
@@ -41,35 +44,26 @@ class HeldOut:
     patients: NDArray[np.str_] = field(repr=False)
 
 
-def held_out_distances(
-    features: NDArray[np.float32], patients: NDArray[np.str_], bank: NDArray[np.float32], owners: NDArray[np.str_]
-) -> NDArray[np.float32]:
-    """Distance of each tile from the bank without the tiles of its own patient.
+def feature_space(features: NDArray[np.float32], *, dimensions: int = SPACE_DIMENSIONS) -> FeatureBank:
+    """The space of the first components of training features; distances are shares of a feature's length.
 
     Args:
-        features: (n, d) of the tiles.
-        patients: (n,) whose.
-        bank: (k, d) features of training tiles.
-        owners: (k,) whose.
-
-    Returns:
-        (n,) chord between directions to the ``NEIGHBOUR``-th nearest.
+        features: (n, d), n above ``dimensions``.
+        dimensions: of the space.
 
     Raises:
-        InputError: a patient without enough tiles of others.
+        InputError: too few features.
     """
-    found = np.empty(len(features), dtype=np.float32)
-    for patient in np.unique(patients):
-        others = bank[owners != patient]
-        if len(others) < NEIGHBOUR:
-            raise InputError(f"novelty needs at least {NEIGHBOUR} tiles of other patients; there are {len(others)}")
-        own = patients == patient
-        found[own] = FeatureBank(_unit_length(others), NEIGHBOUR).distance(features[own])
-    return found
+    if len(features) <= dimensions:
+        raise InputError(f"a space of {dimensions} dimensions was asked for; {len(features)} training tiles span less")
+    centre = features.mean(axis=0, dtype=np.float64)
+    _, _, components = np.linalg.svd(features - centre, full_matrices=False)
+    vectors = np.asarray(components[:dimensions], dtype=np.float16).astype(np.float32)
+    return FeatureBank(vectors, 1, 1.0, np.asarray(centre, dtype=np.float16).astype(np.float32))
 
 
 def fit_tile_trust(
-    bank: NDArray[np.float32],
+    features: NDArray[np.float32],
     held_out: HeldOut,
     *,
     false_alarm_rate: float = 0.05,
@@ -78,35 +72,35 @@ def fit_tile_trust(
 ) -> Trust:
     """Fit novelty and prediction sets.
 
+    The threshold of a tile is the quantile of held-out tiles; that of a slide lies two standard deviations above the
+    mean of the held-out patients' medians, because so few patients have no quantile.
+
     Args:
-        bank: (k, d) features of the training tiles.
+        features: (k, d) of the training tiles.
         held_out: what was measured without the tile's own patient.
-        false_alarm_rate: share of held-out tiles that may be called unlike training: their quantile is the threshold of
-            a tile. The threshold of a slide is the largest median of a held-out patient.
+        false_alarm_rate: share of held-out tiles that are called unlike training.
         error_rate: of the prediction sets, within each class.
-        seed: of the choice of vectors and of the draw of a tile of each patient.
+        seed: of the draw of a tile of each patient.
 
     Raises:
-        InputError: too few tiles.
+        InputError: too few tiles or patients.
     """
-    if len(bank) < NEIGHBOUR or not len(held_out.distance):
-        raise InputError(f"novelty needs at least {NEIGHBOUR} training tiles and one held out")
-    generator = np.random.default_rng(seed)
-    rows = np.sort(generator.permutation(len(bank))[:BANK_TILES])
-    vectors = _unit_length(bank[rows]).astype(np.float16).astype(np.float32)
-    unit = max(float(np.median(held_out.distance)), 1e-6)
     people = np.unique(held_out.patients)
-    medians = [float(np.median(held_out.distance[held_out.patients == one])) for one in people]
+    if people.size < 2:
+        raise InputError(f"novelty needs tiles of at least two held-out patients; there is {people.size}")
+    unit = max(float(np.median(held_out.distance)), 1e-6)
+    space = feature_space(features)
+    medians = np.array([np.median(held_out.distance[held_out.patients == one]) for one in people]) / unit
     return Trust(
         novelty=Novelty(
-            banks=(FeatureBank(vectors, NEIGHBOUR, unit),),
+            banks=(FeatureBank(space.vectors, 1, unit, space.centre),),
             slice_threshold=float(np.quantile(held_out.distance, 1 - false_alarm_rate)) / unit,
-            region_threshold=max(medians) / unit,
-            false_alarm_rate=1 / (len(people) + 1),
-            training_images=len(bank),
+            region_threshold=float(medians.mean() + _SPREADS * medians.std(ddof=1)),
+            false_alarm_rate=false_alarm_rate,
+            training_images=len(features),
             validation_images=len(held_out.distance),
-            validation_regions=len(people),
-            validation_patients=len(people),
+            validation_regions=people.size,
+            validation_patients=people.size,
         ),
         conformal=fit_conformal(
             held_out.probability,
@@ -117,7 +111,3 @@ def fit_tile_trust(
             seed=seed,
         ),
     )
-
-
-def _unit_length(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
