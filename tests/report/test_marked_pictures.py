@@ -33,9 +33,10 @@ def case(axes: str = "sagittal", *, unlike: bool = False, value: float = 0.8) ->
     inside[LESION.slices] = 1
     label = Label(1, "Lesion", concept("morphologically_abnormal"), concept("lesion"), None, None, (214, 39, 40), "1.2")
     run = ((1, 2),) if value >= 0.5 else ()
+    probability = np.array([value], np.float32)
     scores = SliceScores(
-        "lesion", np.array([1]), np.array([value], np.float32), np.array([value], np.float32), 0.5,
-        () if unlike else run, withheld_runs=run if unlike else (), spread=np.array([0.1], np.float32), sets=("either",), error_rate=0.1,
+        "lesion", np.array([1]), probability, probability, 0.5, () if unlike else run,
+        withheld_runs=run if unlike else (), spread=np.array([0.1], np.float32), sets=("either",), error_rate=0.1,
     )  # fmt: skip
     novelty = RegionNovelty(3.0 if unlike else 1.0, 2.0, 2.0, 0.01)
     present = np.array([False, True, False])
