@@ -37,6 +37,7 @@ __all__ = [
     "case_key",
     "file_state",
     "folder_name",
+    "forget_pictures",
     "known_fields",
     "write_json",
 ]
@@ -215,6 +216,29 @@ def case_key(case: AnyCase, options: Any) -> str:  # noqa: ANN401 - a dataclass 
     told: list[object] = [case.fingerprint, case.patient, case.study, case.series, case.centre, case.scanner, case.sex]
     told += [case.age_years, case.split, dict(case.extra), asdict(options), FORMAT]
     return digest(told)
+
+
+def forget_pictures(out: Path, rows_file: str, *, columns: Sequence[str] = ("image",)) -> None:
+    """Remove the pictures that an earlier run with other options made of a patient.
+
+    Args:
+        out: the data set folder.
+        rows_file: of the patient, which names the pictures, below ``out``; it goes first.
+        columns: of its rows that name a file.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    file = out / rows_file
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    except (OSError, ValueError, KeyError):
+        return
+    file.unlink()
+    for row in rows:
+        for column in columns:
+            if row.get(column):
+                (out / row[column]).unlink(missing_ok=True)
 
 
 def folder_name(name: str) -> str:

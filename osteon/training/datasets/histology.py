@@ -6,7 +6,6 @@ folder of a class. The patient and slide are told by such a name, else by ``pati
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from osteon.training.datasets.case_builder import (
     build_cases,
     case_key,
     folder_name,
+    forget_pictures,
     known_fields,
     write_json,
 )
@@ -215,7 +215,7 @@ def make_tiles(case: PictureCase, out: Path, options: TileOptions) -> str:
     rows: list[dict[str, object]] = []
     left_out: list[dict[str, str]] = []
     try:
-        _forget(out, stem)
+        forget_pictures(out, _rows_file(stem))
         for item in case.open():
             try:
                 rows.append(_copied(case, item, out, options))
@@ -305,15 +305,3 @@ def _table(source: Path, patients: Path | None) -> PatientsTable:
 
 def _rows_file(stem: str) -> str:
     return f"{CASES}/{stem}.json"
-
-
-def _forget(out: Path, stem: str) -> None:
-    """Remove the tiles that an earlier run with other options copied of a patient."""
-    file = out / _rows_file(stem)
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    except (OSError, ValueError, KeyError):
-        return
-    file.unlink()
-    for row in rows:
-        (out / row["image"]).unlink(missing_ok=True)

@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -27,6 +26,7 @@ from osteon.training.datasets.case_builder import (
     build_cases,
     case_key,
     folder_name,
+    forget_pictures,
     known_fields,
     write_json,
 )
@@ -176,7 +176,7 @@ def make_case(case: FemurCase, out: Path, options: FemurOptions) -> str:
     except OsteonError as error:
         return str(error)
     try:
-        _forget(out, stem)
+        forget_pictures(out, _rows_file(stem))
         (out / "images" / stem).mkdir(parents=True, exist_ok=True)
         for item in opened:
             reason = _tried(case, item, out, options, rows) if isinstance(item, FemurPicture) else item.reason
@@ -237,18 +237,6 @@ def _write(case: FemurCase, item: FemurPicture, out: Path, options: FemurOptions
         }
     )
     return ""
-
-
-def _forget(out: Path, stem: str) -> None:
-    """Remove the crops that an earlier run with other options made of a patient."""
-    file = out / _rows_file(stem)
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    except (OSError, ValueError, KeyError):
-        return
-    file.unlink()
-    for row in rows:
-        (out / row["image"]).unlink(missing_ok=True)
 
 
 def _rows_file(name: str) -> str:

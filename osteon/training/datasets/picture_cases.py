@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ from osteon.training.datasets.case_builder import (
     case_key,
     file_state,
     folder_name,
+    forget_pictures,
     known_fields,
     write_json,
 )
@@ -162,7 +162,7 @@ def make_pictures(case: PictureCase, out: Path, options: PictureOptions) -> str:
     rows: list[dict[str, object]] = []
     left_out: list[dict[str, str]] = []
     try:
-        _forget(out, stem)
+        forget_pictures(out, rows_file(stem), columns=("image", "lesion_mask", "bone_mask"))
         for item in case.open():
             try:
                 rows.append(_write(case, item, out, options))
@@ -219,17 +219,3 @@ def _write_grey(path: Path, grey: NDArray[np.float32]) -> None:
         write_png8(path, scaled.astype(np.uint8))
     else:
         write_png16(path, grey)
-
-
-def _forget(out: Path, stem: str) -> None:
-    """Remove the pictures that an earlier run with other options made of a patient."""
-    file = out / rows_file(stem)
-    try:
-        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    except (OSError, ValueError, KeyError):
-        return
-    file.unlink()
-    for row in rows:
-        for column in ("image", "lesion_mask", "bone_mask"):
-            if row.get(column):
-                (out / row[column]).unlink(missing_ok=True)
