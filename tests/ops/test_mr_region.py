@@ -46,16 +46,11 @@ def noisy_lesion(seed: int, *, level: float, around: float = 0.4, hole: bool = T
 def reference(image: NDArray[np.float32], box: PlaneBox, options: RegionOptions) -> NDArray[np.bool_]:
     """The chain in skimage and scipy, on the slice padded by nothing."""
     inside = image[box.top : box.bottom, box.left : box.right]
-    ring = np.ones(image.shape, bool)
-    ring[box.top : box.bottom, box.left : box.right] = False
-    far = options.margin_px
-    near = np.zeros(image.shape, bool)
-    near[max(box.top - far, 0) : box.bottom + far, max(box.left - far, 0) : box.right + far] = True
     height, width = inside.shape
     middle = inside[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    is_bright = np.median(middle) >= np.median(image[ring & near])
     # skimage gives the middle of the last bin below the threshold
     cut = threshold_otsu(inside, nbins=256) + (inside.max() - inside.min()) / 512
+    is_bright = np.median(middle) >= cut
     labels = measure.label(inside >= cut if is_bright else inside < cut, connectivity=2)
     sizes = np.bincount(labels.ravel())[1:]
     wide = np.pad(labels == 1 + sizes.argmax(), 20)
@@ -110,7 +105,7 @@ def test_the_region_moves_the_box_unless_it_is_none() -> None:
     assert region.window == box_with_margin(region.box, (96, 120), margin_px=20)
     split = np.full((60, 60), 0.2, np.float32)
     split[20:40, 20:40] = 0.5
-    split[27:33, 27:33] = 1.0  # the threshold falls into the lesion
+    split[26:34, 26:34] = 1.0  # the threshold falls into the lesion
     kept = lesion_in_box(split, PlaneBox(20, 20, 40, 40))
     assert kept.box_kept
     assert kept.box == kept.drawn
@@ -122,14 +117,24 @@ def test_a_flat_box_is_all_lesion_and_a_thin_one_has_no_region() -> None:
     region = lesion_in_box(flat, PlaneBox(20, 20, 30, 30), options=RegionOptions(opening_px=0, closing_px=0))
     assert region.polarity == "darker"
     assert region.mask.sum() == 100
-    line = np.full((50, 50), 0.1, np.float32)
-    line[20:30, 25] = 0.9  # the opening leaves nothing of it
-    empty = lesion_in_box(line, PlaneBox(20, 20, 30, 30))
+    lines = np.full((50, 50), 0.1, np.float32)
+    lines[20:30, 20:30:2] = 0.9  # the opening leaves nothing of them
+    empty = lesion_in_box(lines, PlaneBox(20, 20, 30, 30))
     assert not empty.mask.any()
     assert empty.box_kept
 
 
-def test_the_whole_image_as_a_box_compares_with_its_rim() -> None:
+def test_the_side_is_that_of_the_middle_whatever_lies_around() -> None:
+    """Dark in marrow, beside muscle that is darker still: brighter than most of what surrounds the box."""
+    image = np.full((80, 80), 0.1, np.float32)
+    image[:, 25:52] = 0.9
+    image[30:50, 28:48] = 0.4
+    mask, polarity, _ = find_region(image, PlaneBox(27, 26, 52, 51))
+    assert polarity == "darker"
+    assert box_of_mask(mask) == PlaneBox(30, 28, 50, 48)
+
+
+def test_the_whole_image_may_be_the_box() -> None:
     image = np.full((40, 40), 0.8, np.float32)
     image[8:32, 8:32] = 0.2
     mask, polarity, _ = find_region(image, PlaneBox(0, 0, 40, 40))
