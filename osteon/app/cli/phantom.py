@@ -9,6 +9,7 @@ import typer
 
 from osteon.app.cli.dataset import told_skipped, wanted_planes
 from osteon.app.cli.phantom_cohort import WantedCohort
+from osteon.app.cli.phantom_femur import Intermediate, femur, make_femur_cohort
 from osteon.app.cli.phantom_slide import make_slide_cohort, slide
 from osteon.app.cli.phantom_trunk import make_trunk_cohort, trunk
 from osteon.app.cli.progress import shown_progress
@@ -41,6 +42,7 @@ class Task(StrEnum):
     OSTEOSARCOMA = "ct_osteosarcoma"
     METASTASIS = "ct_metastasis"
     HISTOLOGY = "histology"
+    FEMUR = "mri_femur"
 
 
 class Metal(StrEnum):
@@ -57,6 +59,7 @@ def build() -> typer.Typer:
     group.command("ct")(_ct)
     group.command("trunk")(trunk)
     group.command("slide")(slide)
+    group.command("femur")(femur)
     group.command("cohort")(_cohort)
     return group
 
@@ -109,7 +112,8 @@ def _cohort(
     out: Path = typer.Option(..., "-o", "--out", help="The data set folder to make, or to go on with."),
     task: Task = typer.Option(
         Task.OSTEOSARCOMA,
-        help="Legs with osteosarcoma, trunks with bone metastases in the layout of BM-Seg, or tiles of slides.",
+        help="Legs with osteosarcoma, trunks with bone metastases in the layout of BM-Seg, tiles of slides, or MR of "
+        "lesions of the femur.",
     ),
     patients: int = typer.Option(96, min=1, max=9999, help="How many; of legs every second one has a tumour."),
     seed: int = typer.Option(1, min=0, help="Another seed makes other patients and another test part."),
@@ -118,7 +122,10 @@ def _cohort(
         0.25, min=0, max=0.9, help="Share of the patients marked as test; 0 marks nobody (nested cross-validation)."
     ),
     size: int | None = typer.Option(
-        None, min=16, max=1024, help="Rows and columns of a picture; 256 of legs, 224 of trunks, 1024 of tiles."
+        None,
+        min=16,
+        max=1024,
+        help="Rows and columns of a picture; 256 of legs, 224 of trunks, 1024 of tiles, 320 of MR slices.",
     ),
     planes: str | None = typer.Option(None, help="Legs: planes of the pictures, with commas; default all three."),
     every: int | None = typer.Option(None, min=1, help="Legs: use each so-manieth slice of a leg and plane."),
@@ -139,14 +146,19 @@ def _cohort(
     ),
     slides: int | None = typer.Option(None, min=1, max=50, help="Histology: slides of a patient (3)."),
     tiles: int | None = typer.Option(None, min=1, max=50, help="Histology: tiles of a class and slide (3)."),
+    intermediate: Intermediate | None = typer.Option(
+        None, help="MR: lesions that are neither benign nor malignant; default: leave-out."
+    ),
+    pictures: Path | None = typer.Option(None, help="MR: a folder for the whole slices, their masks and labels.csv."),
     workers: int = typer.Option(2, min=1, max=64, help="Processes."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
-    """Make a synthetic study as a data set: legs with osteosarcoma, trunks with metastases, or tiles of slides."""
+    """Make a synthetic study as a data set: legs with osteosarcoma, trunks, tiles of slides, or MR of the femur."""
     special: dict[Task, dict[str, object]] = {
         Task.OSTEOSARCOMA: {"--planes": planes, "--every": every, "--most": most, "--faint": faint},
         Task.METASTASIS: {"--healthy": healthy, "--lesion-slices": lesion_slices, "--normal-slices": normal_slices},
         Task.HISTOLOGY: {"--slides": slides, "--tiles": tiles},
+        Task.FEMUR: {"--intermediate": intermediate, "--pictures": pictures},
     }
     foreign = [options for other, options in special.items() if other is not task]
     given = [name for options in foreign for name, value in options.items() if value is not None]
@@ -155,6 +167,8 @@ def _cohort(
     wanted = WantedCohort(out, patients, seed, test or None, workers, quiet)
     if task is Task.HISTOLOGY:
         make_slide_cohort(wanted, size=size, slides=slides, tiles=tiles)
+    elif task is Task.FEMUR:
+        make_femur_cohort(wanted, size=size, intermediate=intermediate, pictures=pictures)
     elif task is Task.METASTASIS:
         make_trunk_cohort(
             wanted, preset.value, size=size, healthy=healthy, lesion_slices=lesion_slices, normal_slices=normal_slices
