@@ -233,6 +233,45 @@ def test_the_command_takes_box_and_slice(
     assert "four whole numbers" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic thigh in two sequences, five coronal slices through an enchondroma."""
+    from osteon.io.phantom_mr import write_femur_mr
+    from osteon.phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec
+
+    lesion = MrLesionSpec(kind="enchondroma", size_mm=30.0, height_mm=70.0)
+    spec = FemurMrSpec(seed=3, lesion=lesion, size=(160, 160), pixel_mm=1.2, slices=5, noise=0.01)
+    folder = tmp_path_factory.mktemp("femur") / "phantom"
+    write_femur_mr(spec, folder, sequences=("t1", "t2"))
+    return folder
+
+
+def test_a_phantom_is_measured_as_it_was_made(phantom: Path, model: str, tmp_path: Path, dciodvfy: Check) -> None:
+    truth = json.loads((phantom / "truth" / "truth.json").read_text("utf-8"))
+    mask = phantom / "truth" / "lesion.nii.gz"
+    with pytest.raises(InputError, match="belongs to one series, found 2; say which with --series UID"):
+        read(phantom / "dicom", tmp_path / "both", model, mask=mask)
+    drawn = read(phantom / "dicom" / "t2", tmp_path / "mask", model, mask=mask)
+    (finding,) = drawn.answer.findings
+    assert finding.box is not None
+    index = finding.box.start[0]
+    box = tuple(truth["boxes_by_slice"][str(index)])
+    assert (*finding.box.start[1:], *finding.box.stop[1:]) == box
+    wider = (box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2)
+    found = read(phantom / "dicom" / "t1", tmp_path / "box", model, box=wider, slice_number=index + 1)
+    a, b = (case.answer.masks[0].array[index] > 0 for case in (drawn, found))
+    assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.9
+    long, measured = (
+        next(m.value for m in case.answer.findings[0].measurements if m.concept.value == "103339001")
+        for case in (drawn, found)
+    )
+    assert measured == pytest.approx(long, abs=4.0)
+    assert measured == pytest.approx(truth["diameter_mm"], rel=0.2)
+    for case in (drawn, found):
+        for path in sorted(case.folder.glob("*.dcm")):
+            assert dciodvfy(path)[0] == [], path.name
+
+
 @pytest.mark.shared_data
 @pytest.mark.parametrize("code", ["UNC", "RLE", "JPLL", "JLSL", "JLSN", "J2KR", "J2KI", "JPLY"])
 def test_a_real_knee_asks_for_its_box_in_every_syntax(shared_data: Path, tmp_path: Path, code: str) -> None:
