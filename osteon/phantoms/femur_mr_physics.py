@@ -65,7 +65,7 @@ TISSUES: Final[dict[str, MrTissue]] = {
     "nerve": MrTissue(fat=0.25, density=0.8, t1_ms=1083, t2_ms=78, uptake=0.1),
     "cartilage": MrTissue(density=0.75, t1_ms=1060, t2_ms=42, uptake=0.03),
     "fluid": MrTissue(density=1.0, t1_ms=2850, t2_ms=900),
-    "cartilage lobule": MrTissue(density=0.97, t1_ms=1450, t2_ms=140, uptake=0.15),
+    "cartilage lobule": MrTissue(density=0.97, t1_ms=1450, t2_ms=140, uptake=0.06),
     "fibrous": MrTissue(fat=0.02, density=0.7, t1_ms=950, t2_ms=42, uptake=0.5),
     "lipoma": MrTissue(fat=0.95, density=0.9, t1_ms=1000, t2_ms=50),
     "giant cell": MrTissue(density=0.8, t1_ms=1050, t2_ms=62, uptake=0.75),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SLIDE_LOOK", "SlideStudy", "build_slide_cohort"]
 
-SLIDE_LOOK: Final = "osteon slide phantom 1"
+SLIDE_LOOK: Final = "osteon slide phantom 2"
 """Changes when the same spec gives another picture, so that an unfinished cohort is not continued with other looks."""
 
 _TILES: Final = "tiles"

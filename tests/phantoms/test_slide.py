@@ -65,7 +65,7 @@ def test_it_is_white_where_it_leaves_the_slide(slide: PhantomSlide) -> None:
 
 def test_levels_agree_with_the_mean_of_level_0(slide: PhantomSlide) -> None:
     differences = []
-    for row, column in ((1200, 1500), (2000, 2600), (3000, 1000), (3600, 3000), (2500, 2000), (4200, 2200)):
+    for row, column in ((1200, 1500), (2000, 2600), (3000, 1000), (3600, 3000)):
         fine = slide.read(0, row, column, 512, 512).astype(float).mean(axis=(0, 1))
         for level in (1, 3):
             down = 2**level
@@ -132,7 +132,7 @@ def _tile(seed: int, shares: tuple[float, float], **habit: float) -> np.ndarray[
 def test_viable_tumour_is_darker_than_dead_tumour_of_the_same_stain() -> None:
     """A nucleus takes up red light; ghosts hardly do."""
     dark = {
-        share: [float((_tile(seed, (1, share))[..., 0] < 130).mean()) for seed in range(3, 11)] for share in (0.0, 1.0)
+        share: [float((_tile(seed, (1, share))[..., 0] < 130).mean()) for seed in range(3, 9)] for share in (0.0, 1.0)
     }
     assert np.median(dark[0.0]) > 3 * np.median(dark[1.0])
 
