@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from osteon.data import Volume
 
-__all__ = ["CtSeriesInfo", "SlicePlanes", "planes_of", "seeded_uid", "write_ct_series"]
+__all__ = [
+    "CtSeriesInfo",
+    "SlicePlanes",
+    "decimal_text",
+    "make_file",
+    "planes_of",
+    "seeded_uid",
+    "tell_patient",
+    "write_ct_series",
+]
 
 _INTERCEPT_HU: Final = -1024
 _LONGEST_UID: Final = 64
@@ -183,12 +192,7 @@ def _shared_header(planes: SlicePlanes, patient: Patient, info: CtSeriesInfo) ->
     header.ReferringPhysicianName = ""
     header.StudyDescription = info.study_description
     header.SeriesDescription = info.series_description
-    header.PatientName = patient.name
-    header.PatientID = patient.identifier
-    header.PatientBirthDate = patient.birth_date
-    header.PatientSex = patient.sex
-    if patient.age_years is not None:
-        header.PatientAge = f"{round(patient.age_years):03d}Y"
+    tell_patient(header, patient)
     header.BodyPartExamined = info.body_part
     header.ImageLaterality = info.laterality
     header.KVP = 120
@@ -205,8 +209,8 @@ def _shared_header(planes: SlicePlanes, patient: Patient, info: CtSeriesInfo) ->
     header.FrameOfReferenceUID = seeded_uid(seed, "frame of reference")
     header.PositionReferenceIndicator = ""
     header.ImageComments = info.image_comments
-    header.ImageOrientationPatient = [_decimal(v) for v in (*planes.row_direction, *planes.column_direction)]
-    header.PixelSpacing = [_decimal(v) for v in planes.pixel_mm]
+    header.ImageOrientationPatient = [decimal_text(v) for v in (*planes.row_direction, *planes.column_direction)]
+    header.PixelSpacing = [decimal_text(v) for v in planes.pixel_mm]
     header.SamplesPerPixel = 1
     header.PhotometricInterpretation = "MONOCHROME2"
     header.Rows, header.Columns = rows, columns
@@ -222,19 +226,34 @@ def _image(shared: Dataset, planes: SlicePlanes, index: int, info: CtSeriesInfo)
     position = planes.positions_lps_mm[index]
     image.SOPInstanceUID = seeded_uid(info.uid_seed, "image", info.series_number, index)
     image.InstanceNumber = index + 1
-    image.ImagePositionPatient = [_decimal(v) for v in position]
-    image.SliceLocation = _decimal(position[2])
+    image.ImagePositionPatient = [decimal_text(v) for v in position]
+    image.SliceLocation = decimal_text(position[2])
     stored = planes.array[index].astype(np.int32) - _INTERCEPT_HU
     image.PixelData = np.clip(stored, 0, 65535).astype("<u2").tobytes()
     image["PixelData"].VR = "OW"
-    image.file_meta = FileMetaDataset()
-    image.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    make_file(image, CTImageStorage)
     return image
 
 
-def _decimal(value: float) -> str:
+def tell_patient(header: Dataset, patient: Patient) -> None:
+    """Fill in who is shown."""
+    header.PatientName = patient.name
+    header.PatientID = patient.identifier
+    header.PatientBirthDate = patient.birth_date
+    header.PatientSex = patient.sex
+    if patient.age_years is not None:
+        header.PatientAge = f"{round(patient.age_years):03d}Y"
+
+
+def make_file(image: Dataset, sop_class: str) -> None:
+    """Give an image with a SOP Instance UID what a file of it needs."""
+    image.file_meta = FileMetaDataset()
+    image.file_meta.MediaStorageSOPClassUID = sop_class
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+
+
+def decimal_text(value: float) -> str:
     """A number as a DICOM decimal string: at most 16 characters."""
     text = f"{float(value):.10f}".rstrip("0").rstrip(".")[:16]
     return "0" if text in {"-0", ""} else text

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import MRImageStorage
 
 from osteon.data import Patient
 from osteon.errors import InputError, OutputError
-from osteon.io.dicom.write_ct import seeded_uid
+from osteon.io.dicom.write_ct import decimal_text, make_file, seeded_uid, tell_patient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,12 +119,7 @@ def _shared_header(volume: Volume, patient: Patient, info: MrSeriesInfo) -> Data
     header.ReferringPhysicianName = ""
     header.StudyDescription = "SYNTHETIC - osteon phantom"
     header.SeriesDescription = info.description
-    header.PatientName = patient.name
-    header.PatientID = patient.identifier
-    header.PatientBirthDate = patient.birth_date
-    header.PatientSex = patient.sex
-    if patient.age_years is not None:
-        header.PatientAge = f"{round(patient.age_years):03d}Y"
+    tell_patient(header, patient)
     header.BodyPartExamined = info.body_part
     header.Laterality = info.laterality
     header.PatientPosition = "FFS"
@@ -138,8 +133,8 @@ def _shared_header(volume: Volume, patient: Patient, info: MrSeriesInfo) -> Data
     header.AcquisitionNumber = 1
     header.ImageComments = "SYNTHETIC - osteon phantom. Not a patient."
     directions = [*grid.directions[2], *grid.directions[1]]
-    header.ImageOrientationPatient = [_decimal(float(value)) for value in directions]
-    header.PixelSpacing = [_decimal(step) for step in grid.spacing_mm[1:]]
+    header.ImageOrientationPatient = [decimal_text(float(value)) for value in directions]
+    header.PixelSpacing = [decimal_text(step) for step in grid.spacing_mm[1:]]
     header.SamplesPerPixel = 1
     header.PhotometricInterpretation = "MONOCHROME2"
     header.Rows, header.Columns = grid.shape[1:]
@@ -162,25 +157,16 @@ def _tell_sequence(header: Dataset, volume: Volume, info: MrSeriesInfo) -> None:
     if info.has_contrast:
         header.ContrastBolusAgent = "SYNTHETIC gadolinium"
     header.MagneticFieldStrength = info.field_tesla
-    header.SliceThickness = _decimal(info.slice_mm)
-    header.SpacingBetweenSlices = _decimal(volume.grid.spacing_mm[0])
+    header.SliceThickness = decimal_text(info.slice_mm)
+    header.SpacingBetweenSlices = decimal_text(volume.grid.spacing_mm[0])
 
 
 def _image(shared: Dataset, volume: Volume, index: int, info: MrSeriesInfo) -> Dataset:
     image = Dataset(shared)
     image.SOPInstanceUID = seeded_uid(info.uid_seed, "image", info.series_number, index)
     image.InstanceNumber = index + 1
-    image.ImagePositionPatient = [_decimal(float(value)) for value in volume.grid.to_lps_mm([index, 0, 0])]
+    image.ImagePositionPatient = [decimal_text(float(value)) for value in volume.grid.to_lps_mm([index, 0, 0])]
     image.PixelData = np.ascontiguousarray(volume.array[index]).astype("<u2").tobytes()
     image["PixelData"].VR = "OW"
-    image.file_meta = FileMetaDataset()
-    image.file_meta.MediaStorageSOPClassUID = MRImageStorage
-    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    make_file(image, MRImageStorage)
     return image
-
-
-def _decimal(value: float) -> str:
-    """A number as a DICOM decimal string: at most 16 characters."""
-    text = f"{float(value):.10f}".rstrip("0").rstrip(".")[:16]
-    return "0" if text in {"-0", ""} else text
