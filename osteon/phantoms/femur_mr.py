@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FEMUR_MR_LOOK", "FemurMrPhantom", "make_femur_mr"]
 
-FEMUR_MR_LOOK: Final = 1
+FEMUR_MR_LOOK: Final = 2
 """Raised when the same spec gives other voxels than before."""
 
 _DIRECTIONS: Final[dict[MrPlane, tuple[tuple[int, int, int], ...]]] = {
