@@ -45,8 +45,8 @@ def _findings(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def synthetic() -> PhantomSlide:
-    """8 mm across, 70 % of the tumour dead, in patches wider than a tile; computed where it is read."""
-    return make_slide(SlideSpec(seed=11, size=(16000, 16000), necrosis_fraction=0.7, region_um=2500))
+    """12 mm across, 70 % of the tumour dead, in patches wider than a tile; computed where it is read."""
+    return make_slide(SlideSpec(seed=11, size=(24000, 24000), necrosis_fraction=0.7, region_um=2500))
 
 
 @pytest.fixture(scope="module")
