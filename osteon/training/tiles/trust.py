@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SPACE_DIMENSIONS", "HeldOut", "feature_space", "fit_tile_trust"]
 
-SPACE_DIMENSIONS = 64
-"""Of the space of the training features; 32 to 128 tell about the same."""
-
-_SPREADS = 2.0
+SPACE_DIMENSIONS = 32
+"""Of the space of the training features; 16 to 128 tell about the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +42,17 @@ class HeldOut:
     patients: NDArray[np.str_] = field(repr=False)
 
 
-def feature_space(features: NDArray[np.float32], *, dimensions: int = SPACE_DIMENSIONS) -> FeatureBank:
+def feature_space(
+    features: NDArray[np.float32],
+    *,
+    weights: NDArray[np.float64] | None = None,
+    dimensions: int = SPACE_DIMENSIONS,
+) -> FeatureBank:
     """The space of the first components of training features; distances are shares of a feature's length.
 
     Args:
         features: (n, d), n above ``dimensions``.
+        weights: (n,) of the tiles, as real and synthetic ones may count alike; None for all the same.
         dimensions: of the space.
 
     Raises:
@@ -56,8 +60,9 @@ def feature_space(features: NDArray[np.float32], *, dimensions: int = SPACE_DIME
     """
     if len(features) <= dimensions:
         raise InputError(f"a space of {dimensions} dimensions was asked for; {len(features)} training tiles span less")
-    centre = features.mean(axis=0, dtype=np.float64)
-    _, _, components = np.linalg.svd(features - centre, full_matrices=False)
+    shares = np.ones(len(features)) if weights is None else weights
+    centre = np.average(features.astype(np.float64), axis=0, weights=shares)
+    _, _, components = np.linalg.svd((features - centre) * np.sqrt(shares)[:, None], full_matrices=False)
     vectors = np.asarray(components[:dimensions], dtype=np.float16).astype(np.float32)
     return FeatureBank(vectors, 1, 1.0, np.asarray(centre, dtype=np.float16).astype(np.float32))
 
@@ -66,18 +71,20 @@ def fit_tile_trust(
     features: NDArray[np.float32],
     held_out: HeldOut,
     *,
+    weights: NDArray[np.float64] | None = None,
     false_alarm_rate: float = 0.05,
     error_rate: float = 0.1,
     seed: int = 1,
 ) -> Trust:
     """Fit novelty and prediction sets.
 
-    The threshold of a tile is the quantile of held-out tiles; that of a slide lies two standard deviations above the
-    mean of the held-out patients' medians, because so few patients have no quantile.
+    The threshold of a tile is the quantile of held-out tiles; that of a slide is the largest median of a held-out
+    patient: one of n + 1 patients is expected above it.
 
     Args:
         features: (k, d) of the training tiles.
         held_out: what was measured without the tile's own patient.
+        weights: (k,) as of ``feature_space``.
         false_alarm_rate: share of held-out tiles that are called unlike training.
         error_rate: of the prediction sets, within each class.
         seed: of the draw of a tile of each patient.
@@ -89,14 +96,14 @@ def fit_tile_trust(
     if people.size < 2:
         raise InputError(f"novelty needs tiles of at least two held-out patients; there is {people.size}")
     unit = max(float(np.median(held_out.distance)), 1e-6)
-    space = feature_space(features)
-    medians = np.array([np.median(held_out.distance[held_out.patients == one]) for one in people]) / unit
+    space = feature_space(features, weights=weights)
+    medians = [float(np.median(held_out.distance[held_out.patients == one])) / unit for one in people]
     return Trust(
         novelty=Novelty(
             banks=(FeatureBank(space.vectors, 1, unit, space.centre),),
             slice_threshold=float(np.quantile(held_out.distance, 1 - false_alarm_rate)) / unit,
-            region_threshold=float(medians.mean() + _SPREADS * medians.std(ddof=1)),
-            false_alarm_rate=false_alarm_rate,
+            region_threshold=max(medians),
+            false_alarm_rate=1 / (people.size + 1),
             training_images=len(features),
             validation_images=len(held_out.distance),
             validation_regions=people.size,
