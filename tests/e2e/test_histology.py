@@ -13,24 +13,16 @@ import pytest
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
-from osteon.inference.histology import DEFAULT_MODEL, answer_slide
+from osteon.inference.histology import answer_slide
 from osteon.inference.options import SystemOptions
 from osteon.phantoms.slide import PhantomSlide, make_slide
 from osteon.phantoms.slide_spec import SlideSpec
-from osteon.weights import find_card
 
 if TYPE_CHECKING:
     from osteon.data import SlideAnswer
 
 OPTIONS = SystemOptions(device="cpu")
 TILES = "osteosarcoma_he_tiles"
-
-
-@pytest.fixture(scope="module")
-def final() -> None:
-    """Skip while the packaged model is the early one: it has seen no synthetic slide and does not know its limits."""
-    if find_card(DEFAULT_MODEL).statement.startswith("Early demo"):
-        pytest.skip("the packaged model of tiles is an early one")
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
@@ -50,7 +42,7 @@ def synthetic() -> PhantomSlide:
 
 
 @pytest.fixture(scope="module")
-def answer(synthetic: PhantomSlide, final: None) -> SlideAnswer:
+def answer(synthetic: PhantomSlide) -> SlideAnswer:
     return answer_slide(synthetic, OPTIONS)
 
 
@@ -86,7 +78,7 @@ def test_the_map_lies_over_the_slide(synthetic: PhantomSlide, answer: SlideAnswe
 
 @pytest.mark.shared_data
 def test_skin_is_read_and_nothing_is_claimed_of_it(
-    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], final: None
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slide = next((shared_data / "wsi_small").rglob("*.svs"))
     assert _run(monkeypatch, "read", slide, "-o", tmp_path / "r", "--device", "cpu", "--json", "-q") == 0
