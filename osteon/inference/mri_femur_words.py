@@ -170,13 +170,18 @@ def _verdict(scores: SliceScores, volume: Volume, novelty: RegionNovelty | None,
     probability = float(scores.probability[0])
     called = MALIGNANT if probability >= scores.threshold else BENIGN
     said = (
-        f"{unlike}The lesion{where} was called {called} (probability of malignant {probability:.2f}, threshold "
+        f"{unlike}The lesion{where} was called {called} (probability of malignant {_shown(probability)}, threshold "
         f"{scores.threshold:.2f})."
     )
     if scores.sets and scores.error_rate is not None and scores.sets[0] in {"either", "neither"}:
         open_ = "neither can be ruled out" if scores.sets[0] == "either" else "neither fits"
         said += f" At an error rate of {100 * scores.error_rate:g} % {open_}."
     return said
+
+
+def _shown(probability: float) -> str:
+    """Two decimals; never rounded to certainty."""
+    return "> 0.99" if probability > 0.99 else "< 0.01" if probability < 0.01 else f"{probability:.2f}"
 
 
 def _size_words(region: MrRegion, measured: tuple[float, float] | None) -> str:
