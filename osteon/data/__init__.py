@@ -9,6 +9,7 @@ from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice
 from osteon.data.slide import (
     TILE_CLASSES,
+    TILE_WORDS,
     GradeProposal,
     Necrosis,
     Slide,
@@ -26,6 +27,7 @@ from osteon.data.volume import Volume
 __all__ = [
     "NOT_DETERMINED",
     "TILE_CLASSES",
+    "TILE_WORDS",
     "Answer",
     "Finding",
     "Fold",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TILE_CLASSES",
+    "TILE_WORDS",
     "GradeProposal",
     "Necrosis",
     "Slide",
@@ -31,6 +32,9 @@ __all__ = [
 
 TILE_CLASSES = ("non_tumour", "non_viable", "viable")
 """Classes of a tile, in the order of every array of probabilities."""
+
+TILE_WORDS = {"non_tumour": "non-tumour", "non_viable": "non-viable tumour", "viable": "viable tumour"}
+"""What a person reads of each class."""
 
 
 @dataclass(frozen=True, slots=True)

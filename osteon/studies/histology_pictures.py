@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.data.slide import TILE_CLASSES
+from osteon.data.slide import TILE_CLASSES, TILE_WORDS
 from osteon.report.results_page import Picture
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.studies.histology_printed import printed_accuracy
-from osteon.studies.histology_tables import CLASS_WORDS, row_words
+from osteon.studies.histology_tables import row_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +67,9 @@ def _estimate(one: Judged) -> Estimate:
     settings = one.run.settings
     text = printed_accuracy(settings.architecture, settings.augmentation.name)
     printed = (float(text) / 100,) * 3 if text else None
-    division = "BY TILE" if one.protocol == "tile" else "by patient"
     nowhere = (math.nan, math.nan)
-    name = f"{row_words(one.run)}, {division}"
+    # names beside the axis are short: what is left is the axis
+    name = f"{row_words(one.run).replace('rotation', 'rot')}, {'TILE' if one.protocol == 'tile' else 'patient'}"
     return Estimate(name, math.nan, nowhere, (found.low, found.high), printed, found.value)
 
 
@@ -81,7 +81,7 @@ def _draw_matrices(path: Path, judged: Sequence[Judged], *, mark: str) -> Pictur
     sheet.text(20, 14, title, size=24, colour=_INK, weight="bold")
     if mark:
         sheet.text(1080, 18, mark, size=16, colour="#a84300", ha="right", weight="bold")
-    words = [CLASS_WORDS[name].replace(" tumour", "") for name in TILE_CLASSES]
+    words = [TILE_WORDS[name].replace(" tumour", "") for name in TILE_CLASSES]
     for number, one in enumerate(judged):
         left, top = number % _ACROSS * 360 + 110, number // _ACROSS * (_SIDE + 120) + 100
         division = "BY TILE" if one.protocol == "tile" else "by patient"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.data.slide import TILE_CLASSES
+from osteon.data.slide import TILE_CLASSES, TILE_WORDS
 from osteon.metrics.multiclass import class_counts, cluster_intervals
 from osteon.report.tables import Table
 from osteon.studies.histology_baselines import patient_by_class
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from osteon.studies.histology_baselines import Baseline
     from osteon.studies.histology_run import HistologyStudy
 
-__all__ = ["CLASS_WORDS", "FEW_PATIENTS", "LEAKS", "Judged", "histology_tables", "judge_row", "row_words"]
-
-CLASS_WORDS = {"non_tumour": "non-tumour", "non_viable": "non-viable tumour", "viable": "viable tumour"}
-"""How a person reads the classes."""
+__all__ = ["FEW_PATIENTS", "LEAKS", "Judged", "histology_tables", "judge_row", "row_words"]
 
 TUMOUR = ("non_viable", "viable")
 
@@ -149,7 +146,7 @@ def _confounding(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
     missing = []
     for patient, counts in table.items():
         alone = [
-            CLASS_WORDS[name] for name, own, all_ in zip(TILE_CLASSES, counts, total, strict=True) if own == all_ > 0
+            TILE_WORDS[name] for name, own, all_ in zip(TILE_CLASSES, counts, total, strict=True) if own == all_ > 0
         ]
         if alone:
             missing.append(
@@ -165,7 +162,7 @@ def _confounding(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
     return Table(
         "histology_patients",
         "Tiles by patient and class: what a division by patient and by tile can test",
-        ("patient", *(CLASS_WORDS[name] for name in TILE_CLASSES), "all"),
+        ("patient", *(TILE_WORDS[name] for name in TILE_CLASSES), "all"),
         (*rows, ("all", *map(str, total), str(sum(total)))),
         notes=(*missing, *notes),
         records=tuple(
@@ -230,7 +227,7 @@ def _classes(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
         (
             row_words(one.run),
             _protocol_words(one.protocol),
-            CLASS_WORDS[name],
+            TILE_WORDS[name],
             *(_interval(one.intervals[measure, name]) for measure in ("precision", "recall", "f1")),
         )
         for one in judged
@@ -243,11 +240,11 @@ def _classes(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
 
 def _matrices(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
     rows = tuple(
-        (row_words(one.run), _protocol_words(one.protocol), CLASS_WORDS[name], *map(str, counts))
+        (row_words(one.run), _protocol_words(one.protocol), TILE_WORDS[name], *map(str, counts))
         for one in judged
         for name, counts in zip(TILE_CLASSES, one.counts.matrix.tolist(), strict=True)
     )
-    columns = ("row", "division", "truth", *(f"called {CLASS_WORDS[name]}" for name in TILE_CLASSES))
+    columns = ("row", "division", "truth", *(f"called {TILE_WORDS[name]}" for name in TILE_CLASSES))
     return Table("histology_matrices", "Confusion matrices", columns, rows, notes=_with_leaks(judged, notes))
 
 

@@ -269,6 +269,7 @@ def test_a_picture_of_a_tile_is_one_cell(classifier: TileClassifier, side: int, 
     assert found.necrosis.area_mm2["viable"] == pytest.approx(area_mm2, rel=0.02)
     assert found.necrosis.interval is None
     assert found.grade is None, "a tile is no ground for a grade"
+    assert ("the one tile was called viable tumour (probability" in found.headline) == (cells == 1)
     assert ("smaller-than-a-tile" in {each.code for each in found.notices}) == (side < 1024)
 
 
