@@ -166,10 +166,10 @@ def logits(head: TileHead, features: NDArray[np.float32]) -> NDArray[np.float32]
 
 
 def seen(real: Set, synthetic: Set, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Features whose space is what the model knows, without copies; real and synthetic tiles count alike."""
+    """Features whose space is what the model knows, without copies; the real tiles are a third of the weight."""
     one, two = real.features[0, rows], synthetic.features[0]
     return np.concatenate([one, two]), np.concatenate(
-        [np.full(len(one), 1 / len(one)), np.full(len(two), 1 / len(two))]
+        [np.full(len(one), 0.5 / len(one)), np.full(len(two), 1 / len(two))]
     )
 
 
