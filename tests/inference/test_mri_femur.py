@@ -15,12 +15,13 @@ from osteon.data import Volume
 from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
 from osteon.inference.lesion_mark import mark_lesion
-from osteon.inference.mri_femur import answer, read_lesion, region_options
+from osteon.inference.mri_femur import DEFAULT_MODEL, answer, read_lesion, region_options
+from osteon.inference.mri_femur_words import headline
 from osteon.inference.options import SystemOptions
 from osteon.inference.route import choose_system, system
 from osteon.inference.runtime import SliceClassifier
 from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
-from osteon.weights import ModelCard
+from osteon.weights import ModelCard, find_card
 from tests.femur_card import SIZE, femur_card
 
 if TYPE_CHECKING:
@@ -264,6 +265,26 @@ def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
     assert said.task == "mri_femur"
     assert "heat map" in steps
     assert said.models[0].members == 2
+
+
+@pytest.mark.parametrize(("logit", "words"), [(9.0, "malignant > 0.99"), (-9.0, "malignant < 0.01")])
+def test_no_probability_is_rounded_to_certainty(classifier: SliceClassifier, logit: float, words: str) -> None:
+    said = judged(knee(), classifier)
+    value = np.array([1 / (1 + np.exp(-logit))], np.float32)
+    sure = replace(said.scores[0], probability=value, smoothed=value)
+    assert words in headline(sure, knee(), novelty=None, is_withheld=False, is_demo=False)
+
+
+def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
+    card = find_card(DEFAULT_MODEL)
+    assert (card.task, card.output.positive, card.is_demo) == ("mri_femur", "malignant", True)
+    options = region_options(card, size=card.input.rows)
+    assert (options.size, options.margin_px, options.masked) == (224, 20, False)
+    steps: list[str] = []
+    said = answer(knee(), SystemOptions(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
+    assert said.models[0].name == DEFAULT_MODEL
+    assert said.regions[0].novelty is not None
+    assert len(said.heat_maps) == 1
 
 
 def test_mr_is_routed_here() -> None:
