@@ -128,7 +128,7 @@ def _arch(
     from osteon.nets import describe_network, network_names
 
     if not name:
-        names = network_names() + network_names(task="segmentation")
+        names = network_names() + network_names(task="segmentation") + network_names(task="tiles")
         for line in [json.dumps(names, indent=2)] if as_json else names:
             typer.echo(line)
         return
