@@ -48,7 +48,12 @@ def osteon(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that the program takes for temporary files, so that a test sees what is left in it."""
+    """The folder that the program takes for temporary files, so that a test sees what is left in it.
+
+    torch makes an empty folder of its own there when it is imported, so it is imported before.
+    """
+    import osteon._torchvision  # noqa: F401
+
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
