@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -350,15 +351,15 @@ def test_damaged_weights_are_told(tmp_path: Path) -> None:
 
 
 _KILLED = """
+import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from osteon.curation.splits import make_split
 from osteon.io.table import read_manifest
 from osteon.training.fit import fit_fold
-from tests.training.quick import QUICK
+from osteon.training.settings import TrainSettings
 m = read_manifest(Path(sys.argv[1]), positive="tumour")
-fit_fold(m, make_split(m, folds=2, seed=1), 0, replace(QUICK, epochs=15), Path(sys.argv[2]))
+fit_fold(m, make_split(m, folds=2, seed=1), 0, TrainSettings.of(json.loads(sys.argv[3])), Path(sys.argv[2]))
 """
 
 
@@ -367,7 +368,8 @@ def test_a_killed_fold_goes_on_bit_equal(toy_dataset: Path, manifest: Manifest, 
     settings = replace(QUICK, epochs=15)
     folder = tmp_path / "killed"
     process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, str(toy_dataset), str(folder)], cwd=Path(__file__).resolve().parents[2]
+        [sys.executable, "-c", _KILLED, str(toy_dataset), str(folder), json.dumps(settings.document())],
+        cwd=Path(__file__).resolve().parents[2],
     )
     try:
         deadline = time.monotonic() + 200
