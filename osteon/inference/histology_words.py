@@ -26,7 +26,6 @@ _FLAG_WORDS = {
 }
 
 
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideReading:
     """What was computed of one slide.
