@@ -62,6 +62,8 @@ def axial_turn(grid: Grid) -> Turn:
 def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
     """The turn that brings a grid onto another one that has the same voxels in another order.
 
+    How thick a single slice is called does not matter: files of one slice say its thickness, its distance, or nothing.
+
     Args:
         grid: of what is to be turned.
         target: where it has to lie.
@@ -71,8 +73,17 @@ def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
         GeometryMismatchError: shape, spacing or place differ, not the order of the axes only.
     """
     turn = _turn(grid, target.directions)
-    target.require_same(turn.grid(grid), what=what)
+    target.require_same(_as_thick(turn.grid(grid), target), what=what)
     return turn
+
+
+def _as_thick(grid: Grid, target: Grid) -> Grid:
+    """The grid with the target's spacing along axes that have one voxel in both: no distance lies along them."""
+    affine = grid.affine.copy()
+    for axis in range(3):
+        if grid.shape[axis] == target.shape[axis] == 1:
+            affine[:3, axis] *= target.spacing_mm[axis] / grid.spacing_mm[axis]
+    return Grid(shape=grid.shape, affine=affine)
 
 
 def _turn(grid: Grid, wanted: NDArray[np.float64]) -> Turn:

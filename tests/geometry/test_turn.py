@@ -47,3 +47,12 @@ def test_an_oblique_grid_is_turned_to_its_nearest_axes() -> None:
 def test_another_grid_is_refused(other: Grid) -> None:
     with pytest.raises(GeometryMismatchError, match="the mask and its image must lie on one grid"):
         turn_onto(other, GRID, what="the mask and its image")
+
+
+def test_the_thickness_of_a_single_slice_does_not_matter() -> None:
+    one = Grid.from_axes(shape=(1, 4, 5), spacing_mm=(4.5, 1, 1), directions=[(0, 0, 1), (0, 1, 0), (1, 0, 0)])
+    thin = Grid.from_axes(shape=(1, 4, 5), spacing_mm=(4.0, 1, 1), directions=[(0, 0, 1), (0, 1, 0), (1, 0, 0)])
+    assert turn_onto(thin, one, what="both") == Turn(order=(0, 1, 2), flipped=(False, False, False))
+    tilted = Grid.from_axes(shape=(1, 4, 5), spacing_mm=(4.0, 2, 1), directions=[(0, 0, 1), (0, 1, 0), (1, 0, 0)])
+    with pytest.raises(GeometryMismatchError):
+        turn_onto(tilted, one, what="both")
