@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
-from osteon.data import ModelUse
 from osteon.errors import BackendError, InputError, WeightsError
 from osteon.inference.ensemble import combine, join
+from osteon.inference.model_use import model_use
 from osteon.inference.options import silent
 from osteon.inference.runtime_choice import PRECISIONS, choose_device, choose_runtime, require_known
 from osteon.inference.runtime_openvino import OpenVinoRuntime, convert_network, converted_model
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from openvino import Model
     from torch import nn
 
+    from osteon.data import ModelUse
     from osteon.inference.ensemble import CropScores
     from osteon.inference.options import Progress
     from osteon.weights import Trust
@@ -301,20 +302,16 @@ class SliceClassifier:
         Raises:
             WeightsError: the classifier has no card, so nobody knows what it was trained on.
         """
-        if self.card is None:
-            raise WeightsError(f"{self.name} has no model card: results are made with described models only")
-        return ModelUse(
-            name=self.card.name,
-            version=self.card.version,
-            sha256=self.card.weights.sha256,
+        count, output = len(self._engines), self._output
+        point = self.card.operating_point if self.card else None
+        return model_use(
+            self.card,
+            self.name,
             runtime=self.runtime,
             device=self.device,
-            is_demo=self.card.is_demo,
-            statement=self.card.statement,
-            members=len(self._engines),
-            temperatures=self._output.temperatures or (self._output.temperature,) * len(self._engines),
-            calibration=str(self.card.document["output"]["calibration"]),
-            operating_point=self.card.operating_point.source if self.card.operating_point else "",
+            members=count,
+            temperatures=output.temperatures or (output.temperature,) * count,
+            operating_point=point.source if point else "",
         )
 
     def _asked(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from osteon.data import ModelUse
 from osteon.errors import BackendError, InputError, WeightsError
+from osteon.inference.model_use import model_use
 from osteon.inference.options import silent
 from osteon.inference.runtime_choice import PRECISIONS, choose_device, choose_runtime, require_known
 from osteon.inference.runtime_maps import OpenVinoMaps, OpenVinoPartMaps, TorchMaps
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from openvino import Model
     from torch import nn
 
+    from osteon.data import ModelUse
     from osteon.inference.options import Progress
     from osteon.inference.runtime_maps import MapRuntime
     from osteon.weights import ModelCard
@@ -224,21 +225,15 @@ class SliceSegmenter:
         Raises:
             WeightsError: the segmenter has no card, so nobody knows what it was trained on.
         """
-        if self.card is None:
-            raise WeightsError(f"{self.name} has no model card: results are made with described models only")
         temperatures = {each.temperature for each in self.contracts}
-        return ModelUse(
-            name=self.card.name,
-            version=self.card.version,
-            sha256=self.card.weights.sha256,
+        return model_use(
+            self.card,
+            self.name,
             runtime=self.runtime,
             device=self.device,
-            is_demo=self.card.is_demo,
-            statement=self.card.statement,
             members=len(self._engines),
             # a record has one a member: where maps differ, the card tells
             temperatures=tuple(temperatures) * len(self._engines) if len(temperatures) == 1 else (),
-            calibration=str(self.card.document["output"]["calibration"]),
             operating_point="; ".join(f"{each.name} from {each.threshold:g}: {each.source}" for each in self.contracts),
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from osteon.data import TILE_CLASSES, ModelUse
 from osteon.errors import BackendError, InputError, WeightsError
+from osteon.inference.model_use import model_use
 from osteon.inference.runtime import AUTO_BFLOAT16_TOLERANCE
 from osteon.inference.runtime_choice import PRECISIONS, choose_device, choose_runtime, require_known
 from osteon.inference.runtime_openvino import convert_module, converted_model, source_digest
@@ -255,19 +256,13 @@ class TileClassifier:
         Raises:
             WeightsError: the classifier has no card, so nobody knows what it was trained on.
         """
-        if self.card is None:
-            raise WeightsError(f"{self.name} has no model card: results are made with described models only")
-        return ModelUse(
-            name=self.card.name,
-            version=self.card.version,
-            sha256=self.card.weights.sha256,
+        return model_use(
+            self.card,
+            self.name,
             runtime=self.runtime,
             device=self.device,
-            is_demo=self.card.is_demo,
-            statement=self.card.statement,
             members=self._members,
             temperatures=self._output.temperatures or (self._output.temperature,) * self._members,
-            calibration=str(self.card.document["output"]["calibration"]),
         )
 
     def _check(self, tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
