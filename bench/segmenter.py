@@ -103,7 +103,10 @@ def _stacked(segmenter: SliceSegmenter, images: NDArray[np.uint8]) -> NDArray[np
 
 
 def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
-    """One step of each network: forward, the loss of its maps, backward, Adam."""
+    """One step of each network as the engine takes it: forward, the loss of its maps, backward, Adam."""
+    from osteon.training.host_memory import keep_freed_memory
+
+    keep_freed_memory()
     works = {name: training_step(name, size=size, batch=batch) for name in (ARCHITECTURE, "attunetpp")}
     for work in works.values():
         work()

@@ -20,6 +20,7 @@ from osteon.errors import BackendError
 from osteon.inference.runtime_torch import require_cuda
 from osteon.training.checkpoints import WholeCheckpointIO, save_weights
 from osteon.training.history import history_text
+from osteon.training.host_memory import keep_freed_memory
 from osteon.training.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, write_text
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def _strategy(settings: EngineSettings, place: str) -> Strategy | str:
 @contextlib.contextmanager
 def repeatable(settings: EngineSettings, place: str) -> Iterator[None]:
     """Keep torch's generators, its threads and its choice of algorithms as they were before the training."""
+    if place == "cpu":
+        keep_freed_memory()
     strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     devices = [] if place == "cpu" else list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices), torch_threads(settings.threads):
