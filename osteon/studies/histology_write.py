@@ -74,10 +74,12 @@ def _lead(study: HistologyStudy, judged: list[Judged]) -> str:
     best = [one for one in judged if one.protocol == "patient"]
     if not best:
         return f"{done} of {planned} planned rows are complete; none is judged by patient yet."
-    values = [one.intervals["accuracy",].value for one in best]
+    values = [f"{100 * one.intervals['accuracy',].value:.1f}" for one in best]
+    low, high = min(values, key=float), max(values, key=float)
+    said = f"is {low} %" if low == high else f"lies from {low} to {high} %"
     return (
         f"{done} of {planned} planned rows are complete. By patient, with rate and epochs chosen within the training "
-        f"patients, accuracy lies from {100 * min(values):.1f} to {100 * max(values):.1f} %."
+        f"patients, accuracy {said}."
     )
 
 
