@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
@@ -85,7 +85,8 @@ class HistologyOptions:
         networks: of ``NETWORKS``, with or without "_tiles"; empty for those whose weights are at hand: MobileNetV2, and
             with ``pretrained`` "hub" or "none" all four.
         pretrained: of the bases; "" takes what is shipped.
-        values: settings of all runs, as ``TileSettings.changed`` takes them; texts are read as JSON where they are.
+        values: settings of all runs, as ``TileSettings.changed`` takes them, copies and stain of the augmentation among
+            them; texts are read as JSON where they are.
     """
 
     only: tuple[str, ...] = ()
@@ -114,35 +115,31 @@ def plan_histology(options: HistologyOptions) -> tuple[HistologyRun, ...]:
             )
     protocols = tuple(name for name in PROTOCOLS if name in options.only) or tuple(PROTOCOLS)
     wanted = [name for name in parts if name in options.only] or parts
-    base = TileSettings().changed({name: _value(value) for name, value in options.values.items()})
-    if base.architecture != _SHIPPED or base.augmentation.name != TileAugmentation().name:
+    values = {name: _value(value) for name, value in options.values.items()}
+    pretrained = options.pretrained or str(values.pop("pretrained", ""))
+    base = TileSettings().changed(values)
+    copies, stain = base.augmentation.copies, base.augmentation.stain  # of all rows
+    if base.architecture != _SHIPPED or base.augmentation != TileAugmentation(copies=copies, stain=stain):
         raise InputError("the study histology varies networks and augmentation itself: choose networks with --network")
     runs = []
-    for network in _networks(options):
-        own = {"architecture": network, "pretrained": options.pretrained}
+    for network in _networks(options.networks, pretrained):
         # one call of settings with all values: where the base comes from follows from the network
-        settings = base.changed(own)
+        settings = base.changed({"architecture": network, "pretrained": pretrained})
         if "networks" in wanted:
             runs.append(HistologyRun(settings, protocols))
         if "augmentation" in wanted and network in AUGMENTED:
-            for augmentation in AUGMENTATIONS:
-                changed = {"copies": base.augmentation.copies, "stain": base.augmentation.stain}
-                runs.append(
-                    HistologyRun(
-                        settings.changed({"augmentation": augmentation}).changed(
-                            {f"augmentation.{name}": value for name, value in changed.items()}
-                        ),
-                        protocols,
-                    )
-                )
+            runs += [
+                HistologyRun(settings.changed({"augmentation": replace(one, copies=copies, stain=stain)}), protocols)
+                for one in AUGMENTATIONS
+            ]
     return tuple(runs)
 
 
-def _networks(options: HistologyOptions) -> tuple[str, ...]:
-    if not options.networks:
-        return NETWORKS if options.pretrained in ("hub", "none") else (_SHIPPED,)
+def _networks(names: tuple[str, ...], pretrained: str) -> tuple[str, ...]:
+    if not names:
+        return NETWORKS if pretrained in ("hub", "none") else (_SHIPPED,)
     found = []
-    for name in options.networks:
+    for name in names:
         full = name if name.endswith("_tiles") else f"{name}_tiles"
         if full not in NETWORKS:
             raise UnknownLabelError(f"no network {name!r} of the study histology: {nearest_names(full, NETWORKS)}")

@@ -146,6 +146,20 @@ def test_the_plan_is_the_papers_grids() -> None:
         plan_histology(HistologyOptions(only=("litteral",)))
     with pytest.raises(InputError, match="--network"):
         plan_histology(HistologyOptions(values={"architecture": "xception_tiles"}))
+    with pytest.raises(InputError, match="--network"):
+        plan_histology(HistologyOptions(values={"augmentation.flip": "true"}))
+
+
+def test_stain_copies_and_the_base_may_be_told_for_all_rows() -> None:
+    told = {"augmentation.stain": "0.4", "augmentation.copies": "2", "pretrained": "none"}
+    runs = plan_histology(HistologyOptions(values=told))
+    assert runs == plan_histology(HistologyOptions(values=told, pretrained="none"))
+    assert len(runs) == 4 + 2 * 9
+    for run in runs:
+        drawn = run.settings.augmentation
+        assert (drawn.stain, drawn.copies, run.settings.pretrained) == (0.4, 2, "none")
+    assert runs[0].name == "mobilenet_v2-random-stain0.4-copies2"
+    assert runs[1].name == "mobilenet_v2-random-rotation30-stain0.4-copies2"
 
 
 def test_a_patient_known_is_a_class_known_where_they_go_together() -> None:
