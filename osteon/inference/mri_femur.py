@@ -25,6 +25,7 @@ from osteon.inference.mri_femur_words import (
     describe,
     headline,
     lesion_mask,
+    lesion_uid,
     modality_notices,
     region_notices,
     unlike_notices,
@@ -115,12 +116,13 @@ def read_lesion(
     progress("heat map", 1, 1)
     present = np.zeros(volume.grid.shape[0], dtype=np.bool_)
     present[index] = True
-    mask = lesion_mask(region, volume, slice_index=index, is_drawn=mark.mask is not None)
+    tracking = lesion_uid(region, volume, slice_index=index)
+    mask = lesion_mask(region, volume, slice_index=index, tracking=tracking, is_drawn=mark.mask is not None)
     use = classifier.use()
     return Answer(
         task=TASK,
         headline=headline(scores, volume, novelty=novelty, is_withheld=is_withheld, is_demo=use.is_demo),
-        findings=(describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld),),
+        findings=(describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld, tracking=tracking),),
         regions=(Region(REGION, box_on_slice(region.window, index), present, novelty),),
         scores=(scores,),
         masks=() if mask is None else (mask,),

@@ -25,9 +25,9 @@ __all__ = [
     "describe",
     "headline",
     "lesion_mask",
+    "lesion_uid",
     "modality_notices",
     "region_notices",
-    "size_mm",
     "unlike_notices",
 ]
 
@@ -43,7 +43,7 @@ def box_on_slice(box: PlaneBox, slice_index: int) -> Box:
     return Box(start=(slice_index, box.top, box.left), stop=(slice_index + 1, box.bottom, box.right))
 
 
-def size_mm(region: MrRegion, volume: Volume) -> tuple[float, float] | None:
+def _size_mm(region: MrRegion, volume: Volume) -> tuple[float, float] | None:
     """Largest distance between two points of the outline, and area in mm2; None where nothing is known in millimetres.
 
     The distance is that between the middles of pixel faces, as for lesions of the trunk.
@@ -55,8 +55,16 @@ def size_mm(region: MrRegion, volume: Volume) -> tuple[float, float] | None:
     return largest_distance_mm(points), float(np.count_nonzero(region.mask)) * row_mm * column_mm
 
 
-def lesion_mask(region: MrRegion, volume: Volume, *, slice_index: int, is_drawn: bool) -> Mask | None:
-    """The outline on the volume's grid; None where there is none."""
+def lesion_uid(region: MrRegion, volume: Volume, *, slice_index: int) -> str:
+    """What mask and finding of one lesion share; another box is another lesion.
+
+    To be asked once a reading: of an image without a series every answer is another.
+    """
+    return tracking_uid(volume, f"mri_femur/{slice_index}/{region.drawn}")
+
+
+def lesion_mask(region: MrRegion, volume: Volume, *, slice_index: int, tracking: str, is_drawn: bool) -> Mask | None:
+    """The outline on the volume's grid; None where there is none. ``tracking`` is of ``lesion_uid``."""
     if not region.mask.any():
         return None
     array = np.zeros(volume.grid.shape, dtype=np.uint8)
@@ -67,17 +75,26 @@ def lesion_mask(region: MrRegion, volume: Volume, *, slice_index: int, is_drawn:
         category=concept("morphologically_abnormal"),
         kind=concept("lesion"),
         colour=_COLOUR,
-        tracking_uid=_tracking(volume, region, slice_index),
+        tracking_uid=tracking,
     )
     return Mask(array, volume.grid, labels=(label,), name=LESION_MASK, is_drawn=is_drawn)
 
 
 def describe(
-    region: MrRegion, scores: SliceScores, volume: Volume, *, novelty: RegionNovelty | None, is_withheld: bool
+    region: MrRegion,
+    scores: SliceScores,
+    volume: Volume,
+    *,
+    novelty: RegionNovelty | None,
+    is_withheld: bool,
+    tracking: str,
 ) -> Finding:
-    """The one finding: the lesion that was marked, what the model says of it, and how large it is."""
+    """The one finding: the lesion that was marked, what the model says of it, and how large it is.
+
+    ``tracking`` is of ``lesion_uid``.
+    """
     index = int(scores.slices[0])
-    measured = size_mm(region, volume)
+    measured = _size_mm(region, volume)
     measurements = []
     if measured is not None:
         measurements = [
@@ -86,7 +103,7 @@ def describe(
         ]
     return Finding(
         identifier="lesion",
-        tracking_uid=_tracking(volume, region, index),
+        tracking_uid=tracking,
         kind=concept("lesion"),
         statement=f"{_verdict(scores, volume, novelty, is_withheld=is_withheld)} {_size_words(region, measured)}",
         probability=None if is_withheld else float(scores.probability[0]),
@@ -190,8 +207,3 @@ def _size_words(region: MrRegion, measured: tuple[float, float] | None) -> str:
     if measured is None:
         return f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
     return f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."
-
-
-def _tracking(volume: Volume, region: MrRegion, slice_index: int) -> str:
-    """Another box is another lesion."""
-    return tracking_uid(volume, f"mri_femur/{slice_index}/{region.drawn}")

@@ -86,6 +86,7 @@ def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
     assert mask.array[[0, 2]].sum() == 0
     assert np.array_equal(mask.array[1] > 0, region.mask)
     assert finding.segment == ("lesion", 1)
+    assert finding.tracking_uid == mask.labels[0].tracking_uid  # of an image without a series, too
     called = "malignant" if probability >= 0.4 else "benign"
     assert said.headline.startswith("Demo model, trained on synthetic data only, without meaning for a patient: the ")
     assert f"lesion on slice 2 was called {called} (probability of malignant {probability:.2f}, threshold 0.40)" in (
