@@ -221,8 +221,8 @@ def bench_network(count: int) -> list[Row]:
     """DenseNet121 on crops: OpenVINO as osteon runs it, against torch eager at its best batch size (4)."""
     import torch
 
-    from osteon.inference.runtime import SliceClassifier
     from osteon.nets import build_network
+    from osteon.predict.runtime import SliceClassifier
 
     torch.manual_seed(0)
     network = build_network("densenet121").eval()

@@ -16,7 +16,7 @@ __all__ = ["make_series", "phantom_legs"]
 
 def phantom_legs(shape: tuple[int, int, int]) -> Volume:
     """Two legs on a table, of the shape asked for."""
-    from osteon.phantoms import LegSpec, make_leg_ct
+    from osteon_phantoms import LegSpec, make_leg_ct
 
     pixel_mm = 0.8 * 512 / shape[1]
     return make_leg_ct(LegSpec(seed=1, shape=shape, spacing_mm=(1.5, pixel_mm, pixel_mm))).volume

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from osteon.data import Manifest
-    from osteon.training.pixels import Pixels
+    from osteon.train.pixels import Pixels
 
 TARGET_RATIO = 1.5
 SIZES, CONFIGURATIONS, NETWORKS = (128, 256), ("C", "CA"), ("mobilenet_v2", "densenet_small")
@@ -51,8 +51,8 @@ def make_images(folder: Path, count: int) -> Manifest:
 
 def epoch_of_loader(pixels: Pixels, configuration: str, *, workers: int) -> Callable[[], int]:
     """One epoch of the loader that ``osteon train`` builds; gives the number of images. Every call is another epoch."""
-    from osteon.training.augmentation import PaperAugmentation
-    from osteon.training.images import EpochOrder, ImageSet, training_loader
+    from osteon.train.augmentation import PaperAugmentation
+    from osteon.train.images import EpochOrder, ImageSet, training_loader
 
     count = len(pixels.values)
     labels = (np.arange(count) % 2).astype(np.int64)
@@ -99,7 +99,7 @@ def run(*, images: int, threads: int, workers: int) -> list[Row]:
     """All lines of the table: seconds are those of ``images`` images."""
     import torch
 
-    from osteon.training.pixels import load_pixels
+    from osteon.train.pixels import load_pixels
 
     if threads:
         torch.set_num_threads(threads)

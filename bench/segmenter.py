@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from osteon.inference.slice_segmenter import SliceSegmenter
+    from osteon.predict.slice_segmenter import SliceSegmenter
 
 PARTS = ("networks", "series", "training")
 ARCHITECTURE, SHIPPED = "hybrid_attunetpp", "hybrid_attunetpp_small.phantom"
@@ -66,7 +66,7 @@ def in_turns(works: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str
 def bench_networks(network: nn.Module, size: int, *, rounds: int, threads: int) -> list[Row]:
     """Eight slices of one size, in both precisions."""
     from osteon.errors import BackendError
-    from osteon.inference.slice_segmenter import SliceSegmenter
+    from osteon.predict.slice_segmenter import SliceSegmenter
     from osteon.weights import mask_difference
 
     images, _ = grey_slices(BATCH, size)
@@ -104,7 +104,7 @@ def _stacked(segmenter: SliceSegmenter, images: NDArray[np.uint8]) -> NDArray[np
 
 def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
     """One step of each network as the engine takes it: forward, the loss of its maps, backward, Adam."""
-    from osteon.training.host_memory import keep_freed_memory
+    from osteon.train.host_memory import keep_freed_memory
 
     keep_freed_memory()
     works = {name: training_step(name, size=size, batch=batch) for name in (ARCHITECTURE, "attunetpp")}
@@ -122,8 +122,8 @@ def training_step(name: str, *, size: int, batch: int) -> Callable[[], None]:
 
     from osteon.nets import build_network
     from osteon.nets.segmenter_description import SEGMENTERS
-    from osteon.training.segmentation.losses import map_loss, map_weights
-    from osteon.training.segmentation.settings import SegmentSettings
+    from osteon.train.segmentation.losses import map_loss, map_weights
+    from osteon.train.segmentation.settings import SegmentSettings
 
     torch.manual_seed(1)
     network = build_network(name).train()
@@ -148,10 +148,10 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     Without the classifier of whole slices, which the plain loop has not either. Surfaces and measurements are made all
     the same.
     """
-    from osteon.inference.ct_metastasis import read_trunk
-    from osteon.inference.options import SystemOptions
-    from osteon.inference.slice_segmenter import SliceSegmenter
+    from osteon.data.options import SystemOptions
     from osteon.io import open_volume
+    from osteon.predict.slice_segmenter import SliceSegmenter
+    from osteon.systems.ct_metastasis.read import read_trunk
     from osteon.weights import find_card
 
     del threads  # osteon takes the cores that it may use

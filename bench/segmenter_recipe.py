@@ -89,7 +89,7 @@ def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uin
         (count, size, size) uint8, and (count, 2, size, size) float32 of lesion and bone.
     """
     from osteon.ops.slice_frame import windowed
-    from osteon.phantoms import TrunkLesionSpec, TrunkSpec, make_trunk
+    from osteon_phantoms import TrunkLesionSpec, TrunkSpec, make_trunk
 
     spec = TrunkSpec(
         seed=seed,
@@ -110,7 +110,7 @@ def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uin
 
 def series_phantom(shape: tuple[int, int, int]) -> Volume:
     """A trunk with metastases, 1 mm slices of 400 mm."""
-    from osteon.phantoms import TrunkLesionSpec, TrunkSpec, make_trunk
+    from osteon_phantoms import TrunkLesionSpec, TrunkSpec, make_trunk
 
     lesions = tuple(TrunkLesionSpec(bone=bone, type=kind, size_mm=mm) for bone, kind, mm in _LESIONS)  # type: ignore[arg-type]
     return make_trunk(

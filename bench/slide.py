@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from osteon.data.slide import Slide, TilePlan
-    from osteon.inference.tile_classifier import TileClassifier
+    from osteon.predict.tile_classifier import TileClassifier
 
 PARTS = ("tiles", "overlap", "memory")
 SHIPPED = "mobilenet_v2_tiles.demo"
@@ -52,8 +52,8 @@ MICRONS = 2.0  # of the written pyramid's first level: its second, 4 um, is what
 
 def texture(rows: int) -> NDArray[np.uint8]:
     """(rows, rows, 3): a drawn piece of tissue at 2 um, mirrored until it fills the slide."""
-    from osteon.phantoms.slide import make_slide
-    from osteon.phantoms.slide_spec import SlideSpec
+    from osteon_phantoms.slide import make_slide
+    from osteon_phantoms.slide_spec import SlideSpec
 
     drawn = min(rows, 1_024)
     size = 4 * drawn
@@ -99,7 +99,7 @@ def plain_probabilities(network: nn.Module, tiles: NDArray[np.uint8], batch: int
 def bench_tiles(network: nn.Module, tiles: NDArray[np.uint8], *, rounds: int, threads: int) -> list[Row]:
     """The same tiles through the same network, in both precisions."""
     from osteon.errors import BackendError
-    from osteon.inference.tile_classifier import TileClassifier
+    from osteon.predict.tile_classifier import TileClassifier
 
     some = tiles[: max(BATCHES)]
     ways = [(batch, layout) for batch in BATCHES for layout in ("channels first", "channels last")]
@@ -134,11 +134,11 @@ def bench_tiles(network: nn.Module, tiles: NDArray[np.uint8], *, rounds: int, th
 
 def bench_overlap(classifier: TileClassifier, pixels: NDArray[np.uint8], *, rounds: int) -> list[Row]:
     """A slide on the disk, in the page cache, against its tiles in memory."""
-    from osteon.inference.runtime_openvino import usable_cores
-    from osteon.inference.tile_reader import read_tiles
     from osteon.io.slide import open_slide
     from osteon.io.slide_pyramid import write_pyramid
     from osteon.ops.tile_quality import tile_flags
+    from osteon.predict.runtime_openvino import usable_cores
+    from osteon.systems.histology.tile_reader import read_tiles
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "slide.tif"
@@ -202,11 +202,11 @@ def bench_memory(side: int, path: Path | None) -> list[Row]:
 def _answer(side: int, path: Path | None) -> None:
     """Answer a slide and print what it took; the work of the fresh process."""
     start = time.perf_counter()
-    from osteon.inference.histology import answer_slide
-    from osteon.inference.options import SystemOptions
+    from osteon.data.options import SystemOptions
     from osteon.io.slide import open_slide
-    from osteon.phantoms.slide import make_slide
-    from osteon.phantoms.slide_spec import SlideSpec
+    from osteon.systems.histology.read import answer_slide
+    from osteon_phantoms.slide import make_slide
+    from osteon_phantoms.slide_spec import SlideSpec
 
     slide = make_slide(SlideSpec(seed=2, size=(side, side))) if path is None else open_slide(path)
     answer = answer_slide(slide, SystemOptions(device="cpu", report_unlike=True))
@@ -220,7 +220,7 @@ def run(options: argparse.Namespace) -> list[Row]:
     """The rows that were asked for, printed as they are measured."""
     import torch
 
-    from osteon.inference.tile_classifier import TileClassifier
+    from osteon.predict.tile_classifier import TileClassifier
     from osteon.weights import find_card, load_networks
 
     if options.threads:

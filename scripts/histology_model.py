@@ -25,22 +25,22 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
 from osteon.metrics.multiclass import cluster_intervals
 from osteon.metrics.temperature import apply_temperature, fit_temperature
-from osteon.phantoms.slide import make_slide
-from osteon.phantoms.slide_cohort import TileOptions, draw_places, slide_cohort
-from osteon.training.run_folder import describe_software, digest
-from osteon.training.tiles.bases import classifier_with_base, tile_features
-from osteon.training.tiles.features import tile_labels
-from osteon.training.tiles.pictures import draw_copies, load_tiles, seen_tiles
-from osteon.training.tiles.ridge_head import fit_ridge_head
-from osteon.training.tiles.settings import TileAugmentation, TileSettings
-from osteon.training.tiles.trust import HeldOut, feature_space, fit_tile_trust
+from osteon.train.run_folder import describe_software, digest
+from osteon.train.tiles.bases import classifier_with_base, tile_features
+from osteon.train.tiles.features import tile_labels
+from osteon.train.tiles.pictures import draw_copies, load_tiles, seen_tiles
+from osteon.train.tiles.ridge_head import fit_ridge_head
+from osteon.train.tiles.settings import TileAugmentation, TileSettings
+from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_trust
 from osteon.weights import TileContract, round_to_half, tile_input, write_tile_classifier
+from osteon_phantoms.slide import make_slide
+from osteon_phantoms.slide_cohort import TileOptions, draw_places, slide_cohort
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.nets.tile_head import TileHead
-    from osteon.phantoms.slide import PhantomSlide
+    from osteon_phantoms.slide import PhantomSlide
 
 NAME = "mobilenet_v2_tiles.demo"
 SEED = 20261121

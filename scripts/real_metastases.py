@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from osteon.inference.options import SystemOptions
+from osteon.data.options import SystemOptions
 from osteon.reading import CaseOptions, read_case
 
 TASK = "ct_metastasis"

@@ -13,12 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from osteon.inference.options import SystemOptions
+from osteon.data.options import SystemOptions
 from osteon.io.slide_pyramid import write_pyramid
-from osteon.phantoms.slide import make_slide
-from osteon.phantoms.slide_spec import SlideSpec
 from osteon.reading.case import CaseOptions
 from osteon.reading.slide_case import read_slide_case
+from osteon_phantoms.slide import make_slide
+from osteon_phantoms.slide_spec import SlideSpec
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH = 1120

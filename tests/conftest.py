@@ -131,8 +131,8 @@ def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     64 x 64 pixels, three planes, at most 6 pictures of a leg and plane. Half of the patients have a tumour in one leg.
     Made in about 10 seconds of one processor. Do not write into the folder: copy it first.
     """
-    from osteon.studies.phantom_cohort import build_phantom_cohort
-    from osteon.training.datasets.ct_osteosarcoma import BuildOptions
+    from osteon.systems.ct_osteosarcoma.dataset import BuildOptions
+    from osteon_phantoms.cohorts.legs import build_phantom_cohort
 
     folder = tmp_path_factory.mktemp("cohort") / "tiny"
     build_phantom_cohort(folder, patients=10, seed=1, preset="tiny", options=BuildOptions(most=6, size=64))

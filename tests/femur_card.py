@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.inference.mri_femur import CROP_FUNCTION
-from osteon.inference.trust import FoldMaterial, fit_trust
 from osteon.nets import build_network
+from osteon.predict.trust import FoldMaterial, fit_trust
+from osteon.systems.mri_femur.read import CROP_FUNCTION
 from osteon.weights import write_model
 
 if TYPE_CHECKING:

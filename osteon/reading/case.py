@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from osteon.data import Notice
+from osteon.data.options import Progress, SystemOptions, silent
 from osteon.errors import OutputError
-from osteon.inference.options import Progress, SystemOptions, silent
-from osteon.inference.route import choose_system, readable_modalities, system
 from osteon.io import choose_series, find_images, load_volume
 from osteon.reading.folder import new_result, require_free
 from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_plain_masks
@@ -24,6 +23,7 @@ from osteon.report import (
     write_html,
     write_pdf,
 )
+from osteon.systems.registry import choose_system, readable_modalities, system
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Answer, Volume
-    from osteon.inference.route import System
     from osteon.report import Run
+    from osteon.systems.registry import System
 
 __all__ = ["CaseOptions", "CaseResult", "Progress", "read_case"]
 

@@ -8,7 +8,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 from osteon import __version__
-from osteon.inference.route import system_summaries
+from osteon.systems.registry import system_summaries
 
 __all__ = ["describe_environment"]
 

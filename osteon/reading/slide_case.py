@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
-from osteon.inference.options import Progress, silent
-from osteon.inference.route import slide_system
 from osteon.io.slide import open_slide
 from osteon.reading.folder import new_result, require_free
 from osteon.report import file_records, start_run
+from osteon.systems.registry import slide_system
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Notice, Slide, SlideAnswer
-    from osteon.inference.route import SlideSystem
     from osteon.reading.case import CaseOptions
+    from osteon.systems.registry import SlideSystem
 
 __all__ = ["SlideResult", "read_slide_case"]
 
@@ -88,7 +88,7 @@ def _read(
     progress: Progress,
 ) -> SlideResult:
     """From an open slide to the folder."""
-    from osteon.report.slide_report import write_slide_report
+    from osteon.systems.histology.report import write_slide_report
 
     start = time.perf_counter()
     progress("hashing the slide", 0, 1)

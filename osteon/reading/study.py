@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osteon.errors import InputError
-from osteon.inference.route import slide_system_names
 from osteon.io.slide import is_slide
 from osteon.reading.case import read_case
 from osteon.reading.slide_case import read_slide_case
+from osteon.systems.registry import slide_system_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.inference.options import Progress
+    from osteon.data.options import Progress
     from osteon.reading.case import CaseOptions, CaseResult
     from osteon.reading.slide_case import SlideResult
 

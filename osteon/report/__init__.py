@@ -6,10 +6,10 @@ from osteon.report.html import write_html
 from osteon.report.lesions import bone_surfaces
 from osteon.report.pdf import write_pdf
 from osteon.report.run import FileRecord, Run, file_records, run_document, start_run
-from osteon.report.slide_report import SLIDE_FILE_WORDS, SlideReport, write_slide_report
 from osteon.report.view import View
 from osteon.report.views import draw_views
 from osteon.report.wording import DEMO_MARK, DISCLAIMER
+from osteon.systems.histology.report import SLIDE_FILE_WORDS, SlideReport, write_slide_report
 
 __all__ = [
     "DEMO_MARK",

@@ -55,7 +55,7 @@ def write_evaluation(
 
     Args:
         folder: made when it is not there.
-        document: of ``osteon.training.evaluation.Evaluation``.
+        document: of ``osteon.train.evaluation.Evaluation``.
         failures: (row, column) in 0..1, the images of ``document["worst"]`` in their order; empty for no gallery.
 
     Raises:

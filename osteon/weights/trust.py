@@ -1,6 +1,6 @@
 """How far a model may be believed: where its training images lie among all images, and its prediction sets.
 
-What is fitted (``osteon.inference.trust.fit_trust``) lies beside the card: numbers in the card, vectors in a
+What is fitted (``osteon.predict.trust.fit_trust``) lies beside the card: numbers in the card, vectors in a
 safetensors file.
 """
 

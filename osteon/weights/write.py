@@ -67,7 +67,7 @@ def write_model(
         network: in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``). Several make an
             ensemble, whose probability is the mean of theirs.
         golden_crops: (n, row, column) that every network will have to reproduce; stored as float16.
-        trust: of ``osteon.inference.trust.fit_trust``, on the same networks in the same order.
+        trust: of ``osteon.predict.trust.fit_trust``, on the same networks in the same order.
 
     Returns:
         The card as read back, after the model was verified.

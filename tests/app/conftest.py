@@ -175,7 +175,7 @@ def model_folder() -> Path:
 @pytest.fixture(scope="session")
 def study_of_legs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A coarse synthetic pair of knees that is read to the end in seconds. A test may copy it, not change it."""
-    from osteon.reading.synthetic import phantom_spec, write_phantom
+    from osteon_phantoms.patient import phantom_spec, write_phantom
 
     spec = phantom_spec(
         4,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.training.segmentation.toy_slices import write_toy_dataset
+from tests.train.segmentation.toy_slices import write_toy_dataset
 
 Run = Callable[..., SimpleNamespace]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from osteon.reading import CaseOptions, CaseResult, read_case
-from osteon.reading.synthetic import phantom_spec, write_phantom
+from osteon_phantoms.patient import phantom_spec, write_phantom
 
 SEED = 4
 
@@ -17,7 +17,7 @@ SEED = 4
 @pytest.fixture(scope="session")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``dicom`` and ``truth``: both legs about the knee, a tumour of the left femur, 64 slices."""
-    from osteon.phantoms import LesionSpec
+    from osteon_phantoms import LesionSpec
 
     folder = tmp_path_factory.mktemp("synthetic") / "patient"
     spec = phantom_spec(
@@ -58,7 +58,7 @@ def lesion_case(lesion_series: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def torso_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from osteon.io.dicom.write_ct import write_ct_series
-    from osteon.phantoms import make_torso_ct
+    from osteon_phantoms import make_torso_ct
 
     folder = tmp_path_factory.mktemp("torso") / "series"
     write_ct_series(make_torso_ct().volume, folder)

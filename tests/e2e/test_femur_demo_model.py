@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osteon.inference.mri_femur import DEFAULT_MODEL
-from osteon.inference.options import SystemOptions
-from osteon.io.phantom_mr import write_femur_mr
-from osteon.phantoms.femur_mr_spec import Look, random_femur_mr_spec
+from osteon.data.options import SystemOptions
 from osteon.reading import CaseOptions, CaseResult, read_case
-from osteon.training.fold_job import NOT_DECISIVE
-from osteon.training.settings import TrainSettings, read_settings_file
+from osteon.systems.mri_femur.read import DEFAULT_MODEL
+from osteon.train.fold_job import NOT_DECISIVE
+from osteon.train.settings import TrainSettings, read_settings_file
 from osteon.weights import find_card
+from osteon_phantoms.femur_mr_spec import Look, random_femur_mr_spec
+from osteon_phantoms.mr_files import write_femur_mr
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SEED = 91_000

@@ -13,10 +13,10 @@ import pytest
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
-from osteon.inference.histology import answer_slide
-from osteon.inference.options import SystemOptions
-from osteon.phantoms.slide import PhantomSlide, make_slide
-from osteon.phantoms.slide_spec import SlideSpec
+from osteon.data.options import SystemOptions
+from osteon.systems.histology.read import answer_slide
+from osteon_phantoms.slide import PhantomSlide, make_slide
+from osteon_phantoms.slide_spec import SlideSpec
 
 if TYPE_CHECKING:
     from osteon.data import SlideAnswer

@@ -18,9 +18,9 @@ from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
+from osteon.data.options import SystemOptions
 from osteon.errors import InputError
 from osteon.geometry import Box
-from osteon.inference.options import SystemOptions
 from osteon.io import open_volume
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
@@ -236,8 +236,8 @@ def test_the_command_takes_box_and_slice(
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic thigh in two sequences, five coronal slices through an enchondroma."""
-    from osteon.io.phantom_mr import write_femur_mr
-    from osteon.phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec
+    from osteon_phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec
+    from osteon_phantoms.mr_files import write_femur_mr
 
     lesion = MrLesionSpec(kind="enchondroma", size_mm=30.0, height_mm=70.0)
     spec = FemurMrSpec(seed=3, lesion=lesion, size=(160, 160), pixel_mm=1.2, slices=5, noise=0.01)

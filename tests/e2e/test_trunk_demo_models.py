@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from osteon.inference.ct_metastasis import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
 from osteon.io.dicom.read_back import read_segmentation
-from osteon.io.phantom import write_trunk_phantom
-from osteon.phantoms.trunk import TrunkPhantom, make_trunk
-from osteon.phantoms.trunk_sampling import random_trunk_spec
 from osteon.reading import CaseOptions, CaseResult, read_case
-from osteon.training.fold_job import NOT_DECISIVE
-from osteon.training.segmentation.settings import SegmentSettings
-from osteon.training.settings import TrainSettings, read_settings_file
+from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
+from osteon.train.fold_job import NOT_DECISIVE
+from osteon.train.segmentation.settings import SegmentSettings
+from osteon.train.settings import TrainSettings, read_settings_file
 from osteon.weights import find_card
+from osteon_phantoms.files import write_trunk_phantom
+from osteon_phantoms.trunk import TrunkPhantom, make_trunk
+from osteon_phantoms.trunk_sampling import random_trunk_spec
 
 OPTIONS = CaseOptions(task="ct_metastasis")
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

@@ -12,10 +12,10 @@ import pytest
 
 from osteon.errors import InputError, OutputError
 from osteon.io.nifti_mask import read_mask_nifti
-from osteon.io.phantom_mr import write_femur_mr
 from osteon.io.volume import open_volume
-from osteon.phantoms.femur_mr import make_femur_mr
-from osteon.phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec, MrPlane
+from osteon_phantoms.femur_mr import make_femur_mr
+from osteon_phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec, MrPlane
+from osteon_phantoms.mr_files import write_femur_mr
 
 SPEC = FemurMrSpec(seed=8, size=(40, 36), pixel_mm=4.0, slices=5, lesion=MrLesionSpec(kind="sarcoma", size_mm=35))
 

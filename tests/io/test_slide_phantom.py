@@ -11,10 +11,10 @@ import pytest
 
 from osteon.errors import InputError, OutputError
 from osteon.io.colour_image import write_colour
-from osteon.io.phantom import write_slide_phantom
 from osteon.io.slide import open_slide
-from osteon.phantoms.slide import make_slide
-from osteon.phantoms.slide_spec import SlideSpec
+from osteon_phantoms.files import write_slide_phantom
+from osteon_phantoms.slide import make_slide
+from osteon_phantoms.slide_spec import SlideSpec
 
 
 def test_the_files_are_the_slide_and_its_truth(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from osteon.errors import OutputError
 from osteon.io import open_volume
 from osteon.io.nifti_mask import read_mask_nifti
-from osteon.io.phantom import WrittenPhantom, write_trunk_phantom
-from osteon.phantoms import TrunkLesionSpec, TrunkMimicSpec, TrunkPhantom, TrunkSpec, make_trunk
+from osteon_phantoms import TrunkLesionSpec, TrunkMimicSpec, TrunkPhantom, TrunkSpec, make_trunk
+from osteon_phantoms.files import WrittenPhantom, write_trunk_phantom
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,7 +34,7 @@ def test_the_matrix_is_the_bicubic_resampling_of_torch(size: int) -> None:
 
 def test_openvino_gives_what_torch_gives() -> None:
     pytest.importorskip("openvino")
-    from osteon.inference.runtime import SliceClassifier
+    from osteon.predict.runtime import SliceClassifier
 
     torch.manual_seed(2)
     network = build_network("vit_tiny").eval()

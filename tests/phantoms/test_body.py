@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.phantoms import make_head_ct, make_torso_ct
-from osteon.phantoms.labels import BODY_BONE_VALUE, BODY_VALUE
+from osteon_phantoms import make_head_ct, make_torso_ct
+from osteon_phantoms.labels import BODY_BONE_VALUE, BODY_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from osteon.phantoms import BodyPhantom
+    from osteon_phantoms import BodyPhantom
 
 SHAPE = (12, 64, 64)
 

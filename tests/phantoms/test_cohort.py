@@ -10,9 +10,9 @@ import pytest
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.ops.legs import find_legs
-from osteon.phantoms import CENTRES, SCANNERS, CohortPatient, cohort, make_leg_ct, scan_with
-from osteon.phantoms.labels import INFECTION_VALUE, LESION_VALUE
-from osteon.phantoms.spec import COVERAGE_CENTRE_W_MM, SITES
+from osteon_phantoms import CENTRES, SCANNERS, CohortPatient, cohort, make_leg_ct, scan_with
+from osteon_phantoms.labels import INFECTION_VALUE, LESION_VALUE
+from osteon_phantoms.spec import COVERAGE_CENTRE_W_MM, SITES
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, UnknownLabelError
-from osteon.phantoms.femur_mr import FemurMrPhantom, make_femur_mr
-from osteon.phantoms.femur_mr_physics import SEQUENCES, TISSUES, Matter, signal
-from osteon.phantoms.femur_mr_spec import (
+from osteon_phantoms.femur_mr import FemurMrPhantom, make_femur_mr
+from osteon_phantoms.femur_mr_physics import SEQUENCES, TISSUES, Matter, signal
+from osteon_phantoms.femur_mr_spec import (
     KINDS,
     FemurMrSpec,
     Kind,

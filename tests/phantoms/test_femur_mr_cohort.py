@@ -10,10 +10,10 @@ import pytest
 
 from osteon.errors import InputError, OutputError
 from osteon.io.table import read_manifest
-from osteon.phantoms.femur_mr import make_femur_mr
-from osteon.phantoms.femur_mr_cohort import FemurMrPatient, femur_mr_cohort
-from osteon.studies.femur_mr_cohort import FemurMrStudy, build_femur_mr_cohort, write_femur_slices
-from osteon.training.datasets.femur_source import build_from_table
+from osteon.systems.mri_femur.source import build_from_table
+from osteon_phantoms.cohorts.femur_mr import FemurMrStudy, build_femur_mr_cohort, write_femur_slices
+from osteon_phantoms.femur_mr import make_femur_mr
+from osteon_phantoms.femur_mr_cohort import FemurMrPatient, femur_mr_cohort
 
 STUDY = FemurMrStudy(patients=9, seed=2, test=None, size=64)
 

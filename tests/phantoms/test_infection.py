@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError
-from osteon.phantoms import BenignSpec, LegPhantom, LegSpec, make_leg_ct
-from osteon.phantoms.labels import BONE_VALUES, INFECTION_VALUE, LESION_VALUE, SOFT_VALUES
+from osteon_phantoms import BenignSpec, LegPhantom, LegSpec, make_leg_ct
+from osteon_phantoms.labels import BONE_VALUES, INFECTION_VALUE, LESION_VALUE, SOFT_VALUES
 
 PLAIN = LegSpec(
     seed=5,
@@ -78,7 +78,7 @@ def test_swollen_flesh_loses_its_fat_planes_but_holds_no_mineral(plain: LegPhant
 
 
 def test_a_fresh_focus_has_no_tract_and_eats_the_cortex(plain: LegPhantom) -> None:
-    from osteon.phantoms.scene import build_scene
+    from osteon_phantoms.scene import build_scene
 
     fresh_spec = replace(PLAIN, benign=(replace(OLD, activity=0.95),))
     (limb,) = build_scene(fresh_spec).limbs

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError
-from osteon.phantoms import BenignSpec, LegPhantom, LegSpec, LesionSpec, make_leg_ct, random_leg_spec
-from osteon.phantoms.labels import ARM_VALUE, BONE_VALUES, LESION_VALUE, SOFT_VALUES, TABLE_VALUE
-from osteon.phantoms.scene import build_scene
+from osteon_phantoms import BenignSpec, LegPhantom, LegSpec, LesionSpec, make_leg_ct, random_leg_spec
+from osteon_phantoms.labels import ARM_VALUE, BONE_VALUES, LESION_VALUE, SOFT_VALUES, TABLE_VALUE
+from osteon_phantoms.scene import build_scene
 
 TUMOUR = LesionSpec(leg="left", size_mm=60, direction_degrees=180)
 COARSE = LegSpec(shape=(20, 96, 96), spacing_mm=(12.0, 4.2, 4.2), lesions=(TUMOUR,))

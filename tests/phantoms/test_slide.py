@@ -10,10 +10,10 @@ import pytest
 
 from osteon.data.slide import TILE_CLASSES, Slide
 from osteon.errors import InputError
-from osteon.phantoms.slide import PIXEL_CLASSES, PhantomSlide, make_slide
-from osteon.phantoms.slide_artefacts import artefact_at, make_artefacts
-from osteon.phantoms.slide_noise import PERIOD, chance, make_tile, mixed, noise
-from osteon.phantoms.slide_spec import SlideHabit, SlideSpec, StainSpec, random_habit, random_stain
+from osteon_phantoms.slide import PIXEL_CLASSES, PhantomSlide, make_slide
+from osteon_phantoms.slide_artefacts import artefact_at, make_artefacts
+from osteon_phantoms.slide_noise import PERIOD, chance, make_tile, mixed, noise
+from osteon_phantoms.slide_spec import SlideHabit, SlideSpec, StainSpec, random_habit, random_stain
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_pixels_do_not_depend_on_the_rectangle(slide: PhantomSlide, pixels: np.n
 
 def test_pixels_do_not_depend_on_how_drawing_is_cut(slide: PhantomSlide, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = slide.read(3, -5, 20, 260, 230)
-    monkeypatch.setattr("osteon.phantoms.slide._BLOCK", 64)
+    monkeypatch.setattr("osteon_phantoms.slide._BLOCK", 64)
     np.testing.assert_array_equal(slide.read(3, -5, 20, 260, 230), whole)
 
 

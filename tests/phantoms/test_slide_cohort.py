@@ -10,9 +10,9 @@ import pytest
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
-from osteon.phantoms.slide import make_slide
-from osteon.phantoms.slide_cohort import TileOptions, draw_places, slide_cohort
-from osteon.studies.slide_cohort import SlideStudy, build_slide_cohort
+from osteon_phantoms.cohorts.slide import SlideStudy, build_slide_cohort
+from osteon_phantoms.slide import make_slide
+from osteon_phantoms.slide_cohort import TileOptions, draw_places, slide_cohort
 
 SMALL = TileOptions(pixels=128, slides=2, tiles=2, jpeg=None)
 

@@ -11,9 +11,9 @@ import pytest
 from scipy import ndimage
 
 from osteon.errors import InputError, OsteonError
-from osteon.phantoms import TrunkLesionSpec, TrunkMimicSpec, TrunkPhantom, TrunkSpec, make_trunk
-from osteon.phantoms.trunk_skeleton import STRUCTURES
-from osteon.phantoms.trunk_spec import Coverage, LesionType, TrunkMetal
+from osteon_phantoms import TrunkLesionSpec, TrunkMimicSpec, TrunkPhantom, TrunkSpec, make_trunk
+from osteon_phantoms.trunk_skeleton import STRUCTURES
+from osteon_phantoms.trunk_spec import Coverage, LesionType, TrunkMetal
 
 COARSE = TrunkSpec(size=(96, 96), pixel_mm=4.2, slice_mm=5.0, noise_hu=6.0, seed=3)
 FINE = TrunkSpec(size=(128, 128), pixel_mm=1.75, slice_mm=2.0, seed=3, coverage="abdomen", length_mm=56.0, noise_hu=5.0)

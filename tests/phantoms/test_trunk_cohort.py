@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, UnknownLabelError
-from osteon.phantoms import CENTRES, SCANNERS, make_trunk
-from osteon.phantoms.trunk_cohort import TrunkPatient, trunk_cohort
-from osteon.phantoms.trunk_sampling import random_trunk_spec
-from osteon.phantoms.trunk_skeleton import bone_extents
-from osteon.phantoms.trunk_spec import MIMIC_BONES, LesionType, MimicKind
+from osteon_phantoms import CENTRES, SCANNERS, make_trunk
+from osteon_phantoms.trunk_cohort import TrunkPatient, trunk_cohort
+from osteon_phantoms.trunk_sampling import random_trunk_spec
+from osteon_phantoms.trunk_skeleton import bone_extents
+from osteon_phantoms.trunk_spec import MIMIC_BONES, LesionType, MimicKind
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from osteon.data import Patient
-from osteon.inference.ct_metastasis import read_trunk
-from osteon.inference.route import System
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.write_ct import write_ct_series
 from osteon.io.nifti_mask import read_mask_nifti
 from osteon.reading import CaseOptions, case, read_case
 from osteon.report import validate_document
+from osteon.systems.ct_metastasis.read import read_trunk
+from osteon.systems.registry import System
 from tests.trunk_truth import make_trunk
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Answer, Volume
-    from osteon.inference.options import Progress, SystemOptions
+    from osteon.data.options import Progress, SystemOptions
     from osteon.reading import CaseResult
 
     Check = Callable[[Path], tuple[list[str], list[str]]]

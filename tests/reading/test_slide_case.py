@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from osteon.data.options import SystemOptions
 from osteon.errors import InputError, OutputError, UnknownLabelError
-from osteon.inference import histology
-from osteon.inference.options import SystemOptions
-from osteon.inference.route import slide_system, system, system_summaries
 from osteon.io.slide import write_pyramid
 from osteon.reading import CaseOptions, SlideResult, read_study
 from osteon.report import validate_document
+from osteon.systems.histology import read as histology
+from osteon.systems.registry import slide_system, system, system_summaries
 from tests.slide_doubles import PaintedSlide, write_tile_card
 
 if TYPE_CHECKING:

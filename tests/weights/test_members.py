@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from osteon.errors import WeightsError
-from osteon.inference.trust import FoldMaterial, fit_trust
 from osteon.nets import build_network
+from osteon.predict.trust import FoldMaterial, fit_trust
 from osteon.weights import (
     CARD_NAME,
     ModelCard,

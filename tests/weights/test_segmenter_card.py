@@ -203,7 +203,7 @@ def test_a_broken_card_is_refused_with_the_place(card: ModelCard, path: str, val
 
 
 def test_a_classifier_and_a_segmenter_are_not_mistaken(card: ModelCard, random_card: ModelCard) -> None:
-    from osteon.inference.runtime import SliceClassifier
+    from osteon.predict.runtime import SliceClassifier
 
     with pytest.raises(WeightsError, match="asked for maps; it gives the classes healthy, tumour"):
         golden_maps(random_card)

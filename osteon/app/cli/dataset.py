@@ -12,7 +12,7 @@ from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
-    from osteon.training.datasets.case_builder import BuiltDataset
+    from osteon.train.datasets.case_builder import BuiltDataset
 
 __all__ = ["build", "how_many", "told_femur", "told_skipped", "wanted_planes"]
 
@@ -77,8 +77,8 @@ def _ct_osteosarcoma(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Cut labelled CT series of the legs into pictures, patients kept together, with manifest and cohort table."""
-    from osteon.training.datasets.ct_osteosarcoma import BuildOptions
-    from osteon.training.datasets.labelled_series import build_labelled
+    from osteon.systems.ct_osteosarcoma.dataset import BuildOptions
+    from osteon.systems.ct_osteosarcoma.labelled_series import build_labelled
 
     options = BuildOptions(planes=wanted_planes(planes), every=every, most=most or None, size=size)
     with shown_progress(quiet=quiet) as progress:
@@ -120,8 +120,8 @@ def _ct_metastasis(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Make a data set of bone metastases: slices, bone and lesion masks, patients kept together, cohort table."""
-    from osteon.training.datasets.ct_metastasis import TrunkOptions
-    from osteon.training.datasets.metastasis_source import SourceOptions, build_from_source
+    from osteon.systems.ct_metastasis.dataset import TrunkOptions
+    from osteon.systems.ct_metastasis.source import SourceOptions, build_from_source
 
     slices = TrunkOptions(
         lesion_slices=how_many(lesion_slices),
@@ -166,8 +166,8 @@ def _mri_femur(
 ) -> None:
     """Cut the lesions of MR slices of the femur out as crops, patients kept together, with manifest and cohort."""
     from osteon.ops.mr_region import RegionOptions
-    from osteon.training.datasets.femur_source import build_from_table
-    from osteon.training.datasets.mri_femur import FemurOptions
+    from osteon.systems.mri_femur.dataset import FemurOptions
+    from osteon.systems.mri_femur.source import build_from_table
 
     region = RegionOptions(margin_px=margin, masked=masked, size=size)
     options = FemurOptions(region=region, intermediate=intermediate)  # type: ignore[arg-type]  # it checks the word
@@ -180,7 +180,7 @@ def told_femur(built: BuiltDataset, out: Path) -> None:
     """As ``told_skipped``; lesions that were left out because they are intermediate are counted, and are no fault."""
     from dataclasses import replace
 
-    from osteon.training.datasets.mri_femur import intermediates, is_intermediate
+    from osteon.systems.mri_femur.dataset import intermediates, is_intermediate
 
     count = intermediates(built)
     if count:
@@ -212,7 +212,7 @@ def _histology(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Make a data set of H&E tiles: class, patient and slide from names, folders or a table; patients kept together."""
-    from osteon.training.datasets.histology import TileOptions, build_tiles
+    from osteon.systems.histology.dataset import TileOptions, build_tiles
 
     with shown_progress(quiet=quiet) as progress:
         built = build_tiles(

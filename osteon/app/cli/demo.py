@@ -24,7 +24,7 @@ def register(program: typer.Typer) -> None:
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
     ) -> None:
         """Make a synthetic patient as a DICOM series, read it, and leave the full result folder."""
-        from osteon.reading.synthetic import read_demo
+        from osteon_phantoms.patient import read_demo
 
         say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
         with shown_progress(quiet=quiet) as progress:

@@ -39,7 +39,7 @@ def register(program: typer.Typer) -> None:
         """
         from osteon.metrics.bootstrap import Resampling
         from osteon.report.evaluation import REPORT_NAME
-        from osteon.training.segmentation.run import is_segment_run
+        from osteon.train.segmentation.run import is_segment_run
 
         judge = _segmenters if is_segment_run(run) else _classifiers
         document, table, folder = judge(run, data, out, split, by, Resampling(repeats=repeats, seed=seed))
@@ -59,8 +59,8 @@ def _classifiers(
     run: Path, data: Path, out: Path | None, split: Path | None, by: list[str], resampling: Resampling
 ) -> tuple[Mapping[str, Any], Table, Path]:
     from osteon.report.evaluation import key_table
-    from osteon.studies.evaluate import evaluate_into
-    from osteon.training.run_data import open_run
+    from osteon.study.evaluate import evaluate_into
+    from osteon.train.run_data import open_run
 
     found, folder = evaluate_into(open_run(run, data, split=split), out, by=by, resampling=resampling)
     return found.document, key_table(found.document), folder
@@ -70,8 +70,8 @@ def _segmenters(
     run: Path, data: Path, out: Path | None, split: Path | None, by: list[str], resampling: Resampling
 ) -> tuple[Mapping[str, Any], Table, Path]:
     from osteon.errors import InputError
-    from osteon.studies.evaluate_segments import evaluate_segments_into, segment_table
-    from osteon.training.segmentation.run_data import open_segment_run
+    from osteon.study.evaluate_segments import evaluate_segments_into, segment_table
+    from osteon.train.segmentation.run_data import open_segment_run
 
     if by:
         raise InputError("--by was given; subgroups are made for classifiers only: leave it out for segmenters")

@@ -57,9 +57,9 @@ def register(group: typer.Typer) -> None:
     ) -> None:
         """Make a model folder of a run: weights, card with what was measured, operating point, limits, CLAIM items."""
         from osteon.metrics.bootstrap import Resampling
-        from osteon.training.card_text import CardWords
-        from osteon.training.model_folder import CLAIM_NAME
-        from osteon.training.segmentation.run import is_segment_run
+        from osteon.train.card_text import CardWords
+        from osteon.train.model_folder import CLAIM_NAME
+        from osteon.train.segmentation.run import is_segment_run
 
         shared: dict[str, Any] = {
             "name": name,
@@ -102,8 +102,8 @@ def register(group: typer.Typer) -> None:
 def _export_classifiers(
     run: Path, data: Path, out: Path, split: Path | None, options: dict[str, Any], progress: Progress
 ) -> ModelCard:
-    from osteon.training.export import ExportOptions, export_run
-    from osteon.training.run_data import open_run
+    from osteon.train.export import ExportOptions, export_run
+    from osteon.train.run_data import open_run
 
     return export_run(open_run(run, data, split=split), out, options=ExportOptions(**options), progress=progress)
 
@@ -111,8 +111,8 @@ def _export_classifiers(
 def _export_segmenters(
     run: Path, data: Path, out: Path, split: Path | None, options: dict[str, Any], progress: Progress
 ) -> ModelCard:
-    from osteon.training.segmentation.export import SegmentExport, export_segmenters
-    from osteon.training.segmentation.run_data import open_segment_run
+    from osteon.train.segmentation.export import SegmentExport, export_segmenters
+    from osteon.train.segmentation.run_data import open_segment_run
 
     found = open_segment_run(run, data, split=split)
     return export_segmenters(found, out, options=SegmentExport(**options), progress=progress)

@@ -83,7 +83,7 @@ def _ct(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Write a synthetic CT of the legs as a DICOM series, its truth beside it."""
-    from osteon.reading.synthetic import phantom_spec, write_phantom
+    from osteon_phantoms.patient import phantom_spec, write_phantom
 
     wanted = {
         "coverage": coverage.value if coverage else None,
@@ -188,8 +188,8 @@ def _leg_cohort(
     faint: float | None,
 ) -> None:
     """Make the data set of legs and tell what was made."""
-    from osteon.studies.phantom_cohort import build_phantom_cohort
-    from osteon.training.datasets.ct_osteosarcoma import BuildOptions
+    from osteon.systems.ct_osteosarcoma.dataset import BuildOptions
+    from osteon_phantoms.cohorts.legs import build_phantom_cohort
 
     options = BuildOptions(
         planes=wanted_planes("axial,sagittal,coronal" if planes is None else planes),

@@ -58,9 +58,9 @@ def femur(
     import numpy as np
 
     from osteon.errors import UnknownLabelError, nearest_names
-    from osteon.io.phantom_mr import write_femur_mr
-    from osteon.phantoms.femur_mr_spec import KINDS, SequenceName, random_femur_mr_spec
     from osteon.reading.folder import new_result, require_free
+    from osteon_phantoms.femur_mr_spec import KINDS, SequenceName, random_femur_mr_spec
+    from osteon_phantoms.mr_files import write_femur_mr
 
     known = get_args(SequenceName)
     wanted: list[SequenceName] = []
@@ -84,8 +84,8 @@ def make_femur_cohort(
     wanted: WantedCohort, *, size: int | None, intermediate: Intermediate | None, pictures: Path | None
 ) -> None:
     """Make the data set of lesions, and the whole slices where they are wanted; tell what was made."""
-    from osteon.studies.femur_mr_cohort import FemurMrStudy, build_femur_mr_cohort, write_femur_slices
-    from osteon.training.datasets.mri_femur import FemurOptions
+    from osteon.systems.mri_femur.dataset import FemurOptions
+    from osteon_phantoms.cohorts.femur_mr import FemurMrStudy, build_femur_mr_cohort, write_femur_slices
 
     study = FemurMrStudy(patients=wanted.patients, seed=wanted.seed, test=wanted.test, size=size or 320)
     options = FemurOptions(intermediate="benign" if intermediate is Intermediate.BENIGN else "leave-out")

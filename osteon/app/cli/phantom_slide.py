@@ -36,10 +36,10 @@ def slide(
     """Write a synthetic H&E slide of an osteosarcoma as a pyramidal TIFF, the exact class of every place beside it."""
     import numpy as np
 
-    from osteon.io.phantom import write_slide_phantom
-    from osteon.phantoms.slide import make_slide
-    from osteon.phantoms.slide_spec import SlideSpec, random_habit, random_stain
     from osteon.reading.folder import new_result, require_free
+    from osteon_phantoms.files import write_slide_phantom
+    from osteon_phantoms.slide import make_slide
+    from osteon_phantoms.slide_spec import SlideSpec, random_habit, random_stain
 
     require_free(out, replace=False)
     generator = np.random.default_rng(seed)
@@ -68,8 +68,8 @@ def slide(
 
 def make_slide_cohort(wanted: WantedCohort, *, size: int | None, slides: int | None, tiles: int | None) -> None:
     """Make the data set of tiles and tell what was made."""
-    from osteon.phantoms.slide_cohort import TileOptions
-    from osteon.studies.slide_cohort import SlideStudy, build_slide_cohort
+    from osteon_phantoms.cohorts.slide import SlideStudy, build_slide_cohort
+    from osteon_phantoms.slide_cohort import TileOptions
 
     study = SlideStudy(patients=wanted.patients, seed=wanted.seed, test=wanted.test)
     options = TileOptions(pixels=size or 1024, slides=slides or 3, tiles=tiles or 3)

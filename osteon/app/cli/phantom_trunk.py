@@ -14,7 +14,7 @@ from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
     from osteon.app.cli.phantom_cohort import WantedCohort
-    from osteon.phantoms.trunk_cohort import TrunkPreset
+    from osteon_phantoms.trunk_cohort import TrunkPreset
 
 __all__ = ["make_trunk_cohort", "trunk"]
 
@@ -61,10 +61,10 @@ def trunk(
 
     import numpy as np
 
-    from osteon.io.phantom import write_trunk_phantom
-    from osteon.phantoms.trunk import make_trunk
-    from osteon.phantoms.trunk_sampling import random_trunk_spec
     from osteon.reading.folder import new_result, require_free
+    from osteon_phantoms.files import write_trunk_phantom
+    from osteon_phantoms.trunk import make_trunk
+    from osteon_phantoms.trunk_sampling import random_trunk_spec
 
     require_free(out, replace=False)
     drawn = random_trunk_spec(np.random.default_rng(seed), with_lesions=lesions, coverage=coverage.value)
@@ -102,8 +102,8 @@ def make_trunk_cohort(
     normal_slices: int | None,
 ) -> None:
     """Make the data set of trunks and tell what was made."""
-    from osteon.studies.trunk_cohort import TrunkStudy, build_trunk_cohort
-    from osteon.training.datasets.ct_metastasis import TrunkOptions
+    from osteon.systems.ct_metastasis.dataset import TrunkOptions
+    from osteon_phantoms.cohorts.trunk import TrunkStudy, build_trunk_cohort
 
     well = healthy or 0.0
     study = TrunkStudy(patients=wanted.patients, seed=wanted.seed, preset=preset, healthy=well, test=wanted.test)

@@ -81,7 +81,7 @@ def register(program: typer.Typer) -> None:
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
     ) -> None:
         """Read one study or slide: what was found, how sure it is, report and objects, all in one result folder."""
-        from osteon.inference.options import SystemOptions
+        from osteon.data.options import SystemOptions
         from osteon.reading import CaseOptions, read_study
 
         options = CaseOptions(

@@ -58,7 +58,7 @@ def _study(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Repeat a paper's study on a data set: its tables, with both kinds of interval, beside the printed values."""
-    from osteon.studies.start import StudyCall, start_study
+    from osteon.study.start import StudyCall, start_study
 
     call = StudyCall(
         task=task,

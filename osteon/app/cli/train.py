@@ -14,10 +14,10 @@ from osteon.app.cli.terminal import say
 from osteon.app.cli.train_segmenter import TrainOrder, train_segmenter
 
 if TYPE_CHECKING:
-    from osteon.training.history import EpochRecord
-    from osteon.training.run import Run
-    from osteon.training.segmentation.settings import SegmentSettings
-    from osteon.training.settings import TrainSettings
+    from osteon.train.history import EpochRecord
+    from osteon.train.run import Run
+    from osteon.train.segmentation.settings import SegmentSettings
+    from osteon.train.settings import TrainSettings
 
 __all__ = ["register"]
 
@@ -104,7 +104,7 @@ def _train_classifier(order: TrainOrder, settings: TrainSettings) -> None:
     """
     from osteon.io.split_file import read_split
     from osteon.io.table import read_manifest
-    from osteon.training.run import RunOptions, train_run
+    from osteon.train.run import RunOptions, train_run
 
     manifest = read_manifest(order.data, positive=settings.positive)
     divided = read_split(order.split or manifest.folder)
@@ -124,7 +124,7 @@ def _train_classifier(order: TrainOrder, settings: TrainSettings) -> None:
 
 def _settings(file: Path | None, changes: list[str], given: dict[str, Any]) -> TrainSettings:
     """Settings of the file, then those of --set, then those that have an option of their own."""
-    from osteon.training.settings import TrainSettings, parse_assignments, read_settings_file
+    from osteon.train.settings import TrainSettings, parse_assignments, read_settings_file
 
     return TrainSettings.of({**(read_settings_file(file) if file else {}), **parse_assignments(changes), **given})
 
@@ -136,8 +136,8 @@ def _segment_settings(file: Path | None, changes: list[str], given: dict[str, An
         InputError: an option that only classifiers have.
     """
     from osteon.errors import InputError
-    from osteon.training.segmentation.settings import SegmentSettings
-    from osteon.training.settings import parse_assignments, read_settings_file
+    from osteon.train.segmentation.settings import SegmentSettings
+    from osteon.train.settings import parse_assignments, read_settings_file
 
     for option, name in (("--strategy", "strategy"), ("--config", "configuration"), ("--pretrained", "pretrained")):
         if name in given:

@@ -15,9 +15,9 @@ from osteon.app.cli.terminal import say
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.training.segmentation.history import SegmentEpoch
-    from osteon.training.segmentation.run import SegmentRun
-    from osteon.training.segmentation.settings import SegmentSettings
+    from osteon.train.segmentation.history import SegmentEpoch
+    from osteon.train.segmentation.run import SegmentRun
+    from osteon.train.segmentation.settings import SegmentSettings
 
 __all__ = ["TrainOrder", "run_lines", "train_segmenter"]
 
@@ -55,7 +55,7 @@ def train_segmenter(order: TrainOrder, settings: SegmentSettings) -> None:
     """
     from osteon.io.split_file import read_split
     from osteon.io.table import read_manifest
-    from osteon.training.segmentation.run import SegmentOptions, train_segmenters
+    from osteon.train.segmentation.run import SegmentOptions, train_segmenters
 
     manifest = read_manifest(order.data)
     divided = read_split(order.split or manifest.folder)
@@ -102,7 +102,7 @@ def run_lines(run: SegmentRun) -> list[str]:
 
 
 def _measures(run: SegmentRun) -> list[str]:
-    from osteon.training.segmentation.judging import judge_counts
+    from osteon.train.segmentation.judging import judge_counts
 
     counts = run.counts()
     lines = []

@@ -1,0 +1,1 @@
+"""CT of the trunk: bone metastases."""

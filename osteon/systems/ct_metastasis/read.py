@@ -1,0 +1,418 @@
+"""CT of the trunk: bone and lesions outlined, lesions listed, slices classified.
+
+A series goes through a 2D segmenter slice by slice (thesis, chapter 4) as small images; everything that looks at the
+series as a whole works on those, and only the outlines of what was found are drawn on the CT's own grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.data import Answer, Mask, Notice, Region
+from osteon.data.options import Progress, SystemOptions, silent
+from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
+from osteon.geometry import Box
+from osteon.geometry.turn import axial_turn
+from osteon.ops.lesions import LesionOptions, grown
+from osteon.ops.series_images import SeriesImages, series_images, slice_step
+from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
+from osteon.predict.clock import Clock
+from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, map_series
+from osteon.systems.ct_metastasis.search import believe, measure_lesions
+from osteon.systems.ct_metastasis.slices import REGION, score_slices
+from osteon.systems.ct_metastasis.surfaces import trunk_surfaces
+from osteon.systems.ct_metastasis.text import (
+    BONE_MASK,
+    LESION_MASK,
+    bone_label,
+    describe,
+    describe_bone,
+    headline,
+    lesion_labels,
+    metal_notice,
+)
+from osteon.weights import MapContract, find_card
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.data import Lesion, SliceScores, Volume
+    from osteon.geometry.turn import Turn
+    from osteon.predict.runtime import SliceClassifier
+    from osteon.systems.ct_metastasis.maps import Segmenter
+    from osteon.systems.ct_metastasis.search import Belief, TrunkSearch
+    from osteon.weights import ModelCard
+
+__all__ = ["DEFAULT_SEGMENTER", "DEFAULT_SLICE_MODEL", "SLICE_TASK", "TASK", "answer", "read_trunk"]
+
+TASK = "ct_metastasis"
+SLICE_TASK = "ct_metastasis_slices"
+DEFAULT_SEGMENTER = "hybrid_attunetpp_small.phantom"
+DEFAULT_SLICE_MODEL = "mobilenet_v2.trunk_phantom"
+
+THICK_SLICES_MM = 3.0
+LEAST_BONE_MM3 = 1000.0
+LEAST_METAL_MM3 = 50.0
+LEAST_CONTRAST_ML = 1.0
+BONE_SEEN_HU = 150.0
+"""Somewhere in its cortex every bone is at least this dense."""
+
+
+def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) -> Answer:
+    """Read a CT of the trunk.
+
+    Args:
+        volume: CT in HU, axial slices.
+        options: device, model (the segmenter), threshold (of its lesion map).
+        progress: told about every step.
+
+    Raises:
+        InputError: no CT, no HU, values that are no numbers.
+        NotThisTaskError: no bone in the field of view, or slices that are not axial.
+        UnknownLabelError: the model is not installed.
+        WeightsError: it is no segmentation model, was changed, or does not reproduce its golden output.
+        BackendError: the device or runtime is not at hand.
+    """
+    _require_ct(volume)
+    clock = Clock()
+    with clock.step("load model"):
+        segmenter = _load_segmenter(options)
+        classifier, told = _load_classifier(options)
+    return read_trunk(
+        volume, options, segmenter=segmenter, classifier=classifier, notices=told, clock=clock, progress=progress
+    )
+
+
+def read_trunk(
+    volume: Volume,
+    options: SystemOptions,
+    *,
+    segmenter: Segmenter,
+    classifier: SliceClassifier | None = None,
+    notices: tuple[Notice, ...] = (),
+    clock: Clock | None = None,
+    progress: Progress = silent,
+) -> Answer:
+    """Read a CT of the trunk with models at hand.
+
+    Args:
+        volume: CT in HU, axial slices.
+        options: the threshold and ``force`` are used.
+        segmenter: gives the maps "bone" and "lesion".
+        classifier: of whole slices; None leaves that to the outlines.
+        notices: told before.
+        clock: that counts already.
+        progress: told about every step.
+
+    Raises:
+        InputError: no CT, no HU, values that are no numbers.
+        NotThisTaskError: no bone in the field of view, or slices that are not axial.
+    """
+    _require_ct(volume)
+    clock = clock or Clock()
+    turn = _turn(volume)
+    array, spacing_mm = turn.array(volume.array), turn.grid(volume.grid).spacing_mm
+    lesion_options = _lesion_options(segmenter.card, options)
+    images, belief = _believed(array, spacing_mm, segmenter, (options, lesion_options), clock, progress)
+    progress("lesions", 1, 2)
+    with clock.step("outline and measure"):
+        bone, lesions = np.zeros((2, *volume.grid.shape), dtype=np.uint8)
+        search = measure_lesions(
+            array,
+            images,
+            belief,
+            spacing_mm=spacing_mm,
+            bone_out=turn.array(bone),
+            lesions_out=turn.array(lesions),
+            options=lesion_options,
+            to_head=bool(volume.grid.directions[0, 2] > 0),
+        )
+    progress("lesions", 2, 2)
+    with clock.step("classify slices"):
+        scores = _scores(images, belief, search, classifier, lesion_options, spacing_mm, progress)
+    with clock.step("surfaces"):
+        surfaces = trunk_surfaces(
+            belief.bone | (belief.maps.labels > 0),
+            images,
+            grid=turn.grid(volume.grid),
+            lesions_mask=turn.array(lesions),
+            lesions=search.lesions,
+            progress=progress,
+        )
+    labels = lesion_labels(search, volume)
+    told, findings = describe(search, labels, volume, turn=turn)
+    masks = [Mask(bone, volume.grid, labels=(bone_label(volume),), name=BONE_MASK)]
+    if told:
+        masks.append(Mask(lesions, volume.grid, labels=labels, name=LESION_MASK))
+    uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
+    return Answer(
+        task=TASK,
+        headline=headline(told, scores, is_demo=any(use.is_demo for use in uses)),
+        findings=(*findings, describe_bone(masks[0])),
+        regions=_regions(bone),
+        scores=(scores,) if scores.slices.size else (),
+        masks=tuple(masks),
+        surfaces=surfaces,
+        models=uses,
+        notices=(*notices, *_notices(volume, images, belief, search, told, lesion_options)),
+        configuration=_configuration(options, lesion_options, images, segmenter, classifier),
+        seconds=clock.seconds,
+        lesions=told,
+        own_bone=search.own_bone,
+    )
+
+
+def _believed(
+    array: NDArray[np.int16] | NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
+    segmenter: Segmenter,
+    options: tuple[SystemOptions, LesionOptions],
+    clock: Clock,
+    progress: Progress,
+) -> tuple[SeriesImages, Belief]:
+    """The images of a series, and what is believed of its maps.
+
+    Raises:
+        InputError: no HU, values that are no numbers.
+        NotThisTaskError: no bone, and it is not forced.
+    """
+    system_options, lesion_options = options
+    progress("preparing the slices", 0, 1)
+    with clock.step("prepare slices"):
+        images = _images(array, spacing_mm, segmenter.card)
+        _require_hu(images)
+        if float(images.highest_hu.max()) < BONE_SEEN_HU and not system_options.force:
+            raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
+    progress("preparing the slices", 1, 1)
+    size_step = segmenter.card.segmenter.size_step if segmenter.card and segmenter.card.segmenter else 16
+    with clock.step("segment"):
+        maps = map_series(images, segmenter, size_step=size_step, progress=progress)
+    progress("lesions", 0, 2)
+    with clock.step("find lesions"):
+        belief = believe(images, maps, options=lesion_options)
+    bone_mm3 = np.count_nonzero(belief.bone) * float(np.prod(images.spacing_mm))
+    if bone_mm3 < LEAST_BONE_MM3 and not system_options.force:
+        raise _no_bone("the network marks less than 1 ml of bone")
+    return images, belief
+
+
+def _require_ct(volume: Volume) -> None:
+    if volume.modality != "CT" or volume.unit not in ("", "HU"):
+        found = volume.modality or "an image without a modality"
+        unit = f" in {volume.unit}" if volume.unit else ""
+        raise InputError(f"{TASK} reads CT in Hounsfield units, found {found}{unit}: choose a CT series")
+
+
+def _turn(volume: Volume) -> Turn:
+    """Rows to the back and columns to the left; slices stay in their order, so that slice numbers are the volume's."""
+    turn = axial_turn(volume.grid)
+    if turn.order[0] != 0:
+        raise NotThisTaskError(
+            f"{TASK} reads axial slices; the slices of this series follow one another along another axis of the "
+            "patient (a sagittal or coronal reformat): choose the axial series of the study"
+        )
+    return replace(turn, flipped=(False, *turn.flipped[1:]))
+
+
+def _require_hu(images: SeriesImages) -> None:
+    low, high = float(images.lowest_hu.min()), float(images.highest_hu.max())
+    if low >= 0 and high <= 255:
+        raise InputError(
+            f"{TASK} reads CT in Hounsfield units, found values from {low:g} to {high:g}, as in an 8-bit picture: "
+            "give the CT itself (pictures of the public data set become a data set with `osteon dataset`)"
+        )
+
+
+def _no_bone(reason: str) -> NotThisTaskError:
+    return NotThisTaskError(
+        f"No bone in the field of view: {reason}, so there is nothing for {TASK} to read. Choose a series that shows "
+        "bone, or force it (--force) if you know better"
+    )
+
+
+def _load_segmenter(options: SystemOptions) -> Segmenter:
+    from osteon.predict.slice_segmenter import SliceSegmenter
+
+    name = options.model or DEFAULT_SEGMENTER
+    try:
+        card = find_card(name)
+    except UnknownLabelError as error:
+        raise UnknownLabelError(f"{TASK} needs a segmentation model; name one with --model: {error}") from error
+    if card.segmenter is None:
+        raise WeightsError(
+            f"{TASK} needs a segmentation model (maps of bone and lesions), but {card.name} is a classifier of task "
+            f"{card.task}: name another one with --model (`osteon models list` shows them)"
+        )
+    return SliceSegmenter.load(card, device=options.device)
+
+
+def _load_classifier(options: SystemOptions) -> tuple[SliceClassifier | None, tuple[Notice, ...]]:
+    """The slice classifier, where one is installed."""
+    from osteon.predict.runtime import SliceClassifier
+
+    try:
+        card = find_card(DEFAULT_SLICE_MODEL)
+    except UnknownLabelError:
+        text = (
+            f"No classifier of whole slices is installed ({DEFAULT_SLICE_MODEL}): slices are called by the outlines "
+            "alone."
+        )
+        return None, (Notice("no-slice-classifier", text),)
+    if card.task != SLICE_TASK:
+        raise WeightsError(f"{card.name} is of task {card.task}; the slices of {TASK} need one of task {SLICE_TASK}")
+    return SliceClassifier.load(card, device=options.device), ()
+
+
+def _lesion_options(card: ModelCard | None, options: SystemOptions) -> LesionOptions:
+    """Thresholds and least volume of the card; a threshold among the options takes precedence for lesions."""
+    maps = {each.name: each for each in card.segmenter.maps} if card and card.segmenter else {}
+    lesion, bone = (maps.get(name, MapContract(name)) for name in ("lesion", "bone"))
+    threshold = options.threshold if options.threshold is not None else lesion.threshold
+    plain = LesionOptions(threshold=threshold, bone_threshold=bone.threshold)
+    return plain if lesion.least_mm3 is None else replace(plain, min_volume_mm3=lesion.least_mm3)
+
+
+def _images(
+    array: NDArray[np.int16] | NDArray[np.float32], spacing_mm: tuple[float, float, float], card: ModelCard | None
+) -> SeriesImages:
+    contract = card.segmenter if card else None
+    pixel_mm = contract.pixel_mm if contract else PIXEL_MM
+    return series_images(
+        array,
+        spacing_mm,
+        window_hu=contract.window_hu if contract else BONE_WINDOW_HU,
+        pixel_mm=pixel_mm,
+        size_step=contract.size_step if contract else 16,
+        step=slice_step(spacing_mm[0], pixel_mm=pixel_mm),
+    )
+
+
+def _scores(
+    images: SeriesImages,
+    belief: Belief,
+    search: TrunkSearch,
+    classifier: SliceClassifier | None,
+    options: LesionOptions,
+    spacing_mm: tuple[float, float, float],
+    progress: Progress,
+) -> SliceScores:
+    """Scores of the slices that the network was shown and that hold bone."""
+    areas = np.zeros(int(images.slices[-1]) + 1, dtype=np.float32)
+    for one in search.lesions:
+        first, stop = one.shape.start[0], min(one.shape.stop[0], areas.size)
+        areas[first:stop] += one.shape.areas[: stop - first] * spacing_mm[1] * spacing_mm[2]
+    near = grown(belief.bone, options.near_bone_mm / images.pixel_mm)
+    peak = np.where(near, belief.maps.lesion, np.uint8(0)).max(axis=(1, 2)).astype(np.float32) / np.float32(255)
+    return score_slices(
+        images,
+        belief.bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU),
+        classifier=classifier,
+        area_mm2=areas[images.slices],
+        peak=peak,
+        least_area_mm2=options.slice_area_mm2,
+        lesion_threshold=options.threshold,
+        progress=progress,
+    )
+
+
+def _regions(bone: NDArray[np.uint8]) -> tuple[Region, ...]:
+    """The skeleton as one region; none where there is no bone."""
+    present = np.asarray(bone.any(axis=(1, 2)))
+    if not present.any():
+        return ()
+    flat = bone.max(axis=0)
+    used = [np.flatnonzero(line) for line in (present, flat.any(axis=1), flat.any(axis=0))]
+    first, second, third = ((int(line[0]), int(line[-1]) + 1) for line in used)
+    box = Box(start=(first[0], second[0], third[0]), stop=(first[1], second[1], third[1]))
+    return (Region(name=REGION, box=box, present=present),)
+
+
+def _notices(
+    volume: Volume,
+    images: SeriesImages,
+    belief: Belief,
+    search: TrunkSearch,
+    lesions: tuple[Lesion, ...],
+    options: LesionOptions,
+) -> list[Notice]:
+    notices = _notices_of_slices(volume, images)
+    if images.metal is not None and images.metal_mm3 >= LEAST_METAL_MM3:
+        notices.append(metal_notice(images, lesions))
+    if belief.contrast_ml >= LEAST_CONTRAST_ML:
+        where = images.slices[np.flatnonzero(belief.contrast_images)]
+        text = (
+            f"The network took {belief.contrast_ml:.0f} ml for bone or lesion that is even inside and has no cortex, "
+            f"as vessels, bowel or bladder filled with contrast agent are (slices {where[0] + 1} to {where[-1] + 1}): "
+            "it was left out."
+        )
+        notices.append(Notice("contrast-left-out", text, level="warning"))
+    if search.too_small:
+        text = f"Lesions smaller than {options.min_volume_mm3:.0f} mm3 are not listed; {search.too_small} were found."
+        notices.append(Notice("small-lesions", text))
+    if belief.lesions_left_out:
+        text = f"More than 255 lesions were found: {belief.lesions_left_out} of the smallest are not listed."
+        notices.append(Notice("too-many-lesions", text, level="warning"))
+    if lesions and search.own_bone is None:
+        text = "Too little spongy bone outside lesions was seen: none could be called lytic or blastic."
+        notices.append(Notice("no-own-bone", text, level="warning"))
+    return notices
+
+
+def _notices_of_slices(volume: Volume, images: SeriesImages) -> list[Notice]:
+    """What the slices themselves do not let one see."""
+    slice_mm = volume.grid.spacing_mm[0]
+    notices = []
+    step = int(images.slices[1] - images.slices[0]) if images.slices.size > 1 else 1
+    if volume.grid.shape[0] == 1:
+        text = (
+            "The series holds a single slice: lesions are outlined in it, but volumes are area times slice thickness, "
+            "diameters are those of the slice, and nothing is known of what lies above and below."
+        )
+        notices.append(Notice("single-slice", text, level="warning"))
+    elif slice_mm > THICK_SLICES_MM:
+        text = (
+            f"Slices lie {slice_mm:.1f} mm apart: lesions below {2 * slice_mm:.0f} mm may be missed or measured "
+            "wrongly, and volumes and diameters along the slice axis are good to a slice at best."
+        )
+        notices.append(Notice("thick-slices", text, level="warning"))
+    if step > 1:
+        text = (
+            f"Slices lie {slice_mm:.2f} mm apart, closer than the pixels of the network ({images.pixel_mm:.2f} mm): "
+            f"it was shown every {_ORDINALS.get(step, f'{step}th')} slice, and its maps are linear between them."
+        )
+        notices.append(Notice("slices-taken", text))
+    return notices
+
+
+_ORDINALS = {2: "second", 3: "third"}
+
+
+def _configuration(
+    options: SystemOptions,
+    lesion_options: LesionOptions,
+    images: SeriesImages,
+    segmenter: Segmenter,
+    classifier: SliceClassifier | None,
+) -> dict[str, object]:
+    return {
+        "force": options.force,
+        "model": options.model or DEFAULT_SEGMENTER,
+        "slice_model": None if classifier is None else classifier.name,
+        "lesions": asdict(lesion_options),
+        "lesion_connectivity": 26,
+        "probability": "mean of the upper half of the lesion map inside the lesion",
+        "threshold_source": _threshold_source(options, segmenter),
+        "window_hu": list(images.window_hu),
+        "pixel_mm": images.pixel_mm,
+        "images": list(images.grey.shape),
+    }
+
+
+def _threshold_source(options: SystemOptions, segmenter: Segmenter) -> str:
+    if options.threshold is not None:
+        return "chosen for this reading"
+    contract = segmenter.card.segmenter if segmenter.card else None
+    return next((each.source for each in contract.maps if each.name == "lesion"), "") if contract else ""

@@ -1,0 +1,268 @@
+"""What the system ct_metastasis says: lesions as values and findings, masks' labels, headline and notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from osteon.data import NOT_DETERMINED, Finding, Label, Lesion, Measurement, Notice
+from osteon.geometry import Box
+from osteon.labels import concept
+from osteon.predict.tracking import tracking_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from osteon.data import Mask, SliceScores, Volume
+    from osteon.geometry.turn import Turn
+    from osteon.labels import Concept
+    from osteon.ops.series_images import SeriesImages
+    from osteon.systems.ct_metastasis.search import FoundLesion, TrunkSearch
+
+__all__ = [
+    "BONE_MASK",
+    "LESION_MASK",
+    "as_box",
+    "bone_label",
+    "colour_of",
+    "describe",
+    "describe_bone",
+    "headline",
+    "lesion_labels",
+    "metal_notice",
+]
+
+BONE_MASK = "bone"
+LESION_MASK = "lesions"
+
+LESION_COLOURS: Final = (
+    (214, 39, 40),
+    (255, 127, 14),
+    (148, 103, 189),
+    (44, 160, 44),
+    (31, 119, 180),
+    (227, 119, 194),
+    (23, 190, 207),
+    (188, 189, 34),
+)
+_BONE_COLOUR = (230, 220, 190)
+_SITES: Final = {"vertebra": "vertebra", "rib": "rib", "pelvis": "pelvis"}
+
+
+def as_box(start: tuple[int, int, int], stop: tuple[int, int, int], *, turn: Turn, shape: tuple[int, int, int]) -> Box:
+    """A block of a turned array on the grid it was turned from.
+
+    Args:
+        start: first voxel inside, of the turned array.
+        stop: first voxel outside.
+        turn: how the array was turned.
+        shape: of the array before the turn.
+    """
+    first, last = [0, 0, 0], [0, 0, 0]
+    for new, (old, flip) in enumerate(zip(turn.order, turn.flipped, strict=True)):
+        a, b = start[new], stop[new]
+        first[old], last[old] = (shape[old] - b, shape[old] - a) if flip else (a, b)
+    return Box(start=(first[0], first[1], first[2]), stop=(last[0], last[1], last[2]))
+
+
+def bone_label(volume: Volume) -> Label:
+    """The one label of the mask of bone."""
+    return Label(
+        value=1,
+        name="Bone",
+        category=concept("anatomical_structure"),
+        kind=concept("bone"),
+        colour=_BONE_COLOUR,
+        tracking_uid=tracking_uid(volume, "bone"),
+    )
+
+
+def lesion_labels(search: TrunkSearch, volume: Volume) -> tuple[Label, ...]:
+    """A label a lesion, so that each becomes a segment of its own."""
+    return tuple(
+        Label(
+            value=one.shape.label,
+            name=f"Lesion {one.shape.label}",
+            category=concept("morphologically_abnormal"),
+            kind=concept("neoplasm_secondary"),
+            site=_site_concept(one),
+            colour=colour_of(one.shape.label),
+            tracking_uid=tracking_uid(volume, f"lesion-{one.shape.label}"),
+        )
+        for one in search.lesions
+    )
+
+
+def colour_of(number: int) -> tuple[int, int, int]:
+    """Display colour of lesion 1, 2...; they come again after eight."""
+    return LESION_COLOURS[(number - 1) % len(LESION_COLOURS)]
+
+
+def describe(
+    search: TrunkSearch, labels: Sequence[Label], volume: Volume, *, turn: Turn
+) -> tuple[tuple[Lesion, ...], tuple[Finding, ...]]:
+    """Every lesion as a value and as a finding.
+
+    Args:
+        search: what was found.
+        labels: of ``lesion_labels``, in the same order: a finding carries the tracking UID of its label.
+        volume: that it was found in.
+        turn: of the array that was searched.
+    """
+    lesions, findings = [], []
+    for one, label in zip(search.lesions, labels, strict=True):
+        box = as_box(one.shape.start, one.shape.stop, turn=turn, shape=volume.grid.shape)
+        lesion = _lesion(one, volume, box)
+        lesions.append(lesion)
+        findings.append(_finding(lesion, label, box))
+    return tuple(lesions), tuple(findings)
+
+
+def _lesion(one: FoundLesion, volume: Volume, box: Box) -> Lesion:
+    shape = one.shape
+    slices = volume.grid.shape[0]
+    in_plane = zip(box.start[1:], box.stop[1:], volume.grid.shape[1:], strict=True)
+    ends_early = slices > 1 and (box.start[0] == 0 or box.stop[0] == slices)
+    return Lesion(
+        identifier=f"lesion-{shape.label}",
+        volume_ml=shape.voxels * volume.grid.voxel_volume_mm3 / 1000,
+        diameter_mm=shape.diameter_mm,
+        axial_diameter_mm=shape.axial_diameter_mm,
+        mean_hu=shape.mean_hu,
+        sd_hu=shape.sd_hu,
+        probability=one.probability,
+        peak_probability=one.peak,
+        character=one.character,
+        character_reason=one.character_reason,
+        lytic_share=one.lytic_share,
+        blastic_share=one.blastic_share,
+        site=one.site.name,
+        site_reason=one.site.reason,
+        slices=(box.start[0], box.stop[0]),
+        key_slice=box.start[0] + int(shape.areas.argmax()),
+        near_metal=one.near_metal,
+        is_cut=ends_early or any(a == 0 or b == n for a, b, n in in_plane),
+    )
+
+
+def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
+    measured = [
+        Measurement(concept("volume"), lesion.volume_ml, concept("unit_cm3"), method=concept("volume_of_voxels")),
+        Measurement(concept("largest_diameter"), lesion.diameter_mm, concept("unit_mm")),
+        Measurement(concept("axial_diameter"), lesion.axial_diameter_mm, concept("unit_mm")),
+        Measurement(concept("attenuation"), lesion.mean_hu, concept("unit_hu"), derivation=concept("mean")),
+        Measurement(concept("attenuation"), lesion.sd_hu, concept("unit_hu"), derivation=concept("standard_deviation")),
+    ]
+    if lesion.lytic_share is not None and lesion.blastic_share is not None:
+        measured += [
+            Measurement(concept("lytic_share"), lesion.lytic_share, concept("unit_ratio")),
+            Measurement(concept("blastic_share"), lesion.blastic_share, concept("unit_ratio")),
+        ]
+    return Finding(
+        identifier=lesion.identifier,
+        tracking_uid=label.tracking_uid,
+        kind=concept("bone_metastasis"),
+        statement=_statement(lesion, label.value),
+        site=label.site,
+        probability=lesion.probability,
+        box=box,
+        measurements=tuple(measured),
+        segment=(LESION_MASK, label.value),
+    )
+
+
+def _statement(lesion: Lesion, number: int) -> str:
+    first, last = lesion.slices[0] + 1, lesion.slices[1]
+    where = f"slice {first}" if first == last else f"slices {first} to {last}"
+    words = (
+        f"Lesion {number} in {where}: {lesion.volume_ml:.1f} ml, largest diameter {lesion.diameter_mm:.0f} mm, mean "
+        f"{lesion.mean_hu:.0f} HU; {_or_words(lesion.character, 'character')}, {_or_words(lesion.site, 'site')}."
+    )
+    if lesion.near_metal:
+        words += " It lies near metal and may be an artefact."
+    if lesion.is_cut:
+        words += " It reaches the edge of the images: there may be more of it."
+    return words
+
+
+def _or_words(value: str, what: str) -> str:
+    return f"{what} not determined" if value == NOT_DETERMINED else value
+
+
+def _site_concept(one: FoundLesion) -> Concept | None:
+    return concept(_SITES[one.site.name]) if one.site.name in _SITES else None
+
+
+def describe_bone(bone: Mask) -> Finding:
+    """How much bone the mask holds, lesions included."""
+    (label,) = bone.labels
+    millilitres = int(np.count_nonzero(bone.array)) * bone.grid.voxel_volume_mm3 / 1000
+    return Finding(
+        identifier="bone",
+        tracking_uid=label.tracking_uid,
+        kind=concept("bone"),
+        statement=f"Bone in the field of view: {millilitres:.0f} ml, lesions included.",
+        measurements=(
+            Measurement(concept("volume"), millilitres, concept("unit_cm3"), method=concept("volume_of_voxels")),
+        ),
+        segment=(BONE_MASK, label.value),
+        is_abnormal=False,
+    )
+
+
+def headline(lesions: Sequence[Lesion], scores: SliceScores | None, *, is_demo: bool) -> str:
+    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
+    sentence = _told(lesions) + _slices_told(scores)
+    if not is_demo:
+        return sentence
+    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
+    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def _told(lesions: Sequence[Lesion]) -> str:
+    if not lesions:
+        return "No lesion of bone was outlined."
+    kinds = [lesion.character for lesion in lesions]
+    counted = ", ".join(
+        f"{kinds.count(kind)} {words}"
+        for kind, words in (
+            ("lytic", "lytic"),
+            ("blastic", "blastic"),
+            ("mixed", "mixed"),
+            (NOT_DETERMINED, "of undetermined character"),
+        )
+        if kind in kinds
+    )
+    total = sum(lesion.volume_ml for lesion in lesions)
+    widest = max(lesion.diameter_mm for lesion in lesions)
+    if len(lesions) == 1:
+        return f"1 lesion was called metastasis ({counted}): {total:.1f} ml, {widest:.0f} mm across."
+    return (
+        f"{len(lesions)} lesions were called metastasis ({counted}): {total:.1f} ml in all, the widest {widest:.0f} mm "
+        "across."
+    )
+
+
+def _slices_told(scores: SliceScores | None) -> str:
+    if scores is None or scores.source != "classifier" or scores.by_segmentation is None:
+        return ""
+    called, outlined = scores.smoothed >= scores.threshold, scores.by_segmentation
+    return (
+        f" Slices called metastatic: {np.count_nonzero(called)} of {called.size} by the classifier, "
+        f"{np.count_nonzero(outlined)} by the outlines; they agree in {scores.agreement:.0%}."
+    )
+
+
+def metal_notice(images: SeriesImages, lesions: Sequence[Lesion]) -> Notice:
+    """That metal was seen, and which lesions lie near it."""
+    near = [lesion.identifier.removeprefix("lesion-") for lesion in lesions if lesion.near_metal]
+    told = "No lesion was outlined within 10 mm of it"
+    if near:
+        noun, verb = ("Lesion", "lies") if len(near) == 1 else ("Lesions", "lie")
+        told = f"{noun} {', '.join(near)} {verb} within 10 mm of it and may be an artefact"
+    return Notice(
+        "metal",
+        f"Metal is in the images ({images.metal_mm3 / 1000:.1f} ml). {told}. HU near metal are wrong.",
+        level="warning",
+    )

@@ -1,0 +1,361 @@
+"""A slide of osteosarcoma: which tissue is tumour, how much of the tumour is necrotic, and which grade that would be.
+
+Tissue is found on a thumbnail, cut into tiles of the size that the model was trained on, and every tile is classified;
+the map has one value a cell (specs/histology.md, section 4). Tiles that show no clean tissue, and tiles unlike any the
+model was trained on, are left out of every area and counted. Where most tiles are unlike them, nothing is claimed of
+the slide at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from osteon.data import TILE_CLASSES, Notice, RegionNovelty, SlideAnswer, SlideMap
+from osteon.data.options import Progress, SystemOptions, silent
+from osteon.errors import InputError
+from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
+from osteon.ops.stain import StainLook, StainNormaliser
+from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view
+from osteon.ops.tile_quality import FLAGS, tile_flags
+from osteon.ops.tissue import tissue_mask
+from osteon.predict.clock import Clock
+from osteon.predict.runtime_openvino import usable_cores
+from osteon.predict.tile_classifier import TileClassifier
+from osteon.systems.histology.text import SlideReading, describe, headline, notices_of
+from osteon.systems.histology.tile_reader import read_tiles
+from osteon.weights import find_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from numpy.typing import NDArray
+
+    from osteon.data import GradeProposal, Necrosis, Slide, TilePlan
+    from osteon.ops.stain import Method
+    from osteon.systems.histology.tile_reader import TileBlock
+    from osteon.weights import Novelty, TileContract
+
+__all__ = ["DEFAULT_MODEL", "TASK", "answer_slide", "read_slide"]
+
+TASK = "histology"
+DEFAULT_MODEL = "mobilenet_v2_tiles.demo"
+
+LEAST_SIDE = 0.5
+"""A slide is read when its shorter side is at least this part of a tile's."""
+LEAST_TILES = 4
+"""From so many tiles on their median is compared with the threshold of whole patients, below with that of one tile."""
+
+_THUMBNAIL_UM = 10.0
+_LEAST_TISSUE = 0.25  # share of a cell
+_COARSEST = 2.0  # times the pixel that the network sees
+_STAIN_SAMPLE = 32
+_CERTAIN_EACH = 6
+_UNCERTAIN = 6
+_MOST_THREADS = 8
+_SEED = 1
+
+
+def answer_slide(slide: Slide, options: SystemOptions, progress: Progress = silent) -> SlideAnswer:
+    """Read a slide with the model that the options name.
+
+    Args:
+        slide: stained with haematoxylin and eosin.
+        options: device, model, ``report_unlike`` and ``force``.
+        progress: told about every step.
+
+    Raises:
+        InputError: no tissue, a slide smaller than half a tile, pixels too coarse, or a damaged file.
+        UnknownLabelError: the model is not installed.
+        WeightsError: it is no tile classifier, was changed, or does not reproduce its golden tiles.
+        BackendError: the device or runtime is not at hand.
+    """
+    clock = Clock()
+    progress("loading the model", 0, 1)
+    with clock.step("load model"):
+        classifier = TileClassifier.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
+    progress("loading the model", 1, 1)
+    return read_slide(slide, options, classifier=classifier, clock=clock, progress=progress)
+
+
+def read_slide(
+    slide: Slide,
+    options: SystemOptions,
+    *,
+    classifier: TileClassifier,
+    clock: Clock | None = None,
+    progress: Progress = silent,
+) -> SlideAnswer:
+    """Read a slide with a model at hand.
+
+    Args:
+        slide: stained with haematoxylin and eosin.
+        options: ``report_unlike`` and ``force`` are used.
+        classifier: with a card.
+        clock: that counts already.
+        progress: told about every step.
+
+    Raises:
+        InputError: as ``answer_slide``.
+        WeightsError: the classifier has no card of tiles.
+    """
+    clock = clock or Clock()
+    use, contract = classifier.use(), classifier.contract
+    told = _check_size(slide, contract)
+    progress("finding tissue", 0, 1)
+    with clock.step("find tissue"):
+        plan, identity = _plan(slide, contract, force=options.force)
+        change, stain_notice = _stain(slide, plan, contract)
+    progress("finding tissue", 1, 1)
+    with clock.step("read and classify tiles"):
+        blocks = read_tiles(
+            slide, plan, judge=_flags_of(plan), change=change, threads=min(usable_cores(), _MOST_THREADS)
+        )
+        found = _classified(blocks, plan, classifier, progress)
+    with clock.step("measure"):
+        reading = _judged(plan, found, classifier, report_unlike=options.report_unlike)
+    certain, uncertain = _gallery(reading)
+    return SlideAnswer(
+        task=TASK,
+        headline=headline(reading, is_demo=use.is_demo),
+        map=reading.map,
+        necrosis=reading.necrosis,
+        findings=describe(reading, identity=identity),
+        grade=reading.grade,
+        is_unlike=reading.is_unlike,
+        certain=certain,
+        uncertain=uncertain,
+        models=(use,),
+        notices=(*told, *stain_notice, *notices_of(reading)),
+        configuration=_configuration(options, plan, contract, classifier),
+        seconds=clock.seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What was found in the cells, NaN and False where none was read."""
+
+    probability: NDArray[np.float32] = field(repr=False)
+    distance: NDArray[np.float32] | None = field(repr=False)
+    flags: dict[str, NDArray[np.bool_]] = field(repr=False)
+
+
+def _check_size(slide: Slide, contract: TileContract) -> list[Notice]:
+    """Refuse what is too small or too coarse; tell what is nearly so.
+
+    Raises:
+        InputError: so it is.
+    """
+    size_um = slide_size_um(slide)
+    pixel_um, wanted_um = max(slide.microns_per_pixel), contract.tile_um / contract.pixels
+    height, width = size_um
+    if min(size_um) < LEAST_SIDE * contract.tile_um:
+        raise InputError(
+            f"the picture shows {height:.0f} x {width:.0f} um; a tile is {contract.tile_um:g} um across, and at least "
+            f"half of it is needed: give a larger picture, or the right --microns (it has {pixel_um:.3g} um a pixel)"
+        )
+    if pixel_um > _COARSEST * wanted_um:
+        raise InputError(
+            f"the slide has {pixel_um:.3g} um a pixel; the model sees {wanted_um:.3g} um a pixel, and at most "
+            f"{_COARSEST * wanted_um:.3g} can do: give the slide at a higher magnification"
+        )
+    told = []
+    if min(size_um) < contract.tile_um * 0.999:
+        told.append(
+            Notice(
+                "smaller-than-a-tile",
+                f"The picture shows {height:.0f} x {width:.0f} um, less than the {contract.tile_um:g} um of a tile; "
+                "what lies beyond it was taken for bare glass.",
+                level="warning",
+            )
+        )
+    if pixel_um > wanted_um * 1.01:
+        told.append(
+            Notice(
+                "coarse-pixels",
+                f"The slide has {pixel_um:.3g} um a pixel, coarser than the {wanted_um:.3g} um that the model was "
+                "trained on; it was enlarged.",
+                level="warning",
+            )
+        )
+    return told
+
+
+def _plan(slide: Slide, contract: TileContract, *, force: bool) -> tuple[TilePlan, str]:
+    """The cells, which of them have tissue, and a hash of what the slide shows.
+
+    Raises:
+        InputError: there is none, and it is not forced.
+    """
+    size_um = slide_size_um(slide)
+    picture, um = slide_thumbnail(slide, um_per_pixel=_THUMBNAIL_UM)
+    mask = tissue_mask(picture, um_per_pixel=(um[0] + um[1]) / 2)
+    is_single = max(size_um) <= contract.tile_um * 1.001
+    step_um = contract.tile_um if is_single else contract.tile_um / 2
+    is_blank = not mask.any()
+    plan = plan_tiles(
+        size_um,
+        np.ones_like(mask) if force and is_blank else mask,
+        um,
+        tile_um=contract.tile_um,
+        step_um=step_um,
+        pixels=contract.pixels,
+        # in a picture of one tile somebody chose the place: any tissue will do
+        least_tissue=0.0 if is_single else _LEAST_TISSUE,
+    )
+    if (is_blank and not force) or not plan.is_tissue.any():
+        raise InputError(
+            "no tissue was found on the slide: nothing that looks stained with haematoxylin and eosin fills a quarter "
+            f"of any square of {step_um:g} um. Give a slide with tissue, or --force if it is there"
+        )
+    return plan, hashlib.sha256(picture.tobytes()).hexdigest()
+
+
+def _stain(
+    slide: Slide, plan: TilePlan, contract: TileContract
+) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None, list[Notice]]:
+    """What is done to the colours of a tile; the look of the slide is measured once, on a sample of its tiles."""
+    if contract.stain == "none":
+        return None, []
+    cells = np.argwhere(plan.is_tissue)
+    chosen = np.random.default_rng(_SEED).permutation(len(cells))[:_STAIN_SAMPLE]
+    sample = [tile_view(slide, plan, (int(cells[index][0]), int(cells[index][1]))) for index in chosen]
+    method = cast("Method", contract.stain)
+    target = {name: np.asarray(values, dtype=np.float64) for name, values in contract.stain_target.items()}
+    aimed = StainNormaliser(method, StainLook(**target)) if target else StainNormaliser.published(method)
+    normaliser, notice = aimed.of_slide(sample)
+    return lambda tile: normaliser.apply(tile)[0], [] if notice is None else [notice]
+
+
+def _flags_of(plan: TilePlan) -> Callable[[NDArray[np.uint8]], tuple[str, ...]]:
+    um_per_pixel = plan.tile_um / plan.pixels
+    return lambda tile: tile_flags(tile, um_per_pixel=um_per_pixel)
+
+
+def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: TileClassifier, progress: Progress) -> _Found:
+    """Every tile of the plan, read by threads while the engine works on those before."""
+    found = _Found(
+        np.full((*plan.shape, len(TILE_CLASSES)), np.nan, dtype=np.float32),
+        None if classifier.trust is None else np.full(plan.shape, np.nan, dtype=np.float32),
+        {name: np.zeros(plan.shape, dtype=np.bool_) for name in FLAGS},
+    )
+    total, done = int(np.count_nonzero(plan.is_tissue)), 0
+    given: deque[TileBlock] = deque()
+
+    def tiles() -> Iterator[NDArray[np.uint8]]:
+        for block in blocks:
+            given.append(replace(block, tiles=block.tiles[:0]))
+            yield block.tiles
+
+    progress("classifying tiles", 0, total)
+    with closing(blocks), closing(classifier.run(tiles())) as answers:
+        for scores in answers:
+            block = given.popleft()
+            place = tuple(np.array(block.cells).T)
+            found.probability[place] = scores.probability
+            if found.distance is not None and scores.distance is not None:
+                found.distance[place] = scores.distance
+            for name, values in block.flags.items():
+                found.flags[name][place] = values
+            done += len(block.cells)
+            progress("classifying tiles", done, total)
+    return found
+
+
+def _judged(plan: TilePlan, found: _Found, classifier: TileClassifier, *, report_unlike: bool) -> SlideReading:
+    """What the numbers of the cells come to."""
+    read = plan.is_tissue
+    nothing = np.zeros(plan.shape, dtype=np.bool_)
+    unclean = np.logical_or.reduce([*found.flags.values(), nothing])
+    flags = dict(found.flags)
+    novelty = None
+    if found.distance is not None and classifier.trust is not None:
+        clean = read & ~unclean
+        novelty = _novelty(found.distance[clean if clean.any() else read], classifier.trust.novelty)
+        flags["unlike"] = read & (np.nan_to_num(found.distance) > novelty.slice_threshold)
+    is_beyond = novelty is not None and novelty.is_unlike
+    is_unlike = is_beyond and not report_unlike
+    if is_beyond and report_unlike:
+        del flags["unlike"]  # those tiles count: a person asked for it
+    left_out = unclean | flags.get("unlike", nothing)
+    necrosis, grade = _measured(plan, found.probability, left_out, is_unlike=is_unlike)
+    return SlideReading(
+        map=SlideMap(plan, found.probability, found.distance, novelty.slice_threshold if novelty else None, flags),
+        necrosis=necrosis,
+        grade=grade,
+        tiles=int(np.count_nonzero(read)),
+        left_out=int(np.count_nonzero(left_out)),
+        flagged={name: int(np.count_nonzero(values)) for name, values in flags.items()},
+        novelty=novelty,
+        is_unlike=is_unlike,
+        is_reported=is_beyond and report_unlike,
+    )
+
+
+def _novelty(distance: NDArray[np.float32], known: Novelty) -> RegionNovelty:
+    """How unlike training the slide as a whole is: the median over its tiles, as of a patient's in validation."""
+    limit = (
+        min(known.region_threshold, known.slice_threshold) if distance.size >= LEAST_TILES else known.slice_threshold
+    )
+    return RegionNovelty(float(np.median(distance)), limit, known.slice_threshold, known.false_alarm_rate)
+
+
+def _measured(
+    plan: TilePlan, probability: NDArray[np.float32], left_out: NDArray[np.bool_], *, is_unlike: bool
+) -> tuple[Necrosis, GradeProposal | None]:
+    """Areas, fraction and grade; of a slide unlike training only how much tissue there is."""
+    necrosis = necrosis_fraction(probability, plan.tissue_share, (plan.step_um / 1000) ** 2, left_out, seed=_SEED)
+    if is_unlike:
+        areas = {"tissue": necrosis.area_mm2["tissue"], "left_out": necrosis.area_mm2["tissue"]}
+        method = "nothing is claimed: the slide is unlike the training tiles"
+        return replace(necrosis, fraction=None, interval=None, method=method, area_mm2=areas, regions=0, tiles=0), None
+    if necrosis.fraction is None or necrosis.interval is None:  # a tile or two are no ground for a grade
+        return necrosis, None
+    return necrosis, huvos_grade(necrosis.fraction, necrosis.interval)
+
+
+def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """Cells of the most certain tiles, the best of each class first, and of the least certain."""
+    if reading.is_unlike:
+        return (), ()
+    probability = reading.map.probability
+    flagged = np.logical_or.reduce([*reading.map.flags.values(), np.zeros(probability.shape[:2], dtype=np.bool_)])
+    rows, columns = np.nonzero(np.isfinite(probability).all(axis=2) & ~flagged)
+    if not len(rows):
+        return (), ()
+    chance = probability[rows, columns]
+    called, highest = chance.argmax(axis=1), chance.max(axis=1)
+    order = np.argsort(-highest, kind="stable")
+    ranked = [
+        [int(index) for index in order if called[index] == each][:_CERTAIN_EACH] for each in range(chance.shape[1])
+    ]
+    certain = [own[rank] for rank in range(_CERTAIN_EACH) for own in ranked if rank < len(own)]
+    uncertain = [int(index) for index in order[::-1][:_UNCERTAIN] if int(index) not in certain]
+
+    def cells(chosen: list[int]) -> tuple[tuple[int, int], ...]:
+        return tuple((int(rows[index]), int(columns[index])) for index in chosen)
+
+    return cells(certain), cells(uncertain)
+
+
+def _configuration(
+    options: SystemOptions, plan: TilePlan, contract: TileContract, classifier: TileClassifier
+) -> dict[str, object]:
+    return {
+        "model": options.model or DEFAULT_MODEL,
+        "force": options.force,
+        "report_unlike": options.report_unlike,
+        "tile_um": plan.tile_um,
+        "step_um": plan.step_um,
+        "tile_pixels": plan.pixels,
+        "least_tissue_of_a_cell": _LEAST_TISSUE,
+        "stain": contract.stain,
+        "tile_novelty_threshold": None if classifier.trust is None else classifier.trust.novelty.slice_threshold,
+        "seed": _SEED,
+    }

@@ -1,0 +1,1 @@
+"""MRI of the femur: benign or malignant."""

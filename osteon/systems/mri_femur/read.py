@@ -1,0 +1,269 @@
+"""MRI of the femur: is the lesion that a person marked benign or malignant.
+
+The steps are those of the paper (spec mri-femur, section 2): a rectangle around the tumour, binarised and cleaned, its
+box with a margin brought to the size of the network. What the paper only wishes for is added: a calibrated probability,
+a prediction set, a word on whether the image is like those of training, and a heat map. The lesion is not looked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.data import Answer, HeatMap, Region, RegionNovelty, SliceScores
+from osteon.data.options import Progress, SystemOptions, silent
+from osteon.errors import InputError, UnknownLabelError, WeightsError
+from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
+from osteon.predict.clock import Clock
+from osteon.predict.ensemble import set_names
+from osteon.predict.explain.networks import networks_to_explain
+from osteon.predict.runtime import SliceClassifier
+from osteon.systems.mri_femur.mark import mark_lesion
+from osteon.systems.mri_femur.text import (
+    BENIGN,
+    MALIGNANT,
+    REGION,
+    box_on_slice,
+    describe,
+    headline,
+    lesion_mask,
+    lesion_uid,
+    modality_notices,
+    region_notices,
+    unlike_notices,
+)
+from osteon.weights import OperatingPoint, find_card
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from osteon.data import Notice, Volume
+    from osteon.ops.mr_region import MrRegion
+    from osteon.predict.ensemble import CropScores
+    from osteon.systems.mri_femur.mark import LesionMark
+    from osteon.weights import ModelCard
+
+__all__ = ["CROP_FUNCTION", "DEFAULT_MODEL", "TASK", "answer", "read_lesion", "region_options"]
+
+TASK = "mri_femur"
+DEFAULT_MODEL = "mobilenet_v2.femur_mr_phantom"
+CROP_FUNCTION = "osteon.ops.mr_region.lesion_crop"
+"""What the card of a model names as its preprocessing; its parameters are margin_px, opening_px, closing_px, masked."""
+
+EVEN_ODDS = OperatingPoint(0.5, 0.0, 1, "even odds: the card names no threshold")
+
+
+def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) -> Answer:
+    """Judge one marked lesion.
+
+    Args:
+        volume: MR, one slice or a series of any plane; another modality is read with a warning.
+        options: box or mask, slice number, device, model, threshold, report_unlike.
+        progress: told about every step.
+
+    Raises:
+        InputError: no lesion is marked, or the mark does not fit the image.
+        UnknownLabelError: the model is not installed.
+        WeightsError: it is of another task, was changed, or does not reproduce its golden output.
+        BackendError: the device or runtime is not at hand.
+    """
+    clock = Clock()
+    with clock.step("find the lesion"):
+        mark = mark_lesion(volume, options)
+    with clock.step("load model"):
+        classifier = SliceClassifier.load(_card(options), device=options.device)
+    return read_lesion(volume, mark, classifier, options, clock=clock, progress=progress)
+
+
+def read_lesion(
+    volume: Volume,
+    mark: LesionMark,
+    classifier: SliceClassifier,
+    options: SystemOptions,
+    *,
+    clock: Clock | None = None,
+    progress: Progress = silent,
+) -> Answer:
+    """Judge a lesion with a model at hand.
+
+    Args:
+        volume: that was read.
+        mark: where the lesion is.
+        classifier: of a card of this task.
+        options: threshold and report_unlike are used.
+        clock: that counts already.
+        progress: told about every step.
+
+    Raises:
+        InputError: the slice shows nothing, or holds values that are no numbers.
+    """
+    clock = clock or Clock()
+    chosen, index = region_options(classifier.card, size=classifier.size[0]), mark.slice_index
+    with clock.step("outline"):
+        image = normalise(volume.array[index])
+        region = _region(image, mark, chosen)
+        crop = lesion_crop(image, region, options=chosen)
+    with clock.step("classify"):
+        found = classifier.read(crop[None], progress=progress)
+    point = _point(classifier.card, options)
+    novelty = _novelty(classifier, found)
+    is_withheld = novelty is not None and novelty.is_unlike and not options.report_unlike
+    scores = _scores(classifier, found, index, point, is_withheld=is_withheld)
+    progress("heat map", 0, 1)
+    with clock.step("heat map"):
+        heat_maps, told = _heat_map(classifier, crop, region, volume, scores)
+    progress("heat map", 1, 1)
+    present = np.zeros(volume.grid.shape[0], dtype=np.bool_)
+    present[index] = True
+    tracking = lesion_uid(region, volume, slice_index=index)
+    mask = lesion_mask(region, volume, slice_index=index, tracking=tracking, is_drawn=mark.mask is not None)
+    use = classifier.use()
+    return Answer(
+        task=TASK,
+        headline=headline(scores, volume, novelty=novelty, is_withheld=is_withheld, is_demo=use.is_demo),
+        findings=(describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld, tracking=tracking),),
+        regions=(Region(REGION, box_on_slice(region.window, index), present, novelty),),
+        scores=(scores,),
+        masks=() if mask is None else (mask,),
+        models=(use,),
+        notices=(
+            *modality_notices(volume),
+            *mark.notices,
+            *region_notices(region, volume),
+            *unlike_notices(novelty, report_unlike=options.report_unlike),
+            *told,
+        ),
+        configuration=_configuration(options, chosen, region, mark, point),
+        seconds=clock.seconds,
+        heat_maps=heat_maps,
+    )
+
+
+def region_options(card: ModelCard | None, *, size: int) -> RegionOptions:
+    """How the crops of a model are made: what its card says, else the defaults.
+
+    Raises:
+        WeightsError: its crops are made by another function.
+    """
+    if card is None:
+        return RegionOptions(size=size)
+    if card.input.function != CROP_FUNCTION:
+        raise WeightsError(
+            f"{card.name} takes crops of {card.input.function}; {TASK} makes them with {CROP_FUNCTION}: choose a model "
+            "of this task (osteon models list)"
+        )
+    said, plain = card.input.parameters, RegionOptions()
+    return RegionOptions(
+        margin_px=int(str(said.get("margin_px", plain.margin_px))),
+        opening_px=int(str(said.get("opening_px", plain.opening_px))),
+        closing_px=int(str(said.get("closing_px", plain.closing_px))),
+        masked=bool(said.get("masked", plain.masked)),
+        size=size,
+    )
+
+
+def _card(options: SystemOptions) -> ModelCard:
+    name = options.model or DEFAULT_MODEL
+    try:
+        card = find_card(name)
+    except UnknownLabelError as error:
+        raise UnknownLabelError(f"{TASK} needs a model of its task; name one with --model: {error}") from error
+    if card.task != TASK or set(card.output.classes) != {BENIGN, MALIGNANT} or card.output.positive != MALIGNANT:
+        raise WeightsError(
+            f"{TASK} needs a model that tells {BENIGN} from {MALIGNANT}, but {card.name} is of task {card.task} with "
+            f"the classes {', '.join(card.output.classes)}: name another one with --model "
+            "(`osteon models list` shows them)"
+        )
+    return card
+
+
+def _region(image: NDArray[np.float32], mark: LesionMark, options: RegionOptions) -> MrRegion:
+    if mark.mask is not None:
+        return lesion_of_mask(mark.mask, options=options)
+    if mark.box is None:
+        raise InputError("the lesion is marked by neither a box nor a mask: give one of them")
+    return lesion_in_box(image, mark.box, options=options)
+
+
+def _point(card: ModelCard | None, options: SystemOptions) -> OperatingPoint:
+    point = card.operating_point if card is not None and card.operating_point is not None else EVEN_ODDS
+    if options.threshold is None or options.threshold == point.threshold:
+        return point
+    return OperatingPoint(options.threshold, 0.0, 1, "chosen for this reading")
+
+
+def _novelty(classifier: SliceClassifier, found: CropScores) -> RegionNovelty | None:
+    if classifier.trust is None or found.distance is None:
+        return None
+    known = classifier.trust.novelty
+    return RegionNovelty(
+        score=float(found.distance[0]),
+        threshold=known.region_threshold,
+        slice_threshold=known.slice_threshold,
+        false_alarm_rate=known.false_alarm_rate,
+    )
+
+
+def _scores(
+    classifier: SliceClassifier, found: CropScores, index: int, point: OperatingPoint, *, is_withheld: bool
+) -> SliceScores:
+    runs = ((index, index + 1),) if float(found.probability[0]) >= point.threshold else ()
+    return SliceScores(
+        region=REGION,
+        slices=np.array([index], dtype=np.int64),
+        probability=found.probability,
+        smoothed=found.probability,
+        threshold=point.threshold,
+        runs=() if is_withheld else runs,
+        withheld_runs=runs if is_withheld else (),
+        spread=found.spread,
+        distance=found.distance,
+        sets=() if found.sets is None else set_names(found.sets, negative=BENIGN, positive=MALIGNANT),
+        error_rate=None if classifier.trust is None else classifier.trust.conformal.alpha,
+    )
+
+
+def _heat_map(
+    classifier: SliceClassifier, crop: NDArray[np.float32], region: MrRegion, volume: Volume, scores: SliceScores
+) -> tuple[tuple[HeatMap, ...], tuple[Notice, ...]]:
+    """Grad-CAM of malignant, the mean over members."""
+    networks, told = networks_to_explain(classifier.card)
+    if classifier.card is None or not networks:
+        return (), told
+    from osteon.predict.explain.grad_cam import mean_grad_cam
+
+    (heat,) = mean_grad_cam(
+        networks, crop[None], target=classifier.positive_column, channels=classifier.card.input.channels
+    )
+    _, row_mm, column_mm = volume.grid.spacing_mm
+    extent_mm = (region.window.height * row_mm, region.window.width * column_mm)
+    index = int(scores.slices[0])
+    return (HeatMap(REGION, index, crop, heat, extent_mm, bool(scores.runs), len(networks)),), ()
+
+
+def _configuration(
+    options: SystemOptions, chosen: RegionOptions, region: MrRegion, mark: LesionMark, point: OperatingPoint
+) -> dict[str, object]:
+    return {
+        "model": options.model or DEFAULT_MODEL,
+        "threshold": point.threshold,
+        "threshold_source": point.source,
+        "report_unlike": options.report_unlike,
+        "slice": mark.slice_index + 1,
+        "marked_by": "box" if mark.mask is None else "mask",
+        "drawn_box": str(region.drawn),
+        "lesion_box": str(region.box),
+        "window": str(region.window),
+        "lesion_is": region.polarity or "drawn",
+        "outline": {
+            "steps": "binarise, largest region, opening, closing, fill" if mark.mask is None else "as drawn",
+            "threshold": None if region.threshold is None else round(region.threshold, 6),
+            "margin_px": chosen.margin_px,
+            "opening_px": chosen.opening_px,
+            "closing_px": chosen.closing_px,
+            "multiplies_the_image": chosen.masked,
+        },
+        "normalisation": "1st and 99th percentile of the slice to 0 and 1; uneven brightness is not corrected",
+        "crop_pixels": chosen.size,
+    }

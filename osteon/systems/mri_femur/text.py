@@ -1,0 +1,209 @@
+"""What the system mri_femur says: the finding, its mask, the headline and the notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from osteon.data import Finding, Label, Mask, Measurement, Notice
+from osteon.geometry import Box
+from osteon.labels import concept
+from osteon.ops.diameter import largest_distance_mm, outline_points_mm
+from osteon.predict.tracking import tracking_uid
+
+if TYPE_CHECKING:
+    from osteon.data import RegionNovelty, SliceScores, Volume
+    from osteon.ops.mr_region import MrRegion, PlaneBox
+
+__all__ = [
+    "BENIGN",
+    "LESION_MASK",
+    "MALIGNANT",
+    "REGION",
+    "box_on_slice",
+    "describe",
+    "headline",
+    "lesion_mask",
+    "lesion_uid",
+    "modality_notices",
+    "region_notices",
+    "unlike_notices",
+]
+
+REGION: Final = "lesion"
+LESION_MASK: Final = "lesion"
+BENIGN: Final = "benign"
+MALIGNANT: Final = "malignant"
+_COLOUR: Final = (214, 39, 40)
+
+
+def box_on_slice(box: PlaneBox, slice_index: int) -> Box:
+    """The same rows and columns as a block of one slice."""
+    return Box(start=(slice_index, box.top, box.left), stop=(slice_index + 1, box.bottom, box.right))
+
+
+def _size_mm(region: MrRegion, volume: Volume) -> tuple[float, float] | None:
+    """Largest distance between two points of the outline, and area in mm2; None where nothing is known in millimetres.
+
+    The distance is that between the middles of pixel faces, as for lesions of the trunk.
+    """
+    if not volume.is_in_mm or not region.mask.any():
+        return None
+    _, row_mm, column_mm = volume.grid.spacing_mm
+    points = outline_points_mm(region.mask, spacing_mm=(row_mm, column_mm), height_mm=0.0, slice_mm=0.0)
+    return largest_distance_mm(points), float(np.count_nonzero(region.mask)) * row_mm * column_mm
+
+
+def lesion_uid(region: MrRegion, volume: Volume, *, slice_index: int) -> str:
+    """What mask and finding of one lesion share; another box is another lesion.
+
+    To be asked once a reading: of an image without a series every answer is another.
+    """
+    return tracking_uid(volume, f"mri_femur/{slice_index}/{region.drawn}")
+
+
+def lesion_mask(region: MrRegion, volume: Volume, *, slice_index: int, tracking: str, is_drawn: bool) -> Mask | None:
+    """The outline on the volume's grid; None where there is none. ``tracking`` is of ``lesion_uid``."""
+    if not region.mask.any():
+        return None
+    array = np.zeros(volume.grid.shape, dtype=np.uint8)
+    array[slice_index][region.mask] = 1
+    label = Label(
+        value=1,
+        name="Lesion",
+        category=concept("morphologically_abnormal"),
+        kind=concept("lesion"),
+        colour=_COLOUR,
+        tracking_uid=tracking,
+    )
+    return Mask(array, volume.grid, labels=(label,), name=LESION_MASK, is_drawn=is_drawn)
+
+
+def describe(
+    region: MrRegion,
+    scores: SliceScores,
+    volume: Volume,
+    *,
+    novelty: RegionNovelty | None,
+    is_withheld: bool,
+    tracking: str,
+) -> Finding:
+    """The one finding: the lesion that was marked, what the model says of it, and how large it is.
+
+    ``tracking`` is of ``lesion_uid``.
+    """
+    index = int(scores.slices[0])
+    measured = _size_mm(region, volume)
+    measurements = []
+    if measured is not None:
+        measurements = [
+            Measurement(concept("axial_diameter"), measured[0], concept("unit_mm")),
+            Measurement(concept("area"), measured[1], concept("unit_mm2")),
+        ]
+    return Finding(
+        identifier="lesion",
+        tracking_uid=tracking,
+        kind=concept("lesion"),
+        statement=f"{_verdict(scores, volume, novelty, is_withheld=is_withheld)} {_size_words(region, measured)}",
+        probability=None if is_withheld else float(scores.probability[0]),
+        box=box_on_slice(region.box, index),
+        measurements=tuple(measurements),
+        segment=(LESION_MASK, 1) if region.mask.any() else None,
+    )
+
+
+def headline(
+    scores: SliceScores, volume: Volume, *, novelty: RegionNovelty | None, is_withheld: bool, is_demo: bool
+) -> str:
+    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
+    sentence = _verdict(scores, volume, novelty, is_withheld=is_withheld)
+    if not is_demo:
+        return sentence
+    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
+    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def region_notices(region: MrRegion, volume: Volume) -> list[Notice]:
+    """What must be said of the outline."""
+    notices = []
+    if not region.mask.any():
+        text = "No region could be outlined in the box: the lesion is not measured. Draw a mask of it (--mask)."
+        notices.append(Notice("no-outline", text, "warning"))
+    elif region.polarity and region.box_kept:
+        text = (
+            "The region outlined in the box covers little of it: the box as drawn was kept for the model. Outline and "
+            "size are those of the region; a drawn mask (--mask) is more reliable."
+        )
+        notices.append(Notice("small-region", text, "warning"))
+    elif region.polarity:
+        size = ", and its size is measured on that outline" if volume.is_in_mm else ""
+        text = (
+            f"The lesion was taken as {region.polarity} than its surround and outlined inside the drawn box by one "
+            f"threshold{size}."
+        )
+        notices.append(Notice("outlined", text))
+    return notices
+
+
+def modality_notices(volume: Volume) -> list[Notice]:
+    """What must be said of images that are not, or not known to be, MR."""
+    if volume.modality == "MR":
+        return []
+    found = f"The images are {volume.modality}" if volume.modality else "The modality of the image is not known"
+    text = (
+        f"{found}, not MR: they were read all the same, because the published figure shows CT under a title that says "
+        "MRI. The model was trained on what its statement says."
+    )
+    return [Notice("not-mr" if volume.modality else "modality-not-known", text, "warning")]
+
+
+def unlike_notices(novelty: RegionNovelty | None, *, report_unlike: bool) -> list[Notice]:
+    """What must be said of a lesion that is unlike anything the model was trained on."""
+    if novelty is None or not novelty.is_unlike:
+        return []
+    withheld = "No probability is reported; it stands in the scores of findings.json."
+    if report_unlike:
+        withheld = "It is reported all the same, because that was asked for; it may mean nothing."
+    text = (
+        f"The lesion is unlike anything this model was trained on: its distance from the training images is "
+        f"{novelty.score:.2f}, the limit {novelty.threshold:.2f} (1 is usual). What the model says of it carries no "
+        f"weight. {withheld}"
+    )
+    return [Notice("unlike-training", text, "warning")]
+
+
+def _verdict(scores: SliceScores, volume: Volume, novelty: RegionNovelty | None, *, is_withheld: bool) -> str:
+    where = f" on slice {int(scores.slices[0]) + 1}" if volume.grid.shape[0] > 1 else ""
+    unlike = ""
+    if novelty is not None and novelty.is_unlike:
+        unlike = (
+            f"The lesion{where} is unlike anything this model was trained on (score {novelty.score:.2f}, threshold "
+            f"{novelty.threshold:.2f})"
+        )
+        if is_withheld:
+            return f"{unlike}: no word on benign or malignant."
+        unlike += "; reported all the same. "
+    probability = float(scores.probability[0])
+    called = MALIGNANT if probability >= scores.threshold else BENIGN
+    said = (
+        f"{unlike}The lesion{where} was called {called} (probability of malignant {_shown(probability)}, threshold "
+        f"{scores.threshold:.2f})."
+    )
+    if scores.sets and scores.error_rate is not None and scores.sets[0] in {"either", "neither"}:
+        open_ = "neither can be ruled out" if scores.sets[0] == "either" else "neither fits"
+        said += f" At an error rate of {100 * scores.error_rate:g} % {open_}."
+    return said
+
+
+def _shown(probability: float) -> str:
+    """Two decimals; never rounded to certainty."""
+    return "> 0.99" if probability > 0.99 else "< 0.01" if probability < 0.01 else f"{probability:.2f}"
+
+
+def _size_words(region: MrRegion, measured: tuple[float, float] | None) -> str:
+    if not region.mask.any():
+        return "It was not outlined and not measured."
+    if measured is None:
+        return f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
+    return f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."

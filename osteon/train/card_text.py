@@ -1,0 +1,351 @@
+"""The words and settings of a card that is made from a run."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osteon import __version__
+from osteon.ops.mr_region import RegionOptions
+from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
+from osteon.train.claim import claim_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from osteon.data import Manifest
+    from osteon.metrics.operating_points import OperatingPoint
+    from osteon.train.members import Member
+    from osteon.train.run_data import RunData
+    from osteon.train.settings import TrainSettings
+
+__all__ = ["CardWords", "card_document", "complete_words", "data_words", "default_words", "patient_words"]
+
+_SYNTHETIC_ONLY = "Trained on synthetic images only. It has never seen a patient."
+_EXCLUSIONS = (
+    "any decision about a patient",
+    "any claim of accuracy on images of another origin: it was measured on one data set",
+)
+_ELSEWHERE = {
+    "ct_osteosarcoma": "body parts other than legs",
+    "ct_metastasis_slices": "body parts that were not in the images of training",
+    "mri_femur": "other bones than the femur, and sequences or planes that were not in the images of training",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardWords:
+    """What only a person can say of a model; an empty field takes a cautious default.
+
+    Attributes:
+        version: of the weights, as "1.0.0".
+        statement: one line on what it was trained on, shown beside every result.
+        licence: SPDX identifier.
+        intended_use: one sentence.
+        exclusions: what it must not be used for.
+    """
+
+    version: str = "1.0.0"
+    statement: str = ""
+    licence: str = ""
+    intended_use: str = ""
+    exclusions: tuple[str, ...] = ()
+
+
+def default_words(words: CardWords, data: RunData, *, is_demo: bool) -> CardWords:
+    """Fill in what was left empty, for a classifier."""
+    return complete_words(words, data.manifest, is_demo=is_demo, elsewhere=_ELSEWHERE[data.run.settings.task])
+
+
+def complete_words(words: CardWords, manifest: Manifest, *, is_demo: bool, elsewhere: str) -> CardWords:
+    """Fill in what was left empty.
+
+    Args:
+        words: of a person.
+        manifest: of what the model was trained on.
+        is_demo: whether all its images are synthetic.
+        elsewhere: what no model of the task may be used for.
+    """
+    learnt = len(manifest.patients)
+    if is_demo and words.statement and "synthetic" not in words.statement.lower():
+        words = replace(words, statement=f"{_SYNTHETIC_ONLY} {words.statement}")  # nobody may word it away
+    statement = (
+        _SYNTHETIC_ONLY
+        if is_demo
+        else f"Trained on one data set of {learnt} patients, {len(manifest)} images. Not tested elsewhere."
+    )
+    use = "Show and test that osteon works. Nothing else." if is_demo else "Research on images like those of training."
+    return CardWords(
+        version=words.version,
+        statement=words.statement or statement,
+        licence=words.licence or ("Apache-2.0" if is_demo else "LicenseRef-not-stated"),
+        intended_use=words.intended_use or use,
+        exclusions=words.exclusions or (*_EXCLUSIONS, elsewhere),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What was found out about a model.
+
+    Attributes:
+        point: the operating point, as the card keeps it.
+        points: all that were fixed on validation.
+        results: measured, as the card keeps them.
+        golden: what the golden case shows.
+        is_half: whether weights are stored as float16.
+        is_demo: whether all images are synthetic.
+    """
+
+    point: dict[str, Any]
+    points: tuple[OperatingPoint, ...]
+    results: list[dict[str, Any]]
+    golden: str
+    is_half: bool
+    is_demo: bool
+
+
+def card_document(
+    name: str, data: RunData, members: Sequence[Member], *, words: CardWords, facts: CardFacts
+) -> dict[str, Any]:
+    """The card of a run, without files and trust.
+
+    Args:
+        name: ``architecture.tag``.
+        data: the run and its images.
+        members: as shipped.
+        words: complete.
+        facts: found out.
+    """
+    settings, classes = data.run.settings, data.run.classes
+    temperatures = [round(member.temperature, 6) for member in members]
+    several = {"temperatures": temperatures} if len(members) > 1 else {}
+    return {
+        "schema_version": 1,
+        "name": name,
+        "version": words.version,
+        "task": settings.task,
+        "architecture": settings.architecture,
+        "storage": "float16" if facts.is_half else "float32",
+        "input": _input(settings, data.manifest),
+        "output": {
+            "classes": list(classes),
+            "positive": settings.positive,
+            "activation": "softmax",
+            "temperature": temperatures[0] if len(members) == 1 else 1.0,
+            **several,
+            "calibration": _calibration_words(members),
+        },
+        "operating_point": facts.point,
+        "golden": {"description": facts.golden, "tolerance": {"float32": 1e-4}},
+        "training": _training(data, members, facts.points, is_demo=facts.is_demo),
+        "results": facts.results,
+        "licence": words.licence,
+        "intended_use": words.intended_use,
+        "exclusions": list(words.exclusions),
+        "is_demo": facts.is_demo,
+        "statement": words.statement,
+        "claim_2024": claim_document(_answers(data, members, words, facts.results, is_demo=facts.is_demo)),
+    }
+
+
+def _input(settings: TrainSettings, manifest: Manifest) -> dict[str, Any]:
+    size = settings.image_size
+    if settings.task == "mri_femur":
+        words = _of_lesions(size, manifest)
+    else:
+        words = _of_slices(size) if settings.task == "ct_metastasis_slices" else _of_legs(size)
+    return {"rows": size, "columns": size, "channels": 1, "minimum": 0.0, "maximum": 1.0, **words}
+
+
+def _of_slices(size: int) -> dict[str, Any]:
+    return {
+        "orientation": "axial slice of the trunk: rows front to back, columns right to left of a patient on the back",
+        "preprocessing": {
+            "function": "osteon.ops.slice_frame.slice_frame",
+            "parameters": {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM, "size": [size, size]},
+            "description": "the slice in one window, at one pixel size, cut or padded around its centre, divided by "
+            "255; pictures of a data set without a pixel size are resized as a whole by "
+            "osteon.train.pixels.prepare_image, not stretched",
+        },
+    }
+
+
+def _of_lesions(size: int, manifest: Manifest) -> dict[str, Any]:
+    """As the data set was made; its manifest says how in columns of its own."""
+    first = manifest.rows[0].extra
+    options = RegionOptions(
+        margin_px=int(first.get("margin_px") or RegionOptions().margin_px),
+        masked=first.get("masked") == "yes",
+        size=size,
+    )
+    return {
+        "orientation": "slice of the femur as it is stored, in any plane",
+        "preprocessing": {
+            "function": "osteon.ops.mr_region.lesion_crop",
+            "parameters": asdict(options),
+            "description": "the slice from its 1st to its 99th percentile, the box of the lesion (a mask's, or that of "
+            "the region in a drawn box) with a margin, resized to a square, in 256 steps",
+        },
+    }
+
+
+def _of_legs(size: int) -> dict[str, Any]:
+    return {
+        "orientation": "axial slice of one leg as it lies in the volume: rows front to back, columns right to left of "
+        "a patient on the back",
+        "preprocessing": {
+            "function": "osteon.ops.crops.leg_crops",
+            "parameters": {"size": size, "keep": "Leg.mask()", "find_legs": {"mode": "series", "margin_mm": 5.0}},
+            "description": "the box of a leg, what is not of the leg filled with the slice's smallest value, min-max "
+            "normalised slice by slice, nearest neighbour; images of the data set were prepared in the same way by "
+            "osteon.train.pixels.prepare_image",
+        },
+    }
+
+
+def _training(
+    data: RunData, members: Sequence[Member], points: Sequence[OperatingPoint], *, is_demo: bool
+) -> dict[str, Any]:
+    run, split = data.run, data.split
+    return {
+        "data": data_words(data.manifest, is_demo=is_demo),
+        "is_synthetic": is_demo,
+        "split": f"{split.scheme}, {len(split.folds)} folds by {split.unit}, strata by {split.stratify or 'nothing'}",
+        "split_sha256": data.split_sha256,
+        "manifest_sha256": data.manifest.sha256,
+        "script": f"osteon models export (osteon {__version__})",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "seed": run.settings.seed,
+        "split_seed": split.seed,
+        "settings": run.settings.document(),
+        "members": [_member_words(data, member) for member in members],
+        "operating_points": [
+            {
+                "name": one.name,
+                "rule": one.rule,
+                "threshold": one.threshold,
+                "validation_sensitivity": one.sensitivity,
+                "validation_specificity": one.specificity,
+                "note": one.note,
+            }
+            for one in points
+        ],
+        "software": dict(run.document.get("versions", {})),
+        "machine": dict(run.document.get("machine", {})),
+        "warnings": list(split.warnings),
+        "unreadable_images": len(run.document.get("unreadable", ())),
+    }
+
+
+def _calibration_words(members: Sequence[Member]) -> str:
+    temperature = (
+        "temperature with the smallest negative log likelihood on the validation part, of each member on its own"
+    )
+    if not any(any(member.offsets) for member in members):
+        return temperature
+    return f"shares of the classes in the training part, which training had made equal, told to the head; {temperature}"
+
+
+def _member_words(data: RunData, member: Member) -> dict[str, Any]:
+    fold = member.fold
+    rows = data.split.rows(data.manifest, fold.fold)
+    people = {part: len({data.manifest.rows[int(row)].patient for row in getattr(rows, part)}) for part in _PARTS}
+    return {
+        "fold": fold.fold,
+        "best_epoch": fold.best_epoch,
+        "epochs": len(fold.history),
+        "validation_auc": fold.validation_auc,
+        "temperature": member.temperature,
+        "class_offsets": [round(offset, 6) for offset in member.offsets],
+        "seconds": fold.seconds,
+        "images": dict(fold.images),
+        "patients": people,
+    }
+
+
+_PARTS = ("train", "validation", "test")
+
+
+def data_words(manifest: Manifest, *, is_demo: bool) -> str:
+    """How many images of how many patients, and whether they are synthetic."""
+    kind = "synthetic images" if is_demo else "images"
+    return f"{len(manifest)} {kind} of {len(manifest.patients)} patients"
+
+
+def _answers(
+    data: RunData, members: Sequence[Member], words: CardWords, results: list[dict[str, Any]], *, is_demo: bool
+) -> dict[str, str]:
+    """What the run knows of the reporting items; see claim_2024.json."""
+    settings, split, manifest = data.run.settings, data.split, data.manifest
+    folds = [member.fold for member in members]
+    versions = data.run.document.get("versions", {})
+    unreadable = len(data.run.document.get("unreadable", ()))
+    dropped = max((int(fold.images.get("dropped", 0)) for fold in folds), default=0)
+    centres = sorted({row.centre for row in manifest.rows} - {""})
+    unknown = {name: int(np.sum(manifest.column(name) == "")) for name in ("sex", "age_years", "centre", "scanner")}
+    lacking = ", ".join(f"{name} of {count}" for name, count in unknown.items() if count)
+    auc = results[0]
+    interval = (
+        "no interval" if auc["interval"] is None else f"95 % {auc['interval'][0]:.3f} to {auc['interval'][1]:.3f}"
+    )
+    return {
+        "kind": f"deep learning: a convolutional network ({settings.architecture}) that classifies images",
+        "intended_use": f"{words.intended_use} Not for: {'; '.join(words.exclusions)}",
+        "goal": "making a model, judged on data of the same origin",
+        "sources": (
+            f"{data_words(data.manifest, is_demo=is_demo)}" + (f", centres: {', '.join(centres)}" if centres else "")
+        ),
+        "preprocessing": f"min-max by image to 0..1, nearest neighbour to {settings.image_size} pixels square",
+        "selection": f"at most {dropped} images a fold left out of training for conflicting labels"
+        if settings.curates
+        else "none: no curation was asked for",
+        "missing": f"{unreadable} images could not be read and were left out; unknown fields: {lacking or 'none'}",
+        "partition": f"{split.scheme}, {len(split.folds)} folds, stratified by {split.stratify or 'nothing'}, seed "
+        f"{split.seed}, osteon split",
+        "disjoint": "patients: all images of a patient lie in one part"
+        if split.unit == "patient"
+        else "images: patients are NOT kept apart, results leak",
+        "model": f"{settings.architecture}, input 1 x {settings.image_size} x {settings.image_size}, classes "
+        f"{', '.join(data.run.classes)}; osteon models arch {settings.architecture} lists its layers",
+        "software": ", ".join(f"{name} {text}" for name, text in versions.items()),
+        "initialisation": "random" if settings.pretrained == "none" else f"pretrained ({settings.pretrained})",
+        "training": f"strategy {settings.strategy}, configuration {settings.configuration}, loss {settings.loss}, "
+        f"batch {settings.batch}, at most {settings.epochs} epochs, Adam {settings.learning_rate:g} to "
+        f"{settings.final_rate:g}, {'augmented' if settings.augments else 'not augmented'}, seed {settings.seed}",
+        "choice": "the epoch with the largest AUC on the validation part, of each fold on its own: epochs "
+        + ", ".join(str(fold.best_epoch) for fold in folds),
+        "ensemble": f"mean of the calibrated probabilities of {len(members)} networks" if len(members) > 1 else "none",
+        "measures": "; ".join(dict.fromkeys(entry["metric"] for entry in results)),
+        "uncertainty": "patient bootstrap, percentile; further intervals and tests in the run's evaluation",
+        "internal": f"{auc['data']}: {auc['patients']} patients, {auc['images']} images",
+        "external": "none was done",
+        "counts": "; ".join(
+            f"fold {fold.fold}: " + ", ".join(f"{name} {count}" for name, count in fold.images.items())
+            for fold in folds
+        ),
+        "characteristics": patient_words(manifest),
+        "results": f"{auc['metric']}: "
+        + ("not defined" if auc["value"] is None else f"{auc['value']:.3f}, {interval}")
+        + "; further results in the card",
+        "failures": "the worst images are shown by osteon evaluate in the run's report",
+        "limits": "one data set; "
+        + ("synthetic images say nothing about patients" if is_demo else "no data of another origin")
+        + ("; the split leaks" if split.unit == "image" else ""),
+        "details": f"settings.json and run.json of the run; hash of split {data.split_sha256[:12]}",
+        "availability": f"weights in this folder, licence {words.licence}; software: osteon {__version__}, Apache-2.0",
+    }
+
+
+def patient_words(manifest: Manifest) -> str:
+    """Sex and age of the patients of a data set."""
+    people = {row.patient: row for row in manifest.rows}
+    sexes = [row.sex or "unknown" for row in people.values()]
+    ages = [row.age_years for row in people.values() if row.age_years is not None]
+    words = [f"{sexes.count(sex)} {sex}" for sex in sorted(set(sexes))]
+    if ages:
+        words.append(f"age median {np.median(ages):.1f} ({min(ages):.1f} to {max(ages):.1f}) years")
+    return f"{len(people)} patients: " + ", ".join(words) + "; by part in the run's evaluation"

@@ -1,0 +1,155 @@
+"""What curation means for training: vectors of all images, and the images that the paper's rule drops from a fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.curation.conflicts import find_conflicts, resolve_conflicts
+from osteon.data.options import Progress, silent
+from osteon.errors import InputError, OutputError
+from osteon.io.whole_file import whole_file
+from osteon.predict.embedder import Embedder
+from osteon.train.pixels import load_pixels, pixels_key
+from osteon.weights.backbone import read_backbone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.data import Manifest, Split
+    from osteon.train.pixels import Pixels
+
+__all__ = ["EMBEDDED_SIZE", "conflict_drops", "dataset_vectors", "has_direction"]
+
+EMBEDDED_SIZE = 224
+"""Rows and columns of an image as it is embedded."""
+
+_BLOCK = 1024  # images that an interrupted call loses at most
+_AT_ONCE = 64
+
+
+def dataset_vectors(
+    manifest: Manifest, cache: Path, *, progress: Progress = silent, backbone: str = "mobilenet_v2.imagenet"
+) -> NDArray[np.float32]:
+    """Vectors of all images by a network that osteon ships, made once and kept in the cache.
+
+    The key of the kept file holds names, lengths and times of the images and the hash of the weights: a changed image
+    or other weights make the vectors again. Labels mean nothing here. An interrupted call goes on where it stopped.
+
+    Args:
+        manifest: its images lie in ``manifest.folder``.
+        cache: folder for the decoded images and the vectors; made when it is not there.
+        progress: told about every block of images.
+        backbone: one of ``osteon.weights.backbone.backbone_names()``.
+
+    Returns:
+        (images, d), d being 1280 for MobileNetV2; read-only, mapped from the file. The row of an image that cannot be
+        read is all 0: see ``has_direction``.
+
+    Raises:
+        InputError: no image can be read.
+        OutputError: the cache cannot be written.
+        UnknownLabelError: no such backbone.
+        BackendError: torch is not installed.
+    """
+    card = read_backbone(backbone)
+    file = cache / f"vectors-{pixels_key(manifest, EMBEDDED_SIZE)}-{card.weights.sha256[:16]}.npy"
+    if not file.exists():
+        pixels = load_pixels(manifest, size=EMBEDDED_SIZE, cache=cache, skip_unreadable=True, progress=progress)
+        _embed_all(file, pixels, card.name, card.feature_dimensions, progress)
+    return np.asarray(_kept(file))
+
+
+def _embed_all(file: Path, pixels: Pixels, backbone: str, dimensions: int, progress: Progress) -> None:
+    """Blocks are files of their own until all are there; two processes at it write the same."""
+    total = len(pixels.values)
+    starts = range(0, total, _BLOCK)
+    parts = {start: file.with_name(f"{file.stem}.{start}.part.npy") for start in starts}
+    embedder: Embedder | None = None
+    progress("embedding images", 0, total)
+    for start, part in parts.items():
+        rows = np.arange(start, min(start + _BLOCK, total))
+        if not part.exists():
+            embedder = embedder or Embedder.load(backbone)
+            readable = pixels.usable(rows)
+            block = np.zeros((len(rows), dimensions), dtype=np.float32)
+            crops = (pixels.crops(readable[at : at + _AT_ONCE]) for at in range(0, len(readable), _AT_ONCE))
+            block[readable - start] = embedder.embed(crops, progress=_from(start, total, progress))
+            with whole_file(part) as work, work.open("wb") as stream:
+                np.save(stream, block)
+        progress("embedding images", int(rows[-1]) + 1, total)
+    with whole_file(file) as work:
+        vectors = np.lib.format.open_memmap(work, mode="w+", dtype=np.float32, shape=(total, dimensions))
+        for start, part in parts.items():
+            block = _kept(part)
+            vectors[start : start + len(block)] = block
+        vectors.flush()
+        del vectors
+    for part in parts.values():
+        part.unlink(missing_ok=True)
+
+
+def _from(start: int, total: int, progress: Progress) -> Progress:
+    """Count what is done of a block after what was done before it."""
+    return lambda step, done, _: progress(step, start + done, total)
+
+
+def _kept(file: Path) -> NDArray[np.float32]:
+    try:
+        kept: NDArray[np.float32] = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"the kept vectors {file.name} cannot be read back: delete that file, start again") from error
+    return kept
+
+
+def has_direction(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows can be compared, shape (n,): finite and not all 0, as those of unreadable images are.
+
+    Example:
+        >>> has_direction(np.array([[1, 0], [0, 0], [np.nan, 1]], np.float32))
+        array([ True, False, False])
+    """
+    return np.asarray(np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1))
+
+
+def conflict_drops(
+    manifest: Manifest, split: Split, fold: int, vectors: NDArray[np.float32], *, positive: str, threshold: float = 0.95
+) -> NDArray[np.int64]:
+    """Rows that the paper's rule drops from the training part of a fold.
+
+    Of two training images whose vectors reach the threshold, one positive and one not, the one that is not goes.
+    Vectors of validation and test images are never looked at.
+
+    Args:
+        manifest: the images.
+        split: of the manifest.
+        fold: number, from 0.
+        vectors: (images, d); rows all 0 or not finite (unreadable images) are left out.
+        positive: the label that stays; every other label counts as healthy.
+        threshold: least cosine.
+
+    Returns:
+        Row indices, ascending.
+
+    Raises:
+        InputError: numbers that do not fit, or so many conflicts that the threshold says nothing.
+        UnknownLabelError: no image has the label ``positive``.
+
+    References:
+        specs/ct-osteosarcoma.md, section 4.
+    """
+    if len(vectors) != len(manifest):
+        raise InputError(f"{len(vectors)} vectors were given for {len(manifest)} images: embed this manifest again")
+    rows = split.rows(manifest, fold).train
+    known = np.asarray(vectors[rows])
+    rows, known = rows[(usable := has_direction(known))], known[usable]
+    labels = np.where(manifest.truth(positive)[rows], "positive", "healthy")
+    patients, images = manifest.column("patient")[rows], manifest.column("image")[rows]
+    found = find_conflicts(known, labels, patients, images, threshold=threshold)
+    done = resolve_conflicts(
+        found, labels, rule="drop-healthy", healthy="healthy", trainable=np.ones(len(rows), dtype=np.bool_)
+    )
+    return np.asarray(rows[~done.kept], dtype=np.int64)

@@ -1,0 +1,182 @@
+"""From a run to a model folder: networks as shipped, what they were measured to be worth, and what is open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.data.options import Progress, silent
+from osteon.errors import InputError
+from osteon.metrics.bootstrap import Resampling
+from osteon.predict.trust import BANK_VECTORS
+from osteon.train.card_text import CardFacts, CardWords, card_document, default_words
+from osteon.train.export_results import choose_point, test_results, validation_points
+from osteon.train.model_folder import CLAIM_NAME, check_target, model_name, place_model, smooth_patterns
+from osteon.train.pixels import load_pixels
+from osteon.train.run_data import is_synthetic, synthetic_share
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.train.members import Member
+    from osteon.train.pixels import Pixels
+    from osteon.train.run_data import RunData
+    from osteon.weights import ModelCard, Trust
+
+__all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
+
+_GOLDEN_EACH = 2
+_FEWEST_REFERENCES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """How a model is made from a run.
+
+    Attributes:
+        name: ``architecture.tag``; "" takes the tag from the folder's name.
+        words: version, statement, licence, intended use, exclusions.
+        folds: whose networks become members; None takes all that are done.
+        operating_point: one of ``POINTS``; all but "paper" are fixed on validation.
+        threshold: a number instead.
+        trust: whether novelty and prediction sets are fitted.
+        references: training images of each member that novelty is measured against; they make up most of the folder.
+        error_rate: of the prediction sets.
+        golden: "images" keeps four validation images in the folder for everyone who gets the model, "pattern" made-up
+            ones; "auto" takes images only where all are synthetic.
+        half: whether weights are stored as float16.
+        device: "auto", "cpu" or "cuda".
+        resampling: of the intervals.
+        cache: folder for decoded images, or None.
+    """
+
+    name: str = ""
+    words: CardWords = field(default_factory=CardWords)
+    folds: tuple[int, ...] | None = None
+    operating_point: str = "paper"
+    threshold: float | None = None
+    trust: bool = True
+    references: int = BANK_VECTORS
+    error_rate: float = 0.1
+    golden: str = "auto"
+    half: bool = True
+    device: str = "auto"
+    resampling: Resampling = field(default_factory=Resampling)
+    cache: Path | None = None
+
+
+def export_run(
+    data: RunData, out: Path, *, options: ExportOptions | None = None, progress: Progress = silent
+) -> ModelCard:
+    """Make a model folder of a run; it is there whole and proven, or not at all.
+
+    Args:
+        data: of ``osteon.train.run_data.open_run``.
+        out: the model folder itself; a model that lies there is replaced.
+        options: which folds, operating point, words.
+        progress: told about images decoded and judged.
+
+    Returns:
+        The card as read back.
+
+    Raises:
+        InputError: no fold is done, a name or an option cannot be, an image is unreadable, or ``out`` holds other
+            things than a model.
+        UnknownLabelError: no such operating point.
+        WeightsError: weights are missing or damaged, or the model does not reproduce itself.
+        OutputError: the folder cannot be written.
+        BackendError: the device is not at hand.
+    """
+    from osteon.train.engine import choose_device
+    from osteon.train.members import load_members, member_folds
+    from osteon.weights.write import write_model
+
+    chosen = options or ExportOptions()
+    settings = data.run.settings
+    name = model_name(chosen.name, settings.architecture, out)
+    check_target(out)
+    folds = member_folds(data, chosen.folds)
+    device = choose_device(settings.changed({"device": chosen.device, "devices": 1, "precision": "32"}))
+    pixels = load_pixels(
+        data.manifest,
+        size=settings.image_size,
+        cache=chosen.cache,
+        is_stretched=settings.is_stretched,
+        skip_unreadable=bool(data.run.document.get("skip_unreadable", False)),
+        progress=progress,
+    )
+    if not _FEWEST_REFERENCES <= chosen.references <= BANK_VECTORS:
+        raise InputError(
+            f"{chosen.references} reference images were asked for; give {_FEWEST_REFERENCES} to {BANK_VECTORS}"
+        )
+    with_trust = chosen.trust and len(data.run.classes) == 2
+    members = load_members(
+        data,
+        folds,
+        pixels,
+        device=device,
+        half=chosen.half,
+        bank=chosen.references if with_trust else 0,
+        progress=progress,
+    )
+    predictions = [member.predictions for member in members]
+    points, validation = validation_points(data.manifest, predictions)
+    point = choose_point(points, validation, wanted=chosen.operating_point, threshold=chosen.threshold)
+    results = test_results(
+        data.manifest,
+        predictions,
+        scheme=data.split.scheme,
+        point=point,
+        resampling=chosen.resampling,
+        is_synthetic=synthetic_share(data.manifest) > 0,
+    )
+    is_demo = is_synthetic(data.manifest)
+    crops, golden = _golden(data, members, pixels, wanted=chosen.golden)
+    facts = CardFacts(point=point, points=points, results=results, golden=golden, is_half=chosen.half, is_demo=is_demo)
+    words = default_words(chosen.words, data, is_demo=is_demo)
+    document = card_document(name, data, members, words=words, facts=facts)
+    trust = _trust(members, settings.seed, data, chosen) if with_trust else None
+    networks = [member.network for member in members]
+    return place_model(
+        out,
+        lambda parent: write_model(
+            parent,
+            document,
+            networks if len(networks) > 1 else networks[0],
+            golden_crops=crops,
+            trust=trust,
+        ),
+    )
+
+
+def _trust(members: Sequence[Member], seed: int, data: RunData, options: ExportOptions) -> Trust | None:
+    from osteon.predict.trust import fit_trust
+
+    material = [member.material for member in members if member.material is not None]
+    if len(material) != len(members):
+        return None
+    positive = data.run.classes.index(data.run.settings.positive)
+    return fit_trust(material, error_rate=options.error_rate, positive=positive, seed=seed)
+
+
+def _golden(
+    data: RunData, members: Sequence[Member], pixels: Pixels, *, wanted: str
+) -> tuple[NDArray[np.float32], str]:
+    """Crops that every member must reproduce, (n, size, size), and what they show."""
+    if wanted not in {"auto", "images", "pattern"}:
+        raise InputError(f"golden {wanted!r} cannot be; choose auto, images or pattern")
+    if wanted == "pattern" or (wanted == "auto" and not is_synthetic(data.manifest)):
+        return smooth_patterns(pixels.size), "made-up patterns; no image of the data set is in this folder"
+    table = members[0].predictions.of(part="validation")
+    number = {row.image: index for index, row in enumerate(data.manifest.rows)}
+    # images about which the network is least sure: a saturated probability would hide a difference
+    order = np.argsort(np.abs(table.probability - 0.5), kind="stable")
+    picked = [index for kind in (True, False) for index in order[table.is_positive[order] == kind][:_GOLDEN_EACH]]
+    rows = np.array([number[str(table.image[index])] for index in picked])
+    positive = data.run.settings.positive
+    return pixels.crops(rows), f"validation images of fold {members[0].fold.fold}: with {positive} and without"

@@ -1,0 +1,185 @@
+"""Images in batches: which rows come in which epoch, in which order, on which process, and how they look there."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from osteon.train.augmentation import Augmentation
+    from osteon.train.pixels import Pixels
+
+__all__ = ["EpochOrder", "ImageSet", "epoch_rows", "evaluation_loader", "training_loader"]
+
+_TRAIN_STREAM = 11
+"""Keeps the draw of an epoch apart from other uses of the seed."""
+
+
+class ImageSet(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
+    """Rows of a manifest as tensors.
+
+    An index is (epoch, row): the augmentation of a row follows from both, so it is the same in every process.
+    An item is (image (1, size, size) float32, label int64, row int64).
+
+    Args:
+        pixels: of the manifest.
+        labels: (images,) class index of every row of the manifest.
+        augment: None gives the images as they are.
+    """
+
+    def __init__(self, pixels: Pixels, labels: NDArray[np.int64], *, augment: Augmentation | None = None) -> None:
+        """Join pixels and labels; nothing is read yet."""
+        self._pixels = pixels
+        self._labels = labels
+        self._augment = augment
+
+    def __len__(self) -> int:
+        """Rows of the manifest, whether they are used or not."""
+        return len(self._labels)
+
+    def __getitem__(self, index: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """The image of ``(epoch, row)``."""
+        epoch, row = index
+        image = torch.from_numpy(self._pixels.crops(np.array([row])))
+        if self._augment is not None:
+            image = self._augment(image, epoch=epoch, row=row)
+        return image, torch.tensor(self._labels[row]), torch.tensor(row)
+
+
+def epoch_rows(
+    rows: NDArray[np.int64], labels: NDArray[np.int64], *, epoch: int, seed: int, images_per_epoch: int | None = None
+) -> NDArray[np.int64]:
+    """Which rows a training epoch shows, in which order.
+
+    Args:
+        rows: of the training part.
+        labels: (images,) class of every row of the manifest.
+        epoch: from 0.
+        seed: of the training.
+        images_per_epoch: None shows every row once. A number draws that many, the same share of each class (first
+            classes first where it does not divide), without repeating a row before its class is used up.
+
+    Returns:
+        Rows in random order.
+
+    Raises:
+        InputError: fewer images an epoch than classes.
+    """
+    generator = np.random.default_rng([seed, _TRAIN_STREAM, epoch])
+    if images_per_epoch is None:
+        return generator.permutation(rows)
+    classes = np.unique(labels[rows])
+    if images_per_epoch < classes.size:
+        raise InputError(f"{images_per_epoch} images an epoch for {classes.size} classes: each needs at least one")
+    share, rest = divmod(images_per_epoch, classes.size)
+    drawn = []
+    for number, wanted in enumerate(classes):
+        pool = rows[labels[rows] == wanted]
+        count = share + (number < rest)
+        rounds = [generator.permutation(pool) for _ in range(math.ceil(count / pool.size))]
+        drawn.append(np.concatenate(rounds)[:count])
+    return generator.permutation(np.concatenate(drawn))
+
+
+class EpochOrder(Sampler[tuple[int, int]]):
+    """The order of a training part, another one each epoch, shared out over processes.
+
+    Every process gets the same number of images; the first ones come twice where they do not divide. lightning calls
+    ``set_epoch`` before each epoch.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        *,
+        seed: int,
+        images_per_epoch: int | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        """Keep what decides the order."""
+        self._rows, self._labels = rows, labels
+        self._seed, self._images_per_epoch = seed, images_per_epoch
+        self._rank, self._processes = rank, processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Images that this process sees in an epoch."""
+        total = self._images_per_epoch or len(self._rows)
+        return math.ceil(total / self._processes)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """(epoch, row) of this process."""
+        order = epoch_rows(
+            self._rows, self._labels, epoch=self.epoch, seed=self._seed, images_per_epoch=self._images_per_epoch
+        )
+        mine = np.resize(order, len(self) * self._processes)[self._rank :: self._processes]
+        return iter([(self.epoch, int(row)) for row in mine])
+
+
+def training_loader(
+    images: Dataset[tuple[Tensor, Tensor, Tensor]],
+    order: EpochOrder,
+    *,
+    batch: int,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    """Batches in the order's order, as (images (b, 1, size, size), labels (b,), rows (b,)); the last may be smaller."""
+    return DataLoader(
+        images,
+        batch_size=batch,
+        sampler=order,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+
+
+class _InOrder(Sampler[tuple[int, int]]):
+    """Rows as they are, for images that are not augmented."""
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(0, int(row)) for row in self._rows])
+
+
+def evaluation_loader(
+    images: Dataset[tuple[Tensor, Tensor, Tensor]],
+    rows: NDArray[np.int64],
+    *,
+    batch: int,
+    workers: int = 0,
+    pin_memory: bool = False,
+    rank: int = 0,
+    processes: int = 1,
+) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    """Batches of rows as they are; with several processes each sees its own, none twice."""
+    return DataLoader(
+        images,
+        batch_size=batch,
+        sampler=_InOrder(rows[rank::processes]),
+        num_workers=workers,
+        pin_memory=pin_memory,
+    )

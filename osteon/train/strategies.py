@@ -1,0 +1,323 @@
+"""Strategies of fine-tuning as stages: what is trained, at which rate, and when the next stage begins.
+
+Nothing here knows torch. A plan names the parts of a network (``nets.anatomy.feature_stages``, input to output, the
+head last); the machine is told the validation AUC after each epoch and says how the next one is trained.
+
+    scratch  everything at the same constant rate, all epochs; the best is kept (schedule "constant": ends after
+             ``patience`` epochs without a better AUC)
+    ft       everything, cosine annealing; ends after ``patience`` epochs without a better AUC
+    lp       the head alone, its rate halved on a plateau; ends after ``stagnation`` epochs without gain
+    lp-ft    the head alone, its rate halved on a plateau; after ``stagnation`` epochs without gain as ft
+    g-lf     the head alone; after every ``stagnation`` epochs without gain one more part from the end, until all are
+             free; ends when all are free and ``stagnation`` more epochs bring no gain
+
+Choices where the spec is silent [GAP]: gain is a validation AUC above the best of all epochs so far; the count of
+epochs without gain begins anew with a stage; a stage goes on from the weights of the epoch before, not from the best;
+in lp-ft the head joins the cosine of the others; in g-lf the head keeps its own rate, still halved on plateaus (the
+count for that begins anew with a stage too), and all freed parts share one cosine that begins with the first of them.
+
+The thesis on metastases has rates in steps, of the largest rate and of all epochs here, so that a shorter training
+goes through the same steps: "steps" 1, 1/2, 1/10, a third of the epochs each (0.01, 0.005, 0.001 for 20 of 60);
+"warm_steps", for transformers, 1/10 to an eighth, 1 to two, 1/10 to three, 1/100 to seven eighths, then 1/1000 (0.001
+for 10, 0.01 to 20, 0.001 to 30, 1e-4 to 70, 1e-5 to 80; it prints 1e-3 twice, and 1e-4 is the reading taken). They
+take the place of the cosine, of the constant rate, and of the plateaus of lp; a training with them is not ended early,
+as its later steps are part of it. "constant", of the paper on femoral tumours, takes their place too, and ends early:
+nothing comes later that would be missed.
+
+References:
+    Spec ct-osteosarcoma, section 6. LP-FT: Kumar et al. 2022, arXiv:2202.10054. Spec bone-metastasis, section 3.2. Spec
+    mri-femur, section 3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from osteon.train.settings import TrainSettings
+
+__all__ = ["Decision", "EpochPlan", "Schedule", "Stage", "StageMachine", "StagePlan", "plan_stages"]
+
+
+STEPS: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
+    "steps": ((0.0, 1.0), (1 / 3, 0.5), (2 / 3, 0.1)),
+    "warm_steps": ((0.0, 0.1), (1 / 8, 1.0), (2 / 8, 0.1), (3 / 8, 0.01), (7 / 8, 0.001)),
+}
+"""Rates in steps: the share of the epochs from which a part of the largest rate holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a learning rate falls.
+
+    Attributes:
+        kind: "constant"; "cosine" over epochs; "plateau", multiplied by ``factor`` when the AUC stands still; or one
+            of ``STEPS``.
+        start: rate of the first epoch; of steps the largest.
+        floor: the rate never falls below it.
+        epochs: length of the cosine (T_max), after which it stays at the floor; of steps all epochs of the training.
+        factor: of a plateau.
+        patience: epochs without gain that make a plateau.
+    """
+
+    kind: Literal["constant", "cosine", "plateau", "steps", "warm_steps"]
+    start: float
+    floor: float = 0.0
+    epochs: int = 1
+    factor: float = 1.0
+    patience: int = 1
+
+    def rate(self, *, epoch: int, cuts: int) -> float:
+        """The learning rate.
+
+        Args:
+            epoch: since the schedule began, from 0.
+            cuts: plateaus so far.
+
+        Example:
+            >>> halving = Schedule("plateau", 1e-3, floor=1e-6, factor=0.5)
+            >>> halving.rate(epoch=9, cuts=2)
+            0.00025
+        """
+        if self.kind == "constant":
+            return self.start
+        if self.kind == "plateau":
+            return max(self.floor, self.start * self.factor**cuts)
+        if self.kind in STEPS:
+            part = next(part for share, part in reversed(STEPS[self.kind]) if epoch >= round(share * self.epochs))
+            return max(self.floor, self.start * part)
+        share = min(epoch, self.epochs) / self.epochs
+        return self.floor + (self.start - self.floor) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A time in which the same parts are trained.
+
+    Attributes:
+        name: for a person.
+        free: parts that are trained, the head first, then from the end.
+        head: schedule of the head.
+        backbone: schedule of all other free parts; None while there are none.
+        stagnation: epochs without gain that end the stage; 0 for no end but that of the epochs.
+    """
+
+    name: str
+    free: tuple[str, ...]
+    head: Schedule
+    backbone: Schedule | None
+    stagnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """All stages of a strategy. The training ends with the last stage, or after ``epochs``.
+
+    Attributes:
+        parts: of the network, input to output, the head last.
+        stages: in order.
+        epochs: most epochs, all stages together.
+    """
+
+    parts: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochPlan:
+    """How one epoch is trained.
+
+    Attributes:
+        stage: its name.
+        free: parts that are trained, the head first.
+        head_rate: learning rate of the head.
+        backbone_rate: of the other free parts; 0 when there are none.
+    """
+
+    stage: str
+    free: tuple[str, ...]
+    head_rate: float
+    backbone_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from an epoch.
+
+    Attributes:
+        is_best: no epoch before was as good: its weights are kept.
+        is_new_stage: the next epoch trains more parts.
+        stop: the training ends.
+    """
+
+    is_best: bool
+    is_new_stage: bool
+    stop: bool
+
+
+def plan_stages(settings: TrainSettings, parts: Sequence[str]) -> StagePlan:
+    """The stages of a strategy for a network.
+
+    Args:
+        settings: strategy and rates.
+        parts: names from ``nets.anatomy.feature_stages``, input to output, the head last.
+
+    Raises:
+        InputError: fewer than two parts.
+    """
+    if len(parts) < 2:
+        raise InputError(f"a network of {len(parts)} part(s) has no backbone beside its head")
+    order = tuple(reversed(parts))
+    low, floor = settings.learning_rate, settings.final_rate
+    head = Schedule(
+        "plateau",
+        settings.head_rate,
+        floor=floor,
+        factor=settings.plateau_factor,
+        patience=settings.plateau_patience,
+    )
+    stepped = None
+    if settings.schedule and settings.schedule != "cosine":
+        stepped = Schedule(settings.schedule, low, floor=floor, epochs=settings.epochs)
+    whole = stepped or Schedule("cosine", low, floor=floor, epochs=settings.cosine_epochs)
+    patience = 0 if settings.schedule in STEPS else settings.patience
+    first = Stage("head", order[:1], head, None, settings.stagnation)
+    stages: tuple[Stage, ...]
+    if settings.strategy == "scratch":
+        constant = stepped or Schedule("constant", low)
+        stages = (Stage("all", order, constant, constant, patience if settings.schedule == "constant" else 0),)
+    elif settings.strategy == "ft":
+        stages = (Stage("all", order, whole, whole, patience),)
+    elif settings.strategy == "lp":
+        stages = (Stage("head", order[:1], stepped, None, patience) if stepped else first,)
+    elif settings.strategy == "lp-ft":
+        stages = (first, Stage("all", order, whole, whole, patience))
+    else:
+        freed = [
+            Stage(f"head + {count - 1}", order[:count], head, whole, settings.stagnation)
+            for count in range(2, len(order) + 1)
+        ]
+        stages = (first, *freed)
+    return StagePlan(tuple(parts), stages, settings.epochs)
+
+
+@dataclass(slots=True)
+class _State:
+    """What decides the next epoch.
+
+    Attributes:
+        epoch: epochs done.
+        stage: index of the stage of the next epoch.
+        best_auc: of all epochs; below 0 before the first.
+        best_epoch: from 1; 0 before the first.
+        stale: epochs without gain, since the stage began.
+        plateau: epochs without gain since the last cut, and since the stage began.
+        cuts: of the head's schedule since it began.
+        head_began: epoch, from 0, with which the head's schedule began.
+        backbone_began: the same for the others.
+        is_over: no epoch follows.
+    """
+
+    epoch: int = 0
+    stage: int = 0
+    best_auc: float = -1.0
+    best_epoch: int = 0
+    stale: int = 0
+    plateau: int = 0
+    cuts: int = 0
+    head_began: int = 0
+    backbone_began: int = 0
+    is_over: bool = False
+
+
+class StageMachine:
+    """Walks through a plan.
+
+    Attributes:
+        plan: all its stages.
+    """
+
+    def __init__(self, plan: StagePlan) -> None:
+        """Stand before the first epoch."""
+        self.plan = plan
+        self._state = _State()
+
+    @property
+    def best_auc(self) -> float:
+        """Largest validation AUC so far; below 0 before the first epoch."""
+        return self._state.best_auc
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch it belongs to, from 1; 0 before the first."""
+        return self._state.best_epoch
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch follows."""
+        return self._state.is_over
+
+    def next_epoch(self) -> EpochPlan:
+        """How the next epoch is trained."""
+        now, stage = self._state, self.plan.stages[self._state.stage]
+        head = stage.head.rate(epoch=now.epoch - now.head_began, cuts=now.cuts)
+        backbone = 0.0
+        if stage.backbone is not None:
+            backbone = stage.backbone.rate(epoch=now.epoch - now.backbone_began, cuts=now.cuts)
+        return EpochPlan(stage.name, stage.free, head, backbone)
+
+    def after_epoch(self, validation_auc: float) -> Decision:
+        """Take note of an epoch.
+
+        Args:
+            validation_auc: 0 to 1.
+
+        Raises:
+            InputError: the AUC is not a number, or the training was over.
+        """
+        now, stage = self._state, self.plan.stages[self._state.stage]
+        if now.is_over or not math.isfinite(validation_auc):
+            raise InputError(f"validation AUC {validation_auc} after epoch {now.epoch}: none is expected, or no number")
+        now.epoch += 1
+        gained = validation_auc > now.best_auc
+        if gained:
+            now.best_auc, now.best_epoch = validation_auc, now.epoch
+            now.stale = now.plateau = 0
+        else:
+            now.stale += 1
+            now.plateau += 1
+        if stage.head.kind == "plateau" and now.plateau >= stage.head.patience:
+            now.cuts, now.plateau = now.cuts + 1, 0
+        advances = 0 < stage.stagnation <= now.stale
+        is_last = now.stage == len(self.plan.stages) - 1
+        now.is_over = now.epoch >= self.plan.epochs or (advances and is_last)
+        if advances and not now.is_over:
+            self._begin_next_stage()
+        return Decision(gained, advances and not now.is_over, now.is_over)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that ``restore`` needs, as plain values."""
+        return dataclasses.asdict(self._state)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where another machine with the same plan was."""
+        self._state = _State(**state)
+
+    def _begin_next_stage(self) -> None:
+        now = self._state
+        before = self.plan.stages[now.stage]
+        now.stage += 1
+        after = self.plan.stages[now.stage]
+        now.stale = now.plateau = 0
+        if after.head != before.head:
+            now.head_began, now.cuts = now.epoch, 0
+        if after.backbone != before.backbone:
+            now.backbone_began = now.epoch

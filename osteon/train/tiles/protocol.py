@@ -1,0 +1,249 @@
+"""Judging heads honestly, and as the paper did: nested folds by patient or tile, and the one division of its tables.
+
+In the honest protocol a fold's test tiles decide nothing: rate and epochs are chosen by folds within the training
+tiles, by the same unit (patients, or tiles where a paper is repeated), then heads learn from all training tiles.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.data.options import Progress, silent
+from osteon.errors import InputError
+from osteon.train.tiles.heads import HeadPlan, train_heads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from osteon.train.tiles.heads import Heads
+    from osteon.train.tiles.settings import TileSettings
+
+__all__ = [
+    "Choice",
+    "FoldOutcome",
+    "LiteralOutcome",
+    "TileTable",
+    "Unit",
+    "judge_fold",
+    "judge_literally",
+    "outer_folds",
+]
+
+Unit = Literal["patient", "tile"]
+
+_HELD_OUT = 0.1
+"""Share of the tiles that the paper validated on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileTable:
+    """Features of a data set's tiles with what is known of them.
+
+    Attributes:
+        features: (n, d) of the tiles as they are.
+        copies: (k, n, d) of their transformed copies; k may be 0.
+        labels: (n,) class, 0 on.
+        patients: (n,) whose.
+        classes: how many there are.
+    """
+
+    features: NDArray[np.float32] = field(repr=False)
+    copies: NDArray[np.float32] = field(repr=False)
+    labels: NDArray[np.int64] = field(repr=False)
+    patients: NDArray[np.str_] = field(repr=False)
+    classes: int = 3
+
+    def training(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Features and labels to learn from: the tiles of rows, then their copies."""
+        copied = self.copies[:, rows].reshape(-1, self.features.shape[1])
+        return np.concatenate([self.features[rows], copied]), np.tile(self.labels[rows], 1 + len(self.copies))
+
+    def groups(self, unit: Unit) -> NDArray[np.str_]:
+        """(n,) what must not be divided."""
+        return self.patients if unit == "patient" else np.arange(len(self.labels)).astype(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Rate and epochs that a fold's training tiles asked for.
+
+    Attributes:
+        rate: chosen.
+        epochs: chosen.
+        accuracy: (rates, epochs of the longest training) on the inner validation tiles, mean over repeats.
+        note: "" or why the choice was made otherwise than planned.
+    """
+
+    rate: float
+    epochs: int
+    accuracy: NDArray[np.float64] = field(repr=False)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOutcome:
+    """One fold of the honest protocol.
+
+    Attributes:
+        test: rows that were judged.
+        logits: (repeats, test, classes).
+        choice: made within the training tiles.
+    """
+
+    test: NDArray[np.int64] = field(repr=False)
+    logits: NDArray[np.float32] = field(repr=False)
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralOutcome:
+    """The paper's one division by tile.
+
+    Attributes:
+        test: rows of the validation tiles, on which everything is chosen and reported.
+        accuracy: (rates, repeats, epochs) of every run on them.
+        best: (rate, repeat, epoch) index of the largest; the first of several.
+        called: (test,) classes of that run.
+    """
+
+    test: NDArray[np.int64] = field(repr=False)
+    accuracy: NDArray[np.float64] = field(repr=False)
+    best: tuple[int, int, int]
+    called: NDArray[np.int64] = field(repr=False)
+
+
+def outer_folds(
+    labels: NDArray[np.int64], groups: NDArray[np.str_], *, most: int, seed: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Rows of each test part: groups left out one by one, or dealt into ``most`` parts where there are more of them.
+
+    Fewer parts are dealt where no class has so many tiles.
+
+    Raises:
+        InputError: fewer than two groups.
+    """
+    names = np.unique(groups)
+    if names.size < 2:
+        raise InputError(f"folds need at least two patients (or tiles); there is {names.size}")
+    if names.size <= most:
+        return tuple(np.flatnonzero(groups == name) for name in names)
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    parts = max(2, min(most, int(np.bincount(labels).max())))
+    deal = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer tiles than parts is known and allowed
+        return tuple(np.sort(test) for _, test in deal.split(np.zeros((labels.size, 1)), labels, groups))
+
+
+def judge_fold(
+    table: TileTable, test: NDArray[np.int64], settings: TileSettings, *, unit: Unit, progress: Progress = silent
+) -> FoldOutcome:
+    """Choose within the rest of the tiles, learn from the rest, judge the test tiles once.
+
+    Args:
+        table: of all tiles.
+        test: rows to be judged.
+        settings: grid, repeats, batch.
+        unit: of the inner folds.
+        progress: told about the trainings of the fold.
+    """
+    train = np.setdiff1d(np.arange(table.labels.size), test)
+    choice = _choose(table, train, settings, unit, progress)
+    plan = HeadPlan(
+        rates=(choice.rate,) * settings.repeats,
+        seeds=tuple(range(settings.seed, settings.seed + settings.repeats)),
+        epochs=choice.epochs,
+        batch=settings.batch,
+        weight_decay=settings.weight_decay,
+    )
+    heads = train_heads(*table.training(train), plan, classes=table.classes)
+    with torch.inference_mode():
+        logits = heads.logits(torch.from_numpy(table.features[test])).numpy()
+    return FoldOutcome(test, logits, choice)
+
+
+def judge_literally(table: TileTable, settings: TileSettings) -> LiteralOutcome:
+    """The whole grid on one division by tile, 90 to 10, with nothing held back from choosing."""
+    from sklearn.model_selection import train_test_split
+
+    rows = np.arange(table.labels.size)
+    share = max(_HELD_OUT, table.classes / rows.size)
+    train, test = (np.sort(part) for part in train_test_split(rows, test_size=share, random_state=settings.seed))
+    seeds = range(settings.seed, settings.seed + settings.repeats)
+    shape = (len(settings.rates), settings.repeats)
+    called = np.zeros((settings.epochs[-1], *shape, test.size), dtype=np.int64)
+    values = torch.from_numpy(table.features[test])
+
+    def note(epoch: int, heads: Heads) -> None:
+        called[epoch - 1] = heads.logits(values).argmax(dim=2).numpy().reshape(*shape, test.size)
+
+    train_heads(*table.training(train), _grid(settings, seeds), classes=table.classes, after_epoch=note)
+    accuracy = (called == table.labels[test]).mean(axis=3).transpose(1, 2, 0)
+    rate, repeat, epoch = (int(place) for place in np.unravel_index(int(accuracy.argmax()), accuracy.shape))
+    return LiteralOutcome(test, accuracy, (rate, repeat, epoch), called[epoch, rate, repeat])
+
+
+def _choose(
+    table: TileTable, train: NDArray[np.int64], settings: TileSettings, unit: Unit, progress: Progress
+) -> Choice:
+    """Rate and epochs with the best accuracy on inner validation tiles; of equals, the smallest loss."""
+    seeds = range(settings.seed, settings.seed + min(settings.choice_repeats, settings.repeats))
+    shape = (len(settings.rates), settings.epochs[-1])
+    right, loss, judged = np.zeros(shape), np.zeros(shape), 0
+    folds, note = _inner_folds(table, train, settings, unit)
+    for number, (learn, held) in enumerate(folds):
+        values, truth = torch.from_numpy(table.features[held]), torch.from_numpy(table.labels[held])
+
+        def count(epoch: int, heads: Heads, values: torch.Tensor = values, truth: torch.Tensor = truth) -> None:
+            logits = heads.logits(values)
+            hits = (logits.argmax(dim=2) == truth).double().mean(dim=1)
+            bits = -torch.log_softmax(logits.double(), dim=2)[:, torch.arange(len(truth)), truth].mean(dim=1)
+            right[:, epoch - 1] += len(truth) * hits.numpy().reshape(len(settings.rates), -1).mean(axis=1)
+            loss[:, epoch - 1] += len(truth) * bits.numpy().reshape(len(settings.rates), -1).mean(axis=1)
+
+        train_heads(*table.training(learn), _grid(settings, seeds), classes=table.classes, after_epoch=count)
+        judged += held.size
+        progress("inner folds", number + 1, len(folds))
+    accuracy, cost = right / judged, np.nan_to_num(loss, nan=np.inf)
+    epochs = range(1, settings.epochs[-1] + 1) if settings.early_stop else settings.epochs
+    candidates = [
+        (-accuracy[rate, epoch - 1], cost[rate, epoch - 1], rate, epoch) for rate, epoch in _pairs(shape[0], epochs)
+    ]
+    _, _, rate, epoch = min(candidates)
+    return Choice(settings.rates[rate], epoch, accuracy, note)
+
+
+def _inner_folds(
+    table: TileTable, train: NDArray[np.int64], settings: TileSettings, unit: Unit
+) -> tuple[list[tuple[NDArray[np.int64], NDArray[np.int64]]], str]:
+    """(rows to learn from, rows to choose by) of each inner fold, and a note where they leak."""
+    groups, note = table.groups(unit)[train], ""
+    if np.unique(groups).size < 2:
+        groups = table.groups("tile")[train]
+        note = "one patient was left to learn from: rate and epochs were chosen by tile within it"
+    held = outer_folds(table.labels[train], groups, most=settings.inner_folds, seed=settings.seed)
+    return [(np.setdiff1d(train, train[part]), train[part]) for part in held], note
+
+
+def _grid(settings: TileSettings, seeds: range) -> HeadPlan:
+    """All rates, each with all seeds: the rate is the slower axis."""
+    return HeadPlan(
+        rates=tuple(rate for rate in settings.rates for _ in seeds),
+        seeds=tuple(seed for _ in settings.rates for seed in seeds),
+        epochs=settings.epochs[-1],
+        batch=settings.batch,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _pairs(rates: int, epochs: range | tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    return ((rate, epoch) for rate in range(rates) for epoch in epochs)

@@ -1,0 +1,1 @@
+"""Synthetic cohorts as data sets."""

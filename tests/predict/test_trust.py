@@ -1,0 +1,108 @@
+"""Thresholds of novelty and prediction sets: worked by hand, and held on patients nobody fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from osteon.errors import InputError
+from osteon.metrics.conformal import measure_coverage, predict_sets
+from osteon.predict.trust import FoldMaterial, fit_trust
+from osteon.weights import FeatureBank
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _angles(degrees: list[float]) -> NDArray[np.float32]:
+    radians = np.deg2rad(np.array(degrees))
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def _fold(train: list[float], validation: list[float], patients: list[str], regions: list[str]) -> FoldMaterial:
+    count = len(validation)
+    truth = np.arange(count) % 2 == 0
+    return FoldMaterial(
+        _angles(train), 3 * _angles(validation), np.array(patients), np.array(regions), truth * np.float32(0.5), truth
+    )
+
+
+def test_the_distance_is_the_chord_to_the_nth_neighbour() -> None:
+    bank = FeatureBank(_angles([0, 10, 30]), neighbour=2, unit=0.5)
+    found = bank.distance(7 * _angles([0, 90]))  # length does not matter
+    np.testing.assert_allclose(found, 2 * np.sin(np.deg2rad([5, 40])) / 0.5, rtol=1e-4)
+
+
+def test_the_region_threshold_is_the_conformal_quantile_of_each_patients_worst_region() -> None:
+    # two training vectors at 0 degrees: the distance of a slice is the chord of its angle
+    patients = ["a", "a", "a", "a", "b", "b", "c", "c"]
+    regions = ["left", "left", "right", "right", "left", "left", "left", "left"]
+    fold = _fold([0, 0], [1, 3, 10, 20, 4, 6, 30, 50], patients, regions)
+    novelty = fit_trust([fold], false_alarm_rate=0.5, error_rate=0.5).novelty
+    # medians of the chords, in units of the middle slice (between 6 and 10 degrees)
+    chord = 2 * np.sin(np.deg2rad(np.array([1, 3, 10, 20, 4, 6, 30, 50])) / 2)
+    medians = {"a": (chord[2] + chord[3]) / 2, "b": (chord[4] + chord[5]) / 2, "c": (chord[6] + chord[7]) / 2}
+    middle = np.median(chord)
+    assert novelty.region_threshold == pytest.approx(medians["a"] / middle, rel=1e-2)  # 2nd of 3: ceil(4 * 0.5)
+    assert novelty.false_alarm_rate == 0.5
+    strict = fit_trust([fold], false_alarm_rate=0.01, error_rate=0.5).novelty
+    assert strict.region_threshold == pytest.approx(medians["c"] / middle, rel=1e-2)
+    assert strict.false_alarm_rate == pytest.approx(0.25)  # three patients cannot promise less than 1 in 4
+    assert (strict.validation_patients, strict.validation_regions, strict.validation_images) == (3, 4, 8)
+
+
+def _material(seed: int, patients: int) -> FoldMaterial:
+    """Patients whose slices lie together, as slices do."""
+    generator = np.random.default_rng(seed)
+    who = np.repeat(np.arange(patients), 6)
+    centres = np.concatenate([np.full((patients, 1), 6.0), generator.normal(size=(patients, 15))], axis=1)
+    rows = (centres[who] + 0.3 * generator.normal(size=(who.size, 16))).astype(np.float32)
+    truth = generator.random(who.size) < 0.4
+    logit = np.where(truth, 1.5, -1.5) + generator.normal(size=patients)[who] + 0.5 * generator.normal(size=who.size)
+    half = who.size // 2
+    score = (1 / (1 + np.exp(-logit))).astype(np.float32)
+    names = who.astype(str)
+    return FoldMaterial(rows[:half], rows[half:], names[half:], names[half:], score[half:], truth[half:])
+
+
+def test_new_patients_raise_false_alarms_and_miss_sets_at_the_promised_rates() -> None:
+    folds = [_material(1, 300), _material(2, 300)]
+    trust = fit_trust(folds, error_rate=0.2, false_alarm_rate=0.1)
+    fresh = _material(3, 2000)
+    one = replace(trust.novelty, banks=trust.novelty.banks[:1])
+    distance = one.slice_distance([fresh.validation_features]).reshape(-1, 6)
+    alarms = float(np.mean(np.median(distance, axis=1) > trust.novelty.region_threshold))
+    # the fresh patients come from the same law, so the rate holds up to chance (300 patients fitted: sd 0.017)
+    assert alarms == pytest.approx(0.1, abs=0.06)
+    chance = np.stack([1 - fresh.probability, fresh.probability], axis=1).astype(np.float64)
+    for label in (False, True):
+        own = fresh.truth == label
+        coverage = measure_coverage(predict_sets(trust.conformal, chance[own]), fresh.truth[own])
+        assert coverage.share == pytest.approx(0.8, abs=0.07)
+
+
+def test_what_cannot_be_fitted_is_named() -> None:
+    good = _material(1, 20)
+    with pytest.raises(InputError, match="no fold"):
+        fit_trust([])
+    with pytest.raises(InputError, match="between 0 and 1"):
+        fit_trust([good], false_alarm_rate=0)
+    with pytest.raises(InputError, match="0 or 1"):
+        fit_trust([good], positive=2)
+    with pytest.raises(InputError, match="fold 1: features"):
+        fit_trust([good, replace(good, validation_features=good.validation_features[:, :3])])
+    with pytest.raises(InputError, match="one each"):
+        fit_trust([replace(good, patients=good.patients[:5])])
+    with pytest.raises(InputError, match="no number"):
+        fit_trust([replace(good, probability=np.full_like(good.probability, np.nan))])
+
+
+def test_the_other_class_may_be_the_positive_one() -> None:
+    many = _material(1, 60)
+    good = replace(many, patients=np.arange(len(many.truth)).astype(str))  # one image each: nothing is drawn
+    first = fit_trust([good], positive=1).conformal
+    second = fit_trust([good], positive=0).conformal
+    assert second.quantiles == first.quantiles[::-1]

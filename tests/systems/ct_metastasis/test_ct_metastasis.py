@@ -1,0 +1,348 @@
+"""The system ct_metastasis up to its Answer, with a segmenter that knows the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from osteon.data import ModelUse, Volume
+from osteon.data.options import SystemOptions
+from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
+from osteon.geometry import Grid
+from osteon.mesh import bounds_lps_mm, is_watertight
+from osteon.ops.slice_frame import BONE_WINDOW_HU, slice_frame, windowed
+from osteon.predict.ensemble import CropScores
+from osteon.predict.slice_segmenter import SliceSegmenter
+from osteon.systems.ct_metastasis import read as ct_metastasis
+from osteon.systems.ct_metastasis.read import answer, read_trunk
+from osteon.systems.registry import choose_system, system
+from osteon.weights import MapContract, SegmenterContract
+from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from osteon.data import Answer
+    from osteon.data.options import Progress
+
+OPTIONS = SystemOptions()
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Trunk:
+    return make_trunk()
+
+
+@pytest.fixture(scope="module")
+def told(trunk: Trunk) -> Answer:
+    return read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter())
+
+
+def codes(told: Answer) -> set[str]:
+    return {notice.code for notice in told.notices}
+
+
+def test_lesions_are_listed_with_what_is_true_of_them(trunk: Trunk, told: Answer) -> None:
+    assert [lesion.identifier for lesion in told.lesions] == ["lesion-1", "lesion-2"]
+    for lesion, value in zip(told.lesions, (1, 2), strict=True):
+        where = trunk.lesion == value
+        truth_ml = np.count_nonzero(where) * np.prod(trunk.spacing_mm) / 1000
+        assert lesion.volume_ml == pytest.approx(truth_ml, rel=0.02)
+        assert lesion.mean_hu == pytest.approx(trunk.array[where].mean(), abs=2)
+        slices = np.flatnonzero(where.any(axis=(1, 2)))
+        assert lesion.slices == (slices[0], slices[-1] + 1)
+    lytic, blastic = told.lesions
+    assert (lytic.character, blastic.character) == ("lytic", "blastic")
+    assert (lytic.site, blastic.site) == ("vertebra", "rib")
+    assert 18 <= lytic.diameter_mm <= 21.5  # a ball of 18 mm in voxels of 3 x 1.75 x 1.75 mm
+    assert told.own_bone is not None
+    assert told.own_bone.median_hu == pytest.approx(170, abs=6)
+
+
+def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
+    bone, lesions = told.masks
+    assert (bone.name, lesions.name) == ("bone", "lesions")
+    assert [finding.identifier for finding in told.findings] == ["lesion-1", "lesion-2", "bone"]
+    for lesion, finding, label in zip(told.lesions, told.findings, lesions.labels, strict=False):
+        assert finding.segment == ("lesions", label.value)
+        assert finding.tracking_uid == label.tracking_uid
+        assert finding.probability == lesion.probability == pytest.approx(1.0)
+        inside = lesions.of(label.value)
+        assert finding.box is not None
+        assert np.count_nonzero(inside[finding.box.slices]) == np.count_nonzero(inside)
+        assert lesion.volume_ml * 1000 == pytest.approx(inside.sum() * lesions.grid.voxel_volume_mm3)
+        assert inside[lesion.key_slice].sum() == inside.sum(axis=(1, 2)).max()
+    assert not (lesions.array[bone.array == 0] > 0).any()
+    assert told.findings[-1].tracking_uid == bone.labels[0].tracking_uid
+    assert told.findings[0].site is not None
+    assert told.findings[0].site.meaning == "Vertebra"
+    assert "1 lytic, 1 blastic" in told.headline
+
+
+def test_bone_is_the_truth_but_for_its_rim(trunk: Trunk, told: Answer) -> None:
+    found = told.masks[0].array > 0
+    assert np.count_nonzero(found & trunk.bone) * 2 / (found.sum() + trunk.bone.sum()) > 0.97
+
+
+def test_slices_are_called_by_their_lesion_area(trunk: Trunk, told: Answer) -> None:
+    (scores,) = told.scores
+    assert scores.source == "segmentation"
+    assert scores.agreement is None
+    assert scores.by_segmentation is not None
+    area = np.count_nonzero(trunk.lesion, axis=(1, 2)) * 1.75**2
+    assert np.array_equal(scores.by_segmentation, area[scores.slices] >= 20)
+    assert "no-slice-classifier" not in codes(told)
+    assert set(scores.slices) == set(np.flatnonzero(trunk.bone.any(axis=(1, 2))))
+
+
+def test_surfaces_are_closed_and_lie_where_the_lesions_are(told: Answer) -> None:
+    assert [surface.name for surface in told.surfaces] == ["skeleton", "lesion_1", "lesion_2"]
+    for surface, finding in zip(told.surfaces[1:], told.findings, strict=False):
+        assert is_watertight(surface)
+        assert finding.box is not None
+        low, high = finding.box.bounds_lps_mm(told.masks[0].grid)
+        at_least, at_most = bounds_lps_mm([surface])
+        assert (at_least > low - 1).all()
+        assert (at_most < high + 1).all()
+    skeleton = bounds_lps_mm(told.surfaces[:1])
+    for lesion in told.surfaces[1:]:
+        low, high = bounds_lps_mm([lesion])
+        assert (low > skeleton[0] - 2).all()
+        assert (high < skeleton[1] + 2).all()
+
+
+@pytest.mark.parametrize("flips", [(False, True, False), (True, False, True)])
+def test_another_order_of_the_voxels_gives_the_same_patient(
+    trunk: Trunk, told: Answer, flips: tuple[bool, ...]
+) -> None:
+    """The same patient, stored with rows to the front, columns to the right or slices to the feet."""
+    steps = tuple(-1 if flip else 1 for flip in flips)
+    grid = trunk.volume.grid
+    signs = np.diag(steps)
+    first = [n - 1 if flip else 0 for n, flip in zip(SHAPE, flips, strict=True)]
+    turned = Grid.from_axes(
+        shape=SHAPE,
+        spacing_mm=grid.spacing_mm,
+        directions=signs @ grid.directions,
+        origin_lps_mm=grid.to_lps_mm(first).tolist(),
+    )
+    index = tuple(slice(None, None, step) for step in steps)
+    volume = Volume(trunk.array[index], turned, modality="CT", unit="HU")
+    upright = Volume(trunk.array[:: steps[0]], grid, modality="CT", unit="HU")
+    masks = {"bone": trunk.bone[:: steps[0]], "lesion": trunk.lesion[:: steps[0]] > 0}
+    other = read_trunk(volume, OPTIONS, segmenter=TrueSegmenter(upright, masks))
+    for one, two in zip(told.findings, other.findings, strict=True):
+        if one.box is not None and two.box is not None:
+            for a, b in zip(one.box.bounds_lps_mm(grid), two.box.bounds_lps_mm(turned), strict=True):
+                assert np.allclose(a, b, atol=1.8)  # a pixel, as images are padded on one side
+    assert [lesion.site for lesion in other.lesions] == [lesion.site for lesion in told.lesions]
+    assert np.array_equal(other.masks[1].array[index] > 0, told.masks[1].array > 0)
+
+
+def test_thin_slices_are_taken_every_other_and_lesions_keep_their_size(trunk: Trunk, told: Answer) -> None:
+    thin = Trunk(
+        np.repeat(trunk.array[15:40], 4, axis=0),
+        np.repeat(trunk.bone[15:40], 4, axis=0),
+        np.repeat(trunk.lesion[15:40], 4, axis=0),
+        (0.75, 1.75, 1.75),
+    )
+    other = read_trunk(thin.volume, OPTIONS, segmenter=thin.segmenter())
+    assert "slices-taken" in codes(other)
+    for one, two in zip(told.lesions, other.lesions, strict=True):
+        assert two.volume_ml == pytest.approx(one.volume_ml, rel=0.08)
+
+
+def test_thick_slices_are_read_with_a_warning(trunk: Trunk) -> None:
+    thick = Trunk(trunk.array[::2], trunk.bone[::2], trunk.lesion[::2], (6.0, 1.75, 1.75))
+    other = read_trunk(thick.volume, OPTIONS, segmenter=thick.segmenter())
+    text = next(notice.text for notice in other.notices if notice.code == "thick-slices")
+    assert "6.0 mm apart: lesions below 12 mm" in text
+    assert len(other.lesions) == 2
+
+
+def test_a_single_slice_is_read_with_a_warning(trunk: Trunk) -> None:
+    one = Trunk(trunk.array[24:25], trunk.bone[24:25], trunk.lesion[24:25])
+    other = read_trunk(one.volume, OPTIONS, segmenter=one.segmenter())
+    assert "single-slice" in codes(other)
+    assert len(other.lesions) == 2
+    assert {lesion.site for lesion in other.lesions} == {"not determined"}
+    assert not any(lesion.is_cut for lesion in other.lesions)
+
+
+def test_metal_is_told_and_lesions_near_it_are_marked(trunk: Trunk) -> None:
+    z, y, x = axes()
+    screw = np.broadcast_to((np.abs(y - 52) < 3) & (np.abs(x + 14) < 4) & (np.abs(z - 73) < 6), SHAPE)
+    other = trunk.with_hu(screw, 3071)
+    found = read_trunk(other.volume, OPTIONS, segmenter=other.segmenter())
+    text = next(notice.text for notice in found.notices if notice.code == "metal")
+    assert "Lesion 1 lies within 10 mm of it" in text
+    assert [lesion.near_metal for lesion in found.lesions] == [True, False]
+    assert "may be an artefact" in found.findings[0].statement
+
+
+def test_a_vessel_brighter_than_bone_becomes_neither_bone_nor_lesion(trunk: Trunk) -> None:
+    """An aorta of 350 HU against the spine, which the network takes for bone and for lesion."""
+    _, y, x = axes()
+    aorta = np.broadcast_to((y - 20) ** 2 + (x - 12) ** 2 < 11**2, SHAPE)
+    other = trunk.with_hu(aorta & ~trunk.bone, 350)
+    wrong = other.segmenter(bone=trunk.bone | aorta, lesion=(trunk.lesion > 0) | aorta)
+    found = read_trunk(other.volume, OPTIONS, segmenter=wrong)
+    assert "contrast-left-out" in codes(found)
+    assert len(found.lesions) == 2
+    vessel = aorta & ~trunk.bone
+    assert np.count_nonzero(found.masks[0].array[vessel]) < 0.02 * np.count_nonzero(vessel)
+
+
+def test_what_the_lesion_map_shows_away_from_bone_is_no_lesion(trunk: Trunk) -> None:
+    z, y, x = axes()
+    bowel = np.broadcast_to((z - 73) ** 2 + (y + 30) ** 2 + x**2 < 10**2, SHAPE)
+    wrong = trunk.segmenter(lesion=(trunk.lesion > 0) | bowel)
+    assert len(read_trunk(trunk.volume, OPTIONS, segmenter=wrong).lesions) == 2
+
+
+def test_a_healthy_trunk_has_no_lesion_and_no_mask_of_them(trunk: Trunk) -> None:
+    healthy = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(lesion=np.zeros(SHAPE, dtype=bool)))
+    assert healthy.lesions == ()
+    assert [mask.name for mask in healthy.masks] == ["bone"]
+    assert healthy.headline == "No lesion of bone was outlined."
+    assert [finding.is_abnormal for finding in healthy.findings] == [False]
+
+
+def test_a_threshold_applies_to_the_lesion_map(trunk: Trunk) -> None:
+    class Half(TrueSegmenter):
+        def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+            maps = super().probabilities(images)
+            return {**maps, "lesion": maps["lesion"] * np.float32(0.4)}
+
+    masks = {"bone": trunk.bone, "lesion": trunk.lesion > 0}
+    assert not read_trunk(trunk.volume, OPTIONS, segmenter=Half(trunk.volume, masks)).lesions
+    low = read_trunk(trunk.volume, SystemOptions(threshold=0.2), segmenter=Half(trunk.volume, masks))
+    assert len(low.lesions) == 2
+    assert low.lesions[0].probability == pytest.approx(0.4, abs=0.01)
+    assert low.configuration["threshold_source"] == "chosen for this reading"
+
+
+def test_no_bone_in_the_field_is_told_before_and_after_the_network(trunk: Trunk) -> None:
+    soft = Trunk(np.minimum(trunk.array, 90).astype(np.int16), trunk.bone, trunk.lesion)
+    with pytest.raises(NotThisTaskError, match="No bone in the field of view: no voxel reaches 150 HU"):
+        read_trunk(soft.volume, OPTIONS, segmenter=trunk.segmenter())
+    nothing = np.zeros(SHAPE, dtype=bool)
+    with pytest.raises(NotThisTaskError, match="No bone in the field of view: the network marks less than 1 ml"):
+        read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(bone=nothing))
+    forced = read_trunk(trunk.volume, SystemOptions(force=True), segmenter=trunk.segmenter(bone=nothing))
+    assert forced.lesions == ()
+
+
+def test_a_volume_with_nan_is_refused(trunk: Trunk) -> None:
+    array = trunk.array.astype(np.float32)
+    array[7, 3, 3] = np.nan
+    volume = Volume(array, trunk.volume.grid, modality="CT", unit="HU")
+    with pytest.raises(InputError, match="slice 8 holds values that are no numbers"):
+        read_trunk(volume, OPTIONS, segmenter=trunk.segmenter())
+
+
+def test_another_modality_unit_scale_or_plane_is_refused(trunk: Trunk) -> None:
+    volume, segmenter = trunk.volume, trunk.segmenter()
+    with pytest.raises(InputError, match="found MR"):
+        read_trunk(replace(volume, modality="MR"), OPTIONS, segmenter=segmenter)
+    with pytest.raises(InputError, match="an image without a modality"):
+        answer(replace(volume, modality=""), OPTIONS)
+    picture = np.clip((trunk.array + 450) / 6, 0, 255).astype(np.int16)
+    with pytest.raises(InputError, match="as in an 8-bit picture"):
+        read_trunk(replace(volume, array=picture), OPTIONS, segmenter=segmenter)
+    sagittal = Grid.from_axes(shape=SHAPE, spacing_mm=(3.0, 2.0, 2.0), directions=[(1, 0, 0), (0, 0, -1), (0, 1, 0)])
+    with pytest.raises(NotThisTaskError, match="reads axial slices"):
+        read_trunk(replace(volume, grid=sagittal), OPTIONS, segmenter=segmenter)
+
+
+def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ct_metastasis, "DEFAULT_SEGMENTER", "hybrid_attunetpp.nowhere")
+    with pytest.raises(UnknownLabelError, match="needs a segmentation model; name one with --model"):
+        answer(trunk.volume, OPTIONS)
+    with pytest.raises(WeightsError, match="is a classifier of task ct_osteosarcoma: name another one with --model"):
+        answer(trunk.volume, SystemOptions(model="mobilenet_v2.phantom"))
+
+
+@dataclass
+class Caller:
+    """A slice classifier that calls some slices, and keeps what it was shown."""
+
+    called: set[int]
+    card: object = None
+    name: str = "caller"
+    size: tuple[int, int] = (112, 160)
+    shown: list[np.ndarray] = field(default_factory=list)
+
+    def read(self, blocks: Iterable[np.ndarray], *, progress: Progress, total: int) -> CropScores:
+        self.shown = list(blocks)
+        progress("classifying slices", total, total)
+        probability = np.array([0.99 if n in self.called else 0.01 for n in range(total)], dtype=np.float32)
+        return CropScores(probability=probability)
+
+    def use(self) -> ModelUse:
+        return ModelUse("caller", "1.0.0", "11" * 32, "none", "cpu", is_demo=True, statement="It calls slices.")
+
+
+def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: Trunk, told: Answer) -> None:
+    (alone,) = told.scores
+    assert alone.by_segmentation is not None
+    outlined = np.flatnonzero(alone.by_segmentation)
+    caller = Caller(called={*outlined.tolist(), 0, 1, 2, 3})
+    found = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=caller)  # type: ignore[arg-type]
+    (scores,) = found.scores
+    assert scores.source == "classifier"
+    positive = scores.smoothed >= scores.threshold
+    assert scores.agreement == pytest.approx((positive == alone.by_segmentation).mean())
+    assert "they agree in" in found.headline
+    assert found.headline.startswith("Demo model")
+    assert [use.name for use in found.models] == ["truth", "caller"]
+    images = np.concatenate(caller.shown)
+    wanted = slice_frame(SHAPE[1:], (1.75, 1.75), size=caller.size).images(windowed(trunk.array[scores.slices]))
+    assert np.array_equal(images, wanted.astype(np.float32) / np.float32(255))
+
+
+def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
+    trunk: Trunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = SegmenterContract(
+        maps=(MapContract("lesion", 0.35, "best Dice on validation", least_mm3=450.0), MapContract("bone", 0.6)),
+        channels=3,
+        window_hu=BONE_WINDOW_HU,
+        pixel_mm=1.75,
+        size_step=16,
+        function="osteon.ops.slice_frame",
+    )
+    segmenter = trunk.segmenter()
+    segmenter.card = SimpleNamespace(name="known.card", task="ct_metastasis", segmenter=contract)  # type: ignore[assignment]
+
+    def find(name: str) -> object:
+        if name == ct_metastasis.DEFAULT_SEGMENTER:
+            return segmenter.card
+        raise UnknownLabelError(f"no model {name!r}")
+
+    monkeypatch.setattr(ct_metastasis, "find_card", find)
+    monkeypatch.setattr(SliceSegmenter, "load", lambda *_, **__: segmenter)
+    found = answer(trunk.volume, OPTIONS)
+    lesions = found.configuration["lesions"]
+    assert isinstance(lesions, dict)
+    assert (lesions["threshold"], lesions["bone_threshold"], lesions["min_volume_mm3"]) == (0.35, 0.6, 450.0)
+    assert found.configuration["threshold_source"] == "best Dice on validation"
+    assert "no-slice-classifier" in codes(found)
+
+
+def test_a_model_without_the_maps_is_refused(trunk: Trunk) -> None:
+    segmenter = trunk.segmenter()
+    segmenter.maps["tumour"] = segmenter.maps.pop("lesion")
+    with pytest.raises(WeightsError, match=r"no map 'lesion' \(it gives bone, tumour\)"):
+        read_trunk(trunk.volume, OPTIONS, segmenter=segmenter)
+
+
+def test_the_legs_stay_the_default_and_name_this_system_where_they_refuse(trunk: Trunk) -> None:
+    assert choose_system("CT").stem == "ct_osteosarcoma"
+    assert system("ct_metastasis").load() is answer
+    with pytest.raises(NotThisTaskError, match="--task ct_metastasis"):
+        choose_system("CT").load()(trunk.volume, OPTIONS, lambda *_: None)

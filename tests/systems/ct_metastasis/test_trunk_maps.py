@@ -1,0 +1,91 @@
+"""What a segmenter is shown of a series, and where its images lie in the patient."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from osteon.data.options import silent
+from osteon.geometry import Grid
+from osteon.ops.series_images import SeriesImages, series_images
+from osteon.systems.ct_metastasis.maps import MARGIN_PX, map_series
+from osteon.systems.ct_metastasis.surfaces import image_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Echo:
+    """Gives the images back as maps, and keeps their shapes."""
+
+    card = None
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def probabilities(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        self.shapes.append(images.shape)
+        grey = images.astype(np.float32) / np.float32(255)
+        return {"bone": grey, "lesion": 1 - grey}
+
+    def use(self) -> SimpleNamespace:
+        return SimpleNamespace()
+
+
+def _series(count: int = 70) -> SeriesImages:
+    """A small body in a wide field, with bone in every slice but the first ten."""
+    array = np.full((count, 160, 200), -1000, dtype=np.int16)
+    array[:, 60:110, 80:140] = 40
+    array[10:, 80:90, 100:110] = 700
+    return series_images(array, (2.0, 1.75, 1.75))
+
+
+def test_only_the_body_in_slices_with_bone_is_shown_in_slabs() -> None:
+    images, echo = _series(), Echo()
+    told: list[tuple[str, int, int]] = []
+    maps = map_series(images, echo, progress=lambda *step: told.append(step))  # type: ignore[arg-type]
+    assert [shape[0] for shape in echo.shapes] == [32, 28]
+    (rows, columns) = echo.shapes[0][1:]
+    assert rows % 16 == columns % 16 == 0
+    assert 50 + 2 * MARGIN_PX <= rows < 160
+    assert 60 + 2 * MARGIN_PX <= columns < 200
+    assert told[-1] == ("bone and lesions", 60, 60)
+    inside = maps["lesion"][20] > 0
+    assert np.array_equal(maps["bone"][20], images.grey[20])  # bytes come back as they were
+    assert np.array_equal(maps["lesion"][20][inside], 255 - images.grey[20][inside])
+    assert not maps["bone"][:10].any()
+    assert not maps["lesion"][:10].any()
+
+
+def test_a_body_as_wide_as_the_field_is_shown_whole() -> None:
+    array = np.full((3, 96, 90), 40, dtype=np.int16)
+    array[:, 40:50, 40:50] = 700
+    echo = Echo()
+    images = series_images(array, (2.0, 1.75, 1.75))
+    map_series(images, echo, progress=silent)  # type: ignore[arg-type] # it is asked for maps only
+    assert echo.shapes == [(3, *images.frame.size)]
+
+
+@pytest.mark.parametrize(("pixel_mm", "step"), [(0.8, 1), (1.75, 2), (2.6, 1)])
+def test_the_grid_of_the_images_puts_a_blob_where_it_lies(pixel_mm: float, step: int) -> None:
+    grid = Grid.from_axes(
+        shape=(9, 71, 83),
+        spacing_mm=(0.8, pixel_mm, pixel_mm),
+        directions=[(0, 0, -1), (0, 1, 0), (1, 0, 0)],
+        origin_lps_mm=(-40.0, 12.0, 300.0),
+    )
+    z, y, x = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
+    centre = np.array([4.0, 30.2, 51.7])
+    away = ((z - centre[0]) * 0.8) ** 2 + ((y - centre[1]) ** 2 + (x - centre[2]) ** 2) * pixel_mm**2
+    blob = np.exp(-away / (2 * 5.0**2))
+    images = series_images((blob * 1500 - 450).astype(np.float32), grid.spacing_mm, step=step)
+    weight = images.grey.astype(float)
+    middle = [
+        float((weight * at).sum() / weight.sum()) for at in np.meshgrid(*map(np.arange, weight.shape), indexing="ij")
+    ]
+    found = image_grid(grid, images).to_lps_mm(middle)
+    assert np.allclose(found[:2], grid.to_lps_mm(centre)[:2], atol=0.35)
+    assert found[2] == pytest.approx(grid.to_lps_mm(centre)[2], abs=0.1)

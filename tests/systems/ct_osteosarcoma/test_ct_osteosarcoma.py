@@ -1,0 +1,151 @@
+"""What the system says of a leg: sentences, boxes, numbers; worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from osteon.data import Region, RegionNovelty, SliceScores, Volume
+from osteon.data.options import SystemOptions
+from osteon.geometry import Box, Grid
+from osteon.predict.slice_scores import PAPER_POINT, operating_point
+from osteon.systems.ct_osteosarcoma.findings import (
+    LegReading,
+    describe_bone,
+    describe_runs,
+    headline,
+    masks_of,
+    novelty_notices,
+)
+from osteon.systems.ct_osteosarcoma.heat_maps import slices_to_explain
+from osteon.systems.ct_osteosarcoma.read import DEFAULT_MODEL
+from osteon.weights import find_card
+
+GRID = Grid.from_axes(shape=(10, 6, 8), spacing_mm=(2.0, 1.0, 1.0))
+BOX = Box(start=(1, 1, 2), stop=(9, 5, 6))
+
+
+def reading(*runs: tuple[int, int]) -> LegReading:
+    """A left leg in slices 1 to 8; its bone is a bar of 2 x 2 pixels."""
+    slices = np.arange(1, 9)
+    smoothed = np.full(8, 0.2, np.float32)
+    for first, stop in runs:
+        smoothed[first - 1 : stop - 1] = 0.97
+    present = np.zeros(10, np.bool_)
+    present[1:9] = True
+    bone = np.zeros(BOX.shape, np.uint16)
+    bone[:, 1:3, 1:3] = 1
+    territory = np.zeros(BOX.shape, np.bool_)
+    territory[:, :, :3] = True
+    scores = SliceScores("left leg", slices, smoothed, smoothed, 0.95, runs)
+    return LegReading("left", Region("left leg", BOX, present), territory, scores, bone)
+
+
+def volume() -> Volume:
+    array = np.full(GRID.shape, -1000, np.int16)
+    array[:, 1:5, 2:5] = 50
+    array[:, 2:4, 3:5] = 900
+    return Volume(array, GRID, modality="CT", unit="HU")
+
+
+def test_two_runs_are_two_findings() -> None:
+    leg, image = reading((2, 4), (6, 9)), volume()
+    masks = masks_of([leg], image)
+    first, second = describe_runs(leg, masks, image)
+    assert (first.box, second.box) == (Box((2, 1, 2), (4, 5, 6)), Box((6, 1, 2), (9, 5, 6)))
+    values = {m.concept.value: m.value for m in second.measurements}
+    assert values["axis-extent"] == 6.0  # three slices, 2 mm apart, outer face to outer face
+    assert values["slice-count"] == 3
+    assert values["121219"] == 3 * 4 * 4 * 2.0
+    assert values["118565006"] == 3 * 4 * 3 * 2.0  # what is denser than air in the leg's territory
+    assert second.probability == pytest.approx(0.97)
+    assert first.tracking_uid != second.tracking_uid
+    assert first.statement == "Slices 3 to 4 of the left leg were called tumour: 4.0 mm along the slice axis."
+
+
+def test_bone_by_hand() -> None:
+    leg, image = reading(), volume()
+    masks = masks_of([leg], image)
+    assert [mask.name for mask in masks] == ["bone"]  # nothing called, nothing marked
+    finding = describe_bone(leg, masks[0], image)
+    assert finding.measurements[0].value == 8 * 4 * 2.0
+    assert finding.measurements[1].value == 900
+    assert not finding.is_abnormal
+
+
+def test_the_headline_says_whose_word_it_is() -> None:
+    image = volume()
+    quiet = headline([reading()], image, is_demo=False)
+    assert quiet == ("No slice of the left leg was called tumour (highest smoothed probability 0.20, threshold 0.95).")
+    called = headline([reading((2, 4))], image, is_demo=True)
+    assert called.startswith("Demo model, trained on synthetic data only")
+    assert called.endswith("slices called tumour: left leg: slices 3 to 4 (4.0 mm).")
+
+
+def unlike(leg: LegReading, *, withheld: bool) -> LegReading:
+    """The same leg, unlike anything the model was trained on."""
+    novelty = RegionNovelty(score=2.02, threshold=1.73, slice_threshold=2.5, false_alarm_rate=0.02)
+    runs = leg.scores.runs
+    scores = replace(leg.scores, runs=() if withheld else runs, withheld_runs=runs if withheld else ())
+    return replace(leg, region=replace(leg.region, novelty=novelty), scores=scores)
+
+
+def test_a_leg_unlike_training_gets_no_word_on_tumour() -> None:
+    leg, image = unlike(reading((2, 4), (6, 9)), withheld=True), volume()
+    masks = masks_of([leg], image)
+    assert [mask.name for mask in masks] == ["bone"]
+    assert describe_runs(leg, masks, image) == ()
+    assert describe_bone(leg, masks[0], image).measurements[0].value > 0  # bone is measured all the same
+    said = headline([leg], image, is_demo=False)
+    assert said == (
+        "The left leg is unlike anything this model was trained on (score 2.02, threshold 1.73): "
+        "no word on tumour there."
+    )
+    (notice,) = novelty_notices([leg], report_unlike=False)
+    assert notice.level == "warning"
+    assert "2 runs of slices above the threshold" in notice.text
+
+
+def test_a_leg_like_training_beside_one_that_is_not_is_still_reported() -> None:
+    image = volume()
+    other = reading((2, 4))
+    said = headline([unlike(reading((6, 9)), withheld=True), other], image, is_demo=False)
+    assert said.startswith("The left leg is unlike anything")
+    assert said.endswith("Slices called tumour: left leg: slices 3 to 4 (4.0 mm).")
+    quiet = headline([unlike(reading(), withheld=True), reading()], image, is_demo=False)
+    assert quiet.endswith(
+        "No slice of the left leg was called tumour (highest smoothed probability 0.20, threshold 0.95)."
+    )
+
+
+def test_what_is_reported_on_demand_says_so() -> None:
+    leg, image = unlike(reading((2, 4)), withheld=False), volume()
+    said = headline([leg], image, is_demo=False)
+    assert "unlike anything this model was trained on (score 2.02, threshold 1.73); reported all the same." in said
+    assert said.endswith("slices 3 to 4 (4.0 mm).")
+    (notice,) = novelty_notices([leg], report_unlike=True)
+    assert "asked for" in notice.text
+    assert novelty_notices([reading()], report_unlike=False) == []
+
+
+def test_the_slice_to_explain_is_the_highest_of_each_run_or_of_all() -> None:
+    scores = reading((2, 5)).scores
+    smoothed = np.array([0.1, 0.96, 0.99, 0.97, 0.2, 0.3, 0.1, 0.1], np.float32)
+    assert slices_to_explain(replace(scores, smoothed=smoothed)).tolist() == [3]
+    assert slices_to_explain(replace(scores, smoothed=smoothed, runs=((2, 3), (4, 5)))).tolist() == [2, 4]
+    none = replace(scores, runs=(), smoothed=smoothed[::-1].copy())
+    assert slices_to_explain(none).tolist() == [6]
+    assert (
+        slices_to_explain(replace(none, slices=none.slices[:0], smoothed=smoothed[:0], probability=smoothed[:0])).size
+        == 0
+    )
+
+
+def test_the_threshold_is_the_cards_unless_the_person_says_otherwise() -> None:
+    assert operating_point(None, SystemOptions()) is PAPER_POINT
+    card = find_card(DEFAULT_MODEL)
+    assert operating_point(card, SystemOptions()) == card.operating_point
+    chosen = operating_point(card, SystemOptions(threshold=0.6))
+    assert (chosen.threshold, chosen.source) == (0.6, "chosen for this reading")

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from osteon.data import Measurement
+from osteon.data.slide import TILE_CLASSES, Slide
+from osteon.errors import OutputError
+from osteon.labels import concept
+from osteon.report import validate_document, write_slide_report
+from osteon.systems.histology.geojson import regions_document
+from osteon.systems.histology.heatmap_file import heat_map_picture
+from osteon.systems.histology.map_cells import LEFT_OUT, LOOKS, NOT_READ, UNCLAIMED, rgb_of, shown_classes
+from osteon.systems.histology.pixels import slide_picture
+from osteon.systems.histology.report_findings import slide_findings_document
+from osteon.systems.histology.sheet import spread_cells
+from osteon.systems.histology.tiles_table import TILE_COLUMNS
+from tests.systems.histology.slide_answer import ArraySlide, made_up_answer, made_up_map, slide_pixels, slide_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from osteon.data.slide import SlideAnswer
+
+
+@pytest.fixture(scope="module")
+def slide() -> ArraySlide:
+    return ArraySlide(slide_pixels(384, 512))
+
+
+@pytest.fixture(scope="module")
+def answer() -> SlideAnswer:
+    return made_up_answer()
+
+
+@pytest.fixture(scope="module")
+def folder(answer: SlideAnswer, slide: ArraySlide, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("slide")
+    write_slide_report(place, answer, slide, run=slide_run())
+    return place
+
+
+def test_the_double_is_a_slide(slide: ArraySlide) -> None:
+    assert isinstance(slide, Slide)
+
+
+def test_every_file_is_there_and_valid(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    assert names == {
+        "findings.json", "run.json", "report.html", "report.pdf", "heatmap.tif", "regions.geojson", "tiles.csv",
+    }  # fmt: skip
+    views = {path.stem for path in (folder / "views").iterdir()}
+    assert views == {"overview", "necrosis", "gallery", "probabilities", "limits"}
+    for kind in ("findings", "run"):
+        validate_document(json.loads((folder / f"{kind}.json").read_text(encoding="utf-8")), kind=kind)
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert run["slide_pixels"] == [384, 512]
+    assert run["voxels"] is None
+    assert {record["name"] for record in run["outputs"]} >= names - {"run.json"}
+    assert run["warnings"] == ["6 tiles were flagged and left out."]
+
+
+def test_cells_are_called_by_the_highest_probability_unless_flagged(answer: SlideAnswer) -> None:
+    shown = shown_classes(answer)
+    plan = answer.map.plan
+    for row in range(plan.shape[0]):
+        for column in range(plan.shape[1]):
+            expected: int = NOT_READ
+            if plan.is_tissue[row, column]:
+                expected = int(np.argmax(answer.map.probability[row, column]))
+                if any(flags[row, column] for flags in answer.map.flags.values()):
+                    expected = LEFT_OUT
+            assert shown[row, column] == expected
+    unlike = shown_classes(replace(answer, is_unlike=True))
+    assert set(np.unique(unlike)) == {NOT_READ, LEFT_OUT, UNCLAIMED}
+
+
+def test_the_table_has_every_cell_that_was_read(folder: Path, answer: SlideAnswer) -> None:
+    with (folder / "tiles.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == TILE_COLUMNS
+    plan, shown = answer.map.plan, shown_classes(answer)
+    assert len(rows) == int(plan.is_tissue.sum())
+    for row in rows:
+        cell = int(row["row"]), int(row["column"])
+        assert float(row["x_um"]) == (cell[1] + 0.5) * 512
+        assert float(row["y_um"]) == (cell[0] + 0.5) * 512
+        found = [float(row[f"p_{name}"]) for name in TILE_CLASSES]
+        np.testing.assert_allclose(found, answer.map.probability[cell], atol=1e-6)
+        assert row["called"] == TILE_CLASSES[int(np.argmax(found))]
+        assert row["counted"] == str(int(shown[cell] >= 0))
+    flagged = {(row["row"], row["column"]): row["flags"] for row in rows if row["flags"]}
+    assert flagged[("3", "9")] == "blur"
+    assert flagged[("9", "9")] == "unlike"
+    assert len(flagged) == 6
+
+
+def _polygon_area(rings: list[list[list[float]]]) -> float:
+    total = 0.0
+    for ring in rings:
+        assert ring[0] == ring[-1]
+        total += sum(a[0] * b[1] - b[0] * a[1] for a, b in pairwise(ring)) / 2
+    return total
+
+
+@pytest.mark.parametrize("pixels", [(384, 512), (380, 509)], ids=["whole cells", "cut at the edge"])
+def test_polygons_cover_exactly_the_cells_of_their_class(answer: SlideAnswer, pixels: tuple[int, int]) -> None:
+    slide = ArraySlide(slide_pixels(*pixels))
+    document: Any = regions_document(answer, slide)
+    shown = shown_classes(answer)
+    areas: dict[str, float] = {}
+    cells: dict[str, float] = {}
+    for feature in document["features"]:
+        about = feature["properties"]
+        assert about["objectType"] == "annotation"
+        name = about["classification"]["name"]
+        rings = feature["geometry"]["coordinates"]
+        area = _polygon_area(rings)
+        assert about["measurements"]["Area mm^2"] == pytest.approx(area * 0.016**2, abs=1e-6)
+        areas[name] = areas.get(name, 0.0) + area
+        cells[name] = cells.get(name, 0.0) + about["measurements"]["Cells"]
+        for x, y in (point for ring in rings for point in ring):
+            assert 0 <= x <= pixels[1]
+            assert 0 <= y <= pixels[0]
+    size = 512 / 16
+    for index, look in enumerate(LOOKS):
+        expected = 0.0
+        for row, column in np.argwhere(shown == index):
+            height = min((row + 1) * size, pixels[0]) - row * size
+            width = min((column + 1) * size, pixels[1]) - column * size
+            expected += height * width
+        assert areas[look.title] == pytest.approx(expected)
+        assert cells[look.title] == (shown == index).sum()
+    assert cells["Left out: out of focus"] == 4
+    assert cells["Left out: pen mark"] == 1
+    assert "Left out: fold" not in cells
+
+
+def test_qupath_finds_colour_hole_and_a_lasting_identifier(answer: SlideAnswer, slide: ArraySlide) -> None:
+    document: Any = regions_document(answer, slide)
+    dead = [f for f in document["features"] if f["properties"]["classification"]["name"] == "Non-viable tumour"]
+    assert any(len(feature["geometry"]["coordinates"]) > 1 for feature in dead)  # the hole stays
+    colour = dead[0]["properties"]["classification"]
+    assert tuple(colour["color"]) == rgb_of("#e3ab2f")
+    packed = colour["colorRGB"] & 0xFFFFFFFF
+    assert (packed >> 24, packed >> 16 & 255, packed >> 8 & 255, packed & 255) == (255, *rgb_of("#e3ab2f"))
+    names = [feature["id"] for feature in document["features"]]
+    assert len(set(names)) == len(names)
+    again: Any = regions_document(made_up_answer(), ArraySlide(slide_pixels(384, 512)))
+    assert [feature["id"] for feature in again["features"]] == names
+
+
+def test_the_heat_map_lies_over_the_slide(folder: Path, answer: SlideAnswer, slide: ArraySlide) -> None:
+    openslide = pytest.importorskip("openslide")
+    with openslide.OpenSlide(folder / "heatmap.tif") as overlay:  # as QuPath does
+        micron = float(overlay.properties["openslide.mpp-x"]), float(overlay.properties["openslide.mpp-y"])
+        columns, rows = overlay.dimensions
+        corner = overlay.read_region((0, 0), 0, (1, 1)).getpixel((0, 0))
+    assert micron == pytest.approx((16.0, 16.0), rel=1e-4)
+    assert (rows * micron[1], columns * micron[0]) == pytest.approx((384 * 16, 512 * 16), rel=1e-3)
+    assert corner[3] == 0
+    picture, micron_written = heat_map_picture(answer, slide)
+    assert micron_written == 16.0
+    shown = shown_classes(answer)
+    for row in range(12):
+        for column in range(16):
+            block = picture[row * 32 : row * 32 + 32, column * 32 : column * 32 + 32].reshape(-1, 4)
+            assert (block == block[0]).all()
+            if shown[row, column] == NOT_READ:
+                assert block[0, 3] == 0
+            elif shown[row, column] >= 0:
+                assert tuple(block[0, :3]) == rgb_of(LOOKS[shown[row, column]].colour)
+                assert block[0, 3] >= 60
+
+
+def test_the_surer_the_more_opaque(answer: SlideAnswer, slide: ArraySlide) -> None:
+    picture, _ = heat_map_picture(answer, slide)
+    cells = picture[::32, ::32, 3]
+    viable = shown_classes(answer) == 2
+    order = np.argsort(answer.map.probability[viable][:, 2])
+    assert (np.diff(cells[viable][order].astype(int)) >= 0).all()
+
+
+def test_the_numbers_of_findings_are_those_of_the_answer(answer: SlideAnswer, slide: ArraySlide) -> None:
+    document: Any = slide_findings_document(answer, slide, run=slide_run())
+    validate_document(document, kind="findings")
+    about = document["slide"]
+    assert about["necrosis"]["fraction"] == pytest.approx(answer.necrosis.fraction, abs=1e-6)
+    assert about["necrosis"]["interval"] == pytest.approx(answer.necrosis.interval, abs=1e-6)
+    assert [item["area"]["value"] for item in about["classes"]] == pytest.approx(
+        [answer.necrosis.area_mm2[name] for name in TILE_CLASSES], abs=1e-6
+    )
+    assert {item["area"]["unit"]["value"] for item in about["classes"]} == {"mm2"}
+    assert about["grade"]["scope"] == "slide"
+    assert about["grid"]["flags"] == {"blur": 4, "pen": 1, "fold": 0, "unlike": 1}
+    assert about["grid"]["cells_left_out"] == 6
+    assert document["models"][0]["sha256"] == "ab" * 32
+    assert [notice["origin"] for notice in document["notices"]] == ["reading", "system"]
+    first = about["gallery"]["certain"][0]
+    assert first["probabilities"] == pytest.approx(answer.map.probability[answer.certain[0]], abs=1e-6)
+
+
+def test_a_slide_unlike_training_claims_nothing(answer: SlideAnswer, slide: ArraySlide, tmp_path: Path) -> None:
+    necrosis = replace(
+        answer.necrosis, fraction=None, interval=None, area_mm2={"tissue": 30.0, "left_out": 30.0}, regions=0, tiles=0
+    )
+    unlike = replace(answer, is_unlike=True, grade=None, certain=(), uncertain=(), necrosis=necrosis)
+    report = write_slide_report(tmp_path, unlike, slide, run=slide_run())
+    assert {view.name for view in report.views} == {"overview", "limits"}
+    about: Any = report.findings["slide"]
+    assert [item["cells"] for item in about["classes"]] == [0, 0, 0]
+    assert [item["area"] for item in about["classes"]] == [None] * 3
+    assert about["necrosis"]["fraction"] is None
+    document = json.loads((tmp_path / "regions.geojson").read_text(encoding="utf-8"))
+    assert all(f["properties"]["classification"]["name"].startswith("Left out") for f in document["features"])
+    with (tmp_path / "tiles.csv").open(encoding="utf-8", newline="") as stream:
+        assert {row["called"] for row in csv.DictReader(stream)} == {""}
+
+
+def test_no_tissue_at_all_is_a_valid_result(answer: SlideAnswer, slide: ArraySlide, tmp_path: Path) -> None:
+    plan = answer.map.plan
+    nothing = replace(plan, is_tissue=np.zeros_like(plan.is_tissue), tissue_share=np.zeros_like(plan.tissue_share))
+    slide_map = replace(
+        answer.map, plan=nothing, probability=np.full_like(answer.map.probability, np.nan), novelty=None, flags={}
+    )
+    necrosis = replace(answer.necrosis, fraction=None, interval=None, area_mm2={"tissue": 0.0}, regions=0, tiles=0)
+    empty = replace(answer, map=slide_map, necrosis=necrosis, grade=None, certain=(), uncertain=(), findings=())
+    report = write_slide_report(tmp_path, empty, slide, run=slide_run())
+    assert {view.name for view in report.views} == {"overview", "limits"}
+    assert json.loads((tmp_path / "regions.geojson").read_text(encoding="utf-8"))["features"] == []
+
+
+def test_a_number_that_is_none_is_refused(answer: SlideAnswer, slide: ArraySlide) -> None:
+    broken = replace(answer, necrosis=replace(answer.necrosis, fraction=float("nan")))
+    with pytest.raises(OutputError, match="necrosis fraction is nan"):
+        slide_findings_document(broken, slide, run=slide_run())
+    bad = Measurement(concept=concept("area"), value=float("inf"), unit=concept("unit_mm2"))
+    finding = replace(answer.findings[0], measurements=(bad,))
+    with pytest.raises(OutputError, match="viable-tumour is inf"):
+        slide_findings_document(replace(answer, findings=(finding,)), slide, run=slide_run())
+
+
+def test_the_picture_of_a_slide_has_its_extent_and_its_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osteon.systems.histology.pixels._LONGEST", 150)
+    generator = np.random.default_rng(1)
+    slide = ArraySlide(generator.integers(0, 256, (300, 450, 3)).astype(np.uint8), micron=0.5)
+    picture = slide_picture(slide)
+    assert picture.shape == (100, 150, 3)  # every third pixel
+    blocks = slide.pixels.reshape(100, 3, 150, 3, 3).mean(axis=(1, 3))
+    assert np.abs(picture.astype(float) - blocks).max() <= 1
+
+
+def test_colours_lie_where_the_slide_has_the_cell() -> None:
+    slide = ArraySlide(slide_pixels(380, 509))
+    plan = made_up_map().plan
+    values = np.arange(12 * 16, dtype=np.float32).reshape(12, 16)
+    spread = spread_cells(values, plan, slide, (190, 254))
+    for row in range(0, 190, 7):
+        for column in range(0, 254, 5):
+            y, x = (row + 0.5) * 380 / 190, (column + 0.5) * 509 / 254
+            assert spread[row, column] == values[int(y // 32), int(x // 32)]

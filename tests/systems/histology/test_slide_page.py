@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html import unescape
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pypdf
+import pytest
+
+from osteon.data.slide import GradeProposal
+from osteon.report import DISCLAIMER, write_slide_report
+from osteon.systems.histology.map_cells import LOOKS, rgb_of
+from osteon.systems.histology.report_text import slide_content
+from osteon.systems.histology.sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK, Panels
+from tests.systems.histology.slide_answer import HOSTILE, ArraySlide, made_up_answer, slide_pixels, slide_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.data.slide import SlideAnswer
+    from osteon.report import SlideReport
+
+
+@pytest.fixture(scope="module")
+def slide() -> ArraySlide:
+    return ArraySlide(slide_pixels(384, 512))
+
+
+@pytest.fixture(scope="module")
+def answer() -> SlideAnswer:
+    return made_up_answer()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("slide-page")
+
+
+@pytest.fixture(scope="module")
+def written(answer: SlideAnswer, slide: ArraySlide, folder: Path) -> SlideReport:
+    return write_slide_report(folder, answer, slide, run=slide_run())
+
+
+@pytest.fixture(scope="module")
+def page(written: SlideReport, folder: Path) -> str:
+    assert written.skipped == ()
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def _words(page: str) -> str:
+    bare = re.sub(r"<style.*?</style>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
+
+
+def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: SlideAnswer) -> None:
+    reader = pypdf.PdfReader(folder / "report.pdf")
+    paper = re.sub(r"\s+", " ", " ".join(sheet.extract_text() for sheet in reader.pages))
+    areas = answer.necrosis.area_mm2
+    expected = [
+        answer.headline,
+        f"{100 * (answer.necrosis.fraction or 0):.1f} %",
+        "95 % interval 46.6 % to 67.6 %",
+        "Proposed grade (Huvos)",
+        "the interval also reaches I",
+        "A proposal for this slide, not for the patient",
+        "Huvos, Rosen and Marcove 1977",
+        f"{areas['viable']:.2f} mm²",
+        f"{areas['non_viable']:.1f} mm²",
+        "Out of focus 4 cells of 192",
+        "Take care: 6 tiles were flagged and left out.",
+        "Trained on 45 tiles of three patients and synthetic slides.",
+        "ab" * 32,
+        "16 µm, given by a person",
+        DISCLAIMER,
+        f"D{SLIDE_DEMO_MARK[1:]}",
+        f"S{SYNTHETIC_MARK[1:]}",
+    ]
+    for words in (_words(page), paper):
+        for text in expected:
+            assert text in words, text
+    for sheet in reader.pages:
+        text = sheet.extract_text()
+        assert DISCLAIMER in text
+        assert SLIDE_DEMO_MARK in text
+
+
+def test_the_page_loads_and_runs_nothing(page: str, written: SlideReport) -> None:
+    assert "<script" not in page
+    assert HOSTILE in _words(page)
+    links = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)""", page)
+    files = {"report.pdf", "heatmap.tif", "regions.geojson", "tiles.csv", "findings.json", "run.json"}
+    assert files <= set(links)
+    assert all(link.startswith(("data:image/png;base64,", "#")) or link in files for link in links)
+    assert "default-src 'none'" in page
+    targets = {link[1:] for link in links if link.startswith("#")}
+    assert all(f'id="{target}"' in page for target in targets)
+    assert {f"view-{view.name}" for view in written.views} <= targets  # each opens in full size
+
+
+def test_no_mark_without_a_reason(slide: ArraySlide, answer: SlideAnswer) -> None:
+    plain = slide_content(made_up_answer(is_demo=False), replace_slide(slide, is_synthetic=False), run=slide_run())
+    assert plain.boxes == ()
+    assert plain.mark == ""
+    assert plain.statements == ("mobilenet_v2_tiles.demo: Trained on 45 tiles of three patients and synthetic slides.",)
+    assert len(slide_content(answer, slide, run=slide_run()).boxes) == 2
+
+
+def replace_slide(slide: ArraySlide, *, is_synthetic: bool) -> ArraySlide:
+    return ArraySlide(slide.pixels, is_synthetic=is_synthetic)
+
+
+def test_a_fraction_is_never_rounded_to_all(answer: SlideAnswer, slide: ArraySlide) -> None:
+    nearly = replace(
+        answer,
+        necrosis=replace(answer.necrosis, fraction=0.9996, interval=(0.97, 1.0)),
+        grade=GradeProposal("III", ("III", "IV"), "Huvos 1977"),
+    )
+    necrosis, grade, *_ = slide_content(nearly, slide, run=slide_run()).key
+    assert (necrosis.value, necrosis.interval) == ("> 99.9 %", "95 % interval 97.0 % to 100 %")
+    assert (grade.value, grade.interval) == ("III", "the interval also reaches IV")
+
+
+def test_unlike_training_stands_first_and_gives_no_number(answer: SlideAnswer, slide: ArraySlide) -> None:
+    unlike = replace(answer, is_unlike=True, grade=None)
+    content = slide_content(unlike, slide, run=slide_run())
+    heading, _, small = content.boxes[0]
+    assert heading == "Unlike anything this model was trained on"
+    assert "0.7 % of the tiles are above it" in small[0]
+    assert content.key == content.key_rows == ()
+    assert [row[0] for row in content.areas] == ["Tissue", "Left out"]
+
+
+def test_the_map_shows_each_class_in_its_colour(written: SlideReport, folder: Path) -> None:
+    picture = cv2.cvtColor(cv2.imread(str(folder / "views" / "overview.png")), cv2.COLOR_BGR2RGB)
+    assert picture.shape[:2] == (written.views[0].height, written.views[0].width)
+    right = picture[:, picture.shape[1] // 2 :]
+    for look in LOOKS:
+        near = np.abs(right.astype(int) - rgb_of(look.colour)).max(axis=-1) < 12
+        assert near.sum() > 300, look.name  # on the map, not only in the legend
+
+
+@pytest.mark.parametrize("size_um", [(6000, 8000), (40000, 9000), (9000, 40000), (1024, 1024), (500, 60000)])
+@pytest.mark.parametrize("count", [2, 3])
+def test_panels_keep_proportions_and_lie_apart_on_the_sheet(size_um: tuple[float, float], count: int) -> None:
+    panels = Panels.of(size_um, count, below=20)
+    rows, columns = panels.shape
+    assert abs(rows - columns * size_um[0] / size_um[1]) <= max(1, rows / columns)
+    boxes = [(top, top + rows, left, left + columns) for left, top in panels.places]
+    assert all(left >= 0 and right <= panels.width and bottom <= panels.bottom for _, bottom, left, right in boxes)
+    for a, b in combinations(boxes, 2):
+        assert a[1] + 20 <= b[0] or b[1] + 20 <= a[0] or a[3] < b[2] or b[3] < a[2]
+
+
+_VISION = {
+    "usual": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+"""Linear RGB of Machado, Oliveira and Fernandes 2009 (doi:10.1109/TVCG.2009.113), severity 1."""
+
+
+def _lab(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ np.clip(linear, 0, 1) / np.array([0.9505, 1.0, 1.089])
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("vision", list(_VISION))
+def test_the_classes_are_told_apart_with_any_colour_vision(vision: str) -> None:
+    seen = []
+    for look in LOOKS:
+        share = np.array(rgb_of(look.colour)) / 255
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        seen.append(_lab(np.array(_VISION[vision]) @ linear))
+    for a, b in combinations(seen, 2):
+        assert np.linalg.norm(a - b) > 30  # 2 is just seen side by side
+        assert abs(a[0] - b[0]) > 10  # and in grey

@@ -1,0 +1,293 @@
+"""What is said of a marked lesion on MR, with a small network whose answer the test decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import cv2
+import nibabel as nib
+import numpy as np
+import pytest
+
+from osteon.data import Volume
+from osteon.data.options import SystemOptions
+from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
+from osteon.geometry import Box, Grid
+from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
+from osteon.predict.runtime import SliceClassifier
+from osteon.systems.mri_femur.mark import mark_lesion
+from osteon.systems.mri_femur.read import DEFAULT_MODEL, answer, read_lesion, region_options
+from osteon.systems.mri_femur.text import headline
+from osteon.systems.registry import choose_system, system
+from osteon.weights import ModelCard, find_card
+from tests.femur_card import SIZE, femur_card
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GRID = Grid.from_axes(shape=(3, 80, 96), spacing_mm=(4.0, 0.5, 0.5))
+BOX = (28, 38, 52, 62)
+
+
+def knee(*, modality: str = "MR", is_in_mm: bool = True) -> Volume:
+    """Three slices; on the second a bright disk of radius 10 pixels, on the third one of radius 6."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[0:80, 0:96]
+    array = rng.normal(200, 12, GRID.shape)
+    for index, radius in ((1, 10), (2, 6)):
+        array[index][(y - 40) ** 2 + (x - 50) ** 2 <= radius**2] += 300
+    return Volume(np.rint(array).astype(np.int16), GRID, modality, is_in_mm=is_in_mm)
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    return femur_card(tmp_path_factory.mktemp("models"), limit=1e6)
+
+
+@pytest.fixture(scope="module")
+def classifier(card: ModelCard) -> SliceClassifier:
+    return SliceClassifier.load(card, device="cpu", runtime="torch")
+
+
+def judged(volume: Volume, classifier: SliceClassifier, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
+    chosen = replace(SystemOptions(box=BOX, slice_number=2), **options)
+    return read_lesion(volume, mark_lesion(volume, chosen), classifier, chosen)
+
+
+def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
+    volume = knee()
+    said = judged(volume, classifier)
+    image = normalise(volume.array[1])
+    options = region_options(classifier.card, size=SIZE)
+    assert (options.margin_px, options.size, options.opening_px) == (12, SIZE, 2)
+    region = lesion_in_box(image, PlaneBox(*BOX), options=options)
+    found = classifier.read(lesion_crop(image, region, options=options)[None])
+    (scores,) = said.scores
+    probability = float(found.probability[0])
+    assert scores.probability.tolist() == [pytest.approx(probability, abs=1e-6)]
+    assert scores.slices.tolist() == [1]
+    assert scores.threshold == 0.4
+    assert scores.runs == (((1, 2),) if probability >= 0.4 else ())
+    assert scores.spread is not None
+    assert scores.sets[0] in {"benign", "malignant", "either", "neither"}
+    (finding,) = said.findings
+    assert finding.probability == pytest.approx(probability, abs=1e-6)
+    # a disk of radius 10 pixels is 21 pixels of 0.5 mm across, and the box is its own
+    assert finding.box == Box((1, 30, 40), (2, 51, 61))
+    sizes = {m.concept.value: m.value for m in finding.measurements}
+    assert sizes["103339001"] == pytest.approx(10.5, abs=0.3)
+    assert sizes["42798000"] == pytest.approx(np.pi * 5.25**2, rel=0.1)
+    assert said.regions[0].box == Box((1, 18, 28), (2, 63, 73))
+    assert said.regions[0].present.tolist() == [False, True, False]
+    (mask,) = said.masks
+    assert not mask.is_drawn
+    assert mask.array[[0, 2]].sum() == 0
+    assert np.array_equal(mask.array[1] > 0, region.mask)
+    assert finding.segment == ("lesion", 1)
+    assert finding.tracking_uid == mask.labels[0].tracking_uid  # of an image without a series, too
+    called = "malignant" if probability >= 0.4 else "benign"
+    assert said.headline.startswith("Demo model, trained on synthetic data only, without meaning for a patient: the ")
+    assert f"lesion on slice 2 was called {called} (probability of malignant {probability:.2f}, threshold 0.40)" in (
+        said.headline
+    )
+    (heat,) = said.heat_maps
+    assert heat.crop.shape == heat.heat.shape == (SIZE, SIZE)
+    assert heat.extent_mm == (22.5, 22.5)
+    assert heat.members == 2
+    assert said.configuration["drawn_box"] == "28,38,52,62"
+    assert {notice.code for notice in said.notices} == {"outlined"}
+
+
+def test_a_threshold_is_the_persons_if_there_is_one(classifier: SliceClassifier) -> None:
+    low, high = (judged(knee(), classifier, threshold=value) for value in (0.0, 1.0))
+    assert "called malignant" in low.headline
+    assert "called benign" in high.headline
+    assert low.scores[0].runs == ((1, 2),)
+    assert low.configuration["threshold_source"] == "chosen for this reading"
+
+
+def test_a_mask_is_taken_as_drawn(classifier: SliceClassifier, tmp_path: Path) -> None:
+    volume = knee()
+    drawn = np.zeros(GRID.shape, np.uint8)
+    drawn[0, 60:64, 60:64] = 1
+    drawn[1, 31:50, 41:60] = 1
+    drawn[1, 5, 5] = 1  # a speck beside it
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GRID.affine[:, [2, 1, 0, 3]]
+    nib.save(nib.Nifti1Image(drawn.transpose(2, 1, 0), affine), tmp_path / "mask.nii.gz")
+    said = judged(volume, classifier, box=None, slice_number=None, mask=tmp_path / "mask.nii.gz")
+    assert said.findings[0].box == Box((1, 31, 41), (2, 50, 60))
+    assert said.masks[0].is_drawn
+    assert said.masks[0].array.sum() == 19 * 19
+    sizes = {m.concept.value: m.value for m in said.findings[0].measurements}
+    assert sizes["42798000"] == pytest.approx(19 * 19 / 4)
+    assert [notice.code for notice in said.notices] == ["slice-chosen", "largest-part"]
+    assert cv2.imwrite(str(tmp_path / "mask.png"), drawn[1] * 255)
+    flat = judged(volume, classifier, box=None, slice_number=2, mask=tmp_path / "mask.png")
+    assert np.array_equal(flat.masks[0].array, said.masks[0].array)
+    assert flat.scores[0].probability == said.scores[0].probability
+
+
+def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
+    strict = SliceClassifier.load(femur_card(tmp_path, limit=1e-3), device="cpu", runtime="torch")
+    said = judged(knee(), strict, threshold=0.0)
+    assert said.regions[0].novelty.is_unlike
+    assert said.findings[0].probability is None
+    assert (said.scores[0].runs, said.scores[0].withheld_runs) == ((), ((1, 2),))
+    assert "is unlike anything this model was trained on" in said.headline
+    assert "no word on benign or malignant" in said.headline
+    assert "called" not in said.headline
+    assert "unlike-training" in {notice.code for notice in said.notices}
+    assert said.findings[0].measurements  # the size is measured without the model
+    asked = judged(knee(), strict, threshold=0.0, report_unlike=True)
+    assert asked.findings[0].probability is not None
+    assert "reported all the same. The lesion on slice 2 was called malignant" in asked.headline
+
+
+def test_without_millimetres_no_length_is_given(classifier: SliceClassifier) -> None:
+    volume = knee(modality="", is_in_mm=False)
+    said = judged(volume, classifier)
+    assert said.findings[0].measurements == ()
+    assert "21 x 21 pixels" in said.findings[0].statement
+    assert "mm" not in said.findings[0].statement.replace("millimetres", "")
+    assert {"modality-not-known", "outlined"} <= {notice.code for notice in said.notices}
+
+
+def test_a_ct_is_read_with_a_warning(classifier: SliceClassifier) -> None:
+    (warning,) = [n for n in judged(knee(modality="CT"), classifier).notices if n.level == "warning"]
+    assert warning.code == "not-mr"
+    assert "The images are CT" in warning.text
+
+
+def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: SliceClassifier) -> None:
+    volume = knee()
+    array = volume.array.copy()
+    array[1] = 200
+    array[1, 28:52, 38:62:2] = 500  # lines: the opening leaves nothing of them
+    said = judged(replace(volume, array=array), classifier)
+    assert said.masks == ()
+    assert said.findings[0].segment is None
+    assert said.findings[0].box == Box((1, 28, 38), (2, 52, 62))
+    assert "no-outline" in {notice.code for notice in said.notices}
+
+
+def test_a_single_slice_needs_no_number(classifier: SliceClassifier) -> None:
+    volume = knee()
+    one = Volume(volume.array[1:2], volume.grid.crop((1, 0, 0), (2, 80, 96)), "MR")
+    said = judged(one, classifier, slice_number=None)
+    assert "the lesion was called" in said.headline
+    assert judged(volume, classifier).scores[0].probability == said.scores[0].probability
+
+
+def nifti_mask(path: Path, array: NDArray[np.uint8], grid: Grid = GRID) -> Path:
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine[:, [2, 1, 0, 3]]
+    nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), affine), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, r"there is no lesion box.*--box R0,C0,R1,C1.*--slice N \(1 to 3\).*--mask FILE.*80 rows and 96 columns"),
+        ({"box": BOX, "mask": Path("mask.png")}, "both given"),
+        ({"box": BOX}, r"lies on one slice, the series has 3: say which with --slice N \(1 to 3\)"),
+        ({"box": BOX, "slice_number": 4}, "--slice 4 was asked for; the series has 3 slices, counted from 1"),
+        ({"box": BOX, "slice_number": 0}, "--slice 0 was asked for"),
+        ({"box": (52, 38, 28, 62), "slice_number": 1}, "is empty"),
+        ({"box": (28, 38, 28, 62), "slice_number": 1}, "is empty"),
+        ({"box": (28, 38, 81, 62), "slice_number": 1}, "outside the image of 80 rows and 96 columns"),
+        ({"box": (-1, 38, 52, 62), "slice_number": 1}, "outside the image"),
+        ({"mask": Path("nothing.png"), "slice_number": 1}, "the mask nothing.png cannot be read"),
+    ],
+)
+def test_marks_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        mark_lesion(knee(), SystemOptions(**options))
+
+
+def test_masks_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    def refused(
+        words: str, *, volume: Volume | None = None, kind: type[InputError] = InputError, **options: object
+    ) -> None:
+        with pytest.raises(kind, match=words):
+            mark_lesion(volume or knee(), SystemOptions(**cast("dict[str, Any]", options)))
+
+    small = tmp_path / "small.png"
+    assert cv2.imwrite(str(small), np.full((40, 48), 255, np.uint8))
+    refused("has 40 x 48 pixels, its image has 80 x 96", mask=small, slice_number=1)
+    black = tmp_path / "black.png"
+    assert cv2.imwrite(str(black), np.zeros((80, 96), np.uint8))
+    refused("marks no lesion", mask=black, slice_number=1)
+    refused(r"a mask that is a picture lies on one slice", mask=black)
+    colour = tmp_path / "colour.png"
+    assert cv2.imwrite(str(colour), np.dstack([np.zeros((80, 96), np.uint8)] * 2 + [np.full((80, 96), 255, np.uint8)]))
+    refused("is coloured", mask=colour, slice_number=1)
+    empty = nifti_mask(tmp_path / "empty.nii.gz", np.zeros(GRID.shape, np.uint8))
+    refused("marks no lesion: every voxel", mask=empty)
+    one = np.zeros(GRID.shape, np.uint8)
+    one[1, 30:40, 30:40] = 1
+    third = nifti_mask(tmp_path / "third.nii.gz", one)
+    refused("marks nothing on slice 3; it marks slices 2 to 2", mask=third, slice_number=3)
+    refused("give the mask as a PNG of 80 x 96 pixels", volume=knee(is_in_mm=False), mask=third)
+    other = nifti_mask(
+        tmp_path / "other.nii.gz", one[:, ::2, ::2].copy(), Grid.from_axes(shape=(3, 40, 48), spacing_mm=(4, 1, 1))
+    )
+    refused("the mask other.nii.gz and its image must lie on one grid", kind=GeometryMismatchError, mask=other)
+    labels = nifti_mask(tmp_path / "labels.nii.gz", (one * 7).astype(np.uint8))
+    refused("holds the values 0, 7: a mask holds 0 and 1.*Write a mask of each", mask=labels)
+
+
+def test_models_of_other_tasks_are_refused(card: ModelCard) -> None:
+    options = SystemOptions(box=BOX, slice_number=2, model="mobilenet_v2.phantom")
+    with pytest.raises(
+        WeightsError, match=r"tells benign from malignant, but mobilenet_v2\.phantom is of task ct_osteo"
+    ):
+        answer(knee(), options)
+    with pytest.raises(UnknownLabelError, match="mri_femur needs a model of its task"):
+        answer(knee(), replace(options, model="nobody.knows"))
+    other = replace(card, input=replace(card.input, function="osteon.ops.crops.leg_crops"))
+    with pytest.raises(WeightsError, match=r"takes crops of osteon\.ops\.crops\.leg_crops"):
+        region_options(other, size=SIZE)
+
+
+def test_the_mark_is_asked_for_before_any_model_is_loaded() -> None:
+    with pytest.raises(InputError, match="there is no lesion box"):
+        answer(knee(), SystemOptions(model="nobody.knows"))
+
+
+def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
+    steps: list[str] = []
+    said = answer(
+        knee(),
+        SystemOptions(box=BOX, slice_number=2, model=str(card.folder), device="cpu"),
+        lambda step, done, total: steps.append(step),
+    )
+    assert said.task == "mri_femur"
+    assert "heat map" in steps
+    assert said.models[0].members == 2
+
+
+@pytest.mark.parametrize(("logit", "words"), [(9.0, "malignant > 0.99"), (-9.0, "malignant < 0.01")])
+def test_no_probability_is_rounded_to_certainty(classifier: SliceClassifier, logit: float, words: str) -> None:
+    said = judged(knee(), classifier)
+    value = np.array([1 / (1 + np.exp(-logit))], np.float32)
+    sure = replace(said.scores[0], probability=value, smoothed=value)
+    assert words in headline(sure, knee(), novelty=None, is_withheld=False, is_demo=False)
+
+
+def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
+    card = find_card(DEFAULT_MODEL)
+    assert (card.task, card.output.positive, card.is_demo) == ("mri_femur", "malignant", True)
+    options = region_options(card, size=card.input.rows)
+    assert (options.size, options.margin_px, options.masked) == (224, 20, False)
+    steps: list[str] = []
+    said = answer(knee(), SystemOptions(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
+    assert said.models[0].name == DEFAULT_MODEL
+    assert said.regions[0].novelty is not None
+    assert len(said.heat_maps) == 1
+
+
+def test_mr_is_routed_here() -> None:
+    assert choose_system("MR").stem == "mri_femur"
+    assert cast("Any", system("mri_femur").load()) is answer

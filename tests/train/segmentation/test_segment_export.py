@@ -1,0 +1,160 @@
+"""From a run of segmenters to a model that reads: what is shipped is what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from osteon.errors import InputError, UnknownLabelError
+from osteon.metrics.bootstrap import Resampling
+from osteon.metrics.segmentation import pixel_counts
+from osteon.predict.slice_segmenter import SliceSegmenter
+from osteon.train.segmentation.export import SegmentExport, export_segmenters
+from osteon.train.segmentation.images import grey_values
+from osteon.train.segmentation.judge import ThresholdSweep
+from osteon.train.segmentation.members import stored_network
+from osteon.train.segmentation.networks import kept_network
+from osteon.train.segmentation.run import SegmentOptions, read_pixels, train_segmenters
+from osteon.train.segmentation.run_data import SegmentData, open_segment_run
+from osteon.weights import ModelCard, load_networks, read_card, verify_card
+from tests.train.segmentation.toy_slices import QUICK_SEGMENTER, toy_slices, toy_split, write_toy_dataset
+
+FEW = Resampling(repeats=50)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> SegmentData:
+    """Two of four folds, trained on files."""
+    folder = tmp_path_factory.mktemp("exported")
+    dataset = write_toy_dataset(folder / "toy", each=2)
+    from osteon.io.split_file import read_split
+    from osteon.io.table import read_manifest
+
+    settings = replace(QUICK_SEGMENTER, epochs=6)
+    options = SegmentOptions(folds=[0, 1], cache=folder / "cache")
+    train_segmenters(read_manifest(dataset), read_split(dataset), settings, folder / "run", options=options)
+    return open_segment_run(folder / "run", dataset)
+
+
+@pytest.fixture(scope="module")
+def card(data: SegmentData, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    out = tmp_path_factory.mktemp("models") / "mine"
+    return export_segmenters(data, out, options=SegmentExport(resampling=FEW, device="cpu"))
+
+
+def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
+    assert (card.name, card.task, card.folder.name) == ("hybrid_attunetpp_small.mine", "ct_metastasis", "mine")
+    assert len(card.members) == 2
+    assert card.segmenter is not None
+    assert card.segmenter.names == ("lesion", "bone")
+    assert card.segmenter.channels == 1
+    assert card.is_demo
+    assert "synthetic" in card.statement.lower()
+    assert verify_card(card) < 1e-4
+    assert read_card(card.folder).document == card.document
+    assert (card.folder / "claim.md").read_text(encoding="utf-8").count("fold 0: train 8") == 1
+    assert [member["fold"] for member in card.document["training"]["members"]] == [0, 1]
+
+
+def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: SegmentData) -> None:
+    """Each member, loaded as a reader loads it, judged on the test part of its own fold."""
+    assert card.segmenter is not None
+    pixels = read_pixels(data.manifest, data.run.settings, None)
+    networks = load_networks(card)
+    for index, (name, threshold) in enumerate(card.segmenter.thresholds.items()):
+        tables, dice = [], []
+        for fold, network in enumerate(networks):
+            rows = data.split.rows(data.manifest, fold).test
+            with torch.inference_mode():
+                maps = network(torch.from_numpy(grey_values(pixels, rows))[:, None]).sigmoid()[:, index].numpy()
+            table = pixel_counts(getattr(pixels, name)[rows], maps >= np.float32(threshold)).table
+            tables.append(table.sum(axis=0))
+            dice += [2 * hit / (2 * hit + extra + missed) for hit, extra, missed, _ in table.tolist()]
+        hits, extra, missed, clear = np.sum(tables, axis=0).tolist()
+        found = {entry.metric.split(",")[0]: entry for entry in card.results if f", {name}," in entry.metric}
+        assert found["F1"].value == pytest.approx(2 * hits / (2 * hits + extra + missed), abs=1e-3)
+        assert found["specificity"].value == pytest.approx(clear / (clear + extra), abs=1e-3)
+        assert found["mean Dice of images"].value == pytest.approx(np.mean(dice), abs=2e-3)
+        assert found["F1"].interval is not None
+        assert found["F1"].is_synthetic
+        assert "each judged by a network that never saw it" in found["F1"].data
+
+
+def test_thresholds_come_from_validation_alone(card: ModelCard, data: SegmentData) -> None:
+    assert card.segmenter is not None
+    for index, (name, threshold) in enumerate(card.segmenter.thresholds.items()):
+        whole = ThresholdSweep.summed([fold.sweeps[index] for fold in data.run.done])
+        # weights rounded to half may move the best threshold by little
+        assert whole.f1[round(threshold * 100) - 1] >= whole.f1.max() - 0.01, name
+    assert "validation" in card.segmenter.maps[0].source
+
+
+def test_the_model_reads_slices_as_it_was_measured(card: ModelCard, data: SegmentData) -> None:
+    segmenter = SliceSegmenter.load(card, device="cpu", runtime="torch", precision="float32")
+    assert segmenter.maps == ("lesion", "bone")
+    assert segmenter.thresholds == card.segmenter.thresholds  # type: ignore[union-attr]
+
+
+def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: SegmentData, tmp_path: Path) -> None:
+    options = SegmentExport(
+        folds=(1,),
+        threshold=0.3,
+        least_mm3=300.0,
+        operating_point="half",
+        golden="pattern",
+        half=False,
+        resampling=FEW,
+        device="cpu",
+    )
+    card = export_segmenters(data, tmp_path / "other", options=replace(options, name="hybrid_attunetpp_small.x1"))
+    assert card.name == "hybrid_attunetpp_small.x1"
+    assert card.segmenter is not None
+    assert card.segmenter.thresholds == {"lesion": 0.3, "bone": 0.5}
+    assert [each.least_mm3 for each in card.segmenter.maps] == [300.0, None]
+    assert len(card.members) == 1
+    assert card.document["storage"] == "float32"
+    for changes, words in (
+        ({"folds": (2,)}, "absent, not done"),
+        ({"folds": (9,)}, "folds 0 to 3"),
+        ({"name": "unet.x"}, "cannot be"),
+        ({"threshold": 1.5}, "between 0 and 1"),
+        ({"least_mm3": 0.0}, "above 0"),
+        ({"golden": "mine"}, "choose auto"),
+    ):
+        with pytest.raises(InputError, match=words):
+            export_segmenters(data, tmp_path / "bad", options=replace(options, **changes))
+    with pytest.raises(UnknownLabelError):
+        export_segmenters(data, tmp_path / "bad", options=replace(options, operating_point="youden"))
+    assert not (tmp_path / "bad").exists()
+
+
+def test_other_data_are_refused(data: SegmentData, tmp_path: Path) -> None:
+    other = write_toy_dataset(tmp_path / "toy", patients=9, each=2)
+    with pytest.raises(InputError, match="trained with other patients"):
+        open_segment_run(data.run.folder, other)
+
+
+@pytest.mark.parametrize("architecture", ["attunetpp", "unet_then_unetpp"])
+def test_networks_of_every_kind_fit_the_registry(architecture: str, tmp_path: Path) -> None:
+    manifest, pixels = toy_slices(patients=4, each=1)
+    small = replace(
+        pixels,
+        images=pixels.images[:, 8:24, 8:24],
+        lesion=pixels.lesion[:, 8:24, 8:24],
+        bone=pixels.bone[:, 8:24, 8:24],
+    )
+    settings = replace(QUICK_SEGMENTER, architecture=architecture, image_size=16, epochs=1, batch=2)
+    options = SegmentOptions(folds=[0], pixels=small)
+    run = train_segmenters(manifest, toy_split(manifest, folds=4), settings, tmp_path / "run", options=options)
+    fold = run.folds[0]
+    assert fold.state == "done", fold.error
+    images = torch.from_numpy(grey_values(small, np.arange(2)))[:, None]
+    with torch.inference_mode():
+        assert torch.equal(stored_network(settings, fold)(images), kept_network(settings, fold.weights)(images))
+    if architecture.startswith("unet_then"):
+        with pytest.raises(InputError, match="pair_mask hard only"):
+            stored_network(replace(settings, pair_mask="soft"), fold)

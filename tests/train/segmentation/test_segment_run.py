@@ -1,0 +1,337 @@
+"""Segmenters are trained fold by fold, survive interruption bit for bit, are judged in pixels, tell what stops them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from osteon.data import Manifest, Split
+from osteon.errors import InputError, OutputError
+from osteon.train import checkpoints
+from osteon.train.history import read_epochs
+from osteon.train.segmentation import losses, module
+from osteon.train.segmentation.counts import SegmentCounts, read_counts
+from osteon.train.segmentation.history import SegmentEpoch
+from osteon.train.segmentation.images import grey_values
+from osteon.train.segmentation.mask_pixels import MaskPixels
+from osteon.train.segmentation.networks import kept_network
+from osteon.train.segmentation.run import (
+    SegmentOptions,
+    SegmentRun,
+    is_segment_run,
+    read_segment_run,
+    train_segmenters,
+)
+from osteon.train.segmentation.settings import SegmentSettings
+from tests.train.segmentation.toy_slices import QUICK_SEGMENTER, middle, toy_slices, toy_split
+
+Toy = tuple[Manifest, Split, MaskPixels]
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    manifest, pixels = toy_slices()
+    return manifest, toy_split(manifest), pixels
+
+
+class _StopError(Exception):
+    """An interruption."""
+
+
+def stop_after(*epochs: int) -> Callable[[int, SegmentEpoch], None]:
+    left = list(epochs)
+
+    def tell(_: int, record: SegmentEpoch) -> None:
+        if left and record.epoch == left[0]:
+            left.pop(0)
+            raise _StopError
+
+    return tell
+
+
+def train(toy: Toy, folder: Path, *, folds: tuple[int, ...] = (0,), **changes: Any) -> SegmentRun:  # noqa: ANN401 - settings of any type
+    told = {name: changes.pop(name) for name in ("on_epoch", "bone_networks") if name in changes}
+    manifest, split, pixels = toy
+    settings = replace(QUICK_SEGMENTER, **changes)
+    return train_segmenters(
+        manifest, split, settings, folder, options=SegmentOptions(folds=folds, pixels=pixels, **told)
+    )
+
+
+def without_time(history: tuple[SegmentEpoch, ...]) -> list[SegmentEpoch]:
+    return [
+        replace(record, seconds=0.0, bone_f1=0.0 if record.bone_f1 != record.bone_f1 else record.bone_f1)
+        for record in history
+    ]
+
+
+@pytest.fixture(scope="module")
+def learnt(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> SegmentRun:
+    """Fold 0 trained long enough to see something."""
+    return train(toy, tmp_path_factory.mktemp("learnt") / "run", epochs=12, batch=4)
+
+
+def test_a_hybrid_learns_a_toy_problem_better_than_chance(learnt: SegmentRun) -> None:
+    fold = learnt.folds[0]
+    assert (fold.state, fold.error) == ("done", "")
+    assert fold.history[-1].train_loss < fold.history[0].train_loss / 2
+    table = fold.counts.of(part="test", output="lesion").counts.table.sum(axis=0)  # type: ignore[union-attr]
+    hits, extra, missed, clear = table.tolist()
+    chance = (hits + missed) / table.sum()  # F1 of calling everything is below twice this
+    assert 2 * hits / (2 * hits + extra + missed) > max(0.5, 3 * chance)
+    assert clear > 0
+    bone = fold.counts.of(part="test", output="bone").counts.table.sum(axis=0)  # type: ignore[union-attr]
+    assert 2 * bone[0] / (2 * bone[0] + bone[1] + bone[2]) > 0.7
+
+
+def test_the_best_epoch_is_kept_and_told(learnt: SegmentRun) -> None:
+    fold = learnt.folds[0]
+    values = [record.lesion_f1 for record in fold.history]
+    assert fold.validation_f1 == max(values)
+    assert fold.best_epoch == values.index(max(values)) + 1
+    assert not (fold.folder / "last.ckpt").exists()
+    assert without_time(read_epochs(fold.folder / "history.csv", SegmentEpoch.of)) == without_time(fold.history)
+    assert [record.rate for record in fold.history] == [0.01] * 4 + [0.005] * 4 + [0.001] * 4
+    # what steered the training is what is judged afterwards
+    validation = fold.counts.of(part="validation", output="lesion").counts.table.sum(axis=0)  # type: ignore[union-attr]
+    assert 2 * validation[0] / (2 * validation[0] + validation[1] + validation[2]) == pytest.approx(fold.validation_f1)
+
+
+def test_counts_equal_a_slow_reference(toy: Toy, learnt: SegmentRun) -> None:
+    manifest, split, pixels = toy
+    network = kept_network(learnt.settings, learnt.folds[0].weights)
+    rows = split.rows(manifest, 0)
+    counts = learnt.counts()
+    for part in ("validation", "test"):
+        for row in getattr(rows, part):
+            with torch.inference_mode():
+                maps = network(torch.from_numpy(grey_values(pixels, np.array([row])))[None]).sigmoid()[0]
+            for name, found in zip(("lesion", "bone"), maps, strict=True):
+                truth, expected = getattr(pixels, name)[row], [0, 0, 0, 0]
+                for r in range(truth.shape[0]):
+                    for c in range(truth.shape[1]):
+                        called = float(found[r, c]) >= 0.5
+                        expected[[[3, 1], [2, 0]][int(truth[r, c])][int(called)]] += 1
+                kept = counts.of(part=part, output=name)
+                index = kept.image.tolist().index(manifest.rows[int(row)].image)
+                assert kept.counts.table[index].tolist() == expected
+                assert kept.patient[index] == manifest.rows[int(row)].patient
+    assert len(counts) == 2 * (len(rows.validation) + len(rows.test))
+
+
+def test_sweeps_hold_the_counts_at_every_threshold(toy: Toy, learnt: SegmentRun) -> None:
+    fold = learnt.folds[0]
+    manifest, split, pixels = toy
+    rows = split.rows(manifest, 0).validation
+    with torch.inference_mode():
+        maps = kept_network(learnt.settings, fold.weights)(
+            torch.from_numpy(grey_values(pixels, rows))[:, None]
+        ).sigmoid()
+    for sweep in fold.sweeps:
+        found = maps[:, ("lesion", "bone").index(sweep.output)].numpy()
+        truth = getattr(pixels, sweep.output)[rows]
+        for index in (0, 30, 49, 98):
+            called = found >= sweep.thresholds[index]
+            expected = [
+                (truth & called).sum(),
+                (~truth & called).sum(),
+                (truth & ~called).sum(),
+                (~truth & ~called).sum(),
+            ]
+            assert sweep.table[index].tolist() == pytest.approx(expected, abs=2)  # another batch rounds otherwise
+        at_half = fold.counts.of(part="validation", output=sweep.output).counts.table.sum(axis=0)  # type: ignore[union-attr]
+        assert sweep.table[49].tolist() == at_half.tolist()
+        assert sweep.f1.max() == sweep.f1[round(sweep.best * 100) - 1]
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(toy: Toy, tmp_path: Path) -> None:
+    whole = train(toy, tmp_path / "whole", augments=True, epochs=3)
+    for epoch in (1, 2):
+        with pytest.raises(_StopError):
+            train(toy, tmp_path / "parts", augments=True, epochs=3, on_epoch=stop_after(epoch))
+        assert read_segment_run(tmp_path / "parts").folds[0].state == "running"
+    again = train(toy, tmp_path / "parts", augments=True, epochs=3)
+    assert again.folds[0].weights.read_bytes() == whole.folds[0].weights.read_bytes()
+    assert without_time(again.folds[0].history) == without_time(whole.folds[0].history)
+    assert (again.folds[0].folder / "counts.csv").read_bytes() == (whole.folds[0].folder / "counts.csv").read_bytes()
+
+
+def test_a_kill_while_writing_leaves_the_epoch_before(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(toy, tmp_path / "whole")
+    calls: list[Path] = []
+    real = checkpoints._write
+
+    def dies(path: Path, data: bytes) -> None:
+        calls.extend([path] if path.name == "last.ckpt" else [])
+        if len(calls) == 2:
+            raise _StopError  # best.safetensors of epoch 2 is written, its checkpoint is not
+        real(path, data)
+
+    monkeypatch.setattr(checkpoints, "_write", dies)
+    with pytest.raises(_StopError):
+        train(toy, tmp_path / "parts")
+    monkeypatch.undo()
+    again = train(toy, tmp_path / "parts")
+    assert again.folds[0].weights.read_bytes() == whole.folds[0].weights.read_bytes()
+    assert [record.epoch for record in again.folds[0].history] == [1, 2, 3]
+
+
+def test_a_done_fold_is_not_trained_again_and_the_run_reads_back(toy: Toy, learnt: SegmentRun) -> None:
+    before = learnt.folds[0].weights.stat().st_mtime_ns
+    again = train(toy, learnt.folder, epochs=12, batch=4)
+    assert again.folds[0].weights.stat().st_mtime_ns == before
+    assert [fold.state for fold in again.folds] == ["done", "absent", "absent", "absent"]
+    assert not again.is_complete
+    assert again.document["device"] == "cpu"
+    assert is_segment_run(learnt.folder)
+    assert not is_segment_run(learnt.folder.parent)
+
+
+def test_other_settings_or_data_are_refused(toy: Toy, learnt: SegmentRun, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"rates .* there"):
+        train(toy, learnt.folder, epochs=12, batch=4, rates=(0.5,))
+    manifest, split, pixels = toy
+    other = toy_split(manifest, folds=3)
+    with pytest.raises(InputError, match="another split"):
+        train((manifest, other, pixels), learnt.folder, epochs=12, batch=4)
+    # masks that were drawn anew in the same files are other data
+    with pytest.raises(_StopError):
+        train(toy, tmp_path / "run", on_epoch=stop_after(1))
+    thinner = replace(pixels, lesion=pixels.lesion & (np.indices(pixels.lesion.shape)[1] % 2 == 0))
+    run = train((manifest, split, thinner), tmp_path / "run")
+    assert "other settings or data" in run.failed[0].error
+
+
+def test_a_loss_that_is_no_number_is_told_with_advice_and_the_best_epoch_stays(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = losses.map_loss
+    calls = []
+
+    def breaks(
+        logits: torch.Tensor, masks: torch.Tensor, settings: SegmentSettings, weights: tuple[float, ...]
+    ) -> torch.Tensor:
+        loss = real(logits, masks, settings, weights)
+        calls.append(float(loss.detach()))
+        return loss * float("nan") if len(calls) > 12 and loss.requires_grad else loss
+
+    monkeypatch.setattr(module, "map_loss", breaks)
+    run = train(toy, tmp_path / "run")
+    fold = run.failed[0]
+    assert "lower the rates" in fold.error
+    assert "epoch" in fold.error
+    assert fold.weights.exists()
+    assert fold.history
+    with pytest.raises(InputError, match="train it first"):
+        run.counts()
+
+
+def test_one_map_networks_and_the_last_epoch(toy: Toy, tmp_path: Path) -> None:
+    manifest, split, pixels = toy
+    without_bone = replace(pixels, bone=np.zeros_like(pixels.bone))  # a network without a bone map needs none
+    run = train((manifest, split, without_bone), tmp_path / "run", architecture="unet", epochs=2, selection="last")
+    fold = run.folds[0]
+    assert fold.best_epoch == 2
+    assert set(run.counts().output.tolist()) == {"lesion"}
+    assert np.isnan([record.bone_f1 for record in fold.history]).all()
+    two = train((manifest, split, without_bone), tmp_path / "two")
+    assert "no pixel of bone" in two.failed[0].error
+
+
+def test_side_heads_that_no_loss_reaches_are_not_trained(small: Toy, tmp_path: Path) -> None:
+    run = train(small, tmp_path / "run", architecture="attunetpp", epochs=1, image_size=16)
+    from safetensors import safe_open
+
+    with safe_open(run.folds[0].weights, framework="np") as file:
+        assert not [name for name in file.keys() if "side_heads" in name]  # noqa: SIM118 - no dictionary
+
+
+def test_equal_draws_show_as_many_slices_with_a_lesion_as_without(tmp_path: Path) -> None:
+    from osteon.train.images import epoch_rows
+
+    manifest, pixels = toy_slices(each=4, normal_every=4)
+    toy = manifest, toy_split(manifest), pixels
+    run = train(toy, tmp_path / "run", images_per_epoch=8, draw="equal", epochs=1)
+    assert run.folds[0].state == "done"
+    has_lesion = np.asarray(pixels.lesion.any(axis=(1, 2))).astype(np.int64)
+    assert has_lesion.mean() == 0.75
+    drawn = epoch_rows(np.arange(len(manifest)), has_lesion, epoch=0, seed=1, images_per_epoch=8)
+    assert has_lesion[drawn].mean() == 0.5
+
+
+@pytest.fixture(scope="module")
+def small(toy: Toy) -> Toy:
+    """The same in 16 x 16 pixels, for large networks."""
+    return toy[0], toy[1], middle(toy[2])
+
+
+@pytest.mark.parametrize(("mask", "on"), [("hard", "predicted"), ("soft", "true")])
+def test_a_pair_trains_its_bone_network_first_and_shares_it(small: Toy, tmp_path: Path, mask: str, on: str) -> None:
+    shared = tmp_path / "bone"
+    changes: dict[str, Any] = {
+        "epochs": 1,
+        "image_size": 16,
+        "pair_mask": mask,
+        "pair_trains_on": on,
+        "bone_networks": shared,
+    }
+    first = train(small, tmp_path / "first", architecture="unet_then_attunet", **changes)
+    assert first.folds[0].state == "done", first.folds[0].error
+    bones = list(shared.glob("unet-0-*.safetensors"))
+    assert len(bones) == 1
+    written = bones[0].stat().st_mtime_ns
+    second = train(small, tmp_path / "second", architecture="unet_then_unetpp", **changes)
+    assert second.folds[0].state == "done", second.folds[0].error
+    assert [file.stat().st_mtime_ns for file in shared.glob("unet-0-*.safetensors")] == [written]
+    # the pair that is kept holds the shared bone network, and was judged with it
+    pair = kept_network(second.settings, second.folds[0].weights)
+    from safetensors.torch import load_file
+
+    for name, value in load_file(bones[0]).items():
+        assert torch.equal(pair.state_dict()[f"bone.{name}"], value)
+    assert set(second.counts().output.tolist()) == {"lesion", "bone"}
+
+
+def test_a_pair_goes_on_in_its_second_network(small: Toy, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"architecture": "unet_then_attunet", "epochs": 2, "image_size": 16}
+    whole = train(small, tmp_path / "whole", **changes)
+    with pytest.raises(_StopError):
+        train(small, tmp_path / "parts", on_epoch=stop_after(2), **changes)  # the last epoch of the bone network
+    with pytest.raises(_StopError):
+        train(small, tmp_path / "parts", on_epoch=stop_after(1), **changes)  # the first of the lesion network
+    again = train(small, tmp_path / "parts", **changes)
+    assert again.folds[0].weights.read_bytes() == whole.folds[0].weights.read_bytes()
+
+
+def test_a_full_disk_ends_the_run(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        del path, data
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(checkpoints, "_write", full)
+    with pytest.raises(OutputError):
+        train(toy, tmp_path / "run", folds=(0, 1))
+    assert read_segment_run(tmp_path / "run").folds[1].state == "absent"
+
+
+def test_counts_come_back_from_their_file(learnt: SegmentRun, tmp_path: Path) -> None:
+    counts = learnt.counts()
+    shutil.copy(learnt.folds[0].folder / "counts.csv", tmp_path)
+    found = read_counts(tmp_path / "counts.csv")
+    assert np.array_equal(found.counts.table, counts.counts.table)
+    for name in ("image", "patient", "fold", "part", "output"):
+        assert np.array_equal(getattr(found, name), getattr(counts, name))
+    (tmp_path / "counts.csv").write_text("image,tp\na,1\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_counts(tmp_path / "counts.csv")
+    with pytest.raises(InputError, match="at least one fold"):
+        SegmentCounts.joined([])

@@ -1,0 +1,87 @@
+"""Baselines that never look at an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from osteon.data import Fold, ImageRow, Manifest, Split
+from osteon.train.baselines import fields_only, known_fields, majority_class
+from osteon.train.judging import judge_folds
+
+CLASSES = ("healthy", "tumour")
+
+
+def _manifest(*, telling: bool) -> Manifest:
+    """Twenty patients; with telling fields every tumour patient is young and comes from one of two centres."""
+    generator = np.random.default_rng(5)
+    rows = []
+    for patient in range(20):
+        sick = patient % 4 == 0
+        age = (15.0 if sick else 60.0) + generator.normal() if telling else 40.0 + 10 * generator.normal()
+        rows += [
+            ImageRow(
+                image=f"{patient}-{image}.png",
+                patient=f"P{patient:02d}",
+                label=CLASSES[sick],
+                age_years=None if patient == 7 else round(age, 1),
+                sex="FM"[patient // 2 % 2],
+            )
+            for image in range(3)
+        ]
+    return Manifest(Path(), tuple(rows))
+
+
+def _split(manifest: Manifest) -> Split:
+    folds = []
+    for number in range(4):
+        test = tuple(p for i, p in enumerate(manifest.patients) if i // 4 % 4 == number)
+        rest = [p for p in manifest.patients if p not in test]
+        folds.append(Fold(tuple(rest[4:]), tuple(rest[:4]), test))
+    return Split("nested", "patient", tuple(folds), seed=1)
+
+
+def test_the_majority_says_the_same_for_all() -> None:
+    manifest = _manifest(telling=True)
+    table = majority_class(manifest, _split(manifest), classes=CLASSES, positive="tumour")
+    judged = judge_folds(table)
+    assert judged["auc"].over_folds.mean == 0.5
+    assert judged["tpr"].over_folds.mean == 0
+    assert judged["tnr"].over_folds.mean == 1
+    assert np.unique(table.probability[table.fold == 0]).size == 1
+
+
+def test_fields_that_tell_are_found_out() -> None:
+    manifest = _manifest(telling=True)
+    assert known_fields(manifest) == ("age_years", "sex")
+    table = fields_only(manifest, _split(manifest), classes=CLASSES, positive="tumour")
+    assert table is not None
+    assert judge_folds(table)["auc"].over_folds.mean > 0.95
+
+
+def test_fields_equal_a_regression_fitted_by_hand() -> None:
+    manifest = _manifest(telling=False)
+    split = _split(manifest)
+    table = fields_only(manifest, split, classes=CLASSES, positive="tumour")
+    assert table is not None
+    rows = split.rows(manifest, 1)
+    design = []
+    known = [row.age_years for i, row in enumerate(manifest.rows) if i in rows.train and row.age_years is not None]
+    for row in manifest.rows:
+        age = 0.0 if row.age_years is None else (row.age_years - np.mean(known)) / np.std(known)
+        design.append([age, row.age_years is None, row.sex == "F", row.sex == "M"])
+    truth = manifest.truth("tumour")
+    model = LogisticRegression(max_iter=1000).fit(np.array(design)[rows.train], truth[rows.train])
+    expected = model.predict_proba(np.array(design)[rows.test])[:, 1]
+    assert table.probability[table.fold == 1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_without_fields_there_is_nothing_to_judge() -> None:
+    manifest = _manifest(telling=True)
+    bare = Manifest(Path(), tuple(replace(row, age_years=None, sex="F") for row in manifest.rows))
+    assert known_fields(bare) == ()
+    assert fields_only(bare, _split(bare), classes=CLASSES, positive="tumour") is None

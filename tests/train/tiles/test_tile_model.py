@@ -1,0 +1,120 @@
+"""A linear model in a head, the space of training features, and a card that proves itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from osteon.data.slide import TILE_CLASSES
+from osteon.errors import InputError, WeightsError
+from osteon.nets import build_network
+from osteon.train.tiles.ridge_head import fit_ridge_head, linear_head
+from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_trust
+from osteon.weights import (
+    TileContract,
+    find_card,
+    golden_case,
+    golden_tiles,
+    load_network,
+    read_card,
+    read_trust,
+    round_to_half,
+    tile_input,
+    verify_card,
+    write_tile_classifier,
+)
+
+
+def test_a_linear_model_is_the_same_in_a_head() -> None:
+    random = np.random.default_rng(0)
+    slopes, offsets, features = random.normal(size=(3, 20)), random.normal(size=3), random.normal(size=(7, 20))
+    head = linear_head(slopes, offsets)
+    with torch.inference_mode():
+        found = head(torch.from_numpy(features.astype(np.float32))).numpy()
+    np.testing.assert_allclose(found, features @ slopes.T + offsets, rtol=1e-4, atol=1e-5)
+
+
+def test_the_ridge_is_scikit_learns_and_only_proportions_of_weights_matter() -> None:
+    random = np.random.default_rng(1)
+    features = random.normal(size=(40, 6)).astype(np.float32) + 2
+    labels, weights = np.arange(40) % 3, random.random(40)
+    centre = np.average(features, axis=0, weights=weights)
+    model = LogisticRegression(C=5.0 / weights.sum(), max_iter=500).fit(
+        features - centre, labels, sample_weight=weights
+    )
+    head = fit_ridge_head(features, labels, 7 * weights, strength=5.0)
+    with torch.inference_mode():
+        found = head(torch.from_numpy(features)).numpy()
+    expected = model.decision_function(features - centre)
+    np.testing.assert_allclose(
+        found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3
+    )
+    with pytest.raises(InputError, match="all 3 classes"):
+        fit_ridge_head(features, labels // 2, weights, strength=1.0)
+
+
+def test_what_lies_in_the_space_of_training_has_no_distance() -> None:
+    random = np.random.default_rng(2)
+    basis = np.linalg.qr(random.normal(size=(30, 30)))[0]
+    inside = (random.normal(size=(50, 4)) @ basis[:4] + 5 * basis[5]).astype(np.float32)
+    space = feature_space(inside, dimensions=4)
+    assert space.distance(inside).max() < 0.01
+    step = inside[:1] + 3 * basis[10].astype(np.float32)
+    assert space.distance(step)[0] == pytest.approx(3 / np.linalg.norm(step), rel=0.01)
+    with pytest.raises(InputError, match="span less"):
+        feature_space(inside[:4], dimensions=4)
+
+
+def card_document() -> dict[str, Any]:
+    document: dict[str, Any] = {**find_card("mobilenet_v2_tiles.demo").document}
+    for name in ("files", "trust"):
+        document.pop(name)
+    return document | {"name": "mobilenet_v2_tiles.test", "input": tile_input(TileContract(512.0, 64, "macenko"))}
+
+
+def test_a_card_of_tiles_is_written_proven_and_read_back(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build_network("mobilenet_v2_tiles").eval()
+    round_to_half(network)
+    random = np.random.default_rng(3)
+    tiles = random.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    features = random.random((80, 1280), dtype=np.float32)
+    held_out = HeldOut(
+        distance=random.random(12, dtype=np.float32) + 0.5,
+        probability=np.full((12, 3), 1 / 3, np.float32),
+        truth=np.arange(12) % 3,
+        patients=np.repeat(["a", "b", "c"], 4),
+    )
+    trust = fit_tile_trust(features, held_out)
+    card = write_tile_classifier(tmp_path, card_document(), [network], golden_tiles=tiles, trust=trust)
+    assert card.tiles == TileContract(512.0, 64, "macenko")
+    assert verify_card(card) < 1e-4
+    case = golden_tiles(card)
+    assert case.probability.shape == (2, 3)
+    np.testing.assert_allclose(case.probability.sum(axis=1), 1, rtol=1e-5)
+    again = read_trust(card)
+    assert again is not None
+    np.testing.assert_allclose(
+        again.novelty.slice_distance([features[:5]]), trust.novelty.slice_distance([features[:5]]), rtol=1e-3
+    )
+    with pytest.raises(WeightsError, match="histology tiles in colour"):
+        golden_case(card)
+    weights = card.weights.path
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    with pytest.raises(WeightsError):
+        verify_card(read_card(card.folder))
+
+
+def test_the_shipped_model_names_its_patients_and_its_classes() -> None:
+    card = find_card("mobilenet_v2_tiles.demo")
+    assert card.output.classes == TILE_CLASSES
+    assert card.tiles == TileContract(1024.0, 224)
+    assert "10.7937/tcia.2019.bvhjhdas" in card.document["training"]["data"]
+    assert all(name in card.document["training"]["data"] for name in ("Case-3", "Case-48", "P9", "CC BY 3.0"))
+    assert card.is_demo
+    assert load_network(card).training is False

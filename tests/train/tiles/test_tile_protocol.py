@@ -1,0 +1,102 @@
+"""What is judged decides nothing; the literal protocol is told apart; settings refuse what cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from osteon.errors import InputError, UnknownLabelError
+from osteon.train.tiles.protocol import TileTable, judge_fold, judge_literally, outer_folds
+from osteon.train.tiles.settings import TileAugmentation, TileSettings
+
+SETTINGS = TileSettings(rates=(0.05, 0.005), epochs=(2, 6), repeats=2, choice_repeats=1, batch=8)
+
+
+def make_table(*, people: int = 4, each: int = 9, copies: int = 1) -> TileTable:
+    """Classes lie on axes of their own; patients are shifted."""
+    random = np.random.default_rng(0)
+    labels = np.tile(np.arange(3), people * each // 3)
+    patients = np.repeat([f"p{number}" for number in range(people)], each)
+    features = (np.eye(3)[labels] * 3 + random.normal(size=(labels.size, 3)) * 0.3).astype(np.float32)
+    drawn = np.stack([features + random.normal(size=features.shape) * 0.1 for _ in range(copies)]).astype(np.float32)
+    return TileTable(features, drawn, labels, patients)
+
+
+def test_patients_are_left_out_one_by_one_or_dealt() -> None:
+    labels, groups = np.tile([0, 1], 6), np.repeat(np.arange(6), 2).astype(str)
+    one_by_one = outer_folds(labels, groups, most=6, seed=1)
+    assert [np.unique(groups[test]).tolist() for test in one_by_one] == [[str(number)] for number in range(6)]
+    dealt = outer_folds(labels, groups, most=3, seed=1)
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(12))
+    for test in dealt:
+        assert not set(groups[test]) & set(np.delete(groups, test))
+    with pytest.raises(InputError, match="at least two patients"):
+        outer_folds(labels, np.full(12, "a"), most=3, seed=1)
+
+
+def test_test_tiles_decide_nothing() -> None:
+    table = make_table()
+    test = np.flatnonzero(table.patients == "p2")
+    found = judge_fold(table, test, SETTINGS, unit="patient")
+    spoilt = replace(
+        table,
+        labels=np.where(table.patients == "p2", (table.labels + 1) % 3, table.labels),
+        copies=np.where((table.patients == "p2")[None, :, None], np.float32(1e6), table.copies),
+    )
+    again = judge_fold(spoilt, test, SETTINGS, unit="patient")
+    np.testing.assert_array_equal(found.logits, again.logits)
+    assert (found.choice.rate, found.choice.epochs) == (again.choice.rate, again.choice.epochs)
+    assert found.choice.epochs in SETTINGS.epochs
+    assert (found.logits.mean(axis=0).argmax(axis=1) == table.labels[test]).all()
+
+
+def test_one_patient_to_learn_from_is_said() -> None:
+    table = make_table(people=2)
+    found = judge_fold(table, np.flatnonzero(table.patients == "p0"), SETTINGS, unit="patient")
+    assert "one patient was left" in found.choice.note
+
+
+def test_early_stop_may_end_between_the_epochs_of_the_grid() -> None:
+    table = make_table()
+    test = np.flatnonzero(table.patients == "p1")
+    choice = judge_fold(table, test, replace(SETTINGS, early_stop=True, epochs=(6,)), unit="patient").choice
+    assert choice.accuracy.shape == (2, 6)
+    chosen = choice.accuracy[SETTINGS.rates.index(choice.rate), choice.epochs - 1]
+    assert chosen == choice.accuracy.max()
+
+
+def test_the_literal_best_is_the_largest_of_all_runs_on_a_tenth_of_the_tiles() -> None:
+    table = make_table(people=5, each=12)
+    found = judge_literally(table, SETTINGS)
+    assert found.test.size == 6
+    assert found.accuracy.shape == (2, 2, 6)
+    assert found.accuracy[found.best] == found.accuracy.max()
+    assert (found.called == table.labels[found.test]).mean() == pytest.approx(found.accuracy.max())
+    assert set(found.test.tolist()) <= set(range(60))
+
+
+def test_copies_stand_beside_the_originals() -> None:
+    table = make_table(copies=2)
+    features, labels = table.training(np.array([3, 5]))
+    np.testing.assert_array_equal(features[:2], table.features[[3, 5]])
+    np.testing.assert_array_equal(features[2:4], table.copies[0][[3, 5]])
+    np.testing.assert_array_equal(labels, np.tile(table.labels[[3, 5]], 3))
+
+
+def test_settings_are_kept_and_checked() -> None:
+    changed = TileSettings().changed({"rates": [0.1], "augmentation.zoom": 1.5, "augmentation.flip": True})
+    assert changed.name == "mobilenet_v2-flip-zoom1.5"
+    assert TileSettings.of(changed.document()) == changed
+    assert TileSettings(architecture="resnetv2_50_tiles", pretrained="none").name == "resnetv2_50-random-none"
+    with pytest.raises(UnknownLabelError, match=r"augmentation\.zoom"):
+        TileSettings().changed({"augmentation.zoon": 1})
+    with pytest.raises(UnknownLabelError, match="no tile classifier"):
+        TileSettings(architecture="mobilenet_v2")
+    with pytest.raises(InputError, match="rising"):
+        TileSettings(epochs=(50, 30))
+    with pytest.raises(InputError, match="cannot be"):
+        TileAugmentation(stain=1.0)
+    with pytest.raises(InputError, match="wrong kind"):
+        TileSettings().changed({"repeats": "many"})
