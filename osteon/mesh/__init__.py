@@ -1,14 +1,10 @@
 """Surfaces: extraction, smoothing, boxes, measures and pictures of them."""
 
-from osteon.mesh.beams import BOX_COLOUR, box_surface
-from osteon.mesh.camera import VIEWS, Camera, View, fit_camera
-from osteon.mesh.extract import BONE_COLOUR, extract_surface
+from osteon.mesh.extract import BONE_COLOUR, extract_parts, extract_surface
+from osteon.mesh.mark import AFFECTED_COLOUR, BOX_COLOUR, box_surface, split_between_slices
 from osteon.mesh.measure import bounds_lps_mm, enclosed_volume_mm3, is_watertight, surface_area_mm2, vertex_normals
-from osteon.mesh.parts import extract_parts
-from osteon.mesh.render import Rendering, render
-from osteon.mesh.simplify import simplify
-from osteon.mesh.smooth import TaubinOptions, smooth_taubin
-from osteon.mesh.split import AFFECTED_COLOUR, split_between_slices
+from osteon.mesh.render import VIEWS, Camera, Rendering, View, fit_camera, render
+from osteon.mesh.smooth import TaubinOptions, simplify, smooth_taubin
 
 __all__ = [
     "AFFECTED_COLOUR",

@@ -1,4 +1,4 @@
-"""From a mask to triangles in the patient."""
+"""From a mask, or from every piece of one, to triangles in the patient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from osteon.geometry import Grid
 
-__all__ = ["BONE_COLOUR", "extract_surface"]
+__all__ = ["BONE_COLOUR", "extract_parts", "extract_surface"]
 
 BONE_COLOUR = (230, 220, 190, 255)
 """Ivory."""
@@ -29,7 +29,7 @@ def extract_surface(
 ) -> Surface:
     """The closed surface halfway between the voxels inside and outside a mask.
 
-    Marching cubes at 0.5, by flying edges (the same vertices, found in one sweep a row).
+    Marching cubes at 0.5: the vertices and triangles of VTK's flying edges.
 
     Args:
         mask: bool, (slice, row, column).
@@ -57,20 +57,61 @@ def extract_surface(
     """
     if mask.shape != grid.shape:
         raise GeometryMismatchError(f"surface {name}: the mask has shape {mask.shape}, its grid {grid.shape}")
+    from osteon.mesh.kernels import march_cubes
+
     start, stop = _bounds_of(mask, name)
     inside = np.zeros(tuple(b - a + 2 for a, b in zip(start, stop, strict=True)), dtype=np.uint8)
     inside[1:-1, 1:-1, 1:-1] = mask[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
-    points_xyz, faces = _flying_edges(inside)
+    points_xyz, faces = march_cubes(inside)
 
     affine = grid.affine
-    columns_xyz = affine[:3, 2::-1]  # VTK counts x = column, y = row, z = slice
+    columns_xyz = affine[:3, 2::-1]  # x = column, y = row, z = slice
     origin_lps_mm = affine[:3, :3] @ (np.asarray(start) - 1.0) + affine[:3, 3]
     vertices = (points_xyz @ columns_xyz.T + origin_lps_mm).astype(np.float32)
     if np.linalg.det(columns_xyz) < 0:  # a mirrored map turns the triangles inside out
         faces = faces[:, ::-1]
-    return Surface(
-        vertices_lps_mm=vertices, faces=np.ascontiguousarray(faces, dtype=np.int32), name=name, colour=colour
-    )
+    return Surface(vertices_lps_mm=vertices, faces=np.ascontiguousarray(faces), name=name, colour=colour)
+
+
+def extract_parts(
+    labels: NDArray[np.integer],
+    grid: Grid,
+    *,
+    name: str,
+    colour: tuple[int, int, int, int] = BONE_COLOUR,
+    smallest_voxels: int = 1,
+) -> list[Surface]:
+    """The surface of every labelled piece, the largest first.
+
+    Args:
+        labels: (slice, row, column) integers; 0 is background, each other value one piece.
+        grid: where the labels lie.
+        name: of the whole, as "bone_left"; the pieces become "bone_left_1", "bone_left_2" and so on by falling number
+            of voxels (at a tie the smaller label first).
+        colour: RGBA of all pieces.
+        smallest_voxels: pieces below this size are left out.
+
+    Returns:
+        One closed surface a piece; none when there is no piece.
+
+    Raises:
+        GeometryMismatchError: the labels and the grid differ in shape.
+    """
+    from scipy.ndimage import find_objects
+
+    if labels.shape != grid.shape:
+        raise GeometryMismatchError(f"surface {name}: the labels have shape {labels.shape}, their grid {grid.shape}")
+    pieces = []
+    for value, block in enumerate(find_objects(labels), start=1):
+        if block is not None:
+            size = int(np.count_nonzero(labels[block] == value))
+            if size >= smallest_voxels:
+                pieces.append((-size, value, block))
+    surfaces = []
+    for number, (_, value, block) in enumerate(sorted(pieces, key=lambda piece: piece[:2]), start=1):
+        local = grid.crop([part.start for part in block], [part.stop for part in block])
+        surfaces.append(extract_surface(labels[block] == value, local, name=f"{name}_{number}", colour=colour))
+    return surfaces
 
 
 def _bounds_of(mask: NDArray[np.bool_], name: str) -> tuple[list[int], list[int]]:
@@ -82,25 +123,3 @@ def _bounds_of(mask: NDArray[np.bool_], name: str) -> tuple[list[int], list[int]
     start = [int(line.argmax()) for line in lines]
     stop = [line.size - int(line[::-1].argmax()) for line in lines]
     return start, stop
-
-
-def _flying_edges(inside: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(vertices, 3) in voxels as (column, row, slice), (triangles, 3) counter-clockwise from outside."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonDataModel import vtkImageData
-    from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D
-
-    image = vtkImageData()
-    image.SetDimensions(*inside.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(inside.reshape(-1)))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.5)
-    contour.ComputeNormalsOff()
-    contour.ComputeGradientsOff()
-    contour.ComputeScalarsOff()
-    contour.Update()
-    mesh = contour.GetOutput()
-    points = vtk_to_numpy(mesh.GetPoints().GetData()).astype(np.float64)
-    faces = vtk_to_numpy(mesh.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    return points, np.array(faces, dtype=np.int64)

@@ -20,7 +20,6 @@ _PACKAGES = {
     "python-gdcm": "more DICOM codecs",
     "nibabel": "NIfTI",
     "numba": "compiled kernels",
-    "vtk": "surfaces",
     "openvino": "CPU runtime of the networks",
     "torch": "networks",
     "timm": "networks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import Grid
-from osteon.mesh import enclosed_volume_mm3, extract_surface, is_watertight
+from osteon.mesh import enclosed_volume_mm3, extract_surface, is_watertight, kernels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 TURN = np.array([(0.8, 0.6, 0.0), (-0.6, 0.8, 0.0), (0.0, 0.0, 1.0)]) @ np.array(
     [(1.0, 0.0, 0.0), (0.0, 0.28, 0.96), (0.0, -0.96, 0.28)]
 )
+
+CORNERS = list(itertools.product((0, 1), repeat=3))
 
 
 def grid_of(
@@ -45,16 +48,54 @@ def test_one_voxel_is_an_octahedron_half_a_spacing_wide() -> None:
     assert surface.faces.dtype == np.int32
 
 
-def test_the_vertices_are_those_of_scikit_image_and_the_triangles_as_many() -> None:
-    measure = pytest.importorskip("skimage.measure")
+def test_vertices_and_triangles_are_those_of_vtk_in_its_order() -> None:
+    pyvista = pytest.importorskip("pyvista")
     mask = ball(6.3, 17)
     mask[8:12, 8:12, :] = True  # reaches the border
-    grid = Grid.from_axes(shape=mask.shape, spacing_mm=(1, 1, 1))
-    surface = extract_surface(mask, grid)
-    points, faces, _, _ = measure.marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, method="lorensen")
-    reference = points[:, ::-1] - 1
-    assert sorted(map(tuple, surface.vertices_lps_mm.tolist())) == sorted(map(tuple, reference.tolist()))
-    assert len(surface.faces) == len(faces)
+    mask[:5, :5, :5] = np.random.default_rng(3).random((5, 5, 5)) < 0.5
+    surface = extract_surface(mask, Grid.from_axes(shape=mask.shape, spacing_mm=(1, 1, 1)))
+    image = pyvista.ImageData(dimensions=(19, 19, 19), origin=(-1, -1, -1))
+    image.point_data["inside"] = np.pad(mask, 1).astype(np.float32).reshape(-1)
+    reference = image.contour([0.5], scalars="inside", method="flying_edges")
+    np.testing.assert_array_equal(surface.vertices_lps_mm, reference.points)
+    np.testing.assert_array_equal(surface.faces, reference.regular_faces)
+
+
+def lines_on_faces(cube: int) -> set[tuple[str, str]]:
+    """Where the surface crosses the faces of one cube, from the rule alone: corners inside are kept apart.
+
+    Directed so that the inside lies on the left, seen from outside the cube: as the border of triangles that are
+    counter-clockwise seen from outside of the body. Edges are named as in the table, a hexadecimal digit each.
+    """
+    corner = {(row, part, column): bool(cube >> (row | part << 1 | column << 2) & 1) for row, part, column in CORNERS}
+
+    def edge(a: tuple[int, ...], b: tuple[int, ...]) -> str:
+        (row, part, column), axis = np.minimum(a, b), int(np.argmax(np.not_equal(a, b)))
+        along = {2: row + 2 * part, 0: 4 + column + 2 * part, 1: 8 + column + 2 * row}
+        return f"{along[axis]:x}"
+
+    lines = set()
+    for axis, side in itertools.product(range(3), (0, 1)):
+        around = [np.insert(uv, axis, side) for uv in ((0, 0), (1, 0), (1, 1), (0, 1))]
+        # counter-clockwise seen from outside: (row, slice, column) is (y, z, x), which is right-handed
+        around = around if (side == 1) == (axis != 1) else around[::-1]
+        names = [edge(tuple(around[n]), tuple(around[(n + 1) % 4])) for n in range(4)]
+        inside = [corner[int(c[0]), int(c[1]), int(c[2])] for c in around]
+        for n in range(4):
+            if not inside[n] and inside[(n + 1) % 4]:
+                leave = next(m for m in range(n + 1, n + 4) if inside[m % 4] and not inside[(m + 1) % 4])
+                lines.add((names[n], names[leave % 4]))
+    return lines
+
+
+def test_the_triangles_of_each_cube_are_bordered_by_what_its_faces_alone_decide() -> None:
+    """So two cubes agree about their common face: the surface is closed for every mask."""
+    for cube, text in enumerate(kernels._TRIANGLES.split()):
+        corners = "" if text == "-" else text
+        triangles = [corners[n : n + 3] for n in range(0, len(corners), 3)]
+        sides = [(t[n], t[(n + 1) % 3]) for t in triangles for n in range(3)]
+        assert len(set(sides)) == len(sides)
+        assert {side for side in sides if side[::-1] not in sides} == lines_on_faces(cube), cube
 
 
 @pytest.mark.parametrize(
