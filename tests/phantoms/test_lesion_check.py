@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import lesion_check
+from bench.lesion_check import CheckedScan, check_scan
 from osteon.data.options import SystemOptions
 from osteon.metrics.lesion_detection import detect_lesions
-from osteon.systems.ct_metastasis import lesion_check
-from osteon.systems.ct_metastasis.lesion_check import CheckedScan, check_scan
 from osteon.systems.ct_metastasis.read import read_trunk
 from osteon_phantoms.trunk import TrunkPhantom, make_trunk
 from osteon_phantoms.trunk_cohort import trunk_cohort

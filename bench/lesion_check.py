@@ -1,6 +1,6 @@
 """Lesions of made-up patients: how many ``ct_metastasis`` finds, lists falsely, and how well it outlines them.
 
-Run ``python -m osteon.systems.ct_metastasis.lesion_check OUT --patients 24 --seed 1001`` for the numbers of
+Run ``python -m bench.lesion_check OUT --patients 24 --seed 1001`` for the numbers of
 docs/concepts/ct-metastasis.md. The patients are drawn with another seed than those of any training. They are SYNTHETIC:
 the numbers prove that the way from a CT to a list of lesions works, and say nothing about patients.
 """
@@ -226,7 +226,7 @@ def _lines(scans: Sequence[CheckedScan], *, threshold: float) -> list[str]:
 
 def main(words: list[str]) -> None:
     """Check, print, and leave the table and the curve in a folder."""
-    parser = argparse.ArgumentParser(prog="python -m osteon.systems.ct_metastasis.lesion_check")
+    parser = argparse.ArgumentParser(prog="python -m bench.lesion_check")
     parser.add_argument("out", type=Path)
     parser.add_argument("--patients", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1001)
