@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data.options import SystemOptions, silent
+from osteon.data.options import silent
 from osteon.metrics.lesion_detection import detect_lesions, froc
 from osteon.metrics.lesions import Matching, match_lesions
 from osteon.metrics.surface_distance import surface_distances
 from osteon.report.evaluation_charts import draw_froc
+from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import TASK
 from osteon.systems.registry import system
 from osteon_phantoms.trunk import make_trunk
@@ -71,7 +72,7 @@ def check_lesions(
     patients: int = 24,
     seed: int = 1001,
     healthy: float = 0.25,
-    options: SystemOptions | None = None,
+    options: Options | None = None,
     progress: Progress = silent,
 ) -> tuple[CheckedScan, ...]:
     """Draw patients, read each, and compare with the truth.
@@ -86,13 +87,13 @@ def check_lesions(
     Raises:
         OsteonError: a patient cannot be read, as ``osteon read`` says.
     """
-    answer = system(TASK).load()
+    answer = system(TASK).read
     people = trunk_cohort(patients, seed=seed, healthy=healthy)
     found = []
     for number, person in enumerate(people):
         progress("patients", number, len(people))
         phantom = make_trunk(person.spec)
-        found.append(check_scan(phantom, answer(phantom.volume, options or SystemOptions(), silent), person.patient_id))
+        found.append(check_scan(phantom, answer(phantom.volume, options or Options(), silent), person.patient_id))
     progress("patients", len(people), len(people))
     return tuple(found)
 
@@ -236,7 +237,7 @@ def main(words: list[str]) -> None:
     def tell(step: str, done: int, total: int) -> None:
         sys.stderr.write(f"{step}: {done} of {total}\n")
 
-    options = SystemOptions(model=arguments.model)
+    options = Options(model=arguments.model)
     scans = check_lesions(patients=arguments.patients, seed=arguments.seed, options=options, progress=tell)
     lines = _lines(scans, threshold=0.0)
     arguments.out.mkdir(parents=True, exist_ok=True)

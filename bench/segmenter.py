@@ -148,9 +148,9 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     Without the classifier of whole slices, which the plain loop has not either. Surfaces and measurements are made all
     the same.
     """
-    from osteon.data.options import SystemOptions
     from osteon.io import open_volume
     from osteon.predict.slice_segmenter import SliceSegmenter
+    from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.read import read_trunk
     from osteon.weights import find_card
 
@@ -160,7 +160,7 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     read = time.perf_counter() - start
     segmenter = SliceSegmenter.load(find_card(model), device="cpu")
     loaded = time.perf_counter() - start - read
-    found = read_trunk(volume, SystemOptions(device="cpu"), segmenter=segmenter)
+    found = read_trunk(volume, Options(device="cpu"), segmenter=segmenter)
     return {"read DICOM": read, "load model": loaded, **found.seconds, "lesions": float(len(found.lesions))}
 
 

@@ -202,14 +202,14 @@ def bench_memory(side: int, path: Path | None) -> list[Row]:
 def _answer(side: int, path: Path | None) -> None:
     """Answer a slide and print what it took; the work of the fresh process."""
     start = time.perf_counter()
-    from osteon.data.options import SystemOptions
     from osteon.io.slide import open_slide
+    from osteon.systems.histology.options import Options
     from osteon.systems.histology.read import answer_slide
     from osteon_phantoms.slide import make_slide
     from osteon_phantoms.slide_spec import SlideSpec
 
     slide = make_slide(SlideSpec(seed=2, size=(side, side))) if path is None else open_slide(path)
-    answer = answer_slide(slide, SystemOptions(device="cpu", report_unlike=True))
+    answer = answer_slide(slide, Options(device="cpu", report_unlike=True))
     slide.close()
     seconds = time.perf_counter() - start
     tiles = int(answer.map.plan.is_tissue.sum())

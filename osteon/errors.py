@@ -4,6 +4,7 @@
     ├── InputError               a bad file, bad geometry, a missing tag, the wrong modality
     │   ├── GeometryMismatchError    two things that must lie on one grid do not
     │   └── NotThisTaskError         a valid image that the asked-for task cannot answer (a head given to a leg task)
+    ├── UsageError               an option that the chosen system or command does not have, or a value it does not take
     ├── UnknownLabelError        a label, concept, model or option name that is not there
     ├── WeightsError             model files that are missing, changed, or do not reproduce their golden output
     ├── UnsupportedError         valid, but not handled (a transfer syntax without a decoder)
@@ -32,6 +33,7 @@ __all__ = [
     "TrainingError",
     "UnknownLabelError",
     "UnsupportedError",
+    "UsageError",
     "WeightsError",
     "nearest_names",
 ]
@@ -51,6 +53,10 @@ class GeometryMismatchError(InputError):
 
 class NotThisTaskError(InputError):
     """The image is valid, but the task was not made for what it shows."""
+
+
+class UsageError(OsteonError):
+    """An option that does not exist for what was asked, or a value that it does not take."""
 
 
 class UnknownLabelError(OsteonError):

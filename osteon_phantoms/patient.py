@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from osteon.data.options import silent
-from osteon.reading.case import CaseOptions, CaseResult, read_case
 from osteon.reading.folder import new_result, require_free
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from osteon.reading.case import Progress
+    from osteon.data.options import Progress
     from osteon_phantoms import LegSpec
 
-__all__ = ["demo_spec", "phantom_spec", "read_demo", "write_phantom"]
+__all__ = ["demo_spec", "phantom_spec", "write_phantom"]
 
 
 def phantom_spec(
@@ -108,22 +106,3 @@ def write_phantom(spec: LegSpec, folder: Path, *, replace_old: bool = False, pro
         write_leg_phantom(phantom, work)
     tell("making a synthetic patient", 2, 2)
     return folder / "dicom"
-
-
-def read_demo(result: Path, *, seed: int, replace_old: bool, progress: Progress | None = None) -> CaseResult:
-    """Make a synthetic patient as a DICOM series, read it, and leave the result folder.
-
-    Args:
-        result: the folder to be.
-        seed: another seed makes another patient.
-        replace_old: whether an earlier result there may be replaced.
-        progress: told about every step.
-
-    Raises:
-        OutputError: the result cannot be written there; checked first.
-    """
-    require_free(result, replace=replace_old)
-    with TemporaryDirectory(prefix="osteon-demo-") as work:
-        series = write_phantom(demo_spec(seed), Path(work) / f"synthetic-patient-{seed}", progress=progress)
-        options = CaseOptions(task="ct_osteosarcoma", replace=replace_old, seeds={"phantom": seed})
-        return read_case(series, result, options=options, progress=progress)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from osteon.data.options import SystemOptions
 from osteon.reading import CaseOptions, read_case
 
 TASK = "ct_metastasis"
@@ -75,7 +74,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--model")
     arguments = parser.parse_args()
-    options = CaseOptions(task=TASK, replace=True, system=SystemOptions(model=arguments.model))
+    options = CaseOptions(task=TASK, replace=True, options={"model": arguments.model})
     against = ["| patch | published box (mm) | nearest listed lesion | distance of centres (mm) | overlap (IoU) |"]
     lesions = ["| patch | lesion | volume (ml) | diameter (mm) | mean HU | character | site | probability | touches |"]
     for lines in (against, lesions):

@@ -13,10 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from osteon.data.options import SystemOptions
 from osteon.io.slide_pyramid import write_pyramid
-from osteon.reading.case import CaseOptions
-from osteon.reading.slide_case import read_slide_case
+from osteon.reading.case import CaseOptions, read_case
 from osteon_phantoms.slide import make_slide
 from osteon_phantoms.slide_spec import SlideSpec
 
@@ -40,8 +38,8 @@ def main() -> None:
         path = folder / "slide.tif"
         slide = make_slide(SPEC)
         write_pyramid(path, slide)
-        options = CaseOptions(task="histology", replace=True, system=SystemOptions(model=asked.model))
-        read = read_slide_case(path, folder / "result", options=options)
+        options = CaseOptions(task="histology", replace=True, options={"model": asked.model})
+        read = read_case(path, folder / "result", options=options)
         print(f"made with {slide.true_necrosis().fraction:.1%} necrosis; read: {read.answer.headline}")
         for name in ("overview", "necrosis", "gallery"):
             shrink(folder / "result" / "views" / f"{name}.png", IMAGES / f"slide-{name}.jpg")

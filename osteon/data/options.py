@@ -1,18 +1,21 @@
-"""What a person may choose about a system's run."""
+"""What a person may choose about a system's run: dataclasses from which the command line and the API are made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from osteon.errors import UsageError, nearest_names
 
-__all__ = ["Progress", "SystemOptions", "silent"]
+__all__ = ["Choice", "ModelOptions", "Progress", "ThresholdOptions", "choices", "make_options", "option", "silent"]
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``; the step is a phrase for a person."""
+
+_T = TypeVar("_T")
+_KEY: Final = "osteon"
 
 
 def silent(step: str, done: int, total: int) -> None:
@@ -21,31 +24,164 @@ def silent(step: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class SystemOptions:
-    """Options of every system; a system ignores what it has no use for.
+class Choice:
+    """One field of an options dataclass as a person is asked for it.
+
+    Attributes:
+        name: of the field.
+        flag: on the command line, as "--report-unlike".
+        help: one sentence.
+        default: where nothing is chosen.
+        kind: type of a value: bool, float, int, str or Path; tuple for numbers with commas between.
+        values: that are allowed; empty for any.
+        low: smallest number allowed, or None.
+        high: largest number allowed, or None.
+        metavar: what stands for the value in the help; "" for the default.
+        marks: whether a person marks a place in one image with it: that image then has to be certain.
+    """
+
+    name: str
+    flag: str
+    help: str
+    default: object = None
+    kind: type = str
+    values: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    metavar: str = ""
+    marks: bool = False
+
+    def checked(self, value: object) -> object:
+        """The value as the field takes it.
+
+        Raises:
+            UsageError: another type, or outside what is allowed.
+        """
+        if value is None:
+            return None
+        if self.values and value not in self.values:
+            raise UsageError(f"{self.flag} {value}: {nearest_names(str(value), self.values)}")
+        if self.kind is tuple:
+            return self._numbers(value)
+        if self.kind is Path and isinstance(value, (str, Path)):
+            return Path(value)
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, self.kind) or (isinstance(value, bool) and self.kind is not bool):
+            raise UsageError(f"{self.flag} takes a value of type {self.kind.__name__}, found {value!r}")
+        if isinstance(value, (int, float)) and not (
+            (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        ):
+            limits = (("at least", self.low), ("at most", self.high))
+            ends = " and ".join(f"{words} {limit:g}" for words, limit in limits if limit is not None)
+            raise UsageError(f"{self.flag} {value:g} is outside its range: {ends}")
+        return value
+
+    def _numbers(self, value: object) -> tuple[int, ...]:
+        """As many whole numbers as the metavar names, from a text or a sequence."""
+        wanted = len(self.metavar.split(","))
+        try:
+            parts = value.split(",") if isinstance(value, str) else tuple(value)  # type: ignore[arg-type]
+            numbers = tuple(int(part) for part in parts)
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != wanted:
+            raise UsageError(f"{self.flag} {value} is not valid: give whole numbers {self.metavar}")
+        return numbers
+
+
+def option(
+    flag: str,
+    *,
+    default: _T,
+    help: str,  # noqa: A002 - as typer calls it
+    low: float | None = None,
+    high: float | None = None,
+    metavar: str = "",
+    marks: bool = False,
+) -> _T:
+    """A field of an options dataclass, with the flag and the help of the command line.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Options:
+        ...     threshold: float | None = option("--threshold", default=None, help="Where to cut.", low=0, high=1)
+        >>> choices(Options)[0].flag
+        '--threshold'
+    """
+    more: dict[str, object] = {"flag": flag, "help": help, "low": low, "high": high}
+    more |= {"metavar": metavar, "marks": marks}
+    return field(default=default, metadata={_KEY: more})
+
+
+def choices(kind: type) -> tuple[Choice, ...]:
+    """What the fields of an options dataclass ask for, in their order."""
+    hints = get_type_hints(kind)
+    found = []
+    for each in fields(kind):
+        said: Mapping[str, Any] = each.metadata[_KEY]
+        plain = [part for part in (get_args(hints[each.name]) or (hints[each.name],)) if part is not type(None)]
+        is_literal = get_origin(hints[each.name]) is Literal
+        first = str if is_literal else get_origin(plain[0]) or plain[0]
+        values = tuple(str(value) for value in plain) if is_literal else ()
+        found.append(Choice(name=each.name, default=each.default, kind=first, values=values, **said))
+    return tuple(found)
+
+
+def make_options(kind: type[_T], given: Mapping[str, object]) -> _T:
+    """An options value from names and values, as the command line or a program gives them.
+
+    Args:
+        kind: an options dataclass.
+        given: value by field name; None stands for the default.
+
+    Raises:
+        UsageError: no such field, or a value that it does not take.
+    """
+    known = {choice.name: choice for choice in choices(kind)}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UsageError(f"no option {name!r}: {nearest_names(name, known)}")
+        if value is not None:
+            values[name] = known[name].checked(value)
+    return kind(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Options of every system that runs a model.
 
     Attributes:
         device: "auto", "cpu" or "cuda".
         model: name or folder of a model card; None for the system's default.
         force: answer even when the image is not what the system is made for; the result says so.
-        roi: "series" follows the legs through the series; "paper" is the paper's literal slice-wise recipe.
-        bone: "paper" is the published chain in voxels, "paper-mm" the same in millimetres; "fine" takes a second look
-            at what the chain found, so that joints stay open.
-        threshold: smoothed probability from which a slice is called tumour, or from which a pixel belongs to a lesion,
-            0 to 1; None for that of the model's card.
-        report_unlike: report slices called tumour even where the image is unlike anything the model was trained on.
-        box: of the lesion on one slice: first row, first column inside, first row, first column outside, from 0.
-        mask: file that outlines the lesion: a picture of the slice, or NIfTI or DICOM SEG of the series.
-        slice_number: of the slice that box or mask is drawn on, counted from 1.
+        report_unlike: report what the model found even where the image is unlike anything it was trained on.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    model: str | None = None
-    force: bool = False
-    roi: Literal["series", "paper"] = "series"
-    bone: Literal["fine", "paper", "paper-mm"] = "fine"
-    threshold: float | None = None
-    report_unlike: bool = False
-    box: tuple[int, int, int, int] | None = None
-    mask: Path | None = None
-    slice_number: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = option("--device", default="auto", help="Where the network runs.")
+    model: str | None = option("--model", default=None, help="Name or folder of a model card.")
+    force: bool = option("--force", default=False, help="Answer even if the image is not what the task was made for.")
+    report_unlike: bool = option(
+        "--report-unlike",
+        default=False,
+        help="Report tumour even where the image is unlike anything the model was trained on.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdOptions(ModelOptions):
+    """Options of a system whose model gives a probability that is compared with a threshold.
+
+    Attributes:
+        threshold: probability that counts as tumour, 0 to 1; None for that of the model's card.
+    """
+
+    threshold: float | None = option(
+        "--threshold",
+        default=None,
+        help="Probability that counts as tumour, of a slice or a pixel; default: that of the card.",
+        low=0.0,
+        high=1.0,
+    )

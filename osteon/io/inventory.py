@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from osteon.data.system import Header
+
 if TYPE_CHECKING:
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -103,6 +105,18 @@ class SeriesEntry:
     def name(self) -> str:
         """How a person names it: the UID, and the part after a #."""
         return f"{self.series.uid}#{self.part}" if self.part else self.series.uid
+
+    @property
+    def header(self) -> Header:
+        """What routing may look at."""
+        return Header(
+            kind="picture" if self.kind == "picture" else "volume",
+            modality=self.series.modality,
+            body_part=self.series.body_part,
+            age_years=self.patient.age_years,
+            spacing_mm=None if self.grid is None or not self.is_in_mm else self.grid.spacing_mm,
+            shape=() if self.grid is None else self.grid.shape,
+        )
 
     @property
     def geometry(self) -> str:

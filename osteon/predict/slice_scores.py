@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Volume
-    from osteon.data.options import Progress, SystemOptions
+    from osteon.data.options import Progress
     from osteon.ops.legs import Leg
     from osteon.predict.runtime import SliceClassifier
     from osteon.weights import ModelCard
@@ -32,12 +32,12 @@ CROPS_AT_ONCE: Final = 64
 """Slices cropped and classified at a time: 16 MiB of 256 x 256 float32."""
 
 
-def operating_point(card: ModelCard | None, options: SystemOptions) -> OperatingPoint:
-    """The operating point of a model; a threshold among the options takes precedence."""
+def operating_point(card: ModelCard | None, threshold: float | None = None) -> OperatingPoint:
+    """The operating point of a model; a threshold that a person chose takes precedence."""
     point = card.operating_point if card is not None and card.operating_point is not None else PAPER_POINT
-    if options.threshold is None or options.threshold == point.threshold:
+    if threshold is None or threshold == point.threshold:
         return point
-    return replace(point, threshold=options.threshold, source="chosen for this reading")
+    return replace(point, threshold=threshold, source="chosen for this reading")
 
 
 def classify_leg(

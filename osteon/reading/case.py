@@ -1,15 +1,20 @@
-"""One volume from file to result folder."""
+"""One case, volume, radiograph or slide, from file to Answer and from Answer to result folder."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+import weakref
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from osteon.data import Notice
-from osteon.data.options import Progress, SystemOptions, silent
-from osteon.errors import OutputError
+from osteon.data import Notice, Volume
+from osteon.data.options import Progress, choices, make_options, silent
+from osteon.data.system import Header
+from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_volume
+from osteon.io.slide import is_slide, open_slide
 from osteon.reading.folder import new_result, require_free
 from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_plain_masks
 from osteon.report import (
@@ -23,18 +28,19 @@ from osteon.report import (
     write_html,
     write_pdf,
 )
-from osteon.systems.registry import choose_system, readable_modalities, system
+from osteon.systems.registry import SYSTEMS, best_system, system
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from osteon.data import Answer, Volume
+    from osteon.data import Answer, Slide
+    from osteon.data.system import System
     from osteon.report import Run
-    from osteon.systems.registry import System
 
-__all__ = ["CaseOptions", "CaseResult", "Progress", "read_case"]
+__all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "read", "read_case"]
+
+_WITH_A_FOLDER = ".mrxs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,9 @@ class CaseOptions:
 
     Attributes:
         series_uid: the series to read; None for the best one.
-        task: stem of the system; None for the one that fits the modality.
+        task: stem of the system; None for the one that fits the image.
         replace: whether an earlier result at the same place may be replaced.
-        system: options of the system.
+        options: of the system, by name; what it does not have is refused.
         seeds: of a synthetic patient, for the record.
         microns_per_pixel: of a slide whose file does not say it.
     """
@@ -53,7 +59,7 @@ class CaseOptions:
     series_uid: str | None = None
     task: str | None = None
     replace: bool = False
-    system: SystemOptions = field(default_factory=SystemOptions)
+    options: Mapping[str, object] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     microns_per_pixel: float | None = None
 
@@ -71,64 +77,212 @@ class CaseResult:
     """
 
     folder: Path
-    answer: Answer
+    answer: Any
     findings: Mapping[str, object]
     notices: tuple[Notice, ...]
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+class Reading:
+    """One case that was read and is not yet written. It holds its files open until it is closed or forgotten.
+
+    Attributes:
+        system: that read it.
+        image: that was read.
+        answer: of the system.
+    """
+
+    def __init__(self, system: System, image: Volume | Slide, answer: Any, run: Run, files: ExitStack) -> None:  # noqa: ANN401 - Answer or SlideAnswer
+        """Keep what was read; ``files`` are closed with it."""
+        self.system, self.image, self.answer = system, image, answer
+        self._run = run
+        self._close = weakref.finalize(self, files.close)
+
+    def __repr__(self) -> str:
+        """The task and no more: neither names nor identifiers."""
+        return f"Reading({self.system.stem})"
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What was chosen, corrected and warned of, by the reader and by the system."""
+        source = self.image.source
+        return (*(source.notices if source else ()), *self.answer.notices)
+
+    def close(self) -> None:
+        """Close the files and remove what was unpacked for the reading."""
+        self._close()
+
+    def write(self, result: Path, *, replace: bool = False, progress: Progress = silent) -> CaseResult:
+        """Leave one result folder, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written there.
+        """
+        with new_result(result, replace=replace) as work:
+            if isinstance(self.image, Volume):
+                answer: Any
+                answer, document, skipped = _write(work, self.answer, self.image, self._run, progress=progress)
+            else:
+                from osteon.systems.histology.report import write_slide_report
+
+                report = write_slide_report(work, self.answer, self.image, run=self._run, progress=progress)
+                answer, document, skipped = report.answer, report.findings, report.skipped
+        self.answer = answer
+        return CaseResult(result, answer, document, self.notices, skipped)
 
 
 def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progress | None = None) -> CaseResult:
-    """Read one study and leave one result folder, whole or not at all.
+    """Read one study and leave one result folder, whole or not at all: the function behind ``osteon read``.
 
     Args:
-        path: DICOM folder or file, zip, or NIfTI.
+        path: as :func:`read` takes it.
         result: the folder to be.
         options: what to read and how.
         progress: told about every step.
 
     Raises:
         OutputError: the result cannot be written there; checked before anything is read.
+        UsageError: an option that the system does not have.
         InputError: the input cannot be used.
         NotThisTaskError: the image is not what the task is made for.
         OsteonError: anything else that stops the reading; what was there before is untouched.
     """
     tell = progress or silent
     require_free(result, replace=options.replace)
-    named = system(options.task) if options.task is not None else None
-    if options.system.model is not None:
-        find_card(options.system.model)  # a wrong name is told before the images are read
-    seconds: dict[str, float] = {}
-    start = time.perf_counter()
-    with find_images(path, progress=tell) as inventory:
-        if path.resolve().is_relative_to(result.resolve()):
-            raise OutputError(
-                f"the folder {result.name} holds the images that were to be read: choose another place with -o"
-            )
-        modality, *also = _modalities(named)
-        entry = choose_series(
-            inventory,
-            modality=modality,
-            series_uid=options.series_uid,
-            also=tuple(also),
-            is_marked=options.system.box is not None or options.system.mask is not None,
+    if path.resolve().is_relative_to(result.resolve()):
+        raise OutputError(
+            f"the folder {result.name} holds the images that were to be read: choose another place with -o"
         )
-        volume = load_volume(entry, modality=named.modality if named else "", progress=tell)
-        seconds["read images"] = time.perf_counter() - start
-        chosen = named or choose_system(volume.modality)
-        answer = chosen.load()(volume, options.system, tell)
+    reading = read(path, options=options, progress=tell)
+    try:
+        return reading.write(result, replace=options.replace, progress=tell)
+    finally:
+        reading.close()
+
+
+def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Reading:
+    """Read one study and write nothing.
+
+    Args:
+        path: a DICOM folder or file, a zip, NIfTI; a slide. A picture (PNG, JPEG) needs the task: only a person knows
+            what it shows.
+        options: what to read and how.
+        progress: told about every step.
+
+    Raises:
+        UsageError: an option that the system does not have.
+        InputError: the input cannot be used.
+        NotThisTaskError: the image is not what the task is made for.
+        OsteonError: anything else that stops the reading.
+    """
+    named = system(options.task) if options.task is not None else None
+    # a wrong option or model is told before the images are read
+    _check_values(options.options)
+    if named is not None:
+        _options(named, options.options)
+    model = options.options.get("model")
+    if model is not None:
+        find_card(str(model))
+    start = time.perf_counter()
+    with ExitStack() as files:
+        image, header, paths = _open(path, named, options, files, progress)
+        seconds = {"read images": time.perf_counter() - start}
+        chosen = named or best_system(header)
+        own = _options(chosen, options.options)
+        answer = chosen.read(image, own, progress)
+        drawn = [value for each in fields(own) if isinstance(value := getattr(own, each.name), Path)]
         run = start_run(
             task=chosen.stem,
             device=answer.models[0].device if answer.models else "cpu",
             inputs=file_records(
-                _input_files(volume, options.system.mask), patient=volume.source.patient if volume.source else None
+                [*paths, *drawn],
+                patient=image.source.patient if isinstance(image, Volume) and image.source else None,
             ),
             seconds=seconds,
             seeds=options.seeds,
         )
-        with new_result(result, replace=options.replace) as work:
-            answer, document, skipped = _write(work, answer, volume, run, progress=tell)
-    notices = (*(volume.source.notices if volume.source else ()), *answer.notices)
-    return CaseResult(folder=result, answer=answer, findings=document, notices=notices, skipped=skipped)
+        return Reading(chosen, image, answer, run, files.pop_all())
+
+
+def _options(chosen: System, given: Mapping[str, object]) -> Any:  # noqa: ANN401 - the system's own type
+    """The options of a system; what only others have is refused.
+
+    Raises:
+        UsageError: an option that it does not have, or a value that it does not take.
+    """
+    own = {each.name for each in choices(chosen.options)}
+    for name in given:
+        having = {each.stem: one for each in SYSTEMS.values() for one in choices(each.options) if one.name == name}
+        if name not in own and having:
+            flag = next(iter(having.values())).flag
+            raise UsageError(
+                f"{chosen.stem} has no option {flag}, which is of {', '.join(having)}: leave it out, or choose with "
+                "--task"
+            )
+    return make_options(chosen.options, given)
+
+
+def _check_values(given: Mapping[str, object]) -> None:
+    """Refuse what no system takes, before it is known which one will read.
+
+    Raises:
+        UsageError: no such option, or a value that it does not take.
+    """
+    known = {one.name: one for each in SYSTEMS.values() for one in choices(each.options)}
+    for name, value in given.items():
+        if name not in known:
+            raise UsageError(f"no option {name!r}: {nearest_names(name, known)}")
+        known[name].checked(value)
+
+
+def _open(
+    path: Path, named: System | None, options: CaseOptions, files: ExitStack, progress: Progress
+) -> tuple[Volume | Slide, Header, list[Path]]:
+    """The image, what routing may look at, and the files that it came from."""
+    is_there = path.is_file() or path.is_dir()  # what is neither, as a pipe, would be waited for
+    if "slide" in named.reads if named is not None else is_there and is_slide(path):
+        if path.exists() and not is_there:
+            raise InputError(f"{path.name} is neither a file nor a folder: give a slide")
+        progress("opening the slide", 0, 1)
+        slide = open_slide(path, microns_per_pixel=options.microns_per_pixel)
+        files.callback(slide.close)
+        progress("opening the slide", 1, 1)
+        return slide, Header(kind="slide"), _slide_files(path)
+    if options.microns_per_pixel is not None:
+        raise InputError(
+            f"--microns {options.microns_per_pixel:g} was given for {path.name}, which is no slide: leave it out, or "
+            "name a task that reads slides for a picture of a slide"
+        )
+    inventory = files.enter_context(find_images(path, progress=progress))
+    modalities = (
+        tuple(dict.fromkeys(name for each in SYSTEMS.values() for name in each.modalities[:1]))
+        if named is None
+        else named.modalities
+    )
+    entry = choose_series(
+        inventory,
+        modality=modalities[0],
+        series_uid=options.series_uid,
+        also=modalities[1:],
+        is_marked=any(options.options.get(name) is not None for name in _marks()),
+    )
+    volume = load_volume(entry, modality=modalities[0] if named else "", progress=progress)
+    source = volume.source
+    paths = [] if source is None else sorted({image.path for image in source.slices}) or [source.location]
+    return volume, replace(entry.header, modality=volume.modality), paths
+
+
+def _marks() -> set[str]:
+    """Options with which a person marks a place in one image."""
+    return {each.name for one in SYSTEMS.values() for each in choices(one.options) if each.marks}
+
+
+def _slide_files(path: Path) -> list[Path]:
+    """All files of a slide: of a folder, and of a format that keeps its pixels in one beside its file."""
+    beside = path.with_suffix("")
+    folders = [path] if path.is_dir() else [beside] if path.suffix.lower() == _WITH_A_FOLDER and beside.is_dir() else []
+    inside = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+    return inside if path.is_dir() else [path, *inside]
 
 
 def _write(
@@ -170,19 +324,3 @@ def _write(
     )
     progress("writing the result", steps, steps)
     return answer, findings, skipped
-
-
-def _input_files(volume: Volume, mask: Path | None) -> list[Path]:
-    """What was read: the images, and what a person drew on them."""
-    source = volume.source
-    drawn = [] if mask is None else [mask]
-    if source is None:
-        return drawn
-    if source.slices:
-        return sorted({image.path for image in source.slices}) + drawn
-    return [source.location, *drawn]
-
-
-def _modalities(named: System | None) -> tuple[str, ...]:
-    """The modality to look for, and those that are taken where there is none of it."""
-    return readable_modalities() if named is None else (named.modality, *named.also)

@@ -8,7 +8,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 from osteon import __version__
-from osteon.systems.registry import system_summaries
+from osteon.systems.registry import SYSTEMS
 
 __all__ = ["describe_environment"]
 
@@ -46,7 +46,7 @@ def describe_environment() -> dict[str, dict[str, str]]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "gpu": gpu,
     }
-    return {"packages": packages, "machine": machine, "systems": system_summaries()}
+    return {"packages": packages, "machine": machine, "systems": {stem: each.summary for stem, each in SYSTEMS.items()}}
 
 
 def _version(name: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osteon.data.options import SystemOptions
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.mri_femur.read import DEFAULT_MODEL
 from osteon.train.fold_job import NOT_DECISIVE
@@ -28,8 +27,8 @@ def read_phantom(folder: Path, look: Look, number: int) -> CaseResult:
     spec = replace(drawn, slices=3, off_centre_mm=(0.0, 0.0, 0.0))
     write_femur_mr(spec, folder / "thigh")
     series = folder / "thigh" / "dicom" / spec.sequence
-    system = SystemOptions(mask=folder / "thigh" / "truth" / "lesion.nii.gz", device="cpu")
-    return read_case(series, folder / "result", options=CaseOptions(task="mri_femur", system=system))
+    system = {"mask": folder / "thigh" / "truth" / "lesion.nii.gz", "device": "cpu"}
+    return read_case(series, folder / "result", options=CaseOptions(task="mri_femur", options=system))
 
 
 @pytest.fixture(scope="module")

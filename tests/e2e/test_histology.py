@@ -13,7 +13,7 @@ import pytest
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
-from osteon.data.options import SystemOptions
+from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import answer_slide
 from osteon_phantoms.slide import PhantomSlide, make_slide
 from osteon_phantoms.slide_spec import SlideSpec
@@ -21,7 +21,7 @@ from osteon_phantoms.slide_spec import SlideSpec
 if TYPE_CHECKING:
     from osteon.data import SlideAnswer
 
-OPTIONS = SystemOptions(device="cpu")
+OPTIONS = Options(device="cpu")
 TILES = "osteosarcoma_he_tiles"
 
 

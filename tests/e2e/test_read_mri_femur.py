@@ -18,7 +18,6 @@ from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
-from osteon.data.options import SystemOptions
 from osteon.errors import InputError
 from osteon.geometry import Box
 from osteon.io import open_volume
@@ -87,9 +86,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(femur_card(tmp_path_factory.mktemp("models"), limit=1e6).folder)
 
 
-def read(path: Path, result: Path, model: str, **options: Any) -> CaseResult:  # noqa: ANN401 - of SystemOptions
-    system = SystemOptions(model=model, device="cpu", **options)
-    return read_case(path, result, options=CaseOptions(task="mri_femur", system=system))
+def read(path: Path, result: Path, model: str, **options: Any) -> CaseResult:  # noqa: ANN401 - of Options
+    system = dict(model=model, device="cpu", **options)
+    return read_case(path, result, options=CaseOptions(task="mri_femur", options=system))
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 
 from bench import lesion_check
 from bench.lesion_check import CheckedScan, check_scan
-from osteon.data.options import SystemOptions
 from osteon.metrics.lesion_detection import detect_lesions
+from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import read_trunk
 from osteon_phantoms.trunk import TrunkPhantom, make_trunk
 from osteon_phantoms.trunk_cohort import trunk_cohort
@@ -32,7 +32,7 @@ def phantom() -> TrunkPhantom:
 
 def read(phantom: TrunkPhantom, lesion: np.ndarray) -> CheckedScan:
     truth = {"bone": np.asarray(phantom.structures.array) > 0, "lesion": lesion}
-    answer = read_trunk(phantom.volume, SystemOptions(), segmenter=TrueSegmenter(phantom.volume, truth))
+    answer = read_trunk(phantom.volume, Options(), segmenter=TrueSegmenter(phantom.volume, truth))
     return check_scan(phantom, answer, "P")
 
 

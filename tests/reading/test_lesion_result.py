@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from osteon.io.nifti_mask import read_mask_nifti
 from osteon.reading import CaseOptions, case, read_case
 from osteon.report import validate_document
 from osteon.systems.ct_metastasis.read import read_trunk
-from osteon.systems.registry import System
+from osteon.systems.registry import system
 from tests.trunk_truth import make_trunk
 
 if TYPE_CHECKING:
@@ -25,21 +26,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Answer, Volume
-    from osteon.data.options import Progress, SystemOptions
+    from osteon.data.options import Progress
+    from osteon.data.system import System
     from osteon.reading import CaseResult
+    from osteon.systems.ct_metastasis.options import Options
 
     Check = Callable[[Path], tuple[list[str], list[str]]]
 
 trunk = cache(make_trunk)
 
 
-def _answer(volume: Volume, options: SystemOptions, progress: Progress) -> Answer:
+def _answer(volume: Volume, options: Options, progress: Progress) -> Answer:
     return read_trunk(volume, options, segmenter=trunk().segmenter(), progress=progress)
 
 
 @pytest.fixture(scope="module")
 def truthful() -> System:
-    return System(stem="ct_metastasis", modality="CT", summary="knows the truth", load=lambda: _answer)
+    return replace(system("ct_metastasis"), read=_answer)
 
 
 @pytest.fixture(scope="module")

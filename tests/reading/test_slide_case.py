@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.data.options import SystemOptions
+from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UnknownLabelError
 from osteon.io.slide import write_pyramid
-from osteon.reading import CaseOptions, SlideResult, read_study
+from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.report import validate_document
 from osteon.systems.histology import read as histology
-from osteon.systems.registry import slide_system, system, system_summaries
+from osteon.systems.registry import best_system, system
 from tests.slide_doubles import PaintedSlide, write_tile_card
 
 if TYPE_CHECKING:
@@ -44,26 +44,26 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(card: ModelCard) -> CaseOptions:
-    return CaseOptions(system=SystemOptions(device="cpu", model=str(card.folder)))
+    return CaseOptions(options={"device": "cpu", "model": str(card.folder)})
 
 
 @pytest.fixture(scope="module")
-def case(slide: Path, card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> SlideResult:
+def case(slide: Path, card: ModelCard, tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
     folder = tmp_path_factory.mktemp("result") / "result"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histology, "tile_flags", lambda *_, **__: ())  # paint has no structure, as if out of focus
-        options = CaseOptions(system=SystemOptions(device="cpu", model=str(card.folder)))
-        found = read_study(slide, folder, options=options)
-    assert isinstance(found, SlideResult)
+        options = CaseOptions(options={"device": "cpu", "model": str(card.folder)})
+        found = read_case(slide, folder, options=options)
+    assert isinstance(found, CaseResult)
     return found
 
 
-def _document(case: SlideResult, name: str) -> dict[str, Any]:
+def _document(case: CaseResult, name: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((case.folder / name).read_text("utf-8"))
     return document
 
 
-def test_the_folder_is_whole_and_valid(case: SlideResult) -> None:
+def test_the_folder_is_whole_and_valid(case: CaseResult) -> None:
     there = {path.name for path in case.folder.iterdir() if path.is_file()}
     assert there == FILES
     assert {path.name for path in (case.folder / "views").iterdir()} >= {"overview.png", "gallery.png"}
@@ -75,7 +75,7 @@ def test_the_folder_is_whole_and_valid(case: SlideResult) -> None:
     assert not list(case.folder.parent.glob(".osteon-*"))
 
 
-def test_the_documents_say_what_the_answer_says(case: SlideResult, slide: Path, card: ModelCard) -> None:
+def test_the_documents_say_what_the_answer_says(case: CaseResult, slide: Path, card: ModelCard) -> None:
     findings, run = _document(case, "findings.json"), _document(case, "run.json")
     assert findings["headline"] == case.answer.headline
     assert findings["is_demo"]
@@ -88,10 +88,10 @@ def test_the_documents_say_what_the_answer_says(case: SlideResult, slide: Path, 
     assert len(listed) == 1 + int(case.answer.map.plan.is_tissue.sum())
 
 
-def test_an_earlier_result_is_kept(case: SlideResult, slide: Path, options: CaseOptions) -> None:
+def test_an_earlier_result_is_kept(case: CaseResult, slide: Path, options: CaseOptions) -> None:
     before = (case.folder / "run.json").read_bytes()
     with pytest.raises(OutputError, match="already holds a result"):
-        read_study(slide, case.folder, options=options)
+        read_case(slide, case.folder, options=options)
     assert (case.folder / "run.json").read_bytes() == before
 
 
@@ -102,7 +102,7 @@ def test_an_interruption_leaves_nothing(step: str, slide: Path, tmp_path: Path, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        read_study(slide, tmp_path / "result", options=options, progress=stop)
+        read_case(slide, tmp_path / "result", options=options, progress=stop)
     assert not list(tmp_path.iterdir())
 
 
@@ -110,19 +110,19 @@ def test_a_tile_needs_a_task_and_microns(tmp_path: Path, options: CaseOptions, m
     monkeypatch.setattr(histology, "tile_flags", lambda *_, **__: ())
     tile = tmp_path / "tile.png"
     cv2.imwrite(str(tile), PaintedSlide(np.array([["viable"]]), square_um=1024, microns=4.0).read(0, 0, 0, 256, 256))
-    named = CaseOptions(task="histology", system=options.system)
+    named = CaseOptions(task="histology", options=options.options)
     with pytest.raises(InputError, match="--microns"):
-        read_study(tile, tmp_path / "result", options=named)
-    known = CaseOptions(task="histology", system=options.system, microns_per_pixel=4.0)
-    found = read_study(tile, tmp_path / "result", options=known)
-    assert isinstance(found, SlideResult)
+        read_case(tile, tmp_path / "result", options=named)
+    known = CaseOptions(task="histology", options=options.options, microns_per_pixel=4.0)
+    found = read_case(tile, tmp_path / "result", options=known)
+    assert isinstance(found, CaseResult)
     assert found.answer.map.plan.shape == (1, 1)
 
 
 def test_microns_go_with_slides_only(tmp_path: Path) -> None:
     (tmp_path / "leg.nii.gz").write_bytes(b"")
     with pytest.raises(InputError, match="no slide"):
-        read_study(tmp_path / "leg.nii.gz", tmp_path / "r", options=CaseOptions(microns_per_pixel=1.0))
+        read_case(tmp_path / "leg.nii.gz", tmp_path / "r", options=CaseOptions(microns_per_pixel=1.0))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
@@ -131,27 +131,22 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.svs")
     for task in ("histology", None):
         with pytest.raises(InputError):
-            read_study(tmp_path / "pipe.svs", tmp_path / "r", options=CaseOptions(task=task))
+            read_case(tmp_path / "pipe.svs", tmp_path / "r", options=CaseOptions(task=task))
 
 
 def test_a_wrong_model_is_told_before_the_slide_is_read(slide: Path, tmp_path: Path) -> None:
-    options = CaseOptions(system=SystemOptions(model="mobilenet_v2_tiles.demi"))
+    options = CaseOptions(options={"model": "mobilenet_v2_tiles.demi"})
     with pytest.raises(UnknownLabelError, match="mobilenet_v2_tiles"):
-        read_study(slide, tmp_path / "r", options=options)
+        read_case(slide, tmp_path / "r", options=options)
 
 
 def test_the_slide_is_not_overwritten_by_its_result(slide: Path, options: CaseOptions) -> None:
     with pytest.raises(OutputError):
-        read_study(slide, slide.parent, options=options)
+        read_case(slide, slide.parent, options=options)
     assert slide.is_file()
 
 
 def test_the_routes_know_each_other() -> None:
-    assert slide_system("histology").stem == "histology"
-    assert {"histology", "ct_osteosarcoma"} <= set(system_summaries())
-    with pytest.raises(InputError, match="reads slides"):
-        system("histology")
+    assert best_system(Header(kind="slide")) is system("histology")
     with pytest.raises(UnknownLabelError, match="did you mean 'histology'"):
-        slide_system("histologi")
-    with pytest.raises(UnknownLabelError, match="histology"):
         system("histologi")

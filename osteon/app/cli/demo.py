@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typer
 
@@ -24,9 +25,13 @@ def register(program: typer.Typer) -> None:
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
     ) -> None:
         """Make a synthetic patient as a DICOM series, read it, and leave the full result folder."""
-        from osteon_phantoms.patient import read_demo
+        from osteon.reading import CaseOptions, read_case, require_free
+        from osteon_phantoms.patient import demo_spec, write_phantom
 
+        require_free(out, replace=replace)
         say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
-        with shown_progress(quiet=quiet) as progress:
-            case = read_demo(out, seed=seed, replace_old=replace, progress=progress)
+        options = CaseOptions(task="ct_osteosarcoma", replace=replace, seeds={"phantom": seed})
+        with shown_progress(quiet=quiet) as progress, TemporaryDirectory(prefix="osteon-demo-") as work:
+            series = write_phantom(demo_spec(seed), Path(work) / f"synthetic-patient-{seed}", progress=progress)
+            case = read_case(series, out, options=options, progress=progress)
         tell(case, as_json=False)

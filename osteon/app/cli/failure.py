@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from osteon._optional import MissingPackageError
 from osteon.app.cli.terminal import printable
-from osteon.errors import OsteonError
+from osteon.errors import OsteonError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,8 @@ def run_guarded(program: Callable[[], object]) -> int:
             code = _say(_INTERRUPTED, code)
     except KeyboardInterrupt:
         code = _say(_INTERRUPTED, EXIT_INTERRUPTED)
+    except UsageError as error:
+        code = _say(f"error: {error}", EXIT_USAGE)
     except (OsteonError, MissingPackageError) as error:
         code = _say(f"error: {error}", EXIT_ERROR)
     except MemoryError:

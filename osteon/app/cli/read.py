@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from osteon.app.cli.choices import Bone, Device, Roi
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.show import announce
 from osteon.app.cli.terminal import say
+from osteon.data.options import choices
+from osteon.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
-    from osteon.reading import CaseResult, SlideResult
+    from osteon.data.options import Choice
+    from osteon.reading import CaseResult
 
 __all__ = ["register", "tell"]
 
-_BOX = typer.Option(
-    None,
-    metavar="R0,C0,R1,C1",
-    help="MRI: the lesion's box on its slice, rows and columns counted from 0, R1 and C1 the first outside.",
-)
-_MASK = typer.Option(
-    None, help="MRI: the lesion's outline in place of a box: PNG of the slice, NIfTI or DICOM SEG of the series."
-)
-_SLICE = typer.Option(None, "--slice", metavar="N", help="MRI: slice of the box or mask, counted from 1.")
-
 
 def register(program: typer.Typer) -> None:
-    """Add the verb."""
+    """Add the verb; the options of the systems are those of their options dataclasses."""
 
-    @program.command()
-    def read(
+    def read(  # typer reads this signature, the options of the systems are put before the last three
         study: Path = typer.Argument(
             ..., help="A DICOM folder (any layout), a zip of one, a DICOM or NIfTI file; a slide, or a picture of one."
         ),
@@ -45,78 +37,65 @@ def register(program: typer.Typer) -> None:
         ),
         task: str | None = typer.Option(
             None,
-            help="System to run: ct_osteosarcoma (legs), ct_metastasis (trunk), mri_femur (a marked lesion) or "
-            "histology (slides); default: for a CT that of the legs, for MR mri_femur, for a slide histology.",
+            help=f"System to run: {', '.join(SYSTEMS)} (`osteon info` says what each reads); default: the one that "
+            "fits the image best.",
         ),
         microns: float | None = typer.Option(
             None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
         ),
-        box: str | None = _BOX,
-        mask: Path | None = _MASK,
-        slice_number: int | None = _SLICE,
-        device: Device = typer.Option(Device.AUTO, help="Where the network runs."),
-        model: str | None = typer.Option(None, help="Name or folder of a model card."),
-        threshold: float | None = typer.Option(
-            None,
-            min=0.0,
-            max=1.0,
-            help="Probability that counts as tumour, of a slice (legs) or a pixel (trunk); default: that of the card.",
-        ),
-        roi: Roi = typer.Option(
-            Roi.SERIES, help="How legs are found: through the series, or the paper's slice-wise recipe."
-        ),
-        bone: Bone = typer.Option(
-            Bone.FINE, help="Bone mask: fine (joints stay open), or the paper's chain in voxels or millimetres."
-        ),
-        force: bool = typer.Option(
-            False, "--force", help="Answer even if the image is not what the task was made for."
-        ),
-        report_unlike: bool = typer.Option(
-            False,
-            "--report-unlike",
-            help="Report tumour even where the image is unlike anything the model was trained on.",
-        ),
         replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
         as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+        **given: Any,  # noqa: ANN401 - options of the systems
     ) -> None:
         """Read one study or slide: what was found, how sure it is, report and objects, all in one result folder."""
-        from osteon.data.options import SystemOptions
-        from osteon.reading import CaseOptions, read_study
+        from osteon.reading import CaseOptions, read_case
 
         options = CaseOptions(
             series_uid=series,
             task=task,
             replace=replace,
             microns_per_pixel=microns,
-            system=SystemOptions(
-                device=device.value,
-                model=model,
-                force=force,
-                roi=roi.value,
-                bone=bone.value,
-                threshold=threshold,
-                report_unlike=report_unlike,
-                box=None if box is None else _box(box),
-                mask=mask,
-                slice_number=slice_number,
-            ),
+            options={name: value for name, value in given.items() if value not in (None, False)},
         )
         result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
         with shown_progress(quiet=quiet or as_json) as progress:
-            case = read_study(study, result, options=options, progress=progress)
+            case = read_case(study, result, options=options, progress=progress)
         tell(case, as_json=as_json)
 
+    own = list(inspect.signature(read, eval_str=True).parameters.values())[:-1]
+    parameters = [*own[:-3], *_system_parameters(), *own[-3:]]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    read.__annotations__ = {each.name: each.annotation for each in parameters}
+    program.command()(read)
 
-def _box(text: str) -> tuple[int, int, int, int]:
-    """Four whole numbers."""
-    try:
-        top, left, bottom, right = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no box: give four whole numbers R0,C0,R1,C1, as 120,80,180,150", param_hint="--box"
-        ) from error
-    return top, left, bottom, right
+
+def _system_parameters() -> list[inspect.Parameter]:
+    """One parameter an option of any system; its help says whose it is where it is not everybody's."""
+    found: dict[str, Choice] = {}
+    having: dict[str, list[str]] = {}
+    for stem, system in SYSTEMS.items():
+        for choice in choices(system.options):
+            found.setdefault(choice.name, choice)
+            having.setdefault(choice.name, []).append(stem)
+    return [_parameter(choice, having[name]) for name, choice in found.items()]
+
+
+def _parameter(choice: Choice, stems: list[str]) -> inspect.Parameter:
+    whose = "" if len(stems) == len(SYSTEMS) else f" [{', '.join(stems)}]"
+    default = f" Default: {choice.default}." if choice.values else ""
+    values: dict[str, Any] = {"metavar": "|".join(choice.values)} if choice.values else {}
+    if choice.metavar:
+        values["metavar"] = choice.metavar
+    kind: Any = str if choice.kind is tuple else choice.kind
+    if kind in (int, float):
+        values |= {"min": choice.low, "max": choice.high}
+    if kind is bool:  # a switch: given or not
+        switch = typer.Option(False, choice.flag, help=f"{choice.help}{whose}")
+        return inspect.Parameter(choice.name, inspect.Parameter.KEYWORD_ONLY, default=switch, annotation=bool)
+    shown = typer.Option(None, choice.flag, help=f"{choice.help}{default}{whose}", show_default=False, **values)
+    return inspect.Parameter(choice.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=kind | None)
 
 
 def _plain_name(study: Path) -> str:
@@ -129,7 +108,7 @@ def _plain_name(study: Path) -> str:
     )
 
 
-def tell(case: CaseResult | SlideResult, *, as_json: bool) -> None:
+def tell(case: CaseResult, *, as_json: bool) -> None:
     """Print what was found and where the result is; leave with code 3 when parts were skipped."""
     if as_json:
         typer.echo(json.dumps(case.findings, indent=2))

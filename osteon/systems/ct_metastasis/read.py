@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.data import Answer, Mask, Notice, Region
-from osteon.data.options import Progress, SystemOptions, silent
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Box
 from osteon.geometry.turn import axial_turn
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from osteon.geometry.turn import Turn
     from osteon.predict.runtime import SliceClassifier
     from osteon.systems.ct_metastasis.maps import Segmenter
+    from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.search import Belief, TrunkSearch
     from osteon.weights import ModelCard
 
@@ -61,7 +62,7 @@ BONE_SEEN_HU = 150.0
 """Somewhere in its cortex every bone is at least this dense."""
 
 
-def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) -> Answer:
+def answer(volume: Volume, options: Options, progress: Progress = silent) -> Answer:
     """Read a CT of the trunk.
 
     Args:
@@ -88,7 +89,7 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
 
 def read_trunk(
     volume: Volume,
-    options: SystemOptions,
+    options: Options,
     *,
     segmenter: Segmenter,
     classifier: SliceClassifier | None = None,
@@ -169,7 +170,7 @@ def _believed(
     array: NDArray[np.int16] | NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     segmenter: Segmenter,
-    options: tuple[SystemOptions, LesionOptions],
+    options: tuple[Options, LesionOptions],
     clock: Clock,
     progress: Progress,
 ) -> tuple[SeriesImages, Belief]:
@@ -233,7 +234,7 @@ def _no_bone(reason: str) -> NotThisTaskError:
     )
 
 
-def _load_segmenter(options: SystemOptions) -> Segmenter:
+def _load_segmenter(options: Options) -> Segmenter:
     from osteon.predict.slice_segmenter import SliceSegmenter
 
     name = options.model or DEFAULT_SEGMENTER
@@ -249,7 +250,7 @@ def _load_segmenter(options: SystemOptions) -> Segmenter:
     return SliceSegmenter.load(card, device=options.device)
 
 
-def _load_classifier(options: SystemOptions) -> tuple[SliceClassifier | None, tuple[Notice, ...]]:
+def _load_classifier(options: Options) -> tuple[SliceClassifier | None, tuple[Notice, ...]]:
     """The slice classifier, where one is installed."""
     from osteon.predict.runtime import SliceClassifier
 
@@ -266,7 +267,7 @@ def _load_classifier(options: SystemOptions) -> tuple[SliceClassifier | None, tu
     return SliceClassifier.load(card, device=options.device), ()
 
 
-def _lesion_options(card: ModelCard | None, options: SystemOptions) -> LesionOptions:
+def _lesion_options(card: ModelCard | None, options: Options) -> LesionOptions:
     """Thresholds and least volume of the card; a threshold among the options takes precedence for lesions."""
     maps = {each.name: each for each in card.segmenter.maps} if card and card.segmenter else {}
     lesion, bone = (maps.get(name, MapContract(name)) for name in ("lesion", "bone"))
@@ -391,7 +392,7 @@ _ORDINALS = {2: "second", 3: "third"}
 
 
 def _configuration(
-    options: SystemOptions,
+    options: Options,
     lesion_options: LesionOptions,
     images: SeriesImages,
     segmenter: Segmenter,
@@ -411,7 +412,7 @@ def _configuration(
     }
 
 
-def _threshold_source(options: SystemOptions, segmenter: Segmenter) -> str:
+def _threshold_source(options: Options, segmenter: Segmenter) -> str:
     if options.threshold is not None:
         return "chosen for this reading"
     contract = segmenter.card.segmenter if segmenter.card else None

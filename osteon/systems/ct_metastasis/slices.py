@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.data import SliceScores
-from osteon.data.options import SystemOptions
 from osteon.ops.runs import smooth_scores, stretches
 from osteon.ops.slice_frame import SliceFrame
 from osteon.predict.slice_scores import operating_point
@@ -64,7 +63,7 @@ def score_slices(
             by_segmentation=outlined[at],
             lesion_area_mm2=area_mm2[at],
         )
-    point = operating_point(classifier.card, SystemOptions())
+    point = operating_point(classifier.card)
     found = classifier.read(_blocks(images, at, classifier.size), progress=progress, total=int(at.size))
     probability = np.zeros(shown.shape, dtype=np.float32)
     probability[at] = found.probability

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from osteon.data import Answer
-from osteon.data.options import Progress, SystemOptions, silent
+from osteon.data.options import Progress, silent
 from osteon.errors import NotThisTaskError
 from osteon.ops.bone import BoneOptions, segment_bone
 from osteon.ops.bone_detail import refine_bone
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from osteon.data import Volume
     from osteon.ops.bone import BoneMask
     from osteon.ops.legs import Leg, LegSearch
+    from osteon.systems.ct_osteosarcoma.options import Options
     from osteon.weights import OperatingPoint
 
 __all__ = ["DEFAULT_MODEL", "TASK", "answer"]
@@ -46,7 +47,7 @@ TASK = "ct_osteosarcoma"
 DEFAULT_MODEL = "mobilenet_v2.phantom"
 
 
-def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) -> Answer:
+def answer(volume: Volume, options: Options, progress: Progress = silent) -> Answer:
     """Read a CT of the legs.
 
     Args:
@@ -67,7 +68,7 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
     with clock.step("load model"):
         classifier = SliceClassifier.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
-    point = operating_point(classifier.card, options)
+    point = operating_point(classifier.card, options.threshold)
     readings, notices = [], list(search.notices)
     for leg in search.legs:
         territory = leg.mask()
@@ -117,7 +118,7 @@ def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) 
     )
 
 
-def _find_legs(volume: Volume, options: SystemOptions) -> LegSearch:
+def _find_legs(volume: Volume, options: Options) -> LegSearch:
     """The legs; where there are none, the other system for CT is named: nothing chooses it silently."""
     try:
         return find_legs(volume, mode=options.roi, force=options.force)
@@ -134,7 +135,7 @@ def _bone(volume: Volume, leg: Leg, territory: NDArray[np.bool_], options: BoneO
     return refine_bone(array, bone, spacing_mm=spacing_mm, keep=territory, min_part_mm3=options.min_part_mm3)
 
 
-def _configuration(options: SystemOptions, bone: BoneOptions, point: OperatingPoint) -> dict[str, object]:
+def _configuration(options: Options, bone: BoneOptions, point: OperatingPoint) -> dict[str, object]:
     return {
         "roi": options.roi,
         "force": options.force,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from osteon.data import TILE_CLASSES, Notice, RegionNovelty, SlideAnswer, SlideMap
-from osteon.data.options import Progress, SystemOptions, silent
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from osteon.data import GradeProposal, Necrosis, Slide, TilePlan
     from osteon.ops.stain import Method
+    from osteon.systems.histology.options import Options
     from osteon.systems.histology.tile_reader import TileBlock
     from osteon.weights import Novelty, TileContract
 
@@ -61,7 +62,7 @@ _MOST_THREADS = 8
 _SEED = 1
 
 
-def answer_slide(slide: Slide, options: SystemOptions, progress: Progress = silent) -> SlideAnswer:
+def answer_slide(slide: Slide, options: Options, progress: Progress = silent) -> SlideAnswer:
     """Read a slide with the model that the options name.
 
     Args:
@@ -85,7 +86,7 @@ def answer_slide(slide: Slide, options: SystemOptions, progress: Progress = sile
 
 def read_slide(
     slide: Slide,
-    options: SystemOptions,
+    options: Options,
     *,
     classifier: TileClassifier,
     clock: Clock | None = None,
@@ -345,7 +346,7 @@ def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[
 
 
 def _configuration(
-    options: SystemOptions, plan: TilePlan, contract: TileContract, classifier: TileClassifier
+    options: Options, plan: TilePlan, contract: TileContract, classifier: TileClassifier
 ) -> dict[str, object]:
     return {
         "model": options.model or DEFAULT_MODEL,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Volume
-    from osteon.data.options import SystemOptions
+    from osteon.systems.mri_femur.options import Options
 
 __all__ = ["LesionMark", "mark_lesion"]
 
@@ -45,7 +45,7 @@ class LesionMark:
     notices: tuple[Notice, ...] = ()
 
 
-def mark_lesion(volume: Volume, options: SystemOptions) -> LesionMark:
+def mark_lesion(volume: Volume, options: Options) -> LesionMark:
     """Find the slice and the lesion that are meant; nothing is guessed.
 
     A box on a series of several slices needs the slice's number. A mask of the series finds its slice itself: that on

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.data import Answer, HeatMap, Region, RegionNovelty, SliceScores
-from osteon.data.options import Progress, SystemOptions, silent
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
 from osteon.predict.clock import Clock
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from osteon.ops.mr_region import MrRegion
     from osteon.predict.ensemble import CropScores
     from osteon.systems.mri_femur.mark import LesionMark
+    from osteon.systems.mri_femur.options import Options
     from osteon.weights import ModelCard
 
 __all__ = ["CROP_FUNCTION", "DEFAULT_MODEL", "TASK", "answer", "read_lesion", "region_options"]
@@ -54,7 +55,7 @@ CROP_FUNCTION = "osteon.ops.mr_region.lesion_crop"
 EVEN_ODDS = OperatingPoint(0.5, 0.0, 1, "even odds: the card names no threshold")
 
 
-def answer(volume: Volume, options: SystemOptions, progress: Progress = silent) -> Answer:
+def answer(volume: Volume, options: Options, progress: Progress = silent) -> Answer:
     """Judge one marked lesion.
 
     Args:
@@ -80,7 +81,7 @@ def read_lesion(
     volume: Volume,
     mark: LesionMark,
     classifier: SliceClassifier,
-    options: SystemOptions,
+    options: Options,
     *,
     clock: Clock | None = None,
     progress: Progress = silent,
@@ -163,7 +164,7 @@ def region_options(card: ModelCard | None, *, size: int) -> RegionOptions:
     )
 
 
-def _card(options: SystemOptions) -> ModelCard:
+def _card(options: Options) -> ModelCard:
     name = options.model or DEFAULT_MODEL
     try:
         card = find_card(name)
@@ -186,7 +187,7 @@ def _region(image: NDArray[np.float32], mark: LesionMark, options: RegionOptions
     return lesion_in_box(image, mark.box, options=options)
 
 
-def _point(card: ModelCard | None, options: SystemOptions) -> OperatingPoint:
+def _point(card: ModelCard | None, options: Options) -> OperatingPoint:
     point = card.operating_point if card is not None and card.operating_point is not None else EVEN_ODDS
     if options.threshold is None or options.threshold == point.threshold:
         return point
@@ -243,7 +244,7 @@ def _heat_map(
 
 
 def _configuration(
-    options: SystemOptions, chosen: RegionOptions, region: MrRegion, mark: LesionMark, point: OperatingPoint
+    options: Options, chosen: RegionOptions, region: MrRegion, mark: LesionMark, point: OperatingPoint
 ) -> dict[str, object]:
     return {
         "model": options.model or DEFAULT_MODEL,

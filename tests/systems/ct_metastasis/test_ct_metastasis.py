@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osteon.data import ModelUse, Volume
-from osteon.data.options import SystemOptions
+from osteon.data.system import Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm, is_watertight
@@ -18,8 +18,9 @@ from osteon.ops.slice_frame import BONE_WINDOW_HU, slice_frame, windowed
 from osteon.predict.ensemble import CropScores
 from osteon.predict.slice_segmenter import SliceSegmenter
 from osteon.systems.ct_metastasis import read as ct_metastasis
+from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import answer, read_trunk
-from osteon.systems.registry import choose_system, system
+from osteon.systems.registry import best_system
 from osteon.weights import MapContract, SegmenterContract
 from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from osteon.data import Answer
     from osteon.data.options import Progress
 
-OPTIONS = SystemOptions()
+OPTIONS = Options()
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +221,7 @@ def test_a_threshold_applies_to_the_lesion_map(trunk: Trunk) -> None:
 
     masks = {"bone": trunk.bone, "lesion": trunk.lesion > 0}
     assert not read_trunk(trunk.volume, OPTIONS, segmenter=Half(trunk.volume, masks)).lesions
-    low = read_trunk(trunk.volume, SystemOptions(threshold=0.2), segmenter=Half(trunk.volume, masks))
+    low = read_trunk(trunk.volume, Options(threshold=0.2), segmenter=Half(trunk.volume, masks))
     assert len(low.lesions) == 2
     assert low.lesions[0].probability == pytest.approx(0.4, abs=0.01)
     assert low.configuration["threshold_source"] == "chosen for this reading"
@@ -233,7 +234,7 @@ def test_no_bone_in_the_field_is_told_before_and_after_the_network(trunk: Trunk)
     nothing = np.zeros(SHAPE, dtype=bool)
     with pytest.raises(NotThisTaskError, match="No bone in the field of view: the network marks less than 1 ml"):
         read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(bone=nothing))
-    forced = read_trunk(trunk.volume, SystemOptions(force=True), segmenter=trunk.segmenter(bone=nothing))
+    forced = read_trunk(trunk.volume, Options(force=True), segmenter=trunk.segmenter(bone=nothing))
     assert forced.lesions == ()
 
 
@@ -264,7 +265,7 @@ def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypa
     with pytest.raises(UnknownLabelError, match="needs a segmentation model; name one with --model"):
         answer(trunk.volume, OPTIONS)
     with pytest.raises(WeightsError, match="is a classifier of task ct_osteosarcoma: name another one with --model"):
-        answer(trunk.volume, SystemOptions(model="mobilenet_v2.phantom"))
+        answer(trunk.volume, Options(model="mobilenet_v2.phantom"))
 
 
 @dataclass
@@ -342,7 +343,7 @@ def test_a_model_without_the_maps_is_refused(trunk: Trunk) -> None:
 
 
 def test_the_legs_stay_the_default_and_name_this_system_where_they_refuse(trunk: Trunk) -> None:
-    assert choose_system("CT").stem == "ct_osteosarcoma"
-    assert system("ct_metastasis").load() is answer
+    legs = best_system(Header(kind="volume", modality="CT"))
+    assert legs.stem == "ct_osteosarcoma"
     with pytest.raises(NotThisTaskError, match="--task ct_metastasis"):
-        choose_system("CT").load()(trunk.volume, OPTIONS, lambda *_: None)
+        legs.read(trunk.volume, legs.options(), lambda *_: None)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from osteon.data import Volume
-from osteon.data.options import SystemOptions
 from osteon.geometry.turn import axial_turn
 from osteon.io import choose_series, find_images, load_volume
 from osteon.ops.contrast import find_contrast
 from osteon.ops.series_images import series_images
 from osteon.ops.skeleton_site import find_landmarks, prove_site
+from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import read_trunk
 from tests.trunk_truth import TrueSegmenter
 
@@ -84,7 +84,7 @@ def test_metal_is_told_and_a_lesion_of_the_spine_is_listed(torso: tuple[Volume, 
     array = volume.array.astype(np.float32)
     array[lesion] = 30
     known = Volume(array, volume.grid, modality="CT", unit="HU")
-    told = read_trunk(known, SystemOptions(), segmenter=TrueSegmenter(known, {"bone": _bone(labels), "lesion": lesion}))
+    told = read_trunk(known, Options(), segmenter=TrueSegmenter(known, {"bone": _bone(labels), "lesion": lesion}))
     (one,) = told.lesions
     assert one.character == "lytic"
     assert one.site in {"vertebra", "not determined"}

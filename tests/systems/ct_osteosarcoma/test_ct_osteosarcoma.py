@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from osteon.data import Region, RegionNovelty, SliceScores, Volume
-from osteon.data.options import SystemOptions
 from osteon.geometry import Box, Grid
 from osteon.predict.slice_scores import PAPER_POINT, operating_point
 from osteon.systems.ct_osteosarcoma.findings import (
@@ -144,8 +143,8 @@ def test_the_slice_to_explain_is_the_highest_of_each_run_or_of_all() -> None:
 
 
 def test_the_threshold_is_the_cards_unless_the_person_says_otherwise() -> None:
-    assert operating_point(None, SystemOptions()) is PAPER_POINT
+    assert operating_point(None) is PAPER_POINT
     card = find_card(DEFAULT_MODEL)
-    assert operating_point(card, SystemOptions()) == card.operating_point
-    chosen = operating_point(card, SystemOptions(threshold=0.6))
+    assert operating_point(card) == card.operating_point
+    chosen = operating_point(card, threshold=0.6)
     assert (chosen.threshold, chosen.source) == (0.6, "chosen for this reading")

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from osteon.data import TILE_CLASSES
-from osteon.data.options import SystemOptions
 from osteon.errors import InputError
 from osteon.metrics.conformal import ConformalThreshold
 from osteon.ops.stain import StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, tile_view
 from osteon.predict.tile_classifier import TileClassifier
 from osteon.systems.histology import read as histology
+from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import read_slide
 from osteon.systems.histology.tile_reader import read_tiles
 from osteon.weights import FeatureBank, Novelty, Trust, read_card
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from osteon.data import SlideAnswer
 
-OPTIONS = SystemOptions()
+OPTIONS = Options()
 CELL_MM2 = 0.512**2
 
 
@@ -90,7 +90,7 @@ def _squares(**parts: tuple[slice, slice]) -> NDArray[np.str_]:
     return squares
 
 
-def _read(slide: PaintedSlide, classifier: TileClassifier, options: SystemOptions = OPTIONS) -> SlideAnswer:
+def _read(slide: PaintedSlide, classifier: TileClassifier, options: Options = OPTIONS) -> SlideAnswer:
     return read_slide(slide, options, classifier=classifier)
 
 
@@ -216,7 +216,7 @@ def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: TileClassifier) ->
 
 def test_a_person_may_ask_for_it_all_the_same(classifier: TileClassifier) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
-    found = _read(PaintedSlide(squares), classifier, SystemOptions(report_unlike=True))
+    found = _read(PaintedSlide(squares), classifier, Options(report_unlike=True))
     assert not found.is_unlike
     assert found.necrosis.area_mm2["left_out"] == 0
     assert "unlike" not in found.map.flags
@@ -254,7 +254,7 @@ def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
     slide = PaintedSlide(_squares())
     with pytest.raises(InputError, match="no tissue was found"):
         _read(slide, classifier)
-    forced = _read(slide, classifier, SystemOptions(force=True))
+    forced = _read(slide, classifier, Options(force=True))
     assert int(forced.map.plan.is_tissue.sum()) == 256
 
 

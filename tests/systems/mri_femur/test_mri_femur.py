@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from osteon.data import Volume
-from osteon.data.options import SystemOptions
+from osteon.data.system import Header
 from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
 from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
 from osteon.predict.runtime import SliceClassifier
 from osteon.systems.mri_femur.mark import mark_lesion
+from osteon.systems.mri_femur.options import Options
 from osteon.systems.mri_femur.read import DEFAULT_MODEL, answer, read_lesion, region_options
 from osteon.systems.mri_femur.text import headline
-from osteon.systems.registry import choose_system, system
+from osteon.systems.registry import best_system, system
 from osteon.weights import ModelCard, find_card
 from tests.femur_card import SIZE, femur_card
 
@@ -52,7 +53,7 @@ def classifier(card: ModelCard) -> SliceClassifier:
 
 
 def judged(volume: Volume, classifier: SliceClassifier, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
-    chosen = replace(SystemOptions(box=BOX, slice_number=2), **options)
+    chosen = replace(Options(box=BOX, slice_number=2), **options)
     return read_lesion(volume, mark_lesion(volume, chosen), classifier, chosen)
 
 
@@ -203,7 +204,7 @@ def nifti_mask(path: Path, array: NDArray[np.uint8], grid: Grid = GRID) -> Path:
 )
 def test_marks_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        mark_lesion(knee(), SystemOptions(**options))
+        mark_lesion(knee(), Options(**options))
 
 
 def test_masks_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_masks_that_cannot_be_are_refused(tmp_path: Path) -> None:
         words: str, *, volume: Volume | None = None, kind: type[InputError] = InputError, **options: object
     ) -> None:
         with pytest.raises(kind, match=words):
-            mark_lesion(volume or knee(), SystemOptions(**cast("dict[str, Any]", options)))
+            mark_lesion(volume or knee(), Options(**cast("dict[str, Any]", options)))
 
     small = tmp_path / "small.png"
     assert cv2.imwrite(str(small), np.full((40, 48), 255, np.uint8))
@@ -239,7 +240,7 @@ def test_masks_that_cannot_be_are_refused(tmp_path: Path) -> None:
 
 
 def test_models_of_other_tasks_are_refused(card: ModelCard) -> None:
-    options = SystemOptions(box=BOX, slice_number=2, model="mobilenet_v2.phantom")
+    options = Options(box=BOX, slice_number=2, model="mobilenet_v2.phantom")
     with pytest.raises(
         WeightsError, match=r"tells benign from malignant, but mobilenet_v2\.phantom is of task ct_osteo"
     ):
@@ -253,14 +254,14 @@ def test_models_of_other_tasks_are_refused(card: ModelCard) -> None:
 
 def test_the_mark_is_asked_for_before_any_model_is_loaded() -> None:
     with pytest.raises(InputError, match="there is no lesion box"):
-        answer(knee(), SystemOptions(model="nobody.knows"))
+        answer(knee(), Options(model="nobody.knows"))
 
 
 def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
     steps: list[str] = []
     said = answer(
         knee(),
-        SystemOptions(box=BOX, slice_number=2, model=str(card.folder), device="cpu"),
+        Options(box=BOX, slice_number=2, model=str(card.folder), device="cpu"),
         lambda step, done, total: steps.append(step),
     )
     assert said.task == "mri_femur"
@@ -282,12 +283,13 @@ def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
     options = region_options(card, size=card.input.rows)
     assert (options.size, options.margin_px, options.masked) == (224, 20, False)
     steps: list[str] = []
-    said = answer(knee(), SystemOptions(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
+    said = answer(knee(), Options(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
     assert said.models[0].name == DEFAULT_MODEL
     assert said.regions[0].novelty is not None
     assert len(said.heat_maps) == 1
 
 
 def test_mr_is_routed_here() -> None:
-    assert choose_system("MR").stem == "mri_femur"
-    assert cast("Any", system("mri_femur").load()) is answer
+    assert best_system(Header(kind="volume", modality="MR")) is system("mri_femur")
+    with pytest.raises(InputError, match="no system reads images without a modality"):
+        best_system(Header(kind="picture"))  # only a person knows what it shows

@@ -1,0 +1,80 @@
+"""What a system is, and what routing may look at. An engine is handed a System; it never looks one up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from osteon.data.options import ModelOptions
+
+__all__ = ["UNASKED_FROM", "Header", "Kind", "Match", "System"]
+
+Kind = Literal["volume", "radiograph", "slide", "picture"]
+"""What an image is; "picture" is a file of pixels that says nothing else (PNG, JPEG)."""
+
+UNASKED_FROM = 0.5
+"""A system that nobody named is only taken from this score on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What routing may look at: no pixels, no patient.
+
+    Attributes:
+        kind: of the image.
+        modality: DICOM modality; "" where the file names none (NIfTI, pictures).
+        body_part: Body Part Examined, upper case, or "".
+        view: View Position of a radiograph, or "".
+        age_years: of the patient, or None.
+        spacing_mm: (slice, row, column) or (row, column); None where not known.
+        shape: of the pixels; () where not known.
+    """
+
+    kind: Kind
+    modality: str = ""
+    body_part: str = ""
+    view: str = ""
+    age_years: float | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How well an image fits a system.
+
+    Attributes:
+        score: 0 (never) to 1; below ``UNASKED_FROM`` only for a person who names the system.
+        reason: in a sentence.
+    """
+
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One system: everything an engine or a command needs to know of it.
+
+    The parts that load a network, a training or a study are functions that import them when they are called.
+
+    Attributes:
+        stem: its name, and that of its folder.
+        summary: one line for a listing.
+        reads: what it is given: "volume", "radiograph" or "slide", the first that the image can be.
+        modalities: DICOM modalities in order of preference, for the sentences that ask for an image.
+        accepts: how well a header fits; nothing else routes.
+        options: frozen dataclass of its options: the command line, the API and run.json are made from it.
+        read: (image, options, progress) to an Answer.
+    """
+
+    stem: str
+    summary: str
+    reads: tuple[Kind, ...]
+    modalities: tuple[str, ...] = ()
+    accepts: Callable[[Header], Match]
+    options: type[ModelOptions]
+    read: Callable[[Any, Any, Callable[[str, int, int], None]], Any]
