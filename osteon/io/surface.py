@@ -1,6 +1,6 @@
-"""Surfaces as files: GLB for browsers, STL for printers and DICOM, PLY for mesh programs.
+"""Surfaces as files: GLB for browsers, STL for printers and DICOM.
 
-All three keep the coordinates as they are inside osteon: millimetres, patient space (LPS: +x left, +y posterior,
+Both keep the coordinates as they are inside osteon: millimetres, patient space (LPS: +x left, +y posterior,
 +z head). glTF's own unit is the metre and its own up is +y; a viewer shows the right shape, lying on its back and a
 thousand times as large. The file says so in the extras of its scene ({"unit": "mm", "space": "LPS"}): a number read
 from the file is a number of the report, and no reader can forget to undo a transform.
@@ -8,22 +8,26 @@ from the file is a number of the report, and no reader can forget to undo a tran
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.data import Surface
-from osteon.errors import InputError, OutputError, UnsupportedError
+from osteon.errors import InputError, OutputError
 from osteon.mesh.measure import vertex_normals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["read_surfaces", "stl_bytes", "write_glb", "write_ply", "write_stl"]
+    from osteon.data import Surface
+
+__all__ = ["stl_bytes", "write_glb", "write_stl"]
 
 _STL_HEADER = b"osteon; binary STL; unit mm; space LPS (+x left, +y posterior, +z head)"
 _STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+_TARGETS = (34962, 34962, 34963)
+"""What glTF calls an array of positions, of normals and of vertex numbers."""
 
 
 def write_glb(path: Path, surfaces: Sequence[Surface], *, metadata: Mapping[str, Any] | None = None) -> None:
@@ -38,31 +42,70 @@ def write_glb(path: Path, surfaces: Sequence[Surface], *, metadata: Mapping[str,
         InputError: no surface, an empty one, or two of one name.
         OutputError: the file cannot be written.
     """
-    import trimesh
-
     _require_surfaces(surfaces, what="GLB")
     if len({surface.name for surface in surfaces}) < len(surfaces):
         raise InputError(f"a GLB file needs different names, found {[surface.name for surface in surfaces]}")
-    scene = trimesh.Scene(metadata={"unit": "mm", "space": "LPS", "generator": "osteon", **(metadata or {})})
-    for surface in surfaces:
-        material = trimesh.visual.material.PBRMaterial(
-            name=surface.name,
-            baseColorFactor=surface.colour,
-            metallicFactor=0.0,
-            roughnessFactor=0.7,
-            doubleSided=True,  # an affected part is cut open
-            alphaMode="BLEND" if surface.colour[3] < 255 else "OPAQUE",
-        )
-        mesh = trimesh.Trimesh(
-            vertices=surface.vertices_lps_mm,
-            faces=surface.faces,
-            vertex_normals=vertex_normals(surface),
-            visual=trimesh.visual.TextureVisuals(material=material),
-            process=False,
-        )
-        scene.add_geometry(mesh, node_name=surface.name, geom_name=surface.name)
-    content: bytes = trimesh.exchange.gltf.export_glb(scene, include_normals=True)
-    _write(path, content)
+    arrays = [a for s in surfaces for a in (s.vertices_lps_mm, vertex_normals(s), s.faces.astype(np.uint32))]
+    starts = np.cumsum([0, *(array.nbytes for array in arrays)]).tolist()
+    document = {
+        "asset": {"version": "2.0", "generator": "osteon"},
+        "scene": 0,
+        "scenes": [
+            {
+                "nodes": list(range(len(surfaces))),
+                "extras": {"unit": "mm", "space": "LPS", "generator": "osteon", **(metadata or {})},
+            }
+        ],
+        "nodes": [{"name": surface.name, "mesh": number} for number, surface in enumerate(surfaces)],
+        "meshes": [_gltf_mesh(surface, number) for number, surface in enumerate(surfaces)],
+        "materials": [_gltf_material(surface) for surface in surfaces],
+        "accessors": [accessor for number, surface in enumerate(surfaces) for accessor in _accessors(surface, number)],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": start, "byteLength": array.nbytes, "target": _TARGETS[n % 3]}
+            for n, (start, array) in enumerate(zip(starts, arrays, strict=False))
+        ],
+        "buffers": [{"byteLength": starts[-1]}],
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = [len(text).to_bytes(4, "little"), b"JSON", text, starts[-1].to_bytes(4, "little"), b"BIN\0"]
+    chunks += [array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays]
+    length = 12 + sum(map(len, chunks))
+    _write(path, b"".join((b"glTF", (2).to_bytes(4, "little"), length.to_bytes(4, "little"), *chunks)))
+
+
+def _gltf_mesh(surface: Surface, number: int) -> dict[str, Any]:
+    """A mesh of one primitive, whose accessors are three a surface: positions, normals, triangles."""
+    attributes = {"POSITION": 3 * number, "NORMAL": 3 * number + 1}
+    return {
+        "name": surface.name,
+        "primitives": [{"attributes": attributes, "indices": 3 * number + 2, "material": number, "mode": 4}],
+    }
+
+
+def _gltf_material(surface: Surface) -> dict[str, Any]:
+    return {
+        "name": surface.name,
+        "pbrMetallicRoughness": {
+            "baseColorFactor": [value / 255 for value in surface.colour],
+            "metallicFactor": 0.0,
+            "roughnessFactor": 0.7,
+        },
+        "doubleSided": True,  # an affected part is cut open
+        "alphaMode": "BLEND" if surface.colour[3] < 255 else "OPAQUE",
+    }
+
+
+def _accessors(surface: Surface, number: int) -> list[dict[str, Any]]:
+    """How the three arrays of a surface are to be read; the extent of the positions is demanded."""
+    points = surface.vertices_lps_mm
+    extent = {"min": points.min(axis=0).tolist(), "max": points.max(axis=0).tolist()}
+    floats = {"componentType": 5126, "type": "VEC3", "count": len(points)}
+    return [
+        {"bufferView": 3 * number, **floats, **extent},
+        {"bufferView": 3 * number + 1, **floats},
+        {"bufferView": 3 * number + 2, "componentType": 5125, "type": "SCALAR", "count": surface.faces.size},
+    ]
 
 
 def stl_bytes(surfaces: Sequence[Surface]) -> bytes:
@@ -93,84 +136,6 @@ def write_stl(path: Path, surfaces: Sequence[Surface]) -> None:
         OutputError: the file cannot be written.
     """
     _write(path, stl_bytes(surfaces))
-
-
-def write_ply(path: Path, surfaces: Sequence[Surface]) -> None:
-    """Write all surfaces together as one binary PLY with normals and colours for each vertex.
-
-    Raises:
-        InputError: no surface or an empty one.
-        OutputError: the file cannot be written.
-    """
-    _require_surfaces(surfaces, what="PLY")
-    floats = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
-    colours = [(name, "u1") for name in ("red", "green", "blue", "alpha")]
-    vertices = np.zeros(sum(len(surface.vertices_lps_mm) for surface in surfaces), dtype=[*floats, *colours])
-    faces = np.zeros(sum(len(surface.faces) for surface in surfaces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
-    faces["count"] = 3
-    vertex, face = 0, 0
-    for surface in surfaces:
-        rows = vertices[vertex : vertex + len(surface.vertices_lps_mm)]
-        numbers = np.concatenate([surface.vertices_lps_mm, vertex_normals(surface)], axis=1)
-        for column, (name, _) in enumerate(floats):
-            rows[name] = numbers[:, column]
-        for (name, _), value in zip(colours, surface.colour, strict=True):
-            rows[name] = value
-        faces["corners"][face : face + len(surface.faces)] = surface.faces + vertex
-        vertex, face = vertex + len(rows), face + len(surface.faces)
-    header = [
-        "ply",
-        "format binary_little_endian 1.0",
-        "comment osteon; unit mm; space LPS (+x left, +y posterior, +z head)",
-        f"element vertex {len(vertices)}",
-        *(f"property float {name}" for name, _ in floats),
-        *(f"property uchar {name}" for name, _ in colours),
-        f"element face {len(faces)}",
-        "property list uchar int vertex_indices",
-        "end_header\n",
-    ]
-    _write(path, "\n".join(header).encode("ascii") + vertices.tobytes() + faces.tobytes())
-
-
-def read_surfaces(path: Path) -> list[Surface]:
-    """Read a GLB, STL or PLY file whose coordinates are LPS millimetres, as osteon writes them.
-
-    STL holds no shared vertices and no names: every triangle comes back with three vertices of its own, and the surface
-    is named after the file, as one from PLY is. Surfaces of a GLB file come in the order of their names.
-
-    Raises:
-        InputError: the file is not there or cannot be read.
-        UnsupportedError: another kind of file.
-    """
-    import trimesh
-
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in {"glb", "stl", "ply"}:
-        raise UnsupportedError(f"surfaces are read from .glb, .stl and .ply files, found {path.suffix!r}")
-    if not path.is_file():
-        raise InputError(f"no such surface file: {path.name}")
-    try:
-        scene = trimesh.load_scene(str(path), process=False)
-        nodes = {str(node): scene.graph[node] for node in scene.graph.nodes_geometry}
-        meshes = [(node, scene.geometry[nodes[node][1]], nodes[node][0]) for node in sorted(nodes)]
-    except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
-        raise InputError(f"{path.name} cannot be read as a {kind.upper()} file: {error}") from error
-    return [
-        Surface(
-            vertices_lps_mm=trimesh.transform_points(mesh.vertices, transform).astype(np.float32),
-            faces=np.asarray(mesh.faces, dtype=np.int32),
-            name=node if kind == "glb" else path.stem,
-            colour=_colour_of(mesh),
-        )
-        for node, mesh, transform in meshes
-    ]
-
-
-def _colour_of(mesh: Any) -> tuple[int, int, int, int]:  # noqa: ANN401 - trimesh ships no types
-    visual = mesh.visual
-    rgba = visual.material.main_color if visual.kind == "texture" else visual.main_color
-    red, green, blue, alpha = (int(value) for value in rgba)
-    return red, green, blue, alpha
 
 
 def _require_surfaces(surfaces: Sequence[Surface], *, what: str) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "draw_triangles",
     "fixed_vertices",
     "march_cubes",
+    "mean_normals",
     "nearest_of_blocks",
     "pairs_filter",
     "shade_blocks",
@@ -286,6 +287,31 @@ def pairs_filter(
         _restore(points, fixed, after)
         now, after = after, now
     return now
+
+
+@compiled
+def mean_normals(points: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(vertices, 3) unit normals: the mean of the triangles around a vertex, weighted by area; (0, 0, 1) where none."""
+    sums = np.zeros(points.shape, np.float64)
+    side = np.empty((2, 3), np.float64)
+    for f in range(faces.shape[0]):
+        for k in range(3):
+            side[0, k] = np.float64(points[faces[f, 1], k]) - np.float64(points[faces[f, 0], k])
+            side[1, k] = np.float64(points[faces[f, 2], k]) - np.float64(points[faces[f, 0], k])
+        for k in range(3):
+            m, n = (k + 1) % 3, (k + 2) % 3
+            part = side[0, m] * side[1, n] - side[0, n] * side[1, m]
+            for corner in range(3):
+                sums[faces[f, corner], k] += part
+    normals = np.zeros(points.shape, np.float32)
+    for v in range(points.shape[0]):
+        length = math.sqrt(sums[v, 0] ** 2 + sums[v, 1] ** 2 + sums[v, 2] ** 2)
+        if length == 0:
+            normals[v, 2] = 1
+            continue
+        for k in range(3):
+            normals[v, k] = sums[v, k] / length
+    return normals
 
 
 @compiled

@@ -68,12 +68,9 @@ def vertex_normals(surface: Surface) -> NDArray[np.float32]:
 
     A vertex that no triangle uses, or whose triangles cancel, gets (0, 0, 1).
     """
-    vectors = _face_vectors(surface)
-    count = len(surface.vertices_lps_mm)
-    corners = surface.faces.reshape(-1)
-    sums = np.stack([np.bincount(corners, np.repeat(vectors[:, i], 3), minlength=count) for i in range(3)], axis=1)
-    length = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.where(length > 0, sums / np.where(length > 0, length, 1), (0.0, 0.0, 1.0)).astype(np.float32)
+    from osteon.mesh.kernels import mean_normals
+
+    return mean_normals(surface.vertices_lps_mm, surface.faces)
 
 
 def _face_vectors(surface: Surface) -> NDArray[np.float64]:

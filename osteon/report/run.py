@@ -28,7 +28,7 @@ __all__ = ["FileRecord", "Run", "file_records", "peak_rss_mb", "run_document", "
 _PACKAGES: Final = (
     "connected-components-3d", "edt", "fill-voids", "highdicom", "imagecodecs", "jinja2", "matplotlib", "nibabel",
     "numba", "numpy", "opencv-python-headless", "openslide-python", "openvino", "pydicom", "pylibjpeg", "python-gdcm",
-    "reportlab", "safetensors", "scipy", "tifffile", "timm", "torch", "trimesh",
+    "reportlab", "safetensors", "scipy", "tifffile", "timm", "torch",
 )  # fmt: skip
 """Packages whose version can change a number or a picture."""
 

@@ -14,7 +14,7 @@ from osteon.errors import InputError
 
 __all__ = ["announce", "register"]
 
-_OTHERS = (".glb", ".stl", ".ply", ".dcm", ".gz", ".tif", ".geojson", ".csv", ".json")
+_OTHERS = (".glb", ".stl", ".dcm", ".gz", ".tif", ".geojson", ".csv", ".json")
 
 
 def register(program: typer.Typer) -> None:
