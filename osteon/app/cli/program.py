@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from osteon import __version__
-from osteon.app.cli import (
-    consistency,
-    curate,
-    dataset,
-    demo,
-    evaluate,
-    info,
-    models,
-    phantom,
-    read,
-    show,
-    split,
-    study,
-    train,
-)
 from osteon.app.cli.failure import clean_up_when_stopped, run_guarded
 from osteon.app.cli.logs import keep_libraries_quiet
 from osteon.app.cli.terminal import tolerate_any_text
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["build", "main"]
+
+VERBS: Final = (
+    "read", "show", "demo", "info", "curate", "split", "study", "evaluate", "consistency", "train",
+    "models", "phantom", "dataset",
+)  # fmt: skip
+"""Each is a module beside this one; it gives a command (``register``) or a group of commands (``build``)."""
 
 
 def _version(value: bool) -> None:
@@ -35,8 +31,8 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-def build() -> typer.Typer:
-    """The program with all its verbs."""
+def build(verbs: Sequence[str] = VERBS) -> typer.Typer:
+    """The program with its verbs; only their modules are imported."""
     program = typer.Typer(
         name="osteon",
         help="Open software for bone-tumour imaging. Decision support for research: it never gives a diagnosis.",
@@ -51,10 +47,12 @@ def build() -> typer.Typer:
     ) -> None:
         del version
 
-    for verb in (read, show, demo, info, curate, split, study, evaluate, consistency, train):
-        verb.register(program)
-    for group in (models, phantom, dataset):
-        program.add_typer(group.build())
+    for verb in verbs:
+        module = import_module(f"osteon.app.cli.{verb}")
+        if hasattr(module, "build"):
+            program.add_typer(module.build())
+        else:
+            module.register(program)
     return program
 
 
@@ -63,4 +61,5 @@ def main() -> None:
     keep_libraries_quiet()
     tolerate_any_text()
     clean_up_when_stopped()
-    sys.exit(run_guarded(build()))
+    asked = [word for word in sys.argv[1:2] if word in VERBS]
+    sys.exit(run_guarded(build(asked or VERBS)))
