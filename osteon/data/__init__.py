@@ -7,6 +7,7 @@ from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
 from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice
+from osteon.data.radiograph import Radiograph
 from osteon.data.slide import (
     TILE_CLASSES,
     TILE_WORDS,
@@ -24,6 +25,9 @@ from osteon.data.split import Fold, FoldRows, Split
 from osteon.data.surface import Surface
 from osteon.data.volume import Volume
 
+Image = Volume | Radiograph | Slide
+"""Whatever can be read."""
+
 __all__ = [
     "NOT_DETERMINED",
     "TILE_CLASSES",
@@ -34,6 +38,7 @@ __all__ = [
     "FoldRows",
     "GradeProposal",
     "HeatMap",
+    "Image",
     "ImageRow",
     "Label",
     "Lesion",
@@ -46,6 +51,7 @@ __all__ = [
     "OwnBone",
     "Patient",
     "Predictions",
+    "Radiograph",
     "Region",
     "RegionNovelty",
     "Series",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Finding:
     """
 
     identifier: str
-    tracking_uid: str
+    tracking_uid: str = field(repr=False)
     kind: Concept
     statement: str
     site: Concept | None = None

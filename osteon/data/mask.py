@@ -40,7 +40,7 @@ class Label:
     site: Concept | None = None
     laterality: Concept | None = None
     colour: tuple[int, int, int] = (230, 220, 190)
-    tracking_uid: str = ""
+    tracking_uid: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,8 +39,8 @@ class Patient:
 class Study:
     """One visit. Date is YYYYMMDD or ""."""
 
-    uid: str
-    date: str = ""
+    uid: str = field(repr=False)
+    date: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
     accession_number: str = field(default="", repr=False)
 
@@ -62,7 +62,7 @@ class Series:
         sop_class_uid: of its images, or "" when not DICOM.
     """
 
-    uid: str
+    uid: str = field(repr=False)
     modality: str
     number: int | None = None
     description: str = field(default="", repr=False)
@@ -70,7 +70,7 @@ class Series:
     laterality: str = ""
     patient_position: str = ""
     manufacturer: str = ""
-    frame_of_reference_uid: str = ""
+    frame_of_reference_uid: str = field(default="", repr=False)
     sop_class_uid: str = ""
 
 
@@ -84,7 +84,7 @@ class SliceSource:
         frame: 1-based frame number of a multi-frame image, else None.
     """
 
-    sop_instance_uid: str
+    sop_instance_uid: str = field(repr=False)
     path: Path = field(repr=False)
     frame: int | None = None
 
@@ -105,5 +105,5 @@ class Source:
     patient: Patient
     study: Study
     series: Series
-    slices: tuple[SliceSource, ...] = ()
+    slices: tuple[SliceSource, ...] = field(default=(), repr=False)
     notices: tuple[Notice, ...] = ()

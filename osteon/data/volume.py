@@ -27,8 +27,6 @@ class Volume:
         modality: DICOM modality, as "CT".
         unit: as "HU", or "" when the scale has no unit.
         source: where it came from; None for a synthetic volume.
-        is_in_mm: False for a bare picture, of which neither size nor place in the patient are known: its grid then
-            counts pixels, and nothing may be given in millimetres or called left or right.
 
     Raises:
         GeometryMismatchError: array and grid differ in shape.
@@ -38,8 +36,7 @@ class Volume:
     grid: Grid
     modality: str
     unit: str = ""
-    source: Source | None = None
-    is_in_mm: bool = True
+    source: Source | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the shape."""

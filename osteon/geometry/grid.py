@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Grid:
         shape: voxels along (slice, row, column); all at least 1.
         affine: (4, 4) float64; maps (slice, row, column, 1) to (x, y, z, 1) in LPS millimetres:
             +x is the patient's left, +y posterior, +z head. Index 0 is the centre of the first voxel.
+        unit: "mm"; "pixel" where the image says neither how large a pixel is nor where it lies: then nothing may be
+            given in millimetres or called left or right.
 
     Either handedness is allowed. The axes must be orthogonal and the spacings positive.
 
@@ -40,6 +42,7 @@ class Grid:
 
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
+    unit: Literal["mm", "pixel"] = "mm"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a grid; keep the affine read-only."""
@@ -63,6 +66,16 @@ class Grid:
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+
+    @classmethod
+    def of_pixels(cls, rows: int, columns: int) -> Grid:
+        """The grid of one plane of which neither size nor place are known."""
+        return cls(shape=(1, rows, columns), affine=np.eye(4)[[2, 1, 0, 3]], unit="pixel")
+
+    @property
+    def is_in_mm(self) -> bool:
+        """Whether lengths and sides of the patient are known."""
+        return self.unit == "mm"
 
     @classmethod
     def from_axes(
@@ -141,7 +154,7 @@ class Grid:
         affine = self.affine.copy()
         affine[:3, 3] = self.to_lps_mm(list(start))
         slices, rows, columns = (int(b) - int(a) for a, b in zip(start, stop, strict=True))
-        return Grid(shape=(slices, rows, columns), affine=affine)
+        return Grid(shape=(slices, rows, columns), affine=affine, unit=self.unit)
 
     def same_as(self, other: Grid) -> bool:
         """Whether both grids put every voxel at the same place, within the tolerances of this package."""
@@ -162,6 +175,10 @@ class Grid:
         """
         if not self.same_as(other):
             raise GeometryMismatchError(f"{what} must lie on one grid, found {self} and {other}")
+
+    def __repr__(self) -> str:
+        """As the text."""
+        return f"Grid({self})"
 
     def __str__(self) -> str:
         """Shape, spacing and origin in one line."""

@@ -7,7 +7,9 @@ that need them.
 from osteon.io.choose import choose_series
 from osteon.io.find import find_images
 from osteon.io.inventory import Inventory, Progress, SeriesEntry, SkippedFile, Stack
-from osteon.io.volume import load_volume, open_volume
+from osteon.io.volume import load_image, load_volume, open_image, open_volume
+
+open = open_image  # noqa: A001 - osteon.io.open: the door
 
 __all__ = [
     "Inventory",
@@ -17,6 +19,9 @@ __all__ = [
     "Stack",
     "choose_series",
     "find_images",
+    "load_image",
     "load_volume",
+    "open",
+    "open_image",
     "open_volume",
 ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from osteon.errors import InputError
 from osteon.io.archive import is_zip, unpack_zip
 from osteon.io.dicom.series import DicomFile, build_entries, read_dicom_file
+from osteon.io.image import is_picture, picture_entry
 from osteon.io.inventory import Inventory, SkippedFile
 from osteon.io.nifti import is_nifti_name, nifti_entry
-from osteon.io.picture import is_picture, picture_entry
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory

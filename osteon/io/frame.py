@@ -67,6 +67,7 @@ class Frame:
         ``dicom.header.SPLIT_KEYS``.
         lossy: whether the pixels went through lossy compression.
         damage: why the pixels cannot be read, or None.
+        is_inverted: whether the lowest value is white (MONOCHROME1).
     """
 
     path: Path = field(repr=False)
@@ -88,3 +89,4 @@ class Frame:
     split_keys: tuple[str, ...]
     lossy: bool
     damage: str | None = None
+    is_inverted: bool = False

@@ -1,4 +1,4 @@
-"""One image of a data set as numbers from 0 to 1: PNG, JPEG, a DICOM image or a NIfTI slice."""
+"""Images of one plane: PNG, JPEG, a DICOM image or a NIfTI slice, as a Radiograph; and grey pictures to write."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.errors import InputError, UnsupportedError
+from osteon.data import Notice, Patient, Radiograph, Series, Source, Study
+from osteon.errors import InputError, OsteonError, UnsupportedError
+from osteon.geometry import Grid
+from osteon.io.inventory import SeriesEntry
 from osteon.io.nifti import is_nifti_name
 from osteon.io.whole_file import whole_file
 
@@ -16,33 +19,55 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["read_image", "stored_picture", "write_png16"]
+    from osteon.io.inventory import Progress
+
+__all__ = [
+    "is_picture",
+    "load_picture",
+    "load_radiograph",
+    "picture_entry",
+    "read_image",
+    "stored_picture",
+    "write_png16",
+]
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 JPEG: Final = b"\xff\xd8\xff"
 BLUE_GREEN_RED: Final = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 """Luminance of a colour, ITU-R BT.601."""
 
-PHOTOMETRIC: Final = 0x00280004
 MODALITY: Final = 0x00080060
 HIGHEST_16: Final = 65535.0
+INT16_MAX: Final = 32767
+
+_NOT_KNOWN = Notice(
+    "picture-without-scale",
+    "A picture says neither its modality nor how large a pixel is: no length is given, left and right are not named, "
+    "and no DICOM object is written.",
+    "warning",
+)
 
 
 def read_image(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
-    """Read one grey image.
+    """The pixels of :func:`load_radiograph` as numbers from 0 to 1.
 
-    A picture (PNG, JPEG and what else OpenCV decodes) is divided by the largest number of its bit depth (255 or 65535);
-    colour becomes luminance, transparency is ignored, pixels stay as stored (no EXIF rotation). A DICOM image or NIfTI
-    slice has units of its own (HU) and no largest number: it is scaled so that its smallest value is 0 and its largest
-    1; a constant one is all 0. A DICOM image stored as MONOCHROME1 (radiographs: white is low) is inverted.
+    Returns:
+        (row, column) float32; a picture against the largest number of its bit depth, an image with a unit of its own
+        (DICOM, NIfTI) from its smallest value to its largest.
+    """
+    return load_radiograph(path, frame=frame).scaled()
+
+
+def load_radiograph(path: Path, *, frame: int | None = None) -> Radiograph:
+    """Read one grey image: the function behind data sets and readings.
+
+    Of a picture (PNG, JPEG and what else OpenCV decodes) colour becomes luminance, transparency is ignored, pixels stay
+    as stored (no EXIF rotation). A DICOM image stored as MONOCHROME1 (low is white) is turned over.
 
     Args:
         path: judged by its content; NIfTI by its name.
         frame: which image of a multi-frame DICOM file or slice of a NIfTI volume, counted from 0; None demands that
             there is only one.
-
-    Returns:
-        (row, column) float32, 0 to 1.
 
     Raises:
         InputError: no such file, truncated or damaged, several images in it and no frame named.
@@ -51,7 +76,7 @@ def read_image(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
     try:
         if is_nifti_name(path):
             path.stat()
-            return _spread(_nifti(path, frame))
+            return Radiograph(_nifti(path, frame))
         data = path.read_bytes()
         if data.startswith((PNG, JPEG)):
             return _picture(data, path.name, frame)
@@ -81,14 +106,6 @@ def write_png16(path: Path, picture: NDArray[np.floating[Any]]) -> None:
         work.write_bytes(data.tobytes())
 
 
-def _spread(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Smallest value to 0, largest to 1."""
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        return np.zeros(values.shape, dtype=np.float32)
-    return np.asarray((values - np.float64(low)) / (high - low), dtype=np.float32)
-
-
 def _only(frame: int | None, count: int, name: str) -> int:
     """Which of several images is meant."""
     if frame is None and count != 1:
@@ -99,15 +116,18 @@ def _only(frame: int | None, count: int, name: str) -> int:
     return wanted
 
 
-def _picture(data: bytes, name: str, frame: int | None) -> NDArray[np.float32]:
+def _picture(data: bytes, name: str, frame: int | None) -> Radiograph:
     _only(frame, 1, name)
     image = stored_picture(data, name)
-    highest = np.float32(255.0 if image.dtype == np.uint8 else HIGHEST_16)
     if image.ndim == 3 and image.shape[2] >= 3:
         # summed first: equal channels give their own value back to the last digit but one
-        return np.asarray(image[:, :, :3].astype(np.float32) @ BLUE_GREEN_RED / highest).clip(0.0, 1.0)
+        return Radiograph(image[:, :, :3].astype(np.float32) @ BLUE_GREEN_RED, full_scale=_full_scale(image))
     grey = image if image.ndim == 2 else image[:, :, 0]
-    return np.asarray(grey.astype(np.float32) / highest)
+    return Radiograph(grey.astype(np.float32), full_scale=_full_scale(image))
+
+
+def _full_scale(image: NDArray[Any]) -> float:
+    return 255.0 if image.dtype == np.uint8 else HIGHEST_16
 
 
 def stored_picture(data: bytes, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -158,7 +178,7 @@ def _is_whole(data: bytes) -> bool:
     return False
 
 
-def _dicom(path: Path, frame: int | None) -> NDArray[np.float32] | None:
+def _dicom(path: Path, frame: int | None) -> Radiograph | None:
     """A DICOM image, or None when the file is none."""
     from osteon.io.dicom.decode import stored_values
     from osteon.io.dicom.elements import read_elements
@@ -166,7 +186,7 @@ def _dicom(path: Path, frame: int | None) -> NDArray[np.float32] | None:
     from osteon.io.dicom.multiframe import split_frames
     from osteon.io.dicom.rescale import to_float32
 
-    elements = read_elements(path, wanted=WANTED | {PHOTOMETRIC})
+    elements = read_elements(path, wanted=WANTED)
     if elements is None:
         return None
     if elements.damage is not None or elements.pixel_offset < 0:
@@ -183,9 +203,10 @@ def _dicom(path: Path, frame: int | None) -> NDArray[np.float32] | None:
     to_float32(stored, chosen, out=values, is_ct=text(elements.values.get(MODALITY)).strip() == "CT")
     if not np.isfinite(values).all():
         raise InputError(f"{path.name}: its Rescale Slope or Intercept is broken, the values are not finite")
-    grey = _spread(values)
-    inverted = text(elements.values.get(PHOTOMETRIC)).strip() == "MONOCHROME1"
-    return np.asarray(np.float32(1.0) - grey) if inverted else grey
+    if chosen.is_inverted:
+        values = np.float32(float(values.min()) + float(values.max())) - values
+    found = elements.values
+    return Radiograph(values, modality=text(found.get(MODALITY)).strip())
 
 
 def _nifti(path: Path, frame: int | None) -> NDArray[np.float32]:
@@ -211,3 +232,95 @@ def _nifti(path: Path, frame: int | None) -> NDArray[np.float32]:
     if not np.isfinite(plane).all():
         raise InputError(f"{path.name} holds NaN or infinite pixels: replace them")
     return np.asarray(plane)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file begins as a PNG or a JPEG.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(PNG)).startswith((PNG, JPEG))
+
+
+def picture_entry(path: Path, *, location: Path) -> SeriesEntry:
+    """What a PNG or JPEG holds.
+
+    Returns:
+        An entry whose ``problem`` says when it is damaged, in colour or of another kind.
+    """
+    grid, problem = None, None
+    try:
+        rows, columns = _grey(path).shape
+        grid = Grid.of_pixels(rows, columns)
+    except OsteonError as error:
+        problem = str(error)
+    return SeriesEntry(
+        kind="picture",
+        series=Series(uid=path.name, modality=""),
+        patient=Patient(),
+        study=Study(uid=""),
+        location=location,
+        n_images=1,
+        grid=grid,
+        problem=problem,
+        notices=(_NOT_KNOWN,),
+        path=path,
+    )
+
+
+def load_picture(entry: SeriesEntry, *, progress: Progress | None = None) -> Radiograph:
+    """Read a grey picture.
+
+    Args:
+        entry: from ``picture_entry``.
+        progress: called as ``progress("decode", done, total)``.
+
+    Returns:
+        Its pixels as stored: int16, or float32 where 16 bits are used to the full. The modality is "".
+
+    Raises:
+        InputError: a problem of the entry, or one value everywhere.
+    """
+    if entry.path is None or entry.grid is None:
+        raise InputError(f"the picture cannot be read: {entry.problem or 'it is none'}")
+    grey = _grey(entry.path)
+    low, high = int(grey.min()), int(grey.max())
+    if low == high:
+        raise InputError(f"{entry.path.name}: every pixel has the value {low}; it shows nothing")
+    pixels: NDArray[Any] = grey.astype(np.int16 if high <= INT16_MAX else np.float32)
+    if progress is not None:
+        progress("decode", 1, 1)
+    source = Source(
+        kind="picture",
+        location=entry.location,
+        patient=entry.patient,
+        study=entry.study,
+        series=entry.series,
+        notices=entry.notices,
+    )
+    return Radiograph(pixels, full_scale=_full_scale(grey), source=source)
+
+
+def _grey(path: Path) -> NDArray[Any]:
+    """(row, column), as stored.
+
+    Raises:
+        InputError: damaged, or in colour.
+        UnsupportedError: other bit depths.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    stored = stored_picture(data, path.name)
+    if stored.ndim == 2:
+        return stored
+    colours = stored[:, :, : 3 if stored.shape[2] >= 3 else 1]
+    if (colours != colours[:, :, :1]).any():
+        raise InputError(
+            f"{path.name} is a colour picture: a slice is grey; export the image itself, without overlays or colour "
+            "tables"
+        )
+    return np.asarray(colours[:, :, 0])

@@ -79,7 +79,6 @@ class SeriesEntry:
         stack: frames in slice order; None when there is a problem or the file is not DICOM.
         path: of a NIfTI file or a picture, else None.
         part: which part of its series it is, as "echo-2"; "" when it is all of it.
-        is_in_mm: False where the file gives no pixel size: the grid then counts pixels.
     """
 
     kind: str
@@ -99,7 +98,6 @@ class SeriesEntry:
     stack: Stack | None = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)
     part: str = ""
-    is_in_mm: bool = True
 
     @property
     def name(self) -> str:
@@ -114,7 +112,7 @@ class SeriesEntry:
             modality=self.series.modality,
             body_part=self.series.body_part,
             age_years=self.patient.age_years,
-            spacing_mm=None if self.grid is None or not self.is_in_mm else self.grid.spacing_mm,
+            spacing_mm=None if self.grid is None or not self.grid.is_in_mm else self.grid.spacing_mm,
             shape=() if self.grid is None else self.grid.shape,
         )
 

@@ -1,32 +1,34 @@
-"""From a chosen series to a Volume."""
+"""The door for images: whatever a path holds, as a Volume, a Radiograph or a Slide."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from osteon.data import Volume
+from osteon.errors import InputError
 from osteon.io.choose import choose_series
 from osteon.io.dicom.load import load_series
 from osteon.io.find import find_images
+from osteon.io.image import load_picture
 from osteon.io.nifti import load_nifti
-from osteon.io.picture import load_picture
+from osteon.io.slide import is_slide, open_slide
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from osteon.data import Volume
+    from osteon.data import Image, Radiograph
     from osteon.io.inventory import Progress, SeriesEntry
 
-__all__ = ["load_volume", "open_volume"]
+__all__ = ["load_image", "load_volume", "open_image", "open_volume"]
 
 
-def load_volume(
+def load_image(
     entry: SeriesEntry,
     *,
     modality: str = "",
     progress: Progress | None = None,
     workers: int | None = None,
-) -> Volume:
-    """Decode a series into a Volume.
+) -> Volume | Radiograph:
+    """Decode a series into a Volume, or a picture into a Radiograph.
 
     Args:
         entry: from ``choose_series``; its inventory must still be open when it came from a zip.
@@ -35,7 +37,7 @@ def load_volume(
         workers: threads that decode; default one per usable processor, at most 8.
 
     Returns:
-        The volume in the modality's own values (HU for CT), int16 where every value is a whole number that fits.
+        The image in the modality's own values (HU for CT), int16 where every value is a whole number that fits.
 
     Raises:
         InputError: damaged pixels, one value everywhere, values that are no CT, a series that is no volume.
@@ -48,6 +50,66 @@ def load_volume(
     return load_series(entry, progress=progress, workers=workers)
 
 
+def load_volume(
+    entry: SeriesEntry,
+    *,
+    modality: str = "",
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> Volume:
+    """As :func:`load_image` of what is no picture.
+
+    Raises:
+        InputError: as ``load_image``; a picture.
+    """
+    image = load_image(entry, modality=modality, progress=progress, workers=workers)
+    if not isinstance(image, Volume):
+        raise InputError(f"{entry.location.name} is a picture of one plane, not a volume: give a series or NIfTI")
+    return image
+
+
+def open_image(
+    path: str | Path,
+    *,
+    kind: Literal["volume", "radiograph", "slide"] | None = None,
+    modality: str | None = None,
+    series_uid: str | None = None,
+    microns_per_pixel: float | None = None,
+    progress: Progress | None = None,
+) -> Image:
+    """Open whatever a path holds: ``osteon.io.open``, the one door for reading, training and programs.
+
+    Args:
+        path: DICOM folder or file, zip, NIfTI, a slide, a picture (PNG, JPEG).
+        kind: what it is to be opened as; None lets the file say it. A picture is a Radiograph unless it is asked for
+            as a slide.
+        modality: of the series; None takes a CT where there is one, else whatever is there.
+        series_uid: this series and no other.
+        microns_per_pixel: of a slide whose file does not say it.
+        progress: called as ``progress(step, done, total)``.
+
+    Returns:
+        A Slide keeps its file open: close it after use. Of the others what was unpacked is gone again.
+
+    Raises:
+        InputError, UnsupportedError: as ``open_slide``, ``find_images``, ``choose_series`` and ``load_image``.
+    """
+    place = Path(path)
+    is_there = place.is_file() or place.is_dir()  # what is neither, as a pipe, would be waited for
+    if kind == "slide" or (kind is None and is_there and is_slide(place)):
+        return open_slide(place, microns_per_pixel=microns_per_pixel)
+    with find_images(place, progress=progress) as inventory:
+        there = {entry.series.modality for entry in inventory.entries}
+        wanted = modality if modality is not None else ("CT" if "CT" in there else None)
+        if wanted is None and len(inventory.entries) == 1 and inventory.entries[0].kind == "picture":
+            wanted = ""
+        entry = choose_series(inventory, modality=wanted, series_uid=series_uid)
+        image = load_image(entry, modality=modality or "", progress=progress)
+    if kind is not None and kind != ("volume" if isinstance(image, Volume) else "radiograph"):
+        raise InputError(f"{place.name} was to be opened as a {kind}, and it is none")
+    return image
+
+
 def open_volume(
     path: str | Path,
     *,
@@ -58,7 +120,7 @@ def open_volume(
     """Find, choose and load in one step.
 
     Args:
-        path: DICOM folder or file, zip, NIfTI; with modality "" also a picture (PNG, JPEG).
+        path: DICOM folder or file, zip, NIfTI.
         modality: of the series; None asks for a CT and lets NIfTI prove by its values that it is one. "" is what a
             picture has.
         series_uid: this series and no other; "UID#echo-2" for one echo of an MR series that holds several.

@@ -7,13 +7,13 @@ import weakref
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from osteon.data import Notice, Volume
+from osteon.data import Notice, Radiograph, Volume
 from osteon.data.options import Progress, choices, make_options, silent
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
-from osteon.io import choose_series, find_images, load_volume
+from osteon.io import choose_series, find_images, load_image
 from osteon.io.slide import is_slide, open_slide
 from osteon.reading.folder import new_result, require_free
 from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_plain_masks
@@ -34,7 +34,7 @@ from osteon.weights import find_card
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from osteon.data import Answer, Slide
+    from osteon.data import Answer, Image
     from osteon.data.system import System
     from osteon.report import Run
 
@@ -92,7 +92,7 @@ class Reading:
         answer: of the system.
     """
 
-    def __init__(self, system: System, image: Volume | Slide, answer: Any, run: Run, files: ExitStack) -> None:  # noqa: ANN401 - Answer or SlideAnswer
+    def __init__(self, system: System, image: Image, answer: Any, run: Run, files: ExitStack) -> None:  # noqa: ANN401 - Answer or SlideAnswer
         """Keep what was read; ``files`` are closed with it."""
         self.system, self.image, self.answer = system, image, answer
         self._run = run
@@ -108,6 +108,18 @@ class Reading:
         source = self.image.source
         return (*(source.notices if source else ()), *self.answer.notices)
 
+    def document(self) -> dict[str, Any]:
+        """The content of findings.json.
+
+        Raises:
+            OutputError: a number is NaN or infinite.
+        """
+        if isinstance(self.image, (Volume, Radiograph)):
+            return dict(findings_document(self.answer, cast("Volume", self.image), run=self._run))
+        from osteon.systems.histology.report_findings import slide_findings_document
+
+        return dict(slide_findings_document(self.answer, self.image, run=self._run))
+
     def close(self) -> None:
         """Close the files and remove what was unpacked for the reading."""
         self._close()
@@ -119,9 +131,11 @@ class Reading:
             OutputError: it cannot be written there.
         """
         with new_result(result, replace=replace) as work:
-            if isinstance(self.image, Volume):
+            if isinstance(self.image, (Volume, Radiograph)):
                 answer: Any
-                answer, document, skipped = _write(work, self.answer, self.image, self._run, progress=progress)
+                answer, document, skipped = _write(
+                    work, self.answer, cast("Volume", self.image), self._run, progress=progress
+                )
             else:
                 from osteon.systems.histology.report import write_slide_report
 
@@ -148,6 +162,7 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
         OsteonError: anything else that stops the reading; what was there before is untouched.
     """
     tell = progress or silent
+    _check_values(options.options)
     require_free(result, replace=options.replace)
     if path.resolve().is_relative_to(result.resolve()):
         raise OutputError(
@@ -196,7 +211,7 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
             device=answer.models[0].device if answer.models else "cpu",
             inputs=file_records(
                 [*paths, *drawn],
-                patient=image.source.patient if isinstance(image, Volume) and image.source else None,
+                patient=getattr(image.source, "patient", None),
             ),
             seconds=seconds,
             seeds=options.seeds,
@@ -237,7 +252,7 @@ def _check_values(given: Mapping[str, object]) -> None:
 
 def _open(
     path: Path, named: System | None, options: CaseOptions, files: ExitStack, progress: Progress
-) -> tuple[Volume | Slide, Header, list[Path]]:
+) -> tuple[Image, Header, list[Path]]:
     """The image, what routing may look at, and the files that it came from."""
     is_there = path.is_file() or path.is_dir()  # what is neither, as a pipe, would be waited for
     if "slide" in named.reads if named is not None else is_there and is_slide(path):
@@ -266,10 +281,10 @@ def _open(
         also=modalities[1:],
         is_marked=any(options.options.get(name) is not None for name in _marks()),
     )
-    volume = load_volume(entry, modality=modalities[0] if named else "", progress=progress)
-    source = volume.source
+    image = load_image(entry, modality=modalities[0] if named else "", progress=progress)
+    source = image.source
     paths = [] if source is None else sorted({image.path for image in source.slices}) or [source.location]
-    return volume, replace(entry.header, modality=volume.modality), paths
+    return image, replace(entry.header, modality=image.modality), paths
 
 
 def _marks() -> set[str]:

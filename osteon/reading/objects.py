@@ -68,7 +68,7 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
 
     if volume.source is None:
         return ()
-    if not volume.is_in_mm:
+    if not volume.grid.is_in_mm:
         return ("No DICOM objects were written: the images do not say how large a pixel is.",)
     source = volume.source
     numbers = iter(range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + 100))
@@ -149,7 +149,7 @@ def write_plain_masks(folder: Path, answer: Answer, volume: Volume) -> None:
     from osteon.io.nifti_mask import write_mask_nifti
 
     for mask in answer.masks:
-        if volume.is_in_mm:
+        if volume.grid.is_in_mm:
             write_mask_nifti(folder / f"{mask.name}.nii.gz", mask)
         else:
             write_png8(folder / f"{mask.name}.png", mask.array.max(axis=0) > 0)

@@ -259,7 +259,7 @@ def _series(volume: Volume) -> tuple[Row, ...]:
     spacing = f"{slice_mm:.2f} mm between slices, {row_mm:.3f} x {column_mm:.3f} mm in the slice"
     found = [
         Row("Image", f"{count(slices, 'slice')} of {rows} x {columns} pixels"),
-        Row("Spacing", spacing if volume.is_in_mm else "not known"),
+        Row("Spacing", spacing if volume.grid.is_in_mm else "not known"),
     ]
     if source is not None:
         series = source.series

@@ -53,7 +53,7 @@ def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, 
         OutputError: a number is NaN or infinite.
     """
     document = _document(answer, volume, run=run)
-    return document if volume.is_in_mm else _without_mm(document)
+    return document if volume.grid.is_in_mm else _without_mm(document)
 
 
 def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:

@@ -56,7 +56,7 @@ def draw_heat_maps(path: Path, answer: Answer, volume: Volume) -> View:
             show_image(axes, _turned(heat.crop, display), low=0.0, high=1.0)
             if shows_heat:
                 _show_heat(axes, _turned(heat.heat, display))
-            if volume.is_in_mm:
+            if volume.grid.is_in_mm:
                 show_letters(axes, letters, size=17)
         _write_below(sheet, (left, top + down + 8), answer, heat)
     sheet.save(path)

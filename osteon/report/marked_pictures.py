@@ -75,7 +75,7 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume) -> View:
         if box is whole:
             place = _place(display, region.box, box)
             _frame(axes, place, REGION, dashes=(1, 3), label="shown to the model", below=True)
-        if volume.is_in_mm:
+        if volume.grid.is_in_mm:
             show_letters(axes, display.edge_letters(display.slice_axis))
             show_scale_bar(axes)
         left += extent[0] * scale + _GAP
@@ -182,7 +182,7 @@ def _slice_caption(answer: Answer, volume: Volume) -> str:
         if answer.masks
         else ""
     )
-    scale = "" if volume.is_in_mm else " The size of a pixel and the side of the patient are not known."
+    scale = "" if volume.grid.is_in_mm else " The size of a pixel and the side of the patient are not known."
     return (
         "Left: the slice, from its 1st to its 99.5th percentile. Dashed frame: the box of the lesion; "
         f"dotted frame: the part with its margin that the model was shown, enlarged on the right.{line}{scale}"

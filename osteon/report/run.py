@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import osteon
-from osteon.data import Volume
+from osteon.data import Slide
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from osteon.data import Answer, Patient
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data import Answer, Patient, Volume
+    from osteon.data.slide import SlideAnswer
 
 __all__ = ["FileRecord", "Run", "file_records", "peak_rss_mb", "run_document", "start_run"]
 
@@ -165,8 +165,8 @@ def run_document(
         "runtime_seconds": {step: round(float(time), 4) for step, time in times.items()},
         "runtime_seconds_total": round(sum(float(time) for time in times.values()), 4),
         "peak_rss_mb": peak_rss_mb(),
-        "voxels": list(image.grid.shape) if isinstance(image, Volume) else None,
-        "slide_pixels": None if isinstance(image, Volume) else [image.levels[0].rows, image.levels[0].columns],
+        "voxels": None if isinstance(image, Slide) else list(image.grid.shape),
+        "slide_pixels": [image.levels[0].rows, image.levels[0].columns] if isinstance(image, Slide) else None,
         "warnings": [notice.text for notice in notices if notice.level == "warning"],
     }
 

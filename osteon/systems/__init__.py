@@ -1,1 +1,5 @@
-"""The systems: one folder each."""
+"""The systems: one folder each. Called, it lists them: ``osteon.systems()``."""
+
+from osteon._callable import make_callable
+
+make_callable(__name__)

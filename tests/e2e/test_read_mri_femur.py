@@ -229,7 +229,7 @@ def test_the_command_takes_box_and_slice(
     assert (tmp_path / "r" / "findings.json").is_file()
     monkeypatch.setattr("sys.argv", [*words, "--box", "1,2,3"])
     assert run_guarded(build()) == 2
-    assert "four whole numbers" in capsys.readouterr().err
+    assert "whole numbers R0,C0,R1,C1" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -99,8 +99,10 @@ def test_a_dicom_image_runs_from_its_smallest_to_its_largest_value(
     make_ct_series(tmp_path, dicom_grids["axial"])
     path = min(tmp_path.rglob("*.dcm"))
     data = pydicom.dcmread(path)
+    data.PixelData = (np.arange(data.Rows * data.Columns) % 977).astype(np.uint16).tobytes()
+    data.save_as(path)
     hu = data.pixel_array * float(data.RescaleSlope) + float(data.RescaleIntercept)
-    wanted = (hu - hu.min()) / (hu.max() - hu.min()) if hu.max() > hu.min() else np.zeros(hu.shape)
+    wanted = (hu - hu.min()) / (hu.max() - hu.min())
     assert np.allclose(read_image(path), wanted, atol=1e-6)
     data.PhotometricInterpretation = "MONOCHROME1"
     data.save_as(tmp_path / "inverted")

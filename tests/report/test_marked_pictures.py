@@ -77,7 +77,7 @@ def test_what_a_person_drew_is_called_so(tmp_path: Path) -> None:
 def test_a_picture_without_millimetres_has_neither_letters_nor_scale(tmp_path: Path) -> None:
     answer, volume = case("axial")
     with_mm = draw_views(answer, volume, tmp_path / "mm")
-    without = draw_views(answer, replace(volume, is_in_mm=False), tmp_path / "bare")
+    without = draw_views(answer, replace(volume, grid=replace(volume.grid, unit="pixel")), tmp_path / "bare")
     assert "not known" in without[0].caption
     for place in (0, 2):
         known, bare = (cv2.imread(str(views[place].path)) for views in (with_mm, without))

@@ -68,6 +68,7 @@ FRAME_OF_REFERENCE: Final = 0x00200052
 LATERALITY: Final = 0x00200060
 SAMPLES: Final = 0x00280002
 FRAMES: Final = 0x00280008
+PHOTOMETRIC: Final = 0x00280004
 ROWS: Final = 0x00280010
 COLUMNS: Final = 0x00280011
 PIXEL_SPACING: Final = 0x00280030
@@ -211,6 +212,7 @@ def read_frame(path: Path, found: Elements) -> Frame:
         split_keys=tuple(text(get(tag)) for tag in SPLIT_KEYS),
         lossy=text(get(LOSSY)) == "01" or found.transfer_syntax in LOSSY_SYNTAXES,
         damage=found.damage or _damage(found, pixels, frames),
+        is_inverted=text(get(PHOTOMETRIC)).strip() == "MONOCHROME1",
     )
 
 

@@ -68,6 +68,8 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
         raise InputError(f"every voxel has the value {seen.low:g}: the series shows nothing; choose another one")
     if not np.isfinite((seen.low, seen.high)).all():
         raise InputError("the rescale of the series gives NaN or infinite values: Rescale Slope or Intercept is broken")
+    if not is_ct and all(frame.is_inverted for frame in stack.frames):
+        _invert(array, seen)
     notices = entry.notices + _value_notices(stack, seen, is_ct=is_ct)
     source = Source(
         kind="dicom",
@@ -85,7 +87,6 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
         modality=entry.series.modality,
         unit=unit,
         source=source,
-        is_in_mm=entry.is_in_mm,
     )
 
 
@@ -147,6 +148,14 @@ def _rescaled(frame: Frame, out: NDArray[Any], *, is_ct: bool) -> tuple[float, f
     if out.dtype == np.int16:
         return to_int16(stored_values(frame, into=out), frame, out=out, is_ct=is_ct)
     return to_float32(stored_values(frame), frame, out=out, is_ct=is_ct)
+
+
+def _invert(array: NDArray[Any], seen: _Range) -> None:
+    """Turn a series whose lowest value is white (MONOCHROME1) over, in place; its range stays."""
+    total = seen.low + seen.high
+    if array.dtype == np.int16:  # the results fit, so arithmetic modulo 2^16 gives them exactly
+        total = (int(total) + 32768) % 65536 - 32768
+    np.subtract(array.dtype.type(total), array, out=array)
 
 
 def _value_notices(stack: Stack, seen: _Range, *, is_ct: bool) -> tuple[Notice, ...]:

@@ -94,12 +94,14 @@ def _entries(files: list[DicomFile], location: Path) -> list[SeriesEntry]:
     for part in echo_parts(frames):
         own, bare = bare_pictures(part.frames)
         entry = _entry(first, series, own, location)
+        if bare is not None and entry.grid is not None and entry.stack is not None:
+            grid = replace(entry.grid, unit="pixel")
+            entry = replace(entry, grid=grid, stack=replace(entry.stack, grid=grid))
         found.append(
             replace(
                 entry,
                 part=part.name,
                 reasons=(part.words,) if part.words else (),
-                is_in_mm=bare is None,
                 notices=(*((bare,) if bare else ()), *entry.notices),
             )
         )

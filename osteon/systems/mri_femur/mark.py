@@ -9,9 +9,9 @@ import numpy as np
 
 from osteon.data import Notice
 from osteon.errors import InputError
+from osteon.io.image import is_picture
 from osteon.io.mask_image import read_mask_image
 from osteon.io.mask_volume import read_mask_volume
-from osteon.io.picture import is_picture
 from osteon.ops.mr_region import PlaneBox, box_with_margin, largest_part
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _mask(volume: Volume, path: Path, number: int | None) -> LesionMark:
     if flat:
         index = _slice(volume, number, "a mask that is a picture")
         return _marked(read_mask_image(path, shape=volume.grid.shape[1:]), index, path)
-    if not volume.is_in_mm:
+    if not volume.grid.is_in_mm:
         raise InputError(
             f"the mask {path.name} has a place in the patient, the image has none: give the mask as a PNG of "
             f"{volume.grid.shape[1]} x {volume.grid.shape[2]} pixels"

@@ -48,7 +48,7 @@ def _size_mm(region: MrRegion, volume: Volume) -> tuple[float, float] | None:
 
     The distance is that between the middles of pixel faces, as for lesions of the trunk.
     """
-    if not volume.is_in_mm or not region.mask.any():
+    if not volume.grid.is_in_mm or not region.mask.any():
         return None
     _, row_mm, column_mm = volume.grid.spacing_mm
     points = outline_points_mm(region.mask, spacing_mm=(row_mm, column_mm), height_mm=0.0, slice_mm=0.0)
@@ -137,7 +137,7 @@ def region_notices(region: MrRegion, volume: Volume) -> list[Notice]:
         )
         notices.append(Notice("small-region", text, "warning"))
     elif region.polarity:
-        size = ", and its size is measured on that outline" if volume.is_in_mm else ""
+        size = ", and its size is measured on that outline" if volume.grid.is_in_mm else ""
         text = (
             f"The lesion was taken as {region.polarity} than its surround and outlined inside the drawn box by one "
             f"threshold{size}."

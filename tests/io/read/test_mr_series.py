@@ -13,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from osteon.data import Radiograph
 from osteon.errors import InputError, UnsupportedError
-from osteon.io import choose_series, find_images, load_volume, open_volume
+from osteon.io import choose_series, find_images, load_volume, open_image, open_volume
+from osteon.io.image import load_radiograph, read_image
 
 MakeSeries = Callable[..., Path]
 
@@ -38,7 +40,7 @@ def test_every_plane_in_every_syntax(
 ) -> None:
     folder = make_series(modality="MR", slope=None, orientation=orientation, step=step, syntax=syntax)
     volume = open_volume(folder, modality="MR")
-    assert (volume.modality, volume.unit, volume.is_in_mm) == ("MR", "", True)
+    assert (volume.modality, volume.unit, volume.grid.is_in_mm) == ("MR", "", True)
     assert np.array_equal(volume.array, body)
     assert np.allclose(volume.grid.directions, axes)
     assert volume.grid.spacing_mm == pytest.approx((2.0, 1.5, 1.0))
@@ -108,7 +110,7 @@ def test_without_a_pixel_size_nothing_is_in_millimetres(make_series: MakeSeries,
         del ds.PixelSpacing
 
     volume = open_volume(make_series(modality="MR", slope=None, edit=edit), modality="MR")
-    assert not volume.is_in_mm
+    assert not volume.grid.is_in_mm
     assert np.array_equal(volume.array, body)
     assert volume.source is not None
     assert "no-pixel-size" in {notice.code for notice in volume.source.notices}
@@ -117,7 +119,7 @@ def test_without_a_pixel_size_nothing_is_in_millimetres(make_series: MakeSeries,
         del ds.PixelSpacing, ds.ImagePositionPatient, ds.ImageOrientationPatient, ds.SliceThickness
 
     single = open_volume(make_series("one", stored=body[:1], modality="MR", slope=None, edit=bare), modality="MR")
-    assert not single.is_in_mm
+    assert not single.grid.is_in_mm
     assert np.array_equal(single.array, body[:1])
     with pytest.raises(InputError, match="no Pixel Spacing"):  # a CT must know its size
         open_volume(make_series("ct", edit=edit))
@@ -133,7 +135,7 @@ def test_nifti_is_what_it_was_asked_for_as(tmp_path: Path, body: NDArray[np.int1
     affine = np.diag([1.0, 1.5, 2.0, 1.0])
     nib.save(nib.Nifti1Image(np.asarray(body.transpose(2, 1, 0)), affine), tmp_path / "knee.nii.gz")
     volume = open_volume(tmp_path / "knee.nii.gz", modality="MR")
-    assert (volume.modality, volume.unit, volume.is_in_mm) == ("MR", "", True)
+    assert (volume.modality, volume.unit, volume.grid.is_in_mm) == ("MR", "", True)
     assert np.array_equal(volume.array, body)
     assert volume.grid.spacing_mm == pytest.approx((2.0, 1.5, 1.0))
 
@@ -143,13 +145,15 @@ def test_a_picture_has_neither_modality_nor_millimetres(tmp_path: Path, suffix: 
     grey = np.tile(np.linspace(0, np.iinfo(kind).max, 40), (30, 1)).astype(kind)
     path = tmp_path / f"slice.{suffix}"
     assert cv2.imwrite(str(path), grey)
-    volume = open_volume(path, modality="")
-    assert (volume.modality, volume.unit, volume.is_in_mm) == ("", "", False)
-    assert volume.grid.shape == (1, 30, 40)
-    assert np.abs(volume.array[0] - grey.astype(float)).max() <= (3 if suffix == "jpg" else 0)
-    assert volume.source is not None
-    assert volume.source.kind == "picture"
-    assert "picture-without-scale" in {notice.code for notice in volume.source.notices}
+    image = open_image(path)
+    assert isinstance(image, Radiograph)
+    assert (image.modality, image.unit, image.grid.is_in_mm, image.spacing_mm) == ("", "", False, None)
+    assert image.grid.shape == (1, 30, 40)
+    assert np.abs(image.pixels - grey.astype(float)).max() <= (3 if suffix == "jpg" else 0)
+    assert np.array_equal(image.scaled(), read_image(path))
+    assert image.source is not None
+    assert image.source.kind == "picture"
+    assert "picture-without-scale" in {notice.code for notice in image.source.notices}
     with pytest.raises(InputError, match=r"asked for a CT series, found 1 picture series"):
         open_volume(path)
     with pytest.raises(InputError, match="found no images"):  # beside other files it is no series
@@ -161,16 +165,27 @@ def test_pictures_that_are_none_say_so(tmp_path: Path) -> None:
     colour[:, :20, 2] = 200
     assert cv2.imwrite(str(tmp_path / "colour.png"), colour)
     with pytest.raises(InputError, match="is a colour picture"):
-        open_volume(tmp_path / "colour.png", modality="")
+        open_image(tmp_path / "colour.png")
     assert cv2.imwrite(str(tmp_path / "grey.png"), np.repeat(np.arange(1200, dtype=np.uint8).reshape(30, 40, 1), 3, 2))
-    assert open_volume(tmp_path / "grey.png", modality="").array.shape == (1, 30, 40)
+    assert open_image(tmp_path / "grey.png", kind="radiograph").source is not None
     data = (tmp_path / "grey.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match="truncated"):
-        open_volume(tmp_path / "cut.png", modality="")
+        open_image(tmp_path / "cut.png")
     assert cv2.imwrite(str(tmp_path / "black.png"), np.zeros((30, 40), np.uint8))
     with pytest.raises(InputError, match="every pixel has the value 0"):
-        open_volume(tmp_path / "black.png", modality="")
+        open_image(tmp_path / "black.png")
+
+
+def test_low_is_white_the_same_for_a_series_and_a_data_set(make_series: MakeSeries, body: NDArray[np.int16]) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.PhotometricInterpretation = "MONOCHROME1"
+
+    folder = make_series(stored=body[:1], modality="MR", slope=None, edit=edit)
+    volume = open_volume(folder, modality="MR")
+    assert np.array_equal(volume.array, int(body[:1].min()) + int(body[:1].max()) - body[:1].astype(np.int64))
+    (path,) = (file for file in folder.rglob("*") if file.is_file())
+    assert np.array_equal(load_radiograph(path).pixels, volume.array[0])
 
 
 def test_another_modality_is_taken_where_there_is_none_of_the_first(make_series: MakeSeries) -> None:
@@ -212,7 +227,7 @@ def test_a_real_knee_in_eight_syntaxes(shared_data: Path, code: str) -> None:
     volume = open_volume(folder / f"MR3_{code}.dcm", modality="MR")
     header = pydicom.dcmread(folder / "MR3_UNC.dcm")
     assert volume.modality == "MR"
-    assert volume.is_in_mm
+    assert volume.grid.is_in_mm
     assert volume.grid.shape == (1, header.Rows, header.Columns)
     assert volume.grid.spacing_mm == pytest.approx((header.SliceThickness, *header.PixelSpacing))
     column, row = np.reshape([float(v) for v in header.ImageOrientationPatient], (2, 3))
@@ -232,7 +247,7 @@ def test_a_real_sagittal_knee_in_big_endian(shared_data: Path) -> None:
         assert entry.part == ""
         assert "24 sagittal slices" in entry.reasons[0]
         volume = load_volume(entry)
-    assert volume.is_in_mm
+    assert volume.grid.is_in_mm
     assert volume.grid.shape == (24, 256, 256)
     assert volume.grid.spacing_mm == pytest.approx((4, 0.625, 0.625), abs=1e-3)
     assert abs(volume.grid.directions[0, 0]) > 0.9  # slices follow one another from side to side

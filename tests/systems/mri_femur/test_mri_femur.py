@@ -39,7 +39,7 @@ def knee(*, modality: str = "MR", is_in_mm: bool = True) -> Volume:
     array = rng.normal(200, 12, GRID.shape)
     for index, radius in ((1, 10), (2, 6)):
         array[index][(y - 40) ** 2 + (x - 50) ** 2 <= radius**2] += 300
-    return Volume(np.rint(array).astype(np.int16), GRID, modality, is_in_mm=is_in_mm)
+    return Volume(np.rint(array).astype(np.int16), GRID if is_in_mm else replace(GRID, unit="pixel"), modality)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,91 @@
+"""The Python API on a synthetic patient: the same answer as the command, nothing written before it is asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import osteon
+from osteon.data import Volume
+from osteon.errors import UsageError
+from osteon.reading import CaseResult
+
+PUBLIC = ["Case", "__version__", "open", "read", "systems"]
+"""What a program may rely on; docs/reference/python-api.md says the same."""
+
+
+@pytest.fixture(scope="module")
+def case(lesion_series: Path) -> osteon.Case:
+    return osteon.read(lesion_series, device="cpu")
+
+
+def test_what_is_public_is_written_down() -> None:
+    assert dir(osteon) == sorted(PUBLIC) == sorted(osteon.__all__)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "python-api.md").read_text("utf-8")
+    assert not [name for name in PUBLIC if f"osteon.api.{name}" not in page and name != "__version__"]
+
+
+def test_importing_costs_next_to_nothing() -> None:
+    code = "import sys, osteon; sys.exit(bool({'numpy', 'typer', 'osteon.api'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_packages_that_are_functions_stay_both(case: osteon.Case) -> None:
+    import osteon.systems.registry
+
+    assert case.answer.task in osteon.systems()
+    assert osteon.systems.registry.system(case.answer.task).summary == osteon.systems()[case.answer.task]  # type: ignore[attr-defined]
+
+
+def test_it_says_what_the_command_says(case: osteon.Case, lesion_case: CaseResult) -> None:
+    assert case.headline == lesion_case.answer.headline
+    written = json.loads((lesion_case.folder / "findings.json").read_text("utf-8"))
+    for one, other in zip(case.findings.to_dict(), written["findings"], strict=True):
+        assert {**one, "tracking_uid": ""} == {**other, "tracking_uid": ""}
+    assert [finding.identifier for finding in case.findings] == [each["identifier"] for each in written["findings"]]
+    assert len(case.findings[:1]) == 1
+
+
+def test_masks_are_arrays_on_grids(case: osteon.Case, tmp_path: Path) -> None:
+    bone = case.masks["bone"]
+    assert isinstance(case.image, Volume)
+    assert bone.array.shape == case.image.array.shape == bone.grid.shape
+    bone.to_nifti(tmp_path / "bone.nii.gz")
+    back = np.asarray(nibabel.load(tmp_path / "bone.nii.gz").dataobj)
+    assert np.count_nonzero(back) == np.count_nonzero(bone.array) > 0
+    assert set(case.surfaces)
+
+
+def test_nothing_private_is_shown(case: osteon.Case) -> None:
+    assert case.image.source is not None
+    shown = [repr(value) for value in (case, case.findings, case.image, *case.masks.values())]
+    assert max(map(len, shown)) < 500
+    patient, study = case.image.source.patient, case.image.source.study  # type: ignore[union-attr]
+    for word in (patient.identifier, patient.name, study.uid, study.date):
+        assert word
+        assert not [text for text in shown if word in text]
+
+
+def test_writing_leaves_the_folder_of_the_command(case: osteon.Case, lesion_case: CaseResult, tmp_path: Path) -> None:
+    folder = case.write(tmp_path / "result")
+    assert {path.name for path in folder.iterdir()} == {path.name for path in lesion_case.folder.iterdir()}
+
+
+def test_an_option_of_another_system_is_refused(lesion_series: Path) -> None:
+    with pytest.raises(UsageError, match=r"--box, which is of mri_femur"):
+        osteon.read(lesion_series, task="ct_osteosarcoma", box=(1, 2, 3, 4))
+    with pytest.raises(UsageError, match="did you mean 'threshold'"):
+        osteon.read(lesion_series, treshold=0.5)
+
+
+def test_findings_as_a_table(case: osteon.Case) -> None:
+    pandas = pytest.importorskip("pandas")
+    table = case.findings.to_pandas()
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table["identifier"]) == [finding.identifier for finding in case.findings]
