@@ -38,6 +38,7 @@ class Choice:
         high: largest number allowed, or None.
         metavar: what stands for the value in the help; "" for the default.
         marks: whether a person marks a place in one image with it: that image then has to be certain.
+        required: whether there is no default.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Choice:
     high: float | None = None
     metavar: str = ""
     marks: bool = False
+    required: bool = False
 
     def checked(self, value: object) -> object:
         """The value as the field takes it.
@@ -93,12 +95,13 @@ class Choice:
 def option(
     flag: str,
     *,
-    default: _T,
+    default: _T = None,  # type: ignore[assignment]  # None goes with a type that allows it, or with required
     help: str,  # noqa: A002 - as typer calls it
     low: float | None = None,
     high: float | None = None,
     metavar: str = "",
     marks: bool = False,
+    required: bool = False,
 ) -> _T:
     """A field of an options dataclass, with the flag and the help of the command line.
 
@@ -111,7 +114,7 @@ def option(
         '--threshold'
     """
     more: dict[str, object] = {"flag": flag, "help": help, "low": low, "high": high}
-    more |= {"metavar": metavar, "marks": marks}
+    more |= {"metavar": metavar, "marks": marks, "required": required}
     return field(default=default, metadata={_KEY: more})
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from osteon.data.options import ModelOptions
 
-__all__ = ["UNASKED_FROM", "Header", "Kind", "Match", "System"]
+__all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "MadeDataset", "Match", "System"]
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
 """What an image is; "picture" is a file of pixels that says nothing else (PNG, JPEG)."""
@@ -55,6 +56,40 @@ class Match:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class MadeDataset:
+    """A data set that was made of what a person has.
+
+    Attributes:
+        built: manifest, and what was left out and why.
+        lines: what a person is told before the counts.
+        items: what is counted as left out; "" for what the maker says.
+    """
+
+    built: Any
+    lines: tuple[str, ...] = ()
+    items: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetMaker:
+    """How a system makes a data set of what a person has.
+
+    Attributes:
+        summary: one sentence.
+        source: what the source may be, for the help.
+        options: frozen dataclass of its options.
+        items: what is counted as left out, as "series".
+        make: (source, folder to be, options, processes, progress) to a MadeDataset; what is there already stays.
+    """
+
+    summary: str
+    source: str
+    options: type
+    items: str = "series"
+    make: Callable[[Path, Path, Any, int, Callable[[str, int, int], None]], MadeDataset]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
     """One system: everything an engine or a command needs to know of it.
@@ -69,6 +104,7 @@ class System:
         accepts: how well a header fits; nothing else routes.
         options: frozen dataclass of its options: the command line, the API and run.json are made from it.
         read: (image, options, progress) to an Answer.
+        dataset: how a data set is made for it; None where that is not possible.
     """
 
     stem: str
@@ -78,3 +114,4 @@ class System:
     accepts: Callable[[Header], Match]
     options: type[ModelOptions]
     read: Callable[[Any, Any, Callable[[str, int, int], None]], Any]
+    dataset: DatasetMaker | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from osteon.app.cli.dataset import told_skipped, wanted_planes
+from osteon.app.cli.dataset import told_skipped
 from osteon.app.cli.phantom_cohort import WantedCohort
 from osteon.app.cli.phantom_femur import Intermediate, femur, make_femur_cohort
 from osteon.app.cli.phantom_slide import make_slide_cohort, slide
@@ -192,7 +192,7 @@ def _leg_cohort(
     from osteon_phantoms.cohorts.legs import build_phantom_cohort
 
     options = BuildOptions(
-        planes=wanted_planes("axial,sagittal,coronal" if planes is None else planes),
+        planes=tuple(name.strip() for name in (planes or "axial,sagittal,coronal").split(",") if name.strip()),
         every=every or 1,
         most=(24 if most is None else most) or None,
         size=size or 256,

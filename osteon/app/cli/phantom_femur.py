@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import typer
 
-from osteon.app.cli.dataset import told_femur
+from osteon.app.cli.dataset import told_skipped
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
@@ -84,7 +84,7 @@ def make_femur_cohort(
     wanted: WantedCohort, *, size: int | None, intermediate: Intermediate | None, pictures: Path | None
 ) -> None:
     """Make the data set of lesions, and the whole slices where they are wanted; tell what was made."""
-    from osteon.systems.mri_femur.dataset import FemurOptions
+    from osteon.systems.mri_femur.dataset import FemurOptions, without_intermediates
     from osteon_phantoms.cohorts.femur_mr import FemurMrStudy, build_femur_mr_cohort, write_femur_slices
 
     study = FemurMrStudy(patients=wanted.patients, seed=wanted.seed, test=wanted.test, size=size or 320)
@@ -95,4 +95,7 @@ def make_femur_cohort(
         built = build_femur_mr_cohort(wanted.out, study, options=options, workers=wanted.workers, progress=progress)
     if pictures is not None:
         say(f"slices   {pictures / 'labels.csv'}")
-    told_femur(built, wanted.out)
+    made = without_intermediates(built)
+    for line in made.lines:
+        say(line)
+    told_skipped(made.built, wanted.out, what="images or patients")

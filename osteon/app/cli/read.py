@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from osteon.app.cli.failure import EXIT_SKIPPED
+from osteon.app.cli.options import chosen, parameter, set_parameters
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.show import announce
 from osteon.app.cli.terminal import say
@@ -27,7 +28,7 @@ __all__ = ["register", "tell"]
 def register(program: typer.Typer) -> None:
     """Add the verb; the options of the systems are those of their options dataclasses."""
 
-    def read(  # typer reads this signature, the options of the systems are put before the last three
+    def read(
         study: Path = typer.Argument(
             ..., help="A DICOM folder (any layout), a zip of one, a DICOM or NIfTI file; a slide, or a picture of one."
         ),
@@ -56,18 +57,14 @@ def register(program: typer.Typer) -> None:
             task=task,
             replace=replace,
             microns_per_pixel=microns,
-            options={name: value for name, value in given.items() if value not in (None, False)},
+            options=chosen(given),
         )
         result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
         with shown_progress(quiet=quiet or as_json) as progress:
             case = read_case(study, result, options=options, progress=progress)
         tell(case, as_json=as_json)
 
-    own = list(inspect.signature(read, eval_str=True).parameters.values())[:-1]
-    parameters = [*own[:-3], *_system_parameters(), *own[-3:]]
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-    read.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    read.__annotations__ = {each.name: each.annotation for each in parameters}
+    set_parameters(read, _system_parameters(), last=3)
     program.command()(read)
 
 
@@ -79,23 +76,8 @@ def _system_parameters() -> list[inspect.Parameter]:
         for choice in choices(system.options):
             found.setdefault(choice.name, choice)
             having.setdefault(choice.name, []).append(stem)
-    return [_parameter(choice, having[name]) for name, choice in found.items()]
-
-
-def _parameter(choice: Choice, stems: list[str]) -> inspect.Parameter:
-    whose = "" if len(stems) == len(SYSTEMS) else f" [{', '.join(stems)}]"
-    default = f" Default: {choice.default}." if choice.values else ""
-    values: dict[str, Any] = {"metavar": "|".join(choice.values)} if choice.values else {}
-    if choice.metavar:
-        values["metavar"] = choice.metavar
-    kind: Any = str if choice.kind is tuple else choice.kind
-    if kind in (int, float):
-        values |= {"min": choice.low, "max": choice.high}
-    if kind is bool:  # a switch: given or not
-        switch = typer.Option(False, choice.flag, help=f"{choice.help}{whose}")
-        return inspect.Parameter(choice.name, inspect.Parameter.KEYWORD_ONLY, default=switch, annotation=bool)
-    shown = typer.Option(None, choice.flag, help=f"{choice.help}{default}{whose}", show_default=False, **values)
-    return inspect.Parameter(choice.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=kind | None)
+    notes = {name: "" if len(stems) == len(SYSTEMS) else f" [{', '.join(stems)}]" for name, stems in having.items()}
+    return [parameter(choice, note=notes[name]) for name, choice in found.items()]
 
 
 def _plain_name(study: Path) -> str:

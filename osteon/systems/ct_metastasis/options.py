@@ -2,6 +2,54 @@
 
 from __future__ import annotations
 
-from osteon.data.options import ThresholdOptions as Options
+from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Options"]
+from osteon.data.options import ThresholdOptions as Options
+from osteon.data.options import option
+
+__all__ = ["DatasetOptions", "Options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetOptions:
+    """What a person may choose about slices with masks.
+
+    Attributes:
+        masks: table of CT series and their masks; None: the source is no series.
+        patients: table of patients.
+        own_patients: take every image for a patient of its own.
+        bone: whether bone masks are needed.
+        drop_normal: leave the normal slices of metastatic patients out.
+        lesion_slices: at most so many slices with a lesion of a series, or "all".
+        normal_slices: at most so many without one, or "all".
+        size: rows and columns of a picture.
+        seed: another seed draws other slices.
+    """
+
+    masks: Path | None = option(
+        "--masks",
+        help="For CT series, a CSV: series, patient, lesion_mask and bone_mask (NIfTI or DICOM SEG), or label normal.",
+    )
+    patients: Path | None = option(
+        "--patients", help="For pictures, a CSV: FILE, PATIENT, SEX, AGE. Default: patients.csv in the source."
+    )
+    own_patients: bool = option(
+        "--own-patients",
+        default=False,
+        help="Take each picture for a patient of its own. Leaks: results will be too good.",
+    )
+    bone: bool = option("--bone", default=True, help="Bone masks are needed; --no-bone takes what has none.")
+    drop_normal: bool = option(
+        "--drop-normal", default=False, help="Of Abnormal, leave the normal slices of metastatic patients out."
+    )
+    lesion_slices: str = option(
+        "--lesion-slices",
+        default="70",
+        help="Of a CT series, at most so many slices with a lesion, drawn at random; or all.",
+    )
+    normal_slices: str = option(
+        "--normal-slices", default="0", help="Of a CT series, at most so many slices without one; or all."
+    )
+    size: int = option("--size", default=224, low=16, high=1024, help="Of a CT series, rows and columns of a picture.")
+    seed: int = option("--seed", default=1, low=0, help="Another seed draws other slices.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from osteon.data.options import ThresholdOptions, option
 
-__all__ = ["Options"]
+__all__ = ["DatasetOptions", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +29,29 @@ class Options(ThresholdOptions):
         default="fine",
         help="Bone mask: fine (joints stay open), or the paper's chain in voxels or millimetres.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetOptions:
+    """What a person may choose about the pictures of legs.
+
+    Attributes:
+        labels: table of what the series show.
+        planes: names with commas between.
+        every: of the slices of a leg and plane each so-manieth.
+        most: at most so many pictures of a leg and plane; 0 for all.
+        size: rows and columns of a picture.
+    """
+
+    labels: Path = option(
+        "--labels",
+        required=True,
+        help="CSV: series, patient, and boxes (slice_first ... column_last), or slice and label, or label healthy. "
+        "Voxels are counted from 0 as osteon read counts them; last is inside.",
+    )
+    planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
+    every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")
+    most: int = option(
+        "--most", default=0, low=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."
+    )
+    size: int = option("--size", default=256, low=16, high=1024, help="Rows and columns of a picture.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import Header, Match, System
-from osteon.systems.ct_osteosarcoma.options import Options
+from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System
+from osteon.systems.ct_osteosarcoma.options import DatasetOptions, Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from osteon.data import Answer, Volume
     from osteon.data.options import Progress
 
@@ -26,6 +28,24 @@ def _read(volume: Volume, options: Options, progress: Progress) -> Answer:
     return answer(volume, options, progress)
 
 
+def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
+    from osteon.systems.ct_osteosarcoma.dataset import BuildOptions
+    from osteon.systems.ct_osteosarcoma.labelled_series import build_labelled
+
+    planes = tuple(dict.fromkeys(name.strip() for name in options.planes.split(",") if name.strip()))
+    asked = BuildOptions(planes=planes, every=options.every, most=options.most or None, size=options.size)
+    built, unused = build_labelled(source, options.labels, out, options=asked, workers=workers, progress=progress)
+    lines = (f"- {unused} series there are not in {options.labels.name}: not used",) if unused else ()
+    return MadeDataset(built, lines)
+
+
+_DATASET = DatasetMaker(
+    summary="Cut labelled CT series of the legs into pictures, patients kept together, with manifest and cohort table.",
+    source="A folder with the series (DICOM in any layout, NIfTI), or a zip of one.",
+    options=DatasetOptions,
+    make=_make_dataset,
+)
+
 SYSTEM = System(
     stem="ct_osteosarcoma",
     summary="CT of the legs: tumour probability a slice, extent, bone in 3D",
@@ -34,4 +54,5 @@ SYSTEM = System(
     accepts=_accepts,
     options=Options,
     read=_read,
+    dataset=_DATASET,
 )

@@ -2,6 +2,37 @@
 
 from __future__ import annotations
 
-from osteon.data.options import ModelOptions as Options
+from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Options"]
+from osteon.data.options import ModelOptions as Options
+from osteon.data.options import option
+
+__all__ = ["DatasetOptions", "Options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetOptions:
+    """What a person may choose about tiles.
+
+    Attributes:
+        microns: micrometres per pixel of all tiles.
+        patients: table of whose they are.
+        own_patients: take every tile for a patient of its own.
+    """
+
+    microns: float | None = option(
+        "--microns",
+        help="Micrometres per pixel of all tiles, where neither the files nor the table say it; 1.0 for the public "
+        "osteosarcoma tiles.",
+    )
+    patients: Path | None = option(
+        "--patients",
+        help="CSV: FILE, PATIENT, STUDY, microns_per_pixel, where names do not tell. Default: patients.csv in the "
+        "source.",
+    )
+    own_patients: bool = option(
+        "--own-patients",
+        default=False,
+        help="Take each tile for a patient of its own. Leaks: results will be too good.",
+    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import Header, Match, System
-from osteon.systems.histology.options import Options
+from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System
+from osteon.systems.histology.options import DatasetOptions, Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from osteon.data import Slide, SlideAnswer
     from osteon.data.options import Progress
 
@@ -28,6 +30,31 @@ def _read(slide: Slide, options: Options, progress: Progress) -> SlideAnswer:
     return answer_slide(slide, options, progress)
 
 
+def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
+    from osteon.systems.histology.dataset import TileOptions, build_tiles
+
+    asked = TileOptions(microns_per_pixel=options.microns)
+    built = build_tiles(
+        source,
+        out,
+        asked,
+        patients=options.patients,
+        own_patients=options.own_patients,
+        workers=workers,
+        progress=progress,
+    )
+    return MadeDataset(built)
+
+
+_DATASET = DatasetMaker(
+    summary="Make a data set of H&E tiles: class, patient and slide from names, folders or a table; patients kept "
+    "together.",
+    source="A folder of tiles named Class___Case-3-SLIDE-X-Y.jpg, or of folders of the classes.",
+    options=DatasetOptions,
+    items="tiles or patients",
+    make=_make_dataset,
+)
+
 SYSTEM = System(
     stem="histology",
     summary="H&E slide of osteosarcoma: viable and non-viable tumour mapped, necrosis with its interval",
@@ -36,4 +63,5 @@ SYSTEM = System(
     accepts=_accepts,
     options=Options,
     read=_read,
+    dataset=_DATASET,
 )

@@ -10,11 +10,12 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from osteon.data.system import MadeDataset
 from osteon.errors import GeometryMismatchError, InputError, OsteonError, OutputError, UnknownLabelError, nearest_names
 from osteon.io.mask_image import write_png8
 from osteon.ops.mr_region import PlaneBox, RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
@@ -50,8 +51,8 @@ __all__ = [
     "FemurOptions",
     "FemurPicture",
     "build_dataset",
-    "intermediates",
     "is_intermediate",
+    "without_intermediates",
 ]
 
 BENIGN, INTERMEDIATE, MALIGNANT = "benign", "intermediate", "malignant"
@@ -140,7 +141,7 @@ def build_dataset(
         about: what else ``dataset.json`` shall say.
 
     Returns:
-        The manifest and the pictures that were left out, intermediate ones (``intermediates``) among them.
+        The manifest and the pictures that were left out, intermediate ones (``is_intermediate``) among them.
 
     Raises:
         InputError: two cases of one name, none, or no picture in the end.
@@ -152,9 +153,12 @@ def build_dataset(
     )
 
 
-def intermediates(built: BuiltDataset) -> int:
-    """How many pictures were left out because their lesion is neither benign nor malignant."""
-    return sum(map(is_intermediate, built.skipped))
+def without_intermediates(built: BuiltDataset) -> MadeDataset:
+    """Count the pictures that were left out because their lesion is neither benign nor malignant, which is no fault."""
+    kept = tuple(item for item in built.skipped if not is_intermediate(item))
+    count = len(built.skipped) - len(kept)
+    lines = (f"- {count} images of intermediate lesions left out (--intermediate benign keeps them)",) if count else ()
+    return MadeDataset(replace(built, skipped=kept), lines)
 
 
 def is_intermediate(item: SkippedCase) -> bool:

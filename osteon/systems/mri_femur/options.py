@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from osteon.data.options import ThresholdOptions, option
 
-__all__ = ["Options"]
+__all__ = ["DatasetOptions", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +37,28 @@ class Options(ThresholdOptions):
     slice_number: int | None = option(
         "--slice", default=None, metavar="N", help="Slice of the box or mask, counted from 1."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetOptions:
+    """What a person may choose about the crops of lesions.
+
+    Attributes:
+        labels: table of images, patients, labels and marks.
+        intermediate: what becomes of intermediate lesions.
+        margin: pixels around the lesion's box.
+        masked: show nothing outside the lesion's region.
+        size: rows and columns of a crop.
+    """
+
+    labels: Path | None = option(
+        "--labels",
+        help="CSV: image, patient, label (benign, intermediate, malignant), and mask or box (R0,C0,R1,C1). Default: "
+        "labels.csv in the folder.",
+    )
+    intermediate: Literal["leave-out", "benign"] = option(
+        "--intermediate", default="leave-out", help="What becomes of intermediate lesions: leave-out or benign."
+    )
+    margin: int = option("--margin", default=20, low=0, high=500, help="Pixels around the lesion's box.")
+    masked: bool = option("--masked", default=False, help="Show nothing outside the lesion's region.")
+    size: int = option("--size", default=224, low=16, high=1024, help="Rows and columns of a crop.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import Header, Match, System
-from osteon.systems.mri_femur.options import Options
+from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System
+from osteon.systems.mri_femur.options import DatasetOptions, Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from osteon.data import Answer, Volume
     from osteon.data.options import Progress
 
@@ -30,6 +32,25 @@ def _read(volume: Volume, options: Options, progress: Progress) -> Answer:
     return answer(volume, options, progress)
 
 
+def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
+    from osteon.ops.mr_region import RegionOptions
+    from osteon.systems.mri_femur.dataset import FemurOptions, without_intermediates
+    from osteon.systems.mri_femur.source import build_from_table
+
+    region = RegionOptions(margin_px=options.margin, masked=options.masked, size=options.size)
+    asked = FemurOptions(region=region, intermediate=options.intermediate)
+    built = build_from_table(source, out, labels=options.labels, options=asked, workers=workers, progress=progress)
+    return without_intermediates(built)
+
+
+_DATASET = DatasetMaker(
+    summary="Cut the lesions of MR slices of the femur out as crops, patients kept together, with manifest and cohort.",
+    source="A folder of MR slices (pictures, DICOM, NIfTI slices) with the masks of their lesions.",
+    options=DatasetOptions,
+    items="images or patients",
+    make=_make_dataset,
+)
+
 SYSTEM = System(
     stem="mri_femur",
     summary="MRI of the femur: a marked lesion, benign or malignant",
@@ -38,4 +59,5 @@ SYSTEM = System(
     accepts=_accepts,
     options=Options,
     read=_read,
+    dataset=_DATASET,
 )

@@ -17,7 +17,7 @@ from osteon.errors import InputError, OsteonError
 from osteon.io.image import read_image
 from osteon.io.table import read_manifest
 from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
-from osteon.systems.mri_femur.dataset import FemurOptions, intermediates
+from osteon.systems.mri_femur.dataset import FemurOptions, without_intermediates
 from osteon.systems.mri_femur.source import build_from_table, parse_box, read_femur_table
 from osteon.train.pixels import load_pixels
 
@@ -68,7 +68,9 @@ def test_crops_are_what_the_reading_cuts_out(source: Path, tmp_path: Path) -> No
         ("a", "benign"),
         ("b", "malignant"),
     ]
-    assert intermediates(built) == 1
+    assert without_intermediates(built).lines == (
+        "- 1 images of intermediate lesions left out (--intermediate benign keeps them)",
+    )
     (lost,) = [item for item in built.skipped if item.name.startswith("d/")]
     assert "cannot be read" in lost.reason
     pixels = load_pixels(read_manifest(tmp_path / "data"), size=32, cache=None, is_stretched=False)
@@ -98,7 +100,7 @@ def test_intermediate_lesions_count_as_benign_where_that_is_said(source: Path, t
     built = build_from_table(source, tmp_path / "data", options=options)
     (row,) = [row for row in built.manifest.rows if row.patient == "c"]
     assert (row.label, row.extra["look"]) == ("benign", "intermediate")
-    assert intermediates(built) == 0
+    assert not without_intermediates(built).lines
     assert "1 images of intermediate lesions count as benign" in (tmp_path / "data" / "cohort.md").read_text("utf-8")
 
 

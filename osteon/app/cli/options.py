@@ -1,0 +1,63 @@
+"""Options of a command made from an options dataclass."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from osteon.data.options import Choice
+
+__all__ = ["chosen", "parameter", "set_parameters"]
+
+
+def parameter(choice: Choice, *, note: str = "") -> inspect.Parameter:
+    """A parameter that typer reads.
+
+    Args:
+        choice: of an options dataclass.
+        note: put behind its help.
+    """
+    kind: Any = str if choice.kind is tuple else choice.kind
+    if kind is bool:
+        flag = f"{choice.flag}/--no-{choice.flag.removeprefix('--')}" if choice.default else choice.flag
+        shown = typer.Option(choice.default, flag, help=f"{choice.help}{note}")
+        return inspect.Parameter(choice.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=bool)
+    values: dict[str, Any] = {"metavar": "|".join(choice.values)} if choice.values else {}
+    if choice.metavar:
+        values["metavar"] = choice.metavar
+    if kind in (int, float):
+        values |= {"min": choice.low, "max": choice.high}
+    default = f" Default: {choice.default}." if choice.default not in (None, "") else ""
+    shown = typer.Option(
+        ... if choice.required else None,
+        choice.flag,
+        help=f"{choice.help}{default}{note}",
+        show_default=False,
+        **values,
+    )
+    annotation = kind if choice.required else kind | None
+    return inspect.Parameter(choice.name, inspect.Parameter.KEYWORD_ONLY, default=shown, annotation=annotation)
+
+
+def set_parameters(command: Callable[..., None], more: Sequence[inspect.Parameter], *, last: int) -> None:
+    """Give a command that takes ``**given`` the parameters of options, before its own last ones.
+
+    Args:
+        command: whose signature typer will read.
+        more: of the options.
+        last: how many of its own come after them.
+    """
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own[:-last], *more, *own[-last:])]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given: neither left out nor a switch that was not set."""
+    return {name: value for name, value in given.items() if value is not None and value is not False}
