@@ -6,15 +6,18 @@ import time
 import weakref
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from osteon._beside import beside
 from osteon.data import Notice, Radiograph, Volume
 from osteon.data.options import Progress, choices, make_options, silent
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
 from osteon.io.slide import is_slide, open_slide
+from osteon.predict.clock import Clock
 from osteon.reading.folder import new_result, require_free
 from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_plain_masks
 from osteon.report import (
@@ -294,8 +297,8 @@ def _marks() -> set[str]:
 
 def _slide_files(path: Path) -> list[Path]:
     """All files of a slide: of a folder, and of a format that keeps its pixels in one beside its file."""
-    beside = path.with_suffix("")
-    folders = [path] if path.is_dir() else [beside] if path.suffix.lower() == _WITH_A_FOLDER and beside.is_dir() else []
+    pixels = path.with_suffix("")
+    folders = [path] if path.is_dir() else [pixels] if path.suffix.lower() == _WITH_A_FOLDER and pixels.is_dir() else []
     inside = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
     return inside if path.is_dir() else [path, *inside]
 
@@ -306,36 +309,40 @@ def _write(
     """Every file of a result; gives the answer as written, the content of findings.json and what was skipped."""
     from osteon.io.surface import write_glb, write_stl
 
-    start = time.perf_counter()
-    steps = 6
+    clock, steps = Clock(), 5
+    is_dicom = volume.source is not None and volume.source.kind == "dicom"
     progress("writing the result", 0, steps)
-    views = draw_views(answer, volume, folder / "views")
-    progress("writing the result", 1, steps)
-    if answer.surfaces:
-        write_glb(folder / "bone.glb", answer.surfaces)
-        bones = bone_surfaces(answer)
+    with clock.step("write surfaces"):
+        bones = bone_surfaces(answer) if answer.surfaces else ()
         if bones:
             write_stl(folder / "bone.stl", bones)
-    progress("writing the result", 2, steps)
-    write_pdf(folder / "report.pdf", answer, volume, views, run=run)
-    progress("writing the result", 3, steps)
-    is_dicom = volume.source is not None and volume.source.kind == "dicom"
-    skipped = write_dicom_objects(folder, answer, volume) if is_dicom else ()
-    if skipped or not is_dicom:
-        write_plain_masks(folder, answer, volume)
-    told = (Notice("dicom-objects-skipped", text, level="warning") for text in skipped)
-    answer = replace(answer, notices=(*answer.notices, *told))
-    progress("writing the result", 4, steps)
-    listed = [*sorted(p.name for p in folder.iterdir() if p.is_file()), "findings.json", "run.json"]
-    files = [(name, FILE_WORDS[name]) for name in listed if name in FILE_WORDS]
-    write_html(folder / "report.html", answer, volume, views, run=run, files=files)
-    progress("writing the result", 5, steps)
-    findings = findings_document(answer, volume, run=run)
-    write_document(folder / "findings.json", findings, kind="findings")
-    outputs = file_records(sorted(p for p in folder.rglob("*") if p.is_file()))
-    writing = {"write result": time.perf_counter() - start}
-    write_document(
-        folder / "run.json", run_document(answer, volume, run=run, outputs=outputs, seconds=writing), kind="run"
-    )
+    progress("writing the result", 1, steps)
+    with beside(partial(write_dicom_objects, folder, answer, volume), here=not is_dicom) as objects:
+        with clock.step("draw pictures"):
+            views = draw_views(answer, volume, folder / "views")
+        progress("writing the result", 2, steps)
+        with clock.step("write report.pdf"):
+            write_pdf(folder / "report.pdf", answer, volume, views, run=run)
+        objects.go_on()
+        with clock.step("write surfaces"):
+            if answer.surfaces:
+                write_glb(folder / "bone.glb", answer.surfaces)
+        progress("writing the result", 3, steps)
+        with clock.step("wait for DICOM objects"):
+            skipped = objects.result()
+    with clock.step("write report and findings"):
+        if skipped or not is_dicom:
+            write_plain_masks(folder, answer, volume)
+        told = (Notice("dicom-objects-skipped", text, level="warning") for text in skipped)
+        answer = replace(answer, notices=(*answer.notices, *told))
+        listed = [*sorted(p.name for p in folder.iterdir() if p.is_file()), "findings.json", "run.json"]
+        files = [(name, FILE_WORDS[name]) for name in listed if name in FILE_WORDS]
+        write_html(folder / "report.html", answer, volume, views, run=run, files=files)
+        progress("writing the result", 4, steps)
+        findings = findings_document(answer, volume, run=run)
+        write_document(folder / "findings.json", findings, kind="findings")
+        outputs = file_records(sorted(p for p in folder.rglob("*") if p.is_file()))
+    written = run_document(answer, volume, run=run, outputs=outputs, seconds=clock.seconds)
+    write_document(folder / "run.json", written, kind="run")
     progress("writing the result", steps, steps)
     return answer, findings, skipped

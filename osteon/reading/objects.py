@@ -9,6 +9,7 @@ from osteon.errors import InputError
 from osteon.labels import concept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from osteon.data import Answer, Mask, Volume
@@ -50,26 +51,29 @@ _WITHOUT_A_MODEL = {
 """Masks that no network made, by task and name, with the kind of their algorithm (CID 7162)."""
 
 
-def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[str, ...]:
+def write_dicom_objects(
+    folder: Path, answer: Answer, volume: Volume, wait: Callable[[], None] = lambda: None
+) -> tuple[str, ...]:
     """Write SEG, SR and the wrapped PDF and STL that lie in the folder.
 
     Args:
-        folder: holds report.pdf, and bone.stl when there is a surface.
+        folder: holds bone.stl when there is a surface, and report.pdf after the wait.
         answer: what is said.
-        volume: what it is said about; from DICOM.
+        volume: what it is said about; nothing is written when it is not from DICOM.
+        wait: returns when report.pdf is there.
 
     Returns:
         What could not be written, in words: a source series may lack what the standard demands of an object.
     """
+    if volume.source is None or volume.source.kind != "dicom":
+        return ()
+    if not volume.grid.is_in_mm:
+        return ("No DICOM objects were written: the images do not say how large a pixel is.",)
     from osteon.io.dicom.derived import DerivedSeries, read_source_headers
     from osteon.io.dicom.encapsulated import write_encapsulated_pdf, write_encapsulated_stl
     from osteon.io.dicom.seg import write_segmentation
     from osteon.io.dicom.sr import write_report_sr
 
-    if volume.source is None:
-        return ()
-    if not volume.grid.is_in_mm:
-        return ("No DICOM objects were written: the images do not say how large a pixel is.",)
     source = volume.source
     numbers = iter(range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + 100))
 
@@ -104,15 +108,7 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
             series=series("osteon findings"),
             headers=headers,
         )
-        title = f"osteon report, {answer.task}"
-        write_encapsulated_pdf(
-            folder / "report_pdf.dcm",
-            folder / "report.pdf",
-            source=source,
-            title=title,
-            series=series("osteon report"),
-            headers=headers,
-        )
+        of_pdf = series("osteon report")
         if (folder / "bone.stl").is_file():
             write_encapsulated_stl(
                 folder / "bone_stl.dcm",
@@ -122,6 +118,15 @@ def write_dicom_objects(folder: Path, answer: Answer, volume: Volume) -> tuple[s
                 series=series("osteon bone surface"),
                 headers=headers,
             )
+        wait()
+        write_encapsulated_pdf(
+            folder / "report_pdf.dcm",
+            folder / "report.pdf",
+            source=source,
+            title=f"osteon report, {answer.task}",
+            series=of_pdf,
+            headers=headers,
+        )
     except InputError as error:
         for path in folder.glob("*.dcm"):
             path.unlink()

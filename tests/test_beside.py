@@ -1,0 +1,67 @@
+"""Work beside the main thread: what it returns, raises and leaves behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from osteon._beside import beside
+from osteon.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(params=["two processors", "one processor"])
+def processors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    count = 2 if request.param == "two processors" else 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)), raising=False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("processors")
+def test_the_result_comes_back_after_the_wait(tmp_path: Path) -> None:
+    place = tmp_path / "made here"
+
+    def work(wait: Callable[[], None]) -> str:
+        wait()
+        return place.read_text("utf-8")
+
+    with beside(work) as part:
+        place.write_text("before the work goes on", "utf-8")
+        part.go_on()
+        assert part.result() == "before the work goes on"
+
+
+@pytest.mark.usefixtures("processors")
+def test_what_it_raises_is_raised_here() -> None:
+    def work(_: Callable[[], None]) -> None:
+        raise InputError("no such thing")
+
+    with beside(work) as part, pytest.raises(InputError, match="no such thing"):
+        part.result()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be copied here")
+def test_it_ends_with_the_block_and_its_death_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+    def slow(_: Callable[[], None]) -> None:
+        (tmp_path / "number").write_text(str(os.getpid()), "utf-8")
+        time.sleep(60)
+
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt), beside(slow):
+        while not (tmp_path / "number").exists() or not (tmp_path / "number").read_text("utf-8"):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    assert time.perf_counter() - start < 30
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "number").read_text("utf-8")), 0)
+
+    with beside(lambda _: os._exit(1)) as part, pytest.raises(BackendError, match="without a word"):
+        part.result()
