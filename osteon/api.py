@@ -182,7 +182,7 @@ class CaseMask:
             InputError: the image says neither how large a pixel is nor where it lies.
         """
         from osteon.errors import InputError
-        from osteon.io.nifti_mask import write_mask_nifti
+        from osteon.io.nifti import write_mask_nifti
 
         if not self.grid.is_in_mm:
             raise InputError("the image has no millimetres, and NIfTI needs them: use array instead")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import OutputError
-from osteon.io.colour_image import write_colour
 from osteon.io.dicom.write_ct import CtSeriesInfo, SlicePlanes, planes_of, seeded_uid, write_ct_series
+from osteon.io.image import write_colour
 from osteon.io.mask_image import write_png8
-from osteon.io.nifti_mask import write_mask_nifti
+from osteon.io.nifti import write_mask_nifti
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,7 +178,7 @@ def write_slide_phantom(
         OutputError: the folder holds something or cannot be written.
         MissingPackageError: the extra "slides" is not installed.
     """
-    from osteon.io.slide_pyramid import write_pyramid
+    from osteon.io.slide.pyramid import write_pyramid
     from osteon_phantoms.slide import PIXEL_CLASSES
 
     _require_empty(folder)

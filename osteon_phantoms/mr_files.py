@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from osteon.errors import InputError, OutputError
 from osteon.io.dicom.write_mr import MrSeriesInfo, write_mr_series
-from osteon.io.nifti_mask import write_mask_nifti
+from osteon.io.nifti import write_mask_nifti
 from osteon_phantoms.femur_mr import make_femur_mr
 from osteon_phantoms.femur_mr_physics import SEQUENCES
 

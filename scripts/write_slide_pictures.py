@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from osteon.io.slide_pyramid import write_pyramid
+from osteon.io.slide.pyramid import write_pyramid
 from osteon.reading.case import CaseOptions, read_case
 from osteon_phantoms.slide import make_slide
 from osteon_phantoms.slide_spec import SlideSpec

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from osteon.io.inventory import Progress
 
+
 __all__ = [
     "is_picture",
     "load_picture",
@@ -28,8 +29,10 @@ __all__ = [
     "picture_entry",
     "read_image",
     "stored_picture",
+    "write_colour",
     "write_png16",
 ]
+
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
 JPEG: Final = b"\xff\xd8\xff"
@@ -324,3 +327,27 @@ def _grey(path: Path) -> NDArray[Any]:
             "tables"
         )
     return np.asarray(colours[:, :, 0])
+
+
+def write_colour(path: Path, picture: NDArray[np.uint8], *, quality: int = 90) -> None:
+    """Write a colour picture, whole or not at all.
+
+    Args:
+        path: of the file, ending in .png or .jpg; its folder must be there.
+        picture: (row, column, 3) uint8 RGB, at least one pixel.
+        quality: of a JPEG, 1 to 100.
+
+    Raises:
+        InputError: another ending or another kind of array.
+        OutputError: cannot be written.
+    """
+    import cv2
+
+    if path.suffix not in {".png", ".jpg"} or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise InputError(
+            f"{path.name}: a colour picture is written as .png or .jpg from three colours, found {picture.shape}"
+        )
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
+    _, data = cv2.imencode(path.suffix, np.ascontiguousarray(picture[:, :, ::-1]), options)
+    with whole_file(path) as work:
+        work.write_bytes(data.tobytes())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from osteon.data.system import Header
+from osteon.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from tempfile import TemporaryDirectory
     from types import TracebackType
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from osteon.geometry import Grid
     from osteon.io.frame import Frame
 
-__all__ = ["Inventory", "Progress", "SeriesEntry", "SkippedFile", "Stack"]
+__all__ = ["Inventory", "Progress", "SeriesEntry", "SkippedFile", "Stack", "require_memory"]
+
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``, always from the thread that asked for the work."""
@@ -174,3 +178,31 @@ class Inventory:
     ) -> None:
         """Close."""
         self.close()
+
+
+GIB: Final = 1024**3
+BYTES_A_VOXEL: Final = 2
+
+
+def require_memory(shape: Sequence[int], *, what: str) -> None:
+    """Raise when a volume of int16 is larger than the memory that is free.
+
+    Args:
+        shape: (slice, row, column).
+        what: names the input in the message.
+
+    Raises:
+        InputError: it is.
+
+    Example:
+        >>> require_memory((2, 3, 4), what="the series")
+    """
+    import psutil
+
+    needed, free = math.prod(int(n) for n in shape) * BYTES_A_VOXEL, int(psutil.virtual_memory().available)
+    if needed > free:
+        size = " x ".join(str(n) for n in shape)
+        raise InputError(
+            f"{what} says that it holds {size} voxels: that needs {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB of "
+            "memory are free; if that size is right, use a larger machine or a part of the series"
+        )

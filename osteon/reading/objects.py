@@ -151,7 +151,7 @@ def write_plain_masks(folder: Path, answer: Answer, volume: Volume) -> None:
     The picture is that of the one slice that was read.
     """
     from osteon.io.mask_image import write_png8
-    from osteon.io.nifti_mask import write_mask_nifti
+    from osteon.io.nifti import write_mask_nifti
 
     for mask in answer.masks:
         if volume.grid.is_in_mm:

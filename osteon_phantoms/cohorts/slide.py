@@ -11,7 +11,7 @@ import numpy as np
 from osteon import __version__
 from osteon.curation.splits import choose_test
 from osteon.errors import OutputError
-from osteon.io.colour_image import write_colour
+from osteon.io.image import write_colour
 from osteon.train.datasets.case_builder import (
     CaseMaker,
     SeriesCase,

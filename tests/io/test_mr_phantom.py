@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, OutputError
-from osteon.io.nifti_mask import read_mask_nifti
+from osteon.io.nifti import read_mask_nifti
 from osteon.io.volume import open_volume
 from osteon_phantoms.femur_mr import make_femur_mr
 from osteon_phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec, MrPlane

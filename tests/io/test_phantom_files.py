@@ -13,7 +13,7 @@ import pytest
 from osteon.errors import InputError, OutputError
 from osteon.io import open_volume
 from osteon.io.dicom.write_ct import CtSeriesInfo, planes_of, seeded_uid, write_ct_series
-from osteon.io.nifti_mask import read_mask_nifti
+from osteon.io.nifti import read_mask_nifti
 from osteon_phantoms import LegPhantom, LegSpec, LesionSpec, make_head_ct, make_leg_ct
 from osteon_phantoms.files import WrittenPhantom, write_leg_phantom
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, OutputError
-from osteon.io.colour_image import write_colour
+from osteon.io.image import write_colour
 from osteon.io.slide import open_slide
 from osteon_phantoms.files import write_slide_phantom
 from osteon_phantoms.slide import make_slide

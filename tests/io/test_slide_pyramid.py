@@ -13,7 +13,7 @@ import tifffile
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, OutputError
 from osteon.io.slide import PyramidOptions, open_slide, write_pyramid
-from osteon.io.slide_pyramid import _halved
+from osteon.io.slide.pyramid import _halved
 from tests.slide_files import chart
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_memory_follows_the_width_and_not_the_area(tmp_path: Path) -> None:
 
 
 def test_big_tiff_where_32_bits_would_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osteon.io.slide_pyramid.BIG_TIFF_BYTES", 1000)
+    monkeypatch.setattr("osteon.io.slide.pyramid.BIG_TIFF_BYTES", 1000)
     write_pyramid(tmp_path / "p.tif", chart(100, 100), microns_per_pixel=1.0)
     assert (tmp_path / "p.tif").read_bytes()[:4] == b"II+\0"
     assert open_slide(tmp_path / "p.tif").levels[0].rows == 100

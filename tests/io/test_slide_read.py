@@ -15,9 +15,9 @@ import tifffile
 from osteon.data.slide import Slide
 from osteon.errors import InputError
 from osteon.io.slide import hash_slide, is_slide, open_slide, read_rgb, write_pyramid
-from osteon.io.slide_microns import StoredScale, choose_microns, openslide_scale
-from osteon.io.slide_pixels import to_rgb8
-from osteon.io.slide_pyramid import PyramidOptions
+from osteon.io.slide.microns import StoredScale, choose_microns, openslide_scale
+from osteon.io.slide.pixels import to_rgb8
+from osteon.io.slide.pyramid import PyramidOptions
 from tests.slide_files import chart, write_dicom_slide
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from osteon.errors import OutputError
 from osteon.io import open_volume
-from osteon.io.nifti_mask import read_mask_nifti
+from osteon.io.nifti import read_mask_nifti
 from osteon_phantoms import TrunkLesionSpec, TrunkMimicSpec, TrunkPhantom, TrunkSpec, make_trunk
 from osteon_phantoms.files import WrittenPhantom, write_trunk_phantom
 

@@ -11,7 +11,7 @@ import pytest
 from osteon.data import Label, Mask
 from osteon.errors import InputError, OutputError
 from osteon.geometry import Grid
-from osteon.io.nifti_mask import labels_path, read_mask_nifti, write_mask_nifti
+from osteon.io.nifti import labels_path, read_mask_nifti, write_mask_nifti
 from osteon.labels import concept
 
 LABELS = (

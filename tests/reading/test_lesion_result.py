@@ -14,7 +14,7 @@ import pytest
 from osteon.data import Patient
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.write_ct import write_ct_series
-from osteon.io.nifti_mask import read_mask_nifti
+from osteon.io.nifti import read_mask_nifti
 from osteon.reading import CaseOptions, case, read_case
 from osteon.report import validate_document
 from osteon.systems.ct_metastasis.read import read_trunk

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.io.slide_pyramid import write_pyramid
+from osteon.io.slide.pyramid import write_pyramid
 from osteon.ops.tile_plan import slide_size_um
 from osteon.systems.histology.map_cells import LEFT_OUT, LOOKS, UNCLAIMED, rgb_of, shown_classes
 from osteon.systems.histology.sheet import LEFT_OUT_LOOK, UNCLAIMED_LOOK

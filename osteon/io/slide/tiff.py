@@ -13,16 +13,15 @@ import weakref
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
 from osteon._optional import require
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, UnsupportedError
-from osteon.io.slide_microns import choose_microns, tiff_scale
-from osteon.io.slide_pixels import CAMERA_COUNTS, check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
-from osteon.io.slide_whole_tiff import check_length
+from osteon.io.slide.microns import choose_microns, tiff_scale
+from osteon.io.slide.pixels import CAMERA_COUNTS, check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +29,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.io.slide_microns import StoredScale
+    from osteon.io.slide.microns import StoredScale
 
-__all__ = ["SYNTHETIC_MARK", "TIFF_MAGIC", "TiffFacts", "TiffSlide", "open_tiff"]
+
+__all__ = ["SYNTHETIC_MARK", "TIFF_MAGIC", "TiffFacts", "TiffSlide", "check_all_there", "check_length", "open_tiff"]
+
 
 TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SYNTHETIC_MARK: Final = "osteon synthetic slide"
@@ -332,3 +333,86 @@ def _ratio(value: Any) -> float:  # noqa: ANN401 - as tifffile gives it
     if not isinstance(value, tuple) or len(value) != 2 or not value[1]:
         return 0.0
     return float(value[0]) / float(value[1])
+
+
+VALUE_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 9: 4, 10: 8, 13: 4, 16: 8, 18: 8}
+WHOLE_NUMBERS: Final = {3: "u2", 4: "u4", 16: "u8"}
+PLACES: Final = {273: 279, 324: 325}
+"""Tags of the places of strips and tiles, and those of their lengths."""
+
+JPEG_TABLES: Final = 347
+
+
+def check_all_there(path: Path) -> None:
+    """Refuse a TIFF or BigTIFF that ends too early. Not for Hamamatsu's beyond 4 GiB, whose offsets lack bits.
+
+    Raises:
+        InputError: truncated.
+    """
+    with path.open("rb") as file:
+        needed = _needed(file, path.stat().st_size)
+    check_length(path, needed)
+
+
+def check_length(path: Path, needed: int) -> None:
+    """Refuse a file shorter than it must be.
+
+    Raises:
+        InputError: truncated.
+    """
+    size = path.stat().st_size
+    if needed > size:
+        raise InputError(f"{path.name} is truncated: {size} of at least {needed} bytes are there; copy it again")
+
+
+def _needed(file: BinaryIO, size: int) -> int:
+    """The last byte that a directory or a picture needs; looking ends with the first that is beyond ``size``."""
+    head = file.read(16).ljust(16, b"\0")
+    order = "<" if head.startswith(b"II") else ">"
+    is_big = head[2:4] in (b"+\0", b"\0+")
+    count, offset = ("Q", "Q") if is_big else ("H", "I")
+    wide, long = struct.calcsize(f"<{count}"), struct.calcsize(f"<{offset}")
+    start = int(struct.unpack_from(order + offset, head, 8 if is_big else 4)[0])
+    needed, seen = 0, set()
+    while start and start not in seen and needed <= size:
+        seen.add(start)
+        needed = max(needed, start + wide)
+        if needed > size:
+            break
+        file.seek(start)
+        entries = int(struct.unpack(order + count, file.read(wide))[0])
+        length = entries * (4 + 2 * long)
+        needed = max(needed, start + wide + length + long)
+        if needed > size:
+            break
+        table = file.read(length)
+        start = int(struct.unpack(order + offset, file.read(long))[0])
+        needed = max(needed, _pixels_end(file, table, order, offset, size))
+    return needed
+
+
+def _pixels_end(file: BinaryIO, table: bytes, order: str, offset: str, size: int) -> int:
+    """Where the pixels of a directory end, and what is needed to find and decode them."""
+    long = struct.calcsize(f"<{offset}")
+    entry = struct.Struct(f"{order}HH{offset}")
+    needed = 0
+    found: dict[int, NDArray[Any]] = {}
+    for place in range(0, len(table), 4 + 2 * long):
+        tag, kind, count = entry.unpack_from(table, place)
+        if tag not in (*PLACES, *PLACES.values(), JPEG_TABLES) or kind not in VALUE_BYTES:
+            continue
+        inline = table[place + 4 + long : place + 4 + 2 * long]
+        length = int(count) * VALUE_BYTES[kind]
+        if length > long:
+            at = int(struct.unpack(order + offset, inline)[0])
+            needed = max(needed, at + length)
+            if needed > size:
+                return needed
+            file.seek(at)
+            inline = file.read(length)
+        if kind in WHOLE_NUMBERS:
+            found[tag] = np.frombuffer(inline[:length], dtype=order + WHOLE_NUMBERS[kind]).astype(np.int64)
+    for places, lengths in PLACES.items():
+        if places in found and lengths in found and found[places].size == found[lengths].size > 0:
+            needed = max(needed, int((found[places] + found[lengths])[found[lengths] > 0].max(initial=0)))
+    return needed

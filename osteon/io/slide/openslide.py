@@ -11,8 +11,8 @@ import numpy as np
 from osteon._optional import require
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError
-from osteon.io.slide_microns import choose_microns, openslide_scale
-from osteon.io.slide_pixels import WHITE, profile_notice, read_window
+from osteon.io.slide.microns import choose_microns, openslide_scale
+from osteon.io.slide.pixels import WHITE, profile_notice, read_window
 
 if TYPE_CHECKING:
     from pathlib import Path

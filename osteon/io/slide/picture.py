@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, UnsupportedError
 from osteon.io.image import JPEG, PNG, stored_picture
-from osteon.io.slide_microns import StoredScale, choose_microns
-from osteon.io.slide_pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+from osteon.io.slide.microns import StoredScale, choose_microns
+from osteon.io.slide.pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
 
 if TYPE_CHECKING:
     from pathlib import Path

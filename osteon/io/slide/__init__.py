@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from osteon._optional import has_package
 from osteon.errors import InputError
-from osteon.io.slide_dicom import holds_whole_slide, is_dicom, is_whole_slide, whole_slide_file
-from osteon.io.slide_openslide import open_openslide, openslide_format
-from osteon.io.slide_picture import open_picture, read_rgb
-from osteon.io.slide_pyramid import PyramidOptions, write_pyramid
-from osteon.io.slide_tiff import TIFF_MAGIC, open_tiff
-from osteon.io.slide_whole_tiff import check_all_there
+from osteon.io.slide.dicom import holds_whole_slide, is_dicom, is_whole_slide, whole_slide_file
+from osteon.io.slide.openslide import open_openslide, openslide_format
+from osteon.io.slide.picture import open_picture, read_rgb
+from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
+from osteon.io.slide.tiff import TIFF_MAGIC, check_all_there, open_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path

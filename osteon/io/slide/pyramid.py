@@ -12,7 +12,7 @@ import numpy as np
 
 from osteon._optional import require
 from osteon.errors import InputError
-from osteon.io.slide_tiff import SYNTHETIC_MARK
+from osteon.io.slide.tiff import SYNTHETIC_MARK
 from osteon.io.whole_file import whole_file
 
 if TYPE_CHECKING:
