@@ -125,8 +125,7 @@ def _box_of(box: Box) -> tuple[int, int, int, int]:
 def bench_legs(volume: Volume, runs: int) -> tuple[list[Box], list[Row]]:
     """Opening to crops: the recipe itself, and the legs followed through the series."""
     from osteon.ops.crops import leg_crops
-    from osteon.ops.legs import find_legs
-    from osteon.ops.paper_legs import paper_legs
+    from osteon.ops.legs import find_legs, paper_legs
 
     array = np.asarray(volume.array, dtype=np.int16)
 

@@ -88,7 +88,7 @@ def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uin
     Returns:
         (count, size, size) uint8, and (count, 2, size, size) float32 of lesion and bone.
     """
-    from osteon.ops.slice_frame import windowed
+    from osteon.ops.series_images import windowed
     from osteon_phantoms import TrunkLesionSpec, TrunkSpec, make_trunk
 
     spec = TrunkSpec(

@@ -136,7 +136,7 @@ def bench_overlap(classifier: TileClassifier, pixels: NDArray[np.uint8], *, roun
     """A slide on the disk, in the page cache, against its tiles in memory."""
     from osteon.io.slide import open_slide
     from osteon.io.slide.pyramid import write_pyramid
-    from osteon.ops.tile_quality import tile_flags
+    from osteon.ops.tissue import tile_flags
     from osteon.predict.runtime_openvino import usable_cores
     from osteon.systems.histology.tile_reader import read_tiles
 

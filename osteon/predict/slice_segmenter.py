@@ -179,7 +179,7 @@ class SliceSegmenter:
         """Maps of all images at once; ``blocks`` needs less memory.
 
         Args:
-            images: (n, row, column) uint8, of ``osteon.ops.slice_frame``.
+            images: (n, row, column) uint8, of ``osteon.ops.series_images``.
             progress: called with ("segmenting slices", done, total).
 
         Returns:
@@ -241,13 +241,13 @@ class SliceSegmenter:
         if images.dtype != np.uint8 or images.ndim != 3:
             raise InputError(
                 f"{self.name} takes uint8 images of shape (n, row, column); found {images.dtype} {images.shape}: make "
-                "them with osteon.ops.slice_frame"
+                "them with osteon.ops.series_images"
             )
         rows, columns = images.shape[1:]
         if not rows or not columns or rows % self.size_step or columns % self.size_step:
             raise InputError(
                 f"{self.name} takes images whose rows and columns are multiples of {self.size_step}; found "
-                f"{rows} x {columns}: make them with osteon.ops.slice_frame"
+                f"{rows} x {columns}: make them with osteon.ops.series_images"
             )
 
     def _means(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

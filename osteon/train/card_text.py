@@ -10,7 +10,7 @@ import numpy as np
 
 from osteon import __version__
 from osteon.ops.mr_region import RegionOptions
-from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 from osteon.train.claim import claim_document
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.io.image import read_image
 from osteon.ops.crops import nearest_indices
-from osteon.ops.slice_frame import SliceFrame
+from osteon.ops.series_images import SliceFrame
 from osteon.train.decoded import DecodedRows, Unreadable, decoded_array, files_key, require_readable
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def prepare_image(image: NDArray[np.float32], size: int, *, is_stretched: bool =
 
     A crop of ``osteon.ops.crops.leg_crops`` of that size comes back unchanged. What is not to be stretched is a slice
     in a window, whose grey values mean HU: it is resized as a whole, by area where it shrinks, in 256 steps, as for
-    segmenters (``osteon.ops.slice_frame``).
+    segmenters (``osteon.ops.series_images``).
 
     Args:
         image: (row, column), any unit, finite; 0 to 1 where it is not to be stretched.

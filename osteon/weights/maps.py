@@ -52,7 +52,7 @@ class SegmenterContract:
         window_hu: lowest and highest HU of the window, grey 0 and 255; the network sees the grey value over 255.
         pixel_mm: side of a pixel of an image.
         size_step: rows and columns of an image are multiples of this.
-        function: the module that makes images of slices, "osteon.ops.slice_frame".
+        function: the module that makes images of slices, "osteon.ops.series_images".
     """
 
     maps: tuple[MapContract, ...]
@@ -111,7 +111,7 @@ def segmenter_entries(
         size_step: of the network.
         calibration: how the temperatures were found.
     """
-    from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
+    from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 
     bounded = {} if bfloat16_mask_tolerance is None else {"mask_tolerance": {"bfloat16": bfloat16_mask_tolerance}}
     return {
@@ -121,7 +121,7 @@ def segmenter_entries(
             "pixel_mm": pixel_mm or PIXEL_MM,
             "size_step": size_step,
             "orientation": "axial slice as it lies in the volume",
-            "preprocessing": {"function": "osteon.ops.slice_frame", "parameters": {}, "description": _DESCRIPTION},
+            "preprocessing": {"function": "osteon.ops.series_images", "parameters": {}, "description": _DESCRIPTION},
         },
         "output": {
             "maps": [{name: value for name, value in asdict(each).items() if value is not None} for each in maps],

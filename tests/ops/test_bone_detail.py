@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from osteon.ops.bone import segment_bone
-from osteon.ops.bone_detail import refine_bone
+from osteon.ops.bone import refine_bone, segment_bone
 
 SPACING_MM = (1.0, 0.8, 0.8)
 SHAPE = (44, 70, 100)

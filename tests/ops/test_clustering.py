@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from osteon.errors import InputError
-from osteon.ops.clustering import exact_kmeans
+from osteon.ops.bone import exact_kmeans
 
 
 def _slow(counts: list[int], k: int) -> float:

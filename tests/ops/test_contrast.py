@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.ops.contrast import find_contrast
+from osteon.ops.lesions import find_contrast
 from osteon.ops.series_images import series_images
 from tests.trunk_truth import SHAPE, Trunk, axes, make_trunk
 

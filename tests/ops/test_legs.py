@@ -10,8 +10,7 @@ from bench import ct_recipe
 from osteon.data import Volume
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError
 from osteon.geometry import Grid
-from osteon.ops.legs import LegSearch, find_legs
-from osteon.ops.paper_legs import paper_legs
+from osteon.ops.legs import LegSearch, find_legs, paper_legs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

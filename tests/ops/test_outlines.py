@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from osteon.ops.diameter import largest_distance_mm, outline_points_mm
-from osteon.ops.outlines import LesionShape, MapStack, draw_outlines
-from osteon.ops.slice_frame import slice_frame
+from osteon.ops.outlines import LesionShape, MapStack, draw_outlines, largest_distance_mm, outline_points_mm
+from osteon.ops.series_images import slice_frame
 
 SPACING = (2.0, 0.8, 0.9)
 SHAPE = (12, 90, 100)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError
-from osteon.ops.series_images import METAL_HU, series_images, slice_step
-from osteon.ops.slice_frame import slice_frame, windowed
+from osteon.ops.series_images import METAL_HU, series_images, slice_frame, slice_step, windowed
 
 
 def _hu(shape: tuple[int, int, int] = (5, 40, 48)) -> np.ndarray:

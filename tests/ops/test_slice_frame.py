@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError
-from osteon.ops.slice_frame import PIXEL_MM, slice_frame, windowed
+from osteon.ops.series_images import PIXEL_MM, slice_frame, windowed
 
 
 def test_a_disc_keeps_its_size_in_mm_and_comes_back_to_its_place() -> None:

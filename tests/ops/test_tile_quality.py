@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from osteon.errors import InputError
-from osteon.ops.tile_quality import FLAGS, fold_share, pen_share, sharpness, tile_flags
-from osteon.ops.tissue import green_density, optical_density, white_level
+from osteon.ops.tissue import (
+    FLAGS,
+    fold_share,
+    green_density,
+    optical_density,
+    pen_share,
+    sharpness,
+    tile_flags,
+    white_level,
+)
 
 SIZE = 224
 

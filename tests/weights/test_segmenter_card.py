@@ -87,7 +87,7 @@ def test_the_card_reads_back_with_its_maps(card: ModelCard) -> None:
         1.75,
         16,
     )
-    assert contract.function == "osteon.ops.slice_frame"
+    assert contract.function == "osteon.ops.series_images"
     assert card.mask_tolerance == {"bfloat16": 0.05}
     assert len(card.members) == 2
     assert read_card(card.folder) == card

@@ -17,7 +17,7 @@ from osteon.curation.splits import NORMAL
 from osteon.errors import GeometryMismatchError, InputError, OsteonError, OutputError
 from osteon.geometry.turn import axial_turn
 from osteon.io.mask_image import write_png8
-from osteon.ops.slice_frame import PIXEL_MM, slice_frame, windowed
+from osteon.ops.series_images import PIXEL_MM, slice_frame, windowed
 from osteon.train.datasets.case_builder import (
     BuiltDataset,
     CaseMaker,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from osteon.data import Volume
     from osteon.data.options import Progress
     from osteon.geometry import Grid
-    from osteon.ops.slice_frame import SliceFrame
+    from osteon.ops.series_images import SliceFrame
 
 __all__ = ["METASTASIS", "NORMAL", "OpenedTrunk", "TrunkCase", "TrunkOptions", "build_dataset"]
 

@@ -17,8 +17,7 @@ from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, Weigh
 from osteon.geometry import Box
 from osteon.geometry.turn import axial_turn
 from osteon.ops.lesions import LesionOptions, grown
-from osteon.ops.series_images import SeriesImages, series_images, slice_step
-from osteon.ops.slice_frame import BONE_WINDOW_HU, PIXEL_MM
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM, SeriesImages, series_images, slice_step
 from osteon.predict.clock import Clock
 from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, map_series
 from osteon.systems.ct_metastasis.search import believe, measure_lesions

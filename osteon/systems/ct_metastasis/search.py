@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.ops.contrast import find_contrast
 from osteon.ops.lesions import (
     LesionOptions,
+    find_contrast,
     grown,
     judge_character,
     label_lesions,

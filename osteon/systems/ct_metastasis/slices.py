@@ -8,7 +8,7 @@ import numpy as np
 
 from osteon.data import SliceScores
 from osteon.ops.runs import smooth_scores, stretches
-from osteon.ops.slice_frame import SliceFrame
+from osteon.ops.series_images import SliceFrame
 from osteon.predict.slice_scores import operating_point
 
 if TYPE_CHECKING:

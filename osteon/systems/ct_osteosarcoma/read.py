@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from osteon.data import Answer
 from osteon.data.options import Progress, silent
 from osteon.errors import NotThisTaskError
-from osteon.ops.bone import BoneOptions, segment_bone
-from osteon.ops.bone_detail import refine_bone
+from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.legs import find_legs
 from osteon.predict.clock import Clock
 from osteon.predict.runtime import SliceClassifier

@@ -22,8 +22,7 @@ from osteon.errors import InputError
 from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view
-from osteon.ops.tile_quality import FLAGS, tile_flags
-from osteon.ops.tissue import tissue_mask
+from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
 from osteon.predict.clock import Clock
 from osteon.predict.runtime_openvino import usable_cores
 from osteon.predict.tile_classifier import TileClassifier

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.ops.tile_plan import tile_views, tile_window
-from osteon.ops.tile_quality import FLAGS
+from osteon.ops.tissue import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator, Sequence

@@ -9,7 +9,7 @@ import numpy as np
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.geometry import Box
 from osteon.labels import concept
-from osteon.ops.diameter import largest_distance_mm, outline_points_mm
+from osteon.ops.outlines import largest_distance_mm, outline_points_mm
 from osteon.predict.tracking import tracking_uid
 
 if TYPE_CHECKING:

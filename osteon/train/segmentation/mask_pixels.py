@@ -16,7 +16,7 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.io.image import read_image
 from osteon.io.mask_image import read_mask_image
-from osteon.ops.slice_frame import SliceFrame
+from osteon.ops.series_images import SliceFrame
 from osteon.train.decoded import DecodedRows, Unreadable, decoded_array, files_key, require_readable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from osteon.data.system import Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm, is_watertight
-from osteon.ops.slice_frame import BONE_WINDOW_HU, slice_frame, windowed
+from osteon.ops.series_images import BONE_WINDOW_HU, slice_frame, windowed
 from osteon.predict.ensemble import CropScores
 from osteon.predict.slice_segmenter import SliceSegmenter
 from osteon.systems.ct_metastasis import read as ct_metastasis
@@ -315,7 +315,7 @@ def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
         window_hu=BONE_WINDOW_HU,
         pixel_mm=1.75,
         size_step=16,
-        function="osteon.ops.slice_frame",
+        function="osteon.ops.series_images",
     )
     segmenter = trunk.segmenter()
     segmenter.card = SimpleNamespace(name="known.card", task="ct_metastasis", segmenter=contract)  # type: ignore[assignment]

@@ -17,7 +17,7 @@ from osteon.data import Volume
 from osteon.errors import InputError, OutputError
 from osteon.geometry import Grid
 from osteon.io.table import missing_images, read_manifest
-from osteon.ops.slice_frame import slice_frame, windowed
+from osteon.ops.series_images import slice_frame, windowed
 from osteon.systems.ct_metastasis.dataset import OpenedTrunk, TrunkCase, TrunkOptions, build_dataset
 
 if TYPE_CHECKING:
