@@ -167,7 +167,7 @@ def segment_bone(
     low = int(counted.min()) if counted.size else 0
     if counted.size == 0 or int(counted.max()) == low:
         raise NotThisTaskError("asked for bone, found a crop of one single value: the series holds no picture here")
-    histogram = np.bincount(counted.ravel().astype(np.int32) - low)
+    histogram = _count_values(counted, int(counted.max()) - low + 1, low=low)
     centres, starts, _ = exact_kmeans(histogram, clusters=chosen.clusters, low=low)
     threshold = int(starts[-1])
     mask = smoothed >= threshold
@@ -202,6 +202,14 @@ def _near(metal: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return near
 
 
+def _count_values(array: NDArray[np.integer], count: int, *, low: int = 0) -> NDArray[np.int64]:
+    """How often each of the ``count`` whole numbers from ``low`` on is there; numpy would widen all of it at once."""
+    counts = np.zeros(count, dtype=np.int64)
+    for part in np.array_split(array.reshape(-1), max(1, array.size >> 20)):
+        counts += np.bincount(part.astype(np.int64) - low, minlength=count)
+    return counts
+
+
 def _sorted_parts(
     mask: NDArray[np.bool_], voxel_mm3: float, min_part_mm3: float
 ) -> tuple[NDArray[np.uint16], tuple[float, ...]]:
@@ -209,7 +217,7 @@ def _sorted_parts(
     import cc3d
 
     labels, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes = _count_values(labels, count + 1)
     sizes[0] = 0
     order = [int(i) for i in np.argsort(-sizes, kind="stable") if sizes[i] > 0 and sizes[i] * voxel_mm3 >= min_part_mm3]
     order = order[: np.iinfo(np.uint16).max]
@@ -322,29 +330,25 @@ def refine_bone(
     """
     if not coarse.part_volumes_mm3:
         return coarse
-    flesh = np.zeros(array.shape, dtype=np.bool_)
-    plane = _sharpened(array, keep, flesh, spacing_mm)
     threshold_hu = min(coarse.threshold_hu, MAX_THRESHOLD_HU)
-    bone = (plane >= threshold_hu) & flesh
+    bone = _firm(array, keep, spacing_mm, threshold_hu)
     bone |= _marrow(bone)
     bone = _majority(bone)
     parts, volumes = _pieces(bone, coarse, spacing_mm=spacing_mm, min_part_mm3=min_part_mm3)
     return replace(coarse, parts=parts, part_volumes_mm3=volumes, threshold_hu=threshold_hu)
 
 
-def _sharpened(
-    array: NDArray[Any],
-    keep: NDArray[np.bool_] | None,
-    flesh: NDArray[np.bool_],
-    spacing_mm: tuple[float, float, float],
-) -> NDArray[np.float32]:
-    """Sharpened HU; fills ``flesh``."""
+def _firm(
+    array: NDArray[Any], keep: NDArray[np.bool_] | None, spacing_mm: tuple[float, float, float], threshold_hu: float
+) -> NDArray[np.bool_]:
+    """Where there is flesh and sharpened HU reach the threshold."""
     import cv2
     from scipy import ndimage
 
     slice_mm, row_mm, column_mm = spacing_mm
     fine = np.empty(array.shape, dtype=np.float32)
     blurred = np.empty(array.shape, dtype=np.float32)
+    firm = np.empty(array.shape, dtype=np.bool_)
     reach = (2 * round(FLESH_RADIUS_MM / column_mm) + 1, 2 * round(FLESH_RADIUS_MM / row_mm) + 1)
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, reach)
 
@@ -361,22 +365,25 @@ def _sharpened(
             body = cv2.morphologyEx(
                 (hu > FLESH_HU).astype(np.uint8), cv2.MORPH_OPEN, disk, borderType=cv2.BORDER_REFLECT
             )
-            flesh[k] = body > 0
+            firm[k] = body > 0
             picture = np.clip(hu, AIR_HU, DENSE_HU).astype(np.float32)
             fine[k] = gauss(picture, NOISE_SIGMA_MM)
             blurred[k] = gauss(picture, SHARPEN_SIGMA_MM)
 
+    def across(first: int, stop: int) -> None:
+        rows = np.s_[:, first:stop]
+        sharp = ndimage.gaussian_filter1d(fine[rows], NOISE_SIGMA_MM / slice_mm, axis=0, output=np.float32)
+        soft = ndimage.gaussian_filter1d(blurred[rows], SHARPEN_SIGMA_MM / slice_mm, axis=0, output=np.float32)
+        firm[rows] &= sharp + SHARPEN_AMOUNT * (sharp - soft) >= threshold_hu
+
     in_threads(work, array.shape[0], chunk=8)
-    fine = ndimage.gaussian_filter1d(fine, NOISE_SIGMA_MM / slice_mm, axis=0, output=np.float32)
-    blurred = ndimage.gaussian_filter1d(blurred, SHARPEN_SIGMA_MM / slice_mm, axis=0, output=np.float32)
-    return np.asarray(fine + SHARPEN_AMOUNT * (fine - blurred), dtype=np.float32)
+    in_threads(across, array.shape[1], chunk=16)
+    return firm
 
 
 def _marrow(bone: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """What cortex encloses in a slice, pores of one voxel in the cortex notwithstanding."""
-    from scipy import ndimage
-
-    closed = ndimage.binary_closing(np.pad(bone, 2), ndimage.generate_binary_structure(3, 1))[2:-2, 2:-2, 2:-2]
+    closed = close_ball(bone, ball_rows(1))
     return np.asarray(fill_holes(closed) & ~closed)
 
 
@@ -398,7 +405,7 @@ def _pieces(
 
     voxel_mm3 = float(np.prod(spacing_mm))
     labels, count = cc3d.connected_components(bone, connectivity=6, return_N=True)
-    size = np.bincount(labels.ravel(), minlength=count + 1)
+    size = _count_values(labels, count + 1)
     size[0] = 0
     inside = np.bincount(labels[coarse.mask], minlength=count + 1)
     large = size * voxel_mm3 >= max(min_part_mm3, voxel_mm3)
