@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon.data import LesionReading
 from osteon.data.options import silent
 from osteon.metrics.lesion_detection import detect_lesions, froc
 from osteon.metrics.lesions import Matching, match_lesions
@@ -112,17 +113,19 @@ def check_scan(phantom: TrunkPhantom, answer: Answer, patient: str) -> CheckedSc
     true = np.zeros(drawn.shape, dtype=np.int32)
     for index, truth in enumerate(shown, start=1):
         true[drawn == truth.number] = index
-    masks = {mask.name: mask.array for mask in answer.masks}
-    called = np.asarray(masks.get("lesions", np.zeros(true.shape)), dtype=np.int32)
+    listed = answer.detail_as(LesionReading).lesions
+    called = np.zeros(true.shape, dtype=np.int32)
+    if "lesions" in answer.masks:
+        called = np.asarray(answer.masks["lesions"].array, dtype=np.int32)
     lesions = match_lesions(
         true,
         called,
         spacing_mm=spacing_mm,
         patient=patient,
-        probability=np.array([lesion.probability for lesion in answer.lesions]),
+        probability=np.array([lesion.probability for lesion in listed]),
         mimics=_mimics(phantom),
     )
-    bone, own = masks["bone"] > 0, np.asarray(phantom.structures.array) > 0
+    bone, own = answer.masks["bone"].array > 0, np.asarray(phantom.structures.array) > 0
     hausdorff, surface, characters, sites = [], [], [], []
     for index, truth in enumerate(shown, start=1):
         inside = true == index
@@ -134,10 +137,10 @@ def check_scan(phantom: TrunkPhantom, answer: Answer, patient: str) -> CheckedSc
         distances = surface_distances(inside[box], np.isin(called[box], touching), spacing_mm=spacing_mm)
         hausdorff.append(distances.hausdorff_mm(95))
         surface.append(distances.dice(_TOLERANCE_MM))
-        listed = answer.lesions[int(touching[np.argmax(voxels[labels > 0])]) - 1]
-        characters.append((str(truth.spec.type), listed.character))
-        if listed.site != "not determined":
-            sites.append((str(truth.structure), listed.site))
+        found = listed[int(touching[np.argmax(voxels[labels > 0])]) - 1]
+        characters.append((str(truth.spec.type), found.character))
+        if found.site != "not determined":
+            sites.append((str(truth.structure), found.site))
     return CheckedScan(
         lesions=lesions,
         characters=tuple(characters),

@@ -148,6 +148,7 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     Without the classifier of whole slices, which the plain loop has not either. Surfaces and measurements are made all
     the same.
     """
+    from osteon.data import LesionReading
     from osteon.io import open_volume
     from osteon.predict.slice_segmenter import SliceSegmenter
     from osteon.systems.ct_metastasis.options import Options
@@ -161,7 +162,8 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     segmenter = SliceSegmenter.load(find_card(model), device="cpu")
     loaded = time.perf_counter() - start - read
     found = read_trunk(volume, Options(device="cpu"), segmenter=segmenter)
-    return {"read DICOM": read, "load model": loaded, **found.seconds, "lesions": float(len(found.lesions))}
+    lesions = len(found.detail_as(LesionReading).lesions)
+    return {"read DICOM": read, "load model": loaded, **found.seconds, "lesions": float(lesions)}
 
 
 def plain_series(folder: Path, model: str, threads: int) -> Mapping[str, float]:

@@ -203,6 +203,7 @@ def _answer(side: int, path: Path | None) -> None:
     """Answer a slide and print what it took; the work of the fresh process."""
     start = time.perf_counter()
     from osteon.io.slide import open_slide
+    from osteon.systems.histology.detail import SlideReading
     from osteon.systems.histology.options import Options
     from osteon.systems.histology.read import answer_slide
     from osteon_phantoms.slide import make_slide
@@ -212,7 +213,7 @@ def _answer(side: int, path: Path | None) -> None:
     answer = answer_slide(slide, Options(device="cpu", report_unlike=True))
     slide.close()
     seconds = time.perf_counter() - start
-    tiles = int(answer.map.plan.is_tissue.sum())
+    tiles = int(answer.detail_as(SlideReading).map.plan.is_tissue.sum())
     print(json.dumps({"seconds": seconds, "peak_mb": own_peak_mb(), "tiles": tiles, "steps": dict(answer.seconds)}))
 
 

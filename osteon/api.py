@@ -223,7 +223,7 @@ class Case:
     @property
     def answer(self) -> Answer:
         """Everything that the system says, as one value."""
-        return self._reading.answer  # type: ignore[no-any-return]
+        return self._reading.answer
 
     @property
     def headline(self) -> str:
@@ -238,12 +238,12 @@ class Case:
     @property
     def masks(self) -> Mapping[str, CaseMask]:
         """By name, as "bone"."""
-        return {mask.name: CaseMask(mask) for mask in self.answer.masks}
+        return {name: CaseMask(mask) for name, mask in self.answer.masks.items()}
 
     @property
     def surfaces(self) -> Mapping[str, Surface]:
         """By name; triangles in LPS millimetres."""
-        return {surface.name: surface for surface in self.answer.surfaces}
+        return self.answer.surfaces
 
     @property
     def notices(self) -> tuple[Notice, ...]:

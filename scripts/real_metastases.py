@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from osteon.data import LesionReading
 from osteon.reading import CaseOptions, read_case
 
 TASK = "ct_metastasis"
@@ -82,7 +83,10 @@ def main() -> None:
     for name, boxes in published_boxes(arguments.folder).items():
         result = read_case(arguments.folder / name, arguments.out / name.partition(".")[0], options=options)
         by_identifier = {str(entry["identifier"]): entry for entry in result.findings["findings"]}  # type: ignore[attr-defined]
-        listed = [(lesion, listed_box(by_identifier[lesion.identifier])) for lesion in result.answer.lesions]
+        listed = [
+            (lesion, listed_box(by_identifier[lesion.identifier]))
+            for lesion in result.answer.detail_as(LesionReading).lesions
+        ]
         for box in boxes:
             extent = " x ".join(f"{b - a:.0f}" for a, b in zip(box.low, box.high, strict=True))
             if not listed:

@@ -12,6 +12,7 @@ from osteon.data import (
     Finding,
     Label,
     Lesion,
+    LesionReading,
     Mask,
     Measurement,
     ModelUse,
@@ -25,6 +26,7 @@ from osteon.data import (
     Study,
     Surface,
     Volume,
+    named,
 )
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
@@ -40,6 +42,7 @@ _SPACING_MM: Final = (2.5, 2.0, 2.0)
 _OWN: Final = OwnBone(median_hu=160.0, spread_hu=40.0, pixels=4000, lytic_below_hu=100.0, blastic_above_hu=260.0)
 _COLOURS: Final = ((214, 39, 40), (255, 127, 14), (148, 103, 189))
 _CHARACTERS: Final[tuple[Character, ...]] = ("lytic", "blastic", "not determined")
+_CODES: Final = {"lytic": "lytic", "blastic": "blastic", "not determined": "character_not_determined"}
 _BALLS: Final = (((12, 26, 40), 12.0, 30), ((26, 25, 38), 8.0, 700), ((38, 30, 43), 5.0, 180))
 """Centre (slice, row, column), radius in mm, HU."""
 
@@ -61,9 +64,8 @@ def make_case() -> tuple[Answer, Volume]:
         headline="3 lesions are called metastasis: 1 lytic, 1 blastic, 1 not determined; the largest measures 24 mm.",
         findings=(*(_finding(one, lesions) for one in told), _bone_finding(bone, grid)),
         regions=(Region("skeleton", Box((0, 15, 29), (40, 38, 52)), np.ones(40, dtype=bool)),),
-        scores=(_scores(lesions),),
-        masks=masks,
-        surfaces=_surfaces(bone, lesions, grid),
+        masks=named(masks),
+        surfaces=named(_surfaces(bone, lesions, grid)),
         models=(
             ModelUse(
                 "hybrid_attunetpp_small.phantom", "1.0.0", "ab" * 32, "openvino float32", "cpu", True, "Phantoms."
@@ -73,8 +75,7 @@ def make_case() -> tuple[Answer, Volume]:
         notices=(Notice("metal", "Metal lies in slices 37 to 40: lesion 3 may be an artefact.", level="warning"),),
         configuration={"threshold": 0.5},
         seconds={"segment": 1.0},
-        lesions=told,
-        own_bone=_OWN,
+        detail=LesionReading((_scores(lesions),), lesions=told, own_bone=_OWN),
     )
     return answer, volume
 
@@ -154,6 +155,7 @@ def _finding(one: Lesion, lesions: NDArray[np.uint8]) -> Finding:
         box=_box(value, lesions),
         measurements=number,
         segment=("lesions", value),
+        qualities=((concept("lesion_character"), concept(_CODES[one.character])),),
     )
 
 

@@ -1,8 +1,19 @@
 """Values that pass between packages: immutable, typed, without behaviour that needs a file or a network."""
 
-from osteon.data.answer import Answer, HeatMap, Region, RegionNovelty, SliceScores
+from osteon.data.answer import (
+    Answer,
+    ClassProbabilities,
+    HeatMap,
+    Region,
+    RegionNovelty,
+    SimilarCase,
+    SliceReading,
+    SliceScores,
+    Status,
+    named,
+)
 from osteon.data.finding import Finding, Measurement
-from osteon.data.lesion import NOT_DETERMINED, Lesion, OwnBone
+from osteon.data.lesion import NOT_DETERMINED, Lesion, LesionReading, OwnBone
 from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
 from osteon.data.predictions import Predictions
@@ -14,9 +25,7 @@ from osteon.data.slide import (
     GradeProposal,
     Necrosis,
     Slide,
-    SlideAnswer,
     SlideLevel,
-    SlideMap,
     SlideSource,
     TilePlan,
 )
@@ -33,6 +42,7 @@ __all__ = [
     "TILE_CLASSES",
     "TILE_WORDS",
     "Answer",
+    "ClassProbabilities",
     "Finding",
     "Fold",
     "FoldRows",
@@ -42,6 +52,7 @@ __all__ = [
     "ImageRow",
     "Label",
     "Lesion",
+    "LesionReading",
     "Manifest",
     "Mask",
     "Measurement",
@@ -55,17 +66,19 @@ __all__ = [
     "Region",
     "RegionNovelty",
     "Series",
+    "SimilarCase",
+    "SliceReading",
     "SliceScores",
     "SliceSource",
     "Slide",
-    "SlideAnswer",
     "SlideLevel",
-    "SlideMap",
     "SlideSource",
     "Source",
     "Split",
+    "Status",
     "Study",
     "Surface",
     "TilePlan",
     "Volume",
+    "named",
 ]

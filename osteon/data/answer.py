@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from osteon.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from osteon.data.finding import Finding
-    from osteon.data.lesion import Lesion, OwnBone
     from osteon.data.mask import Mask
     from osteon.data.provenance import ModelUse, Notice
     from osteon.data.surface import Surface
     from osteon.geometry import Box
 
-__all__ = ["Answer", "HeatMap", "Region", "RegionNovelty", "SliceScores"]
+__all__ = [
+    "Answer",
+    "ClassProbabilities",
+    "HeatMap",
+    "Region",
+    "RegionNovelty",
+    "SimilarCase",
+    "SliceReading",
+    "SliceScores",
+    "Status",
+    "named",
+]
+
+_Detail = TypeVar("_Detail")
+_Named = TypeVar("_Named", "Mask", "Surface")
+
+Status = Literal["positive", "negative", "abstained", "not_assessed", "failed"]
+"""What an answer comes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,37 +150,136 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceReading:
+    """The own part of an Answer that scores slices.
+
+    Attributes:
+        scores: at most one per region.
+        heat_maps: where the classifier looked, in slices worth explaining.
+    """
+
+    scores: tuple[SliceScores, ...] = field(default=(), repr=False)
+    heat_maps: tuple[HeatMap, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassProbabilities:
+    """What a classifier says of a case as a whole.
+
+    Attributes:
+        names: of the classes.
+        probability: of each, calibrated; together 1.
+        prediction_set: the classes that cannot be ruled out at ``error_rate``; None where no set was made.
+        error_rate: of the set, at most; None likewise.
+
+    Raises:
+        InputError: as many probabilities as classes are needed, and a set names classes.
+
+    Example:
+        >>> ClassProbabilities(("benign", "malignant"), (0.2, 0.8)).best
+        'malignant'
+    """
+
+    names: tuple[str, ...]
+    probability: tuple[float, ...]
+    prediction_set: tuple[str, ...] | None = None
+    error_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not fit together."""
+        unknown = sorted(set(self.prediction_set or ()) - set(self.names))
+        if len(self.names) != len(self.probability) or unknown:
+            raise InputError(
+                f"the classes {', '.join(self.names)} were given {len(self.probability)} probabilities and the set "
+                f"{self.prediction_set}: each class needs one probability, and a set holds only these classes"
+            )
+
+    @property
+    def best(self) -> str:
+        """The most probable class, the first among equals."""
+        return self.names[max(range(len(self.names)), key=lambda place: self.probability[place])]
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarCase:
+    """A past case that looks like this one.
+
+    Attributes:
+        case: its identifier in the archive; no patient text.
+        label: what it turned out to be.
+        similarity: -1 to 1, cosine of the two embeddings.
+    """
+
+    case: str = field(repr=False)
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
     """Everything one system says about one case.
 
     Attributes:
         task: stem of the system.
         headline: the first sentence of the report.
+        status: whether something abnormal was found; "abstained" where the model may not speak of these images,
+            "not_assessed" where there was nothing to look at.
         findings: in reading order; empty when nothing was found.
         regions: parts that were looked at.
-        scores: at most one per region.
-        masks: each becomes a DICOM Segmentation.
-        surfaces: each becomes a named node of the GLB file.
+        masks: by name; each becomes a DICOM Segmentation.
+        surfaces: by name; each becomes a node of the GLB file.
+        classes: of the case as a whole; None of a system that does not classify.
+        similar: past cases, the most similar first.
         models: that took part.
         notices: choices and warnings of the system.
         configuration: the resolved options, JSON values only.
         seconds: time by step.
-        heat_maps: where the classifier looked, in slices worth explaining.
-        lesions: connected lesions, the largest first; each has a Finding of the same identifier.
-        own_bone: what the lesions were compared with; None where too little of it was seen, or no lesion is listed.
+        detail: what only this system has, in a type of its own; see ``detail_as``.
     """
 
     task: str
     headline: str
+    status: Status = "not_assessed"
     findings: tuple[Finding, ...] = ()
     regions: tuple[Region, ...] = ()
-    scores: tuple[SliceScores, ...] = ()
-    masks: tuple[Mask, ...] = ()
-    surfaces: tuple[Surface, ...] = ()
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    surfaces: Mapping[str, Surface] = field(default_factory=dict)
+    classes: ClassProbabilities | None = None
+    similar: tuple[SimilarCase, ...] = ()
     models: tuple[ModelUse, ...] = ()
     notices: tuple[Notice, ...] = ()
     configuration: Mapping[str, object] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    heat_maps: tuple[HeatMap, ...] = ()
-    lesions: tuple[Lesion, ...] = ()
-    own_bone: OwnBone | None = None
+    detail: object = None
+
+    def detail_as(self, kind: type[_Detail]) -> _Detail:
+        """The system's own part, which must be of a type.
+
+        Raises:
+            UnsupportedError: it is of another one.
+
+        Example:
+            >>> Answer("legs", "Nothing.", detail=SliceReading()).detail_as(SliceReading).scores
+            ()
+        """
+        if not isinstance(self.detail, kind):
+            raise UnsupportedError(
+                f"the answer of {self.task} has {type(self.detail).__name__} as its detail, and {kind.__name__} was "
+                "asked for: ask for the type of its system"
+            )
+        return self.detail
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether a model that was trained on synthetic data only took part."""
+        return any(model.is_demo for model in self.models)
+
+    def __repr__(self) -> str:
+        """Short: no arrays, no identifiers, nothing of the patient."""
+        parts = {"findings": len(self.findings), "masks": [*self.masks], "surfaces": len(self.surfaces)}
+        return f"Answer({self.task!r}, {self.status}, {', '.join(f'{name}={value}' for name, value in parts.items())})"
+
+
+def named(values: Iterable[_Named]) -> dict[str, _Named]:
+    """Masks or surfaces by their name, in the order given."""
+    return {value.name: value for value in values}

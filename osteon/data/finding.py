@@ -48,6 +48,7 @@ class Finding:
         box: block of voxels on the source Volume's grid, or None.
         measurements: in reading order.
         segment: (mask name, label value) that shows it, or None.
+        qualities: (what, which) of it that are no numbers, coded.
         is_abnormal: False for a normal structure that was measured; only abnormal findings count as something found.
     """
 
@@ -61,4 +62,5 @@ class Finding:
     box: Box | None = None
     measurements: tuple[Measurement, ...] = ()
     segment: tuple[str, int] | None = None
+    qualities: tuple[tuple[Concept, Concept], ...] = ()
     is_abnormal: bool = True

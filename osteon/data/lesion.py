@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["NOT_DETERMINED", "Character", "Lesion", "OwnBone"]
+from osteon.data.answer import SliceReading
+
+__all__ = ["NOT_DETERMINED", "Character", "Lesion", "LesionReading", "OwnBone"]
 
 NOT_DETERMINED: Final = "not determined"
 """In place of a site or a character that was not proved."""
@@ -75,3 +77,16 @@ class Lesion:
     key_slice: int
     near_metal: bool = False
     is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LesionReading(SliceReading):
+    """The own part of an Answer that lists lesions.
+
+    Attributes:
+        lesions: connected lesions, the largest first; each has a Finding of the same identifier.
+        own_bone: what the lesions were compared with; None where too little of it was seen, or no lesion is listed.
+    """
+
+    lesions: tuple[Lesion, ...] = ()
+    own_bone: OwnBone | None = None

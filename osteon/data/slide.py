@@ -1,4 +1,4 @@
-"""A histology slide: pixels by level on demand, tiles on it, and what a classifier says of them."""
+"""A histology slide: pixels by level on demand, tiles on it, and what they come to."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from osteon.data.finding import Finding
-    from osteon.data.provenance import ModelUse, Notice
+    from osteon.data.provenance import Notice
 
 __all__ = [
     "TILE_CLASSES",
@@ -23,9 +22,7 @@ __all__ = [
     "GradeProposal",
     "Necrosis",
     "Slide",
-    "SlideAnswer",
     "SlideLevel",
-    "SlideMap",
     "SlideSource",
     "TilePlan",
 ]
@@ -157,26 +154,6 @@ class TilePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class SlideMap:
-    """What a classifier says of every cell.
-
-    Attributes:
-        plan: the cells.
-        probability: (rows, columns, 3) float32 in the order of ``TILE_CLASSES``, calibrated; NaN where not read.
-        novelty: (rows, columns) float32, distance from the training tiles; NaN where not read; None where the model
-            does not know its limits.
-        novelty_threshold: a tile above it is unlike the training tiles.
-        flags: by name ("blur", "pen", "fold", "unlike"), (rows, columns) bool.
-    """
-
-    plan: TilePlan
-    probability: NDArray[np.float32] = field(repr=False)
-    novelty: NDArray[np.float32] | None = field(default=None, repr=False)
-    novelty_threshold: float | None = None
-    flags: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Necrosis:
     """Share of the tumour that is not viable.
 
@@ -210,38 +187,3 @@ class GradeProposal:
     grade: str
     possible: tuple[str, ...]
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class SlideAnswer:
-    """Everything the system says about one slide.
-
-    Attributes:
-        task: "histology".
-        headline: the first sentence of the report.
-        findings: in reading order.
-        map: of the cells.
-        necrosis: share of the tumour that is not viable.
-        grade: None where there is no fraction, or the slide is unlike anything the model was trained on.
-        is_unlike: whether the slide as a whole is unlike the training tiles; no class is claimed then.
-        certain: cells (row, column) of the gallery, the most certain of each class first.
-        uncertain: cells of the least certain, first the least.
-        models: that took part.
-        notices: choices and warnings.
-        configuration: the resolved options, JSON values only.
-        seconds: time by step.
-    """
-
-    task: str
-    headline: str
-    map: SlideMap
-    necrosis: Necrosis
-    findings: tuple[Finding, ...] = ()
-    grade: GradeProposal | None = None
-    is_unlike: bool = False
-    certain: tuple[tuple[int, int], ...] = ()
-    uncertain: tuple[tuple[int, int], ...] = ()
-    models: tuple[ModelUse, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    configuration: Mapping[str, object] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)

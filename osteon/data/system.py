@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from osteon.data.answer import Answer
     from osteon.data.options import ModelOptions
 
 __all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "MadeDataset", "Match", "System"]
@@ -113,5 +114,5 @@ class System:
     modalities: tuple[str, ...] = ()
     accepts: Callable[[Header], Match]
     options: type[ModelOptions]
-    read: Callable[[Any, Any, Callable[[str, int, int], None]], Any]
+    read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer]
     dataset: DatasetMaker | None = None

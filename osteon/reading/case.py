@@ -80,7 +80,7 @@ class CaseResult:
     """
 
     folder: Path
-    answer: Any
+    answer: Answer
     findings: Mapping[str, object]
     notices: tuple[Notice, ...]
     skipped: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class Reading:
         answer: of the system.
     """
 
-    def __init__(self, system: System, image: Image, answer: Any, run: Run, files: ExitStack) -> None:  # noqa: ANN401 - Answer or SlideAnswer
+    def __init__(self, system: System, image: Image, answer: Answer, run: Run, files: ExitStack) -> None:
         """Keep what was read; ``files`` are closed with it."""
         self.system, self.image, self.answer = system, image, answer
         self._run = run
@@ -135,7 +135,6 @@ class Reading:
         """
         with new_result(result, replace=replace) as work:
             if isinstance(self.image, (Volume, Radiograph)):
-                answer: Any
                 answer, document, skipped = _write(
                     work, self.answer, cast("Volume", self.image), self._run, progress=progress
                 )
@@ -326,7 +325,7 @@ def _write(
         objects.go_on()
         with clock.step("write surfaces"):
             if answer.surfaces:
-                write_glb(folder / "bone.glb", answer.surfaces)
+                write_glb(folder / "bone.glb", tuple(answer.surfaces.values()))
         progress("writing the result", 3, steps)
         with clock.step("wait for DICOM objects"):
             skipped = objects.result()

@@ -83,7 +83,7 @@ def write_dicom_objects(
     try:
         headers = read_source_headers(source)
         segmentations = {}
-        for mask in answer.masks:
+        for mask in answer.masks.values():
             if not mask.labels:  # nothing was called; a Segmentation needs at least one segment
                 continue
             family = _WITHOUT_A_MODEL.get((answer.task, mask.name))
@@ -153,7 +153,7 @@ def write_plain_masks(folder: Path, answer: Answer, volume: Volume) -> None:
     from osteon.io.mask_image import write_png8
     from osteon.io.nifti import write_mask_nifti
 
-    for mask in answer.masks:
+    for mask in answer.masks.values():
         if volume.grid.is_in_mm:
             write_mask_nifti(folder / f"{mask.name}.nii.gz", mask)
         else:

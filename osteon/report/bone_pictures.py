@@ -41,7 +41,7 @@ class _Shot:
 
 def bodies_and_boxes(answer: Answer, volume: Volume) -> tuple[tuple[Surface, ...], tuple[Surface, ...]]:
     """The answer's surfaces, parted into bodies and boxes of beams; boxes are made for findings when there are none."""
-    filled = [surface for surface in answer.surfaces if len(surface.faces)]
+    filled = [surface for surface in answer.surfaces.values() if len(surface.faces)]
     bodies = tuple(surface for surface in filled if "box" not in surface.name)
     boxes = tuple(surface for surface in filled if "box" in surface.name)
     if not boxes:
@@ -88,7 +88,7 @@ def draw_bone(folder: Path, answer: Answer, volume: Volume) -> tuple[View, ...]:
     bodies, boxes = bodies_and_boxes(answer, volume)
     if not bodies:
         return ()
-    demo = any(model.is_demo for model in answer.models)
+    demo = answer.is_demo
     front = (_Shot("", "anterior", bodies, boxes),)
     sides = [_side(region, answer, volume, bodies, boxes) for region in answer.regions]
     lateral = tuple(shot for shot in sides if shot.bodies) or (_Shot("From the left", "left", bodies, boxes),)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from osteon.data import Answer, Source, Volume
-    from osteon.data.slide import SlideAnswer
     from osteon.report.run import Run
 
 __all__ = [
@@ -297,7 +296,7 @@ def model_rows(model: dict[str, Any]) -> tuple[Row, ...]:
     )
 
 
-def software_rows(answer: Answer | SlideAnswer, run: Run) -> tuple[Row, ...]:
+def software_rows(answer: Answer, run: Run) -> tuple[Row, ...]:
     """Versions, times and options."""
     versions = dict(run.versions)
     times = {**run.seconds, **answer.seconds}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import osteon
 from osteon.report.lesion_entries import finite, lesion_entry, own_bone_entry
 from osteon.report.orientation import axis_letters, slice_positions_mm
+from osteon.report.reading_of import lesion_reading, slice_reading
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
         "created": run.created,
         "task": answer.task,
         "headline": answer.headline,
-        "is_demo": any(model.is_demo for model in answer.models),
+        "is_demo": answer.is_demo,
         "source": _source(volume.source),
         "grid": {
             "shape": list(volume.grid.shape),
@@ -78,7 +79,7 @@ def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
             "slice_axis_to": high,
         },
         "regions": [_region(region) for region in answer.regions],
-        "scores": [_scores(scores, volume) for scores in answer.scores],
+        "scores": [_scores(scores, volume) for scores in slice_reading(answer).scores],
         "findings": [
             finding_entry(
                 finding,
@@ -87,8 +88,10 @@ def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
             )
             for finding in answer.findings
         ],
-        "lesions": [lesion_entry(lesion, number) for number, lesion in enumerate(answer.lesions, start=1)],
-        "own_bone": own_bone_entry(answer.own_bone),
+        "lesions": [
+            lesion_entry(lesion, number) for number, lesion in enumerate(lesion_reading(answer).lesions, start=1)
+        ],
+        "own_bone": own_bone_entry(lesion_reading(answer).own_bone),
         "masks": [
             {
                 "name": mask.name,
@@ -102,11 +105,11 @@ def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
                     for label in mask.labels
                 ],
             }
-            for mask in answer.masks
+            for mask in answer.masks.values()
         ],
         "surfaces": [
             {"name": surface.name, "vertices": len(surface.vertices_lps_mm), "triangles": len(surface.faces)}
-            for surface in answer.surfaces
+            for surface in answer.surfaces.values()
         ],
         "models": [model_entry(model) for model in answer.models],
         "heat_maps": [
@@ -118,7 +121,7 @@ def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
                 "members": heat.members,
                 "is_called": heat.is_called,
             }
-            for heat in answer.heat_maps
+            for heat in slice_reading(answer).heat_maps
         ],
         "notices": notice_entries(reading, answer.notices),
         "slide": None,

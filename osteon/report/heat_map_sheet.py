@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.report.orientation import Display
+from osteon.report.reading_of import slice_reading
 from osteon.report.selection import scores_of
 from osteon.report.sheet import AFFECTED, INK, MUTED, Sheet, show_image, show_letters
 from osteon.report.tasks import task_words
@@ -35,7 +36,7 @@ def draw_heat_maps(path: Path, answer: Answer, volume: Volume) -> View:
     Raises:
         OutputError: the picture cannot be written.
     """
-    chosen = sorted(answer.heat_maps, key=lambda heat: not heat.is_called)[:MOST_HEAT_MAPS]
+    chosen = sorted(slice_reading(answer).heat_maps, key=lambda heat: not heat.is_called)[:MOST_HEAT_MAPS]
     display = Display.of(volume.grid)
     columns = min(_COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
@@ -43,7 +44,7 @@ def draw_heat_maps(path: Path, answer: Answer, volume: Volume) -> View:
     sheet = Sheet(max(2 * _EDGE + columns * cell + (columns - 1) * _BETWEEN, 1000), _HEAD + rows * (_SIDE + _FOOT) + 8)
     sheet.text(_EDGE, 18, "Where the model looked", size=26, weight="bold")
     sheet.text(_EDGE, 60, _NOT_OUTLINE, size=20, colour=AFFECTED)
-    if any(model.is_demo for model in answer.models):
+    if answer.is_demo:
         sheet.demo_mark()
     letters = display.edge_letters(display.slice_axis)
     for number, heat in enumerate(chosen):
@@ -64,7 +65,7 @@ def draw_heat_maps(path: Path, answer: Answer, volume: Volume) -> View:
         name="heat_maps",
         path=path,
         title="Where the model looked",
-        caption=_caption(answer, left_out=len(answer.heat_maps) - len(chosen)),
+        caption=_caption(answer, left_out=len(slice_reading(answer).heat_maps) - len(chosen)),
         width=sheet.width,
         height=sheet.height,
     )
@@ -115,7 +116,7 @@ def _write_below(sheet: Sheet, place: tuple[float, float], answer: Answer, heat:
 
 
 def _caption(answer: Answer, *, left_out: int) -> str:
-    members = max(heat.members for heat in answer.heat_maps)
+    members = max(heat.members for heat in slice_reading(answer).heat_maps)
     mean = f", the mean over {members} networks" if members > 1 else ""
     more = f" {count(left_out, 'further map')} left out." if left_out else ""
     explained = task_words(answer.task).explained

@@ -81,7 +81,7 @@ def draw_lesions(folder: Path, answer: Answer, volume: Volume) -> tuple[View, ..
     mask = lesion_mask(answer)
     if mask is None or not mask.grid.same_as(volume.grid):
         return ()
-    demo = any(model.is_demo for model in answer.models)
+    demo = answer.is_demo
     around = _around(answer, volume)
     return tuple(_draw(folder, lesion, mask, volume, around=around, demo=demo) for lesion in largest_lesions(answer))
 

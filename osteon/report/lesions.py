@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from osteon.report.reading_of import lesion_reading
+
 if TYPE_CHECKING:
     from osteon.data import Answer, Finding, Lesion, Mask, Surface
     from osteon.geometry import Box
@@ -58,15 +60,15 @@ class ListedLesion:
 def lesion_mask(answer: Answer) -> Mask | None:
     """The mask that the findings of the lesions point into, or None."""
     names = {item.finding.segment[0] for item in lesions_of(answer) if item.finding.segment is not None}
-    return next((mask for mask in answer.masks if mask.name in names), None)
+    return next((mask for mask in answer.masks.values() if mask.name in names), None)
 
 
 def lesions_of(answer: Answer) -> tuple[ListedLesion, ...]:
     """Every lesion that has a finding with a box, in the order of the answer."""
     findings = {finding.identifier: finding for finding in answer.findings}
-    surfaces = {surface.name: surface for surface in answer.surfaces if len(surface.faces)}
+    surfaces = {surface.name: surface for surface in answer.surfaces.values() if len(surface.faces)}
     found = []
-    for number, lesion in enumerate(answer.lesions, start=1):
+    for number, lesion in enumerate(lesion_reading(answer).lesions, start=1):
         finding = findings.get(lesion.identifier)
         if finding is None or finding.box is None:
             continue
@@ -86,7 +88,7 @@ def largest_lesions(answer: Answer, *, most: int = MOST_PICTURES) -> tuple[Liste
 
 def bone_surfaces(answer: Answer) -> tuple[Surface, ...]:
     """Surfaces that are neither lesions nor boxes of beams."""
-    filled = (surface for surface in answer.surfaces if len(surface.faces))
+    filled = (surface for surface in answer.surfaces.values() if len(surface.faces))
     return tuple(one for one in filled if "box" not in one.name and not one.name.startswith(_SURFACE))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from osteon.geometry import Box
 from osteon.report.orientation import Display
+from osteon.report.reading_of import slice_reading
 from osteon.report.selection import affected_boxes
 from osteon.report.sheet import (
     AFFECTED,
@@ -61,7 +62,7 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume) -> View:
     height = max(down * scale for (_, down), scale in zip(sizes, scales, strict=True))
     sheet = Sheet(max(2 * _EDGE + sum(widths) + _GAP, 1000), _HEAD + height + _FOOT)
     sheet.text(_EDGE, 18, "The lesion that was judged", size=26, weight="bold")
-    if any(model.is_demo for model in answer.models):
+    if answer.is_demo:
         sheet.demo_mark()
     left = _EDGE
     titles = (f"Slice {index + 1} of {volume.grid.shape[0]}", "What the model was shown")
@@ -96,10 +97,10 @@ def draw_probability(path: Path, answer: Answer) -> View:
     Raises:
         OutputError: the picture cannot be written.
     """
-    scores, region = answer.scores[0], answer.regions[0]
+    scores, region = slice_reading(answer).scores[0], answer.regions[0]
     sheet = Sheet(_WIDTH, _HEIGHT, ground=LIGHT)
     sheet.text(_EDGE, 16, "Probability of malignant", size=26, colour=_DARK, weight="bold")
-    if any(model.is_demo for model in answer.models):
+    if answer.is_demo:
         sheet.demo_mark(colour="#a84300")
     axes = sheet.axes(_EDGE + 30, 112, _WIDTH - 2 * _EDGE - 60, 92)
     is_unlike = region.novelty is not None and region.novelty.is_unlike
@@ -176,7 +177,7 @@ def _probability_caption(scores: SliceScores) -> str:
 
 
 def _slice_caption(answer: Answer, volume: Volume) -> str:
-    drawn = any(mask.is_drawn for mask in answer.masks)
+    drawn = any(mask.is_drawn for mask in answer.masks.values())
     line = (
         f" Blue line: the outline{' as it was drawn' if drawn else ' found inside the drawn box'}."
         if answer.masks
@@ -239,7 +240,7 @@ def _frame(
 def _outline(axes: Axes, answer: Answer, volume: Volume, display: Display, box: Box) -> None:
     """Line around the lesion, halfway between pixels inside and outside."""
     row, column = (k for k in range(3) if k != display.slice_axis)
-    for mask in answer.masks:
+    for mask in answer.masks.values():
         inside = np.pad(_plane(display, mask.array, box) > 0, 1).astype(np.float32)
         if not inside.any() or not mask.grid.same_as(volume.grid):
             continue

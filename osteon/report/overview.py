@@ -45,7 +45,7 @@ def draw_overview(path: Path, answer: Answer, volume: Volume) -> View:
     width = sum(across for across, _ in sizes_mm) * scale + _GAP * (len(panels) - 1) + 2 * _MARGIN
     sheet = Sheet(max(width, 900), max(down for _, down in sizes_mm) * scale + _HEAD + _MARGIN)
     sheet.text(_MARGIN, 18, "Overview", size=26, weight="bold")
-    if any(model.is_demo for model in answer.models):
+    if answer.is_demo:
         sheet.demo_mark()
     images = [projection(volume, display, box=box, axis=axis) for _, axis, box, _ in panels]
     white = {

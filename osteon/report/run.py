@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from osteon.data import Answer, Patient, Volume
-    from osteon.data.slide import SlideAnswer
 
 __all__ = ["FileRecord", "Run", "file_records", "peak_rss_mb", "run_document", "start_run"]
 
@@ -122,7 +121,7 @@ def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tu
 
 
 def run_document(
-    answer: Answer | SlideAnswer,
+    answer: Answer,
     image: Volume | Slide,
     *,
     run: Run,

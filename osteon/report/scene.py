@@ -12,6 +12,7 @@ from osteon import mesh
 from osteon.data import NOT_DETERMINED
 from osteon.report.bone_pictures import bodies_and_boxes
 from osteon.report.lesions import bone_surfaces, lesions_of
+from osteon.report.reading_of import lesion_reading
 
 if TYPE_CHECKING:
     from osteon.data import Answer, Surface, Volume
@@ -43,7 +44,7 @@ def bone_scene(answer: Answer, volume: Volume, *, most_triangles: int = MOST_TRI
     """
     lesions = [(item, item.surface) for item in lesions_of(answer) if item.surface is not None]
     bodies, boxes = bodies_and_boxes(answer, volume)
-    if answer.lesions:
+    if lesion_reading(answer).lesions:
         bodies, boxes = bone_surfaces(answer), ()
     if not bodies and not lesions:
         return []

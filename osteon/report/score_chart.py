@@ -9,6 +9,7 @@ import numpy as np
 from osteon.report.area_chart import draw_areas
 from osteon.report.lesions import lesions_of
 from osteon.report.orientation import axis_letters, slice_positions_mm
+from osteon.report.reading_of import slice_reading
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.report.tasks import curve_title, task_words
 from osteon.report.trust_strip import half_step_mm, strip_rows, strip_words
@@ -59,7 +60,7 @@ def draw_scores(path: Path, answer: Answer, volume: Volume) -> View:
     Raises:
         OutputError: the picture cannot be written.
     """
-    curves = [scores for scores in answer.scores if len(scores.slices)]
+    curves = [scores for scores in slice_reading(answer).scores if len(scores.slices)]
     words, positions = task_words(answer.task), slice_positions_mm(volume.grid)
     half = max(half_step_mm(scores, volume.grid) for scores in curves)
     regions = {region.name: region for region in answer.regions}
@@ -71,7 +72,7 @@ def draw_scores(path: Path, answer: Answer, volume: Volume) -> View:
     curve = curve_title(answer)
     title = curve if len(curves) == 1 else f"{curve}s"
     sheet.text(24, 16, title, size=26, colour=_INK, weight="bold")
-    if any(model.is_demo for model in answer.models):
+    if answer.is_demo:
         sheet.demo_mark(colour=_DARK_RUN)
     shown = [positions[scores.slices] for scores in curves]
     limits = (min(float(x.min()) for x in shown) - half, max(float(x.max()) for x in shown) + half)

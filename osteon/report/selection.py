@@ -10,6 +10,7 @@ from osteon.data import Region
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.report.findings import region_of
+from osteon.report.reading_of import slice_reading
 
 if TYPE_CHECKING:
     from osteon.data import Answer, Mask, SliceScores, Volume
@@ -21,7 +22,7 @@ __all__ = ["affected_boxes", "bone_mask", "bone_values", "in_a_run", "regions_or
 def bone_mask(answer: Answer, grid: Grid) -> Mask | None:
     """The mask that holds bone on the volume's grid, or None."""
     bone = concept("bone")
-    for mask in answer.masks:
+    for mask in answer.masks.values():
         if any(label.kind == bone for label in mask.labels) and mask.grid.same_as(grid):
             return mask
     return None
@@ -45,7 +46,9 @@ def regions_or_whole(answer: Answer, volume: Volume) -> tuple[Region, ...]:
 
 def scores_of(answer: Answer, region: str) -> SliceScores | None:
     """The scores along a region, or None."""
-    return next((scores for scores in answer.scores if scores.region == region and len(scores.slices)), None)
+    return next(
+        (scores for scores in slice_reading(answer).scores if scores.region == region and len(scores.slices)), None
+    )
 
 
 def bone_values(mask: Mask, region: str) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def draw_skeleton(path: Path, answer: Answer) -> View:
     used = across * scale + _GAP * (len(panels) - 1) + 2 * _CALLOUT * len(panels)
     sheet = Sheet(max(used + 2 * _MARGIN, 1000), tall + _HEAD + _FOOT)
     sheet.text(_MARGIN, 18, "Lesions in the skeleton" if lesions else "Skeleton", size=26, weight="bold")
-    if any(model.is_demo for model in answer.models):
+    if answer.is_demo:
         sheet.demo_mark()
     left, numbered = (sheet.width - used) / 2, 0
     for panel in panels:

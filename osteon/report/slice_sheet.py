@@ -8,6 +8,7 @@ import numpy as np
 
 from osteon.geometry import Box
 from osteon.report.orientation import Display, slice_positions_mm
+from osteon.report.reading_of import slice_reading
 from osteon.report.selection import (
     affected_boxes,
     bone_mask,
@@ -66,10 +67,10 @@ def draw_slices(path: Path, answer: Answer, volume: Volume, *, most: int = 3) ->
     heights = [down * scale + _FOOT + 36 for _, down in sizes_mm]
     columns = max((len(slices) for _, slices in rows), default=1)
     sheet = Sheet(max(2 * _EDGE + columns * cell + (columns - 1) * _GAP, 900), _HEAD + sum(heights) + 8)
-    of_map = any(scores.source == "segmentation" for scores in answer.scores)
+    of_map = any(scores.source == "segmentation" for scores in slice_reading(answer).scores)
     title = f"Slices with the highest {'value of the lesion map' if of_map else 'probability'}"
-    sheet.text(_EDGE, 18, title if answer.scores else "Slices", size=26, weight="bold")
-    if any(model.is_demo for model in answer.models):
+    sheet.text(_EDGE, 18, title if slice_reading(answer).scores else "Slices", size=26, weight="bold")
+    if answer.is_demo:
         sheet.demo_mark()
     top, mask, called = _HEAD, bone_mask(answer, volume.grid), words.called
     for (region, slices), (across, down), height in zip(rows, sizes_mm, heights, strict=True):
@@ -156,11 +157,11 @@ def _write_below(
 
 
 def _caption(answer: Answer, mask: Mask | None) -> str:
-    of_map = any(scores.source == "segmentation" for scores in answer.scores)
+    of_map = any(scores.source == "segmentation" for scores in slice_reading(answer).scores)
     highest = "value of the lesion map" if of_map else "smoothed probability"
     which = (
         f"For each part that was looked at, the slices with the highest {highest}"
-        if answer.scores
+        if slice_reading(answer).scores
         else "Slices spread evenly over each part that was looked at"
     )
     outline = " Blue line: outline of the bone." if mask is not None else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from osteon.report.reading_of import slice_reading
+
 if TYPE_CHECKING:
     from osteon.data import Answer
 
@@ -139,7 +141,11 @@ _WORDS: Final = {"ct_osteosarcoma": _LEGS, "ct_metastasis": _TRUNK, "mri_femur":
 def curve_title(answer: Answer) -> str:
     """Heading of what is drawn over the slices."""
     words = task_words(answer.task)
-    return words.map_curve if any(scores.source == "segmentation" for scores in answer.scores) else words.curve
+    return (
+        words.map_curve
+        if any(scores.source == "segmentation" for scores in slice_reading(answer).scores)
+        else words.curve
+    )
 
 
 def task_words(task: str) -> TaskWords:

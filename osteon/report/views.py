@@ -11,6 +11,7 @@ from osteon.report.lesion_pictures import draw_lesions
 from osteon.report.lesions import bone_surfaces
 from osteon.report.marked_pictures import draw_marked_slice, draw_probability
 from osteon.report.overview import draw_overview
+from osteon.report.reading_of import slice_reading
 from osteon.report.score_chart import draw_scores
 from osteon.report.skeleton_picture import draw_skeleton
 from osteon.report.slice_sheet import draw_slices
@@ -53,9 +54,9 @@ def draw_views(answer: Answer, volume: Volume, folder: Path) -> tuple[View, ...]
         draw_skeleton(overview, answer) if in_skeleton else draw_overview(overview, answer, volume),
         *(draw_lesions(folder, answer, volume) or [draw_slices(folder / "slices.png", answer, volume)]),
     ]
-    if any(len(scores.slices) for scores in answer.scores):
+    if any(len(scores.slices) for scores in slice_reading(answer).scores):
         views.append(draw_scores(folder / "scores.png", answer, volume))
-    if answer.heat_maps:
+    if slice_reading(answer).heat_maps:
         views.append(draw_heat_maps(folder / "heat_maps.png", answer, volume))
     return tuple(views) if in_skeleton else (*views, *draw_bone(folder, answer, volume))
 
@@ -66,6 +67,6 @@ def _of_one_image(answer: Answer, volume: Volume, folder: Path) -> tuple[View, .
         draw_marked_slice(folder / "overview.png", answer, volume),
         draw_probability(folder / "scores.png", answer),
     ]
-    if answer.heat_maps:
+    if slice_reading(answer).heat_maps:
         views.append(draw_heat_maps(folder / "heat_maps.png", answer, volume))
     return tuple(views)

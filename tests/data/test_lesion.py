@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from osteon.data import LesionReading
+
 if TYPE_CHECKING:
     from osteon.data import Answer, Volume
 
 
 def test_agreement_counts_slices_that_both_call_alike(metastasis_case: tuple[Answer, Volume]) -> None:
     answer, _ = metastasis_case
-    (scores,) = answer.scores
+    (scores,) = answer.detail_as(LesionReading).scores
     assert scores.by_segmentation is not None
     assert not scores.by_segmentation[:4].any()
     assert scores.agreement == pytest.approx(36 / 40)
@@ -22,8 +24,8 @@ def test_agreement_counts_slices_that_both_call_alike(metastasis_case: tuple[Ans
 def test_every_lesion_has_a_finding_and_a_segment(metastasis_case: tuple[Answer, Volume]) -> None:
     answer, volume = metastasis_case
     findings = {finding.identifier: finding for finding in answer.findings}
-    mask = next(mask for mask in answer.masks if mask.name == "lesions")
-    for lesion in answer.lesions:
+    mask = answer.masks["lesions"]
+    for lesion in answer.detail_as(LesionReading).lesions:
         finding = findings[lesion.identifier]
         assert finding.segment is not None
         inside = mask.of(finding.segment[1])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from osteon.data import SliceReading
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.mri_femur.read import DEFAULT_MODEL
 from osteon.train.fold_job import NOT_DECISIVE
@@ -38,8 +39,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, CaseResul
 
 
 def test_malignant_looking_phantoms_come_out_above_benign_ones(cases: list[tuple[str, CaseResult]]) -> None:
-    found = {look: [float(case.answer.scores[0].probability[0]) for name, case in cases if name == look]
-             for look in ("benign", "malignant")}  # fmt: skip
+    said = [(name, case.answer.detail_as(SliceReading).scores[0].probability[0]) for name, case in cases]
+    found = {look: [float(value) for name, value in said if name == look] for look in ("benign", "malignant")}
     assert np.mean(found["malignant"]) > np.mean(found["benign"])
 
 
@@ -52,10 +53,10 @@ def test_everything_says_that_the_model_is_a_demo(cases: list[tuple[str, CaseRes
 
 def test_an_answer_has_a_set_a_distance_and_a_heat_map(cases: list[tuple[str, CaseResult]]) -> None:
     for _, case in cases:
-        (scores,) = case.answer.scores
+        (scores,) = case.answer.detail_as(SliceReading).scores
         assert scores.sets
         assert scores.distance is not None
-        (heat,) = case.answer.heat_maps
+        (heat,) = case.answer.detail_as(SliceReading).heat_maps
         assert heat.heat.shape == (224, 224)
 
 

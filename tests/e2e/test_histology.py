@@ -13,13 +13,14 @@ import pytest
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import answer_slide
 from osteon_phantoms.slide import PhantomSlide, make_slide
 from osteon_phantoms.slide_spec import SlideSpec
 
 if TYPE_CHECKING:
-    from osteon.data import SlideAnswer
+    from osteon.data import Answer
 
 OPTIONS = Options(device="cpu")
 TILES = "osteosarcoma_he_tiles"
@@ -42,35 +43,36 @@ def synthetic() -> PhantomSlide:
 
 
 @pytest.fixture(scope="module")
-def answer(synthetic: PhantomSlide) -> SlideAnswer:
+def answer(synthetic: PhantomSlide) -> Answer:
     return answer_slide(synthetic, OPTIONS)
 
 
 @pytest.mark.slow
-def test_seventy_per_cent_necrosis_is_measured_within_the_interval(
-    synthetic: PhantomSlide, answer: SlideAnswer
-) -> None:
+def test_seventy_per_cent_necrosis_is_measured_within_the_interval(synthetic: PhantomSlide, answer: Answer) -> None:
     truth = synthetic.true_necrosis()
     assert truth.fraction == pytest.approx(0.7, abs=0.01)
-    assert not answer.is_unlike
-    assert answer.necrosis.fraction is not None
-    assert answer.necrosis.interval is not None
-    low, high = answer.necrosis.interval
+    reading = answer.detail_as(SlideReading)
+    necrosis = reading.necrosis
+    assert not reading.is_unlike
+    assert necrosis.fraction is not None
+    assert necrosis.interval is not None
+    low, high = necrosis.interval
     assert low <= 0.7 <= high
     assert high - low < 0.5, "an interval that holds everything measures nothing"
-    assert answer.necrosis.fraction == pytest.approx(0.7, abs=0.15)
+    assert necrosis.fraction == pytest.approx(0.7, abs=0.15)
 
 
 @pytest.mark.slow
-def test_the_map_lies_over_the_slide(synthetic: PhantomSlide, answer: SlideAnswer) -> None:
-    plan = answer.map.plan
-    read = np.isfinite(answer.map.probability).all(axis=2)
-    for name in answer.map.flags:
-        read &= ~answer.map.flags[name]
+def test_the_map_lies_over_the_slide(synthetic: PhantomSlide, answer: Answer) -> None:
+    slide_map = answer.detail_as(SlideReading).map
+    plan = slide_map.plan
+    read = np.isfinite(slide_map.probability).all(axis=2)
+    for name in slide_map.flags:
+        read &= ~slide_map.flags[name]
     rows, columns = np.nonzero(read)
     scale = plan.step_um / synthetic.microns_per_pixel[0]
     true = synthetic.class_at(((rows + 0.5) * scale).astype(int), ((columns + 0.5) * scale).astype(int)).astype(int) - 1
-    called = answer.map.probability[rows, columns].argmax(axis=1)
+    called = slide_map.probability[rows, columns].argmax(axis=1)
     inside = true >= 0  # the middle of a cell may be glass
     assert (called == true)[inside].mean() > 0.7
     assert not plan.is_tissue[plan.tissue_share < 0.2].any()

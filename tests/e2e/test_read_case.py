@@ -46,7 +46,7 @@ def test_every_object_is_valid_dicom(
 
 def test_the_segmentations_give_the_same_masks(lesion_case: CaseResult, lesion_series: Path) -> None:
     grid = open_volume(lesion_series).grid
-    for mask in lesion_case.answer.masks:
+    for mask in lesion_case.answer.masks.values():
         name = "seg.dcm" if mask.name == "bone" else f"seg_{mask.name}.dcm"
         read = read_segmentation(lesion_case.folder / name, like=grid)
         assert np.array_equal(read.array, mask.array)
@@ -76,7 +76,7 @@ def test_the_surfaces_lie_where_the_masks_do(lesion_case: CaseResult) -> None:
     runs = [f for f in lesion_case.answer.findings if f.box is not None]
     assert len(boxes) == len(runs)
     assert any("_affected_" in name for name in surfaces)
-    mask = lesion_case.answer.masks[0]
+    mask = lesion_case.answer.masks["bone"]
     inside = np.argwhere(mask.array > 0)
     low, high = mask.grid.to_lps_mm(inside).min(axis=0), mask.grid.to_lps_mm(inside).max(axis=0)
     bone = np.concatenate([s.vertices for name, s in surfaces.items() if name.startswith("bone")])
@@ -86,7 +86,7 @@ def test_the_surfaces_lie_where_the_masks_do(lesion_case: CaseResult) -> None:
 
 
 def test_numbers_add_up(lesion_case: CaseResult, findings: dict[str, Any]) -> None:
-    slice_mm = lesion_case.answer.masks[0].grid.spacing_mm[0]
+    slice_mm = lesion_case.answer.masks["bone"].grid.spacing_mm[0]
     for finding in findings["findings"]:
         if finding["box"] is None:
             continue
@@ -141,7 +141,7 @@ def test_nifti_gives_nifti_masks(lesion_series: Path, tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith(".dcm")]
     mask = nib.load(tmp_path / "result" / "bone.nii.gz")
     assert np.allclose(mask.affine, to_ras, atol=1e-4)
-    assert np.array_equal(np.asarray(mask.dataobj).transpose(2, 1, 0), case.answer.masks[0].array)
+    assert np.array_equal(np.asarray(mask.dataobj).transpose(2, 1, 0), case.answer.masks["bone"].array)
 
 
 def test_what_is_no_leg_is_refused_unless_forced(torso_series: Path, tmp_path: Path) -> None:

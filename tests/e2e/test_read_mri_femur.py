@@ -124,7 +124,7 @@ def test_the_lesion_is_measured(boxed: CaseResult) -> None:
 def test_objects_say_the_same_and_are_valid(boxed: CaseResult, series: Path, dciodvfy: Check) -> None:
     for path in sorted(boxed.folder.glob("*.dcm")):
         assert dciodvfy(path)[0] == [], path.name
-    (mask,) = boxed.answer.masks
+    (mask,) = boxed.answer.masks.values()
     found = read_segmentation(boxed.folder / "seg_lesion.dcm", like=open_volume(series, modality="MR").grid)
     assert np.array_equal(found.array, mask.array)
     segment = pydicom.dcmread(boxed.folder / "seg_lesion.dcm").SegmentSequence[0]
@@ -175,7 +175,7 @@ def test_a_picture_is_read_without_millimetres(model: str, tmp_path: Path) -> No
     assert case.skipped == ()
     outline = cv2.imread(str(case.folder / "lesion.png"), cv2.IMREAD_UNCHANGED)
     assert outline is not None
-    assert np.array_equal(outline > 0, case.answer.masks[0].array[0] > 0)
+    assert np.array_equal(outline > 0, case.answer.masks["lesion"].array[0] > 0)
     document = findings_of(case)
     assert document["source"]["kind"] == "picture"
     assert document["source"]["modality"] == ""
@@ -258,7 +258,7 @@ def test_a_phantom_is_measured_as_it_was_made(phantom: Path, model: str, tmp_pat
     assert (*finding.box.start[1:], *finding.box.stop[1:]) == box
     wider = (box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2)
     found = read(phantom / "dicom" / "t1", tmp_path / "box", model, box=wider, slice_number=index + 1)
-    a, b = (case.answer.masks[0].array[index] > 0 for case in (drawn, found))
+    a, b = (case.answer.masks["lesion"].array[index] > 0 for case in (drawn, found))
     assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.9
     long, measured = (
         next(m.value for m in case.answer.findings[0].measurements if m.concept.value == "103339001")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from osteon.data import LesionReading
 from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
@@ -42,9 +43,9 @@ def case(phantom: TrunkPhantom, tmp_path_factory: pytest.TempPathFactory) -> Cas
 def test_the_largest_lesion_is_outlined_where_it_is(phantom: TrunkPhantom, case: CaseResult) -> None:
     true = np.asarray(phantom.lesions.array)
     largest = true == np.argmax(np.bincount(true.ravel())[1:]) + 1
-    called = next(mask for mask in case.answer.masks if mask.name == "lesions").array > 0
+    called = case.answer.masks["lesions"].array > 0
     assert (largest & called).sum() > 0.5 * largest.sum()
-    bone = next(mask for mask in case.answer.masks if mask.name == "bone").array > 0
+    bone = case.answer.masks["bone"].array > 0
     own = np.asarray(phantom.structures.array) > 0
     assert 2 * (bone & own).sum() / (bone.sum() + own.sum()) > 0.85
 
@@ -61,12 +62,12 @@ def test_the_dicom_objects_are_valid_and_hold_every_listed_lesion(
     case: CaseResult, dciodvfy: Callable[[Path], tuple[list[str], list[str]]]
 ) -> None:
     findings: dict[str, Any] = json.loads((case.folder / "findings.json").read_text("utf-8"))
-    assert len(findings["lesions"]) == len(case.answer.lesions) >= 1
+    assert len(findings["lesions"]) == len(case.answer.detail_as(LesionReading).lesions) >= 1
     for name in ("seg.dcm", "seg_lesions.dcm", "sr.dcm", "report_pdf.dcm", "bone_stl.dcm"):
         errors, _ = dciodvfy(case.folder / name)
         assert errors == [], name
     read = read_segmentation(case.folder / "seg_lesions.dcm")
-    assert len(read.labels) == len(case.answer.lesions)
+    assert len(read.labels) == len(case.answer.detail_as(LesionReading).lesions)
 
 
 @pytest.mark.shared_data
@@ -76,7 +77,7 @@ def test_a_real_patch_is_read_and_nothing_is_claimed_of_its_site(
 ) -> None:
     patch = shared_data / "blds_bone_mets_ct" / f"{number}.nii.gz"
     found = read_case(patch, tmp_path / "result", options=OPTIONS)
-    assert {lesion.site for lesion in found.answer.lesions} <= {"not determined"}
+    assert {lesion.site for lesion in found.answer.detail_as(LesionReading).lesions} <= {"not determined"}
     assert (found.folder / "report.html").is_file()
     assert "Demo model" in found.answer.headline
 

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from osteon.data import Volume
+from osteon.data import LesionReading, Volume
 from osteon.io.dicom.derived import DerivedSeries, derived_uid
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.seg import write_segmentation
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from osteon.data import Answer, Finding, Lesion, Source
+    from osteon.data import Answer, Finding, Source
 
     Make = Callable[..., Source]
     Check = Callable[[Path], tuple[list[str], list[str]]]
@@ -39,7 +39,7 @@ def write(answer: Answer, volume: Volume, folder: Path) -> tuple[dict[str, Path]
     """One SEG a mask, and the SR."""
     assert volume.source is not None
     files = {}
-    for number, mask in enumerate(answer.masks):
+    for number, mask in enumerate(answer.masks.values()):
         files[mask.name] = folder / f"{mask.name}.dcm"
         series = DerivedSeries(number=101 + number, description=f"osteon {mask.name}")
         write_segmentation(
@@ -60,7 +60,7 @@ def test_every_lesion_is_a_segment_of_its_own(dicom_case: Case, tmp_path: Path, 
     answer, volume = dicom_case
     files, _ = write(answer, volume, tmp_path)
     back = read_segmentation(files["lesions"], like=volume.grid)
-    np.testing.assert_array_equal(back.array, answer.masks[1].array)
+    np.testing.assert_array_equal(back.array, answer.masks["lesions"].array)
     secondary = concept("neoplasm_secondary")
     assert [(label.value, label.name, label.kind) for label in back.labels] == [
         (n, f"Lesion {n}", secondary) for n in (1, 2, 3)
@@ -89,7 +89,7 @@ def test_every_lesion_is_a_measurement_group(dicom_case: Case, tmp_path: Path, d
     groups = report.groups[:3]
     segmentation = pydicom.dcmread(files["lesions"])
     for number, (group, finding, lesion) in enumerate(
-        zip(groups, answer.findings, answer.lesions, strict=False), start=1
+        zip(groups, answer.findings, answer.detail_as(LesionReading).lesions, strict=False), start=1
     ):
         assert (group.identifier, group.tracking_uid, group.kind) == (
             finding.identifier,
@@ -123,7 +123,7 @@ def test_every_lesion_is_a_measurement_group(dicom_case: Case, tmp_path: Path, d
 def test_without_lesions_the_report_says_so(dicom_case: Case, tmp_path: Path, dciodvfy: Check) -> None:
     answer, volume = dicom_case
     nothing = replace(
-        answer, findings=answer.findings[3:], lesions=(), masks=answer.masks[:1], headline="No lesion was called."
+        answer, findings=answer.findings[3:], masks={"bone": answer.masks["bone"]}, headline="No lesion was called."
     )
     _, path = write(nothing, volume, tmp_path)
     report = read_report_sr(path)
@@ -141,16 +141,16 @@ def test_as_many_lesions_as_a_mask_can_hold_stay_a_small_report(
     array = np.zeros(volume.grid.shape, dtype=np.uint8)
     array.reshape(-1)[: 254 * 200 : 200] = np.arange(1, 255, dtype=np.uint8)
     findings: list[Finding] = []
-    lesions: list[Lesion] = []
     labels = []
     for number in range(1, 255):
         uid = derived_uid("many", str(number))
         name = f"lesion-{number}"
-        lesions.append(replace(answer.lesions[1], identifier=name))
         findings.append(replace(answer.findings[1], identifier=name, tracking_uid=uid, segment=("lesions", number)))
-        labels.append(replace(answer.masks[1].labels[1], value=number, name=f"Lesion {number}", tracking_uid=uid))
-    mask = replace(answer.masks[1], array=array, labels=tuple(labels))
-    many = replace(answer, findings=tuple(findings), lesions=tuple(lesions), masks=(mask,))
+        labels.append(
+            replace(answer.masks["lesions"].labels[1], value=number, name=f"Lesion {number}", tracking_uid=uid)
+        )
+    mask = replace(answer.masks["lesions"], array=array, labels=tuple(labels))
+    many = replace(answer, findings=tuple(findings), masks={"lesions": mask})
     files, path = write(many, volume, tmp_path)
     assert path.stat().st_size < 3e6
     assert len(read_report_sr(path).groups) == 254

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.sr.codedict import codes
 
-from osteon.data import Answer, Finding, Label, Mask, Measurement, ModelUse, Notice, Source, Volume
+from osteon.data import Answer, Finding, Label, Mask, Measurement, ModelUse, Notice, Source, Volume, named
 from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import Box, Grid
 from osteon.io.dicom.derived import DerivedSeries, derived_uid
@@ -84,7 +84,7 @@ def answer_on(grid: Grid) -> Answer:
         task="ct_osteosarcoma",
         headline="Two runs of slices look affected.",
         findings=(run, other),
-        masks=(mask_on(grid),),
+        masks=named((mask_on(grid),)),
         models=(MODEL,),
         notices=(Notice("metal", "Metal in 4 slices.", "warning"), Notice("series", "The first series.", "info")),
     )

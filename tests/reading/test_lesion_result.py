@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from osteon.data import Patient
+from osteon.data import LesionReading, Patient
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.write_ct import write_ct_series
 from osteon.io.nifti import read_mask_nifti
@@ -104,7 +104,7 @@ def test_nifti_gets_masks_with_their_labels(truthful: System, tmp_path: Path, mo
         "lesions.nii.gz", "report.html", "report.pdf", "run.json",
     }  # fmt: skip
     back = read_mask_nifti(result.folder / "lesions.nii.gz")
-    assert [label.name for label in back.labels] == [label.name for label in result.answer.masks[1].labels]
-    for lesion, label in zip(result.answer.lesions, back.labels, strict=True):
+    assert [label.name for label in back.labels] == [label.name for label in result.answer.masks["lesions"].labels]
+    for lesion, label in zip(result.answer.detail_as(LesionReading).lesions, back.labels, strict=True):
         volume_ml = np.count_nonzero(back.of(label.value)) * back.grid.voxel_volume_mm3 / 1000
         assert volume_ml == pytest.approx(lesion.volume_ml, rel=1e-4)

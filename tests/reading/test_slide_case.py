@@ -16,6 +16,7 @@ from osteon.io.slide import write_pyramid
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.report import validate_document
 from osteon.systems.histology import read as histology
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.registry import best_system, system
 from tests.slide_doubles import PaintedSlide, write_tile_card
 
@@ -85,7 +86,7 @@ def test_the_documents_say_what_the_answer_says(case: CaseResult, slide: Path, c
     assert run["configuration"]["tile_um"] == 1024.0
     assert {"load model", "find tissue", "read and classify tiles", "write result"} <= set(run["runtime_seconds"])
     listed = (case.folder / "tiles.csv").read_text("utf-8").splitlines()
-    assert len(listed) == 1 + int(case.answer.map.plan.is_tissue.sum())
+    assert len(listed) == 1 + int(case.answer.detail_as(SlideReading).map.plan.is_tissue.sum())
 
 
 def test_an_earlier_result_is_kept(case: CaseResult, slide: Path, options: CaseOptions) -> None:
@@ -116,7 +117,7 @@ def test_a_tile_needs_a_task_and_microns(tmp_path: Path, options: CaseOptions, m
     known = CaseOptions(task="histology", options=options.options, microns_per_pixel=4.0)
     found = read_case(tile, tmp_path / "result", options=known)
     assert isinstance(found, CaseResult)
-    assert found.answer.map.plan.shape == (1, 1)
+    assert found.answer.detail_as(SlideReading).map.plan.shape == (1, 1)
 
 
 def test_microns_go_with_slides_only(tmp_path: Path) -> None:

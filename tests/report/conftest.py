@@ -20,12 +20,14 @@ from osteon.data import (
     Patient,
     Region,
     Series,
+    SliceReading,
     SliceScores,
     SliceSource,
     Source,
     Study,
     Surface,
     Volume,
+    named,
 )
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
@@ -159,13 +161,12 @@ def answer(volume: Volume) -> Answer:
         headline="One affected region in the left leg; none in the right leg.",
         findings=(_finding(box, grid), _bone_finding()),
         regions=(right, left),
-        scores=(_scores("right leg", 0.4), _scores("left leg", 0.99)),
-        masks=(Mask(array=bone, grid=grid, labels=(label,), name="bone"),),
-        surfaces=(
+        masks=named((Mask(array=bone, grid=grid, labels=(label,), name="bone"),)),
+        surfaces=named((
             _block(Box(start=(0, 20, 16), stop=(40, 40, 24)), grid, "bone_right_1"),
             _block(Box(start=(0, 20, 56), stop=(40, 40, 64)), grid, "bone_left_1"),
             box_surface(box.corners_lps_mm(grid), name="tumour_box_left_1"),
-        ),
+        )),
         models=(
             ModelUse(
                 name="densenet121.demo", version="0.1", sha256="ab" * 32, runtime="openvino float32", device="cpu",
@@ -178,6 +179,7 @@ def answer(volume: Volume) -> Answer:
         ),
         configuration={"roi": "series", "threshold": 0.95},
         seconds={"legs": 0.4, "bone": 1.2},
+        detail=SliceReading((_scores("right leg", 0.4), _scores("left leg", 0.99))),
     )  # fmt: skip
 
 
@@ -201,11 +203,11 @@ def bare(answer: Answer) -> Answer:
         headline="Nothing was looked for.",
         findings=(),
         regions=answer.regions[:1],
-        scores=(),
-        masks=(),
-        surfaces=(),
+        masks={},
+        surfaces={},
         models=(),
         notices=(),
+        detail=SliceReading(),
     )
 
 

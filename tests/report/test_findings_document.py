@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 
-from osteon.data import Measurement
+from osteon.data import Measurement, SliceReading
 from osteon.errors import OutputError
 from osteon.geometry import Box
 from osteon.labels import concept
@@ -51,7 +51,9 @@ def test_numbers_are_those_of_the_answer(document: dict[str, Any], answer: Answe
     assert [row["slice_index"] for row in scores["slices"]] == list(range(40))
     assert scores["slices"][7]["sop_instance_uid"] == "2.25.1000.7"
     assert scores["slices"][7]["position_mm"] == -865.0
-    np.testing.assert_allclose([row["smoothed"] for row in scores["slices"]], answer.scores[1].smoothed, atol=1e-6)
+    np.testing.assert_allclose(
+        [row["smoothed"] for row in scores["slices"]], answer.detail_as(SliceReading).scores[1].smoothed, atol=1e-6
+    )
     np.testing.assert_allclose(document["grid"]["affine"], volume.grid.affine)
 
 

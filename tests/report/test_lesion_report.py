@@ -13,6 +13,7 @@ import pypdf
 import pytest
 
 from osteon import mesh
+from osteon.data import LesionReading, named
 from osteon.report import (
     DEMO_MARK,
     draw_views,
@@ -43,7 +44,7 @@ def empty(metastasis_case: Case) -> Answer:
     """The same patient, of whom nothing was called by the segmentation; the classifier calls slices all the same."""
     answer, _ = metastasis_case
     scores = replace(
-        answer.scores[0],
+        answer.detail_as(LesionReading).scores[0],
         by_segmentation=np.zeros(40, dtype=np.bool_),
         lesion_area_mm2=np.zeros(40, dtype=np.float32),
     )
@@ -51,10 +52,9 @@ def empty(metastasis_case: Case) -> Answer:
         answer,
         headline="No lesion was called metastasis.",
         findings=answer.findings[3:],
-        lesions=(),
-        masks=answer.masks[:1],
-        surfaces=answer.surfaces[:1],
-        scores=(scores,),
+        masks={"bone": answer.masks["bone"]},
+        surfaces={"skeleton": answer.surfaces["skeleton"]},
+        detail=LesionReading((scores,), own_bone=answer.detail_as(LesionReading).own_bone),
     )
 
 
@@ -62,13 +62,14 @@ def empty(metastasis_case: Case) -> Answer:
 def many(metastasis_case: Case) -> Answer:
     """The three lesions told again and again: 60 entries, of which the last is the largest."""
     answer, _ = metastasis_case
+    told = answer.detail_as(LesionReading)
     lesions, findings = [], []
     for number in range(60):
-        lesion, finding = answer.lesions[number % 3], answer.findings[number % 3]
+        lesion, finding = told.lesions[number % 3], answer.findings[number % 3]
         name = f"lesion-{number + 1}"
         lesions.append(replace(lesion, identifier=name, volume_ml=60.0 if number == 59 else 50 - number / 2))
         findings.append(replace(finding, identifier=name, tracking_uid=f"2.25.9{number}"))
-    return replace(answer, lesions=tuple(lesions), findings=(*findings, answer.findings[3]))
+    return replace(answer, detail=replace(told, lesions=tuple(lesions)), findings=(*findings, answer.findings[3]))
 
 
 def _written(answer: Answer, volume: Volume, run: Run, folder: Path) -> tuple[tuple[View, ...], str, str]:
@@ -106,10 +107,10 @@ def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run, tmp_path:
         "vertebra",
         "lytic",
     )
-    assert first["volume_ml"] == pytest.approx(answer.lesions[0].volume_ml, abs=1e-6)
+    assert first["volume_ml"] == pytest.approx(answer.detail_as(LesionReading).lesions[0].volume_ml, abs=1e-6)
     assert (first["first_slice_number"], first["last_slice_number"]) == (
-        answer.lesions[0].slices[0] + 1,
-        answer.lesions[0].slices[1],
+        answer.detail_as(LesionReading).lesions[0].slices[0] + 1,
+        answer.detail_as(LesionReading).lesions[0].slices[1],
     )
     assert (third["is_cut"], third["near_metal"]) == (True, True)
     assert document["own_bone"]["lytic_below_hu"] == 100.0
@@ -122,8 +123,9 @@ def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run, tmp_path:
 
 def test_without_a_comparison_shares_and_own_bone_are_null(metastasis_case: Case, run: Run) -> None:
     answer, volume = metastasis_case
-    alone = replace(answer.lesions[0], lytic_share=None, blastic_share=None)
-    document: Any = findings_document(replace(answer, lesions=(alone,), own_bone=None), volume, run=run)
+    told = answer.detail_as(LesionReading)
+    alone = replace(told, own_bone=None, lesions=(replace(told.lesions[0], lytic_share=None, blastic_share=None),))
+    document: Any = findings_document(replace(answer, detail=alone), volume, run=run)
     validate_document(document, kind="findings")
     listed = lesion_list(document, {})
     assert listed is not None
@@ -135,7 +137,7 @@ def test_the_list_stands_first_and_says_the_numbers(
 ) -> None:
     folder, _, page, paper = written
     answer, _ = metastasis_case
-    first = answer.lesions[0]
+    first = answer.detail_as(LesionReading).lesions[0]
     slices = f"{first.slices[0] + 1} to {first.slices[1]}"
     row = f"{first.volume_ml:.1f} {first.diameter_mm:.1f} {first.mean_hu:.0f} 0.93 {slices}"
     for words in (page, paper):
@@ -197,9 +199,9 @@ def test_a_few_slices_are_seen_from_the_feet(metastasis_case: Case, tmp_path: Pa
     answer, volume = metastasis_case
     flat = tuple(
         replace(one, vertices_lps_mm=one.vertices_lps_mm * np.array([1, 1, 0.05], dtype=np.float32))
-        for one in answer.surfaces
+        for one in answer.surfaces.values()
     )
-    overview = draw_views(replace(answer, surfaces=flat, scores=(), lesions=()), volume, tmp_path)[0]
+    overview = draw_views(replace(answer, surfaces=named(flat), detail=LesionReading()), volume, tmp_path)[0]
     assert "seen from the feet, as in a slice." in overview.caption
     assert 0.5 < overview.width / overview.height < 2
 
@@ -223,7 +225,7 @@ def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, 
     _, volume = metastasis_case
     views, page, paper = _written(empty, volume, run, tmp_path)
     assert [view.name for view in views] == ["overview", "slices", "scores"]
-    called = int((empty.scores[0].smoothed >= 0.5).sum())
+    called = int((empty.detail_as(LesionReading).scores[0].smoothed >= 0.5).sum())
     for words in (page, paper):
         assert "No lesion was called in the 40 slices that were read." in words
         assert "does not show that nothing is there" in words
@@ -233,7 +235,8 @@ def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, 
 
 def test_a_demo_model_is_named_in_every_picture(metastasis_case: Case, tmp_path: Path) -> None:
     answer, volume = metastasis_case
-    answer = replace(answer, lesions=answer.lesions[:1])  # one picture is as good as three
+    told = answer.detail_as(LesionReading)
+    answer = replace(answer, detail=replace(told, lesions=told.lesions[:1]))  # one picture is as good as three
     honest = replace(answer, models=tuple(replace(model, is_demo=False) for model in answer.models))
     views = zip(draw_views(answer, volume, tmp_path / "a"), draw_views(honest, volume, tmp_path / "b"), strict=True)
     for marked, plain in views:
@@ -247,7 +250,7 @@ def test_a_demo_model_is_named_in_every_picture(metastasis_case: Case, tmp_path:
 
 def test_where_classifier_and_segmentation_differ_is_a_row(metastasis_case: Case) -> None:
     answer, _ = metastasis_case
-    (scores,) = answer.scores
+    (scores,) = answer.detail_as(LesionReading).scores
     positions = np.arange(40, dtype=np.float64) * np.float64(2.5)
     rows = dict(call_stretches(scores, positions, 1.25))
     assert list(rows) == ["classifier", "segmentation", "they differ"]

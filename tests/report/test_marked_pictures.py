@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.data import Answer, Finding, HeatMap, Label, Mask, Region, RegionNovelty, SliceScores, Volume
+from osteon.data import Answer, Finding, HeatMap, Label, Mask, Region, RegionNovelty, SliceReading, SliceScores, Volume
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
 from osteon.report.views import draw_views
@@ -46,9 +46,8 @@ def case(axes: str = "sagittal", *, unlike: bool = False, value: float = 0.8) ->
         headline="The lesion was called malignant.",
         findings=(Finding("lesion", "1.2", concept("lesion"), "Malignant.", box=LESION, segment=("lesion", 1)),),
         regions=(Region("lesion", WINDOW, present, novelty),),
-        scores=(scores,),
-        masks=(Mask(inside, grid, (label,), "lesion"),),
-        heat_maps=(HeatMap("lesion", 1, crop, crop, (32.0, 30.0), bool(scores.runs)),),
+        masks={"lesion": Mask(inside, grid, (label,), "lesion")},
+        detail=SliceReading((scores,), (HeatMap("lesion", 1, crop, crop, (32.0, 30.0), bool(scores.runs)),)),
     )
     return answer, Volume(array, grid, "MR")
 
@@ -68,9 +67,9 @@ def test_a_picture_of_every_plane(tmp_path: Path, axes: str) -> None:
 
 def test_what_a_person_drew_is_called_so(tmp_path: Path) -> None:
     answer, volume = case()
-    drawn = replace(answer, masks=tuple(replace(mask, is_drawn=True) for mask in answer.masks))
+    drawn = replace(answer, masks={"lesion": replace(answer.masks["lesion"], is_drawn=True)})
     assert "as it was drawn" in draw_views(drawn, volume, tmp_path)[0].caption
-    bare = replace(answer, masks=())
+    bare = replace(answer, masks={})
     assert "Blue line" not in draw_views(bare, volume, tmp_path)[0].caption
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pypdf
 import pytest
 
-from osteon.data import Notice, Volume
+from osteon.data import Notice, SliceReading, Volume, named
 from osteon.errors import OutputError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm
@@ -91,10 +91,15 @@ def test_hostile_text_is_only_text(written: Path) -> None:
 def test_hostile_words_of_the_answer_are_only_text(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     bad = '</script><img src=x onerror="alert(1)">'
     regions = tuple(replace(region, name=f"{bad} {region.name}") for region in answer.regions)
-    scores = tuple(replace(item, region=f"{bad} {item.region}") for item in answer.scores)
-    surfaces = tuple(replace(item, name=f"{bad}{item.name}") for item in answer.surfaces)
+    scores = tuple(replace(item, region=f"{bad} {item.region}") for item in answer.detail_as(SliceReading).scores)
+    surfaces = named(replace(item, name=f"{bad}{item.name}") for item in answer.surfaces.values())
     hostile = replace(
-        answer, headline=bad, regions=regions, scores=scores, surfaces=surfaces, notices=(Notice(code="x", text=bad),)
+        answer,
+        headline=bad,
+        regions=regions,
+        detail=SliceReading(scores),
+        surfaces=surfaces,
+        notices=(Notice(code="x", text=bad),),
     )
     write_html(tmp_path / "report.html", hostile, volume, (), run=run, files=[(f'"{bad}', bad)])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -206,7 +211,7 @@ def test_any_orientation_makes_a_report(
     answer: Answer, turned: Callable[..., Volume], run: Run, tmp_path: Path
 ) -> None:
     volume = turned(np.array([(0.0, -1, 0), (0, 0, -1), (-1, 0, 0)]))
-    write_html(tmp_path / "report.html", replace(answer, masks=()), volume, (), run=run)
+    write_html(tmp_path / "report.html", replace(answer, masks={}), volume, (), run=run)
     assert "growing towards the back" in _words(_page(tmp_path))
 
 
@@ -217,8 +222,8 @@ def test_the_slice_browser_shows_the_slices(answer: Answer, volume: Volume) -> N
     number, position, raw, smoothed, called, outlined = left.frames[20]
     assert outlined is None
     assert (number, position, called) == (21, -800.0, True)
-    assert raw == pytest.approx(float(answer.scores[1].probability[20]), abs=1e-6)
-    assert smoothed == pytest.approx(float(answer.scores[1].smoothed[20]), abs=1e-6)
+    assert raw == pytest.approx(float(answer.detail_as(SliceReading).scores[1].probability[20]), abs=1e-6)
+    assert smoothed == pytest.approx(float(answer.detail_as(SliceReading).scores[1].smoothed[20]), abs=1e-6)
     assert right.boxes == ()
     first, last, x0, y0, x1, y1, word = left.boxes[0]
     assert word == "affected"
@@ -243,8 +248,12 @@ def test_long_series_are_thinned_and_keep_the_worst_slice(volume: Volume, answer
     region = replace(answer.regions[0], box=replace(answer.regions[0].box, stop=(320, 56, 38)), present=present)
     smoothed = np.zeros(320, dtype=np.float32)
     smoothed[217] = 0.5
-    scores = replace(answer.scores[0], slices=np.arange(320), probability=smoothed, smoothed=smoothed)
-    (browser,) = slice_browsers(replace(answer, regions=(region,), scores=(scores,), masks=(), findings=()), tall)
+    scores = replace(
+        answer.detail_as(SliceReading).scores[0], slices=np.arange(320), probability=smoothed, smoothed=smoothed
+    )
+    (browser,) = slice_browsers(
+        replace(answer, regions=(region,), detail=SliceReading((scores,)), masks={}, findings=()), tall
+    )
     assert len(browser.frames) == MOST_SLICES
     assert browser.frames[browser.start][0] == 218
     assert not browser.has_outline
@@ -254,19 +263,20 @@ def test_the_scene_keeps_places_within_its_rounding(answer: Answer, volume: Volu
     scene = bone_scene(answer, volume)
     assert [item["label"] for item in scene] == ["Bone right 1", "Bone left 1", "Tumour box left 1"]
     assert [item["through"] for item in scene] == [0.0, 0.0, 0.3]
-    for item, surface in zip(scene, answer.surfaces, strict=True):
+    for item, surface in zip(scene, answer.surfaces.values(), strict=True):
         steps = np.frombuffer(base64.b64decode(str(item["positions"])), dtype="<u2").reshape(-1, 3)
         points = np.array(item["low"]) + steps * np.array(item["step"])
         np.testing.assert_allclose(points, surface.vertices_lps_mm, atol=0.01)
         faces = np.frombuffer(base64.b64decode(str(item["faces"])), dtype="<u2").reshape(-1, 3)
         np.testing.assert_array_equal(faces, surface.faces)
     json.dumps(scene, allow_nan=False)
-    boxed = bone_scene(replace(answer, surfaces=answer.surfaces[:2]), volume)
+    *bones, box = answer.surfaces.values()
+    boxed = bone_scene(replace(answer, surfaces=named(bones)), volume)
     assert len(boxed) == 3  # a finding without a surface of its own gets a frame
-    low, high = bounds_lps_mm(answer.surfaces[2:])
+    low, high = bounds_lps_mm([box])
     np.testing.assert_allclose(np.array(boxed[2]["low"]), low, atol=0.01)
     assert np.all(high > low)
-    assert bone_scene(replace(answer, surfaces=()), volume) == []
+    assert bone_scene(replace(answer, surfaces={}), volume) == []
 
 
 def test_a_place_that_cannot_be_written_is_said(bare: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:

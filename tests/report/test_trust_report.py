@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.data import HeatMap, RegionNovelty
+from osteon.data import HeatMap, RegionNovelty, SliceReading
 from osteon.report import draw_views, findings_document, validate_document
 from osteon.report.content import report_content
 from osteon.report.orientation import slice_positions_mm
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def limited(answer: Answer) -> Answer:
     """An ensemble of three; the right leg is unlike its training, the left one is like it."""
     right, left = answer.regions
-    low, high = answer.scores
+    low, high = answer.detail_as(SliceReading).scores
     count = len(low.slices)
     spread = np.linspace(0, 0.1, count).astype(np.float32)
     distance = np.linspace(0.8, 2.8, count).astype(np.float32)
@@ -38,15 +38,17 @@ def limited(answer: Answer) -> Answer:
             replace(right, novelty=RegionNovelty(2.02, 1.73, 2.4, 0.02)),
             replace(left, novelty=RegionNovelty(1.1, 1.73, 2.4, 0.02)),
         ),
-        scores=(
-            replace(low, withheld_runs=((5, 9),), spread=spread, distance=distance, sets=sets, error_rate=0.1),
-            replace(high, spread=spread, distance=np.full(count, 1, np.float32), sets=sets, error_rate=0.1),
+        detail=SliceReading(
+            (
+                replace(low, withheld_runs=((5, 9),), spread=spread, distance=distance, sets=sets, error_rate=0.1),
+                replace(high, spread=spread, distance=np.full(count, 1, np.float32), sets=sets, error_rate=0.1),
+            ),
+            (
+                HeatMap("right leg", 7, ramp, ramp**4, (100.0, 102.0), is_called=False, members=3),
+                HeatMap("left leg", 20, ramp.T.copy(), ramp**4, (100.0, 102.0), is_called=True, members=3),
+            ),
         ),
         models=tuple(replace(model, members=3, temperatures=(1.0, 1.5, 2.0)) for model in answer.models),
-        heat_maps=(
-            HeatMap("right leg", 7, ramp, ramp**4, (100.0, 102.0), is_called=False, members=3),
-            HeatMap("left leg", 20, ramp.T.copy(), ramp**4, (100.0, 102.0), is_called=True, members=3),
-        ),
     )
 
 
@@ -78,13 +80,19 @@ def test_findings_without_limits_say_nothing_of_them(answer: Answer, volume: Vol
 
 def test_stretches_end_where_the_kind_changes_and_cover_whole_slices(limited: Answer, volume: Volume) -> None:
     positions = slice_positions_mm(volume.grid)
-    found = set_stretches(limited.scores[0], positions, 2.5)
+    scores = limited.detail_as(SliceReading).scores[0]
+    found = set_stretches(scores, positions, 2.5)
     assert [stretch.kind for stretch in found] == ["healthy", "positive", "either", "neither"]
     assert [round(stretch.high_mm - stretch.low_mm, 6) for stretch in found] == [75, 50, 25, 50]
-    unlike = novelty_stretches(limited.scores[0], limited.regions[0], positions, 2.5)
+    unlike = novelty_stretches(scores, limited.regions[0], positions, 2.5)
     assert [stretch.kind for stretch in unlike] == ["like", "unlike"]
     assert unlike[0].high_mm - unlike[0].low_mm == pytest.approx(5 * 32)  # 0.8 + 2 k / 39 passes 2.4 after k = 31
-    assert novelty_stretches(replace(limited.scores[0], distance=None), limited.regions[0], positions, 2.5) == []
+    assert (
+        novelty_stretches(
+            replace(limited.detail_as(SliceReading).scores[0], distance=None), limited.regions[0], positions, 2.5
+        )
+        == []
+    )
 
 
 def test_pictures_show_heat_and_strips(limited: Answer, answer: Answer, volume: Volume, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from osteon.data import named
 from osteon.errors import OutputError
 from osteon.geometry import Box
 from osteon.report import draw_views
@@ -58,7 +59,7 @@ def test_a_panel_that_would_distort_is_refused() -> None:
 def test_equal_answers_give_equal_files(
     answer: Answer, volume: Volume, views: tuple[View, ...], tmp_path: Path
 ) -> None:
-    again = draw_views(replace(answer, surfaces=()), volume, tmp_path)
+    again = draw_views(replace(answer, surfaces={}), volume, tmp_path)
     for view, other in zip(views, again, strict=False):
         assert view.path.read_bytes() == other.path.read_bytes()
 
@@ -97,7 +98,7 @@ def test_any_orientation_can_be_drawn(
     answer: Answer, turned: Callable[..., Volume], tmp_path: Path, directions: np.ndarray
 ) -> None:
     volume = turned(directions)
-    masks = tuple(replace(mask, grid=volume.grid) for mask in answer.masks)
+    masks = named(replace(mask, grid=volume.grid) for mask in answer.masks.values())
     views = draw_views(replace(answer, masks=masks), volume, tmp_path)
     assert len(views) == 5
 
@@ -112,7 +113,7 @@ def test_a_projection_is_the_mean_of_clipped_values_whatever_the_axis(volume: Vo
 
 def test_a_surface_belongs_to_the_leg_it_is_named_after_or_lies_nearest(answer: Answer, volume: Volume) -> None:
     wide = tuple(replace(region, box=Box(start=(0, 0, 0), stop=volume.grid.shape)) for region in answer.regions)
-    right, left, box = answer.surfaces
+    right, left, box = answer.surfaces.values()
     assert [surface_region(item, wide, volume) for item in (right, left, box)] == ["right leg", "left leg", "left leg"]
     unnamed = replace(right, name="bone_1")
     assert surface_region(unnamed, answer.regions, volume) == "right leg"

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-    from osteon.data import Answer, Finding, Lesion, Volume
+    from osteon.data import Answer, Finding, Volume
     from osteon.geometry import Box, Grid
     from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
@@ -75,12 +75,6 @@ DISCLAIMER: Final = "Research decision support; not a diagnosis."
 BOX_FACES: Final = ((0, 1, 3, 2), (4, 5, 7, 6))
 """Rows of ``Box.corners_lps_mm`` around the face of the lowest and of the highest slice index."""
 
-CHARACTERS: Final = {
-    "lytic": "lytic",
-    "blastic": "blastic",
-    "mixed": "mixed",
-    "not determined": "character_not_determined",
-}
 PROCEDURE_OF_MODALITY: Final = {"CT": "procedure_ct", "MR": "procedure_mr"}
 SEG_TAGS: Final = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames"]
 HAS_ACQ: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
@@ -148,8 +142,6 @@ def write_report_sr(
 
 
 def _all_codes(answer: Answer) -> Iterator[Concept | None]:
-    if answer.lesions:
-        yield concept("lesion_character")
     for finding in answer.findings:
         yield from _codes(finding)
 
@@ -158,6 +150,7 @@ def _codes(finding: Finding) -> Iterator[Concept | None]:
     yield from (finding.kind, finding.site, finding.laterality)
     for number in finding.measurements:
         yield from (number.concept, number.unit, number.method, number.derivation)
+    yield from (what for what, _ in finding.qualities)
 
 
 def _segmentation_header(path: Path) -> Dataset:
@@ -284,7 +277,6 @@ def _group(
     grid: Grid,
 ) -> ContentSequence:
     """One Measurement Group for a finding."""
-    lesion = next((lesion for lesion in answer.lesions if lesion.identifier == finding.identifier), None)
     algorithm = _algorithm(answer)
     shared = {
         "tracking_identifier": TrackingIdentifier(
@@ -294,7 +286,7 @@ def _group(
         "finding_type": coded(finding.kind),
         "algorithm_id": algorithm,
         "finding_sites": None if finding.site is None else [_site(finding)],
-        "qualitative_evaluations": _qualities(finding, lesion) or None,
+        "qualitative_evaluations": _qualities(finding) or None,
     }
     if finding.segment is None:
         group = MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, headers, grid), **shared)
@@ -313,14 +305,11 @@ def _group(
     return group
 
 
-def _qualities(finding: Finding, lesion: Lesion | None) -> list[QualitativeEvaluation]:
-    """The side of a finding without a site, and the character of a lesion."""
-    found = []
+def _qualities(finding: Finding) -> list[QualitativeEvaluation]:
+    """The side of a finding without a site, and its own qualities."""
+    found = [QualitativeEvaluation(coded(what), coded(which)) for what, which in finding.qualities]
     if finding.site is None and finding.laterality is not None:
-        found.append(QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality)))
-    if lesion is not None:
-        character = concept(CHARACTERS[lesion.character])
-        found.append(QualitativeEvaluation(coded(concept("lesion_character")), coded(character)))
+        found.insert(0, QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality)))
     return found
 
 
@@ -366,7 +355,7 @@ def _referenced_segment(
     segment_files: Mapping[str, Dataset],
 ) -> ReferencedSegment:
     name, value = segment
-    mask = next((mask for mask in answer.masks if mask.name == name), None)
+    mask = answer.masks.get(name)
     if mask is None or name not in segment_files:
         raise InputError(
             f"a finding shows a segment of mask {name!r}; given are the segmentations {sorted(segment_files)}: "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Answer, Mask, Notice, Region
+from osteon.data import Answer, LesionReading, Mask, Notice, Region, named
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Box
@@ -151,17 +151,16 @@ def read_trunk(
     return Answer(
         task=TASK,
         headline=headline(told, scores, is_demo=any(use.is_demo for use in uses)),
+        status="positive" if told else "negative",
         findings=(*findings, describe_bone(masks[0])),
         regions=_regions(bone),
-        scores=(scores,) if scores.slices.size else (),
-        masks=tuple(masks),
-        surfaces=surfaces,
+        masks=named(masks),
+        surfaces=named(surfaces),
         models=uses,
         notices=(*notices, *_notices(volume, images, belief, search, told, lesion_options)),
         configuration=_configuration(options, lesion_options, images, segmenter, classifier),
         seconds=clock.seconds,
-        lesions=told,
-        own_bone=search.own_bone,
+        detail=LesionReading((scores,) if scores.slices.size else (), lesions=told, own_bone=search.own_bone),
     )
 
 

@@ -47,6 +47,13 @@ LESION_COLOURS: Final = (
     (188, 189, 34),
 )
 _BONE_COLOUR = (230, 220, 190)
+_CHARACTERS: Final = {
+    "lytic": "lytic",
+    "blastic": "blastic",
+    "mixed": "mixed",
+    NOT_DETERMINED: "character_not_determined",
+}
+"""Names of their codes."""
 _SITES: Final = {"vertebra": "vertebra", "rib": "rib", "pelvis": "pelvis"}
 
 
@@ -169,6 +176,7 @@ def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
         box=box,
         measurements=tuple(measured),
         segment=(LESION_MASK, label.value),
+        qualities=((concept("lesion_character"), concept(_CHARACTERS[lesion.character])),),
     )
 
 

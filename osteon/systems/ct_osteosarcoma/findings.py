@@ -17,10 +17,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Region, SliceScores, Volume
+    from osteon.data import Region, SliceScores, Status, Volume
     from osteon.labels import Concept
 
-__all__ = ["LegReading", "describe_bone", "describe_runs", "headline", "masks_of", "novelty_notices", "run_box"]
+__all__ = [
+    "LegReading",
+    "describe_bone",
+    "describe_runs",
+    "headline",
+    "masks_of",
+    "novelty_notices",
+    "run_box",
+    "status_of",
+]
 
 BONE_MASK = "bone"
 AFFECTED_MASK = "affected"
@@ -48,6 +57,14 @@ class LegReading:
     territory: NDArray[np.bool_]
     scores: SliceScores
     bone_parts: NDArray[np.uint16]
+
+
+def status_of(readings: Sequence[LegReading]) -> Status:
+    """What the legs come to; abstained where the model may speak of none of them."""
+    if any(reading.scores.runs for reading in readings):
+        return "positive"
+    unlike = [reading.region.novelty is not None and reading.region.novelty.is_unlike for reading in readings]
+    return "abstained" if all(unlike) else "negative"
 
 
 def run_box(reading: LegReading, run: tuple[int, int]) -> Box:

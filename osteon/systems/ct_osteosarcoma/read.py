@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from osteon.data import Answer
+from osteon.data import Answer, SliceReading, named
 from osteon.data.options import Progress, silent
 from osteon.errors import NotThisTaskError
 from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
@@ -25,6 +25,7 @@ from osteon.systems.ct_osteosarcoma.findings import (
     headline,
     masks_of,
     novelty_notices,
+    status_of,
 )
 from osteon.systems.ct_osteosarcoma.heat_maps import leg_heat_maps
 from osteon.systems.ct_osteosarcoma.surfaces import leg_surfaces
@@ -101,19 +102,19 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     return Answer(
         task=TASK,
         headline=headline(readings, volume, is_demo=use.is_demo),
+        status=status_of(readings),
         findings=(
             *(finding for reading in readings for finding in describe_runs(reading, masks, volume)),
             *(describe_bone(reading, masks[0], volume) for reading in readings),
         ),
         regions=tuple(reading.region for reading in readings),
-        scores=tuple(reading.scores for reading in readings),
-        masks=masks,
-        surfaces=tuple(surfaces),
+        masks=named(masks),
+        surfaces=named(surfaces),
         models=(use,),
         notices=tuple(notices),
         configuration=_configuration(options, bone_options, point),
         seconds=clock.seconds,
-        heat_maps=heat_maps,
+        detail=SliceReading(tuple(reading.scores for reading in readings), heat_maps),
     )
 
 

@@ -11,12 +11,14 @@ from osteon.report.view import View
 from osteon.report.wording import probability
 from osteon.systems.histology.map_cells import LOOKS, cell_flags, centre_um, flag_look
 from osteon.systems.histology.pixels import resized
-from osteon.systems.histology.sheet import INK, SOFT, WIDTH, marks, save
+from osteon.systems.histology.sheet import INK, SOFT, WIDTH, save
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data.slide import Slide
+    from osteon.systems.histology.detail import SlideReading
 
 __all__ = ["PER_GROUP", "draw_gallery", "gallery_groups"]
 
@@ -30,33 +32,33 @@ _WORDS: Final = 138
 _HEAD: Final = 40
 
 
-def gallery_groups(answer: SlideAnswer) -> tuple[tuple[str, str, tuple[tuple[int, int], ...]], ...]:
+def gallery_groups(reading: SlideReading) -> tuple[tuple[str, str, tuple[tuple[int, int], ...]], ...]:
     """(title, colour, cells) of what the gallery shows, in order; groups without cells are left out."""
     groups = []
     for index in reversed(range(len(LOOKS))):
-        of_class = tuple(cell for cell in answer.certain if int(answer.map.probability[cell].argmax()) == index)
+        of_class = tuple(cell for cell in reading.certain if int(reading.map.probability[cell].argmax()) == index)
         groups.append((f"{LOOKS[index].title}, most certain", LOOKS[index].colour, of_class[:PER_GROUP]))
-    groups.append(("Least certain", SOFT, answer.uncertain[:PER_GROUP]))
+    groups.append(("Least certain", SOFT, reading.uncertain[:PER_GROUP]))
     return tuple(group for group in groups if group[2])
 
 
-def draw_gallery(path: Path, answer: SlideAnswer, slide: Slide) -> View:
+def draw_gallery(path: Path, reading: SlideReading, slide: Slide, *, marks: Sequence[str]) -> View:
     """A row of tiles for each class and one of the least certain.
 
     Raises:
         InputError: the slide is damaged.
         OutputError: it cannot be written.
     """
-    groups = gallery_groups(answer)
+    groups = gallery_groups(reading)
     block = _HEAD + _TILE + _WORDS
     sheet = Sheet(WIDTH, 62 + max(1, len(groups)) * block, ground=LIGHT)
     for number, (title, colour, cells) in enumerate(groups):
         top = 62 + number * block
         sheet.text(_EDGE, top - 2, title, size=22, colour=INK, weight="bold")
         for place, cell in enumerate(cells):
-            _tile(sheet, answer, slide, cell, place=(_EDGE + place * _STEP, top + _HEAD), colour=colour)
-    save(sheet, path, marks(answer, slide))
-    plan = answer.map.plan
+            _tile(sheet, reading, slide, cell, place=(_EDGE + place * _STEP, top + _HEAD), colour=colour)
+    save(sheet, path, marks)
+    plan = reading.map.plan
     pixel_um = plan.tile_um / plan.pixels
     return View(
         name="gallery",
@@ -73,12 +75,12 @@ def draw_gallery(path: Path, answer: SlideAnswer, slide: Slide) -> View:
 
 
 def _tile(
-    sheet: Sheet, answer: SlideAnswer, slide: Slide, cell: tuple[int, int], *, place: tuple[int, int], colour: str
+    sheet: Sheet, reading: SlideReading, slide: Slide, cell: tuple[int, int], *, place: tuple[int, int], colour: str
 ) -> None:
     """One tile with its frame, cell, probabilities and place."""
     from matplotlib.patches import Rectangle
 
-    plan = answer.map.plan
+    plan = reading.map.plan
     x_um, y_um = centre_um(plan, *cell)
     pixels = resized(tile_view(slide, plan, cell), (_TILE, _TILE))
     left, top = place
@@ -97,21 +99,21 @@ def _tile(
             axes.add_patch(
                 Rectangle(corner, share, share, fill=False, edgecolor=ground, linewidth=width, linestyle=dash)
             )
-    _bars(sheet, answer, cell, place=(left, top + _TILE + 8))
-    flags = ", ".join(flag_look(name).title for name in cell_flags(answer.map, *cell))
+    _bars(sheet, reading, cell, place=(left, top + _TILE + 8))
+    flags = ", ".join(flag_look(name).title for name in cell_flags(reading.map, *cell))
     words = f"{x_um / 1000:.2f}, {y_um / 1000:.2f} mm · row {cell[0]}, col. {cell[1]}"
     sheet.text(left, top + _TILE + 74, words, size=14, colour=SOFT)
     if flags:
         sheet.text(left, top + _TILE + 94, flags, size=15, colour="#a84300", weight="bold")
 
 
-def _bars(sheet: Sheet, answer: SlideAnswer, cell: tuple[int, int], *, place: tuple[int, int]) -> None:
+def _bars(sheet: Sheet, reading: SlideReading, cell: tuple[int, int], *, place: tuple[int, int]) -> None:
     """Three bars with name and number, viable first."""
     from matplotlib.patches import Rectangle
 
     left, top = place
     for order, index in enumerate(reversed(range(len(LOOKS)))):
-        look, share = LOOKS[index], float(answer.map.probability[(*cell, index)])
+        look, share = LOOKS[index], float(reading.map.probability[(*cell, index)])
         y = top + order * 21
         sheet.text(left, y, look.title.replace(" tumour", ""), size=15, colour=INK)
         axes = sheet.axes(left + 98, y + 2, 84, 13)

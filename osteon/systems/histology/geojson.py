@@ -17,31 +17,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data.slide import Slide
+    from osteon.systems.histology.detail import SlideReading
     from osteon.systems.histology.map_cells import Look
     from osteon.systems.histology.outlines import Patch
 
 __all__ = ["regions_document", "write_regions"]
 
 
-def regions_document(answer: SlideAnswer, slide: Slide) -> dict[str, object]:
+def regions_document(reading: SlideReading, slide: Slide) -> dict[str, object]:
     """A FeatureCollection: one annotation a connected region of each class, and one a region of each flag.
 
     Coordinates are (x, y) in pixels of level 0 from the upper left corner, cut at the edge of the slide; rings are
     closed, the outer ring first, then the holes. The identifiers depend on the slide and the place only, so reading
     the slide again gives the same ones.
     """
-    shown = shown_classes(answer)
+    shown = shown_classes(reading)
     features: list[dict[str, object]] = []
     for index, look in reversed(tuple(enumerate(LOOKS))):
-        features += _features(shown == index, look, answer, slide, class_index=index)
-    for name, cells in answer.map.flags.items():
+        features += _features(shown == index, look, reading, slide, class_index=index)
+    for name, cells in reading.map.flags.items():
         look = flag_look(name)
-        features += _features(cells, look, answer, slide, class_index=None)
+        features += _features(cells, look, reading, slide, class_index=None)
     return {"type": "FeatureCollection", "features": features}
 
 
-def write_regions(path: Path, answer: SlideAnswer, slide: Slide) -> int:
+def write_regions(path: Path, reading: SlideReading, slide: Slide) -> int:
     """Write the file.
 
     Returns:
@@ -50,7 +51,7 @@ def write_regions(path: Path, answer: SlideAnswer, slide: Slide) -> int:
     Raises:
         OutputError: it cannot be written.
     """
-    document = regions_document(answer, slide)
+    document = regions_document(reading, slide)
     try:
         path.write_text(json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -60,9 +61,9 @@ def write_regions(path: Path, answer: SlideAnswer, slide: Slide) -> int:
 
 
 def _features(
-    cells: NDArray[np.bool_], look: Look, answer: SlideAnswer, slide: Slide, *, class_index: int | None
+    cells: NDArray[np.bool_], look: Look, reading: SlideReading, slide: Slide, *, class_index: int | None
 ) -> list[dict[str, object]]:
-    edges = cell_edges_px(answer.map.plan, slide)
+    edges = cell_edges_px(reading.map.plan, slide)
     title = look.title if class_index is not None else f"Left out: {look.title}"
     found: list[dict[str, object]] = []
     for patch in patches(cells):
@@ -84,7 +85,7 @@ def _features(
                         # older QuPath: one signed number of alpha, red, green and blue
                         "colorRGB": ((255 << 24) | (red << 16) | (green << 8) | blue) - (1 << 32),
                     },
-                    "measurements": _measurements(patch, answer, slide, edges, class_index),
+                    "measurements": _measurements(patch, reading, slide, edges, class_index),
                 },
             }
         )
@@ -100,7 +101,7 @@ def _ring(
 
 def _measurements(
     patch: Patch,
-    answer: SlideAnswer,
+    reading: SlideReading,
     slide: Slide,
     edges: tuple[NDArray[np.float64], NDArray[np.float64]],
     class_index: int | None,
@@ -112,11 +113,11 @@ def _measurements(
     areas = np.diff(y)[patch.rows] * np.diff(x)[patch.columns] * row_um * column_um / 1e6
     values = {
         "Area mm^2": float(areas.sum()),
-        "Tissue mm^2": float((areas * answer.map.plan.tissue_share[places]).sum()),
+        "Tissue mm^2": float((areas * reading.map.plan.tissue_share[places]).sum()),
         "Cells": float(len(patch.rows)),
     }
     if class_index is not None:
-        values["Mean probability"] = float(answer.map.probability[places][:, class_index].mean())
-    elif answer.map.novelty is not None and np.isfinite(answer.map.novelty[places]).any():
-        values["Mean novelty"] = float(np.nanmean(answer.map.novelty[places]))
+        values["Mean probability"] = float(reading.map.probability[places][:, class_index].mean())
+    elif reading.map.novelty is not None and np.isfinite(reading.map.novelty[places]).any():
+        values["Mean novelty"] = float(np.nanmean(reading.map.novelty[places]))
     return {name: round(value, 6) for name, value in values.items()}

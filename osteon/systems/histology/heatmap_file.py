@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data.slide import Slide
+    from osteon.systems.histology.detail import SlideReading
 
 __all__ = ["heat_map_picture", "write_heat_map"]
 
@@ -28,17 +29,17 @@ _FAINTEST, _STRONGEST = 60, 215
 """Alpha of a probability of a third and of 1."""
 
 
-def heat_map_picture(answer: SlideAnswer, slide: Slide) -> tuple[NDArray[np.uint8], float]:
+def heat_map_picture(reading: SlideReading, slide: Slide) -> tuple[NDArray[np.uint8], float]:
     """Colour of the called class, the more opaque the more probable; transparent where nothing was read.
 
     Returns:
         (row, column, 4) uint8 RGBA, not premultiplied, from the slide's upper left corner to at most a pixel beyond its
         lower right one; and the micrometres of a pixel.
     """
-    plan = answer.map.plan
+    plan = reading.map.plan
     per_cell = max(1, min(_PER_CELL, _LONGEST // max(plan.shape)))
     micron = plan.step_um / per_cell
-    cells = _cell_colours(answer)
+    cells = _cell_colours(reading)
     rows, columns = (max(1, math.ceil(size / micron - 1e-6)) for size in slide_size_um(slide))
     picture = np.zeros((rows, columns, 4), dtype=np.uint8)
     picture[..., :3] = 255
@@ -47,25 +48,25 @@ def heat_map_picture(answer: SlideAnswer, slide: Slide) -> tuple[NDArray[np.uint
     return picture, micron
 
 
-def _cell_colours(answer: SlideAnswer) -> NDArray[np.uint8]:
-    shown = shown_classes(answer)
+def _cell_colours(reading: SlideReading) -> NDArray[np.uint8]:
+    shown = shown_classes(reading)
     cells = np.full((*shown.shape, 4), (255, 255, 255, 0), dtype=np.uint8)
     for value, look in ((LEFT_OUT, LEFT_OUT_LOOK), (UNCLAIMED, UNCLAIMED_LOOK)):
         cells[shown == value] = (*rgb_of(look.colour), 110)
     for index, look in enumerate(LOOKS):
         here = shown == index
-        sure = np.clip((answer.map.probability[here][:, index] - 1 / 3) * 1.5, 0, 1)
+        sure = np.clip((reading.map.probability[here][:, index] - 1 / 3) * 1.5, 0, 1)
         cells[here, :3] = rgb_of(look.colour)
         cells[here, 3] = np.rint(_FAINTEST + sure * (_STRONGEST - _FAINTEST)).astype(np.uint8)
     return cells
 
 
-def write_heat_map(path: Path, answer: SlideAnswer, slide: Slide) -> None:
+def write_heat_map(path: Path, reading: SlideReading, slide: Slide) -> None:
     """Write the overlay.
 
     Raises:
         OutputError: it cannot be written.
         MissingPackageError: the extra "slides" is not installed.
     """
-    picture, micron = heat_map_picture(answer, slide)
+    picture, micron = heat_map_picture(reading, slide)
     write_pyramid(path, picture, microns_per_pixel=micron)

@@ -10,7 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.data.slide import Slide, SlideAnswer, SlideMap, TilePlan
+    from osteon.data.slide import Slide, TilePlan
+    from osteon.systems.histology.detail import SlideMap, SlideReading
 
 __all__ = [
     "FLAG_LOOKS",
@@ -98,13 +99,13 @@ def cell_flags(slide_map: SlideMap, row: int, column: int) -> tuple[str, ...]:
     return tuple(name for name, flags in slide_map.flags.items() if flags[row, column])
 
 
-def shown_classes(answer: SlideAnswer) -> NDArray[np.int8]:
+def shown_classes(reading: SlideReading) -> NDArray[np.int8]:
     """What each cell is called: an index into TILE_CLASSES, or NOT_READ, LEFT_OUT or UNCLAIMED; (rows, columns)."""
-    probability = answer.map.probability
-    read = answer.map.plan.is_tissue & np.isfinite(probability).all(axis=-1)
-    called = np.full(answer.map.plan.shape, NOT_READ, dtype=np.int8)
-    called[read] = UNCLAIMED if answer.is_unlike else probability[read].argmax(axis=-1).astype(np.int8)
-    called[any_flag(answer.map) & answer.map.plan.is_tissue] = LEFT_OUT
+    probability = reading.map.probability
+    read = reading.map.plan.is_tissue & np.isfinite(probability).all(axis=-1)
+    called = np.full(reading.map.plan.shape, NOT_READ, dtype=np.int8)
+    called[read] = UNCLAIMED if reading.is_unlike else probability[read].argmax(axis=-1).astype(np.int8)
+    called[any_flag(reading.map) & reading.map.plan.is_tissue] = LEFT_OUT
     return called
 
 

@@ -16,7 +16,6 @@ from osteon.systems.histology.sheet import (
     SOFT,
     Panels,
     legend,
-    marks,
     outline,
     save,
     scale_bar,
@@ -25,11 +24,13 @@ from osteon.systems.histology.sheet import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data.slide import Slide
+    from osteon.systems.histology.detail import SlideReading
 
 __all__ = ["draw_limits", "draw_probabilities"]
 
@@ -40,7 +41,9 @@ _FARTHEST: Final = 2.0
 """Novelty in thresholds at the end of the colour scale."""
 
 
-def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
+def draw_probabilities(
+    path: Path, reading: SlideReading, slide: Slide, *, pixels: NDArray[np.uint8], marks: Sequence[str]
+) -> View:
     """One map a class: from white at 0 to the class's colour at 1; ``pixels`` of ``slide_picture``.
 
     Raises:
@@ -53,15 +56,15 @@ def draw_probabilities(path: Path, answer: SlideAnswer, slide: Slide, *, pixels:
     sheet = Sheet(panels.width, panels.bottom + _BAR + 10, ground=LIGHT)
     for (left, top), index in zip(panels.places, reversed(range(len(LOOKS))), strict=True):
         look = LOOKS[index]
-        share = answer.map.probability[..., index, None]
+        share = reading.map.probability[..., index, None]
         colours = 255 + np.nan_to_num(share) * (np.array(rgb_of(look.colour), dtype=np.float32) - 255)
-        shown = np.rint(ground * spread_cells(colours, answer.map.plan, slide, shape)).astype(np.uint8)
+        shown = np.rint(ground * spread_cells(colours, reading.map.plan, slide, shape)).astype(np.uint8)
         sheet.text(left, top - 32, look.title, size=20, colour=INK, weight="bold")
         scale_bar(slide_panel(sheet, (left, top), shown, size_um))
         steps = np.linspace(0, 1, 256)[:, None]
         ramp = (255 + steps * (np.array(rgb_of(look.colour)) - 255)) / 255
         _colour_bar(sheet, (left, top + shape[0] + 14, shape[1]), ramp, ("0", "0.5", "1"), "probability")
-    save(sheet, path, marks(answer, slide))
+    save(sheet, path, marks)
     return View(
         name="probabilities",
         path=path,
@@ -88,7 +91,9 @@ def _colour_bar(
         sheet.text(left + width + 14, top - 3, title, size=16, colour=SOFT)
 
 
-def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
+def draw_limits(
+    path: Path, reading: SlideReading, slide: Slide, *, pixels: NDArray[np.uint8], marks: Sequence[str]
+) -> View:
     """Flagged cells, and how far every tile is from the training tiles where the model knows that.
 
     ``pixels`` are those of ``slide_picture``.
@@ -97,7 +102,7 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArra
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
-    has_novelty = answer.map.novelty is not None
+    has_novelty = reading.map.novelty is not None
     panels = Panels.of(size_um, 2)
     shape = panels.shape
     ground = grey_ground(resized(pixels, shape), darkest=0.45)
@@ -107,17 +112,17 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArra
     sheet.text(left, top - 32, "Quality flags", size=20, colour=INK, weight="bold")
     axes = slide_panel(sheet, (left, top), np.rint(255 * np.repeat(ground, 3, axis=-1)).astype(np.uint8), size_um)
     counted = []
-    for name, cells in answer.map.flags.items():
+    for name, cells in reading.map.flags.items():
         look = flag_look(name)
-        outline(axes, cells, answer.map.plan, look=look, width=1.8)
+        outline(axes, cells, reading.map.plan, look=look, width=1.8)
         counted.append((look, f": {int(cells.sum()):,}"))
     scale_bar(axes)
     if counted:
         legend(sheet, (_EDGE, sheet.height - 36), counted)
     if has_novelty:
-        _novelty_panel(sheet, answer, slide, ground, panels.places[1])
-    save(sheet, path, marks(answer, slide))
-    total = sum(int(cells.sum()) for cells in answer.map.flags.values())
+        _novelty_panel(sheet, reading, slide, ground, panels.places[1])
+    save(sheet, path, marks)
+    total = sum(int(cells.sum()) for cells in reading.map.flags.values())
     words = "Left: cells that were flagged; they are left out of areas and of the necrosis fraction."
     if not total:
         words = "No cell was flagged."
@@ -132,9 +137,9 @@ def draw_limits(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArra
 
 
 def _novelty_panel(
-    sheet: Sheet, answer: SlideAnswer, slide: Slide, ground: NDArray[np.float32], place: tuple[int, int]
+    sheet: Sheet, reading: SlideReading, slide: Slide, ground: NDArray[np.float32], place: tuple[int, int]
 ) -> None:
-    slide_map = answer.map
+    slide_map = reading.map
     if slide_map.novelty is None:
         return
     threshold = slide_map.novelty_threshold or float(np.nanmax(slide_map.novelty, initial=1e-6)) / _FARTHEST

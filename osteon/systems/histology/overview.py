@@ -20,7 +20,6 @@ from osteon.systems.histology.sheet import (
     Panels,
     class_colours,
     legend,
-    marks,
     outline,
     save,
     scale_bar,
@@ -28,13 +27,15 @@ from osteon.systems.histology.sheet import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data.slide import Slide
+    from osteon.systems.histology.detail import SlideReading
     from osteon.systems.histology.map_cells import Look
 
 __all__ = ["GRADE_BANDS", "draw_necrosis", "draw_slide_overview"]
@@ -45,7 +46,9 @@ GRADE_BANDS: Final = (("I", 0.0, 0.5), ("II", 0.5, 0.9), ("III", 0.9, 1.0))
 """Grade and the necrosis it begins and ends with; IV is 1 itself (Huvos, Rosen and Marcove 1977)."""
 
 
-def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels: NDArray[np.uint8]) -> View:
+def draw_slide_overview(
+    path: Path, reading: SlideReading, slide: Slide, *, pixels: NDArray[np.uint8], marks: Sequence[str]
+) -> View:
     """The slide, and beside it in grey with the class of every cell; ``pixels`` of ``slide_picture``.
 
     Raises:
@@ -54,8 +57,8 @@ def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels
     size_um = slide_size_um(slide)
     panels = Panels.of(size_um, 2)
     picture = resized(pixels, panels.shape)
-    cells = shown_classes(answer)
-    overlay = class_colours(cells, answer.map.plan, slide, grey_ground(picture))
+    cells = shown_classes(reading)
+    overlay = class_colours(cells, reading.map.plan, slide, grey_ground(picture))
     height = panels.bottom + 74
     sheet = Sheet(panels.width, height, ground=LIGHT)
     titles = ("The slide", "What each cell is called")
@@ -64,22 +67,22 @@ def draw_slide_overview(path: Path, answer: SlideAnswer, slide: Slide, *, pixels
         axes = slide_panel(sheet, place, shown, size_um)
         scale_bar(axes)
         if shown is overlay:
-            _left_out(axes, cells, answer)
+            _left_out(axes, cells, reading)
     legend(sheet, (_EDGE, height - 44), _legend(cells))
-    save(sheet, path, marks(answer, slide))
+    save(sheet, path, marks)
     return View(
         name="overview",
         path=path,
         title="The slide and its map",
-        caption=_overview_words(answer),
+        caption=_overview_words(reading),
         width=sheet.width,
         height=sheet.height,
     )
 
 
-def _left_out(axes: Axes, cells: NDArray[np.int8], answer: SlideAnswer) -> None:
+def _left_out(axes: Axes, cells: NDArray[np.int8], reading: SlideReading) -> None:
     for value, look in ((LEFT_OUT, LEFT_OUT_LOOK), (UNCLAIMED, UNCLAIMED_LOOK)):
-        outline(axes, cells == value, answer.map.plan, look=look, width=0.8)
+        outline(axes, cells == value, reading.map.plan, look=look, width=0.8)
 
 
 def _legend(cells: NDArray[np.int8]) -> list[tuple[Look, str]]:
@@ -95,18 +98,18 @@ def _legend(cells: NDArray[np.int8]) -> list[tuple[Look, str]]:
     return [*reversed(shown), *others]
 
 
-def _overview_words(answer: SlideAnswer) -> str:
-    plan = answer.map.plan
+def _overview_words(reading: SlideReading) -> str:
+    plan = reading.map.plan
     words = (
         f"Right: what each cell is called, over the slide in grey. A cell is {plan.step_um:,.0f} µm wide; a tile of "
         f"{plan.tile_um:,.0f} µm around it was looked at. The legend counts cells."
     )
-    if answer.is_unlike:
+    if reading.is_unlike:
         return f"{words} The slide is unlike the training tiles: no class is claimed for any cell."
     return f"{words} White: no tissue. Hatched grey: flagged, and left out of areas and of the necrosis fraction."
 
 
-def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
+def draw_necrosis(path: Path, reading: SlideReading, *, marks: Sequence[str]) -> View:
     """The fraction, which there must be, with its interval over the cuts of the grades.
 
     Raises:
@@ -121,13 +124,13 @@ def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
     axes.tick_params(axis="x", labelsize=Sheet.points(18), colors=INK, length=5)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
-    _bands(axes, answer)
-    _share(axes, answer)
-    sheet.text(_EDGE, 18, _necrosis_title(answer), size=24, colour=INK, weight="bold")
+    _bands(axes, reading)
+    _share(axes, reading)
+    sheet.text(_EDGE, 18, _necrosis_title(reading), size=24, colour=INK, weight="bold")
     sheet.text(
         WIDTH / 2 - 20, 312, "Necrosis: share of the tumour area that is not viable", size=17, colour=SOFT, ha="center"
     )
-    save(sheet, path, marks(answer, slide))
+    save(sheet, path, marks)
     return View(
         name="necrosis",
         path=path,
@@ -141,8 +144,8 @@ def draw_necrosis(path: Path, answer: SlideAnswer, slide: Slide) -> View:
     )
 
 
-def _necrosis_title(answer: SlideAnswer) -> str:
-    necrosis = answer.necrosis
+def _necrosis_title(reading: SlideReading) -> str:
+    necrosis = reading.necrosis
     text = f"Necrosis {percent(necrosis.fraction or 0.0)}"
     if necrosis.interval is None:
         return f"{text}, too little tumour for an interval"
@@ -150,12 +153,12 @@ def _necrosis_title(answer: SlideAnswer) -> str:
     return f"{text}, 95 % interval {percent(low)} to {percent(high)}"
 
 
-def _bands(axes: Axes, answer: SlideAnswer) -> None:
+def _bands(axes: Axes, reading: SlideReading) -> None:
     """The grades below the bar: the proposed one strong, others that the interval reaches in between."""
     from matplotlib.patches import Rectangle
 
-    proposed = answer.grade.grade if answer.grade else ""
-    possible = answer.grade.possible if answer.grade else ()
+    proposed = reading.grade.grade if reading.grade else ""
+    possible = reading.grade.possible if reading.grade else ()
     places = [*((grade, low, high) for grade, low, high in GRADE_BANDS), ("IV", 1.005, 1.06)]
     for grade, low, high in places:
         ground = "#3f4954" if grade == proposed else "#b9c0c8" if grade in possible else "#eceef0"
@@ -171,11 +174,11 @@ def _bands(axes: Axes, answer: SlideAnswer) -> None:
         axes.plot([cut, cut], [0, 0.94], color=INK, linewidth=1.2, linestyle=(0, (4, 3)), clip_on=False, zorder=0.5)
 
 
-def _share(axes: Axes, answer: SlideAnswer) -> None:
+def _share(axes: Axes, reading: SlideReading) -> None:
     """The bar of both classes, and the interval over it."""
     from matplotlib.patches import Rectangle
 
-    fraction = answer.necrosis.fraction or 0.0
+    fraction = reading.necrosis.fraction or 0.0
     bottom, height = 0.4, 0.3
     dead, alive = (LOOKS[TILE_CLASSES.index(name)] for name in ("non_viable", "viable"))
     for look, low, high in ((dead, 0.0, fraction), (alive, fraction, 1.0)):
@@ -188,8 +191,8 @@ def _share(axes: Axes, answer: SlideAnswer) -> None:
                 fontsize=Sheet.points(18), weight="bold",
             )  # fmt: skip
     y = bottom + height + 0.11
-    if answer.necrosis.interval is not None:
-        low, high = answer.necrosis.interval
+    if reading.necrosis.interval is not None:
+        low, high = reading.necrosis.interval
         axes.errorbar(
             [fraction], [y], xerr=[[fraction - low], [high - fraction]], color=INK, capsize=7, linewidth=2.4,
             capthick=2.4, clip_on=False,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from osteon.data import TILE_CLASSES, Notice, RegionNovelty, SlideAnswer, SlideMap
+from osteon.data import TILE_CLASSES, Answer, Notice, RegionNovelty
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
@@ -26,7 +26,8 @@ from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
 from osteon.predict.clock import Clock
 from osteon.predict.runtime_openvino import usable_cores
 from osteon.predict.tile_classifier import TileClassifier
-from osteon.systems.histology.text import SlideReading, describe, headline, notices_of
+from osteon.systems.histology.detail import SlideMap, SlideReading
+from osteon.systems.histology.text import describe, headline, notices_of, status_of
 from osteon.systems.histology.tile_reader import read_tiles
 from osteon.weights import find_card
 
@@ -61,7 +62,7 @@ _MOST_THREADS = 8
 _SEED = 1
 
 
-def answer_slide(slide: Slide, options: Options, progress: Progress = silent) -> SlideAnswer:
+def answer_slide(slide: Slide, options: Options, progress: Progress = silent) -> Answer:
     """Read a slide with the model that the options name.
 
     Args:
@@ -90,7 +91,7 @@ def read_slide(
     classifier: TileClassifier,
     clock: Clock | None = None,
     progress: Progress = silent,
-) -> SlideAnswer:
+) -> Answer:
     """Read a slide with a model at hand.
 
     Args:
@@ -120,20 +121,16 @@ def read_slide(
     with clock.step("measure"):
         reading = _judged(plan, found, classifier, report_unlike=options.report_unlike)
     certain, uncertain = _gallery(reading)
-    return SlideAnswer(
+    return Answer(
         task=TASK,
         headline=headline(reading, is_demo=use.is_demo),
-        map=reading.map,
-        necrosis=reading.necrosis,
+        status=status_of(reading),
         findings=describe(reading, identity=identity),
-        grade=reading.grade,
-        is_unlike=reading.is_unlike,
-        certain=certain,
-        uncertain=uncertain,
         models=(use,),
         notices=(*told, *stain_notice, *notices_of(reading)),
         configuration=_configuration(options, plan, contract, classifier),
         seconds=clock.seconds,
+        detail=replace(reading, certain=certain, uncertain=uncertain),
     )
 
 

@@ -13,6 +13,7 @@ from osteon.data.provenance import Notice
 from osteon.errors import OutputError
 from osteon.report.document import write_document
 from osteon.report.run import file_records, run_document
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.gallery import draw_gallery, gallery_groups
 from osteon.systems.histology.geojson import write_regions
 from osteon.systems.histology.heatmap_file import write_heat_map
@@ -23,13 +24,15 @@ from osteon.systems.histology.report_findings import slide_findings_document
 from osteon.systems.histology.report_page import write_slide_page
 from osteon.systems.histology.report_pdf import write_slide_pdf
 from osteon.systems.histology.report_text import slide_content
+from osteon.systems.histology.sheet import marks
 from osteon.systems.histology.tiles_table import write_tiles_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data import Answer
+    from osteon.data.slide import Slide
     from osteon.report.run import Run
     from osteon.report.view import View
 
@@ -59,7 +62,7 @@ class SlideReport:
         skipped: parts that could not be made, in words; the result is valid without them.
     """
 
-    answer: SlideAnswer
+    answer: Answer
     findings: Mapping[str, object] = field(repr=False)
     views: tuple[View, ...]
     skipped: tuple[str, ...] = ()
@@ -67,7 +70,7 @@ class SlideReport:
 
 def write_slide_report(
     folder: Path,
-    answer: SlideAnswer,
+    answer: Answer,
     slide: Slide,
     *,
     run: Run,
@@ -94,14 +97,15 @@ def write_slide_report(
             progress(_STEP, done, steps)
 
     tell(0)
+    reading = answer.detail_as(SlideReading)
     views = draw_slide_views(folder / "views", answer, slide)
     tell(1)
-    write_tiles_csv(folder / "tiles.csv", answer)
-    write_regions(folder / "regions.geojson", answer, slide)
+    write_tiles_csv(folder / "tiles.csv", reading)
+    write_regions(folder / "regions.geojson", reading, slide)
     tell(2)
     skipped: tuple[str, ...] = ()
     try:
-        write_heat_map(folder / "heatmap.tif", answer, slide)
+        write_heat_map(folder / "heatmap.tif", reading, slide)
     except MissingPackageError as error:
         skipped = (f"heatmap.tif was not written: {error}",)
     answer = replace(
@@ -126,7 +130,7 @@ def write_slide_report(
     return SlideReport(answer=answer, findings=findings, views=views, skipped=skipped)
 
 
-def draw_slide_views(folder: Path, answer: SlideAnswer, slide: Slide) -> tuple[View, ...]:
+def draw_slide_views(folder: Path, answer: Answer, slide: Slide) -> tuple[View, ...]:
     """Draw every picture the answer has material for.
 
     Returns:
@@ -141,13 +145,13 @@ def draw_slide_views(folder: Path, answer: SlideAnswer, slide: Slide) -> tuple[V
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
-    pixels = slide_picture(slide)
-    views = [draw_slide_overview(folder / "overview.png", answer, slide, pixels=pixels)]
-    if not answer.is_unlike and answer.necrosis.fraction is not None:
-        views.append(draw_necrosis(folder / "necrosis.png", answer, slide))
-    if gallery_groups(answer):
-        views.append(draw_gallery(folder / "gallery.png", answer, slide))
-    if not answer.is_unlike and np.isfinite(answer.map.probability).any():
-        views.append(draw_probabilities(folder / "probabilities.png", answer, slide, pixels=pixels))
-    views.append(draw_limits(folder / "limits.png", answer, slide, pixels=pixels))
+    pixels, reading, words = slide_picture(slide), answer.detail_as(SlideReading), marks(answer, slide)
+    views = [draw_slide_overview(folder / "overview.png", reading, slide, pixels=pixels, marks=words)]
+    if not reading.is_unlike and reading.necrosis.fraction is not None:
+        views.append(draw_necrosis(folder / "necrosis.png", reading, marks=words))
+    if gallery_groups(reading):
+        views.append(draw_gallery(folder / "gallery.png", reading, slide, marks=words))
+    if not reading.is_unlike and np.isfinite(reading.map.probability).any():
+        views.append(draw_probabilities(folder / "probabilities.png", reading, slide, pixels=pixels, marks=words))
+    views.append(draw_limits(folder / "limits.png", reading, slide, pixels=pixels, marks=words))
     return tuple(views)

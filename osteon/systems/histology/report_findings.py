@@ -13,16 +13,18 @@ from osteon.labels import concept
 from osteon.report.findings import SCHEMA_VERSION, finding_entry, model_entry, notice_entries
 from osteon.report.lesion_entries import finite
 from osteon.report.wording import DISCLAIMER
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.map_cells import LEFT_OUT, LOOKS, cell_flags, centre_um, shown_classes
 
 if TYPE_CHECKING:
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data import Answer
+    from osteon.data.slide import Slide
     from osteon.report.run import Run
 
 __all__ = ["slide_findings_document"]
 
 
-def slide_findings_document(answer: SlideAnswer, slide: Slide, *, run: Run) -> dict[str, object]:
+def slide_findings_document(answer: Answer, slide: Slide, *, run: Run) -> dict[str, object]:
     """Content of findings.json of a slide; validates against ``schema/findings-1.json``.
 
     What only a volume has (grid, regions, scores, lesions, masks, surfaces, heat maps) is null or empty; the numbers of
@@ -43,7 +45,7 @@ def slide_findings_document(answer: SlideAnswer, slide: Slide, *, run: Run) -> d
         "created": run.created,
         "task": answer.task,
         "headline": answer.headline,
-        "is_demo": any(model.is_demo for model in answer.models),
+        "is_demo": answer.is_demo,
         "source": None,
         "grid": None,
         "regions": [],
@@ -56,11 +58,11 @@ def slide_findings_document(answer: SlideAnswer, slide: Slide, *, run: Run) -> d
         "models": [model_entry(model) for model in answer.models],
         "heat_maps": [],
         "notices": notice_entries(slide.source.notices, answer.notices),
-        "slide": _slide(answer, slide),
+        "slide": _slide(answer.detail_as(SlideReading), slide),
     }
 
 
-def _slide(answer: SlideAnswer, slide: Slide) -> dict[str, object]:
+def _slide(reading: SlideReading, slide: Slide) -> dict[str, object]:
     source = slide.source
     return {
         "format": source.format,
@@ -72,34 +74,34 @@ def _slide(answer: SlideAnswer, slide: Slide) -> dict[str, object]:
             {"rows": level.rows, "columns": level.columns, "downsample": finite(level.downsample, what="a level")}
             for level in slide.levels
         ],
-        "grid": _grid(answer),
-        "classes": _classes(answer),
+        "grid": _grid(reading),
+        "classes": _classes(reading),
         "areas": [
             {"name": name, "area": _area(value, name)}
-            for name, value in answer.necrosis.area_mm2.items()
+            for name, value in reading.necrosis.area_mm2.items()
             if name not in TILE_CLASSES
         ],
-        "necrosis": _necrosis(answer),
+        "necrosis": _necrosis(reading),
         "grade": None
-        if answer.grade is None
+        if reading.grade is None
         else {
-            "proposed": answer.grade.grade,
-            "possible": list(answer.grade.possible),
-            "source": answer.grade.source,
+            "proposed": reading.grade.grade,
+            "possible": list(reading.grade.possible),
+            "source": reading.grade.source,
             "scope": "slide",
         },
-        "is_unlike_training": answer.is_unlike,
-        "novelty": _novelty(answer),
+        "is_unlike_training": reading.is_unlike,
+        "novelty": _novelty(reading),
         "gallery": {
-            "certain": [_tile(answer, *cell) for cell in answer.certain],
-            "uncertain": [_tile(answer, *cell) for cell in answer.uncertain],
+            "certain": [_tile(reading, *cell) for cell in reading.certain],
+            "uncertain": [_tile(reading, *cell) for cell in reading.uncertain],
         },
     }
 
 
-def _grid(answer: SlideAnswer) -> dict[str, object]:
-    plan = answer.map.plan
-    read = plan.is_tissue & np.isfinite(answer.map.probability).all(axis=-1)
+def _grid(reading: SlideReading) -> dict[str, object]:
+    plan = reading.map.plan
+    read = plan.is_tissue & np.isfinite(reading.map.probability).all(axis=-1)
     return {
         "tile_um": finite(plan.tile_um, what="the side of a tile"),
         "step_um": finite(plan.step_um, what="the side of a cell"),
@@ -107,8 +109,8 @@ def _grid(answer: SlideAnswer) -> dict[str, object]:
         "rows": plan.shape[0],
         "columns": plan.shape[1],
         "cells_read": int(read.sum()),
-        "cells_left_out": int((shown_classes(answer) == LEFT_OUT).sum()),
-        "flags": {name: int(cells.sum()) for name, cells in answer.map.flags.items()},
+        "cells_left_out": int((shown_classes(reading) == LEFT_OUT).sum()),
+        "flags": {name: int(cells.sum()) for name, cells in reading.map.flags.items()},
     }
 
 
@@ -120,10 +122,10 @@ def _area(value: float, name: str) -> dict[str, object]:
     }
 
 
-def _classes(answer: SlideAnswer) -> list[dict[str, object]]:
+def _classes(reading: SlideReading) -> list[dict[str, object]]:
     """In the order of TILE_CLASSES; without areas where no class is claimed."""
-    shown = shown_classes(answer)
-    areas = {} if answer.is_unlike else answer.necrosis.area_mm2
+    shown = shown_classes(reading)
+    areas = {} if reading.is_unlike else reading.necrosis.area_mm2
     return [
         {
             "name": look.name,
@@ -136,9 +138,9 @@ def _classes(answer: SlideAnswer) -> list[dict[str, object]]:
     ]
 
 
-def _necrosis(answer: SlideAnswer) -> dict[str, object]:
-    necrosis = answer.necrosis
-    claimed = not answer.is_unlike
+def _necrosis(reading: SlideReading) -> dict[str, object]:
+    necrosis = reading.necrosis
+    claimed = not reading.is_unlike
     return {
         "fraction": finite(necrosis.fraction, what="the necrosis fraction")
         if claimed and necrosis.fraction is not None
@@ -153,13 +155,13 @@ def _necrosis(answer: SlideAnswer) -> dict[str, object]:
     }
 
 
-def _novelty(answer: SlideAnswer) -> dict[str, object] | None:
-    if answer.map.novelty is None:
+def _novelty(reading: SlideReading) -> dict[str, object] | None:
+    if reading.map.novelty is None:
         return None
-    known = answer.map.novelty[np.isfinite(answer.map.novelty)]
+    known = reading.map.novelty[np.isfinite(reading.map.novelty)]
     if not len(known):
         return None
-    threshold = answer.map.novelty_threshold
+    threshold = reading.map.novelty_threshold
     return {
         "threshold": None if threshold is None else finite(threshold, what="the threshold of novelty"),
         "median": finite(float(np.median(known)), what="the median novelty"),
@@ -167,8 +169,8 @@ def _novelty(answer: SlideAnswer) -> dict[str, object] | None:
     }
 
 
-def _tile(answer: SlideAnswer, row: int, column: int) -> dict[str, object]:
-    slide_map = answer.map
+def _tile(reading: SlideReading, row: int, column: int) -> dict[str, object]:
+    slide_map = reading.map
     what = f"a value of the tile in row {row}, column {column}"
     x_um, y_um = centre_um(slide_map.plan, row, column)
     probabilities = [finite(float(value), what=what) for value in slide_map.probability[row, column]]
@@ -181,7 +183,7 @@ def _tile(answer: SlideAnswer, row: int, column: int) -> dict[str, object]:
         "y_um": finite(y_um, what=what),
         "tissue_share": finite(float(slide_map.plan.tissue_share[row, column]), what=what),
         "probabilities": probabilities,
-        "called": None if answer.is_unlike else TILE_CLASSES[best],
+        "called": None if reading.is_unlike else TILE_CLASSES[best],
         "novelty": finite(novelty, what=what) if novelty is not None and math.isfinite(novelty) else None,
         "flags": list(cell_flags(slide_map, row, column)),
     }

@@ -15,7 +15,8 @@ from osteon.systems.histology.report_findings import slide_findings_document
 from osteon.systems.histology.sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK
 
 if TYPE_CHECKING:
-    from osteon.data.slide import Slide, SlideAnswer
+    from osteon.data import Answer
+    from osteon.data.slide import Slide
     from osteon.report.run import Run
 
 __all__ = ["AREA_COLUMNS", "SlideContent", "slide_content"]
@@ -85,7 +86,7 @@ class SlideContent:
     limits: tuple[str, ...]
 
 
-def slide_content(answer: SlideAnswer, slide: Slide, *, run: Run) -> SlideContent:
+def slide_content(answer: Answer, slide: Slide, *, run: Run) -> SlideContent:
     """Put an answer into words.
 
     Raises:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from osteon.data.slide import Slide, SlideAnswer, TilePlan
+    from osteon.data import Answer
+    from osteon.data.slide import Slide, TilePlan
 
 __all__ = [
     "INK",
@@ -99,9 +100,9 @@ class Panels:
         return self.places[-1][1] + self.shape[0]
 
 
-def marks(answer: SlideAnswer, slide: Slide) -> tuple[str, ...]:
+def marks(answer: Answer, slide: Slide) -> tuple[str, ...]:
     """What must stand on every picture of this slide."""
-    demo = (SLIDE_DEMO_MARK,) if any(model.is_demo for model in answer.models) else ()
+    demo = (SLIDE_DEMO_MARK,) if answer.is_demo else ()
     return (*demo, *((SYNTHETIC_MARK,) if slide.source.is_synthetic else ()))
 
 

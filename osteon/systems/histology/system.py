@@ -10,7 +10,7 @@ from osteon.systems.histology.options import DatasetOptions, Options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data import Slide, SlideAnswer
+    from osteon.data import Answer, Slide
     from osteon.data.options import Progress
 
 __all__ = ["SYSTEM"]
@@ -24,7 +24,7 @@ def _accepts(header: Header) -> Match:
     return Match(0.0, "it reads slides")
 
 
-def _read(slide: Slide, options: Options, progress: Progress) -> SlideAnswer:
+def _read(slide: Slide, options: Options, progress: Progress) -> Answer:
     from osteon.systems.histology.read import answer_slide
 
     return answer_slide(slide, options, progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +11,10 @@ from osteon.data import TILE_CLASSES, TILE_WORDS, Finding, Measurement, Notice
 from osteon.labels import concept
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from osteon.data import Status
+    from osteon.systems.histology.detail import SlideReading
 
-    from osteon.data import GradeProposal, Necrosis, RegionNovelty, SlideMap
-
-__all__ = ["SlideReading", "describe", "headline", "notices_of"]
+__all__ = ["describe", "headline", "notices_of", "status_of"]
 
 _FLAG_WORDS = {
     "blur": "out of focus",
@@ -26,33 +24,6 @@ _FLAG_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SlideReading:
-    """What was computed of one slide.
-
-    Attributes:
-        map: of the cells.
-        necrosis: without a fraction where nothing is claimed.
-        grade: None without a fraction.
-        tiles: that were read.
-        left_out: tiles that count in no area; a tile may have several flags.
-        flagged: tiles by flag.
-        novelty: how unlike the model's training the slide is; None where the model does not know its limits.
-        is_unlike: whether nothing is claimed for that reason.
-        is_reported: whether the slide is unlike, but a person asked to have it reported all the same.
-    """
-
-    map: SlideMap = field(repr=False)
-    necrosis: Necrosis
-    grade: GradeProposal | None
-    tiles: int
-    left_out: int
-    flagged: Mapping[str, int]
-    novelty: RegionNovelty | None
-    is_unlike: bool = False
-    is_reported: bool = False
-
-
 def headline(reading: SlideReading, *, is_demo: bool) -> str:
     """The first sentence of the report; a demo model's word is never given without saying whose it is."""
     sentence = _said(reading)
@@ -60,6 +31,15 @@ def headline(reading: SlideReading, *, is_demo: bool) -> str:
         return sentence
     plain = sentence if sentence[0].isdigit() else f"{sentence[0].lower()}{sentence[1:]}"
     return f"Demo model, without meaning for a patient: {plain}"
+
+
+def status_of(reading: SlideReading) -> Status:
+    """What the slide comes to: positive where tumour was called."""
+    if reading.is_unlike:
+        return "abstained"
+    if reading.left_out == reading.tiles:
+        return "not_assessed"
+    return "negative" if reading.necrosis.fraction is None else "positive"
 
 
 def describe(reading: SlideReading, *, identity: str) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ from osteon.systems.histology.map_cells import any_flag, cell_flags, centre_um, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data.slide import SlideAnswer
+    from osteon.systems.histology.detail import SlideReading
 
 __all__ = ["TILE_COLUMNS", "write_tiles_csv"]
 
@@ -25,7 +25,7 @@ TILE_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def write_tiles_csv(path: Path, answer: SlideAnswer) -> int:
+def write_tiles_csv(path: Path, reading: SlideReading) -> int:
     """Write a row a cell that was read or flagged, in reading order.
 
     ``x_um`` and ``y_um`` are the middle of the cell from the upper left corner of the slide. ``called`` is the most
@@ -38,9 +38,9 @@ def write_tiles_csv(path: Path, answer: SlideAnswer) -> int:
     Raises:
         OutputError: it cannot be written.
     """
-    slide_map = answer.map
+    slide_map = reading.map
     plan = slide_map.plan
-    shown = shown_classes(answer)
+    shown = shown_classes(reading)
     read = plan.is_tissue & np.isfinite(slide_map.probability).all(axis=-1)
     places = np.argwhere(read | any_flag(slide_map)).tolist()
     try:
@@ -50,7 +50,7 @@ def write_tiles_csv(path: Path, answer: SlideAnswer) -> int:
             for row, column in places:
                 x_um, y_um = centre_um(plan, row, column)
                 probabilities = slide_map.probability[row, column]
-                best = int(probabilities.argmax()) if read[row, column] and not answer.is_unlike else -1
+                best = int(probabilities.argmax()) if read[row, column] and not reading.is_unlike else -1
                 novelty = math.nan if slide_map.novelty is None else float(slide_map.novelty[row, column])
                 writer.writerow([
                     row,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Answer, HeatMap, Region, RegionNovelty, SliceScores
+from osteon.data import Answer, ClassProbabilities, HeatMap, Region, RegionNovelty, SliceReading, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
@@ -123,10 +123,11 @@ def read_lesion(
     return Answer(
         task=TASK,
         headline=headline(scores, volume, novelty=novelty, is_withheld=is_withheld, is_demo=use.is_demo),
+        status="abstained" if is_withheld else "positive" if scores.runs else "negative",
         findings=(describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld, tracking=tracking),),
         regions=(Region(REGION, box_on_slice(region.window, index), present, novelty),),
-        scores=(scores,),
-        masks=() if mask is None else (mask,),
+        masks={} if mask is None else named((mask,)),
+        classes=None if is_withheld else _classes(scores),
         models=(use,),
         notices=(
             *modality_notices(volume),
@@ -137,7 +138,7 @@ def read_lesion(
         ),
         configuration=_configuration(options, chosen, region, mark, point),
         seconds=clock.seconds,
-        heat_maps=heat_maps,
+        detail=SliceReading((scores,), heat_maps),
     )
 
 
@@ -223,6 +224,14 @@ def _scores(
         sets=() if found.sets is None else set_names(found.sets, negative=BENIGN, positive=MALIGNANT),
         error_rate=None if classifier.trust is None else classifier.trust.conformal.alpha,
     )
+
+
+def _classes(scores: SliceScores) -> ClassProbabilities:
+    """The same as probabilities of two classes."""
+    malignant = float(scores.probability[0])
+    sets = {"either": (BENIGN, MALIGNANT), "neither": (), BENIGN: (BENIGN,), MALIGNANT: (MALIGNANT,)}
+    kept = sets[scores.sets[0]] if scores.sets else None
+    return ClassProbabilities((BENIGN, MALIGNANT), (1 - malignant, malignant), kept, scores.error_rate)
 
 
 def _heat_map(

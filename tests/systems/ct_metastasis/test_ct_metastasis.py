@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.data import ModelUse, Volume
+from osteon.data import LesionReading, ModelUse, Volume
 from osteon.data.system import Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
@@ -27,7 +27,7 @@ from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from osteon.data import Answer
+    from osteon.data import Answer, Lesion
     from osteon.data.options import Progress
 
 OPTIONS = Options()
@@ -43,32 +43,37 @@ def told(trunk: Trunk) -> Answer:
     return read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter())
 
 
+def listed(told: Answer) -> tuple[Lesion, ...]:
+    return told.detail_as(LesionReading).lesions
+
+
 def codes(told: Answer) -> set[str]:
     return {notice.code for notice in told.notices}
 
 
 def test_lesions_are_listed_with_what_is_true_of_them(trunk: Trunk, told: Answer) -> None:
-    assert [lesion.identifier for lesion in told.lesions] == ["lesion-1", "lesion-2"]
-    for lesion, value in zip(told.lesions, (1, 2), strict=True):
+    assert [lesion.identifier for lesion in listed(told)] == ["lesion-1", "lesion-2"]
+    for lesion, value in zip(listed(told), (1, 2), strict=True):
         where = trunk.lesion == value
         truth_ml = np.count_nonzero(where) * np.prod(trunk.spacing_mm) / 1000
         assert lesion.volume_ml == pytest.approx(truth_ml, rel=0.02)
         assert lesion.mean_hu == pytest.approx(trunk.array[where].mean(), abs=2)
         slices = np.flatnonzero(where.any(axis=(1, 2)))
         assert lesion.slices == (slices[0], slices[-1] + 1)
-    lytic, blastic = told.lesions
+    lytic, blastic = listed(told)
     assert (lytic.character, blastic.character) == ("lytic", "blastic")
     assert (lytic.site, blastic.site) == ("vertebra", "rib")
     assert 18 <= lytic.diameter_mm <= 21.5  # a ball of 18 mm in voxels of 3 x 1.75 x 1.75 mm
-    assert told.own_bone is not None
-    assert told.own_bone.median_hu == pytest.approx(170, abs=6)
+    own_bone = told.detail_as(LesionReading).own_bone
+    assert own_bone is not None
+    assert own_bone.median_hu == pytest.approx(170, abs=6)
 
 
 def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
-    bone, lesions = told.masks
+    bone, lesions = told.masks.values()
     assert (bone.name, lesions.name) == ("bone", "lesions")
     assert [finding.identifier for finding in told.findings] == ["lesion-1", "lesion-2", "bone"]
-    for lesion, finding, label in zip(told.lesions, told.findings, lesions.labels, strict=False):
+    for lesion, finding, label in zip(listed(told), told.findings, lesions.labels, strict=False):
         assert finding.segment == ("lesions", label.value)
         assert finding.tracking_uid == label.tracking_uid
         assert finding.probability == lesion.probability == pytest.approx(1.0)
@@ -85,12 +90,12 @@ def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
 
 
 def test_bone_is_the_truth_but_for_its_rim(trunk: Trunk, told: Answer) -> None:
-    found = told.masks[0].array > 0
+    found = told.masks["bone"].array > 0
     assert np.count_nonzero(found & trunk.bone) * 2 / (found.sum() + trunk.bone.sum()) > 0.97
 
 
 def test_slices_are_called_by_their_lesion_area(trunk: Trunk, told: Answer) -> None:
-    (scores,) = told.scores
+    (scores,) = told.detail_as(LesionReading).scores
     assert scores.source == "segmentation"
     assert scores.agreement is None
     assert scores.by_segmentation is not None
@@ -101,16 +106,17 @@ def test_slices_are_called_by_their_lesion_area(trunk: Trunk, told: Answer) -> N
 
 
 def test_surfaces_are_closed_and_lie_where_the_lesions_are(told: Answer) -> None:
-    assert [surface.name for surface in told.surfaces] == ["skeleton", "lesion_1", "lesion_2"]
-    for surface, finding in zip(told.surfaces[1:], told.findings, strict=False):
+    whole, *lesions = told.surfaces.values()
+    assert [*told.surfaces] == ["skeleton", "lesion_1", "lesion_2"]
+    for surface, finding in zip(lesions, told.findings, strict=False):
         assert is_watertight(surface)
         assert finding.box is not None
-        low, high = finding.box.bounds_lps_mm(told.masks[0].grid)
+        low, high = finding.box.bounds_lps_mm(told.masks["bone"].grid)
         at_least, at_most = bounds_lps_mm([surface])
         assert (at_least > low - 1).all()
         assert (at_most < high + 1).all()
-    skeleton = bounds_lps_mm(told.surfaces[:1])
-    for lesion in told.surfaces[1:]:
+    skeleton = bounds_lps_mm([whole])
+    for lesion in lesions:
         low, high = bounds_lps_mm([lesion])
         assert (low > skeleton[0] - 2).all()
         assert (high < skeleton[1] + 2).all()
@@ -140,8 +146,8 @@ def test_another_order_of_the_voxels_gives_the_same_patient(
         if one.box is not None and two.box is not None:
             for a, b in zip(one.box.bounds_lps_mm(grid), two.box.bounds_lps_mm(turned), strict=True):
                 assert np.allclose(a, b, atol=1.8)  # a pixel, as images are padded on one side
-    assert [lesion.site for lesion in other.lesions] == [lesion.site for lesion in told.lesions]
-    assert np.array_equal(other.masks[1].array[index] > 0, told.masks[1].array > 0)
+    assert [lesion.site for lesion in listed(other)] == [lesion.site for lesion in listed(told)]
+    assert np.array_equal(other.masks["lesions"].array[index] > 0, told.masks["lesions"].array > 0)
 
 
 def test_thin_slices_are_taken_every_other_and_lesions_keep_their_size(trunk: Trunk, told: Answer) -> None:
@@ -153,7 +159,7 @@ def test_thin_slices_are_taken_every_other_and_lesions_keep_their_size(trunk: Tr
     )
     other = read_trunk(thin.volume, OPTIONS, segmenter=thin.segmenter())
     assert "slices-taken" in codes(other)
-    for one, two in zip(told.lesions, other.lesions, strict=True):
+    for one, two in zip(listed(told), listed(other), strict=True):
         assert two.volume_ml == pytest.approx(one.volume_ml, rel=0.08)
 
 
@@ -162,16 +168,16 @@ def test_thick_slices_are_read_with_a_warning(trunk: Trunk) -> None:
     other = read_trunk(thick.volume, OPTIONS, segmenter=thick.segmenter())
     text = next(notice.text for notice in other.notices if notice.code == "thick-slices")
     assert "6.0 mm apart: lesions below 12 mm" in text
-    assert len(other.lesions) == 2
+    assert len(listed(other)) == 2
 
 
 def test_a_single_slice_is_read_with_a_warning(trunk: Trunk) -> None:
     one = Trunk(trunk.array[24:25], trunk.bone[24:25], trunk.lesion[24:25])
     other = read_trunk(one.volume, OPTIONS, segmenter=one.segmenter())
     assert "single-slice" in codes(other)
-    assert len(other.lesions) == 2
-    assert {lesion.site for lesion in other.lesions} == {"not determined"}
-    assert not any(lesion.is_cut for lesion in other.lesions)
+    assert len(listed(other)) == 2
+    assert {lesion.site for lesion in listed(other)} == {"not determined"}
+    assert not any(lesion.is_cut for lesion in listed(other))
 
 
 def test_metal_is_told_and_lesions_near_it_are_marked(trunk: Trunk) -> None:
@@ -181,7 +187,7 @@ def test_metal_is_told_and_lesions_near_it_are_marked(trunk: Trunk) -> None:
     found = read_trunk(other.volume, OPTIONS, segmenter=other.segmenter())
     text = next(notice.text for notice in found.notices if notice.code == "metal")
     assert "Lesion 1 lies within 10 mm of it" in text
-    assert [lesion.near_metal for lesion in found.lesions] == [True, False]
+    assert [lesion.near_metal for lesion in listed(found)] == [True, False]
     assert "may be an artefact" in found.findings[0].statement
 
 
@@ -193,22 +199,22 @@ def test_a_vessel_brighter_than_bone_becomes_neither_bone_nor_lesion(trunk: Trun
     wrong = other.segmenter(bone=trunk.bone | aorta, lesion=(trunk.lesion > 0) | aorta)
     found = read_trunk(other.volume, OPTIONS, segmenter=wrong)
     assert "contrast-left-out" in codes(found)
-    assert len(found.lesions) == 2
+    assert len(listed(found)) == 2
     vessel = aorta & ~trunk.bone
-    assert np.count_nonzero(found.masks[0].array[vessel]) < 0.02 * np.count_nonzero(vessel)
+    assert np.count_nonzero(found.masks["bone"].array[vessel]) < 0.02 * np.count_nonzero(vessel)
 
 
 def test_what_the_lesion_map_shows_away_from_bone_is_no_lesion(trunk: Trunk) -> None:
     z, y, x = axes()
     bowel = np.broadcast_to((z - 73) ** 2 + (y + 30) ** 2 + x**2 < 10**2, SHAPE)
     wrong = trunk.segmenter(lesion=(trunk.lesion > 0) | bowel)
-    assert len(read_trunk(trunk.volume, OPTIONS, segmenter=wrong).lesions) == 2
+    assert len(listed(read_trunk(trunk.volume, OPTIONS, segmenter=wrong))) == 2
 
 
 def test_a_healthy_trunk_has_no_lesion_and_no_mask_of_them(trunk: Trunk) -> None:
     healthy = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(lesion=np.zeros(SHAPE, dtype=bool)))
-    assert healthy.lesions == ()
-    assert [mask.name for mask in healthy.masks] == ["bone"]
+    assert listed(healthy) == ()
+    assert [*healthy.masks] == ["bone"]
     assert healthy.headline == "No lesion of bone was outlined."
     assert [finding.is_abnormal for finding in healthy.findings] == [False]
 
@@ -220,10 +226,10 @@ def test_a_threshold_applies_to_the_lesion_map(trunk: Trunk) -> None:
             return {**maps, "lesion": maps["lesion"] * np.float32(0.4)}
 
     masks = {"bone": trunk.bone, "lesion": trunk.lesion > 0}
-    assert not read_trunk(trunk.volume, OPTIONS, segmenter=Half(trunk.volume, masks)).lesions
+    assert not listed(read_trunk(trunk.volume, OPTIONS, segmenter=Half(trunk.volume, masks)))
     low = read_trunk(trunk.volume, Options(threshold=0.2), segmenter=Half(trunk.volume, masks))
-    assert len(low.lesions) == 2
-    assert low.lesions[0].probability == pytest.approx(0.4, abs=0.01)
+    assert len(listed(low)) == 2
+    assert listed(low)[0].probability == pytest.approx(0.4, abs=0.01)
     assert low.configuration["threshold_source"] == "chosen for this reading"
 
 
@@ -235,7 +241,7 @@ def test_no_bone_in_the_field_is_told_before_and_after_the_network(trunk: Trunk)
     with pytest.raises(NotThisTaskError, match="No bone in the field of view: the network marks less than 1 ml"):
         read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(bone=nothing))
     forced = read_trunk(trunk.volume, Options(force=True), segmenter=trunk.segmenter(bone=nothing))
-    assert forced.lesions == ()
+    assert listed(forced) == ()
 
 
 def test_a_volume_with_nan_is_refused(trunk: Trunk) -> None:
@@ -289,12 +295,12 @@ class Caller:
 
 
 def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: Trunk, told: Answer) -> None:
-    (alone,) = told.scores
+    (alone,) = told.detail_as(LesionReading).scores
     assert alone.by_segmentation is not None
     outlined = np.flatnonzero(alone.by_segmentation)
     caller = Caller(called={*outlined.tolist(), 0, 1, 2, 3})
     found = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=caller)  # type: ignore[arg-type]
-    (scores,) = found.scores
+    (scores,) = found.detail_as(LesionReading).scores
     assert scores.source == "classifier"
     positive = scores.smoothed >= scores.threshold
     assert scores.agreement == pytest.approx((positive == alone.by_segmentation).mean())

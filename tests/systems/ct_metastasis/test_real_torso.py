@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from osteon.data import Volume
+from osteon.data import LesionReading, Volume
 from osteon.geometry.turn import axial_turn
 from osteon.io import choose_series, find_images, load_volume
 from osteon.ops.lesions import find_contrast
@@ -85,7 +85,7 @@ def test_metal_is_told_and_a_lesion_of_the_spine_is_listed(torso: tuple[Volume, 
     array[lesion] = 30
     known = Volume(array, volume.grid, modality="CT", unit="HU")
     told = read_trunk(known, Options(), segmenter=TrueSegmenter(known, {"bone": _bone(labels), "lesion": lesion}))
-    (one,) = told.lesions
+    (one,) = told.detail_as(LesionReading).lesions
     assert one.character == "lytic"
     assert one.site in {"vertebra", "not determined"}
     assert one.volume_ml == pytest.approx(lesion.sum() * 27 / 1000, rel=0.1)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from osteon.data import Finding, Measurement, ModelUse, Notice
+from osteon.data import Answer, Finding, Measurement, ModelUse, Notice
 from osteon.data.slide import (
     GradeProposal,
     Necrosis,
-    SlideAnswer,
     SlideLevel,
-    SlideMap,
     SlideSource,
     TilePlan,
 )
 from osteon.labels import concept
 from osteon.report import FileRecord, Run
+from osteon.systems.histology.detail import SlideMap, SlideReading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,7 +116,7 @@ def made_up_map(shape: tuple[int, int] = (12, 16)) -> SlideMap:
     return SlideMap(plan=plan, probability=probability, novelty=novelty, novelty_threshold=1.0, flags=flags)
 
 
-def made_up_answer(*, is_demo: bool = True) -> SlideAnswer:
+def made_up_answer(*, is_demo: bool = True) -> Answer:
     """Fraction, areas and gallery that belong to ``made_up_map``."""
     slide_map = made_up_map()
     flagged = np.logical_or.reduce(list(slide_map.flags.values()))
@@ -132,9 +131,7 @@ def made_up_answer(*, is_demo: bool = True) -> SlideAnswer:
     best = {cell: float(slide_map.probability[cell].max()) for cell in places}
     places.sort(key=lambda cell: best[cell])
     sure = [cell for index in range(3) for cell in [c for c in reversed(places) if called[c] == index][:4]]
-    return SlideAnswer(
-        task="histology",
-        headline=f"{100 * fraction:.0f} % of the tumour on this slide is not viable.",
+    reading = SlideReading(
         map=slide_map,
         necrosis=Necrosis(
             fraction=fraction,
@@ -144,6 +141,14 @@ def made_up_answer(*, is_demo: bool = True) -> SlideAnswer:
             regions=2,
             tiles=cells[1] + cells[2],
         ),
+        grade=GradeProposal("II", ("I", "II"), "Huvos, Rosen and Marcove 1977: cuts at 50, 90 and 100 %"),
+        certain=tuple(sure),
+        uncertain=tuple(places[:8]),
+    )
+    return Answer(
+        task="histology",
+        headline=f"{100 * fraction:.0f} % of the tumour on this slide is not viable.",
+        detail=reading,
         findings=(
             Finding(
                 identifier="viable-tumour",
@@ -155,9 +160,6 @@ def made_up_answer(*, is_demo: bool = True) -> SlideAnswer:
                 ),
             ),
         ),
-        grade=GradeProposal("II", ("I", "II"), "Huvos, Rosen and Marcove 1977: cuts at 50, 90 and 100 %"),
-        certain=tuple(sure),
-        uncertain=tuple(places[:8]),
         models=(
             ModelUse(
                 name="mobilenet_v2_tiles.demo", version="0.1", sha256="ab" * 32, runtime="openvino float32",

@@ -18,6 +18,7 @@ from osteon.ops.stain import StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, tile_view
 from osteon.predict.tile_classifier import TileClassifier
 from osteon.systems.histology import read as histology
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import read_slide
 from osteon.systems.histology.tile_reader import read_tiles
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import SlideAnswer
+    from osteon.data import Answer
 
 OPTIONS = Options()
 CELL_MM2 = 0.512**2
@@ -90,7 +91,11 @@ def _squares(**parts: tuple[slice, slice]) -> NDArray[np.str_]:
     return squares
 
 
-def _read(slide: PaintedSlide, classifier: TileClassifier, options: Options = OPTIONS) -> SlideAnswer:
+def reading_of(answer: Answer) -> SlideReading:
+    return answer.detail_as(SlideReading)
+
+
+def _read(slide: PaintedSlide, classifier: TileClassifier, options: Options = OPTIONS) -> Answer:
     return read_slide(slide, options, classifier=classifier)
 
 
@@ -102,68 +107,75 @@ SEVENTY = {
 
 
 @pytest.fixture(scope="module")
-def seventy(classifier: TileClassifier) -> SlideAnswer:
+def seventy(classifier: TileClassifier) -> Answer:
     """12 rows of tissue: 3 columns viable, 7 non-viable, 2 non-tumour."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histology, "tile_flags", lambda *_, **__: ())
         return _read(PaintedSlide(_squares(**SEVENTY)), classifier)
 
 
-def test_areas_and_fraction_are_those_of_the_paint(seventy: SlideAnswer) -> None:
-    areas = seventy.necrosis.area_mm2
+def test_areas_and_fraction_are_those_of_the_paint(seventy: Answer) -> None:
+    areas = reading_of(seventy).necrosis.area_mm2
     for name, cells in {"viable": 36, "non_viable": 84, "non_tumour": 24, "tissue": 144, "left_out": 0}.items():
         assert areas[name] == pytest.approx(cells * CELL_MM2, rel=0.03), name
-    assert seventy.necrosis.fraction == pytest.approx(0.7, abs=0.005)
-    assert seventy.necrosis.interval is not None
-    low, high = seventy.necrosis.interval
+    assert reading_of(seventy).necrosis.fraction == pytest.approx(0.7, abs=0.005)
+    interval, grade = reading_of(seventy).necrosis.interval, reading_of(seventy).grade
+    assert interval is not None
+    low, high = interval
     assert low <= 0.7 <= high
-    assert (seventy.necrosis.regions, seventy.necrosis.tiles) == (1, 120)
-    assert seventy.grade is not None
-    assert seventy.grade.grade == "II"
-    assert not seventy.is_unlike
+    assert (reading_of(seventy).necrosis.regions, reading_of(seventy).necrosis.tiles) == (1, 120)
+    assert grade is not None
+    assert grade.grade == "II"
+    assert not reading_of(seventy).is_unlike
 
 
-def test_the_map_is_the_paint(seventy: SlideAnswer) -> None:
-    plan = seventy.map.plan
+def test_the_map_is_the_paint(seventy: Answer) -> None:
+    plan = reading_of(seventy).map.plan
     assert plan.shape == (16, 16)
     assert (plan.tile_um, plan.step_um, plan.pixels) == (1024.0, 512.0, TILE)
     expected = _squares(**SEVENTY)
-    called = np.array(TILE_CLASSES)[np.nan_to_num(seventy.map.probability).argmax(axis=2)]
+    called = np.array(TILE_CLASSES)[np.nan_to_num(reading_of(seventy).map.probability).argmax(axis=2)]
     np.testing.assert_array_equal(plan.is_tissue, expected != "glass")
     np.testing.assert_array_equal(np.where(plan.is_tissue, called, "glass"), expected)
-    assert np.isnan(seventy.map.probability[~plan.is_tissue]).all()
-    assert np.isfinite(seventy.map.probability[plan.is_tissue]).all()
+    assert np.isnan(reading_of(seventy).map.probability[~plan.is_tissue]).all()
+    assert np.isfinite(reading_of(seventy).map.probability[plan.is_tissue]).all()
 
 
-def test_the_words_say_what_the_numbers_say(seventy: SlideAnswer) -> None:
+def test_the_words_say_what_the_numbers_say(seventy: Answer) -> None:
     assert seventy.headline.startswith("Demo model, without meaning for a patient: 70 % of the tumour")
     assert "Proposed grade (Huvos), for this slide alone: II" in seventy.headline
     assert [each.identifier for each in seventy.findings] == ["necrosis", "viable-tumour", "non-tumour", "tissue"]
     fraction, area = seventy.findings[0].measurements
-    assert (fraction.value, fraction.interval) == (seventy.necrosis.fraction, seventy.necrosis.interval)
-    assert (area.value, area.unit.value) == (seventy.necrosis.area_mm2["non_viable"], "mm2")
+    assert (fraction.value, fraction.interval) == (
+        reading_of(seventy).necrosis.fraction,
+        reading_of(seventy).necrosis.interval,
+    )
+    assert (area.value, area.unit.value) == (reading_of(seventy).necrosis.area_mm2["non_viable"], "mm2")
     assert seventy.findings[0].kind.value == "6574001"
     assert [each.is_abnormal for each in seventy.findings] == [True, True, False, False]
     assert {each.code for each in seventy.notices} == {"grade-of-one-slide"}
     assert [each.name for each in seventy.models] == ["mobilenet_v2_tiles.random_test"]
 
 
-def test_the_gallery_has_the_surest_of_each_class_and_the_least_sure(seventy: SlideAnswer) -> None:
-    probability = seventy.map.probability
-    called = [int(probability[cell].argmax()) for cell in seventy.certain]
+def test_the_gallery_has_the_surest_of_each_class_and_the_least_sure(seventy: Answer) -> None:
+    probability = reading_of(seventy).map.probability
+    called = [int(probability[cell].argmax()) for cell in reading_of(seventy).certain]
     assert called == [0, 1, 2] * 6
-    lowest = min(float(probability[cell].max()) for cell in seventy.certain)
-    assert all(float(probability[cell].max()) <= lowest for cell in seventy.uncertain)
+    lowest = min(float(probability[cell].max()) for cell in reading_of(seventy).certain)
+    assert all(float(probability[cell].max()) <= lowest for cell in reading_of(seventy).uncertain)
     highest = np.nanmax(probability, axis=2, initial=-1)
-    assert float(probability[seventy.uncertain[0]].max()) == highest[highest >= 0].min()
+    assert float(probability[reading_of(seventy).uncertain[0]].max()) == highest[highest >= 0].min()
 
 
-def test_reading_again_gives_the_same(seventy: SlideAnswer, classifier: TileClassifier) -> None:
+def test_reading_again_gives_the_same(seventy: Answer, classifier: TileClassifier) -> None:
     again = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
-    np.testing.assert_array_equal(again.map.probability, seventy.map.probability)
-    assert again.necrosis == seventy.necrosis
+    np.testing.assert_array_equal(reading_of(again).map.probability, reading_of(seventy).map.probability)
+    assert reading_of(again).necrosis == reading_of(seventy).necrosis
     assert again.findings == seventy.findings
-    assert (again.certain, again.uncertain) == (seventy.certain, seventy.uncertain)
+    assert (reading_of(again).certain, reading_of(again).uncertain) == (
+        reading_of(seventy).certain,
+        reading_of(seventy).uncertain,
+    )
 
 
 def test_flagged_tiles_are_left_out_and_counted(classifier: TileClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,54 +184,60 @@ def test_flagged_tiles_are_left_out_and_counted(classifier: TileClassifier, monk
 
     monkeypatch.setattr(histology, "tile_flags", dark)  # viable tumour is the darkest paint
     found = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
-    assert found.necrosis.fraction == 1.0
-    assert found.necrosis.area_mm2["viable"] == 0
-    assert found.necrosis.area_mm2["left_out"] == pytest.approx(36 * CELL_MM2, rel=0.03)
-    assert int(found.map.flags["pen"].sum()) == 36
+    assert reading_of(found).necrosis.fraction == 1.0
+    assert reading_of(found).necrosis.area_mm2["viable"] == 0
+    assert reading_of(found).necrosis.area_mm2["left_out"] == pytest.approx(36 * CELL_MM2, rel=0.03)
+    assert int(reading_of(found).map.flags["pen"].sum()) == 36
     notice = next(each for each in found.notices if each.code == "tiles-left-out")
     assert "36 of 144 tiles" in notice.text
     assert "36 under pen marks" in notice.text
     assert notice.level == "warning"
-    assert not {found.map.flags["pen"][cell] for cell in (*found.certain, *found.uncertain)} & {np.True_}
+    assert not {
+        reading_of(found).map.flags["pen"][cell] for cell in (*reading_of(found).certain, *reading_of(found).uncertain)
+    } & {np.True_}
 
 
 def test_nothing_is_said_where_no_tile_is_clean(classifier: TileClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histology, "tile_flags", lambda *_, **__: ("blur",))
     found = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
     assert "Nothing can be said of this slide" in found.headline or "nothing can be said" in found.headline
-    assert found.necrosis.fraction is None
-    assert found.grade is None
-    assert (found.certain, found.uncertain) == ((), ())
+    assert reading_of(found).necrosis.fraction is None
+    assert reading_of(found).grade is None
+    assert (reading_of(found).certain, reading_of(found).uncertain) == ((), ())
 
 
 def test_strange_tiles_are_left_out_but_do_not_silence_the_rest(classifier: TileClassifier) -> None:
     squares = _squares(**SEVENTY, strange=(slice(2, 14), slice(12, 14)))
     found = _read(PaintedSlide(squares), classifier)
-    assert not found.is_unlike
-    assert found.necrosis.fraction == pytest.approx(0.7, abs=0.005)
-    np.testing.assert_array_equal(found.map.flags["unlike"], squares == "strange")
-    assert found.map.novelty is not None
-    assert found.map.novelty_threshold == 2.0
+    assert not reading_of(found).is_unlike
+    assert reading_of(found).necrosis.fraction == pytest.approx(0.7, abs=0.005)
+    np.testing.assert_array_equal(reading_of(found).map.flags["unlike"], squares == "strange")
+    assert reading_of(found).map.novelty is not None
+    assert reading_of(found).map.novelty_threshold == 2.0
     assert "24 unlike the training tiles" in next(each.text for each in found.notices)
 
 
 def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: TileClassifier) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
     found = _read(PaintedSlide(squares), classifier)
-    assert found.is_unlike
+    assert reading_of(found).is_unlike
     assert "not like anything this model was trained on (score" in found.headline
-    assert (found.necrosis.fraction, found.necrosis.interval, found.grade) == (None, None, None)
+    assert (reading_of(found).necrosis.fraction, reading_of(found).necrosis.interval, reading_of(found).grade) == (
+        None,
+        None,
+        None,
+    )
     assert [each.identifier for each in found.findings] == ["tissue"]
-    assert set(found.necrosis.area_mm2) == {"tissue", "left_out"}
+    assert set(reading_of(found).necrosis.area_mm2) == {"tissue", "left_out"}
     assert [each.code for each in found.notices] == ["unlike-training"]
 
 
 def test_a_person_may_ask_for_it_all_the_same(classifier: TileClassifier) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
     found = _read(PaintedSlide(squares), classifier, Options(report_unlike=True))
-    assert not found.is_unlike
-    assert found.necrosis.area_mm2["left_out"] == 0
-    assert "unlike" not in found.map.flags
+    assert not reading_of(found).is_unlike
+    assert reading_of(found).necrosis.area_mm2["left_out"] == 0
+    assert "unlike" not in reading_of(found).map.flags
     notice = next(each for each in found.notices if each.code == "unlike-training")
     assert "because that was asked for" in notice.text
 
@@ -228,15 +246,15 @@ def test_a_model_that_does_not_know_its_limits_says_so(classifier: TileClassifie
     simple = copy.copy(classifier)
     simple.trust = None
     found = _read(PaintedSlide(_squares(**SEVENTY)), simple)
-    assert found.map.novelty is None
+    assert reading_of(found).map.novelty is None
     assert "limits-unknown" in {each.code for each in found.notices}
 
 
 def test_a_slide_without_tumour_has_neither_fraction_nor_grade(classifier: TileClassifier) -> None:
     found = _read(PaintedSlide(_squares(non_tumour=(slice(2, 14), slice(2, 14)))), classifier)
     assert "no tumour was called" in found.headline
-    assert found.necrosis.fraction is None
-    assert found.grade is None
+    assert reading_of(found).necrosis.fraction is None
+    assert reading_of(found).grade is None
     assert [each.identifier for each in found.findings] == ["non-tumour", "tissue"]
 
 
@@ -244,8 +262,8 @@ def test_in_a_picture_of_one_tile_any_tissue_will_do(classifier: TileClassifier)
     squares = np.full((8, 8), "glass", dtype="U12")
     squares[3:5, 3:5] = "viable"
     found = _read(PaintedSlide(squares, square_um=128, microns=4.0), classifier)
-    assert found.map.plan.shape == (1, 1)
-    assert found.necrosis.area_mm2["tissue"] == pytest.approx(0.256**2, rel=0.2)
+    assert reading_of(found).map.plan.shape == (1, 1)
+    assert reading_of(found).necrosis.area_mm2["tissue"] == pytest.approx(0.256**2, rel=0.2)
     with pytest.raises(InputError, match="no tissue was found"):
         _read(PaintedSlide(np.full((1, 1), "glass"), square_um=1024, microns=4.0), classifier)
 
@@ -255,7 +273,7 @@ def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
     with pytest.raises(InputError, match="no tissue was found"):
         _read(slide, classifier)
     forced = _read(slide, classifier, Options(force=True))
-    assert int(forced.map.plan.is_tissue.sum()) == 256
+    assert int(reading_of(forced).map.plan.is_tissue.sum()) == 256
 
 
 @pytest.mark.parametrize(
@@ -264,11 +282,11 @@ def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
 def test_a_picture_of_a_tile_is_one_cell(classifier: TileClassifier, side: int, cells: int, area_mm2: float) -> None:
     squares = np.full((1, 1), "viable", dtype="U12")
     found = _read(PaintedSlide(squares, square_um=side, microns=4.0), classifier)
-    assert found.map.plan.is_tissue.size == cells
-    assert found.necrosis.fraction == 0.0
-    assert found.necrosis.area_mm2["viable"] == pytest.approx(area_mm2, rel=0.02)
-    assert found.necrosis.interval is None
-    assert found.grade is None, "a tile is no ground for a grade"
+    assert reading_of(found).map.plan.is_tissue.size == cells
+    assert reading_of(found).necrosis.fraction == 0.0
+    assert reading_of(found).necrosis.area_mm2["viable"] == pytest.approx(area_mm2, rel=0.02)
+    assert reading_of(found).necrosis.interval is None
+    assert reading_of(found).grade is None, "a tile is no ground for a grade"
     assert ("the one tile was called viable tumour (probability" in found.headline) == (cells == 1)
     assert ("smaller-than-a-tile" in {each.code for each in found.notices}) == (side < 1024)
 

@@ -14,6 +14,7 @@ from osteon.data.slide import TILE_CLASSES, Slide
 from osteon.errors import OutputError
 from osteon.labels import concept
 from osteon.report import validate_document, write_slide_report
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.geojson import regions_document
 from osteon.systems.histology.heatmap_file import heat_map_picture
 from osteon.systems.histology.map_cells import LEFT_OUT, LOOKS, NOT_READ, UNCLAIMED, rgb_of, shown_classes
@@ -26,7 +27,7 @@ from tests.systems.histology.slide_answer import ArraySlide, made_up_answer, mad
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data.slide import SlideAnswer
+    from osteon.data import Answer
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +36,17 @@ def slide() -> ArraySlide:
 
 
 @pytest.fixture(scope="module")
-def answer() -> SlideAnswer:
+def answer() -> Answer:
     return made_up_answer()
 
 
 @pytest.fixture(scope="module")
-def folder(answer: SlideAnswer, slide: ArraySlide, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reading(answer: Answer) -> SlideReading:
+    return answer.detail_as(SlideReading)
+
+
+@pytest.fixture(scope="module")
+def folder(answer: Answer, slide: ArraySlide, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("slide")
     write_slide_report(place, answer, slide, run=slide_run())
     return place
@@ -66,33 +72,33 @@ def test_every_file_is_there_and_valid(folder: Path) -> None:
     assert run["warnings"] == ["6 tiles were flagged and left out."]
 
 
-def test_cells_are_called_by_the_highest_probability_unless_flagged(answer: SlideAnswer) -> None:
-    shown = shown_classes(answer)
-    plan = answer.map.plan
+def test_cells_are_called_by_the_highest_probability_unless_flagged(reading: SlideReading) -> None:
+    shown = shown_classes(reading)
+    plan = reading.map.plan
     for row in range(plan.shape[0]):
         for column in range(plan.shape[1]):
             expected: int = NOT_READ
             if plan.is_tissue[row, column]:
-                expected = int(np.argmax(answer.map.probability[row, column]))
-                if any(flags[row, column] for flags in answer.map.flags.values()):
+                expected = int(np.argmax(reading.map.probability[row, column]))
+                if any(flags[row, column] for flags in reading.map.flags.values()):
                     expected = LEFT_OUT
             assert shown[row, column] == expected
-    unlike = shown_classes(replace(answer, is_unlike=True))
+    unlike = shown_classes(replace(reading, is_unlike=True))
     assert set(np.unique(unlike)) == {NOT_READ, LEFT_OUT, UNCLAIMED}
 
 
-def test_the_table_has_every_cell_that_was_read(folder: Path, answer: SlideAnswer) -> None:
+def test_the_table_has_every_cell_that_was_read(folder: Path, reading: SlideReading) -> None:
     with (folder / "tiles.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert tuple(rows[0]) == TILE_COLUMNS
-    plan, shown = answer.map.plan, shown_classes(answer)
+    plan, shown = reading.map.plan, shown_classes(reading)
     assert len(rows) == int(plan.is_tissue.sum())
     for row in rows:
         cell = int(row["row"]), int(row["column"])
         assert float(row["x_um"]) == (cell[1] + 0.5) * 512
         assert float(row["y_um"]) == (cell[0] + 0.5) * 512
         found = [float(row[f"p_{name}"]) for name in TILE_CLASSES]
-        np.testing.assert_allclose(found, answer.map.probability[cell], atol=1e-6)
+        np.testing.assert_allclose(found, reading.map.probability[cell], atol=1e-6)
         assert row["called"] == TILE_CLASSES[int(np.argmax(found))]
         assert row["counted"] == str(int(shown[cell] >= 0))
     flagged = {(row["row"], row["column"]): row["flags"] for row in rows if row["flags"]}
@@ -110,10 +116,10 @@ def _polygon_area(rings: list[list[list[float]]]) -> float:
 
 
 @pytest.mark.parametrize("pixels", [(384, 512), (380, 509)], ids=["whole cells", "cut at the edge"])
-def test_polygons_cover_exactly_the_cells_of_their_class(answer: SlideAnswer, pixels: tuple[int, int]) -> None:
+def test_polygons_cover_exactly_the_cells_of_their_class(reading: SlideReading, pixels: tuple[int, int]) -> None:
     slide = ArraySlide(slide_pixels(*pixels))
-    document: Any = regions_document(answer, slide)
-    shown = shown_classes(answer)
+    document: Any = regions_document(reading, slide)
+    shown = shown_classes(reading)
     areas: dict[str, float] = {}
     cells: dict[str, float] = {}
     for feature in document["features"]:
@@ -142,8 +148,8 @@ def test_polygons_cover_exactly_the_cells_of_their_class(answer: SlideAnswer, pi
     assert "Left out: fold" not in cells
 
 
-def test_qupath_finds_colour_hole_and_a_lasting_identifier(answer: SlideAnswer, slide: ArraySlide) -> None:
-    document: Any = regions_document(answer, slide)
+def test_qupath_finds_colour_hole_and_a_lasting_identifier(reading: SlideReading, slide: ArraySlide) -> None:
+    document: Any = regions_document(reading, slide)
     dead = [f for f in document["features"] if f["properties"]["classification"]["name"] == "Non-viable tumour"]
     assert any(len(feature["geometry"]["coordinates"]) > 1 for feature in dead)  # the hole stays
     colour = dead[0]["properties"]["classification"]
@@ -152,11 +158,11 @@ def test_qupath_finds_colour_hole_and_a_lasting_identifier(answer: SlideAnswer, 
     assert (packed >> 24, packed >> 16 & 255, packed >> 8 & 255, packed & 255) == (255, *rgb_of("#e3ab2f"))
     names = [feature["id"] for feature in document["features"]]
     assert len(set(names)) == len(names)
-    again: Any = regions_document(made_up_answer(), ArraySlide(slide_pixels(384, 512)))
+    again: Any = regions_document(made_up_answer().detail_as(SlideReading), ArraySlide(slide_pixels(384, 512)))
     assert [feature["id"] for feature in again["features"]] == names
 
 
-def test_the_heat_map_lies_over_the_slide(folder: Path, answer: SlideAnswer, slide: ArraySlide) -> None:
+def test_the_heat_map_lies_over_the_slide(folder: Path, reading: SlideReading, slide: ArraySlide) -> None:
     openslide = pytest.importorskip("openslide")
     with openslide.OpenSlide(folder / "heatmap.tif") as overlay:  # as QuPath does
         micron = float(overlay.properties["openslide.mpp-x"]), float(overlay.properties["openslide.mpp-y"])
@@ -165,9 +171,9 @@ def test_the_heat_map_lies_over_the_slide(folder: Path, answer: SlideAnswer, sli
     assert micron == pytest.approx((16.0, 16.0), rel=1e-4)
     assert (rows * micron[1], columns * micron[0]) == pytest.approx((384 * 16, 512 * 16), rel=1e-3)
     assert corner[3] == 0
-    picture, micron_written = heat_map_picture(answer, slide)
+    picture, micron_written = heat_map_picture(reading, slide)
     assert micron_written == 16.0
-    shown = shown_classes(answer)
+    shown = shown_classes(reading)
     for row in range(12):
         for column in range(16):
             block = picture[row * 32 : row * 32 + 32, column * 32 : column * 32 + 32].reshape(-1, 4)
@@ -179,22 +185,24 @@ def test_the_heat_map_lies_over_the_slide(folder: Path, answer: SlideAnswer, sli
                 assert block[0, 3] >= 60
 
 
-def test_the_surer_the_more_opaque(answer: SlideAnswer, slide: ArraySlide) -> None:
-    picture, _ = heat_map_picture(answer, slide)
+def test_the_surer_the_more_opaque(reading: SlideReading, slide: ArraySlide) -> None:
+    picture, _ = heat_map_picture(reading, slide)
     cells = picture[::32, ::32, 3]
-    viable = shown_classes(answer) == 2
-    order = np.argsort(answer.map.probability[viable][:, 2])
+    viable = shown_classes(reading) == 2
+    order = np.argsort(reading.map.probability[viable][:, 2])
     assert (np.diff(cells[viable][order].astype(int)) >= 0).all()
 
 
-def test_the_numbers_of_findings_are_those_of_the_answer(answer: SlideAnswer, slide: ArraySlide) -> None:
+def test_the_numbers_of_findings_are_those_of_the_answer(
+    answer: Answer, reading: SlideReading, slide: ArraySlide
+) -> None:
     document: Any = slide_findings_document(answer, slide, run=slide_run())
     validate_document(document, kind="findings")
     about = document["slide"]
-    assert about["necrosis"]["fraction"] == pytest.approx(answer.necrosis.fraction, abs=1e-6)
-    assert about["necrosis"]["interval"] == pytest.approx(answer.necrosis.interval, abs=1e-6)
+    assert about["necrosis"]["fraction"] == pytest.approx(reading.necrosis.fraction, abs=1e-6)
+    assert about["necrosis"]["interval"] == pytest.approx(reading.necrosis.interval, abs=1e-6)
     assert [item["area"]["value"] for item in about["classes"]] == pytest.approx(
-        [answer.necrosis.area_mm2[name] for name in TILE_CLASSES], abs=1e-6
+        [reading.necrosis.area_mm2[name] for name in TILE_CLASSES], abs=1e-6
     )
     assert {item["area"]["unit"]["value"] for item in about["classes"]} == {"mm2"}
     assert about["grade"]["scope"] == "slide"
@@ -203,15 +211,17 @@ def test_the_numbers_of_findings_are_those_of_the_answer(answer: SlideAnswer, sl
     assert document["models"][0]["sha256"] == "ab" * 32
     assert [notice["origin"] for notice in document["notices"]] == ["reading", "system"]
     first = about["gallery"]["certain"][0]
-    assert first["probabilities"] == pytest.approx(answer.map.probability[answer.certain[0]], abs=1e-6)
+    assert first["probabilities"] == pytest.approx(reading.map.probability[reading.certain[0]], abs=1e-6)
 
 
-def test_a_slide_unlike_training_claims_nothing(answer: SlideAnswer, slide: ArraySlide, tmp_path: Path) -> None:
+def test_a_slide_unlike_training_claims_nothing(
+    answer: Answer, reading: SlideReading, slide: ArraySlide, tmp_path: Path
+) -> None:
     necrosis = replace(
-        answer.necrosis, fraction=None, interval=None, area_mm2={"tissue": 30.0, "left_out": 30.0}, regions=0, tiles=0
+        reading.necrosis, fraction=None, interval=None, area_mm2={"tissue": 30.0, "left_out": 30.0}, regions=0, tiles=0
     )
-    unlike = replace(answer, is_unlike=True, grade=None, certain=(), uncertain=(), necrosis=necrosis)
-    report = write_slide_report(tmp_path, unlike, slide, run=slide_run())
+    unlike = replace(reading, is_unlike=True, grade=None, certain=(), uncertain=(), necrosis=necrosis)
+    report = write_slide_report(tmp_path, replace(answer, detail=unlike), slide, run=slide_run())
     assert {view.name for view in report.views} == {"overview", "limits"}
     about: Any = report.findings["slide"]
     assert [item["cells"] for item in about["classes"]] == [0, 0, 0]
@@ -223,21 +233,23 @@ def test_a_slide_unlike_training_claims_nothing(answer: SlideAnswer, slide: Arra
         assert {row["called"] for row in csv.DictReader(stream)} == {""}
 
 
-def test_no_tissue_at_all_is_a_valid_result(answer: SlideAnswer, slide: ArraySlide, tmp_path: Path) -> None:
-    plan = answer.map.plan
+def test_no_tissue_at_all_is_a_valid_result(
+    answer: Answer, reading: SlideReading, slide: ArraySlide, tmp_path: Path
+) -> None:
+    plan = reading.map.plan
     nothing = replace(plan, is_tissue=np.zeros_like(plan.is_tissue), tissue_share=np.zeros_like(plan.tissue_share))
     slide_map = replace(
-        answer.map, plan=nothing, probability=np.full_like(answer.map.probability, np.nan), novelty=None, flags={}
+        reading.map, plan=nothing, probability=np.full_like(reading.map.probability, np.nan), novelty=None, flags={}
     )
-    necrosis = replace(answer.necrosis, fraction=None, interval=None, area_mm2={"tissue": 0.0}, regions=0, tiles=0)
-    empty = replace(answer, map=slide_map, necrosis=necrosis, grade=None, certain=(), uncertain=(), findings=())
-    report = write_slide_report(tmp_path, empty, slide, run=slide_run())
+    necrosis = replace(reading.necrosis, fraction=None, interval=None, area_mm2={"tissue": 0.0}, regions=0, tiles=0)
+    empty = replace(reading, map=slide_map, necrosis=necrosis, grade=None, certain=(), uncertain=())
+    report = write_slide_report(tmp_path, replace(answer, detail=empty, findings=()), slide, run=slide_run())
     assert {view.name for view in report.views} == {"overview", "limits"}
     assert json.loads((tmp_path / "regions.geojson").read_text(encoding="utf-8"))["features"] == []
 
 
-def test_a_number_that_is_none_is_refused(answer: SlideAnswer, slide: ArraySlide) -> None:
-    broken = replace(answer, necrosis=replace(answer.necrosis, fraction=float("nan")))
+def test_a_number_that_is_none_is_refused(answer: Answer, reading: SlideReading, slide: ArraySlide) -> None:
+    broken = replace(answer, detail=replace(reading, necrosis=replace(reading.necrosis, fraction=float("nan"))))
     with pytest.raises(OutputError, match="necrosis fraction is nan"):
         slide_findings_document(broken, slide, run=slide_run())
     bad = Measurement(concept=concept("area"), value=float("inf"), unit=concept("unit_mm2"))

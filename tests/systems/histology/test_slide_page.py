@@ -13,6 +13,7 @@ import pytest
 
 from osteon.data.slide import GradeProposal
 from osteon.report import DISCLAIMER, write_slide_report
+from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.map_cells import LOOKS, rgb_of
 from osteon.systems.histology.report_text import slide_content
 from osteon.systems.histology.sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK, Panels
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data.slide import SlideAnswer
+    from osteon.data import Answer
     from osteon.report import SlideReport
 
 
@@ -33,7 +34,7 @@ def slide() -> ArraySlide:
 
 
 @pytest.fixture(scope="module")
-def answer() -> SlideAnswer:
+def answer() -> Answer:
     return made_up_answer()
 
 
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(answer: SlideAnswer, slide: ArraySlide, folder: Path) -> SlideReport:
+def written(answer: Answer, slide: ArraySlide, folder: Path) -> SlideReport:
     return write_slide_report(folder, answer, slide, run=slide_run())
 
 
@@ -58,13 +59,14 @@ def _words(page: str) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
 
 
-def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: SlideAnswer) -> None:
+def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: Answer) -> None:
     reader = pypdf.PdfReader(folder / "report.pdf")
     paper = re.sub(r"\s+", " ", " ".join(sheet.extract_text() for sheet in reader.pages))
-    areas = answer.necrosis.area_mm2
+    necrosis = answer.detail_as(SlideReading).necrosis
+    areas = necrosis.area_mm2
     expected = [
         answer.headline,
-        f"{100 * (answer.necrosis.fraction or 0):.1f} %",
+        f"{100 * (necrosis.fraction or 0):.1f} %",
         "95 % interval 46.6 % to 67.6 %",
         "Proposed grade (Huvos)",
         "the interval also reaches I",
@@ -103,7 +105,7 @@ def test_the_page_loads_and_runs_nothing(page: str, written: SlideReport) -> Non
     assert {f"view-{view.name}" for view in written.views} <= targets  # each opens in full size
 
 
-def test_no_mark_without_a_reason(slide: ArraySlide, answer: SlideAnswer) -> None:
+def test_no_mark_without_a_reason(slide: ArraySlide, answer: Answer) -> None:
     plain = slide_content(made_up_answer(is_demo=False), replace_slide(slide, is_synthetic=False), run=slide_run())
     assert plain.boxes == ()
     assert plain.mark == ""
@@ -115,19 +117,18 @@ def replace_slide(slide: ArraySlide, *, is_synthetic: bool) -> ArraySlide:
     return ArraySlide(slide.pixels, is_synthetic=is_synthetic)
 
 
-def test_a_fraction_is_never_rounded_to_all(answer: SlideAnswer, slide: ArraySlide) -> None:
-    nearly = replace(
-        answer,
-        necrosis=replace(answer.necrosis, fraction=0.9996, interval=(0.97, 1.0)),
-        grade=GradeProposal("III", ("III", "IV"), "Huvos 1977"),
-    )
-    necrosis, grade, *_ = slide_content(nearly, slide, run=slide_run()).key
-    assert (necrosis.value, necrosis.interval) == ("> 99.9 %", "95 % interval 97.0 % to 100 %")
-    assert (grade.value, grade.interval) == ("III", "the interval also reaches IV")
+def test_a_fraction_is_never_rounded_to_all(answer: Answer, slide: ArraySlide) -> None:
+    reading = answer.detail_as(SlideReading)
+    necrosis = replace(reading.necrosis, fraction=0.9996, interval=(0.97, 1.0))
+    grade = GradeProposal("III", ("III", "IV"), "Huvos 1977")
+    nearly = replace(answer, detail=replace(reading, necrosis=necrosis, grade=grade))
+    first, second, *_ = slide_content(nearly, slide, run=slide_run()).key
+    assert (first.value, first.interval) == ("> 99.9 %", "95 % interval 97.0 % to 100 %")
+    assert (second.value, second.interval) == ("III", "the interval also reaches IV")
 
 
-def test_unlike_training_stands_first_and_gives_no_number(answer: SlideAnswer, slide: ArraySlide) -> None:
-    unlike = replace(answer, is_unlike=True, grade=None)
+def test_unlike_training_stands_first_and_gives_no_number(answer: Answer, slide: ArraySlide) -> None:
+    unlike = replace(answer, detail=replace(answer.detail_as(SlideReading), is_unlike=True, grade=None))
     content = slide_content(unlike, slide, run=slide_run())
     heading, _, small = content.boxes[0]
     assert heading == "Unlike anything this model was trained on"

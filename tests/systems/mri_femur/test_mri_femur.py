@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from osteon.data import Volume
+from osteon.data import Answer, SliceReading, SliceScores, Volume
 from osteon.data.system import Header
 from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
@@ -57,6 +57,10 @@ def judged(volume: Volume, classifier: SliceClassifier, **options: Any) -> Any: 
     return read_lesion(volume, mark_lesion(volume, chosen), classifier, chosen)
 
 
+def score(said: Answer) -> SliceScores:
+    return said.detail_as(SliceReading).scores[0]
+
+
 def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
     volume = knee()
     said = judged(volume, classifier)
@@ -65,7 +69,7 @@ def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
     assert (options.margin_px, options.size, options.opening_px) == (12, SIZE, 2)
     region = lesion_in_box(image, PlaneBox(*BOX), options=options)
     found = classifier.read(lesion_crop(image, region, options=options)[None])
-    (scores,) = said.scores
+    (scores,) = said.detail_as(SliceReading).scores
     probability = float(found.probability[0])
     assert scores.probability.tolist() == [pytest.approx(probability, abs=1e-6)]
     assert scores.slices.tolist() == [1]
@@ -82,7 +86,7 @@ def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
     assert sizes["42798000"] == pytest.approx(np.pi * 5.25**2, rel=0.1)
     assert said.regions[0].box == Box((1, 18, 28), (2, 63, 73))
     assert said.regions[0].present.tolist() == [False, True, False]
-    (mask,) = said.masks
+    (mask,) = said.masks.values()
     assert not mask.is_drawn
     assert mask.array[[0, 2]].sum() == 0
     assert np.array_equal(mask.array[1] > 0, region.mask)
@@ -93,7 +97,7 @@ def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
     assert f"lesion on slice 2 was called {called} (probability of malignant {probability:.2f}, threshold 0.40)" in (
         said.headline
     )
-    (heat,) = said.heat_maps
+    (heat,) = said.detail_as(SliceReading).heat_maps
     assert heat.crop.shape == heat.heat.shape == (SIZE, SIZE)
     assert heat.extent_mm == (22.5, 22.5)
     assert heat.members == 2
@@ -105,7 +109,7 @@ def test_a_threshold_is_the_persons_if_there_is_one(classifier: SliceClassifier)
     low, high = (judged(knee(), classifier, threshold=value) for value in (0.0, 1.0))
     assert "called malignant" in low.headline
     assert "called benign" in high.headline
-    assert low.scores[0].runs == ((1, 2),)
+    assert score(low).runs == ((1, 2),)
     assert low.configuration["threshold_source"] == "chosen for this reading"
 
 
@@ -119,15 +123,15 @@ def test_a_mask_is_taken_as_drawn(classifier: SliceClassifier, tmp_path: Path) -
     nib.save(nib.Nifti1Image(drawn.transpose(2, 1, 0), affine), tmp_path / "mask.nii.gz")
     said = judged(volume, classifier, box=None, slice_number=None, mask=tmp_path / "mask.nii.gz")
     assert said.findings[0].box == Box((1, 31, 41), (2, 50, 60))
-    assert said.masks[0].is_drawn
-    assert said.masks[0].array.sum() == 19 * 19
+    assert said.masks["lesion"].is_drawn
+    assert said.masks["lesion"].array.sum() == 19 * 19
     sizes = {m.concept.value: m.value for m in said.findings[0].measurements}
     assert sizes["42798000"] == pytest.approx(19 * 19 / 4)
     assert [notice.code for notice in said.notices] == ["slice-chosen", "largest-part"]
     assert cv2.imwrite(str(tmp_path / "mask.png"), drawn[1] * 255)
     flat = judged(volume, classifier, box=None, slice_number=2, mask=tmp_path / "mask.png")
-    assert np.array_equal(flat.masks[0].array, said.masks[0].array)
-    assert flat.scores[0].probability == said.scores[0].probability
+    assert np.array_equal(flat.masks["lesion"].array, said.masks["lesion"].array)
+    assert score(flat).probability == score(said).probability
 
 
 def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
@@ -135,7 +139,10 @@ def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
     said = judged(knee(), strict, threshold=0.0)
     assert said.regions[0].novelty.is_unlike
     assert said.findings[0].probability is None
-    assert (said.scores[0].runs, said.scores[0].withheld_runs) == ((), ((1, 2),))
+    assert (score(said).runs, score(said).withheld_runs) == (
+        (),
+        ((1, 2),),
+    )
     assert "is unlike anything this model was trained on" in said.headline
     assert "no word on benign or malignant" in said.headline
     assert "called" not in said.headline
@@ -167,7 +174,7 @@ def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: SliceClass
     array[1] = 200
     array[1, 28:52, 38:62:2] = 500  # lines: the opening leaves nothing of them
     said = judged(replace(volume, array=array), classifier)
-    assert said.masks == ()
+    assert said.masks == {}
     assert said.findings[0].segment is None
     assert said.findings[0].box == Box((1, 28, 38), (2, 52, 62))
     assert "no-outline" in {notice.code for notice in said.notices}
@@ -178,7 +185,7 @@ def test_a_single_slice_needs_no_number(classifier: SliceClassifier) -> None:
     one = Volume(volume.array[1:2], volume.grid.crop((1, 0, 0), (2, 80, 96)), "MR")
     said = judged(one, classifier, slice_number=None)
     assert "the lesion was called" in said.headline
-    assert judged(volume, classifier).scores[0].probability == said.scores[0].probability
+    assert score(judged(volume, classifier)).probability == score(said).probability
 
 
 def nifti_mask(path: Path, array: NDArray[np.uint8], grid: Grid = GRID) -> Path:
@@ -273,7 +280,7 @@ def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
 def test_no_probability_is_rounded_to_certainty(classifier: SliceClassifier, logit: float, words: str) -> None:
     said = judged(knee(), classifier)
     value = np.array([1 / (1 + np.exp(-logit))], np.float32)
-    sure = replace(said.scores[0], probability=value, smoothed=value)
+    sure = replace(score(said), probability=value, smoothed=value)
     assert words in headline(sure, knee(), novelty=None, is_withheld=False, is_demo=False)
 
 
@@ -286,7 +293,7 @@ def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
     said = answer(knee(), Options(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
     assert said.models[0].name == DEFAULT_MODEL
     assert said.regions[0].novelty is not None
-    assert len(said.heat_maps) == 1
+    assert len(said.detail_as(SliceReading).heat_maps) == 1
 
 
 def test_mr_is_routed_here() -> None:
