@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon._optional import require
 from osteon.data import Predictions
 from osteon.errors import InputError
 from osteon.io.whole_file import whole_file
@@ -34,6 +35,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> Path:
     Raises:
         OutputError: cannot be written.
     """
+    require("pyarrow", extra="train", purpose="for predictions")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -64,6 +66,7 @@ def read_predictions(path: str | Path) -> Predictions:
     Raises:
         InputError: no such file, damaged, or another kind of table.
     """
+    require("pyarrow", extra="train", purpose="for predictions")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
+from osteon._optional import require
 from osteon.data import ImageRow, Manifest
 from osteon.data.manifest import MASKS, PLANES
 from osteon.errors import InputError, nearest_names
@@ -187,6 +188,7 @@ def _csv(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
 
 
 def _parquet(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
+    require("pyarrow", extra="train", purpose="for Parquet tables")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -340,6 +342,7 @@ def _csv_bytes(header: Sequence[str], lines: Sequence[_Row]) -> bytes:
 
 
 def _parquet_bytes(header: Sequence[str], lines: Sequence[_Row], ages: Sequence[float | None]) -> bytes:
+    require("pyarrow", extra="train", purpose="for Parquet tables")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -168,15 +168,13 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
         >>> holm([0.01, 0.04, 0.03]).tolist()
         [0.03, 0.06, 0.06]
     """
-    from statsmodels.stats.multitest import multipletests
-
     values = np.asarray(p_values, dtype=np.float64)
     made = ~np.isnan(values)
     if values.ndim != 1 or (values[made] < 0).any() or (values[made] > 1).any():
         raise InputError("p values in [0, 1], one a test, are needed; others were given")
     adjusted = np.full(values.shape, np.nan)
-    if made.any():
-        adjusted[made] = multipletests(values[made], method="holm")[1]
+    order = np.flatnonzero(made)[np.argsort(values[made], kind="stable")]
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(order.size, 0, -1) * values[order]), 1)
     return adjusted
 
 

@@ -101,20 +101,35 @@ def clopper_pearson(successes: int, total: int, *, confidence: float = 0.95) -> 
 
 
 def _interval(successes: int, total: int, confidence: float, method: str) -> ProportionInterval:
-    from statsmodels.stats.proportion import proportion_confint
-
     if not 0 <= successes <= total:
         raise InputError(f"{successes} successes of {total} cannot be: counts are 0 or more and a part of the total")
     check_confidence(confidence)
     if total == 0:
         nan = float("nan")
         return ProportionInterval(nan, nan, nan, 0, 0, confidence, method)
-    name = {"wilson": "wilson", "clopper_pearson": "beta"}[method]
-    low, high = proportion_confint(successes, total, alpha=1 - confidence, method=name)
+    limits = _wilson_limits if method == "wilson" else _exact_limits
+    low, high = limits(successes, total, (1 - confidence) / 2)
     # rounding leaves Wilson's limits of 0 of n and n of n a hair beside 0 and 1
-    low = 0.0 if successes == 0 else float(low)
-    high = 1.0 if successes == total else float(high)
+    low = 0.0 if successes == 0 else low
+    high = 1.0 if successes == total else high
     return ProportionInterval(successes / total, low, high, successes, total, confidence, method)
+
+
+def _wilson_limits(successes: int, total: int, tail: float) -> tuple[float, float]:
+    from scipy.special import ndtri
+
+    share, square = successes / total, float(ndtri(tail)) ** 2 / total
+    middle = (share + square / 2) / (1 + square)
+    half = np.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
+    return float(middle - half), float(middle + half)
+
+
+def _exact_limits(successes: int, total: int, tail: float) -> tuple[float, float]:
+    from scipy.special import betaincinv
+
+    failures = total - successes
+    low = 0.0 if successes == 0 else float(betaincinv(successes, failures + 1, tail))
+    return low, 1.0 if failures == 0 else float(betaincinv(successes + 1, failures, 1 - tail))
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike, *, method: str = "exact") -> McNemar:
@@ -141,7 +156,7 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike, *, method: str = "e
         >>> mcnemar([1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0]).p_value
         0.0625
     """
-    from statsmodels.stats.contingency_tables import mcnemar as test
+    from scipy.special import bdtr, chdtrc
 
     methods = ("exact", "chi2")
     if method not in methods:
@@ -152,5 +167,11 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike, *, method: str = "e
     only_first, only_second = int(np.count_nonzero(first & ~second)), int(np.count_nonzero(~first & second))
     if only_first + only_second == 0:
         return McNemar(0, 0, 0.0, 1.0, method)
-    result = test([[0, only_first], [only_second, 0]], exact=method == "exact", correction=True)
-    return McNemar(only_first, only_second, float(result.statistic), float(result.pvalue), method)
+    differing = only_first + only_second
+    if method == "exact":
+        statistic = float(min(only_first, only_second))
+        p_value = min(1.0, 2 * float(bdtr(statistic, differing, 0.5)))
+    else:
+        statistic = (abs(only_first - only_second) - 1) ** 2 / differing
+        p_value = float(chdtrc(1, statistic))
+    return McNemar(only_first, only_second, statistic, p_value, method)
