@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from osteon.data.answer import Answer
     from osteon.data.options import ModelOptions
 
-__all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "MadeDataset", "Match", "System"]
+__all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "MadeDataset", "Match", "System", "lazy"]
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
 """What an image is; "picture" is a file of pixels that says nothing else (PNG, JPEG)."""
@@ -106,6 +107,7 @@ class System:
         options: frozen dataclass of its options: the command line, the API and run.json are made from it.
         read: (image, options, progress) to an Answer.
         dataset: how a data set is made for it; None where that is not possible.
+        study: gives the ``osteon.study.protocol.StudyProtocol`` of its paper; None where there is none.
     """
 
     stem: str
@@ -116,3 +118,9 @@ class System:
     options: type[ModelOptions]
     read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer]
     dataset: DatasetMaker | None = None
+    study: Callable[[], Any] | None = None
+
+
+def lazy(package: str, module: str, name: str) -> Callable[[], Any]:
+    """What a module of a package calls so; it is imported when the result is called."""
+    return lambda: getattr(import_module(f"{package}.{module}"), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from osteon.metrics.bootstrap_measures import judged, statistic
 from osteon.metrics.checks import check_confidence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BootstrapInterval",
     "Resampling",
+    "SampleSize",
     "bca_limits",
     "draw_patients",
+    "interval_of",
     "paired_difference",
     "patient_bootstrap",
     "patient_bootstraps",
@@ -96,6 +99,16 @@ class BootstrapInterval:
     folds: int
     undefined_repeats: int
     p_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSize:
+    """Patients, images, models and folds behind an interval, as of ``BootstrapInterval``."""
+
+    patients: int
+    images: int
+    models: int = 1
+    folds: int = 1
 
 
 def patient_bootstrap(
@@ -230,6 +243,47 @@ def draw_patients(
     return counts
 
 
+def interval_of(
+    value: float,
+    replicates: NDArray[np.float64],
+    how: Resampling,
+    *,
+    size: SampleSize,
+    limits: Callable[[float, NDArray[np.float64]], tuple[float, float]] | None = None,
+    against_zero: bool = False,
+) -> BootstrapInterval:
+    """The interval of a measure from its values on resampled patients.
+
+    Args:
+        value: on the patients as they are; NaN where it is not defined.
+        replicates: (repeats,) on each draw; NaN where it is not defined.
+        how: they were drawn.
+        size: of the sample.
+        limits: of the value and the defined replicates; None takes percentiles.
+        against_zero: give the p value of a difference.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    known = not math.isnan(value) and size.patients > 1 and defined.size > 0
+    low, high = math.nan, math.nan
+    if known:
+        low, high = limits(value, defined) if limits else percentile_limits(defined, how.confidence)
+    return BootstrapInterval(
+        value=value,
+        low=low,
+        high=high,
+        method=how.method,
+        confidence=how.confidence,
+        repeats=how.repeats,
+        seed=how.seed,
+        patients=size.patients,
+        images=size.images,
+        models=size.models,
+        folds=size.folds,
+        undefined_repeats=how.repeats - defined.size,
+        p_value=_p_value(defined, known=known) if against_zero else None,
+    )
+
+
 def percentile_limits(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """The middle part of the replicates.
 
@@ -302,34 +356,21 @@ def _intervals_of(
 
     in_threads(resample, how.repeats, chunk=_BLOCK)
     everyone = np.ones((1, cases.patients), np.int32)
-    intervals = []
-    for row, apply in zip(replicates, statistics, strict=True):
-        value = float(apply(everyone)[0])
-        defined = row[~np.isnan(row)]
-        low, high = math.nan, math.nan
-        known = not math.isnan(value) and cases.patients > 1 and defined.size > 0
-        if known and how.method == "bca":
-            low, high = bca_limits(defined, value, _left_out(apply, cases.patients, stratum), how.confidence)
-        elif known:
-            low, high = percentile_limits(defined, how.confidence)
-        intervals.append(
-            BootstrapInterval(
-                value=value,
-                low=low,
-                high=high,
-                method=how.method,
-                confidence=how.confidence,
-                repeats=how.repeats,
-                seed=how.seed,
-                patients=cases.patients,
-                images=cases.truth.size,
-                models=cases.score.shape[0],
-                folds=cases.folds,
-                undefined_repeats=how.repeats - defined.size,
-                p_value=_p_value(defined, known=known) if against_zero else None,
-            )
+
+    def bca(apply: Statistic, value: float, defined: NDArray[np.float64]) -> tuple[float, float]:
+        return bca_limits(defined, value, _left_out(apply, cases.patients, stratum), how.confidence)
+
+    return [
+        interval_of(
+            float(apply(everyone)[0]),
+            row,
+            how,
+            size=SampleSize(cases.patients, cases.truth.size, cases.score.shape[0], cases.folds),
+            limits=partial(bca, apply) if how.method == "bca" else None,
+            against_zero=against_zero,
         )
-    return intervals
+        for row, apply in zip(replicates, statistics, strict=True)
+    ]
 
 
 def _p_value(differences: NDArray[np.float64], *, known: bool) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import BootstrapInterval, Resampling, draw_patients, percentile_limits
+from osteon.metrics.bootstrap import BootstrapInterval, Resampling, SampleSize, draw_patients, interval_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -125,29 +125,10 @@ def cluster_intervals(
     draws = draw_patients(people.size, range(how.repeats), seed=how.seed)
     drawn = ClassCounts(np.einsum("rp,pij->rij", draws, each), classes)
     whole = ClassCounts(each.sum(axis=0), classes)
-    found = {}
-    for measure in measures:
-        value = float(whole.rate(*measure))
-        repeats = drawn.rate(*measure)
-        defined = repeats[~np.isnan(repeats)]
-        low, high = float("nan"), float("nan")
-        if people.size > 1 and defined.size and not np.isnan(value):
-            low, high = percentile_limits(defined, how.confidence)
-        found[measure] = BootstrapInterval(
-            value=value,
-            low=low,
-            high=high,
-            method="percentile",
-            confidence=how.confidence,
-            repeats=how.repeats,
-            seed=how.seed,
-            patients=people.size,
-            images=int(each.sum()),
-            models=1,
-            folds=1,
-            undefined_repeats=how.repeats - defined.size,
-        )
-    return found
+    size = SampleSize(people.size, int(each.sum()))
+    return {
+        measure: interval_of(float(whole.rate(*measure)), drawn.rate(*measure), how, size=size) for measure in measures
+    }
 
 
 def _by_group(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import Resampling, draw_patients, percentile_limits
+from osteon.metrics.bootstrap import BootstrapInterval, Resampling, SampleSize, draw_patients, interval_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +26,6 @@ __all__ = [
     "MASK_MEASURES",
     "POOLED_MEASURES",
     "PixelCounts",
-    "PooledDifference",
-    "PooledInterval",
     "image_dice",
     "mean_dice",
     "pixel_counts",
@@ -64,46 +62,6 @@ class PixelCounts:
         return np.column_stack([self.true_positive, self.false_positive, self.false_negative, self.true_negative])
 
 
-@dataclass(frozen=True, slots=True)
-class PooledInterval:
-    """A pooled measure with its interval over resampled patients.
-
-    Attributes:
-        value: on the images as they are; NaN where the measure is not defined.
-        low: lower limit; NaN where it is not known.
-        high: upper limit; NaN as ``low``.
-        patients: number of patients.
-        undefined_repeats: resamples in which the measure is not defined; they were left out.
-    """
-
-    value: float
-    low: float
-    high: float
-    patients: int
-    undefined_repeats: int
-
-
-@dataclass(frozen=True, slots=True)
-class PooledDifference:
-    """A measure of one method minus that of another on the same images.
-
-    Attributes:
-        value: of the difference; NaN where a measure is not defined.
-        low: lower limit; NaN where it is not known.
-        high: upper limit; NaN as ``low``.
-        p_value: two-sided against 0; NaN as ``low``.
-        patients: number of patients.
-        undefined_repeats: resamples in which a measure is not defined; they were left out.
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-    patients: int
-    undefined_repeats: int
-
-
 def pixel_counts(truth: ArrayLike, predicted: ArrayLike) -> PixelCounts:
     """Count the pixels of masks.
 
@@ -133,7 +91,7 @@ def pooled(
     *,
     measures: Iterable[str] = POOLED_MEASURES,
     resampling: Resampling | None = None,
-) -> dict[str, PooledInterval]:
+) -> dict[str, BootstrapInterval]:
     """Measures over the pixels of all images together, with percentile intervals over patients.
 
     Args:
@@ -154,13 +112,11 @@ def pooled(
     """
     chosen = tuple(measures)
     drawn, number = _draw(counts, patients, chosen, resampling)
-    confidence = (resampling or Resampling()).confidence
-    found = {}
-    for name in chosen:
-        value, replicates = _resampled(name, counts, number, drawn)
-        low, high, undefined = _limits(value, replicates, number, confidence)
-        found[name] = PooledInterval(value, low, high, int(number.max()) + 1, undefined)
-    return found
+    size = SampleSize(int(number.max()) + 1, number.size)
+    return {
+        name: interval_of(*_resampled(name, counts, number, drawn), resampling or Resampling(), size=size)
+        for name in chosen
+    }
 
 
 def pooled_difference(
@@ -170,7 +126,7 @@ def pooled_difference(
     *,
     measure: str = "f1",
     resampling: Resampling | None = None,
-) -> PooledDifference:
+) -> BootstrapInterval:
     """First minus second method, both judged on the same images and the same resampled patients.
 
     The p value is twice the smaller share of resamples on either side of 0, one resample added to each side, so it is
@@ -196,16 +152,10 @@ def pooled_difference(
             "both methods on the same images"
         )
     drawn, number = _draw(first, patients, (measure,), resampling)
-    confidence = (resampling or Resampling()).confidence
     one, two = (_resampled(measure, counts, number, drawn) for counts in (first, second))
-    value, replicates = one[0] - two[0], one[1] - two[1]
-    low, high, undefined = _limits(value, replicates, number, confidence)
-    p_value = float("nan")
-    if not np.isnan(low):
-        kept = replicates[~np.isnan(replicates)]
-        smaller = min(np.count_nonzero(kept <= 0), np.count_nonzero(kept >= 0))
-        p_value = min(1.0, 2 * (int(smaller) + 1) / (kept.size + 1))
-    return PooledDifference(value, low, high, p_value, int(number.max()) + 1, undefined)
+    size = SampleSize(int(number.max()) + 1, number.size)
+    how = resampling or Resampling()
+    return interval_of(one[0] - two[0], one[1] - two[1], how, size=size, against_zero=True)
 
 
 def _draw(
@@ -236,15 +186,6 @@ def _resampled(
     replicates = np.divide(top, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
     part, all_of_it = sums.sum(axis=0)
     return float(part / all_of_it) if all_of_it > 0 else float("nan"), replicates
-
-
-def _limits(
-    value: float, replicates: NDArray[np.float64], number: NDArray[np.int64], confidence: float
-) -> tuple[float, float, int]:
-    kept = replicates[~np.isnan(replicates)]
-    known = not np.isnan(value) and number.max() > 0 and kept.size > 0
-    low, high = percentile_limits(kept, confidence) if known else (float("nan"), float("nan"))
-    return low, high, int(replicates.size - kept.size)
 
 
 def image_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> NDArray[np.float64]:

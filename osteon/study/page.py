@@ -1,20 +1,36 @@
-"""What the pages of all studies share: tables as files, warnings, how far the trainings are."""
+"""The files of a study that show what it has come to: tables, pictures, the page, written anew each time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from osteon.io.whole_file import whole_file
+from osteon.report.results_page import ResultsPage, Section, write_results_page
 from osteon.report.tables import table_csv, table_markdown
+from osteon.train.baselines import fields_only, majority_class
+from osteon.train.fold_job import classes_of
+from osteon.train.run_data import is_synthetic, synthetic_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
+    from osteon.data import Manifest, Predictions, Split
+    from osteon.metrics.bootstrap import Resampling
     from osteon.report.tables import Table
-    from osteon.study.run import Study
+    from osteon.study.plan import RunState, Study
+    from osteon.study.protocol import StudyProtocol
 
-__all__ = ["SYNTHETIC", "FoldState", "shown_warnings", "state_notes", "write_tables"]
+__all__ = [
+    "SYNTHETIC",
+    "data_notes",
+    "division_note",
+    "other_settings",
+    "shown_warnings",
+    "state_notes",
+    "trivial_predictions",
+    "write_study",
+]
 
 SYNTHETIC = (
     "SYNTHETIC: these are phantoms. The numbers prove the protocol and its software; they say nothing of patients."
@@ -22,20 +38,76 @@ SYNTHETIC = (
 """Stands in every table of a study of phantoms."""
 
 
-class FoldState(Protocol):
-    """Where the training of one fold stands, of classifiers or of segmenters."""
+def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling | None = None) -> tuple[Table, ...]:
+    """Write the tables as NAME.md and NAME.csv, the pictures, and index.html into the study's folder.
 
-    @property
-    def state(self) -> str:
-        """One of "done", "failed", "running" and "absent"."""
+    Returns:
+        The tables, as written.
 
-    @property
-    def images(self) -> Mapping[str, int]:
-        """How many by part, and "unreadable"."""
+    Raises:
+        InputError: an image that is shown is not there any more.
+        OutputError: a file cannot be written.
+    """
+    study.figures.mkdir(exist_ok=True)
+    results = protocol.results(study, resampling)
+    tables = tuple(table for section in results.sections for table in section.tables)
+    files = [(f"{table.name}.{suffix}", text) for table in tables for suffix, text in _texts(table)]
+    for name, text in files:
+        with whole_file(study.place.folder / name) as work:
+            work.write_text(text, encoding="utf-8")
+    sections = []
+    for part in results.sections:
+        is_empty = part.empty and not any(table.rows for table in part.tables)
+        words, shown = ((part.empty,), ()) if is_empty else ((), part.tables)
+        sections.append(Section(part.title, words, shown, part.pictures))
+    done = f"{results.done} of {results.planned} planned rows are complete"
+    page = ResultsPage(
+        title=protocol.title,
+        lead=f"{done}{results.said or ('.' if results.done else ': nothing to show yet.')}",
+        warnings=tuple(dict.fromkeys(results.warnings)),
+        sections=tuple(sections),
+        links=tuple((name, "") for name, _ in files),
+    )
+    write_results_page(study.place.folder / "index.html", page)
+    return tables
 
 
-def state_notes(study: Study, folds: Sequence[FoldState]) -> tuple[str, ...]:
+def _texts(table: Table) -> tuple[tuple[str, str], ...]:
+    return ("md", table_markdown(table)), ("csv", table_csv(table))
+
+
+# --------------------------------------------------------------------------------------------------------------- notes
+
+
+def data_notes(manifest: Manifest) -> tuple[str, ...]:
+    """What kind of data these are, where that must be said."""
+    return (SYNTHETIC,) if is_synthetic(manifest) else synthetic_words(manifest)
+
+
+def division_note(images: str, split: Split, *, other: str = "") -> str:
+    """How the folds are made.
+
+    Args:
+        images: words for what is divided.
+        split: into folds.
+        other: words behind their number.
+    """
+    going = "the validation part" if split.scheme == "holdout" else "the test part"
+    return f"{images}; {len(split.folds)} folds{other} by {split.unit}, {split.scheme}: {going} goes round."
+
+
+def other_settings(settings: Any, paper: Any, names: Iterable[str], *, source: str = "paper") -> list[str]:  # noqa: ANN401  # of either kind
+    """Settings that are not the paper's, as "epochs 1 (paper: 60)"."""
+    return [
+        f"{name} {getattr(settings, name)} ({source}: {getattr(paper, name)})"
+        for name in names
+        if getattr(settings, name) != getattr(paper, name)
+    ]
+
+
+def state_notes(study: Study, runs: Iterable[RunState]) -> tuple[str, ...]:
     """What was left out, what failed, what is not trained yet."""
+    folds = [fold for run in runs for fold in run.folds]
     notes = []
     unreadable = max((fold.images.get("unreadable", 0) for fold in folds), default=0)
     if unreadable:
@@ -47,22 +119,18 @@ def state_notes(study: Study, folds: Sequence[FoldState]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def write_tables(folder: Path, tables: Sequence[Table]) -> tuple[tuple[str, str], ...]:
-    """Each table as NAME.md and NAME.csv.
-
-    Returns:
-        (file name, words) for the page.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    for table in tables:
-        for suffix, text in (("md", table_markdown(table)), ("csv", table_csv(table))):
-            with whole_file(folder / f"{table.name}.{suffix}") as work:
-                work.write_text(text, encoding="utf-8")
-    return tuple((f"{table.name}.{suffix}", "") for table in tables for suffix in ("md", "csv"))
-
-
 def shown_warnings(study: Study, notes: Sequence[str]) -> tuple[str, ...]:
     """Of the notes those that nobody may miss."""
-    return tuple(note for note in notes if note.startswith(("SYNTHETIC", "FAILED")) or note in study.split.warnings)
+    known = study.place.splits["folds"].warnings
+    return tuple(note for note in notes if note.startswith(("SYNTHETIC", "FAILED")) or note in known)
+
+
+def trivial_predictions(study: Study, split: Split) -> dict[str, Predictions]:
+    """The baselines that look at no image: "majority", and "fields" where any is known."""
+    positive = next(run.plan.settings.positive for run in study.runs if hasattr(run.plan.settings, "positive"))
+    classes = classes_of(study.manifest, positive)
+    found = {
+        "majority": majority_class(study.manifest, split, classes=classes, positive=positive),
+        "fields": fields_only(study.manifest, split, classes=classes, positive=positive),
+    }
+    return {name: table for name, table in found.items() if table is not None}

@@ -1,142 +1,132 @@
-"""What a study plans: trainings of classifiers and of segmenters, written down so that --resume finds them again."""
+"""What a study plans: trainings, written down so that --resume finds them again; and what they have come to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from osteon.errors import InputError
-from osteon.train import fold_job
-from osteon.train.segmentation import settings as segment_settings
-from osteon.train.segmentation.settings import SegmentSettings
+from osteon.data import Predictions
+from osteon.errors import InputError, TrainingError
+from osteon.train.fold_job import NOT_DECISIVE
+from osteon.train.run import RunOptions, train_run
+from osteon.train.run_data import is_synthetic
+from osteon.train.run_folder import fold_folder, read_fold
+from osteon.train.segmentation.counts import SegmentCounts
 from osteon.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-__all__ = ["Plan", "Planned", "PlannedRun", "PlannedSegmenter"]
+    from osteon.data import Manifest, Split
+    from osteon.data.options import Progress
+
+__all__ = [
+    "Planned",
+    "PlannedRun",
+    "RunState",
+    "Step",
+    "Study",
+    "StudyPlace",
+    "fold_of",
+    "joined_plan",
+    "read_plan",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """One training of classifiers.
+class Step:
+    """A job of a run that is not done.
+
+    Attributes:
+        name: as "fold-0"; jobs of a name are begun once.
+        phase: steps of a phase begin when those of the phases before have ended, and only where those of the same run
+            did not fail.
+    """
+
+    name: str
+    phase: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlace:
+    """Where a job finds what it needs.
+
+    Attributes:
+        manifest: of the data set.
+        splits: by scheme: "folds", the cross-validation, and "holdout", one division, where a run asks for it; none
+            where the runs divide the data themselves.
+        folder: of the study.
+        skip_unreadable: leave unreadable images out.
+    """
+
+    manifest: Manifest = field(repr=False)
+    splits: Mapping[str, Split] = field(repr=False)
+    folder: Path
+    skip_unreadable: bool = False
+
+    @property
+    def cache(self) -> Path:
+        """Folder of decoded images, vectors and features."""
+        return self.folder / "cache"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the runs' folders."""
+        return self.folder / "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One planned run and what its folds have come to.
+
+    Attributes:
+        plan: what was asked.
+        folds: results, in order, each with its ``state``: "done", "failed", "running" or "absent", its ``images`` by
+            part, its ``history`` and ``best_epoch``.
+        outcome: of all folds, once all are done: predictions, or pixels of the lesion map of all test parts; else None.
+    """
+
+    plan: Planned
+    folds: tuple[Any, ...] = field(repr=False)
+    outcome: Predictions | SegmentCounts | None = field(default=None, repr=False)
+
+    @property
+    def pending(self) -> list[int]:
+        """Numbers of the folds that are not done."""
+        return [number for number, fold in enumerate(self.folds) if fold.state != "done"]
+
+    @property
+    def word(self) -> str:
+        """How far a run is that has no result, for a table."""
+        return "failed" if any(fold.state == "failed" for fold in self.folds) else "not trained yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(ABC):
+    """One training in all its folds.
 
     Attributes:
         name: of its folder, as "CAE-ft".
-        table: in which it stands, as "table1".
-        settings: of all its folds.
-        scheme: "folds", the study's cross-validation, or "holdout", its one division by patient.
+        table: in which it stands first, as "table1".
+        settings: of all its folds; each kind of training has its own.
+        scheme: in which of the study's splits: "folds", the cross-validation, or "holdout", one division by patient.
     """
+
+    trains: ClassVar[str]
+    """Name of the class in study.json."""
 
     name: str
     table: str
-    settings: TrainSettings
-    scheme: Literal["folds", "holdout"] = "folds"
+    settings: Any
+    scheme: str = "folds"
 
     @property
-    def phase(self) -> int:
-        """Jobs of a phase begin when those of the phases before have ended."""
-        return 0
-
-    def with_threads(self, threads: int) -> Self:
-        """The same with so many threads of torch where none were asked for."""
-        if self.settings.threads:
-            return self
-        return type(self)(self.name, self.table, self.settings.changed({"threads": threads}), self.scheme)
-
-    def is_like(self, other: Planned) -> bool:
-        """Whether the other leads to the same weights, up to rounding."""
-        return isinstance(other, PlannedRun) and _same(self.document(), other.document(), fold_job.NOT_DECISIVE)
-
-    def document(self) -> dict[str, Any]:
-        """As study.json holds it."""
-        return {"name": self.name, "table": self.table, "settings": self.settings.document(), "scheme": self.scheme}
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedSegmenter:
-    """One training of segmenters, always in the study's folds.
-
-    Attributes:
-        name: of its folder.
-        table: in which it stands first.
-        settings: of all its networks.
-        kind: as of ``osteon.systems.ct_metastasis.study_rows.SegmenterRow``.
-        phase: jobs of a phase begin when those of the phases before have ended: pairs of networks share the first of
-            the two, and the literal ensemble is made of another run.
-        source: the run a literal ensemble is made of; "" otherwise.
-        members: networks of a nested ensemble; 1 otherwise.
-    """
-
-    name: str
-    table: str
-    settings: SegmentSettings
-    kind: Literal["single", "pair", "nested", "literal"] = "single"
-    phase: int = 0
-    source: str = ""
-    members: int = 1
-
-    def with_threads(self, threads: int) -> Self:
-        """As of ``PlannedRun``."""
-        if self.settings.threads:
-            return self
-        changed = self.settings.changed({"threads": threads})
-        return type(self)(self.name, self.table, changed, self.kind, self.phase, self.source, self.members)
-
-    def is_like(self, other: Planned) -> bool:
-        """As of ``PlannedRun``."""
-        known = segment_settings.NOT_DECISIVE
-        return isinstance(other, PlannedSegmenter) and _same(self.document(), other.document(), known)
-
-    def document(self) -> dict[str, Any]:
-        """As study.json holds it."""
-        return {
-            "name": self.name,
-            "table": self.table,
-            "settings": self.settings.document(),
-            "kind": self.kind,
-            "phase": self.phase,
-            "source": self.source,
-            "members": self.members,
-        }
-
-
-Planned = PlannedRun | PlannedSegmenter
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that a study plans, in order."""
-
-    entries: tuple[Planned, ...]
-
-    @property
-    def classifiers(self) -> tuple[PlannedRun, ...]:
-        """The trainings of classifiers."""
-        return tuple(entry for entry in self.entries if isinstance(entry, PlannedRun))
-
-    @property
-    def segmenters(self) -> tuple[PlannedSegmenter, ...]:
-        """The trainings of segmenters."""
-        return tuple(entry for entry in self.entries if isinstance(entry, PlannedSegmenter))
-
-    def named(self, name: str) -> Planned:
-        """One of them.
-
-        Raises:
-            InputError: there is none.
-        """
-        for entry in self.entries:
-            if entry.name == name:
-                return entry
-        raise InputError(f"the study plans no run {name!r}")
-
-    def document(self) -> dict[str, Any]:
-        """As study.json holds it."""
-        return {
-            "runs": [entry.document() for entry in self.classifiers],
-            "segmenters": [entry.document() for entry in self.segmenters],
-        }
+    def division(self) -> object:
+        """How it divides the data where the study does not: the same for all runs of a study."""
+        return None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -146,37 +136,177 @@ class Plan:
             KeyError: an entry is missing.
             TypeError: an entry is of another kind.
         """
-        runs = [
-            PlannedRun(e["name"], e["table"], TrainSettings.of(e["settings"]), e.get("scheme", "folds"))
-            for e in document["runs"]
-        ]
-        segmenters = [
-            PlannedSegmenter(**{**e, "settings": SegmentSettings.of(e["settings"])})
-            for e in document.get("segmenters", ())
-        ]
-        return cls((*runs, *segmenters))
+        return cls(**{**document, "settings": cls.read_settings(document["settings"])})
 
-    def joined(self, added: Iterable[Planned], *, where: str, threads: int) -> Self:
-        """With further runs; one that is there already must be the same.
+    @classmethod
+    @abstractmethod
+    def read_settings(cls, document: Mapping[str, Any]) -> Any:  # noqa: ANN401  # as the attribute
+        """Settings as study.json holds them."""
 
-        Args:
-            added: the further runs.
-            where: name of the study's folder, for the error.
-            threads: of torch, where settings leave them open.
+    @abstractmethod
+    def steps(self, place: StudyPlace) -> list[Step]:
+        """Jobs that are not done."""
+
+    @abstractmethod
+    def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
+        """Do one job, or go on with it.
 
         Raises:
-            InputError: a run of that name has other settings.
+            TrainingError: it failed.
+            InputError: something that it needs is not there.
         """
-        entries = {entry.name: entry for entry in self.entries}
-        for entry in added:
-            if entry.name in entries and not entries[entry.name].is_like(entry):
-                raise InputError(
-                    f"{where} holds {entry.name} with other settings: name another folder, or the settings it has"
-                )
-            entries.setdefault(entry.name, entry.with_threads(threads))
-        return type(self)(tuple(entries.values()))
+
+    @abstractmethod
+    def state(self, place: StudyPlace) -> RunState:
+        """What lies there, whether it is complete or not.
+
+        Raises:
+            InputError: a file of it is damaged.
+        """
+
+    def with_threads(self, threads: int) -> Self:
+        """The same with so many threads of torch where none were asked for."""
+        return self if self.settings.threads else replace(self, settings=self.settings.changed({"threads": threads}))
+
+    def joined(self, later: Planned) -> Planned:
+        """What is left of this and of what a later call asks for under the same name.
+
+        Raises:
+            InputError: the later one leads to other weights.
+        """
+        if self._decisive() != later._decisive():
+            raise InputError(f"{self.name} is there with other settings: name another folder, or the settings it has")
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """As study.json holds it."""
+        own = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        return {"trains": self.trains, **own, "settings": self.settings.document()}
+
+    def _decisive(self) -> dict[str, Any]:
+        """All but what changes speed, and rounding at most."""
+        document = self.document()
+        settings = {name: value for name, value in document["settings"].items() if name not in NOT_DECISIVE}
+        return {**document, "settings": settings}
 
 
-def _same(left: dict[str, Any], right: dict[str, Any], free: frozenset[str]) -> bool:
-    ones, others = left.pop("settings"), right.pop("settings")
-    return left == right and all(ones.get(name) == others.get(name) for name in {*ones, *others} - free)
+@dataclass(frozen=True, slots=True)
+class PlannedRun(Planned):
+    """One training of classifiers."""
+
+    trains: ClassVar[str] = "classifiers"
+
+    settings: TrainSettings
+
+    @classmethod
+    def read_settings(cls, document: Mapping[str, Any]) -> TrainSettings:
+        """As of ``Planned``."""
+        return TrainSettings.of(document)
+
+    def steps(self, place: StudyPlace) -> list[Step]:
+        """As of ``Planned``."""
+        return [Step(f"fold-{number}") for number in self.state(place).pending]
+
+    def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
+        """As of ``Planned``."""
+        fold = fold_of(step)
+        options = RunOptions(folds=(fold,), cache=place.cache, skip_unreadable=place.skip_unreadable)
+        split, folder = place.splits[self.scheme], place.runs / self.name
+        run = train_run(place.manifest, split, self.settings, folder, options=options, progress=progress)
+        if run.folds[fold].state == "failed":
+            raise TrainingError(run.folds[fold].error)
+
+    def state(self, place: StudyPlace) -> RunState:
+        """As of ``Planned``."""
+        count, folder = len(place.splits[self.scheme].folds), place.runs / self.name
+        folds = tuple(read_fold(fold_folder(folder, number), number) for number in range(count))
+        tables = [fold.predictions for fold in folds if fold.predictions is not None]
+        return RunState(self, folds, Predictions.joined(tables) if len(tables) == count else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as its folder tells it.
+
+    Attributes:
+        place: of its files, with data set and splits.
+        runs: in the order of the plan.
+        errors: of the jobs that failed when the study was last worked on, one sentence each.
+    """
+
+    place: StudyPlace
+    runs: tuple[RunState, ...] = field(repr=False)
+    errors: tuple[str, ...] = ()
+
+    @property
+    def manifest(self) -> Manifest:
+        """Of the data set."""
+        return self.place.manifest
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the pictures."""
+        return self.place.folder / "figures"
+
+    @property
+    def mark(self) -> str:
+        """Words in the corner of every picture."""
+        return "SYNTHETIC DATA" if is_synthetic(self.manifest) else ""
+
+    @property
+    def predictions(self) -> dict[str, Predictions]:
+        """Of the runs of classifiers that have ended, by name."""
+        return {run.plan.name: run.outcome for run in self.runs if isinstance(run.outcome, Predictions)}
+
+    @property
+    def counts(self) -> dict[str, SegmentCounts]:
+        """Pixels of the lesion map of all test parts, of the runs of segmenters that have ended, by name."""
+        return {run.plan.name: run.outcome for run in self.runs if isinstance(run.outcome, SegmentCounts)}
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Word of each run, by name: how far it is where it has no result."""
+        return {run.plan.name: run.word for run in self.runs}
+
+
+def fold_of(step: str) -> int:
+    """Number of the fold that a step is of.
+
+    Example:
+        >>> fold_of("fold-3")
+        3
+    """
+    return int(step.rpartition("-")[2])
+
+
+def read_plan(document: Mapping[str, Any], kinds: Iterable[type[Planned]]) -> tuple[Planned, ...]:
+    """The runs of study.json, each of one of some kinds.
+
+    Raises:
+        KeyError: an entry is missing, or of none of the kinds.
+        TypeError: an entry is of another kind.
+    """
+    known = {kind.trains: kind for kind in kinds}
+    return tuple(
+        known[entry["trains"]].of({k: v for k, v in entry.items() if k != "trains"}) for entry in document["runs"]
+    )
+
+
+def joined_plan(before: Iterable[Planned], added: Iterable[Planned], *, threads: int) -> tuple[Planned, ...]:
+    """A plan with further runs; one that is there already must be the same.
+
+    Args:
+        before: the plan as it was.
+        added: the further runs.
+        threads: of torch, where settings leave them open.
+
+    Raises:
+        InputError: a run of that name has other settings, or runs divide the data differently.
+    """
+    entries = {entry.name: entry for entry in before}
+    for entry in added:
+        known = entries.get(entry.name)
+        entries[entry.name] = known.joined(entry) if known else entry.with_threads(threads)
+    if len({entry.division for entry in entries.values()}) > 1:
+        raise InputError("these runs are of other folds or another seed than those that are there: name another folder")
+    return tuple(entries.values())

@@ -13,8 +13,9 @@ from osteon.systems.mri_femur.system import SYSTEM as MRI_FEMUR
 
 if TYPE_CHECKING:
     from osteon.data.system import Header, System
+    from osteon.study.protocol import StudyProtocol
 
-__all__ = ["SYSTEMS", "best_system", "system"]
+__all__ = ["SYSTEMS", "best_system", "study_protocol", "system"]
 
 SYSTEMS: Final[dict[str, System]] = {
     "ct_osteosarcoma": CT_OSTEOSARCOMA,
@@ -53,3 +54,16 @@ def best_system(header: Header) -> System:
     raise InputError(
         f"no system reads {header.modality or 'images without a modality'} yet; systems exist for: {readable}"
     )
+
+
+def study_protocol(stem: str) -> StudyProtocol:
+    """The study of the paper behind the system of that stem; it is imported only now.
+
+    Raises:
+        UnknownLabelError: there is no such system, or it has no study.
+    """
+    known = {name: each.study for name, each in SYSTEMS.items() if each.study}
+    if stem not in known:
+        raise UnknownLabelError(f"no study {stem!r}: {nearest_names(stem, known)}")
+    protocol: StudyProtocol = known[stem]()
+    return protocol

@@ -73,4 +73,5 @@ def test_what_cannot_be_paired_is_refused() -> None:
         pooled_difference(counts, counts, PATIENTS, measure="recall")
     alone = pooled_difference(counts, counts, np.full(10, "a"))
     assert alone.value == 0
+    assert alone.p_value is not None
     assert math.isnan(alone.p_value)

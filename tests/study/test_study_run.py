@@ -18,13 +18,16 @@ import pytest
 from osteon.app.cli.failure import EXIT_OK, run_guarded
 from osteon.app.cli.program import build
 from osteon.curation.splits import make_split
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.report.tables import Table
-from osteon.study.run import StudyJobs, open_study, train_study
-from osteon.study.start import StudyCall, start_study
-from osteon.systems.ct_osteosarcoma.study import StudyOptions, plan_runs
+from osteon.study.protocol import Choices
+from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
+from osteon.systems.ct_osteosarcoma.study import STUDY, plan_runs
+from osteon.train.launch import Cluster
+from osteon.train.settings import parse_assignments
 
 SETTINGS = ("image_size=32", "epochs=1", "threads=1", "batch=8", "learning_rate=1e-3", "final_rate=1e-4")
 
@@ -32,19 +35,24 @@ SETTINGS = ("image_size=32", "epochs=1", "threads=1", "batch=8", "learning_rate=
 pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
-def _call(dataset: Path, folder: Path, *, resume: bool = False, ray: str = "", **changes: tuple[str, ...]) -> StudyCall:
-    return StudyCall(
-        task="ct_osteosarcoma",
-        dataset=dataset,
-        folder=folder,
+def _run(
+    dataset: Path,
+    folder: Path,
+    *,
+    resume: bool = False,
+    ray: str = "",
+    progress: Progress = silent,
+    **changes: tuple[str, ...],
+) -> StudyOutcome:
+    choices = Choices(
         only=changes.get("only", ("CE", "baselines")),
         strategies=("ft",),
         networks=("densenet_small",),
-        changes=(*SETTINGS, *changes.get("changes", ())),
-        baseline_changes=changes.get("baseline_changes", ()),
-        ray=ray,
-        resume=resume,
+        values=parse_assignments((*SETTINGS, *changes.get("changes", ()))),
+        baseline_values=parse_assignments(changes.get("baseline_changes", ())),
     )
+    jobs = StudyJobs(cluster=Cluster(ray) if ray else None, resume=resume)
+    return run_study(STUDY, dataset, folder, choices, jobs=jobs, progress=progress)
 
 
 def _numbers(folder: Path) -> list[list[str]]:
@@ -68,7 +76,7 @@ def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def whole(dataset: Path, loaded_once: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
-    outcome = start_study(_call(dataset, folder))
+    outcome = _run(dataset, folder)
     assert outcome.errors == ()
     return folder
 
@@ -86,14 +94,14 @@ def test_a_study_leaves_tables_a_page_and_runs(whole: Path, dataset: Path) -> No
     assert "holdout" in text
     page = (whole / "index.html").read_text("utf-8")
     assert page.count("data:image/png") == 4
-    assert "2 of 2 planned runs are complete." in page
-    study = open_study(dataset, whole)
+    assert "2 of 2 planned rows are complete." in page
+    study = open_study(STUDY, dataset, whole)
     assert set(study.predictions) == {"baseline-densenet_small", "CE-ft"}
     assert all((whole / "runs" / name / "settings.json").exists() for name in study.predictions)
 
 
 def test_what_is_printed_is_the_tables_line_by_line(whole: Path, dataset: Path) -> None:
-    outcome = start_study(_call(dataset, whole, resume=True))
+    outcome = _run(dataset, whole, resume=True)
     lines = outcome.lines()
     titles = [line for line in lines if line.startswith("### ")]
     assert [title.split()[1] for title in titles[:3]] == ["Table", "Table", "Table"]
@@ -106,9 +114,9 @@ def test_what_is_printed_is_the_tables_line_by_line(whole: Path, dataset: Path) 
 
 def test_one_run_has_nothing_to_be_compared_with(dataset: Path, tmp_path: Path) -> None:
     study = tmp_path / "one"
-    outcome = start_study(_call(dataset, study, only=("CE",)))
+    outcome = _run(dataset, study, only=("CE",))
     page = (study / "index.html").read_text("utf-8")
-    assert "1 planned run: complete." in page
+    assert "1 of 1 planned rows are complete." in page
     assert "there is nothing to compare" in page
     assert not any(line.startswith("### Comparisons") for line in outcome.lines())
 
@@ -119,35 +127,34 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(whole: Path, dataset: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        start_study(_call(dataset, tmp_path / "study"), progress=stop)
+        _run(dataset, tmp_path / "study", progress=stop)
     with pytest.raises(InputError, match="--resume"):
-        start_study(_call(dataset, tmp_path / "study"))
+        _run(dataset, tmp_path / "study")
     said: list[tuple[str, int, int]] = []
-    start_study(_call(dataset, tmp_path / "study", resume=True), progress=lambda *step: said.append(step))
+    _run(dataset, tmp_path / "study", resume=True, progress=lambda *step: said.append(step))
     assert ("jobs", 0, 3) in said, "one of four folds was done"
     assert _numbers(tmp_path / "study") == _numbers(whole)
 
 
 def test_other_settings_or_data_are_refused(whole: Path, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
-        start_study(_call(dataset, whole, resume=True, changes=("batch=4",)))
+        _run(dataset, whole, resume=True, changes=("batch=4",))
     changed = tmp_path / "changed"
     shutil.copytree(dataset, changed)
     with (changed / "manifest.csv").open("a", encoding="utf-8") as file:
         file.write("\n")
     with pytest.raises(InputError, match="run osteon split again"):
-        start_study(_call(changed, tmp_path / "new"))
+        _run(changed, tmp_path / "new")
     assert not (tmp_path / "new").exists(), "a folder with the wrong split could not be used any more"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(OutputError, match="holds no study"):
-        start_study(_call(dataset, tmp_path / "full"))
+        _run(dataset, tmp_path / "full")
     assert (tmp_path / "full" / "file").exists()
 
 
 def test_a_run_that_fails_does_not_take_the_others_along(dataset: Path, tmp_path: Path) -> None:
-    call = _call(dataset, tmp_path / "study", baseline_changes=("learning_rate=1e30",))
-    outcome = start_study(call)
+    outcome = _run(dataset, tmp_path / "study", baseline_changes=("learning_rate=1e30",))
     assert len(outcome.errors) == 2
     assert all(error.startswith("baseline-densenet_small/fold-") for error in outcome.errors)
     rows = {row[1]: row for row in _numbers(tmp_path / "study")[1:] if row[2] == "auc"}
@@ -166,7 +173,7 @@ def test_on_ray_the_numbers_are_the_same(whole: Path, dataset: Path, tmp_path: P
     cluster: Any = TestCluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         cluster.add_node(num_cpus=1)
-        start_study(_call(dataset, tmp_path / "study", ray=cluster.address))
+        _run(dataset, tmp_path / "study", ray=cluster.address)
     finally:
         cluster.shutdown()
     assert _numbers(tmp_path / "study") == _numbers(whole)
@@ -194,8 +201,6 @@ def test_a_killed_study_goes_on_to_the_same_numbers(
 
 
 def test_jobs_may_be_given_directly(dataset: Path, tmp_path: Path) -> None:
-    runs = plan_runs(
-        StudyOptions(only=("C",), strategies=("ft",), values=dict(setting.split("=") for setting in SETTINGS))
-    )
-    study = train_study(dataset, tmp_path / "study", runs, jobs=StudyJobs())
-    assert study.runs[0].predictions is not None
+    runs = plan_runs(Choices(only=("C",), strategies=("ft",), values=parse_assignments(SETTINGS)))
+    study = train_study(STUDY, dataset, tmp_path / "study", runs)
+    assert set(study.predictions) == {"C-ft"}

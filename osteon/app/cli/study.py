@@ -10,6 +10,7 @@ import typer
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
+from osteon.errors import InputError
 
 __all__ = ["register"]
 
@@ -58,36 +59,39 @@ def _study(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Repeat a paper's study on a data set: its tables, with both kinds of interval, beside the printed values."""
-    from osteon.study.start import StudyCall, start_study
+    from osteon.study.protocol import Choices
+    from osteon.study.run import StudyJobs, run_study
+    from osteon.systems.registry import study_protocol
+    from osteon.train.launch import Cluster
+    from osteon.train.settings import parse_assignments, read_settings_file
 
-    call = StudyCall(
-        task=task,
-        dataset=data,
-        folder=out,
+    protocol = study_protocol(task)
+    values = read_settings_file(settings) if settings is not None else {}
+    choices = Choices(
         only=tuple(only),
         strategies=tuple(strategy),
         networks=tuple(network),
         architecture=arch,
         pretrained=pretrained,
-        settings_file=settings,
-        changes=tuple(changes),
-        baseline_changes=tuple(baseline_changes),
-        classifier_changes=tuple(classifier_changes),
-        ray=ray,
-        cpus=cpus,
-        gpus=gpus,
-        resume=resume,
+        values=values | parse_assignments(changes),
+        baseline_values=parse_assignments(baseline_changes),
+        classifier_values=parse_assignments(classifier_changes),
         skip_unreadable=skip_unreadable,
     )
+    try:
+        protocol.check(choices)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    jobs = StudyJobs(cluster=Cluster(ray, cpus=cpus, gpus=gpus) if ray else None, resume=resume)
     with shown_progress(quiet=quiet) as progress:
-        outcome = start_study(call, progress=progress)
+        outcome = run_study(protocol, data, out, choices, jobs=jobs, progress=progress)
     if as_json:
         typer.echo(json.dumps(outcome.document(), indent=1))
     else:
         for line in outcome.lines():
             say(line)
         say(f"report {outcome.page}")
-    for error in outcome.errors:
-        say(f"! {error}", err=True)
+    for sentence in outcome.errors:
+        say(f"! {sentence}", err=True)
     if outcome.errors:
         raise typer.Exit(EXIT_SKIPPED)

@@ -12,21 +12,18 @@ import numpy as np
 
 from osteon.metrics.segmentation import image_dice, pixel_counts
 from osteon.report.outline_panel import OutlinedImage, draw_outlines
-from osteon.study.segment_jobs import lesion_images, member_run
+from osteon.study.segmenters import fold_weights, lesion_images, member_run
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
 from osteon.train.segmentation.images import grey_values
 from osteon.train.segmentation.run import read_pixels
 from osteon.train.segmentation.shown import called_lesions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from osteon.data import Manifest
     from osteon.report.results_page import Picture
-    from osteon.study.run import Study
-    from osteon.study.segment_jobs import SegmentState
+    from osteon.study.plan import Study
     from osteon.train.segmentation.counts import SegmentCounts
     from osteon.train.segmentation.mask_pixels import MaskPixels
 
@@ -36,39 +33,36 @@ _SHOWN = 5
 _FOLD = 0
 
 
-def example_pictures(study: Study, folder: Path, mark: str) -> list[Picture]:
+def example_pictures(study: Study) -> list[Picture]:
     """What every method calls on images of one fold's test part, and the ensemble's members on the same images.
 
     The images are chosen by the area of their lesions: the smallest, the largest, and some between, of different
     patients where there are enough. No method has a say in it.
 
     Args:
-        study: of the rows.
-        folder: of the PNGs.
-        mark: words in the corner of each.
+        study: with at least one run.
 
     Raises:
         OutputError: a picture cannot be written.
         InputError: an image is not there any more.
         WeightsError: a network is not there any more.
     """
-    states = {state.plan.name: state for state in study.segmenters if state.counts is not None}
+    counts = study.counts
+    states = {run.plan.name: run for run in study.runs if run.plan.name in counts}
     shown = [row for row in SEGMENTERS if row.run in states and row.run != LITERAL]
     if not shown:
         return []
-    counts = states[shown[0].run].counts
-    manifest = _chosen(lesion_images(study.manifest), counts) if counts is not None else None
-    if manifest is None:
-        return []
-    settings = states[shown[0].run].plan.settings
-    pixels = read_pixels(manifest, settings, None)
-    members = member_run(states[NESTED], _FOLD) if NESTED in states else None
+    manifest = _chosen(lesion_images(study.manifest), counts[shown[0].run])
+    pixels = read_pixels(manifest, states[shown[0].run].plan.settings, None)
     called = {
-        row.title: called_lesions(manifest, pixels, states[row.run].plan.settings, _weights(states[row.run]))
+        row.title: called_lesions(
+            manifest, pixels, states[row.run].plan.settings, fold_weights(states[row.run], study.place, _FOLD)
+        )
         for row in shown
     }
     where = f"Test images of fold {_FOLD + 1}, chosen by the area of their lesions alone."
-    pictures = [_picture(folder / "examples.png", "What the methods call", manifest, pixels, called, (where, mark))]
+    pictures = [_picture(study, "examples", "What the methods call", manifest, pixels, called, where)]
+    members = member_run(NESTED, study.place, _FOLD) if NESTED in states else None
     if members is not None:
         joined = next(row.title for row in shown if row.run == NESTED)
         by_member = {
@@ -78,7 +72,7 @@ def example_pictures(study: Study, folder: Path, mark: str) -> list[Picture]:
         by_member[joined] = called[joined]
         title = "The members of the nested ensemble, and their mean"
         words = f"{where} No member was trained on them."
-        pictures.append(_picture(folder / "members.png", title, manifest, pixels, by_member, (words, mark)))
+        pictures.append(_picture(study, "members", title, manifest, pixels, by_member, words))
     return pictures
 
 
@@ -100,23 +94,15 @@ def _chosen(images: Manifest, counts: SegmentCounts) -> Manifest:
     return images.select(picked)
 
 
-def _weights(state: SegmentState) -> list[Path]:
-    """The networks that scored the fold."""
-    if state.plan.kind == "nested":
-        members = member_run(state, _FOLD)
-        return [] if members is None else [one.weights for one in members.folds]
-    return [state.folds[_FOLD].weights]
-
-
 def _picture(
-    path: Path,
+    study: Study,
+    name: str,
     title: str,
     manifest: Manifest,
     pixels: MaskPixels,
     called: dict[str, NDArray[np.bool_]],
-    words: tuple[str, str],
+    caption: str,
 ) -> Picture:
-    caption, mark = words
     truth = np.asarray(pixels.lesion, dtype=bool)
     grey = grey_values(pixels, np.arange(len(manifest), dtype=np.int64))
     scores = {name: image_dice(pixel_counts(truth, masks)) for name, masks in called.items()}
@@ -130,4 +116,4 @@ def _picture(
         )
         for number, row in enumerate(manifest.rows)
     ]
-    return draw_outlines(path, title, rows, caption=caption, mark=mark)
+    return draw_outlines(study.figures / f"{name}.png", title, rows, caption=caption, mark=study.mark)

@@ -1,36 +1,42 @@
-"""Which trainings stand for which printed rows of the metastasis thesis.
+"""Which trainings stand for which printed rows of the metastasis thesis, and how they are planned.
+
+Segmenters are trained on the images with a lesion in the study's folds, classifiers on all images in one division of
+80 to 20 by patient.
 
 References:
-    Spec bone-metastasis, sections 2.2 to 2.5 and 5; appendix B for what the public code has.
+    Spec bone-metastasis, sections 2.2 to 2.5, 3, 5 and 8.1; appendix B for what the public code has.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-__all__ = [
-    "CLAIMS",
-    "CLASSIFIERS",
-    "LITERAL",
-    "NESTED",
-    "SEGMENTERS",
-    "WHICH_BASELINE",
-    "ClassifierRow",
-    "SegmenterRow",
-]
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.study.plan import Planned, PlannedRun
+from osteon.study.protocol import check_parts, check_settings
+from osteon.study.segmenters import LESION_LABEL, PlannedSegmenter
+from osteon.train.segmentation.settings import SegmentSettings
+from osteon.train.settings import TrainSettings
 
-WHICH_BASELINE: Final = (
-    "Which baseline stands for which printed row: AttUnet++ is the one with the plain block (the ablation counts the "
-    "modified block, MB, as a step of its own); Unet++, also inside the pairs, is that of the public code, with the "
-    "residual block. Unet++ with the plain block, and AttUnet++ with MB in table 4.1, have no printed row."
-)
+if TYPE_CHECKING:
+    from osteon.data import Manifest
+    from osteon.study.protocol import Choices
+
+__all__ = ["CLASSIFIERS", "LITERAL", "NESTED", "SEGMENTERS", "ClassifierRow", "SegmenterRow", "plan_metastasis"]
 
 NESTED: Final = "ensemble_nested"
 LITERAL: Final = "ensemble_literal"
 
 _LIKE_4_1: Final = ("table4_1", "table4_3")
 _LIKE_4_2: Final = ("table4_2", "table4_3")
+_SEGMENTATION: Final = "segmentation"
+_CLASSIFICATION: Final = "classification"
+"""The words that choose chapters 4 and 5 with ``only``."""
+
+_CLASSIFIER_TASK: Final = "ct_metastasis_slices"
+_MEMBERS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,7 @@ class SegmenterRow:
         architecture: a segmenter of ``osteon.nets`` or a sequential pair.
         tables: in which it stands.
         switches: of the ablation; None outside it.
-        kind: "single": one training a fold. "pair": a bone network that all pairs share, then a lesion network.
-            "nested": in each fold an ensemble of members trained inside its training part. "literal": the single
-            networks of all folds together on each test part, which all but one of them were trained on.
+        kind: as of ``PlannedSegmenter``.
     """
 
     run: str
@@ -66,6 +70,13 @@ def _pair(run: str, title: str) -> SegmenterRow:
     return SegmenterRow(run, title, title, run, _LIKE_4_2, kind="pair")
 
 
+def _ensemble(
+    run: str, title: str, printed: str, kind: Literal["nested", "literal"], *tables: str, switches: str | None = None
+) -> SegmenterRow:
+    everywhere = ("table4_1", "table4_2", "table4_3", *tables)
+    return SegmenterRow(run, title, printed, "hybrid_attunetpp", everywhere, switches, kind)
+
+
 SEGMENTERS: Final = (
     _single("unet", "Unet", "Unet"),
     _single("attunet", "AttUnet", "AttUnet"),
@@ -77,34 +88,10 @@ SEGMENTERS: Final = (
     _pair("unet_then_attunet", "Sequential (Unet, AttUnet)"),
     _pair("unet_then_unetpp", "Sequential (Unet, Unet++)"),
     _pair("unet_then_attunetpp", "Sequential (Unet, AttUnet++)"),
-    SegmenterRow(
-        NESTED,
-        "EH-AttUnet++, nested",
-        "EH-AttUnet++",
-        "hybrid_attunetpp",
-        ("table4_1", "table4_2", "table4_3", "table4_4"),
-        "MB DD EN",
-        "nested",
-    ),
-    SegmenterRow(
-        LITERAL,
-        "EH-AttUnet++, literal (LEAKS)",
-        "",
-        "hybrid_attunetpp",
-        ("table4_1", "table4_2", "table4_3"),
-        kind="literal",
-    ),
+    _ensemble(NESTED, "EH-AttUnet++, nested", "EH-AttUnet++", "nested", "table4_4", switches="MB DD EN"),
+    _ensemble(LITERAL, "EH-AttUnet++, literal (LEAKS)", "", "literal"),
 )
 """In the order in which they are shown; the literal ensemble is made of the single runs of its architecture."""
-
-CLAIMS: Final = (
-    *(("hybrid_attunetpp", other) for other in ("unet", "attunet", "unetpp", "attunetpp_plain")),
-    ("attunetpp", "attunetpp_plain"),
-    ("hybrid_attunetpp", "attunetpp"),
-    (NESTED, "hybrid_attunetpp"),
-    *((NESTED, row.run) for row in SEGMENTERS if row.kind == "pair"),
-)
-"""Which run the thesis says to be better than which: what the comparisons test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +126,86 @@ CLASSIFIERS: Final = (
     ClassifierRow("vit_tiny_resnext50", "ViT Tiny + ResNeXt50", ("table5_2",)),
 )
 """In the order of the printed tables."""
+
+
+def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[Planned, ...]:
+    """The trainings, segmenters first.
+
+    Args:
+        choices: what is wanted; "members" among the values is the number of networks of the nested ensemble.
+        manifest: of the data set: without masks there is nothing to segment, without normal slices nothing to tell
+            apart.
+
+    Raises:
+        UnknownLabelError: no such part or setting.
+        InputError: a setting out of range, or the data allow nothing of what is wanted.
+    """
+    rows: dict[str, SegmenterRow | ClassifierRow] = {row.run: row for row in (*SEGMENTERS, *CLASSIFIERS)}
+    check_parts(choices.only, [_SEGMENTATION, _CLASSIFICATION, *rows])
+    possible = _possible(manifest)
+    wanted = set(choices.only) or possible
+    lacking = wanted & {_SEGMENTATION, _CLASSIFICATION} - possible
+    if lacking or not wanted:
+        raise InputError(
+            f"{' and '.join(sorted(lacking or {_SEGMENTATION, _CLASSIFICATION}))}: segmenters need images labelled "
+            f"{LESION_LABEL!r} with lesion masks, classifiers also images with another label; this data set has none"
+        )
+    chosen = {
+        name
+        for name, row in rows.items()
+        if name in wanted or (_SEGMENTATION if isinstance(row, SegmenterRow) else _CLASSIFICATION) in wanted
+    }
+    if LITERAL in chosen:
+        chosen.add(rows[LITERAL].architecture)  # of whose networks it is made
+    segment, train = ({entry.name for entry in dataclasses.fields(kind)} for kind in (SegmentSettings, TrainSettings))
+    for values, known in (
+        (choices.values, segment | train | {"members"}),
+        (choices.classifier_values, train),
+    ):
+        check_settings(values, ("task", "architecture"), instead="choose runs with --only")
+        for name in values:
+            if name not in known:
+                raise UnknownLabelError(f"no setting {name!r}: {nearest_names(name, known)}")
+    of_segmenters = {name: value for name, value in choices.values.items() if name in segment}
+    of_classifiers = {name: value for name, value in choices.values.items() if name in train}
+    segmenters = [_segmenter(row, of_segmenters, choices) for row in SEGMENTERS if row.run in chosen]
+    pretrained = choices.pretrained or "hub"
+    start = {"strategy": "scratch"} if pretrained == "none" else {"pretrained": pretrained}
+    classifiers = []
+    for entry in CLASSIFIERS:
+        if entry.run in chosen:
+            own = {"task": _CLASSIFIER_TASK, "architecture": entry.architecture}
+            settings = TrainSettings.of({**start, **of_classifiers, **choices.classifier_values, **own})
+            classifiers.append(PlannedRun(entry.run, entry.tables[0], settings, "holdout"))
+    return (*segmenters, *classifiers)
+
+
+def _possible(manifest: Manifest) -> set[str]:
+    """Chapters that a data set allows."""
+    lesions = [row for row in manifest.rows if row.label == LESION_LABEL]
+    found = {_SEGMENTATION} if any(row.lesion_mask for row in lesions) else set()
+    return found | ({_CLASSIFICATION} if lesions and len(manifest.labels) > 1 else set())
+
+
+def _segmenter(row: SegmenterRow, values: dict[str, Any], choices: Choices) -> PlannedSegmenter:
+    pairs = [other.run for other in SEGMENTERS if other.kind == "pair"]
+    return PlannedSegmenter(
+        name=row.run,
+        table=row.tables[0],
+        settings=SegmentSettings.of({**values, "architecture": row.architecture}),
+        kind=row.kind,
+        phase=pairs.index(row.run) if row.kind == "pair" else len(pairs) if row.run == LITERAL else 0,
+        source=row.architecture if row.run == LITERAL else "",
+        members=_members(choices) if row.run == NESTED else 1,
+    )
+
+
+def _members(choices: Choices) -> int:
+    value = choices.values.get("members", _MEMBERS)
+    try:
+        members = int(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"members is {value!r}; a whole number is needed") from error
+    if members < 3:
+        raise InputError(f"members is {members}; each is judged, chosen and taught on parts of its own: at least 3")
+    return members

@@ -9,175 +9,134 @@ References:
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from osteon.errors import UnknownLabelError, nearest_names
+from osteon.metrics.text import SHARE
 from osteon.report.tables import Table
-from osteon.study.comparison import comparison_table
+from osteon.study.page import (
+    data_notes,
+    division_note,
+    other_settings,
+    shown_warnings,
+    state_notes,
+    trivial_predictions,
+)
+from osteon.study.pictures import draw_measures, draw_trainings
 from osteon.study.plan import PlannedRun
-from osteon.study.wording import measured_cell, outside_range, printed_cell
+from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
+from osteon.study.published import read_published
+from osteon.study.tables import TRIVIAL, ResultRow, ResultTable, comparison_table, measured_record
+from osteon.train.baselines import known_fields
 from osteon.train.judging import TABLE_MEASURES, judge_folds
 from osteon.train.settings import CONFIGURATIONS, TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from osteon.data import Predictions
+    from osteon.data import Manifest, Predictions
     from osteon.metrics.bootstrap import Resampling
+    from osteon.study.plan import Planned, Study
+    from osteon.study.protocol import Choices
     from osteon.train.judging import Measured
 
-__all__ = [
-    "BASELINES",
-    "STRATEGIES",
-    "TITLE",
-    "StudyOptions",
-    "plan_runs",
-    "printed_values",
-    "study_tables",
-]
+__all__ = ["STUDY", "plan_runs", "study_tables"]
 
-TITLE = "CT osteosarcoma: transfer learning on slices of the leg"
-STRATEGIES = ("ft", "lp-ft", "g-lf")
-BASELINES = "baselines"
+_STRATEGIES: Final = ("ft", "lp-ft", "g-lf")
+_BASELINES: Final = "baselines"
 """The word that chooses table 1 with ``only``."""
 
-_NETWORKS = ("densenet121", "densenet169", "resnet18", "resnet50")
-_HEADS = {"auc": "AUC", "tpr": "TPR (sensitivity)", "tnr": "TNR (specificity)"}
-_HOW_MEASURED = (
+_NETWORKS: Final = ("densenet121", "densenet169", "resnet18", "resnet50")
+_HEADS: Final = {"auc": "AUC", "tpr": "TPR (sensitivity)", "tnr": "TNR (specificity)"}
+_TITLES: Final = {"auc": "ROC AUC", "tpr": "Sensitivity (TPR)", "tnr": "Specificity (TNR)"}
+_HOW_MEASURED: Final = (
     "Measured: mean over folds of each fold's model on its test part (folds: Student's t over folds; patients: patient "
     "bootstrap of that mean), both 95 %. Positive from a probability of 0.5 on. Printed: the paper's mean, t interval."
 )
-_PRIVATE = "The paper's data are private: the printed values were measured on other images and are no target."
-_TRIVIAL = {"majority": "majority class", "fields": "fields only"}
-_REFERENCE = "CAE-ft"
+_PRIVATE: Final = "The paper's data are private: the printed values were measured on other images and are no target."
+_REFERENCE: Final = "CAE-ft"
 """The paper's best: what the others are compared with."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyOptions:
-    """What of the study to run, and how.
-
-    Attributes:
-        only: configurations, and "baselines"; empty for everything.
-        strategies: of table 3.
-        networks: of table 1.
-        values: training settings by name, as architecture, sizes, rates or seed; strategy and configuration are each
-            run's own.
-        baseline_values: settings of table 1 that differ.
-    """
-
-    only: tuple[str, ...] = ()
-    strategies: tuple[str, ...] = STRATEGIES
-    networks: tuple[str, ...] = _NETWORKS
-    values: Mapping[str, Any] = field(default_factory=dict)
-    baseline_values: Mapping[str, Any] = field(default_factory=dict)
+_RECORD: Final = ("mean", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images")
+_PAPER: Final = ("image_size", "batch", "epochs", "learning_rate", "final_rate", "patience", "images_per_epoch")
 
 
-def plan_runs(options: StudyOptions) -> tuple[PlannedRun, ...]:
+def plan_runs(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, ...]:
     """The runs, table 1 first.
 
     Raises:
         UnknownLabelError: no such configuration, strategy or setting.
         InputError: a setting out of range.
     """
-    for name in options.only:
-        if name not in {*CONFIGURATIONS, BASELINES}:
-            raise UnknownLabelError(
-                f"no part {name!r} of the study: {nearest_names(name, [*CONFIGURATIONS, BASELINES])}"
-            )
-    for name in options.strategies:
-        if name not in STRATEGIES:
-            raise UnknownLabelError(f"no strategy {name!r} in the study: {nearest_names(name, STRATEGIES)}")
-    wanted = options.only or (BASELINES, *CONFIGURATIONS)
+    check_parts(choices.only, [*CONFIGURATIONS, _BASELINES])
+    check_parts(choices.strategies, _STRATEGIES, what="strategy")
+    wanted = choices.only or (_BASELINES, *CONFIGURATIONS)
+    fine_tuned = {"architecture": choices.architecture or "mobilenet_v2", "pretrained": choices.pretrained}
+    values = {"task": STUDY.stem, **fine_tuned, **choices.values}
     runs = []
-    if BASELINES in wanted:
-        for network in options.networks:
-            own = {"architecture": network, "pretrained": "", "strategy": "scratch", "configuration": "C"}
-            settings = TrainSettings.of({**options.values, **options.baseline_values, **own})
-            runs.append(PlannedRun(f"baseline-{network}", "table1", settings))
+    for network in (choices.networks or _NETWORKS) if _BASELINES in wanted else ():
+        own = {"architecture": network, "pretrained": "", "strategy": "scratch", "configuration": "C"}
+        settings = TrainSettings.of({**values, **choices.baseline_values, **own})
+        runs.append(PlannedRun(f"baseline-{network}", "table1", settings))
     for configuration in CONFIGURATIONS:
-        for strategy in options.strategies if configuration in wanted else ():
-            settings = TrainSettings.of({**options.values, "strategy": strategy, "configuration": configuration})
+        for strategy in (choices.strategies or _STRATEGIES) if configuration in wanted else ():
+            settings = TrainSettings.of({**values, "strategy": strategy, "configuration": configuration})
             runs.append(PlannedRun(f"{configuration}-{strategy}", "table3", settings))
     return tuple(runs)
 
 
 def study_tables(
-    runs: tuple[PlannedRun, ...],
+    runs: Sequence[Planned],
+    judged: Mapping[str, Mapping[str, Measured]],
     predictions: Mapping[str, Predictions],
-    *,
-    notes: tuple[str, ...] = (),
+    notes: tuple[str, ...],
     resampling: Resampling | None = None,
 ) -> tuple[Table, ...]:
     """Tables 1 to 3 of the paper, and the comparisons of table 3 with their tests.
 
     Args:
         runs: that were planned.
-        predictions: of the runs that have ended, by name; and of "majority" and "fields", the baselines without images.
-        notes: sentences for every table of results: warnings of the split, what kind of data these are.
+        judged: measures of the runs that have ended, by name; and of the baselines without images.
+        predictions: of the same.
+        notes: sentences for every table of results.
         resampling: of the patient bootstrap.
     """
-    judged = {name: judge_folds(table, resampling=resampling) for name, table in predictions.items()}
-    return (
-        _table1(runs, judged, notes),
-        _table2(),
-        _table3(runs, judged, notes),
-        comparison_table(
-            {run.name: predictions[run.name] for run in runs if run.table == "table3" and run.name in predictions},
-            reference=_REFERENCE,
-            notes=notes,
-            resampling=resampling,
-        ),
-    )
-
-
-@cache
-def _printed() -> dict[str, Any]:
-    text = files("osteon.systems.ct_osteosarcoma").joinpath("published.json").read_text(encoding="utf-8")
-    printed: dict[str, Any] = json.loads(text)
-    return printed
-
-
-def printed_values() -> dict[tuple[str, str], tuple[float, float, float]]:
-    """Mean, lower and upper end that the paper prints, by (run name, measure).
-
-    Example:
-        >>> printed_values()["CAE-ft", "auc"]
-        (0.948, 0.93, 0.966)
-    """
-    rows = [(f"baseline-{row['network']}", row) for row in _printed()["table1"]]
-    rows += [(f"{row['configuration']}-{row['strategy']}", row) for row in _printed()["table3"]]
-    return {
-        (name, key): (float(row[key][0]), float(row[key][1]), float(row[key][2]))
-        for name, row in rows
-        for key in TABLE_MEASURES
+    printed = read_published(__package__).tables
+    planned = {run.name: run for run in runs}
+    baselines = {run.name: (run.settings.architecture,) for run in runs if run.table == "table1"}
+    first = {name: (row.title,) for name, row in printed["table1"].items()} | baselines
+    third = {
+        name: (configuration, strategy.upper())
+        for name in printed["table3"]
+        for configuration, _, strategy in [name.partition("-")]
     }
+    tables = []
+    for name, title, heads, rows in (
+        ("table1", "Table 1: baselines trained from scratch", ("Network",), first),
+        ("table3", "Table 3: configurations and fine-tuning strategies", ("Configuration", "Strategy"), third),
+    ):
+        shown = [
+            ResultRow(
+                words,
+                run if run in planned else "",
+                judged.get(run),
+                "failed" if run in planned else "not run",
+                printed[name].get(run),
+            )
+            for run, words in rows.items()
+        ]
+        shown += [
+            ResultRow((words, *[""] * (len(heads) - 1)), run, judged[run])
+            for run, words in TRIVIAL.items()
+            if run in judged
+        ]
+        of_table = [run for run in runs if run.table == name]
+        tables.append(_results(name, title, heads, shown, (*_protocol_notes(of_table), *notes)))
+    compared = {run.name: predictions[run.name] for run in runs if run.table == "table3" and run.name in predictions}
+    comparisons = comparison_table(compared, reference=_REFERENCE, notes=notes, resampling=resampling)
+    return (tables[0], _configurations(), tables[1], comparisons)
 
 
-def _table1(
-    runs: tuple[PlannedRun, ...], judged: Mapping[str, Mapping[str, Measured]], notes: tuple[str, ...]
-) -> Table:
-    printed = {row["network"]: row for row in _printed()["table1"]}
-    planned = {run.settings.architecture: run for run in runs if run.table == "table1"}
-    lines = [
-        _Line((network,), planned[network].name if network in planned else "", printed.get(network))
-        for network in dict.fromkeys([*printed, *planned])
-    ]
-    return _results_table(
-        "table1",
-        "Table 1: baselines trained from scratch",
-        ("Network",),
-        [*lines, *_trivial_lines(judged, 1)],
-        judged,
-        notes=(*_protocol_notes(planned.values()), *notes),
-    )
-
-
-def _table2() -> Table:
+def _configurations() -> Table:
     ticks = {
         configuration: (
             "" if configuration.startswith("F") else "yes",
@@ -196,105 +155,95 @@ def _table2() -> Table:
     )
 
 
-def _table3(
-    runs: tuple[PlannedRun, ...], judged: Mapping[str, Mapping[str, Measured]], notes: tuple[str, ...]
+def _results(
+    name: str, title: str, heads: tuple[str, ...], shown: Sequence[ResultRow], notes: tuple[str, ...]
 ) -> Table:
-    planned = {run.name for run in runs}
-    lines = [
-        _Line((row["configuration"], row["strategy"].upper()), name if name in planned else "", row)
-        for row in _printed()["table3"]
-        for name in [f"{row['configuration']}-{row['strategy']}"]
-    ]
-    return _results_table(
-        "table3",
-        "Table 3: configurations and fine-tuning strategies",
-        ("Configuration", "Strategy"),
-        [*lines, *_trivial_lines(judged, 2)],
-        judged,
-        notes=(*_protocol_notes([run for run in runs if run.table == "table3"]), *notes),
+    """A line a run: each measure with both intervals, beside it what is printed."""
+    layout = ResultTable(
+        name=name, title=title, heads=heads, measures=_HEADS, lines=(), record=_RECORD, named=len(heads)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A row of a table of results: its headings, the run it shows ("" for none), what the paper prints."""
-
-    heads: tuple[str, ...]
-    run: str
-    printed: Mapping[str, Any] | None
-
-
-def _trivial_lines(judged: Mapping[str, Mapping[str, Measured]], heads: int) -> list[_Line]:
-    return [_Line((title, *[""] * (heads - 1)), name, None) for name, title in _TRIVIAL.items() if name in judged]
-
-
-def _results_table(
-    name: str,
-    title: str,
-    heads: tuple[str, ...],
-    lines: list[_Line],
-    judged: Mapping[str, Mapping[str, Measured]],
-    *,
-    notes: tuple[str, ...],
-) -> Table:
-    rows: list[tuple[str, ...]] = []
-    records: list[dict[str, object]] = []
-    impossible: list[str] = []
-    unbounded = False
-    for line in lines:
-        found = judged.get(line.run)
+    rows, records, impossible = [], [], []
+    for row in shown:
         cells: list[str] = []
-        for key in TABLE_MEASURES:
-            cells.append(measured_cell(found[key]) if found else ("failed" if line.run else "not run"))
-            cells.append(printed_cell(line.printed[key]) if line.printed else "")
-            records.append(_record(line, heads, key, found))
-            unbounded |= found is not None and found[key].over_folds.leaves_range
-            if line.printed and outside_range(line.printed[key]):
-                impossible.append(f"{' '.join(line.heads)} {_HEADS[key]} {printed_cell(line.printed[key])}")
-        rows.append((*line.heads, *cells))
+        for key, head in _HEADS.items():
+            cells += [
+                _cell(row.measured[key]) if row.measured else row.state,
+                row.published.marked(key) if row.published else "",
+            ]
+            printed = row.published.texts(key) if row.published else (None, None, None)
+            names = ("printed", "printed_low", "printed_high")
+            records.append(measured_record(layout, row, key) | dict(zip(names, printed, strict=True)))
+            if row.published and row.published.leaves_range(key):
+                impossible.append(f"{' '.join(row.heads)} {head} {row.published.values[key]}")
+        rows.append((*row.heads, *cells))
     remarks = [_HOW_MEASURED, _PRIVATE]
     if impossible:
         remarks.append(
             f"Printed, but cannot be a range of a share: {'; '.join(impossible)}. A t interval over five folds is not "
             "bounded; the patient bootstrap is."
         )
-    if unbounded:
+    if any("*" in cell for row in rows for cell in row):
         remarks.append("With a star: a t interval is not bounded and leaves 0 to 1; read the patient bootstrap.")
-    columns = [text for key in TABLE_MEASURES for text in (_HEADS[key], "printed")]
-    return Table(name, title, (*heads, *columns), tuple(rows), notes=(*remarks, *notes), records=tuple(records))
+    columns = (*heads, *(text for key in TABLE_MEASURES for text in (_HEADS[key], "printed")))
+    return Table(name, title, columns, tuple(rows), notes=(*remarks, *notes), records=tuple(records))
 
 
-def _record(line: _Line, heads: tuple[str, ...], key: str, found: Mapping[str, Measured] | None) -> dict[str, object]:
-    record: dict[str, object] = {name.lower(): text for name, text in zip(heads, line.heads, strict=True)}
-    record |= {"run": line.run, "measure": key}
-    one = found[key] if found else None
-    record |= {
-        "mean": one.over_folds.mean if one else None,
-        "t_low": one.over_folds.low if one else None,
-        "t_high": one.over_folds.high if one else None,
-        "bootstrap_low": one.over_patients.low if one else None,
-        "bootstrap_high": one.over_patients.high if one else None,
-        "folds": one.over_folds.folds if one else None,
-        "patients": one.over_patients.patients if one else None,
-        "images": one.over_patients.images if one else None,
-    }
-    values = line.printed[key] if line.printed else (None, None, None)
-    return record | dict(zip(("printed", "printed_low", "printed_high"), values, strict=True))
+def _cell(measured: Measured) -> str:
+    """Mean, t interval over folds (with * where it leaves 0 to 1), patient bootstrap."""
+    folds, patients = measured.over_folds, measured.over_patients
+    star = "*" if folds.leaves_range else ""
+    return (
+        f"{SHARE.number(folds.mean)} (folds {SHARE.limits(folds.low, folds.high)}{star}; "
+        f"patients {SHARE.limits(patients.low, patients.high)})"
+    )
 
 
-def _protocol_notes(runs: Iterable[PlannedRun]) -> tuple[str, ...]:
+def _protocol_notes(runs: Sequence[Planned]) -> tuple[str, ...]:
     """What differs from the paper's settings in the runs shown, from their settings."""
-    settings = [run.settings for run in runs]
-    if not settings:
+    if not runs:
         return ()
-    first = settings[0]
-    paper = TrainSettings(strategy=first.strategy)
-    notes = [
-        f"{name} {getattr(first, name)} (paper: {getattr(paper, name)})"
-        for name in ("image_size", "batch", "epochs", "learning_rate", "final_rate", "patience", "images_per_epoch")
-        if getattr(first, name) != getattr(paper, name)
-    ]
-    networks = sorted({entry.architecture for entry in settings if entry.strategy != "scratch"})
+    first = runs[0].settings
+    notes = other_settings(first, TrainSettings(strategy=first.strategy), _PAPER)
+    networks = sorted({run.settings.architecture for run in runs if run.settings.strategy != "scratch"})
     if networks and networks != ["densenet121"]:
         notes.append(f"network {', '.join(networks)} (paper: densenet121)")
     return (f"Other than in the paper: {'; '.join(notes)}.",) if notes else ()
+
+
+def _results_of(study: Study, resampling: Resampling | None) -> Results:
+    split, manifest = study.place.splits["folds"], study.manifest
+    images = f"{len(manifest)} images of {len(manifest.patients)} patients"
+    notes = (*data_notes(manifest), *split.warnings, division_note(images, split), *state_notes(study, study.runs))
+    predictions = {**study.predictions, **trivial_predictions(study, split)}
+    judged = {name: judge_folds(table, resampling=resampling) for name, table in predictions.items()}
+    tables = study_tables([run.plan for run in study.runs], judged, predictions, notes, resampling)
+    titles = {**TRIVIAL, "fields": f"fields only ({len(known_fields(manifest))})"}
+    published = read_published(__package__)
+    rows = [
+        ResultRow((titles.get(name, name),), name, found, published=published.row(name))
+        for name, found in judged.items()
+    ]
+    return Results(
+        sections=(
+            StudySection("Results at a glance", pictures=tuple(draw_measures(study, rows, _TITLES))),
+            StudySection("The paper's tables", tables[:3]),
+            StudySection(
+                "Comparisons", tables[3:], empty="Fewer than two runs are complete: there is nothing to compare."
+            ),
+            StudySection("How the trainings went", pictures=tuple(draw_trainings(study, study.runs))),
+        ),
+        warnings=shown_warnings(study, notes),
+        done=len(study.predictions),
+        planned=len(study.runs),
+    )
+
+
+STUDY: Final = StudyProtocol(
+    stem="ct_osteosarcoma",
+    title="CT osteosarcoma: transfer learning on slices of the leg",
+    takes=frozenset({"strategies", "networks", "architecture", "pretrained", "baseline_values", "skip_unreadable"}),
+    instead="here --set reaches every training",
+    kinds=(PlannedRun,),
+    plan=plan_runs,
+    results=_results_of,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System
+from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System, lazy
 from osteon.systems.ct_osteosarcoma.options import DatasetOptions, Options
 
 if TYPE_CHECKING:
@@ -55,4 +55,5 @@ SYSTEM = System(
     options=Options,
     read=_read,
     dataset=_DATASET,
+    study=lazy(__package__, "study", "STUDY"),
 )

@@ -1,150 +1,232 @@
-"""What the histology study plans: networks, augmentations and protocols of the paper (specs/histology.md)."""
+"""The protocol of the histology paper: networks, augmentations and divisions, as rows; and what they come to.
+
+STUDY/cache/features-*.npz    features of a row's tiles and copies
+STUDY/runs/ROW/patient-0.json what a fold came to; tile-K.json, literal-0.json
+
+References:
+    specs/histology.md
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+import numpy as np
+
+from osteon.data.slide import TILE_CLASSES
+from osteon.errors import InputError
+from osteon.metrics.multiclass import class_counts, cluster_intervals
+from osteon.study.page import data_notes
+from osteon.study.plan import Planned, RunState, Step, fold_of
+from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
+from osteon.systems.histology.study_baselines import colour_numbers, tile_baselines
+from osteon.systems.histology.study_tables import LEAKS, SELECTED, TUMOUR, Judged, histology_pictures, histology_tables
+from osteon.train.run_folder import make_folder, read_document, write_document
+from osteon.train.tiles.features import tile_labels, tile_table
+from osteon.train.tiles.pictures import load_tiles, seen_tiles
+from osteon.train.tiles.protocol import judge_fold, judge_literally, outer_folds
 from osteon.train.tiles.settings import TileAugmentation, TileSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "AUGMENTATIONS",
-    "AUGMENTED",
-    "NETWORKS",
-    "PROTOCOLS",
-    "HistologyOptions",
-    "HistologyRun",
-    "Protocol",
-    "plan_histology",
-]
+    from numpy.typing import NDArray
+
+    from osteon.data import Manifest
+    from osteon.data.options import Progress
+    from osteon.metrics.bootstrap import Resampling
+    from osteon.study.plan import Study, StudyPlace
+    from osteon.study.protocol import Choices
+
+__all__ = ["STUDY", "TileRow", "plan_histology"]
 
 Protocol = Literal["patient", "tile", "literal"]
 
-PROTOCOLS: dict[Protocol, str] = {
-    "patient": "by patient, rate and epochs chosen within the training patients",
-    "tile": "by tile, rate and epochs chosen within the training tiles (patients leak)",
-    "literal": "as printed: 90 to 10 by tile, best validation accuracy of all runs (patients leak, and it is selected)",
-}
-"""Ways to divide and to report."""
+_PROTOCOLS: Final[tuple[Protocol, ...]] = ("patient", "tile", "literal")
+"""By patient, and by tile, with rate and epochs chosen within what is learnt from; and as printed: 90 to 10 by tile,
+the best validation accuracy of all runs. In the last two patients leak."""
 
-NETWORKS = ("mobilenet_v2_tiles", "resnetv2_50_tiles", "xception_tiles", "inception_resnet_v2_tiles")
+_NETWORKS: Final = ("mobilenet_v2_tiles", "resnetv2_50_tiles", "xception_tiles", "inception_resnet_v2_tiles")
 """The paper's four, in its order."""
 
-AUGMENTED = ("mobilenet_v2_tiles", "resnetv2_50_tiles")
+_AUGMENTED: Final = ("mobilenet_v2_tiles", "resnetv2_50_tiles")
 """The two that it trained with augmentation."""
 
-AUGMENTATIONS = (
+_AUGMENTATIONS: Final = (
     TileAugmentation(rotation_degrees=30),
     TileAugmentation(flip=True),
-    TileAugmentation(zoom=0.5),
-    TileAugmentation(zoom=1.0),
-    TileAugmentation(zoom=1.5),
-    TileAugmentation(rotation_degrees=30, flip=True),
-    TileAugmentation(rotation_degrees=30, flip=True, zoom=0.5),
-    TileAugmentation(rotation_degrees=30, flip=True, zoom=1.0),
-    TileAugmentation(rotation_degrees=30, flip=True, zoom=1.5),
+    *(TileAugmentation(zoom=zoom) for zoom in (0.5, 1.0, 1.5)),
+    *(TileAugmentation(rotation_degrees=30, flip=True, zoom=zoom) for zoom in (0.0, 0.5, 1.0, 1.5)),
 )
 """The grid: rotation, flip and zoom alone, and together."""
 
-_SHIPPED = "mobilenet_v2_tiles"
+_SHIPPED: Final = "mobilenet_v2_tiles"
+_FEW_PATIENTS: Final = 10
+"""Below this many patients an interval over patients says little."""
+
+_MEASURES: Final = (
+    ("accuracy",),
+    ("balanced_accuracy",),
+    *((measure, *TUMOUR) for measure in ("precision", "recall", "specificity")),
+    *((measure, name) for name in TILE_CLASSES for measure in ("precision", "recall", "f1")),
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------- plan
 
 
 @dataclass(frozen=True, slots=True)
-class HistologyRun:
+class TileFold:
+    """What a fold of a row came to.
+
+    Attributes:
+        protocol: by which it was divided.
+        document: of its file; empty where it is not done.
+    """
+
+    protocol: Protocol
+    document: Mapping[str, Any] = field(repr=False)
+    images: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """Either "done" or "absent"."""
+        return "done" if self.document else "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class TileRow(Planned):
     """One row of the study: a network with a way to augment, judged by one or more protocols.
 
     Attributes:
-        settings: of its heads.
         protocols: by which it is judged.
     """
 
+    trains: ClassVar[str] = "tiles"
+
     settings: TileSettings
-    protocols: tuple[Protocol, ...]
+    protocols: tuple[Protocol, ...] = _PROTOCOLS
 
     @property
-    def name(self) -> str:
-        """Of its folder."""
-        return self.settings.name
+    def division(self) -> object:
+        """As of ``Planned``."""
+        return self.settings.outer_folds, self.settings.seed
 
-    def document(self) -> dict[str, Any]:
-        """As study.json holds it."""
-        return {"name": self.name, "settings": self.settings.document(), "protocols": list(self.protocols)}
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """As of ``Planned``."""
+        return super(TileRow, cls).of({**document, "protocols": tuple(document["protocols"])})
+
+    @classmethod
+    def read_settings(cls, document: Mapping[str, Any]) -> TileSettings:
+        """As of ``Planned``."""
+        return TileSettings.of(document)
+
+    def with_threads(self, threads: int) -> Self:  # noqa: ARG002  # heads are small
+        """The same: there is no such setting."""
+        return self
+
+    def joined(self, later: Planned) -> Planned:
+        """As of ``Planned``, with the protocols of both."""
+        if not isinstance(later, TileRow) or self.settings != later.settings:
+            raise InputError(f"{self.name} is there with other settings: name another folder")
+        return replace(self, protocols=tuple(dict.fromkeys((*self.protocols, *later.protocols))))
+
+    def steps(self, place: StudyPlace) -> list[Step]:
+        """As of ``Planned``: the features, then the folds."""
+        names = self._folds(place)
+        waiting = [Step(name, phase=1) for name in names if not (place.runs / self.name / f"{name}.json").exists()]
+        return [Step("features"), *waiting] if waiting else []
+
+    def state(self, place: StudyPlace) -> RunState:
+        """As of ``Planned``."""
+        folds = []
+        for name, protocol in self._folds(place).items():
+            file = place.runs / self.name / f"{name}.json"
+            folds.append(TileFold(protocol, read_document(file) if file.exists() else {}))
+        return RunState(self, tuple(folds))
+
+    def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
+        """As of ``Planned``."""
+        table = tile_table(place.manifest, self.settings, cache=place.cache, progress=progress)
+        if step == "features":
+            return
+        file = place.runs / self.name / f"{step}.json"
+        make_folder(file.parent)
+        if step.startswith("literal"):
+            found = judge_literally(table, self.settings)
+            document: dict[str, Any] = {
+                "test": found.test.tolist(),
+                "accuracy": np.round(found.accuracy, 6).tolist(),
+                "best": list(found.best),
+                "called": found.called.tolist(),
+            }
+        else:
+            unit: Literal["patient", "tile"] = "tile" if step.startswith("tile") else "patient"
+            test = _test_parts(place.manifest, self.settings, unit)[fold_of(step)]
+            outcome = judge_fold(table, test, self.settings, unit=unit, progress=progress)
+            document = {
+                "test": outcome.test.tolist(),
+                "logits": np.round(outcome.logits.astype(float), 5).tolist(),
+                "rate": outcome.choice.rate,
+                "epochs": outcome.choice.epochs,
+                "inner_accuracy": np.round(outcome.choice.accuracy, 6).tolist(),
+                "note": outcome.choice.note,
+            }
+        write_document(file, document)
+
+    def _folds(self, place: StudyPlace) -> dict[str, Protocol]:
+        """Protocol by name of each fold."""
+        counts = {
+            protocol: 1 if protocol == "literal" else len(_test_parts(place.manifest, self.settings, protocol))
+            for protocol in self.protocols
+        }
+        return {f"{protocol}-{fold}": protocol for protocol, count in counts.items() for fold in range(count)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistologyOptions:
-    """What part of the study.
-
-    Attributes:
-        only: protocols, "networks" (no augmentation) or "augmentation"; empty for all.
-        networks: of ``NETWORKS``, with or without "_tiles"; empty for those whose weights are at hand: MobileNetV2, and
-            with ``pretrained`` "hub" or "none" all four.
-        pretrained: of the bases; "" takes what is shipped.
-        values: settings of all runs, as ``TileSettings.changed`` takes them, copies and stain of the augmentation among
-            them; texts are read as JSON where they are.
-    """
-
-    only: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    pretrained: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
+def _test_parts(manifest: Manifest, settings: TileSettings, unit: str) -> tuple[NDArray[np.int64], ...]:
+    """Rows of the test part of each fold."""
+    groups = manifest.column("patient") if unit == "patient" else np.arange(len(manifest)).astype(str)
+    return outer_folds(tile_labels(manifest), groups, most=settings.outer_folds, seed=settings.seed)
 
 
-def plan_histology(options: HistologyOptions) -> tuple[HistologyRun, ...]:
+def plan_histology(choices: Choices) -> tuple[TileRow, ...]:
     """The rows of the study.
+
+    Args:
+        choices: parts are protocols, "networks" (no augmentation) and "augmentation"; networks come with or without
+            "_tiles", those whose weights are at hand where none is named: MobileNetV2, and with ``pretrained`` "hub" or
+            "none" all four; values as ``TileSettings.changed`` takes them, texts read as JSON where they are.
 
     Raises:
         UnknownLabelError: no such network, part or setting.
         InputError: a setting that cannot be, or one that the study itself varies.
-
-    Example:
-        >>> runs = plan_histology(HistologyOptions())
-        >>> len(runs), runs[0].name, runs[-1].name
-        (10, 'mobilenet_v2-none', 'mobilenet_v2-rotation30-flip-zoom1.5')
     """
     parts = ("networks", "augmentation")
-    for name in options.only:
-        if name not in (*PROTOCOLS, *parts):
-            raise UnknownLabelError(
-                f"no part {name!r} of the study histology: {nearest_names(name, (*PROTOCOLS, *parts))}"
-            )
-    protocols = tuple(name for name in PROTOCOLS if name in options.only) or tuple(PROTOCOLS)
-    wanted = [name for name in parts if name in options.only] or parts
-    values = {name: _value(value) for name, value in options.values.items()}
-    pretrained = options.pretrained or str(values.pop("pretrained", ""))
+    check_parts(choices.only, (*_PROTOCOLS, *parts))
+    protocols = tuple(name for name in _PROTOCOLS if name in choices.only) or _PROTOCOLS
+    wanted = [name for name in parts if name in choices.only] or parts
+    values = {name: _value(value) for name, value in choices.values.items()}
+    pretrained = choices.pretrained or str(values.pop("pretrained", ""))
     base = TileSettings().changed(values)
     copies, stain = base.augmentation.copies, base.augmentation.stain  # of all rows
     if base.architecture != _SHIPPED or base.augmentation != TileAugmentation(copies=copies, stain=stain):
         raise InputError("the study histology varies networks and augmentation itself: choose networks with --network")
-    runs = []
-    for network in _networks(options.networks, pretrained):
+    named = [name if name.endswith("_tiles") else f"{name}_tiles" for name in choices.networks]
+    check_parts(named, _NETWORKS, what="network")
+    rows = []
+    for network in named or (_NETWORKS if pretrained in ("hub", "none") else (_SHIPPED,)):
         # one call of settings with all values: where the base comes from follows from the network
         settings = base.changed({"architecture": network, "pretrained": pretrained})
         if "networks" in wanted:
-            runs.append(HistologyRun(settings, protocols))
-        if "augmentation" in wanted and network in AUGMENTED:
-            runs += [
-                HistologyRun(settings.changed({"augmentation": replace(one, copies=copies, stain=stain)}), protocols)
-                for one in AUGMENTATIONS
+            rows.append(settings)
+        if "augmentation" in wanted and network in _AUGMENTED:
+            rows += [
+                settings.changed({"augmentation": replace(one, copies=copies, stain=stain)}) for one in _AUGMENTATIONS
             ]
-    return tuple(runs)
-
-
-def _networks(names: tuple[str, ...], pretrained: str) -> tuple[str, ...]:
-    if not names:
-        return NETWORKS if pretrained in ("hub", "none") else (_SHIPPED,)
-    found = []
-    for name in names:
-        full = name if name.endswith("_tiles") else f"{name}_tiles"
-        if full not in NETWORKS:
-            raise UnknownLabelError(f"no network {name!r} of the study histology: {nearest_names(full, NETWORKS)}")
-        found.append(full)
-    return tuple(found)
+    return tuple(TileRow(one.name, "histology_results", one, protocols=protocols) for one in rows)
 
 
 def _value(value: object) -> object:
@@ -155,3 +237,141 @@ def _value(value: object) -> object:
         return json.loads(value)
     except ValueError:
         return value
+
+
+def _plan(choices: Choices, manifest: Manifest) -> tuple[TileRow, ...]:
+    tile_labels(manifest)  # refuses labels that are no classes
+    return plan_histology(choices)
+
+
+# ------------------------------------------------------------------------------------------------------------- results
+
+
+def _done(run: RunState, protocol: Protocol) -> list[Mapping[str, Any]] | None:
+    """The folds of a row by a protocol; None until all are done, or where it is not judged by it."""
+    folds = [fold for fold in run.folds if fold.protocol == protocol]
+    return [fold.document for fold in folds] if folds and all(fold.document for fold in folds) else None
+
+
+def _judged(study: Study, run: RunState, protocol: Protocol, resampling: Resampling | None) -> Judged | None:
+    """All folds of a row together; None until they are done. Not for the literal protocol."""
+    folds = _done(run, protocol)
+    if folds is None:
+        return None
+    labels, settings = tile_labels(study.manifest), run.plan.settings
+    probability = np.zeros((labels.size, len(TILE_CLASSES)))
+    repeats = np.zeros((settings.repeats, labels.size), dtype=np.int64)
+    for fold in folds:
+        rows, logits = np.array(fold["test"]), np.array(fold["logits"], dtype=np.float64)
+        share = np.exp(logits - logits.max(axis=2, keepdims=True))
+        probability[rows] = (share / share.sum(axis=2, keepdims=True)).mean(axis=0)
+        repeats[:, rows] = logits.argmax(axis=2)
+    called = probability.argmax(axis=1)
+    alone = (repeats == labels).mean(axis=1)
+    patients = study.manifest.column("patient")
+    return Judged(
+        settings=settings,
+        protocol=protocol,
+        counts=class_counts(labels, called, TILE_CLASSES),
+        intervals=cluster_intervals(_MEASURES, labels, called, patients, classes=TILE_CLASSES, resampling=resampling),
+        alone=(float(alone.min()), float(alone.max())),
+        chosen=tuple((fold["rate"], fold["epochs"]) for fold in folds),
+        notes=tuple(dict.fromkeys(fold["note"] for fold in folds if fold["note"])),
+    )
+
+
+def _results(study: Study, resampling: Resampling | None) -> Results:
+    manifest, settings = study.manifest, study.runs[0].plan.settings
+    fair = [
+        _judged(study, run, protocol, resampling)
+        for run in study.runs
+        for protocol in run.plan.protocols  # type: ignore[attr-defined]  # every run is a TileRow
+        if protocol != "literal"
+    ]
+    judged = [one for one in fair if one is not None]
+    literal = {run.plan.name: (run.plan.settings, next(iter(_done(run, "literal") or ()), None)) for run in study.runs}
+    colours = colour_numbers(seen_tiles(load_tiles(manifest, pixels=settings.pixels).rgb))
+    labels, patients = tile_labels(manifest), manifest.column("patient")
+    baselines = tile_baselines(labels, patients, colours, _kept_features(study), settings)
+    protocols = [(run, protocol) for run in study.runs for protocol in dict.fromkeys(f.protocol for f in run.folds)]
+    waiting = sum(_done(run, protocol) is None for run, protocol in protocols)
+    notes = _notes(study, waiting)
+    tables = histology_tables(labels, patients, judged, literal, baselines, notes)
+    pictures = histology_pictures(study, judged, literal)
+    return Results(
+        sections=(
+            StudySection("Who has which class", tables[:2]),
+            StudySection("Judged", tables[2:5], pictures[:2] if judged else ()),
+            StudySection("The paper's grids", tables[5:7], pictures[2:] if judged else pictures),
+            StudySection("What the paper prints", tables[7:]),
+        ),
+        warnings=tuple(
+            note for note in (*notes, LEAKS, SELECTED) if note.startswith(("SYNTHETIC", "FAILED", "WARN", "Only"))
+        ),
+        done=len(protocols) - waiting,
+        planned=len(protocols),
+        said=_said(judged),
+    )
+
+
+def _kept_features(study: Study) -> NDArray[np.float32] | None:
+    """Features of the tiles as they are, of the first row whose features were computed; None where none were."""
+    for run in study.runs:
+        if any(fold.document for fold in run.folds):
+            return tile_table(study.manifest, run.plan.settings, cache=study.place.cache).features
+    return None
+
+
+def _said(judged: Sequence[Judged]) -> str:
+    best = [one for one in judged if one.protocol == "patient"]
+    if not best:
+        return "; none is judged by patient yet."
+    values = [f"{100 * one.intervals['accuracy',].value:.1f}" for one in best]
+    low, high = min(values, key=float), max(values, key=float)
+    said = f"is {low} %" if low == high else f"lies from {low} to {high} %"
+    return f". By patient, with rate and epochs chosen within the training patients, accuracy {said}."
+
+
+def _notes(study: Study, waiting: int) -> tuple[str, ...]:
+    """Sentences that every table carries."""
+    people, tiles = len(study.manifest.patients), len(study.manifest)
+    settings = study.runs[0].plan.settings
+    folds = len(_test_parts(study.manifest, settings, "patient"))
+    how = "each patient left out once" if folds == people else f"{folds} folds of patients"
+    notes = list(data_notes(study.manifest))
+    notes.append(
+        f"{tiles} tiles of {people} patients; {how}; probability: mean of {settings.repeats} heads. The paper: 1,144 "
+        "tiles of 50 patients, divided by tile."
+    )
+    if people < _FEW_PATIENTS:
+        notes.append(
+            f"Only {people} patients: the interval is made of {people} clusters and is hardly one. Read it as the "
+            "spread between these patients."
+        )
+    bases = {run.plan.settings.architecture: run.plan.settings.pretrained for run in study.runs}
+    random = [name.removesuffix("_tiles") for name, source in bases.items() if source == "none"]
+    if random:
+        notes.append(
+            f"The base is random, not of ImageNet, in: {', '.join(random)}. The paper's all began from ImageNet."
+        )
+    if set(bases) == {_SHIPPED}:
+        notes.append(
+            "MobileNetV2 alone: weights of the other three are not shipped (--pretrained hub fetches them, "
+            "--pretrained none shows what a random base gives)."
+        )
+    notes += [f"FAILED: {error}" for error in study.errors]
+    if waiting:
+        notes.append(f"{waiting} row(s) are not complete yet: --resume goes on.")
+    return tuple(notes)
+
+
+STUDY: Final = StudyProtocol(
+    stem="histology",
+    title="Histology: non-tumour, non-viable and viable tumour by transfer learning",
+    takes=frozenset({"networks", "pretrained"}),
+    instead="choose its rows with --only and --network",
+    kinds=(TileRow,),
+    plan=_plan,
+    results=_results,
+    division=None,
+)

@@ -1,32 +1,38 @@
-"""The tables of the histology study, ours beside what the paper prints."""
+"""The tables and pictures of the histology study, ours beside what the paper prints."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from osteon.data.slide import TILE_CLASSES, TILE_WORDS
-from osteon.metrics.multiclass import class_counts, cluster_intervals
+from osteon.metrics.text import Scale
+from osteon.report.results_page import Picture
+from osteon.report.sheet import LIGHT, Sheet
+from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.tables import Table
-from osteon.systems.histology.published import printed_accuracy, printed_findings, printed_histology
+from osteon.study.published import read_published
 from osteon.systems.histology.study_baselines import patient_by_class
 from osteon.train.tiles.bases import base_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from osteon.metrics.bootstrap import BootstrapInterval, Resampling
+    from osteon.metrics.bootstrap import BootstrapInterval
     from osteon.metrics.multiclass import ClassCounts
-    from osteon.systems.histology.study import HistologyRun, Protocol
+    from osteon.study.plan import Study
     from osteon.systems.histology.study_baselines import Baseline
-    from osteon.systems.histology.study_run import HistologyStudy
+    from osteon.train.tiles.settings import TileSettings
 
-__all__ = ["FEW_PATIENTS", "LEAKS", "Judged", "histology_tables", "judge_row", "row_words"]
+    Literally = Mapping[str, tuple[TileSettings, Mapping[str, Any] | None]]
+
+__all__ = ["LEAKS", "SELECTED", "TUMOUR", "Judged", "histology_pictures", "histology_tables"]
 
 TUMOUR = ("non_viable", "viable")
 
@@ -38,17 +44,12 @@ SELECTED = (
     "WARNING: as printed, the best validation accuracy of all rates, repeats and epochs is reported on the tiles that "
     "it was selected by. It is larger than any fair estimate."
 )
-FEW_PATIENTS = 10
-"""Below this many patients an interval over patients says little."""
-
-_MEASURES = (
-    ("accuracy",),
-    ("balanced_accuracy",),
-    ("precision", *TUMOUR),
-    ("recall", *TUMOUR),
-    ("specificity", *TUMOUR),
-    *((measure, name) for name in TILE_CLASSES for measure in ("precision", "recall", "f1")),
-)
+_SCALE: Final = Scale(100, 1, undefined="", lacking="")
+_INK: Final = "#1b1f24"
+_SIDE: Final = 250
+_ACROSS: Final = 3
+_MOST_MATRICES: Final = 6
+_SHADE: Final = "Blues"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,91 +57,74 @@ class Judged:
     """A row by a protocol, all folds together.
 
     Attributes:
-        run: the row.
+        settings: of the row.
         protocol: by which it was divided.
-        called: (n,) class of the mean probability of the repeats.
-        counts: of all tiles.
+        counts: of all tiles, called by the mean probability of the repeats.
         intervals: by measure, over patients.
         alone: smallest and largest accuracy of one repeat.
         chosen: (rate, epochs) of each fold.
         notes: of the folds.
     """
 
-    run: HistologyRun
-    protocol: Protocol
-    called: NDArray[np.int64] = field(repr=False)
+    settings: TileSettings
+    protocol: str
     counts: ClassCounts = field(repr=False)
     intervals: dict[tuple[str, ...], BootstrapInterval] = field(repr=False)
     alone: tuple[float, float]
     chosen: tuple[tuple[float, int], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """Row and division, as the tables call them."""
+        return row_words(self.settings), "BY TILE" if self.protocol == "tile" else "by patient"
 
-def judge_row(
-    study: HistologyStudy, run: HistologyRun, protocol: Protocol, *, resampling: Resampling | None = None
-) -> Judged | None:
-    """All folds of a row together; None until they are done. Not for the literal protocol."""
-    folds = study.done(run, protocol)
-    if folds is None or protocol == "literal" or protocol not in run.protocols:
-        return None
-    count = len(study.labels)
-    probability = np.zeros((count, len(TILE_CLASSES)))
-    repeats = np.zeros((run.settings.repeats, count), dtype=np.int64)
-    for fold in folds:
-        rows, logits = np.array(fold["test"]), np.array(fold["logits"], dtype=np.float64)
-        share = np.exp(logits - logits.max(axis=2, keepdims=True))
-        probability[rows] = (share / share.sum(axis=2, keepdims=True)).mean(axis=0)
-        repeats[:, rows] = logits.argmax(axis=2)
-    called = probability.argmax(axis=1)
-    alone = (repeats == study.labels).mean(axis=1)
-    patients = study.manifest.column("patient")
-    return Judged(
-        run=run,
-        protocol=protocol,
-        called=called,
-        counts=class_counts(study.labels, called, TILE_CLASSES),
-        intervals=cluster_intervals(
-            _MEASURES, study.labels, called, patients, classes=TILE_CLASSES, resampling=resampling
-        ),
-        alone=(float(alone.min()), float(alone.max())),
-        chosen=tuple((fold["rate"], fold["epochs"]) for fold in folds),
-        notes=tuple(dict.fromkeys(fold["note"] for fold in folds if fold["note"])),
-    )
+    def cells(self, *measures: tuple[str, ...]) -> list[str]:
+        """Measures with their intervals."""
+        found = [self.intervals[measure] for measure in measures]
+        return [_SCALE.estimate(one.value, one.low, one.high) for one in found]
 
 
 def histology_tables(
-    study: HistologyStudy, judged: Sequence[Judged], baselines: Sequence[Baseline], notes: tuple[str, ...]
+    labels: NDArray[np.int64],
+    patients: NDArray[np.str_],
+    judged: Sequence[Judged],
+    literal: Literally,
+    baselines: Sequence[Baseline],
+    notes: tuple[str, ...],
 ) -> tuple[Table, ...]:
     """All tables, those without a row too.
 
     Args:
-        study: as it stands.
-        judged: of ``judge_row``, in the order of the plan.
+        labels: (n,) class of each tile.
+        patients: (n,) whose.
+        judged: rows that are done by a fair protocol, in the order of the plan.
+        literal: by name, settings of a row and what the literal protocol came to.
         baselines: of ``tile_baselines``.
         notes: that every table carries.
     """
+    checks = read_published(__package__).checks
     return (
-        _confounding(study, notes),
+        _confounding(labels, patients, notes),
         _baselines(baselines, notes),
         _results(judged, notes),
         _classes(judged, notes),
         _matrices(judged, notes),
-        _augmentation(study, judged, notes),
-        _grid(study, notes),
-        _printed(),
+        _augmentation(judged, literal, notes),
+        _grid(literal, notes),
+        *([checks] if checks else []),
     )
 
 
-def row_words(run: HistologyRun) -> str:
+def row_words(settings: TileSettings) -> str:
     """A row's network, base and augmentation."""
-    settings = run.settings
     stain = "" if settings.stain == "none" else f", {settings.stain}"
     base = "" if settings.pretrained in ("embedded", "hub") else f" ({base_words(settings)})"
     return f"{settings.architecture.removesuffix('_tiles')}{base}, {settings.augmentation.name}{stain}"
 
 
-def _confounding(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
-    table = patient_by_class(study.labels, study.manifest.column("patient"))
+def _confounding(labels: NDArray[np.int64], patients: NDArray[np.str_], notes: tuple[str, ...]) -> Table:
+    table = patient_by_class(labels, patients)
     rows = tuple((patient, *map(str, counts), str(sum(counts))) for patient, counts in table.items())
     total = [sum(counts[index] for counts in table.values()) for index in range(len(TILE_CLASSES))]
     missing = []
@@ -155,9 +139,10 @@ def _confounding(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
             )
     if missing:
         known = sum(own for counts in table.values() for own, all_ in zip(counts, total, strict=True) if own < all_)
+        share = _SCALE.number(known / sum(total))
         missing.append(
             f"So with every patient left out once at most {known} of {sum(total)} tiles "
-            f"({_percent(known / sum(total))} %) can be called right: of the others the class is seen nowhere else."
+            f"({share} %) can be called right: of the others the class is seen nowhere else."
         )
     return Table(
         "histology_patients",
@@ -172,7 +157,7 @@ def _confounding(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
 
 
 def _baselines(baselines: Sequence[Baseline], notes: tuple[str, ...]) -> Table:
-    rows = tuple((one.title, one.unit, one.of, _percent(one.accuracy)) for one in baselines)
+    rows = tuple((one.title, one.unit, one.of, _SCALE.number(one.accuracy)) for one in baselines)
     return Table(
         "histology_baselines",
         "Right without looking at tissue",
@@ -188,21 +173,25 @@ def _baselines(baselines: Sequence[Baseline], notes: tuple[str, ...]) -> Table:
 def _results(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
     rows, records = [], []
     for one in judged:
-        found = one.intervals
-        rows.append(
-            (
-                row_words(one.run),
-                _protocol_words(one.protocol),
-                _interval(found["accuracy",]),
-                f"{_percent(one.alone[0])} to {_percent(one.alone[1])}",
-                _interval(found["balanced_accuracy",]),
-                _interval(found["precision", *TUMOUR]),
-                _interval(found["recall", *TUMOUR]),
-                _chosen(one),
-            )
+        accuracy, balanced, precision, recall = one.cells(
+            ("accuracy",), ("balanced_accuracy",), ("precision", *TUMOUR), ("recall", *TUMOUR)
         )
-        for measure, value in found.items():
-            records.append(_record(one, measure, value))
+        chosen = ", ".join(f"{rate:g} x {epochs}" for rate, epochs in one.chosen)
+        rows.append((*one.words, accuracy, _SCALE.limits(*one.alone), balanced, precision, recall, chosen))
+        records += [
+            {
+                "row": one.settings.name,
+                "division": one.protocol,
+                "measure": measure[0],
+                "classes": "+".join(measure[1:]),
+                "value": value.value,
+                "low": value.low,
+                "high": value.high,
+                "patients": value.patients,
+                "tiles": value.images,
+            }
+            for measure, value in one.intervals.items()
+        ]
     return Table(
         "histology_results",
         "Three classes, and tumour (viable or not) against none, per cent (95 % over patients)",
@@ -224,12 +213,7 @@ def _results(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
 
 def _classes(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
     rows = tuple(
-        (
-            row_words(one.run),
-            _protocol_words(one.protocol),
-            TILE_WORDS[name],
-            *(_interval(one.intervals[measure, name]) for measure in ("precision", "recall", "f1")),
-        )
+        (*one.words, TILE_WORDS[name], *one.cells(*((measure, name) for measure in ("precision", "recall", "f1"))))
         for one in judged
         for name in TILE_CLASSES
     )
@@ -240,7 +224,7 @@ def _classes(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
 
 def _matrices(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
     rows = tuple(
-        (row_words(one.run), _protocol_words(one.protocol), TILE_WORDS[name], *map(str, counts))
+        (*one.words, TILE_WORDS[name], *map(str, counts))
         for one in judged
         for name, counts in zip(TILE_CLASSES, one.counts.matrix.tolist(), strict=True)
     )
@@ -248,27 +232,27 @@ def _matrices(judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
     return Table("histology_matrices", "Confusion matrices", columns, rows, notes=_with_leaks(judged, notes))
 
 
-def _augmentation(study: HistologyStudy, judged: Sequence[Judged], notes: tuple[str, ...]) -> Table:
+def _augmentation(judged: Sequence[Judged], literal: Literally, notes: tuple[str, ...]) -> Table:
     """Every row: as printed, by tile, by patient."""
-    fair = {(one.run.name, one.protocol): one for one in judged}
+    fair = {(one.settings.name, one.protocol): one for one in judged}
     rows, records = [], []
-    for run in study.runs:
-        literal = study.done(run, "literal") if "literal" in run.protocols else None
-        best, mean, where = _literal(literal[0], run) if literal else (math.nan, math.nan, "")
-        cells = [fair.get((run.name, unit)) for unit in ("tile", "patient")]
-        printed = printed_accuracy(run.settings.architecture, run.settings.augmentation.name)
+    for name, (settings, document) in literal.items():
+        best, mean, where = _best(document, settings) if document else (math.nan, math.nan, "")
+        cells = [fair.get((name, unit)) for unit in ("tile", "patient")]
+        published = read_published(__package__).row(_published_name(settings))
+        printed = published.marked("accuracy") if published else ""
         rows.append(
             (
-                row_words(run),
+                row_words(settings),
                 printed,
-                _percent(best),
-                f"{_percent(mean)}{f' ({where})' if where else ''}",
-                *("" if cell is None else _interval(cell.intervals["accuracy",]) for cell in cells),
+                _SCALE.number(best),
+                f"{_SCALE.number(mean)}{f' ({where})' if where else ''}",
+                *("" if cell is None else cell.cells(("accuracy",))[0] for cell in cells),
             )
         )
         values = [math.nan if cell is None else cell.intervals["accuracy",].value for cell in cells]
         records.append(
-            {"row": run.name, "printed": printed, "literal_best": best, "literal_mean": mean}
+            {"row": name, "printed": printed, "literal_best": best, "literal_mean": mean}
             | dict(zip(("by_tile", "by_patient"), values, strict=True))
         )
     return Table(
@@ -288,82 +272,112 @@ def _augmentation(study: HistologyStudy, judged: Sequence[Judged], notes: tuple[
     )
 
 
-def _grid(study: HistologyStudy, notes: tuple[str, ...]) -> Table:
+def _grid(literal: Literally, notes: tuple[str, ...]) -> Table:
     """Figure 3: the literal mean accuracy by rate and epochs, without augmentation."""
     rows, records = [], []
     epochs: tuple[int, ...] = ()
-    for run in study.runs:
-        found = study.done(run, "literal") if "literal" in run.protocols else None
-        if found is None or run.settings.augmentation.changes:
+    for name, (settings, document) in literal.items():
+        if document is None or settings.augmentation.changes:
             continue
-        epochs = run.settings.epochs
-        accuracy = np.array(found[0]["accuracy"]).mean(axis=1)
-        for rate, values in zip(run.settings.rates, accuracy, strict=True):
-            rows.append((row_words(run), f"{rate:g}", *(_percent(values[epoch - 1]) for epoch in epochs)))
+        epochs = settings.epochs
+        accuracy = np.array(document["accuracy"]).mean(axis=1)
+        for rate, values in zip(settings.rates, accuracy, strict=True):
+            rows.append((row_words(settings), f"{rate:g}", *(_SCALE.number(values[epoch - 1]) for epoch in epochs)))
             records += [
-                {"row": run.name, "rate": rate, "epochs": epoch, "accuracy": float(values[epoch - 1])}
-                for epoch in epochs
+                {"row": name, "rate": rate, "epochs": epoch, "accuracy": float(values[epoch - 1])} for epoch in epochs
             ]
     columns = ("row", "rate", *(f"{epoch} epochs" for epoch in epochs))
     title = "The grid of rates and epochs: mean validation accuracy of the repeats, per cent, as printed (by tile)"
     return Table("histology_grid", title, columns, tuple(rows), notes=(LEAKS, *notes), records=tuple(records))
 
 
-def _printed() -> Table:
-    findings = printed_findings()
-    rows = tuple((one.printed, "yes" if one.holds else "no", one.finding) for one in findings)
-    earlier = " to ".join(printed_histology()["earlier_work"])
-    return Table(
-        "histology_printed",
-        "What the paper prints, held against arithmetic",
-        ("printed", "can be", "finding"),
-        rows,
-        notes=(f"Earlier work on the same set, as the paper quotes it: {earlier} %.",),
-    )
-
-
-def _literal(document: dict[str, Any], run: HistologyRun) -> tuple[float, float, str]:
+def _best(document: Mapping[str, Any], settings: TileSettings) -> tuple[float, float, str]:
     """Best of all runs and epochs, best mean of the repeats on the grid, and where that was."""
     accuracy = np.array(document["accuracy"])
-    means = accuracy.mean(axis=1)[:, [epoch - 1 for epoch in run.settings.epochs]]
+    means = accuracy.mean(axis=1)[:, [epoch - 1 for epoch in settings.epochs]]
     rate, epoch = np.unravel_index(int(means.argmax()), means.shape)
-    where = f"{run.settings.rates[rate]:g} x {run.settings.epochs[epoch]}"
+    where = f"{settings.rates[rate]:g} x {settings.epochs[epoch]}"
     return float(accuracy.max()), float(means.max()), where
+
+
+def _published_name(settings: TileSettings) -> str:
+    """Of the row of ``published.json`` for a network with an augmentation."""
+    return f"{settings.architecture} {settings.augmentation.name}"
 
 
 def _with_leaks(judged: Sequence[Judged], notes: tuple[str, ...]) -> tuple[str, ...]:
     leaks = (LEAKS,) if any(one.protocol != "patient" for one in judged) else ()
-    own = tuple(dict.fromkeys(f"{row_words(one.run)}: {note}." for one in judged for note in one.notes))
+    own = tuple(dict.fromkeys(f"{row_words(one.settings)}: {note}." for one in judged for note in one.notes))
     return (*leaks, *own, *notes)
 
 
-def _record(one: Judged, measure: tuple[str, ...], value: BootstrapInterval) -> dict[str, object]:
-    return {
-        "row": one.run.name,
-        "division": one.protocol,
-        "measure": measure[0],
-        "classes": "+".join(measure[1:]),
-        "value": value.value,
-        "low": value.low,
-        "high": value.high,
-        "patients": value.patients,
-        "tiles": value.images,
-    }
+# ------------------------------------------------------------------------------------------------------------ pictures
 
 
-def _protocol_words(protocol: str) -> str:
-    return "BY TILE" if protocol == "tile" else "by patient"
+def histology_pictures(study: Study, judged: Sequence[Judged], literal: Literally) -> tuple[Picture, ...]:
+    """Accuracies with intervals and confusion matrices, where a row is judged; then the literal trainings.
+
+    Args:
+        study: whose folder takes the PNGs.
+        judged: as of ``histology_tables``.
+        literal: as of it.
+
+    Raises:
+        OutputError: a picture cannot be written.
+    """
+    folder, mark, pictures = study.figures, study.mark, []
+    if judged:
+        estimates = [_estimate(one) for one in judged]
+        pictures.append(draw_estimates(folder / "accuracy.png", "Accuracy of three classes", estimates, mark=mark))
+        pictures.append(_draw_matrices(folder / "matrices.png", judged[:_MOST_MATRICES], mark=mark))
+    curves = []
+    for settings, document in literal.values():
+        if document is None or settings.augmentation.changes:
+            continue
+        for rate, accuracy in zip(settings.rates, np.array(document["accuracy"]), strict=True):
+            mean = accuracy.mean(axis=0)
+            name = f"{row_words(settings)}, rate {rate:g}"
+            curves.append(Curve(name, tuple(mean.tolist()), int(mean.argmax()) + 1))
+    if curves:
+        pictures.append(draw_learning_curves(folder / "literal.png", curves, measure="accuracy (by tile)", mark=mark))
+    return tuple(pictures)
 
 
-def _chosen(one: Judged) -> str:
-    return ", ".join(f"{rate:g} x {epochs}" for rate, epochs in one.chosen)
+def _estimate(one: Judged) -> Estimate:
+    found = one.intervals["accuracy",]
+    published = read_published(__package__).row(_published_name(one.settings))
+    # names beside the axis are short: what is left is the axis
+    row, unit = row_words(one.settings).replace("rotation", "rot"), "TILE" if one.protocol == "tile" else "patient"
+    return Estimate(
+        f"{row}, {unit}",
+        math.nan,
+        (math.nan, math.nan),
+        (found.low, found.high),
+        published.interval("accuracy") if published else None,
+        found.value,
+    )
 
 
-def _interval(found: BootstrapInterval) -> str:
-    if math.isnan(found.low):
-        return _percent(found.value)
-    return f"{_percent(found.value)} ({_percent(found.low)} to {_percent(found.high)})"
-
-
-def _percent(value: float) -> str:
-    return "" if math.isnan(value) else f"{100 * value:.1f}"
+def _draw_matrices(path: Path, judged: Sequence[Judged], *, mark: str) -> Picture:
+    """A confusion matrix a row: truth down, what was called across."""
+    down = math.ceil(len(judged) / _ACROSS)
+    sheet = Sheet(1100, 70 + (_SIDE + 120) * down, ground=LIGHT)
+    title = "Confusion matrices"
+    sheet.text(20, 14, title, size=24, colour=_INK, weight="bold")
+    if mark:
+        sheet.text(1080, 18, mark, size=16, colour="#a84300", ha="right", weight="bold")
+    words = [TILE_WORDS[name].replace(" tumour", "") for name in TILE_CLASSES]
+    for number, one in enumerate(judged):
+        left, top = number % _ACROSS * 360 + 110, number // _ACROSS * (_SIDE + 120) + 100
+        sheet.text(left - 90, top - 36, ", ".join(one.words)[:44], size=13, colour=_INK)
+        axes = sheet.axes(left, top, _SIDE - 20, _SIDE - 20)
+        matrix = one.counts.matrix
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        axes.imshow(share, cmap=_SHADE, vmin=0, vmax=1)
+        for row, column in np.ndindex(*matrix.shape):
+            colour = "white" if share[row, column] > 0.5 else _INK
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=12)
+        axes.set_xticks(range(len(words)), words, fontsize=Sheet.points(13))
+        axes.set_yticks(range(len(words)), words, fontsize=Sheet.points(13))
+    sheet.save(path)
+    return Picture(path, title, "Tiles; rows are the truth, columns what was called, shaded by the share of the row.")

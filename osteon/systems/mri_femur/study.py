@@ -1,4 +1,4 @@
-"""The protocol of the paper on femoral tumours in MRI: which trainings its table takes, as settings.
+"""The protocol of the paper on femoral tumours in MRI: which trainings its table takes, and the table beside it.
 
 The text says ten-fold cross-validation, the table 300 training and 200 test images: both are run, by patient. Beside
 the paper's two networks stands one that begins with ImageNet weights.
@@ -9,77 +9,343 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+import math
+from typing import TYPE_CHECKING, Final
 
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.metrics.classification import confusion_at, roc_auc, roc_curve
+from osteon.metrics.text import PERCENT
+from osteon.report.roc_chart import PrintedPoint, RocLine, draw_roc
+from osteon.report.tables import Table
+from osteon.study.page import (
+    data_notes,
+    division_note,
+    other_settings,
+    shown_warnings,
+    state_notes,
+    trivial_predictions,
+)
+from osteon.study.pictures import draw_measures, draw_trainings
 from osteon.study.plan import PlannedRun
-from osteon.study.run import Division
+from osteon.study.protocol import Division, Results, StudyProtocol, StudySection, check_parts, check_settings
+from osteon.study.published import read_published
+from osteon.study.tables import (
+    MEAN_OF_FOLDS,
+    TRIVIAL,
+    Line,
+    ResultRow,
+    ResultTable,
+    called_counts,
+    comparison_table,
+    result_table,
+)
+from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
+from osteon.train.judging import judge_folds
 from osteon.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "FEMUR_DIVISION",
-    "FEMUR_NETWORKS",
-    "HOLDOUT_SUFFIX",
-    "PAPER_NETWORKS",
-    "TITLE",
-    "FemurStudy",
-    "plan_femur",
-]
+    from osteon.data import Manifest, Predictions
+    from osteon.metrics.bootstrap import Resampling
+    from osteon.metrics.text import Scale
+    from osteon.report.results_page import Picture
+    from osteon.study.plan import RunState, Study
+    from osteon.study.protocol import Choices
+    from osteon.train.judging import Measured
 
-TITLE: Final = "MRI of the femur: benign or malignant"
-PAPER_NETWORKS: Final = ("alexnet_femur", "googlenet")
-FEMUR_NETWORKS: Final = (*PAPER_NETWORKS, "mobilenet_v2")
+__all__ = ["STUDY", "femur_tables", "plan_femur", "result_rows"]
+
+_PAPER_NETWORKS: Final = ("alexnet_femur", "googlenet")
+_NETWORKS: Final = (*_PAPER_NETWORKS, "mobilenet_v2")
 """The paper's, and the reference with ImageNet weights."""
 
-HOLDOUT_SUFFIX: Final = "-holdout"
-FEMUR_DIVISION: Final = Division(folds=10, test_share=0.4, goes_round=True)
-"""Ten folds, and 200 of 500 to judge by."""
+_SUFFIXES: Final = {"folds": "", "holdout": "-holdout"}
+"""Of the names of runs, by scheme."""
 
-_PARTS: Final[tuple[Literal["folds", "holdout"], ...]] = ("folds", "holdout")
-_OWN: Final = ("task", "architecture")
+_PAPER_FOLDS: Final = 10
+_PAPER: Final = ("image_size", "batch", "epochs", "learning_rate", "optimiser", "schedule", "configuration", "patience")
+_HEADS: Final = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "f1": "F1",
+    "auc": "AUC",
+}
+_KNOWN_AS: Final = {"sensitivity": "tpr", "specificity": "tnr"}
+"""Name in the tables -> name in ``osteon.metrics.classification`` where it differs; the ROC curve is a picture."""
+
+_TITLES: Final = {
+    "folds": ("Table: cross-validation by patient", "cross-validation"),
+    "holdout": ("Table: one division", "one division"),
+}
+_HOW: Final = {
+    "folds": (
+        "Percent, AUC as a share; positive is malignant, from a probability of 0.5 on. Mean over folds of each fold's "
+        "measure on its test part; 95 % Student's t over folds (with * where it leaves 0 to 100, as a t interval may) "
+        "and 95 % patient bootstrap of the same mean. The ROC curves are in the picture."
+    ),
+    "holdout": (
+        "Percent, AUC as a share; positive is malignant, from a probability of 0.5 on, on the test part of one "
+        "division by patient; 95 % patient bootstrap. One training a network: there is no spread over trainings."
+    ),
+}
+_PRINTED: Final = (
+    "Printed: on the paper's own 500 images, which are private. Its numbers cannot be true together (see the printed "
+    "values held against arithmetic) and are no target."
+)
+_OURS: Final = (
+    "GoogLeNet is torchvision's, without auxiliary heads. Both networks of the paper begin with random weights; "
+    "{others} begins with {start}."
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FemurStudy:
-    """What of the study to run, and how.
-
-    Attributes:
-        only: "folds" or "holdout"; empty for both.
-        networks: names in ``osteon.nets``.
-        values: training settings by name, for every network.
-        reference_values: settings of the networks that are not the paper's, above those.
-    """
-
-    only: tuple[str, ...] = ()
-    networks: tuple[str, ...] = FEMUR_NETWORKS
-    values: Mapping[str, Any] = field(default_factory=dict)
-    reference_values: Mapping[str, Any] = field(default_factory=dict)
-
-
-def plan_femur(options: FemurStudy) -> tuple[PlannedRun, ...]:
+def plan_femur(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, ...]:
     """The trainings, those in folds first.
 
     Raises:
         UnknownLabelError: no such part, network or setting.
         InputError: a setting out of range, or one that is each run's own.
     """
-    for name in options.only:
-        if name not in _PARTS:
-            raise UnknownLabelError(f"no part {name!r} of the study: {nearest_names(name, _PARTS)}")
-    for values in (options.values, options.reference_values):
-        for name in _OWN:
-            if name in values:
-                raise InputError(f"{name} is each run's own: choose networks with --network")
+    check_parts(choices.only, _SUFFIXES)
+    for values in (choices.values, choices.baseline_values):
+        check_settings(values, ("task", "architecture"), instead="choose networks with --network")
     runs = []
-    for scheme in _PARTS:
-        for network in dict.fromkeys(options.networks) if scheme in (options.only or _PARTS) else ():
-            values = {**options.values, "task": "mri_femur", "architecture": network}
-            if network not in PAPER_NETWORKS:
-                values |= options.reference_values
-            name = network if scheme == "folds" else f"{network}{HOLDOUT_SUFFIX}"
-            runs.append(PlannedRun(name, scheme, TrainSettings.of(values), scheme))
+    for scheme, suffix in _SUFFIXES.items():
+        networks = dict.fromkeys(choices.networks or _NETWORKS)
+        for network in networks if scheme in (choices.only or _SUFFIXES) else ():
+            own = {} if network in _PAPER_NETWORKS else choices.baseline_values
+            values = {**choices.values, "task": STUDY.stem, "architecture": network, **own}
+            runs.append(PlannedRun(f"{network}{suffix}", scheme, TrainSettings.of(values), scheme))
     return tuple(runs)
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def _network(network: str) -> str:
+    """A network as a row of a table calls it."""
+    printed = read_published(__package__).row(network)
+    return printed.title if printed else f"{network} (reference)"
+
+
+def result_rows(
+    scheme: str,
+    runs: Sequence[PlannedRun],
+    predictions: Mapping[str, Predictions],
+    states: Mapping[str, str],
+    resampling: Resampling | None = None,
+) -> list[ResultRow]:
+    """The networks of a scheme and the baselines without images, with what they come to.
+
+    Args:
+        scheme: "folds" or "holdout".
+        runs: planned.
+        predictions: by run that has ended; the baselines as "majority", "fields", and with "-holdout" behind.
+        states: word by run for those that have not, as "failed".
+        resampling: of the patient bootstrap.
+    """
+    suffix = _SUFFIXES[scheme]
+    names = {
+        run.name: (run.settings.architecture, _network(run.settings.architecture))
+        for run in runs
+        if run.scheme == scheme
+    }
+    names |= {f"{name}{suffix}": ("", words) for name, words in TRIVIAL.items() if f"{name}{suffix}" in predictions}
+    measures = {name: _KNOWN_AS.get(name, name) for name in _HEADS}
+    rows = []
+    for run, (network, words) in names.items():
+        found = None
+        if run in predictions:
+            judged = judge_folds(predictions[run], measures=tuple(measures.values()), resampling=resampling)
+            found = {name: judged[known] for name, known in measures.items()}
+        published = read_published(__package__).row(network)
+        rows.append(ResultRow((words,), run, found, states.get(run, "not run"), published))
+    return rows
+
+
+def femur_tables(
+    runs: Sequence[PlannedRun],
+    rows: Mapping[str, Sequence[ResultRow]],
+    predictions: Mapping[str, Predictions],
+    notes: Mapping[str, tuple[str, ...]],
+    resampling: Resampling | None = None,
+) -> tuple[Table, ...]:
+    """Ten folds, one division, confusion matrices, comparisons, and the printed values held against arithmetic.
+
+    Args:
+        runs: planned.
+        rows: of ``result_rows``, by scheme.
+        predictions: as of ``result_rows``.
+        notes: sentences for the tables, by scheme.
+        resampling: of the patient bootstrap.
+    """
+    schemes = [scheme for scheme in _SUFFIXES if any(run.scheme == scheme for run in runs)]
+    tables = [
+        result_table(_layout(scheme), rows[scheme], (_HOW[scheme], _PRINTED, *notes[scheme])) for scheme in schemes
+    ]
+    main = schemes[0] if schemes else "folds"
+    compared = {run.name: predictions[run.name] for run in runs if run.name in predictions and run.scheme == main}
+    reference = f"{_PAPER_NETWORKS[0]}{_SUFFIXES[main]}"
+    checks = read_published(__package__).checks
+    return (
+        *tables,
+        _matrices(runs, predictions, notes["folds"][:1]),
+        comparison_table(compared, reference=reference, notes=notes[main], resampling=resampling),
+        *([checks] if checks else []),
+    )
+
+
+def _layout(scheme: str) -> ResultTable:
+    lines = [
+        Line(MEAN_OF_FOLDS if scheme == "folds" else "measured", lambda one, scale: scale.number(one.over_folds.mean)),
+        Line("folds, 95 %", _t_limits),
+        Line("patients, 95 %", lambda one, scale: scale.limits(one.over_patients.low, one.over_patients.high)),
+    ]
+    record = ("value", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images", "printed")
+    return ResultTable(
+        name=f"table_{scheme}",
+        title=_TITLES[scheme][0],
+        heads=("Network",),
+        measures=_HEADS,
+        lines=tuple(lines if scheme == "folds" else (lines[0], lines[2])),
+        record=record,
+        shares=frozenset({"auc"}),
+    )
+
+
+def _t_limits(one: Measured, scale: Scale) -> str:
+    return scale.limits(one.over_folds.low, one.over_folds.high) + ("*" if one.over_folds.leaves_range else "")
+
+
+def _matrices(runs: Sequence[PlannedRun], predictions: Mapping[str, Predictions], notes: tuple[str, ...]) -> Table:
+    """True and false calls of each network; in folds the test parts of all of them together."""
+    rows, records = [], []
+    for run in runs:
+        if run.name in predictions:
+            counts = called_counts(predictions[run.name])
+            what = "all folds together" if run.scheme == "folds" else "one division"
+            total = sum(counts.values())
+            right = (counts["tp"] + counts["tn"]) / total if total else math.nan
+            cells = (*map(str, counts.values()), PERCENT.number(right))
+            rows.append((_network(run.settings.architecture), what, *cells))
+            records.append({"run": run.name, **counts})
+    heads = (
+        "Network",
+        "What",
+        "Malignant, called",
+        "Malignant, missed",
+        "Benign, called",
+        "Benign, not called",
+        "Right",
+    )
+    remark = "Images of the test parts; called from a probability of 0.5 on. Percent of all that are right last."
+    return Table("confusion", "Confusion matrices", heads, tuple(rows), notes=(remark, *notes), records=tuple(records))
+
+
+# --------------------------------------------------------------------------------------------------------------- notes
+
+
+def _notes(study: Study, scheme: str) -> tuple[str, ...]:
+    """Sentences for the tables of a scheme; what kind of data these are comes first."""
+    manifest, split = study.manifest, study.place.splits.get(scheme)
+    said = list(data_notes(manifest))
+    runs = [run for run in study.runs if run.plan.scheme == scheme]
+    if split is None or not runs:
+        return tuple(said)
+    malignant = sum(row.label == runs[0].plan.settings.positive for row in manifest.rows)
+    images = f"{len(manifest)} images ({malignant} malignant) of {len(manifest.patients)} patients"
+    said += split.warnings
+    if scheme == "folds":
+        other = "" if len(split.folds) == _PAPER_FOLDS else f" (paper: {_PAPER_FOLDS})"
+        said.append(division_note(images, split, other=other))
+    else:
+        fold = split.folds[0]
+        said.append(
+            f"{images}: {len(fold.train)} patients to learn from, {len(fold.validation)} to choose the epoch by, "
+            f"{len(fold.test)} to judge by (paper: 300 and 200 images)."
+        )
+    count = sum(row.extra.get(LOOK_COLUMN) == INTERMEDIATE for row in manifest.rows)
+    said += [f"{count} images of intermediate lesions count as benign."] if count else []
+    return tuple(dict.fromkeys((*said, *(_differs(run.plan.settings) for run in runs), *state_notes(study, runs))))
+
+
+def _differs(settings: TrainSettings) -> str:
+    """What differs from the paper's settings, or how a network begins that is not the paper's."""
+    if settings.architecture in _PAPER_NETWORKS:
+        paper = TrainSettings(task=settings.task, architecture=settings.architecture)
+        other = other_settings(settings, paper, _PAPER, source="paper or its reading")
+        return f"Other than in the paper: {'; '.join(other)}." if other else ""
+    start = {"embedded": "ImageNet weights", "none": "random weights"}.get(settings.pretrained, "other weights")
+    return (
+        f"{_OURS.format(others=settings.architecture, start=start)} It is trained with {settings.optimiser}, rate "
+        f"{settings.learning_rate:g}, at most {settings.epochs} epochs, batch {settings.batch}."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- results
+
+
+def _results(study: Study, resampling: Resampling | None) -> Results:
+    predictions = dict(study.predictions)
+    for scheme, split in study.place.splits.items():
+        trivial = trivial_predictions(study, split)
+        predictions |= {f"{name}{_SUFFIXES[scheme]}": table for name, table in trivial.items()}
+    plans = [run.plan for run in study.runs if isinstance(run.plan, PlannedRun)]
+    rows = {scheme: result_rows(scheme, plans, predictions, study.states, resampling) for scheme in _SUFFIXES}
+    notes = {scheme: tuple(note for note in _notes(study, scheme) if note) for scheme in _SUFFIXES}
+    *results, comparisons, checks = femur_tables(plans, rows, predictions, notes, resampling)
+    pictures: list[Picture] = []
+    for scheme, (_, words) in _TITLES.items():
+        done = [run for run in study.runs if run.plan.scheme == scheme and run.plan.name in predictions]
+        if done:
+            path, title = study.figures / f"roc_{scheme}.png", f"ROC, {words} by patient"
+            pictures.append(
+                draw_roc(path, title, [_line(run, predictions) for run in done], _points(), mark=study.mark)
+            )
+            titles = {"accuracy": f"Accuracy, {words}", "auc": f"ROC AUC, {words}"}
+            pictures += draw_measures(study, rows[scheme], titles, file=f"{{}}_{scheme}")
+    empty = "Fewer than two networks are complete: there is nothing to compare."
+    return Results(
+        sections=(
+            StudySection("Results at a glance", pictures=tuple(pictures)),
+            StudySection("The paper's table, in both of its protocols", tuple(results)),
+            StudySection("Comparisons", (comparisons,), empty=empty),
+            StudySection("What the paper prints", (checks,)),
+            StudySection("How the trainings went", pictures=tuple(draw_trainings(study, study.runs))),
+        ),
+        warnings=tuple(warning for some in notes.values() for warning in shown_warnings(study, some)),
+        done=len(study.predictions),
+        planned=len(study.runs),
+    )
+
+
+def _line(run: RunState, predictions: Mapping[str, Predictions]) -> RocLine:
+    test = predictions[run.plan.name].of(part="test")
+    curve = roc_curve(test.is_positive, test.probability)
+    at = confusion_at(test.is_positive, test.probability, 0.5)
+    return RocLine(
+        _network(run.plan.settings.architecture),
+        curve.false_positive_rate,
+        curve.true_positive_rate,
+        (1 - at.specificity, at.sensitivity),
+        f"AUC {roc_auc(test.is_positive, test.probability):.3f}",
+    )
+
+
+def _points() -> list[PrintedPoint]:
+    rows = read_published(__package__).tables["table"].values()
+    names = ("sensitivity", "specificity", "auc")
+    return [PrintedPoint(row.title, *(number for name in names for number in row.numbers(name))) for row in rows]
+
+
+STUDY: Final = StudyProtocol(
+    stem="mri_femur",
+    title="MRI of the femur: benign or malignant",
+    takes=frozenset({"networks", "baseline_values", "skip_unreadable"}),
+    instead="choose its networks with --network",
+    kinds=(PlannedRun,),
+    plan=plan_femur,
+    results=_results,
+    division=Division(folds=_PAPER_FOLDS, test_share=0.4, goes_round=True),
+)

@@ -10,8 +10,7 @@ from osteon.errors import InputError
 from osteon.metrics.segmentation import MASK_MEASURES, pooled
 
 if TYPE_CHECKING:
-    from osteon.metrics.bootstrap import Resampling
-    from osteon.metrics.segmentation import PooledInterval
+    from osteon.metrics.bootstrap import BootstrapInterval, Resampling
     from osteon.train.segmentation.counts import SegmentCounts
 
 __all__ = ["judge_counts", "measures_by_fold"]
@@ -19,7 +18,7 @@ __all__ = ["judge_counts", "measures_by_fold"]
 
 def judge_counts(
     counts: SegmentCounts, *, output: str = "lesion", part: str = "test", resampling: Resampling | None = None
-) -> dict[str, PooledInterval]:
+) -> dict[str, BootstrapInterval]:
     """Measures over all folds together, with percentile intervals over patients.
 
     Where every image is tested once, as in a nested split, its fold's network judged it; where one test part is judged

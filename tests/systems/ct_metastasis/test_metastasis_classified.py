@@ -9,12 +9,8 @@ import pytest
 from sklearn import metrics
 
 from osteon.data import Predictions
-from osteon.metrics.bootstrap import Resampling
-from osteon.systems.ct_metastasis.study_classified import (
-    classification_comparisons,
-    classification_tables,
-    judge_classifier,
-)
+from osteon.metrics.bootstrap import Resampling, patient_bootstrap
+from osteon.systems.ct_metastasis.study import classification_comparisons, classification_tables, classifier_rows
 from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS
 
 FEW = Resampling(repeats=60, seed=1)
@@ -47,22 +43,24 @@ def predictions() -> Mapping[str, Predictions]:
 
 def test_measures_are_scikit_learns_on_the_test_part_alone(predictions: Mapping[str, Predictions]) -> None:
     table = predictions["classify_vit_tiny"]
-    found = judge_classifier(table, resampling=FEW)
+    found = classifier_rows({"classify_vit_tiny": table}, {}, FEW)["classify_vit_tiny"].measured
+    assert found is not None
     test = table.of(part="test")
     called = test.probability >= 0.5
-    assert found["f1"].value == pytest.approx(metrics.f1_score(test.is_positive, called))
-    assert found["sensitivity"].value == pytest.approx(metrics.recall_score(test.is_positive, called))
-    assert found["specificity"].value == pytest.approx(metrics.recall_score(~test.is_positive, ~called))
-    assert found["precision"].value == pytest.approx(metrics.precision_score(test.is_positive, called))
-    assert found["auc"].value == pytest.approx(metrics.roc_auc_score(test.is_positive, test.probability))
-    assert (found["accuracy"].patients, found["accuracy"].images) == (12, 60)
+    assert found["f1"].over_patients.value == pytest.approx(metrics.f1_score(test.is_positive, called))
+    assert found["sensitivity"].over_patients.value == pytest.approx(metrics.recall_score(test.is_positive, called))
+    assert found["specificity"].over_patients.value == pytest.approx(metrics.recall_score(~test.is_positive, ~called))
+    assert found["precision"].over_patients.value == pytest.approx(metrics.precision_score(test.is_positive, called))
+    assert found["auc"].over_patients.value == pytest.approx(metrics.roc_auc_score(test.is_positive, test.probability))
+    assert (found["accuracy"].over_patients.patients, found["accuracy"].over_patients.images) == (12, 60)
+    alone = patient_bootstrap("f1", test.is_positive, test.probability, test.patient, resampling=FEW)
+    assert (found["f1"].over_patients.low, found["f1"].over_patients.high) == (alone.low, alone.high)
 
 
 def test_printed_and_corrected_values_stand_below_the_measured_ones(predictions: Mapping[str, Predictions]) -> None:
     lost = {name: table for name, table in predictions.items() if name != "classify_deit_tiny"}
-    single, joined, matrices = classification_tables(
-        lost, {"classify_deit_tiny": "failed"}, notes=("A note.",), resampling=FEW
-    )
+    models = classifier_rows(lost, {"classify_deit_tiny": "failed"}, FEW)
+    single, joined, matrices = classification_tables(models, lost, ("A note.",))
     rows = {row[0]: number for number, row in enumerate(single.rows) if row[0]}
     assert list(rows) == [
         "ResNeXt50",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -14,17 +15,20 @@ import pytest
 
 from osteon.app.cli.failure import EXIT_OK, run_guarded
 from osteon.app.cli.program import build
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError
 from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
-from osteon.study.plan import Plan, PlannedRun, PlannedSegmenter
-from osteon.study.run import StudyJobs, open_study, train_study
-from osteon.study.segment_jobs import SegmentPlace, member_run, read_segmenters, train_segmenter_fold
-from osteon.study.start import StudyCall, start_study
-from osteon.systems.ct_metastasis.study import MetastasisOptions, plan_metastasis
-from osteon.systems.ct_metastasis.study_page import write_metastasis
-from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED
+from osteon.study.page import write_study
+from osteon.study.plan import PlannedRun, StudyPlace, read_plan
+from osteon.study.protocol import Choices
+from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
+from osteon.study.segmenters import PlannedSegmenter, member_run
+from osteon.systems.ct_metastasis.study import STUDY
+from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, plan_metastasis
+from osteon.train.launch import Cluster
 from osteon.train.segmentation.settings import SegmentSettings
+from osteon.train.settings import parse_assignments
 from tests.train.segmentation.toy_slices import toy_slices, write_toy_dataset
 
 SETTINGS = ("image_size=32", "epochs=1", "batch=4", "threads=1", "members=3")
@@ -37,17 +41,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("data") / "toy", patients=9, folds=3, normal_every=3)
 
 
-def _call(dataset: Path, folder: Path, *only: str, resume: bool = False, ray: str = "") -> StudyCall:
-    return StudyCall(
-        task="ct_metastasis",
-        dataset=dataset,
-        folder=folder,
-        only=only,
-        pretrained="none",
-        changes=SETTINGS,
-        resume=resume,
-        ray=ray,
-    )
+def _run(
+    dataset: Path, folder: Path, *only: str, resume: bool = False, ray: str = "", progress: Progress = silent
+) -> StudyOutcome:
+    choices = Choices(only=only, pretrained="none", values=parse_assignments(SETTINGS))
+    jobs = StudyJobs(cluster=Cluster(ray) if ray else None, resume=resume)
+    return run_study(STUDY, dataset, folder, choices, jobs=jobs, progress=progress)
 
 
 def _numbers(folder: Path) -> list[list[str]]:
@@ -62,7 +61,7 @@ def _numbers(folder: Path) -> list[list[str]]:
 @pytest.fixture(scope="module")
 def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "whole"
-    outcome = start_study(_call(dataset, folder, *FEW))
+    outcome = _run(dataset, folder, *FEW)
     assert outcome.errors == ()
     return folder
 
@@ -71,7 +70,7 @@ def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_whole_study_is_twelve_methods_and_nine_classifiers(dataset: Path) -> None:
-    planned = plan_metastasis(MetastasisOptions(pretrained="none"), read_manifest(dataset))
+    planned = plan_metastasis(Choices(pretrained="none"), read_manifest(dataset))
     segmenters = {run.name: run for run in planned if isinstance(run, PlannedSegmenter)}
     classifiers = {run.name: run for run in planned if isinstance(run, PlannedRun)}
     assert len(segmenters) == 12
@@ -89,62 +88,50 @@ def test_the_whole_study_is_twelve_methods_and_nine_classifiers(dataset: Path) -
     assert schedules["classify_densenet201"] == "steps"
     assert schedules["classify_deit_small"] == "warm_steps"
     assert all(run.settings.loss == "focal" and run.settings.augments for run in classifiers.values())
-    assert set(Plan.of(Plan(planned).document()).entries) == set(planned)
+    document = json.loads(json.dumps({"runs": [run.document() for run in planned]}))
+    assert read_plan(document, STUDY.kinds) == planned
 
 
 def test_parts_are_chosen_by_name_and_settings_reach_who_knows_them(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     values = {"image_size": "96", "rates": "0.002", "seed": 4}
-    options = MetastasisOptions(
-        only=("segmentation",), values=values, classifier_values={"image_size": 128}, pretrained="none"
-    )
+    options = Choices(only=("segmentation",), values=values, classifier_values={"image_size": 128}, pretrained="none")
     chosen = plan_metastasis(options, manifest)
     assert len(chosen) == 12
     assert {(run.settings.image_size, run.settings.seed) for run in chosen} == {(96, 4)}
-    options = MetastasisOptions(
-        only=("classification",), values=values, classifier_values={"image_size": 128}, pretrained="none"
-    )
+    options = Choices(only=("classification",), values=values, classifier_values={"image_size": 128}, pretrained="none")
     assert {(run.settings.image_size, run.settings.seed) for run in plan_metastasis(options, manifest)} == {(128, 4)}
-    literal = plan_metastasis(MetastasisOptions(only=(LITERAL,)), manifest)
+    literal = plan_metastasis(Choices(only=(LITERAL,)), manifest)
     assert [run.name for run in literal] == ["hybrid_attunetpp", LITERAL]
     with pytest.raises(UnknownLabelError, match="no part 'unett'"):
-        plan_metastasis(MetastasisOptions(only=("unett",)), manifest)
+        plan_metastasis(Choices(only=("unett",)), manifest)
     with pytest.raises(UnknownLabelError, match="no setting 'epoch'"):
-        plan_metastasis(MetastasisOptions(values={"epoch": 3}), manifest)
+        plan_metastasis(Choices(values={"epoch": 3}), manifest)
     with pytest.raises(InputError, match="--only"):
-        plan_metastasis(MetastasisOptions(values={"architecture": "unet"}), manifest)
+        plan_metastasis(Choices(values={"architecture": "unet"}), manifest)
     with pytest.raises(InputError, match="at least 3"):
-        plan_metastasis(MetastasisOptions(values={"members": 2}), manifest)
+        plan_metastasis(Choices(values={"members": 2}), manifest)
 
 
 def test_what_the_data_do_not_allow_is_left_out_or_refused(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     lesions = manifest.select([n for n, row in enumerate(manifest.rows) if row.label == "metastasis"])
-    planned = plan_metastasis(MetastasisOptions(), lesions)
+    planned = plan_metastasis(Choices(), lesions)
     assert len(planned) == 12, "the published set has no slice without a lesion"
     with pytest.raises(InputError, match=r"classification: .* another label"):
-        plan_metastasis(MetastasisOptions(only=("classification",)), lesions)
+        plan_metastasis(Choices(only=("classification",)), lesions)
     without_masks, _ = toy_slices(patients=3, normal_every=3)
-    assert len(plan_metastasis(MetastasisOptions(pretrained="none"), without_masks)) == 9
-
-
-def test_options_of_the_other_study_are_refused(dataset: Path, tmp_path: Path) -> None:
-    call = StudyCall(task="ct_metastasis", dataset=dataset, folder=tmp_path / "s", strategies=("ft",), architecture="x")
-    with pytest.raises(InputError, match="--strategy, --arch"):
-        start_study(call)
-    call = StudyCall(task="ct_osteosarcoma", dataset=dataset, folder=tmp_path / "s", classifier_changes=("batch=2",))
-    with pytest.raises(InputError, match="--set-classifier"):
-        start_study(call)
+    assert len(plan_metastasis(Choices(pretrained="none"), without_masks)) == 9
 
 
 # ------------------------------------------------------------------------------------------------------- carried out
 
 
 def test_a_study_leaves_tables_a_page_and_pictures(whole: Path, dataset: Path) -> None:
-    study = open_study(dataset, whole)
-    counts = {run.plan.name: run.counts for run in study.segmenters}
+    study = open_study(STUDY, dataset, whole)
+    counts = study.counts
     assert set(counts) == {"unet", "hybrid_attunetpp", LITERAL}
-    assert all(found is not None and len(found) == 18 for found in counts.values()), "each image with a lesion once"
+    assert all(len(found) == 18 for found in counts.values()), "each image with a lesion once"
     text = (whole / "table4_1.md").read_text("utf-8")
     assert "| Unet | mean of 3 folds |" in text
     assert "| AttUnet | not run |" in text
@@ -162,8 +149,7 @@ def test_a_study_leaves_tables_a_page_and_pictures(whole: Path, dataset: Path) -
     assert page.count("data:image/png") == len(list((whole / "figures").glob("*.png"))) == 9
     assert "LEAKS" in page
     assert (whole / "figures" / "examples.png").exists()
-    holdout = study.holdout
-    assert holdout is not None
+    holdout = study.place.splits["holdout"]
     assert not set(holdout.folds[0].test) & {*holdout.folds[0].train, *holdout.folds[0].validation}
 
 
@@ -173,9 +159,9 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(whole: Path, dataset: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        start_study(_call(dataset, tmp_path / "study", *FEW), progress=stop)
+        _run(dataset, tmp_path / "study", *FEW, progress=stop)
     said: list[tuple[str, int, int]] = []
-    start_study(_call(dataset, tmp_path / "study", *FEW, resume=True), progress=lambda *step: said.append(step))
+    _run(dataset, tmp_path / "study", *FEW, resume=True, progress=lambda *step: said.append(step))
     assert ("jobs", 0, 9) in said, "one of ten jobs was done"
     assert ("jobs", 9, 9) in said, "phases are told as one whole"
     assert _numbers(tmp_path / "study") == _numbers(whole)
@@ -189,7 +175,7 @@ def test_folds_of_images_are_told_in_every_table(dataset: Path, tmp_path: Path) 
     leaking = write(tmp_path / "toy", patients=9, folds=3)
     split = make_split(read_manifest(leaking), folds=3, unit="image")
     write_split(split, leaking / "splits.json")
-    start_study(_call(leaking, tmp_path / "study", "unet"))
+    _run(leaking, tmp_path / "study", "unet")
     for name in ("table4_1", "table4_2", "table4_3", "table4_4"):
         assert split.warnings[0] in (tmp_path / "study" / f"{name}.md").read_text("utf-8")
     assert split.warnings[0].split(":")[0] in (tmp_path / "study" / "index.html").read_text("utf-8")
@@ -199,23 +185,21 @@ def test_a_nested_ensemble_is_scored_fold_by_fold_and_shows_its_members(dataset:
     settings = SegmentSettings.of(
         {**dict(text.split("=") for text in SETTINGS[:-1]), "architecture": "hybrid_attunetpp_small"}
     )
-    planned = PlannedSegmenter(NESTED, "table4_1", settings, "nested", members=3)
+    planned = PlannedSegmenter(NESTED, "table4_1", settings, kind="nested", members=3)
     folder = tmp_path / "study"
-    study = train_study(dataset, folder, (planned,), jobs=StudyJobs())
+    study = train_study(STUDY, dataset, folder, (planned,))
     assert study.errors == ()
-    (state,) = study.segmenters
-    assert state.pending == []
-    assert state.counts is not None
-    assert sorted(set(state.counts.fold.tolist())) == [0, 1, 2]
-    members = member_run(state, 0)
+    counts = study.counts[NESTED]
+    assert study.runs[0].pending == []
+    assert sorted(set(counts.fold.tolist())) == [0, 1, 2]
+    members = member_run(NESTED, study.place, 0)
     assert members is not None
     assert len(members.folds) == 3
     (folder / "runs" / NESTED / "fold-1.json").unlink()  # killed between the counts and the note of them
-    assert open_study(dataset, folder).segmenters[0].pending == [1]
-    again = train_study(dataset, folder, (planned,), jobs=StudyJobs(resume=True))
-    assert again.segmenters[0].counts is not None
-    assert (again.segmenters[0].counts.counts.table == state.counts.counts.table).all()
-    write_metastasis(again)
+    assert open_study(STUDY, dataset, folder).runs[0].pending == [1]
+    again = train_study(STUDY, dataset, folder, (planned,), jobs=StudyJobs(resume=True))
+    assert (again.counts[NESTED].counts.table == counts.counts.table).all()
+    write_study(STUDY, again)
     assert (folder / "figures" / "members.png").exists()
     assert "| EH-AttUnet++, nested | yes | yes | yes | mean of 3 folds |" in (folder / "table4_4.md").read_text("utf-8")
     assert "The nested ensemble has 3 members a fold (thesis: 5)." in (folder / "table4_1.md").read_text("utf-8")
@@ -223,20 +207,16 @@ def test_a_nested_ensemble_is_scored_fold_by_fold_and_shows_its_members(dataset:
 
 def test_pairs_share_their_bone_network(dataset: Path, tmp_path: Path) -> None:
     manifest = read_manifest(dataset)
-    runs = tmp_path / "runs"
-    place = SegmentPlace(
-        manifest=manifest, split=read_split(dataset / "splits.json"), runs=runs, cache=tmp_path / "cache"
-    )
-    options = MetastasisOptions(
+    place = StudyPlace(manifest=manifest, splits={"folds": read_split(dataset / "splits.json")}, folder=tmp_path)
+    options = Choices(
         only=("unet_then_attunet", "unet_then_unetpp"),
-        values=dict(setting.split("=") for setting in SETTINGS),
+        values=parse_assignments(SETTINGS),
     )
     for planned in plan_metastasis(options, manifest):
-        assert isinstance(planned, PlannedSegmenter)
-        train_segmenter_fold(planned, 1, place)
-        state = read_segmenters(planned, runs / planned.name, 3)
+        planned.train("fold-1", place, silent)
+        state = planned.state(place)
         assert state.pending == [0, 2]
-        assert state.counts is None, "only when every fold is done"
+        assert state.outcome is None, "only when every fold is done"
     assert len(list((tmp_path / "bone-networks").iterdir())) == 1
 
 
@@ -265,5 +245,5 @@ def test_a_killed_study_goes_on_to_the_same_numbers(
 @pytest.mark.slow
 def test_on_ray_the_numbers_are_the_same(whole: Path, dataset: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    start_study(_call(dataset, tmp_path / "study", *FEW, ray="local"))
+    _run(dataset, tmp_path / "study", *FEW, ray="local")
     assert _numbers(tmp_path / "study") == _numbers(whole)

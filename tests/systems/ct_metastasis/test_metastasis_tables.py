@@ -13,9 +13,9 @@ from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.folds import corrected_t_test, fold_interval
 from osteon.metrics.segmentation import PixelCounts, pooled
 from osteon.report.tables import Table, table_csv, table_markdown
-from osteon.systems.ct_metastasis.study_evaluation import compare_masks, judge_masks
-from osteon.systems.ct_metastasis.study_rows import CLAIMS, LITERAL, NESTED, SEGMENTERS
-from osteon.systems.ct_metastasis.study_tables import checks_table, segmentation_comparisons, segmentation_tables
+from osteon.study.tables import compare_masks, judge_masks
+from osteon.systems.ct_metastasis.study import segmentation_comparisons, segmentation_tables, segmenter_rows
+from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
 from osteon.train.segmentation.counts import SegmentCounts
 
 FEW = Resampling(repeats=60, seed=1)
@@ -44,7 +44,7 @@ def counted() -> Mapping[str, SegmentCounts]:
 
 @pytest.fixture(scope="module")
 def tables(counted: Mapping[str, SegmentCounts]) -> Mapping[str, Table]:
-    return {table.name: table for table in segmentation_tables(counted, {}, notes=("A note.",), resampling=FEW)}
+    return {table.name: table for table in segmentation_tables(segmenter_rows(counted, {}, FEW), ("A note.",))}
 
 
 def _block(table: Table, title: str) -> list[tuple[str, ...]]:
@@ -72,7 +72,7 @@ def test_a_method_stands_in_two_measured_lines_above_what_is_printed(
     over = fold_interval(by_fold)
     assert lines[0][2] == f"{100 * over.mean:.2f} ({100 * over.low:.2f} to {100 * over.high:.2f})"
     judged = judge_masks(found, resampling=FEW)["f1"]
-    assert list(judged.by_fold.values()) == pytest.approx(by_fold)
+    assert list(judged.by_fold) == pytest.approx(by_fold)
     assert [line[1] for line in _block(tables["table4_1"], "AttUnet++")][-1] == "printed", "this row stands as printed"
     assert [line[1] for line in _block(tables["table4_1"], "Unet++, plain block")] == [
         "mean of 5 folds",
@@ -108,19 +108,19 @@ def test_warnings_and_notes_are_inside_every_file(tables: Mapping[str, Table]) -
 
 def test_runs_that_are_missing_have_a_word_and_tables_stay_whole(counted: Mapping[str, SegmentCounts]) -> None:
     some = {name: found for name, found in counted.items() if name in {"unet", "attunet"}}
-    tables = segmentation_tables(some, {"unetpp": "failed"}, resampling=FEW)
+    tables = segmentation_tables(segmenter_rows(some, {"unetpp": "failed"}, FEW))
     assert _block(tables[0], "Unet++")[0][1] == "failed"
     assert _block(tables[0], "Hybrid-AttUnet++")[0][1] == "not run"
     assert _block(tables[0], "Hybrid-AttUnet++")[1][1] == "printed"
     assert not any("LEAKS:" in note for table in tables for note in table.notes)
-    empty = segmentation_tables({}, {}, resampling=FEW)
+    empty = segmentation_tables(segmenter_rows({}, {}, FEW))
     assert [len(table.rows) > 0 for table in empty] == [True] * 4
     assert segmentation_comparisons({}, resampling=FEW).rows == ()
 
 
 def test_the_claims_of_the_thesis_are_tested_in_pairs(counted: Mapping[str, SegmentCounts]) -> None:
     table = segmentation_comparisons(counted, resampling=FEW)
-    assert len(table.rows) == len(CLAIMS) == 10
+    assert len(table.rows) == 10
     printed = {row[0]: row[-1] for row in table.rows}
     assert printed["Hybrid-AttUnet++ minus AttUnet++"] == "+13.49"
     assert printed["AttUnet++ with MB minus AttUnet++"] == "+11.49"
@@ -131,7 +131,7 @@ def test_the_claims_of_the_thesis_are_tested_in_pairs(counted: Mapping[str, Segm
     record = next(r for r in table.records if (r["run"], r["reference"]) == (NESTED, "hybrid_attunetpp"))
     one, two = (judge_masks(counted[name], resampling=FEW)["f1"] for name in (NESTED, "hybrid_attunetpp"))
     assert record["difference"] == pytest.approx(one.over_patients.value - two.over_patients.value)
-    test = corrected_t_test(list(one.by_fold.values()), list(two.by_fold.values()))
+    test = corrected_t_test(one.by_fold, two.by_fold)
     assert record["p_corrected_t"] == pytest.approx(test.p_value)
     assert all(r["p_holm"] >= r["p_bootstrap"] for r in table.records)  # type: ignore[operator]
 
@@ -143,7 +143,7 @@ def test_folds_without_a_value_are_named(counted: Mapping[str, SegmentCounts]) -
     nothing.false_negative[silent] += nothing.true_positive[silent]
     nothing.true_negative[silent] += nothing.false_positive[silent]
     nothing.true_positive[silent] = nothing.false_positive[silent] = 0
-    table = segmentation_tables({"unet": replace(found, counts=nothing)}, {}, resampling=FEW)[0]
+    table = segmentation_tables(segmenter_rows({"unet": replace(found, counts=nothing)}, {}, FEW))[0]
     assert any(note.endswith("left out of a mean: Unet Precision 1.") for note in table.notes)
 
 
@@ -154,11 +154,3 @@ def test_pairs_need_the_same_images_in_any_order(counted: Mapping[str, SegmentCo
     assert compare_masks(one, shuffled, resampling=FEW).over_patients == same
     with pytest.raises(InputError, match="same images"):
         compare_masks(one, two.where(np.arange(29)), resampling=FEW)
-
-
-def test_the_checks_are_a_table_of_their_own() -> None:
-    table = checks_table()
-    found = {row[0]: row[2] for row in table.rows}
-    assert found["4.1 Unet"] == "NO"
-    assert found["4.1 AttUnet++"] == "yes"
-    assert found["text: Hybrid-AttUnet++ over AttUnet++"] == "NO"

@@ -11,7 +11,11 @@ import pytest
 from osteon.data import Predictions
 from osteon.errors import UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
-from osteon.systems.ct_osteosarcoma.study import StudyOptions, plan_runs, printed_values, study_tables
+from osteon.report.tables import Table
+from osteon.study.plan import PlannedRun
+from osteon.study.protocol import Choices
+from osteon.study.published import read_published
+from osteon.systems.ct_osteosarcoma.study import plan_runs, study_tables
 from osteon.train.judging import judge_folds
 
 FEW = Resampling(repeats=100, seed=1)
@@ -37,8 +41,15 @@ def _predictions(shift: float) -> Predictions:
     )
 
 
+def _tables(
+    runs: tuple[PlannedRun, ...], predictions: dict[str, Predictions], notes: tuple[str, ...] = ()
+) -> tuple[Table, ...]:
+    judged = {name: judge_folds(table, resampling=FEW) for name, table in predictions.items()}
+    return study_tables(runs, judged, predictions, notes, FEW)
+
+
 def test_the_whole_study_is_four_baselines_and_eighteen_runs() -> None:
-    runs = plan_runs(StudyOptions())
+    runs = plan_runs(Choices())
     assert [run.name for run in runs[:4]] == [
         "baseline-densenet121",
         "baseline-densenet169",
@@ -59,7 +70,7 @@ def test_the_whole_study_is_four_baselines_and_eighteen_runs() -> None:
 
 
 def test_parts_are_chosen_by_name_and_settings_reach_every_run() -> None:
-    options = StudyOptions(
+    options = Choices(
         only=("CAE", "baselines"),
         strategies=("ft",),
         networks=("densenet_small",),
@@ -70,28 +81,30 @@ def test_parts_are_chosen_by_name_and_settings_reach_every_run() -> None:
     assert (baseline.name, baseline.settings.epochs, baseline.settings.image_size) == ("baseline-densenet_small", 3, 64)
     assert (run.name, run.settings.image_size, run.settings.epochs) == ("CAE-ft", 64, 7)
     with pytest.raises(UnknownLabelError, match="no part 'CEA'"):
-        plan_runs(StudyOptions(only=("CEA",)))
+        plan_runs(Choices(only=("CEA",)))
     with pytest.raises(UnknownLabelError, match="'lp-ft'"):
-        plan_runs(StudyOptions(strategies=("lp_ft",)))
+        plan_runs(Choices(strategies=("lp_ft",)))
 
 
-def test_printed_values_are_those_of_the_spec() -> None:
-    printed = printed_values()
+def test_published_values_are_those_of_the_spec() -> None:
+    tables = read_published("osteon.systems.ct_osteosarcoma").tables
+    rows = {**tables["table1"], **tables["table3"]}
+    printed = {(name, key): row.interval(key) for name, row in rows.items() for key in row.values}
     assert len(printed) == (4 + 18) * 3
     assert printed["CAE-ft", "auc"] == (0.948, 0.930, 0.966)
     assert printed["CA-lp-ft", "tnr"] == (0.863, 0.646, 1.081)
     assert printed["baseline-resnet50", "tpr"] == (0.452, 0.306, 0.599)
     best = {"auc": "CA-ft", "tpr": "FAE-ft", "tnr": "CA-ft"}
     for key, name in best.items():
-        assert max((value, run) for (run, k), (value, _, _) in printed.items() if k == key)[1] == name
+        assert max((found[0], run) for (run, k), found in printed.items() if k == key and found)[1] == name
 
 
 def test_tables_stand_beside_the_printed_values_and_name_the_impossible_ones() -> None:
-    runs = plan_runs(StudyOptions(only=("C", "CA"), strategies=("ft", "lp-ft")))
+    runs = plan_runs(Choices(only=("C", "CA"), strategies=("ft", "lp-ft")))
     predictions = {run.name: _predictions(0.3 * number) for number, run in enumerate(runs)}
     predictions["majority"] = replace(_predictions(0), logits=np.tile(np.array([1, 0], np.float32), (80, 1)))
     lost = {name: table for name, table in predictions.items() if name != "C-lp-ft"}
-    table1, table2, table3, comparisons = study_tables(runs, lost, notes=("A note.",), resampling=FEW)
+    table1, table2, table3, comparisons = _tables(runs, lost, ("A note.",))
     assert [row[1] for row in table1.rows[:4]] == ["not run"] * 4
     assert table1.rows[4][0] == "majority class"
     assert table1.rows[0][2] == "0.828 (0.765 to 0.892)"
@@ -123,7 +136,7 @@ def test_tables_stand_beside_the_printed_values_and_name_the_impossible_ones() -
 
 
 def test_a_study_without_results_still_has_its_tables() -> None:
-    tables = study_tables(plan_runs(StudyOptions(only=("C",))), {}, resampling=FEW)
+    tables = _tables(plan_runs(Choices(only=("C",))), {})
     assert all(row[2] == "failed" for row in tables[2].rows[:1])
     assert tables[3].rows == ()
     assert all(math.isnan(record["mean"]) if record["mean"] is not None else True for record in tables[2].records)  # type: ignore[arg-type]

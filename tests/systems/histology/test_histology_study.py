@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,15 +14,13 @@ from osteon.data import ImageRow, Manifest
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, UnknownLabelError
 from osteon.io.table import write_manifest
-from osteon.study.start import StudyCall, start_study
-from osteon.systems.histology.published import printed_accuracy, printed_findings, share_fits
-from osteon.systems.histology.study import HistologyOptions, plan_histology
+from osteon.study.protocol import Choices
+from osteon.study.published import read_published
+from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study
+from osteon.systems.histology.study import STUDY, plan_histology
 from osteon.systems.histology.study_baselines import tile_baselines
-from osteon.systems.histology.study_run import open_histology
+from osteon.train.settings import parse_assignments
 from osteon.train.tiles.settings import TileSettings
-
-if TYPE_CHECKING:
-    from osteon.study.start import StudyOutcome
 
 COLOURS = ((230, 220, 240), (190, 120, 170), (90, 50, 140))
 QUICK = ("rates=[0.01, 0.001]", "epochs=[4, 15]", "repeats=2", "choice_repeats=1", "pixels=64")
@@ -44,6 +41,11 @@ def make_tiles(folder: Path, *, people: int, each: int) -> Path:
     return folder
 
 
+def run(data: Path, folder: Path, *only: str, changes: tuple[str, ...] = QUICK, resume: bool = False) -> StudyOutcome:
+    choices = Choices(only=only or ("networks",), values=parse_assignments(changes))
+    return run_study(STUDY, data, folder, choices, jobs=StudyJobs(resume=resume))
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiles(tmp_path_factory.mktemp("tiles") / "data", people=3, each=3)
@@ -52,8 +54,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyOutcome]:
     folder = tmp_path_factory.mktemp("study") / "study"
-    call = StudyCall(task="histology", dataset=dataset, folder=folder, only=("networks",), changes=QUICK)
-    return folder, start_study(call)
+    return folder, run(dataset, folder)
 
 
 def test_all_tables_are_there_with_their_warnings(done: tuple[Path, StudyOutcome]) -> None:
@@ -90,37 +91,31 @@ def test_colours_that_are_the_class_are_learnt_by_patient(done: tuple[Path, Stud
 def test_what_is_done_is_not_done_again(done: tuple[Path, StudyOutcome], dataset: Path) -> None:
     folder, _ = done
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.json")}
-    call = StudyCall(task="histology", dataset=dataset, folder=folder, only=("networks",), changes=QUICK)
     with pytest.raises(InputError, match="--resume"):
-        start_study(call)
+        run(dataset, folder)
     lost = folder / "runs" / "mobilenet_v2-none" / "patient-1.json"
     kept = lost.read_text()
     lost.unlink()
-    assert open_histology(dataset, folder).done(open_histology(dataset, folder).runs[0], "patient") is None
-    resumed = StudyCall(
-        task="histology", dataset=dataset, folder=folder, only=("networks",), changes=QUICK, resume=True
-    )
-    start_study(resumed)
+    assert len(open_study(STUDY, dataset, folder).runs[0].pending) == 1
+    run(dataset, folder, resume=True)
     assert lost.read_text() == kept
     after = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.json")}
     assert [path for path in before if before[path] != after[path]] == [lost]
-    other = StudyCall(
-        task="histology", dataset=dataset, folder=folder, only=("networks",), changes=("pixels=96",), resume=True
-    )
     with pytest.raises(InputError, match="other settings"):
-        start_study(other)
+        run(dataset, folder, changes=("pixels=96",), resume=True)
+    with pytest.raises(InputError, match="other folds or another seed"):
+        run(dataset, folder, "augmentation", changes=(*QUICK, "seed=5"), resume=True)
 
 
 def test_one_bad_tile_is_a_failed_row_and_not_the_end(dataset: Path, tmp_path: Path) -> None:
     spoilt = tmp_path / "data"
     shutil.copytree(dataset, spoilt)
     (spoilt / "4.png").write_bytes(b"no picture")
-    call = StudyCall(
-        task="histology", dataset=spoilt, folder=tmp_path / "s", only=("networks", "patient"), changes=QUICK
-    )
     with pytest.raises(InputError, match=r"4\.png"):
-        start_study(call)  # nothing could be judged: the page cannot be written without the tiles
-    assert "4.png" in (tmp_path / "s" / "failures.json").read_text()
+        run(spoilt, tmp_path / "s", "networks", "patient")  # without the tiles the page cannot be written
+    failures = json.loads((tmp_path / "s" / "failures.json").read_text())
+    assert list(failures) == ["mobilenet_v2-none/features"], "folds of a row without features are not begun"
+    assert "4.png" in failures["mobilenet_v2-none/features"]
 
 
 def test_labels_that_are_no_classes_are_refused(dataset: Path, tmp_path: Path) -> None:
@@ -129,31 +124,29 @@ def test_labels_that_are_no_classes_are_refused(dataset: Path, tmp_path: Path) -
     )
     shutil.copytree(dataset, tmp_path / "data")
     write_manifest(Manifest(tmp_path / "data", rows), tmp_path / "data" / "manifest.csv")
-    call = StudyCall(task="histology", dataset=tmp_path / "data", folder=tmp_path / "s", changes=QUICK)
     with pytest.raises(UnknownLabelError, match="a tile is labelled"):
-        start_study(call)
+        run(tmp_path / "data", tmp_path / "s")
+    assert not (tmp_path / "s").exists()
 
 
 def test_the_plan_is_the_papers_grids() -> None:
-    runs = plan_histology(HistologyOptions(pretrained="none"))
+    runs = plan_histology(Choices(pretrained="none"))
     assert len(runs) == 4 + 2 * 9
     assert len({run.name for run in runs}) == len(runs)
     assert {run.settings.rates for run in runs} == {(0.1, 0.01, 0.005, 0.001, 0.0005, 0.0001)}
-    assert [run.settings.architecture for run in plan_histology(HistologyOptions(networks=("xception",)))] == [
-        "xception_tiles"
-    ]
+    assert [run.settings.architecture for run in plan_histology(Choices(networks=("xception",)))] == ["xception_tiles"]
     with pytest.raises(UnknownLabelError, match="no part"):
-        plan_histology(HistologyOptions(only=("litteral",)))
+        plan_histology(Choices(only=("litteral",)))
     with pytest.raises(InputError, match="--network"):
-        plan_histology(HistologyOptions(values={"architecture": "xception_tiles"}))
+        plan_histology(Choices(values={"architecture": "xception_tiles"}))
     with pytest.raises(InputError, match="--network"):
-        plan_histology(HistologyOptions(values={"augmentation.flip": "true"}))
+        plan_histology(Choices(values={"augmentation.flip": "true"}))
 
 
 def test_stain_copies_and_the_base_may_be_told_for_all_rows() -> None:
     told = {"augmentation.stain": "0.4", "augmentation.copies": "2", "pretrained": "none"}
-    runs = plan_histology(HistologyOptions(values=told))
-    assert runs == plan_histology(HistologyOptions(values=told, pretrained="none"))
+    runs = plan_histology(Choices(values=told))
+    assert runs == plan_histology(Choices(values=told, pretrained="none"))
     assert len(runs) == 4 + 2 * 9
     for run in runs:
         drawn = run.settings.augmentation
@@ -173,12 +166,39 @@ def test_a_patient_known_is_a_class_known_where_they_go_together() -> None:
     assert found["the commonest class of the training tiles", "patient"] == 0.0
 
 
-def test_the_printed_values_do_not_fit_their_tiles() -> None:
-    accuracy, recall = printed_findings()
-    assert not accuracy.holds
-    assert not recall.holds
-    assert "93 right of 102" in recall.finding
-    assert share_fits("0.9411", 102, cut=True) == 96
-    assert share_fits("0.9411", 61, cut=True) is None
-    assert printed_accuracy("mobilenet_v2_tiles", "rotation30-flip-zoom1.5") == "91.18"
-    assert printed_accuracy("mobilenet_v2_tiles", "none") == ""
+def share_fits(text: str, whole: int, *, cut: bool = False) -> int | None:
+    """Which count of a whole gives a printed share, rounded as printed (or cut off); None where none does."""
+    unit, value = 10 ** -len(text.partition(".")[2]), float(text)
+    for count in range(whole + 1):
+        share = count / whole
+        if (value <= share + 1e-12 < value + unit) if cut else abs(share - value) <= unit / 2 + 1e-12:
+            return count
+    return None
+
+
+def test_the_published_values_do_not_fit_their_tiles() -> None:
+    published = read_published("osteon.systems.histology")
+    assert published.checks is not None
+    accuracy, recall = published.checks.rows
+    assert (accuracy[1], recall[1]) == ("no", "no")
+    facts, best = published.facts, published.facts["best"]
+    total = sum(facts["tiles"].values())
+    judged = round(total * facts["validation_share"])
+    share = f"{float(best['accuracy']) / 100:.4f}"
+    assert share_fits(share, judged) is None
+    near = [size for size in range(judged - 14, judged + 15) if share_fits(share, size) is not None]
+    assert near == [102]
+    assert accuracy[2].startswith(f"No count of {judged} tiles gives it; of sizes near a tenth {near[0]} does.")
+    tumours = round(judged * (1 - facts["tiles"]["non_tumour"] / total))
+    missed, text = best["false_negatives"], best["tumour_recall"]
+    needed = [size for size in range(missed, 4 * judged) if share_fits(text, size, cut=True) == size - missed]
+    assert recall[2].startswith(
+        f"{missed} missed and that recall need {', '.join(map(str, needed))} tumour tiles; a tenth of the set has "
+        f"about {tumours}. 102 tiles in all fit both: {share_fits(share, 102)} right of 102, and "
+        f"{share_fits(text, 102, cut=True)} of 102 with tumour and none told apart"
+    )
+    assert "93 right of 102" in recall[2]
+    assert share_fits(text, tumours, cut=True) is None
+    rows = published.tables["accuracy"]
+    assert rows["mobilenet_v2_tiles rotation30-flip-zoom1.5"].values["accuracy"] == best["accuracy"] == "91.18"
+    assert "mobilenet_v2_tiles none" not in rows

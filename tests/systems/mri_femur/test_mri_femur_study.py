@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,18 @@ from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.consistency import check
-from osteon.study.run import Division, StudyJobs, train_study
-from osteon.study.start import StudyCall, start_study
-from osteon.systems.mri_femur.published import femur_checks, printed_femur
-from osteon.systems.mri_femur.study import FEMUR_DIVISION, FemurStudy, plan_femur
-from osteon.systems.mri_femur.study_tables import femur_tables
+from osteon.study.protocol import Choices, Division
+from osteon.study.published import read_published
+from osteon.study.run import run_study, train_study
+from osteon.systems.mri_femur.study import STUDY, femur_tables, plan_femur, result_rows
+from osteon.train.settings import parse_assignments
 
 FEW = Resampling(repeats=50, seed=1)
 NOTES = {"folds": ("SYNTHETIC: made up.", "In folds."), "holdout": ("SYNTHETIC: made up.", "In one division.")}
 
 
 def test_every_network_is_trained_in_folds_and_in_one_division() -> None:
-    runs = {run.name: run for run in plan_femur(FemurStudy())}
+    runs = {run.name: run for run in plan_femur(Choices())}
     assert list(runs) == [
         "alexnet_femur",
         "googlenet",
@@ -40,11 +41,11 @@ def test_every_network_is_trained_in_folds_and_in_one_division() -> None:
     assert runs["alexnet_femur"].settings == runs["alexnet_femur-holdout"].settings
     assert runs["googlenet"].settings.optimiser == "sgd"
     assert (runs["mobilenet_v2"].settings.pretrained, runs["mobilenet_v2"].settings.optimiser) == ("embedded", "adam")
-    assert (FEMUR_DIVISION.folds, FEMUR_DIVISION.test_share) == (10, 0.4)
+    assert STUDY.division == Division(folds=10, test_share=0.4, goes_round=True)
 
 
 def test_settings_reach_all_networks_and_those_of_the_reference_only_it() -> None:
-    options = FemurStudy(only=("folds",), values={"epochs": "7"}, reference_values={"learning_rate": "2e-4"})
+    options = Choices(only=("folds",), values={"epochs": "7"}, baseline_values={"learning_rate": "2e-4"})
     runs = {run.name: run.settings for run in plan_femur(options)}
     assert {settings.epochs for settings in runs.values()} == {7}
     assert [settings.learning_rate for settings in runs.values()] == [0.01, 0.01, 2e-4]
@@ -53,38 +54,35 @@ def test_settings_reach_all_networks_and_those_of_the_reference_only_it() -> Non
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (FemurStudy(only=("fold",)), "did you mean 'folds'"),
-        (FemurStudy(networks=("alexnet",)), "alexnet_femur"),
-        (FemurStudy(values={"architecture": "resnet18"}), "choose networks with --network"),
-        (FemurStudy(values={"epoch": 3}), "did you mean 'epochs'"),
+        (Choices(only=("fold",)), "did you mean 'folds'"),
+        (Choices(networks=("alexnet",)), "alexnet_femur"),
+        (Choices(values={"architecture": "resnet18"}), "choose networks with --network"),
+        (Choices(values={"epoch": 3}), "did you mean 'epochs'"),
     ],
 )
-def test_what_cannot_be_planned_is_refused(options: FemurStudy, says: str) -> None:
+def test_what_cannot_be_planned_is_refused(options: Choices, says: str) -> None:
     with pytest.raises(OsteonError, match=says):
         plan_femur(options)
 
 
-def test_the_printed_values_are_those_of_the_paper_and_cannot_be() -> None:
-    rows = printed_femur()
-    assert dict(rows["alexnet_femur"].values) == {
-        "accuracy": "98.34",
-        "sensitivity": "97.26",
-        "specificity": "95.74",
-        "f1": "96.37",
-        "auc": "0.848",
-    }
-    assert dict(rows["googlenet"].values) == {
-        "accuracy": "96.58",
-        "sensitivity": "96.27",
-        "specificity": "92.58",
-        "f1": "93.69",
-        "auc": "0.688",
-    }
-    table = femur_checks()
-    assert [row[2] for row in table.rows] == ["NO", "NO"]
-    assert "accuracy lies between 95.7350 % and 97.2650 %" in table.rows[0][3]
+def test_the_published_values_are_those_of_the_paper_and_cannot_be() -> None:
+    published = read_published("osteon.systems.mri_femur")
+    rows = published.tables["table"]
+    assert " ".join(rows["alexnet_femur"].values.values()) == "98.34 97.26 95.74 96.37 0.848"
+    assert " ".join(rows["googlenet"].values.values()) == "96.58 96.27 92.58 93.69 0.688"
+    table = published.checks
+    assert table is not None
     assert "at least sensitivity x specificity = 0.931" in table.rows[0][3]
-    assert "here 0.930 (optimised AlexNet) and 0.889 (GoogLeNet)" in table.notes[1]
+    for row, record, shown in zip(rows.values(), table.records, table.rows, strict=True):
+        found = check(**dict(row.values))  # type: ignore[arg-type]  # of names that it knows
+        finding = " ".join(f"{one.message[0].upper()}{one.message[1:]}." for one in found.violations)
+        words = ", ".join(f"{name} {text}" for name, text in row.values.items())
+        assert shown == (row.title, words, "NO", finding)
+        assert found.auc_range is not None
+        assert record["least_auc"] == pytest.approx(found.auc_range[0])
+        assert (record["can_be_true"], record["violations"]) == (found.possible, len(found.violations)) == (False, 3)
+        least = row.numbers("sensitivity")[0] + row.numbers("specificity")[0] - 1
+        assert f"{least:.3f} ({row.title})" in table.notes[1]
 
 
 def predictions_of(patients: int, folds: int, *, seed: int) -> Predictions:
@@ -107,12 +105,13 @@ def predictions_of(patients: int, folds: int, *, seed: int) -> Predictions:
 
 
 def test_the_tables_show_what_was_measured_beside_what_is_printed() -> None:
-    runs = plan_femur(FemurStudy(networks=("alexnet_femur", "googlenet")))
+    runs = plan_femur(Choices(networks=("alexnet_femur", "googlenet")))
     whole = predictions_of(120, 10, seed=1)
     found = {"alexnet_femur": whole, "googlenet": predictions_of(120, 10, seed=2)}
     found["alexnet_femur-holdout"] = predictions_of(48, 1, seed=3)
     states = {"googlenet-holdout": "failed"}
-    folds, holdout, confusion, comparisons, checks = femur_tables(runs, found, states, notes=NOTES, resampling=FEW)
+    rows = {scheme: result_rows(scheme, runs, found, states, FEW) for scheme in ("folds", "holdout")}
+    folds, holdout, confusion, comparisons, checks = femur_tables(runs, rows, found, NOTES, FEW)
     assert [row[:2] for row in folds.rows[:4]] == [
         ("optimised AlexNet", "mean of 10 folds"),
         ("", "folds, 95 %"),
@@ -152,11 +151,9 @@ def dataset(toy_dataset: Path, tmp_path: Path) -> Path:
 def test_a_study_is_trained_and_written(dataset: Path, tmp_path: Path) -> None:
     marked = read_manifest(dataset)
     write_split(make_split(marked, folds=2, seed=1), dataset / "splits.json")
-    changes = ("image_size=32", "batch=16", "epochs=1", "threads=1", "device=cpu")
-    call = StudyCall(
-        task="mri_femur", dataset=dataset, folder=tmp_path / "study", networks=("densenet_small",), changes=changes
-    )
-    outcome = start_study(call)
+    values = parse_assignments(("image_size=32", "batch=16", "epochs=1", "threads=1", "device=cpu"))
+    choices = Choices(networks=("densenet_small",), values=values)
+    outcome = run_study(STUDY, dataset, tmp_path / "study", choices)
     assert outcome.errors == ()
     assert [table.name for table in outcome.tables] == [
         "table_folds",
@@ -175,20 +172,15 @@ def test_a_study_is_trained_and_written(dataset: Path, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
     assert [run["scheme"] for run in document["runs"]] == ["folds", "holdout"]
     with pytest.raises(InputError, match="--resume"):
-        start_study(call)
-
-
-def test_options_of_other_studies_are_refused(dataset: Path, tmp_path: Path) -> None:
-    call = StudyCall(task="mri_femur", dataset=dataset, folder=tmp_path / "study", strategies=("ft",))
-    with pytest.raises(InputError, match="--strategy: not of the study mri_femur"):
-        start_study(call)
+        run_study(STUDY, dataset, tmp_path / "study", choices)
 
 
 def test_the_test_part_goes_round_though_one_is_marked(dataset: Path, tmp_path: Path) -> None:
-    division = Division(folds=3, goes_round=True)
-    study = train_study(dataset, tmp_path / "study", (), jobs=StudyJobs(division=division))
-    assert (study.split.scheme, len(study.split.folds)) == ("nested", 3)
-    tested = [patient for fold in study.split.folds for patient in fold.test]
+    protocol = replace(STUDY, division=Division(folds=3, goes_round=True))
+    study = train_study(protocol, dataset, tmp_path / "study", ())
+    split = study.place.splits["folds"]
+    assert (split.scheme, len(split.folds)) == ("nested", 3)
+    tested = [patient for fold in split.folds for patient in fold.test]
     assert sorted(tested) == sorted(study.manifest.patients)
-    kept = train_study(dataset, tmp_path / "other", (), jobs=StudyJobs(division=Division(folds=3)))
-    assert kept.split.scheme == "holdout"
+    kept = train_study(replace(STUDY, division=Division(folds=3)), dataset, tmp_path / "other", ())
+    assert kept.place.splits["folds"].scheme == "holdout"

@@ -1,0 +1,340 @@
+"""Tables of results that the studies share: measured beside printed, runs against runs, true and false calls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from osteon.errors import InputError
+from osteon.metrics.classification import confusion_at
+from osteon.metrics.folds import corrected_t_test, fold_interval, holm
+from osteon.metrics.segmentation import MASK_MEASURES, pooled_difference
+from osteon.metrics.text import PERCENT, SHARE, Scale
+from osteon.report.tables import Table
+from osteon.train.judging import Difference, Measured, compare_runs
+from osteon.train.segmentation.judging import judge_counts, measures_by_fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from osteon.data import Predictions
+    from osteon.metrics.bootstrap import Resampling
+    from osteon.study.published import PublishedRow
+    from osteon.train.segmentation.counts import SegmentCounts
+
+__all__ = [
+    "MEAN_OF_FOLDS",
+    "PAIRED_NOTES",
+    "TRIVIAL",
+    "Contrast",
+    "Line",
+    "ResultRow",
+    "ResultTable",
+    "called_counts",
+    "compare_masks",
+    "comparison_table",
+    "contrast_table",
+    "judge_masks",
+    "measured_record",
+    "over_folds",
+    "over_patients",
+    "result_table",
+]
+
+TRIVIAL: Final = {"majority": "majority class", "fields": "fields only"}
+"""The baselines that look at no image."""
+
+MEAN_OF_FOLDS: Final = "mean of {folds} folds"
+
+PAIRED_NOTES: Final = (
+    "Paired: the same resampled patients and the same folds for both runs.",
+    "Holm adjusts the bootstrap's p for the number of rows; the corrected t test is Nadeau and Bengio's.",
+)
+
+_READ: Final[Mapping[str, Callable[[Measured], object]]] = {
+    **dict.fromkeys(("mean", "value"), lambda one: one.over_folds.mean),
+    "t_low": lambda one: one.over_folds.low,
+    "t_high": lambda one: one.over_folds.high,
+    "folds": lambda one: one.over_folds.folds,
+    **dict.fromkeys(("all_images", "measured"), lambda one: one.over_patients.value),
+    "bootstrap_low": lambda one: one.over_patients.low,
+    "bootstrap_high": lambda one: one.over_patients.high,
+    "patients": lambda one: one.over_patients.patients,
+    "images": lambda one: one.over_patients.images,
+}
+"""What a record may hold of a measure."""
+
+
+# ------------------------------------------------------------------------------------------------------------- results
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a row's measured values.
+
+    Attributes:
+        what: words of the column "What"; {folds} stands for the number of folds.
+        cell: of a measure.
+    """
+
+    what: str
+    cell: Callable[[Measured, Scale], str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """A run in a table of results.
+
+    Attributes:
+        heads: cells before the column "What".
+        run: its name.
+        measured: by measure; None where there is no result.
+        state: how far it is then.
+        published: what the paper prints of it.
+        extra: further entries of its records; None leaves them out.
+    """
+
+    heads: tuple[str, ...]
+    run: str
+    measured: Mapping[str, Measured] | None = field(repr=False)
+    state: str = "not run"
+    published: PublishedRow | None = None
+    extra: Mapping[str, object] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultTable:
+    """How a table of results looks.
+
+    Attributes:
+        name: of its files.
+        title: one line.
+        heads: of the columns before "What".
+        measures: head of a column by measure.
+        lines: of a row that has a result.
+        record: entries of a record, in order, as ``_READ`` has them; "printed" and "printed_as_it_must_be" follow where
+            they are named.
+        shares: measures that are written as shares, the others in percent.
+        named: so many of the heads stand in the records too.
+    """
+
+    name: str
+    title: str
+    heads: tuple[str, ...]
+    measures: Mapping[str, str]
+    lines: tuple[Line, ...]
+    record: tuple[str, ...]
+    shares: frozenset[str] = frozenset()
+    named: int = 1
+
+
+def result_table(layout: ResultTable, rows: Sequence[ResultRow], notes: Iterable[str]) -> Table:
+    """Each run in lines: measured, printed, and printed as it must be where that differs."""
+    lines = tuple(line for row in rows for line in _lines(layout, row))
+    records = tuple(
+        measured_record(layout, row, key) for row in rows if row.extra is not None for key in layout.measures
+    )
+    heads = (*layout.heads, "What", *layout.measures.values())
+    return Table(layout.name, layout.title, heads, lines, notes=tuple(notes), records=records)
+
+
+def _lines(layout: ResultTable, row: ResultRow) -> list[tuple[str, ...]]:
+    keys, blank = tuple(layout.measures), tuple("" for _ in row.heads)
+    found, published = row.measured, row.published
+    if found is None:
+        lines = [(row.heads, row.state, ["" for _ in keys])]
+    else:
+        over = found[keys[0]].over_folds
+        lines = [
+            (
+                blank if number else row.heads,
+                line.what.format(folds=over.folds + over.undefined_folds),
+                [line.cell(found[key], SHARE if key in layout.shares else PERCENT) for key in keys],
+            )
+            for number, line in enumerate(layout.lines)
+        ]
+    if published is not None:
+        lines.append((blank, "printed", [published.marked(key) for key in keys]))
+        if published.corrected:
+            lines.append((blank, "printed, as it must be", [published.corrected.get(key, "") for key in keys]))
+    return [(*heads, what, *cells) for heads, what, cells in lines]
+
+
+def measured_record(layout: ResultTable, row: ResultRow, key: str) -> dict[str, object]:
+    """The numbers of one measure of a run, printed ones beside them."""
+    one = row.measured[key] if row.measured else None
+    named = [head.lower() for head in layout.heads[: layout.named]]
+    record: dict[str, object] = dict(zip(named, row.heads, strict=False))
+    record |= {"run": row.run, "measure": key}
+    for name in layout.record:
+        if name in _READ:
+            record[name] = None if one is None else _READ[name](one)
+        elif row.published is None:
+            record[name] = None
+        else:
+            record[name] = row.published.value(key, corrected=name != "printed")
+    return {**record, **(row.extra or {})}
+
+
+def over_folds(one: Measured, scale: Scale) -> str:
+    """Mean over folds with Student's t, and * where that leaves the range."""
+    found = one.over_folds
+    return scale.estimate(found.mean, found.low, found.high, mark="*" if found.leaves_range else "")
+
+
+def over_patients(one: Measured, scale: Scale) -> str:
+    """The bootstrap's value with its interval."""
+    found = one.over_patients
+    return scale.estimate(found.value, found.low, found.high)
+
+
+def called_counts(predictions: Predictions) -> dict[str, int]:
+    """True and false calls of the test part from a probability of 0.5 on: tp, fn, fp, tn."""
+    test = predictions.of(part="test")
+    found = confusion_at(test.is_positive, test.probability, 0.5)
+    return {"tp": found.tp, "fn": found.fn, "fp": found.fp, "tn": found.tn}
+
+
+# --------------------------------------------------------------------------------------------------------------- masks
+
+
+def judge_masks(found: SegmentCounts, *, resampling: Resampling | None = None) -> dict[str, Measured]:
+    """All measures of a method by name of ``MASK_MEASURES``; of all test images together over patients.
+
+    Args:
+        found: of all folds; only the lesion map of the test parts is looked at.
+        resampling: of the patient bootstrap.
+    """
+    by_fold = measures_by_fold(found).values()
+    whole = judge_counts(found, resampling=resampling)
+    judged = {}
+    for name in MASK_MEASURES:
+        values = tuple(measures[name] for measures in by_fold)
+        judged[name] = Measured(name, values, fold_interval(values), whole[name])
+    return judged
+
+
+def compare_masks(
+    first: SegmentCounts, second: SegmentCounts, *, name: str = "f1", resampling: Resampling | None = None
+) -> Difference:
+    """First minus second method, on the same folds of the same images; over patients of all images together.
+
+    Raises:
+        InputError: they were not judged on the same images in the same folds.
+    """
+    parts = [found.of(part="test", output="lesion") for found in (first, second)]
+    one, two = (found.where(np.lexsort((found.image, found.fold))) for found in parts)
+    if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
+        raise InputError("two methods can be compared only where both were judged on the same images in the same folds")
+    over = pooled_difference(one.counts, two.counts, one.patient, measure=name, resampling=resampling)
+    values = np.array([[fold[name] for fold in measures_by_fold(found).values()] for found in (one, two)])
+    defined = values[:, np.isfinite(values).all(axis=0)]
+    return Difference(name, over, corrected_t_test(defined[0], defined[1]) if defined.shape[1] > 1 else None)
+
+
+# ----------------------------------------------------------------------------------------------------------- contrasts
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One run minus another.
+
+    Attributes:
+        title: for the table.
+        run: name of the first.
+        reference: name of the second.
+        difference: on the same patients and folds.
+        printed: the same difference in the paper, in percentage points with its sign; "" where it prints none.
+    """
+
+    title: str
+    run: str
+    reference: str
+    difference: Difference
+    printed: str = ""
+
+
+def contrast_table(
+    name: str,
+    title: str,
+    contrasts: Sequence[Contrast],
+    notes: Iterable[str],
+    *,
+    head: str = "Claim",
+    folds: bool = True,
+    printed: bool = True,
+) -> Table:
+    """Differences with Holm's correction over all of them.
+
+    Args:
+        name: of the table's files.
+        title: one line.
+        contrasts: the family of tests.
+        notes: sentences for below the table.
+        head: of the first column.
+        folds: show the corrected t test too.
+        printed: show the paper's own differences, and all differences in percentage points instead of shares.
+    """
+    scale = PERCENT if printed else SHARE
+    p_values = [_nan(entry.difference.over_patients.p_value) for entry in contrasts]
+    adjusted = holm(p_values).tolist() if p_values else []
+    rows, records = [], []
+    for entry, p, p_holm in zip(contrasts, p_values, adjusted, strict=True):
+        patients, t_test = entry.difference.over_patients, entry.difference.over_folds
+        cells = [entry.title, scale.signed(patients.value), scale.limits(patients.low, patients.high, signed=printed)]
+        cells += [SHARE.number(p), SHARE.number(p_holm)]
+        record: dict[str, object] = {
+            "run": entry.run,
+            "reference": entry.reference,
+            "difference": patients.value,
+            "bootstrap_low": patients.low,
+            "bootstrap_high": patients.high,
+            "p_bootstrap": patients.p_value,
+            "p_holm": p_holm,
+        }
+        if folds:
+            low, high, t_p = (t_test.low, t_test.high, t_test.p_value) if t_test else (math.nan,) * 3
+            cells += [scale.limits(low, high, signed=printed), SHARE.number(t_p)]
+            record |= {"t_low": low, "t_high": high, "p_corrected_t": t_p}
+        if printed:
+            cells.append(entry.printed)
+            record["printed_points"] = float(entry.printed) if entry.printed else None
+        rows.append(tuple(cells))
+        records.append(record)
+    heads = [head, "Difference", "Patient bootstrap 95 %", "p", "p (Holm)"]
+    heads += ["Corrected t over folds 95 %", "p"] if folds else []
+    heads += ["printed"] if printed else []
+    return Table(name, title, tuple(heads), tuple(rows), notes=tuple(notes), records=tuple(records))
+
+
+def comparison_table(
+    predictions: Mapping[str, Predictions],
+    *,
+    reference: str,
+    notes: tuple[str, ...] = (),
+    resampling: Resampling | None = None,
+) -> Table:
+    """AUC of every run minus that of the reference.
+
+    Args:
+        predictions: of the runs, by name.
+        reference: the run to compare with; the first one where it is not there.
+        notes: sentences for below the table.
+        resampling: of the patient bootstrap.
+    """
+    if reference not in predictions:
+        reference = next(iter(predictions), "")
+    contrasts = [
+        Contrast(name, name, reference, compare_runs(table, predictions[reference], name="auc", resampling=resampling))
+        for name, table in predictions.items()
+        if name != reference
+    ]
+    title = f"Comparisons: AUC minus that of {f'run {reference}' if reference else 'another run'}"
+    return contrast_table("comparisons", title, contrasts, (*PAIRED_NOTES, *notes), head="Run", printed=False)
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value
