@@ -45,6 +45,8 @@ LIGHT: Final = "#ffffff"
 
 _DPI: Final = 100
 _POINTS_A_PIXEL: Final = 72 / _DPI
+_COMPRESSION: Final = 4
+"""Of a PNG: twice as fast as the usual 6, and without the fourth channel as small."""
 _BAR_LENGTHS_MM: Final = (2, 5, 10, 20, 50, 100, 200)
 
 
@@ -66,7 +68,7 @@ class Sheet:
 
         self.width, self.height = round(width), round(height)
         self.figure: Figure = Figure(figsize=(self.width / _DPI, self.height / _DPI), dpi=_DPI, facecolor=ground)
-        FigureCanvasAgg(self.figure)
+        self._canvas = FigureCanvasAgg(self.figure)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Empty axes at a place of the sheet."""
@@ -106,8 +108,12 @@ class Sheet:
         Raises:
             OutputError: it cannot be written.
         """
+        from PIL import Image
+
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        rgb = np.asarray(self._canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
         try:
-            self.figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
+            Image.fromarray(rgb).save(path, format="PNG", compress_level=_COMPRESSION)
         except OSError as error:
             raise OutputError(f"{path.name} cannot be written: {error}") from error
 
