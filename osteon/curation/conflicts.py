@@ -16,8 +16,19 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from osteon.curation.pairs import Progress
+    from osteon.data import Manifest, Split
 
-__all__ = ["RULES", "Conflict", "Dropped", "Resolution", "Rule", "find_conflicts", "resolve_conflicts"]
+__all__ = [
+    "RULES",
+    "Conflict",
+    "Dropped",
+    "Resolution",
+    "Rule",
+    "conflict_drops",
+    "find_conflicts",
+    "has_direction",
+    "resolve_conflicts",
+]
 
 Rule = Literal["review", "drop-healthy"]
 RULES: tuple[Rule, ...] = ("review", "drop-healthy")
@@ -210,6 +221,56 @@ def resolve_conflicts(
         dropped.setdefault(rows[mine], Dropped(rows[mine], conflict.images[mine], reason, rows[its], conflict.cosine))
     kept[list(dropped)] = False
     return Resolution(rule, kept, tuple(dropped[row] for row in sorted(dropped)), tuple(review))
+
+
+def has_direction(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows can be compared, shape (n,): finite and not all 0, as those of unreadable images are.
+
+    Example:
+        >>> has_direction(np.array([[1, 0], [0, 0], [np.nan, 1]], np.float32))
+        array([ True, False, False])
+    """
+    return np.asarray(np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1))
+
+
+def conflict_drops(
+    manifest: Manifest, split: Split, fold: int, vectors: NDArray[np.float32], *, positive: str, threshold: float = 0.95
+) -> NDArray[np.int64]:
+    """Rows that the paper's rule drops from the training part of a fold.
+
+    Of two training images whose vectors reach the threshold, one positive and one not, the one that is not goes.
+    Vectors of validation and test images are never looked at.
+
+    Args:
+        manifest: the images.
+        split: of the manifest.
+        fold: number, from 0.
+        vectors: (images, d); rows all 0 or not finite (unreadable images) are left out.
+        positive: the label that stays; every other label counts as healthy.
+        threshold: least cosine.
+
+    Returns:
+        Row indices, ascending.
+
+    Raises:
+        InputError: numbers that do not fit, or so many conflicts that the threshold says nothing.
+        UnknownLabelError: no image has the label ``positive``.
+
+    References:
+        specs/ct-osteosarcoma.md, section 4.
+    """
+    if len(vectors) != len(manifest):
+        raise InputError(f"{len(vectors)} vectors were given for {len(manifest)} images: embed this manifest again")
+    rows = split.rows(manifest, fold).train
+    known = np.asarray(vectors[rows])
+    rows, known = rows[(usable := has_direction(known))], known[usable]
+    labels = np.where(manifest.truth(positive)[rows], "positive", "healthy")
+    patients, images = manifest.column("patient")[rows], manifest.column("image")[rows]
+    found = find_conflicts(known, labels, patients, images, threshold=threshold)
+    done = resolve_conflicts(
+        found, labels, rule="drop-healthy", healthy="healthy", trainable=np.ones(len(rows), dtype=np.bool_)
+    )
+    return np.asarray(rows[~done.kept], dtype=np.int64)
 
 
 def _most_similar_first(conflict: Conflict) -> tuple[float, int, int]:

@@ -1,43 +1,58 @@
-"""All of curation over one data set: a report for a person, lists for a program. Nothing of the data set is touched."""
+"""Curation of one data set: a report for a person, lists for a program, and a person's decisions, applied.
+
+Nothing of the data set is touched: decisions make a new manifest beside the given one.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+import osteon
 from osteon._compiled import available_threads
-from osteon.curation.conflicts import RULES, find_conflicts, resolve_conflicts
-from osteon.curation.leakage import audit_split
-from osteon.curation.near_duplicates import find_duplicates, match_patients
-from osteon.curation.pairs import similar_pairs
+from osteon.curation.conflicts import RULES
 from osteon.curation.quality import Quality, judge_quality
+from osteon.curation.search import CurateOptions, Curation, curate
+from osteon.data import Manifest
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnknownLabelError, nearest_names
 from osteon.io.image import read_image
 from osteon.io.split_file import SPLIT_NAME, read_split
-from osteon.io.table import find_manifest, read_manifest
+from osteon.io.table import find_manifest, read_manifest, read_rows, write_manifest
 from osteon.io.whole_file import whole_file
-from osteon.study.curation import CurateOptions, Curation, DuplicatePair, FoldDrop
-from osteon.study.curation_report import write_curation
-from osteon.train.curated import EMBEDDED_SIZE, dataset_vectors, has_direction
+from osteon.report.contact_sheet import (
+    ContactSheet,
+    SheetGroup,
+    SheetImage,
+    SheetSection,
+    thumbnail,
+    write_contact_sheet,
+)
+from osteon.report.tables import Table
+from osteon.report.wording import count
+from osteon.train.curated import EMBEDDED_SIZE, dataset_vectors
 from osteon.train.pixels import pixels_key
 from osteon.train.run_data import synthetic_words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from osteon.curation.leakage import LeakageReport
+    from osteon.data import Split
 
-    from osteon.curation.conflicts import Conflict
-    from osteon.data import Manifest, Split
+__all__ = ["REVIEW_COLUMNS", "Applied", "apply_review", "curate_dataset"]
 
-__all__ = ["curate_dataset"]
+DECISIONS = ("keep", "drop", "relabel")
+REVIEW_COLUMNS = ("image", "decision", "new_label", "patient", "label", "reason", "pairs")
+"""Of review.csv; "relabel" needs ``new_label``."""
 
+_Line = dict[str, object]
 _BLOCK = 256
 
 
@@ -79,13 +94,22 @@ def curate_dataset(
             "--skip-unreadable to go on without them"
         )
     vectors = dataset_vectors(manifest, cache, progress=progress, backbone=chosen.backbone)
-    found = _compare(manifest, split, vectors, chosen, quality, unreadable, progress)
+    found = curate(
+        manifest,
+        split,
+        vectors,
+        options=chosen,
+        quality=quality,
+        unreadable=unreadable,
+        notes=synthetic_words(manifest),
+        progress=progress,
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     work = out.with_name(f".{out.name}.part")
     shutil.rmtree(work, ignore_errors=True)
     try:
         work.mkdir()
-        write_curation(work, found, progress=progress)
+        _write(work, found, progress)
         work.replace(out)
     except OSError as error:
         raise OutputError(f"{out.name} cannot be written: {error.strerror or type(error).__name__}") from error
@@ -147,104 +171,377 @@ def _judge_all(manifest: Manifest, progress: Progress) -> list[dict[str, object]
     return entries
 
 
-def _compare(
-    manifest: Manifest,
-    split: Split | None,
-    vectors: NDArray[np.float32],
-    options: CurateOptions,
-    quality: tuple[Quality | None, ...],
-    unreadable: tuple[tuple[int, str], ...],
-    progress: Progress,
-) -> Curation:
-    labels, patients, images = (manifest.column(name) for name in ("label", "patient", "image"))
-    hashes = [entry.pixel_hash if entry else "" for entry in quality]
-    usable = has_direction(vectors)
-    among = usable & ~_test_rows(manifest, split)
-    conflicts = find_conflicts(
-        vectors, labels, patients, images, threshold=options.threshold, among=among, progress=progress
-    )
-    rows = np.flatnonzero(usable)
-    known = vectors if len(rows) == len(vectors) else vectors[rows]
-    named = [hashes[row] for row in rows.tolist()]
-    groups = find_duplicates(patients[rows], vectors=known, hashes=named, threshold=options.near)
-    pairs = similar_pairs(known, threshold=options.near, across=patients[rows], most=1_000_000, progress=progress)
-    kinds: list[DuplicatePair] = [
-        DuplicatePair("exact" if hashes[one] == hashes[other] else "near", one, other, cosine)
-        for one, other, cosine in zip(
-            rows[pairs.first].tolist(), rows[pairs.second].tolist(), pairs.cosine.tolist(), strict=True
-        )
+# ---------------------------------------------------------------------------------------------------------------- files
+
+
+def _write(folder: Path, found: Curation, progress: Progress) -> None:
+    """All files of a report."""
+    pairs = _pairs(found)
+    of_row: dict[int, list[str]] = {}
+    for number, (one, other, _) in enumerate(pairs, start=1):
+        for row in (one, other):
+            of_row.setdefault(row, []).append(f"P{number}")
+    lines = [line for _, _, line in pairs]
+    _write_csv(folder / "pairs.csv", lines, _PAIR_COLUMNS)
+    _write_csv(folder / "issues.csv", _issues(found, of_row))
+    _write_csv(folder / "review.csv", _review(found, of_row), REVIEW_COLUMNS)
+    links = [
+        ("review.csv", "to fill in: keep, drop or relabel; then osteon curate --apply"),
+        ("issues.csv", "every image with what was found of it"),
+        ("pairs.csv", "every pair"),
+        ("summary.json", "the counts"),
     ]
-    kinds.sort(key=lambda pair: (pair.kind != "exact", -pair.cosine, pair.first, pair.second))
-    leakage = None
-    if split is not None:
-        leakage = audit_split(manifest, split, vectors=vectors, hashes=hashes, threshold=options.near)
-    return Curation(
-        manifest=manifest,
-        options=options,
-        quality=quality,
-        unreadable=unreadable,
-        conflicts=conflicts,
-        drops=_drops(manifest, split, conflicts, options),
-        groups=tuple(
-            type(group)(tuple(int(rows[row]) for row in group.rows), group.patients, group.exact, group.least_cosine)
-            for group in groups
-        ),
-        duplicates=tuple(kinds),
-        matches=match_patients(patients[rows], vectors=known, hashes=named, threshold=options.near),
-        leakage=leakage,
-        notes=_notes(manifest, split, among, usable),
-    )
+    if found.options.rule == "drop-healthy":
+        drops = [
+            {
+                "fold": "" if drop.fold < 0 else drop.fold,
+                "image": drop.dropped.image,
+                "because": found.manifest.rows[drop.dropped.because].image,
+                "cosine": f"{drop.dropped.cosine:.6f}",
+            }
+            for drop in found.drops
+        ]
+        _write_csv(folder / "dropped.csv", drops, ("fold", "image", "because", "cosine"))
+        links.append(("dropped.csv", "what the paper's rule would leave out of training"))
+    with whole_file(folder / "summary.json") as work:
+        work.write_text(json.dumps(_summary(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_contact_sheet(folder / "index.html", _sheet(found, links, progress))
 
 
-def _test_rows(manifest: Manifest, split: Split | None) -> NDArray[np.bool_]:
-    """The fixed test part: conflicts there are nobody's business, or the labels would be judged by the model."""
-    test = manifest.column("split") == "test"
-    if split is not None and split.scheme == "holdout":
-        test = test.copy()
-        test[split.rows(manifest, 0).test] = True
-    return np.asarray(test)
+# --------------------------------------------------------------------------------------------------------------- lists
+
+_PAIR_COLUMNS = (
+    "pair",
+    "kind",
+    "cosine",
+    "same_patient",
+    "image_1",
+    "patient_1",
+    "label_1",
+    "image_2",
+    "patient_2",
+    "label_2",
+)
 
 
-def _drops(
-    manifest: Manifest, split: Split | None, conflicts: tuple[Conflict, ...], options: CurateOptions
-) -> tuple[FoldDrop, ...]:
-    if options.rule != "drop-healthy":
-        return ()
-    labels = np.where(manifest.truth(options.positive), "positive", "healthy")
-    binary = [
-        type(conflict)(
-            conflict.first,
-            conflict.second,
-            conflict.images,
-            (str(labels[conflict.first]), str(labels[conflict.second])),
-            conflict.patients,
-            conflict.cosine,
+def _pairs(found: Curation) -> list[tuple[int, int, _Line]]:
+    """Conflicts, then duplicates of two patients, with a line of pairs.csv each."""
+    rows = found.manifest.rows
+    kinds = [("conflict", pair.first, pair.second, pair.cosine) for pair in found.conflicts]
+    kinds += [(f"{pair.kind} duplicate", pair.first, pair.second, pair.cosine) for pair in found.duplicates]
+    lines = []
+    for number, (kind, one, other, cosine) in enumerate(kinds, start=1):
+        line: _Line = {
+            "pair": f"P{number}",
+            "kind": kind,
+            "cosine": f"{cosine:.6f}",
+            "same_patient": _truth(rows[one].patient == rows[other].patient),
+        }
+        for side, row in ((1, rows[one]), (2, rows[other])):
+            line |= {f"image_{side}": row.image, f"patient_{side}": row.patient, f"label_{side}": row.label}
+        lines.append((one, other, line))
+    return lines
+
+
+def _issues(found: Curation, pairs: Mapping[int, Sequence[str]]) -> list[_Line]:
+    score: dict[int, float] = {}
+    for conflict in found.conflicts:
+        for row in (conflict.first, conflict.second):
+            score[row] = min(score.get(row, 1.0), 1.0 - conflict.cosine)
+    group_of = {row: number for number, group in enumerate(found.groups, start=1) for row in group.rows}
+    reasons = dict(found.unreadable)
+    lines: list[_Line] = []
+    for number, line in enumerate(found.manifest.rows):
+        quality = found.quality[number]
+        group = group_of.get(number)
+        lines.append(
+            {
+                "image": line.image,
+                "patient": line.patient,
+                "label": line.label,
+                "is_label_issue": _truth(number in score),
+                "label_score": f"{score[number]:.6f}" if number in score else "",
+                "is_near_duplicate_issue": _truth(group is not None),
+                "near_duplicate_set": "" if group is None else f"G{group}",
+                "is_exact_duplicate_issue": _truth(group is not None and found.groups[group - 1].exact),
+                "is_across_patients": _truth(group is not None and found.groups[group - 1].across_patients),
+                "is_quality_issue": _truth(bool(quality is None or quality.reasons)),
+                "quality": "cannot be read" if quality is None else "; ".join(quality.reasons),
+                "unreadable": reasons.get(number, ""),
+                "pairs": " ".join(pairs.get(number, ())[:20]),
+            }
         )
-        for conflict in conflicts
-        if labels[conflict.first] != labels[conflict.second]
+    return lines
+
+
+def _review(found: Curation, pairs: Mapping[int, Sequence[str]]) -> list[_Line]:
+    """A line for each image that a person must look at; ``decision`` and ``new_label`` are empty."""
+    reasons: dict[int, list[str]] = {}
+    for conflict in found.conflicts:
+        for row, label in ((conflict.first, conflict.labels[1]), (conflict.second, conflict.labels[0])):
+            reasons.setdefault(row, []).append(f"like an image labelled {label}")
+    for pair in found.duplicates:
+        for row in (pair.first, pair.second):
+            reasons.setdefault(row, []).append(f"{pair.kind} duplicate in another patient")
+    for row, quality in enumerate(found.quality):
+        if quality is not None and quality.reasons:
+            reasons.setdefault(row, []).extend(quality.reasons)
+    for row, _ in found.unreadable:
+        reasons.setdefault(row, []).append("cannot be read")
+    rows = found.manifest.rows
+    return [
+        {
+            "image": rows[row].image,
+            "decision": "",
+            "new_label": "",
+            "patient": rows[row].patient,
+            "label": rows[row].label,
+            "reason": "; ".join(dict.fromkeys(why)),
+            "pairs": " ".join(pairs.get(row, ())[:20]),
+        }
+        for row, why in sorted(reasons.items())
     ]
-    parts = {-1: np.flatnonzero(~_test_rows(manifest, None))}
-    if split is not None:
-        parts = {number: split.rows(manifest, number).train for number in range(len(split.folds))}
-    drops = []
-    for fold, train in parts.items():
-        trainable = np.zeros(len(manifest), dtype=np.bool_)
-        trainable[train] = True
-        done = resolve_conflicts(binary, labels, rule="drop-healthy", trainable=trainable)
-        drops += [FoldDrop(fold, dropped) for dropped in done.dropped]
-    return tuple(drops)
 
 
-def _notes(
-    manifest: Manifest, split: Split | None, among: NDArray[np.bool_], usable: NDArray[np.bool_]
-) -> tuple[str, ...]:
-    notes = list(synthetic_words(manifest))
-    if left := int((usable & ~among).sum()):
-        notes.append(f"{left} images of the test part were not searched for label conflicts.")
-    if split is None:
-        notes.append("The data set is not split yet (no splits.json): leakage between parts was not looked at.")
-    elif split.scheme == "nested":
-        notes.append("Every patient is judged in one fold of this split: conflicts were searched among all images.")
-    if unreadable := int((~usable).sum()):
-        notes.append(f"{unreadable} of {len(manifest)} images cannot be read and were compared with nothing.")
-    return tuple(notes)
+def _summary(found: Curation) -> dict[str, Any]:
+    options = found.options
+    return {
+        "osteon": osteon.__version__,
+        "manifest_sha256": found.manifest.sha256,
+        "options": {
+            "threshold": options.threshold,
+            "rule": options.rule,
+            "near": options.near,
+            "positive": options.positive,
+            "backbone": options.backbone,
+        },
+        "counts": found.counts(),
+        "notes": list(found.notes),
+        "patients_that_may_be_one": [
+            {"first": match.first, "second": match.second, "shared": list(match.shared), "score": match.score}
+            for match in found.matches
+        ],
+        "unreadable": [{"image": found.manifest.rows[row].image, "reason": reason} for row, reason in found.unreadable],
+        "leakage": None if found.leakage is None else found.leakage.document(),
+    }
+
+
+def _truth(value: bool) -> str:  # noqa: FBT001  # a value to be written, no switch
+    return "true" if value else "false"
+
+
+def _write_csv(file: Path, lines: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
+    listed = list(lines)
+    with whole_file(file) as work, work.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=columns or list(listed[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)
+
+
+# --------------------------------------------------------------------------------------------------------------- sheet
+
+
+class _Album:
+    """Thumbnails, each made once."""
+
+    def __init__(self, found: Curation) -> None:
+        self._manifest = found.manifest
+        self._pictures: dict[int, str] = {}
+
+    def image(self, row: int, note: str = "") -> SheetImage:
+        line = self._manifest.rows[row]
+        if row not in self._pictures:
+            try:
+                self._pictures[row] = thumbnail(read_image(self._manifest.folder / line.image))
+            except InputError:
+                self._pictures[row] = ""
+        return SheetImage(line.image, line.patient, line.label, note, self._pictures[row])
+
+
+def _sheet(found: Curation, links: Sequence[tuple[str, str]], progress: Progress) -> ContactSheet:
+    album, shown = _Album(found), found.options.shown
+    counts = found.counts()
+    warnings = found.leakage.warnings if found.leakage else ()
+    sections = [
+        _conflicts_section(found, album, shown),
+        _duplicates_section(found, album, shown),
+        _people_section(found),
+        _quality_section(found, album, shown),
+        *([_leakage_section(found.leakage)] if found.leakage else []),
+    ]
+    progress("contact sheet", 1, 1)
+    lead = (
+        f"{counts['images']:,} images of {counts['patients']:,} patients: "
+        f"{count(counts['conflicts'], 'label conflict')}, "
+        f"{count(counts['duplicate_pairs_across_patients'], 'duplicate')} across patients, "
+        f"{count(counts['quality'], 'image')} with a fault, {counts['unreadable']:,} that cannot be read"
+    )
+    return ContactSheet("Curation", lead, (*warnings, *found.notes), tuple(sections), tuple(links))
+
+
+def _conflicts_section(found: Curation, album: _Album, shown: int) -> SheetSection:
+    groups = [
+        SheetGroup(
+            f"P{number}  cosine {pair.cosine:.4f}, {'one patient' if pair.same_patient else 'two patients'}",
+            (album.image(pair.first), album.image(pair.second)),
+        )
+        for number, pair in enumerate(found.conflicts[:shown], start=1)
+    ]
+    words = (
+        f"Images alike (cosine at least {found.options.threshold:g}) with different labels. Is one label wrong, or is "
+        "this the edge of a lesion, where neighbouring slices are alike and both labels right?"
+    )
+    return SheetSection("Label conflicts", words, tuple(groups), len(found.conflicts), "pairs.csv")
+
+
+def _duplicates_section(found: Curation, album: _Album, shown: int) -> SheetSection:
+    before = len(found.conflicts)
+    groups = [
+        SheetGroup(
+            f"P{number}  {pair.kind}, cosine {pair.cosine:.4f}", (album.image(pair.first), album.image(pair.second))
+        )
+        for number, pair in enumerate(found.duplicates[:shown], start=before + 1)
+    ]
+    inside = sum(not group.across_patients for group in found.groups)
+    words = f"The same image, or nearly so (cosine at least {found.options.near:g}), under two patients."
+    if inside:
+        words += f" Within one patient, as neighbouring slices are: {count(inside, 'group')}, named in issues.csv."
+    return SheetSection("Duplicates across patients", words, tuple(groups), len(found.duplicates), "pairs.csv")
+
+
+def _people_section(found: Curation) -> SheetSection:
+    rows = tuple(
+        (
+            match.first,
+            match.second,
+            f"{match.shared[0]} of {match.images[0]}",
+            f"{match.shared[1]} of {match.images[1]}",
+        )
+        for match in found.matches
+    )
+    columns = ("one id", "other id", "its images found in the other", "and the other way")
+    tables = (Table("people", "Ids that share images", columns, rows),) if rows else ()
+    words = (
+        "Two ids that share so many images that they may be one person: settle it before the data set is split."
+        if rows
+        else "No two ids share so many images that they may be one person."
+    )
+    return SheetSection("Patients that may be one", words, tables=tables)
+
+
+def _quality_section(found: Curation, album: _Album, shown: int) -> SheetSection:
+    faulty: list[tuple[int, str]] = [(row, "cannot be read") for row, _ in found.unreadable]
+    faulty += [(row, ", ".join(entry.reasons)) for row, entry in enumerate(found.quality) if entry and entry.reasons]
+    groups = [SheetGroup(reasons, (album.image(row),)) for row, reasons in faulty[:shown]]
+    words = "Blank, clipped, tiny, without contrast, oddly long, or with text burnt in: reasons to look, no verdict."
+    return SheetSection("Quality", words, tuple(groups), len(faulty), "issues.csv")
+
+
+def _leakage_section(report: LeakageReport) -> SheetSection:
+    rows = tuple(
+        tuple(str(value) for value in (each.fold, each.patients, each.one_person, each.studies, each.exact, each.near))
+        for each in report.folds
+    )
+    parts = tuple(
+        (
+            str(fold.fold),
+            part.part,
+            str(part.patients),
+            str(part.images),
+            ", ".join(f"{label} {count}" for label, count in part.labels.items()),
+            ", ".join(f"{centre or 'not known'} {count}" for centre, count in part.centres.items()),
+        )
+        for fold in report.folds
+        for part in fold.parts
+    )
+    strength = tuple(
+        (each.column, f"{each.cramers_v:.2f}", f"{each.p_value:.2g}", str(each.patients))
+        for each in report.associations
+    )
+    columns = ("fold", "patients", "ids of one person", "studies", "equal images", "nearly equal images")
+    tables = [
+        Table("leaks", "What lies in two parts of a fold", columns, rows),
+        Table("parts", "The parts", ("fold", "part", "patients", "images", "labels", "centres"), parts),
+    ]
+    if strength:
+        titles = ("column", "Cramér's V", "p", "patients")
+        tables.append(Table("association", "How strongly a column tells the label", titles, strength))
+    words = f"The split in splits.json, images compared by {report.compared}."
+    return SheetSection("Leakage", words, tables=tuple(tables))
+
+
+# --------------------------------------------------------------------------------------------------------------- review
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of the manifest."""
+
+    manifest: Manifest
+    kept: int
+    dropped: int
+    relabelled: int
+
+
+def apply_review(dataset: Path, review: Path, out: Path) -> Applied:
+    """Write a new manifest without the images to drop, with new labels where a person gave them.
+
+    No image and no manifest is changed or deleted. Images that the review does not name are kept.
+
+    Args:
+        dataset: folder or manifest that was curated.
+        review: review.csv, every decision filled in.
+        out: the new manifest, .csv or .parquet, in the folder of the given one; must not be there yet.
+
+    Raises:
+        InputError: a decision is missing or not known, an image is not in the manifest, its label has changed since,
+            "relabel" without a label, or nothing would be left.
+        OutputError: the file exists, lies elsewhere, or cannot be written.
+    """
+    manifest = read_manifest(dataset)
+    if out.exists():
+        raise OutputError(f"{out.name} exists already: a manifest is never written over; name another file")
+    if out.resolve().parent != manifest.folder.resolve():
+        raise OutputError(
+            "the new manifest must lie in the folder of the given one, because image paths are relative to it: "
+            f"write {manifest.folder / out.name}"
+        )
+    decided = _decisions(review, manifest)
+    rows = tuple(
+        replace(row, label=decided[row.image][1] or row.label) if row.image in decided else row
+        for row in manifest.rows
+        if decided.get(row.image, ("keep", ""))[0] != "drop"
+    )
+    counts = Counter(decision for decision, _ in decided.values())
+    written = write_manifest(Manifest(manifest.folder, rows), out)
+    return Applied(written, counts["keep"], counts["drop"], counts["relabel"])
+
+
+def _decisions(review: Path, manifest: Manifest) -> dict[str, tuple[str, str]]:
+    """Decision and new label by image."""
+    header, lines, _ = read_rows(review)
+    for column in ("image", "decision", "new_label", "label"):
+        if column not in header:
+            raise InputError(f"{review.name} has no column {column!r}: {nearest_names(column, header)}")
+    open_ones = sum(not line["decision"] for line in lines)
+    if open_ones:
+        raise InputError(
+            f"{open_ones} of {len(lines)} images in {review.name} have no decision: write keep, drop or relabel"
+        )
+    labels = {row.image: row.label for row in manifest.rows}
+    decided: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(lines, start=1):
+        image, decision, new = line["image"], line["decision"].lower(), line["new_label"]
+        where = f"row {number} of {review.name}"
+        if image not in labels:
+            raise InputError(f"{where} names an image that is not in the manifest: is it the review of this data set?")
+        if image in decided:
+            raise InputError(f"{where} names an image that an earlier row names: keep one row")
+        if labels[image] != line["label"]:
+            raise InputError(f"{where}: the image was labelled {line['label']!r}, now {labels[image]!r}: curate again")
+        if decision not in DECISIONS:
+            raise InputError(f"{where} has the decision {decision!r}: {nearest_names(decision, DECISIONS)}")
+        if (decision == "relabel") != bool(new):
+            raise InputError(f"{where}: relabel needs a new_label, and only relabel has one")
+        decided[image] = (decision, new)
+    return decided

@@ -1,4 +1,4 @@
-"""What curation means for training: vectors of all images, and the images that the paper's rule drops from a fold."""
+"""Vectors of all images of a data set, made once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.curation.conflicts import find_conflicts, resolve_conflicts
 from osteon.data.options import Progress, silent
-from osteon.errors import InputError, OutputError
+from osteon.errors import OutputError
 from osteon.io.whole_file import whole_file
 from osteon.predict.embedder import Embedder
 from osteon.train.pixels import load_pixels, pixels_key
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Manifest, Split
+    from osteon.data import Manifest
     from osteon.train.pixels import Pixels
 
-__all__ = ["EMBEDDED_SIZE", "conflict_drops", "dataset_vectors", "has_direction"]
+__all__ = ["EMBEDDED_SIZE", "dataset_vectors"]
 
 EMBEDDED_SIZE = 224
 """Rows and columns of an image as it is embedded."""
@@ -47,7 +46,7 @@ def dataset_vectors(
 
     Returns:
         (images, d), d being 1280 for MobileNetV2; read-only, mapped from the file. The row of an image that cannot be
-        read is all 0: see ``has_direction``.
+        read is all 0: see ``osteon.curation.conflicts.has_direction``.
 
     Raises:
         InputError: no image can be read.
@@ -103,53 +102,3 @@ def _kept(file: Path) -> NDArray[np.float32]:
     except (OSError, ValueError) as error:
         raise OutputError(f"the kept vectors {file.name} cannot be read back: delete that file, start again") from error
     return kept
-
-
-def has_direction(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows can be compared, shape (n,): finite and not all 0, as those of unreadable images are.
-
-    Example:
-        >>> has_direction(np.array([[1, 0], [0, 0], [np.nan, 1]], np.float32))
-        array([ True, False, False])
-    """
-    return np.asarray(np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1))
-
-
-def conflict_drops(
-    manifest: Manifest, split: Split, fold: int, vectors: NDArray[np.float32], *, positive: str, threshold: float = 0.95
-) -> NDArray[np.int64]:
-    """Rows that the paper's rule drops from the training part of a fold.
-
-    Of two training images whose vectors reach the threshold, one positive and one not, the one that is not goes.
-    Vectors of validation and test images are never looked at.
-
-    Args:
-        manifest: the images.
-        split: of the manifest.
-        fold: number, from 0.
-        vectors: (images, d); rows all 0 or not finite (unreadable images) are left out.
-        positive: the label that stays; every other label counts as healthy.
-        threshold: least cosine.
-
-    Returns:
-        Row indices, ascending.
-
-    Raises:
-        InputError: numbers that do not fit, or so many conflicts that the threshold says nothing.
-        UnknownLabelError: no image has the label ``positive``.
-
-    References:
-        specs/ct-osteosarcoma.md, section 4.
-    """
-    if len(vectors) != len(manifest):
-        raise InputError(f"{len(vectors)} vectors were given for {len(manifest)} images: embed this manifest again")
-    rows = split.rows(manifest, fold).train
-    known = np.asarray(vectors[rows])
-    rows, known = rows[(usable := has_direction(known))], known[usable]
-    labels = np.where(manifest.truth(positive)[rows], "positive", "healthy")
-    patients, images = manifest.column("patient")[rows], manifest.column("image")[rows]
-    found = find_conflicts(known, labels, patients, images, threshold=threshold)
-    done = resolve_conflicts(
-        found, labels, rule="drop-healthy", healthy="healthy", trainable=np.ones(len(rows), dtype=np.bool_)
-    )
-    return np.asarray(rows[~done.kept], dtype=np.int64)

@@ -215,7 +215,8 @@ def _train_one(
         if chosen.drops is not None:
             drop = np.asarray(chosen.drops.get(fold, drop), dtype=np.int64)
         elif settings.curates and chosen.cache is not None:
-            from osteon.train.curated import conflict_drops, dataset_vectors
+            from osteon.curation.conflicts import conflict_drops
+            from osteon.train.curated import dataset_vectors
 
             vectors = dataset_vectors(manifest, chosen.cache, progress=progress)
             drop = conflict_drops(manifest, split, fold, vectors, positive=settings.positive)

@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from osteon.curation.search import CurateOptions, Curation
 from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest, write_manifest
-from osteon.study.curate import curate_dataset
-from osteon.study.curation import CurateOptions, Curation
-from osteon.study.review import apply_review
+from osteon.study.curate import apply_review, curate_dataset
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 

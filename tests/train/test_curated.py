@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from osteon.curation.conflicts import conflict_drops, has_direction
 from osteon.data import Fold, ImageRow, Manifest, Split
 from osteon.data.options import Progress
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
 from osteon.predict.embedder import Embedder
 from osteon.train import curated
-from osteon.train.curated import conflict_drops, dataset_vectors, has_direction
+from osteon.train.curated import dataset_vectors
 
 # patients a, b train, c validates, d is judged; 0.png is like 1.png (tumour), 2.png like nothing
 LINES = (

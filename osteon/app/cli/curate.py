@@ -14,7 +14,7 @@ from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
-    from osteon.study.curation import Curation
+    from osteon.curation.search import Curation
 
 __all__ = ["register"]
 
@@ -50,7 +50,7 @@ def _curate(
 ) -> None:
     """Look for label conflicts, duplicates, faulty images and leakage; write a list to review. Nothing is deleted."""
     if apply is not None:
-        from osteon.study.review import apply_review
+        from osteon.study.curate import apply_review
 
         done = apply_review(dataset, apply, out)
         if as_json:
@@ -60,8 +60,8 @@ def _curate(
             say(f"{done.dropped} dropped, {done.relabelled} relabelled, {done.kept} kept after a look")
             say(f"manifest {out} ({len(done.manifest)} images); the given one is as it was")
         return
+    from osteon.curation.search import CurateOptions
     from osteon.study.curate import curate_dataset
-    from osteon.study.curation import CurateOptions
 
     options = CurateOptions(
         threshold=threshold,

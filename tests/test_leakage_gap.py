@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from bench.leakage_gap import measure_gap
 
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
-from osteon.study.leakage_demo import measure_gap
 
 FEW = Resampling(repeats=300)
 

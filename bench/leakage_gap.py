@@ -1,6 +1,6 @@
 """What leakage is worth: one model on one data set, divided by image and divided by patient.
 
-Run ``python -m osteon.study.leakage_demo DATASET CACHE [FIGURE.png]`` for the numbers of docs/concepts/leakage.md.
+Run ``python -m bench.leakage_gap DATASET CACHE [FIGURE.png]`` for the numbers of docs/concepts/leakage.md.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon.curation.conflicts import has_direction
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
 from osteon.metrics.bootstrap import BootstrapInterval, paired_difference, patient_bootstrap
-from osteon.train.curated import dataset_vectors, has_direction
+from osteon.train.curated import dataset_vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
