@@ -18,8 +18,7 @@ import numpy as np
 
 from osteon.data import LesionReading
 from osteon.data.options import silent
-from osteon.metrics.lesion_detection import detect_lesions, froc
-from osteon.metrics.lesions import Matching, match_lesions
+from osteon.metrics.lesion_detection import Matching, detect_lesions, froc, match_lesions
 from osteon.metrics.surface_distance import surface_distances
 from osteon.report.evaluation_charts import draw_froc
 from osteon.systems.ct_metastasis.options import Options
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer
     from osteon.data.options import Progress
-    from osteon.metrics.lesion_detection import DetectionRate
-    from osteon.metrics.lesions import ScanLesions
+    from osteon.metrics.lesion_detection import DetectionRate, ScanLesions
     from osteon_phantoms.trunk import TrunkPhantom
 
 __all__ = ["CheckedScan", "check_lesions", "check_scan"]

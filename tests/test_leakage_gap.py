@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from bench.leakage_gap import measure_gap
 
+from bench.leakage_gap import measure_gap
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling

@@ -16,8 +16,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.confusion_space import RATES, ShareSpace, WholeSpace
-from osteon.metrics.printed import PrintedValue, read_printed
+from osteon.metrics.confusion_space import RATES, PrintedValue, ShareSpace, WholeSpace, read_printed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

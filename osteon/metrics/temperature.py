@@ -20,6 +20,7 @@ __all__ = [
     "fit_temperature",
     "image_weights",
     "patient_weights",
+    "share_offsets",
 ]
 
 _LARGEST_LOG_TEMPERATURE = math.log(100.0)
@@ -167,3 +168,33 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
     before = cross_entropy(values, classes, weights=parts)
     after = cross_entropy(values, classes, temperature=temperature, weights=parts)
     return TemperatureFit(temperature, before, after, at_bound)
+
+
+# --------------------------------------------------------------------------------------------------------- class shares
+
+
+def share_offsets(true: ArrayLike, trained: ArrayLike) -> NDArray[np.float64]:
+    """What to add to logits so that their softmax is the posterior under the true shares (Bayes' rule).
+
+    Args:
+        true: (classes,) how often each class occurs, positive; counts or shares.
+        trained: (classes,) how often, or with what weight, each was seen in training; positive.
+
+    Returns:
+        (classes,) natural logarithms; all 0 where the shares agree.
+
+    Raises:
+        InputError: lengths differ, or a share is not positive.
+
+    Example:
+        >>> share_offsets([90, 10], [1, 1]).round(3).tolist()
+        [0.588, -1.609]
+
+    References:
+        Saerens, Latinne, Decaestecker 2002, doi:10.1162/089976602753284446.
+    """
+    shares = [np.asarray(part, dtype=np.float64) for part in (true, trained)]
+    if shares[0].shape != shares[1].shape or shares[0].ndim != 1 or any((part <= 0).any() for part in shares):
+        raise InputError(f"shares must be two lists of positive numbers, one a class; got {true!r} and {trained!r}")
+    offsets: NDArray[np.float64] = np.log(shares[0] / shares[0].sum()) - np.log(shares[1] / shares[1].sum())
+    return offsets

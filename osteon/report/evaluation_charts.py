@@ -277,7 +277,7 @@ def draw_froc(path: Path, curves: Mapping[str, Froc], *, matching: str, mark: st
     Args:
         path: of the PNG.
         curves: by name of the method, at most four.
-        matching: the rule in words (``osteon.metrics.lesions.Matching.words``).
+        matching: the rule in words (``osteon.metrics.lesion_detection.Matching.words``).
         mark: words in the upper corner, as that the data are synthetic.
 
     Raises:

@@ -10,13 +10,13 @@ import numpy as np
 from osteon.metrics.bootstrap import draw_patients, paired_difference, patient_bootstrap
 from osteon.metrics.calibration import (
     brier_decomposition,
+    decision_curve,
     expected_calibration_error,
     recalibration,
     reliability_curve,
 )
 from osteon.metrics.classification import roc_curve
 from osteon.metrics.conformal import fit_conformal, measure_coverage, predict_sets
-from osteon.metrics.decision import decision_curve
 from osteon.metrics.delong import compare_paired
 from osteon.metrics.levels import aggregate
 from osteon.metrics.proportions import mcnemar

@@ -13,8 +13,7 @@ import numpy as np
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.data import Predictions
 from osteon.errors import InputError
-from osteon.metrics.class_shares import share_offsets
-from osteon.metrics.temperature import fit_temperature
+from osteon.metrics.temperature import fit_temperature, share_offsets
 from osteon.nets import build_network
 from osteon.predict.runtime_torch import TorchRuntime
 from osteon.predict.trust import FoldMaterial

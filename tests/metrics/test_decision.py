@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from osteon.errors import InputError
-from osteon.metrics.decision import decision_curve
+from osteon.metrics.calibration import decision_curve
 
 
 def counted(truth: NDArray[np.bool_], probability: NDArray[np.float64], at: float) -> float:

@@ -9,8 +9,7 @@ import pytest
 
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling, draw_patients
-from osteon.metrics.lesion_detection import DetectionRate, detect_lesions, froc
-from osteon.metrics.lesions import ScanLesions
+from osteon.metrics.lesion_detection import DetectionRate, ScanLesions, detect_lesions, froc
 
 FEW = Resampling(repeats=200, seed=3)
 

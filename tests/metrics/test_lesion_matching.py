@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from osteon.errors import InputError, UnknownLabelError
-from osteon.metrics.lesions import Matching, ScanLesions, label_lesions, match_lesions
+from osteon.metrics.lesion_detection import Matching, ScanLesions, label_lesions, match_lesions
 
 Spacing = tuple[float, float, float]
 UNEVEN: Spacing = (5.0, 0.8, 0.5)

@@ -13,9 +13,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from osteon.errors import InputError, UnknownLabelError
-from osteon.metrics.confusion_space import RATES, Cells, matrix_fits
+from osteon.metrics.confusion_space import RATES, Cells, matrix_fits, read_printed
 from osteon.metrics.consistency import Classes, Consistency, check, check_multiclass
-from osteon.metrics.printed import read_printed
 
 
 def row(text: str) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from osteon.metrics.confusion_space import matrix_fits
+from osteon.metrics.confusion_space import matrix_fits, read_printed
 from osteon.metrics.consistency import Classes, Consistency, check
-from osteon.metrics.printed import read_printed
 from osteon.study.published import PublishedRow, read_published
 
 PUBLISHED = read_published("osteon.systems.ct_metastasis")
