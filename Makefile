@@ -42,15 +42,16 @@ $(BIN)/python:
 		"On Debian: apt-get install python3-venv. Or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) could not make the environment $(VENV)" >&2; rm -rf $(VENV); exit 1; }
 
-# torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages
+# reading needs no torch: the shipped models carry the graph that OpenVINO runs
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 	@echo "Installing pinned packages into $(VENV) (a minute or two) ..."
-	$(PIP) install -c $(LOCK) torch
 	$(PIP) install -c $(LOCK) -e '.[models,slides]'
 	touch $@
 
+# torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -c $(LOCK) -e '.[models,slides,train,ray,bench,dev]'
+	$(PIP) install -c $(LOCK) torch
+	$(PIP) install -c $(LOCK) -e '.[models,torch,slides,train,ray,bench,dev]'
 	touch $@
 
 # dciodvfy (dicom3tools) judges the DICOM objects that tests write

@@ -221,7 +221,7 @@ def bench_network(count: int) -> list[Row]:
     import torch
 
     from osteon.nets import build_network
-    from osteon.predict.runtime import SliceClassifier
+    from osteon.predict.predictor import Predictor, grey_crops
 
     torch.manual_seed(0)
     network = build_network("densenet121").eval()
@@ -235,9 +235,11 @@ def bench_network(count: int) -> list[Row]:
     theirs = timed(eager)
     rows = []
     for precision, tolerance, target in (("float32", 1e-4, 2.0), ("bfloat16", 0.005, None)):
-        classifier = SliceClassifier.from_module(network, name="densenet121", runtime="openvino", precision=precision)
-        classifier.predict(crops[:8])
-        ours = timed(lambda one=classifier: one.predict(crops))  # type: ignore[misc]
+        classifier = Predictor.from_networks(
+            network, name="densenet121", inputs=grey_crops(256), runtime="openvino", precision=precision
+        )
+        classifier.scores(crops[:8])
+        ours = timed(lambda one=classifier: one.scores(crops).positive)  # type: ignore[misc]
         differing = int(np.count_nonzero(np.abs(ours.result - theirs.result) > tolerance))
         name = f"{count} crops, DenseNet121, {precision}"
         rows.append(Row.of(name, "torch eager float32, batch 4", ours, theirs, target=target, differing=differing))

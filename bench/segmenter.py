@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.measuring import Row, Timed, own_peak_mb, print_head, print_rows, timed, write_rows
-from bench.segmenter_recipe import grey_slices, plain_loop, plain_maps, series_phantom, trained, written
+from bench.segmenter_recipe import grey_slices, plain_loop, plain_maps, series_phantom, slice_inputs, trained, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from osteon.predict.slice_segmenter import SliceSegmenter
+    from osteon.predict.predictor import Predictor
 
 PARTS = ("networks", "series", "training")
 ARCHITECTURE, SHIPPED = "hybrid_attunetpp", "hybrid_attunetpp_small.phantom"
@@ -66,7 +66,7 @@ def in_turns(works: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str
 def bench_networks(network: nn.Module, size: int, *, rounds: int, threads: int) -> list[Row]:
     """Eight slices of one size, in both precisions."""
     from osteon.errors import BackendError
-    from osteon.predict.slice_segmenter import SliceSegmenter
+    from osteon.predict.predictor import Predictor
     from osteon.weights import mask_difference
 
     images, _ = grey_slices(BATCH, size)
@@ -75,11 +75,16 @@ def bench_networks(network: nn.Module, size: int, *, rounds: int, threads: int) 
     best = min(alone, key=lambda batch: alone[batch].seconds)
     works: dict[str, Callable[[], Any]] = {"eager": partial(plain_maps, network, images, int(best))}
     for precision in TARGETS:
-        segmenter = SliceSegmenter.from_networks(
-            network, name=ARCHITECTURE, runtime="openvino", precision=precision, threads=threads
-        )
         try:
-            segmenter.probabilities(images[:1])
+            segmenter = Predictor.from_networks(
+                network,
+                name=ARCHITECTURE,
+                inputs=slice_inputs(),
+                runtime="openvino",
+                precision=precision,
+                threads=threads,
+            )
+            segmenter.maps(images[:1])
         except BackendError as error:
             print(f"left out: {error}")
             continue
@@ -98,8 +103,8 @@ def bench_networks(network: nn.Module, size: int, *, rounds: int, threads: int) 
     return rows
 
 
-def _stacked(segmenter: SliceSegmenter, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.stack(list(segmenter.probabilities(images).values()), axis=1)
+def _stacked(segmenter: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.stack(list(segmenter.maps(images).values()), axis=1)
 
 
 def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
@@ -150,7 +155,7 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     """
     from osteon.data import LesionReading
     from osteon.io import open_volume
-    from osteon.predict.slice_segmenter import SliceSegmenter
+    from osteon.predict.predictor import Predictor
     from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.read import read_trunk
     from osteon.weights import find_card
@@ -159,7 +164,7 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     start = time.perf_counter()
     volume = open_volume(folder, modality="CT")
     read = time.perf_counter() - start
-    segmenter = SliceSegmenter.load(find_card(model), device="cpu")
+    segmenter = Predictor.load(find_card(model), device="cpu")
     loaded = time.perf_counter() - start - read
     found = read_trunk(volume, Options(device="cpu"), segmenter=segmenter)
     lesions = len(found.detail_as(LesionReading).lesions)

@@ -14,8 +14,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from osteon.data import Volume
+    from osteon.weights import Input
 
-__all__ = ["PlainResult", "grey_slices", "plain_loop", "plain_maps", "series_phantom", "trained", "written"]
+__all__ = [
+    "PlainResult",
+    "grey_slices",
+    "plain_loop",
+    "plain_maps",
+    "series_phantom",
+    "slice_inputs",
+    "trained",
+    "written",
+]
 
 _LESIONS = (("L2", "lytic", 22.0), ("L3", "blastic", 16.0), ("L4", "mixed", 26.0))
 _PATCH = 64
@@ -175,27 +185,32 @@ def written(folder: Path, architecture: str, *, steps: int) -> Path:
         architecture: of lesion and bone.
         steps: of ``trained``.
     """
-    from osteon.weights import MapContract, segmenter_entries, write_segmenter
+    from osteon.weights import Golden, MapOutput, Maps, ModelCard, Training, write_model
 
     network = trained(architecture, steps=steps)
-    synthetic = {"data": "phantoms of the bench", "is_synthetic": True, "split": "none", "split_sha256": "0" * 64}
-    document = {
-        "schema_version": 1,
-        "name": f"{architecture}.bench",
-        "version": "0.0.0",
-        "task": "ct_metastasis",
-        "architecture": architecture,
-        "storage": "float32",
-        **segmenter_entries(
-            (MapContract("lesion"), MapContract("bone")), golden="slices", bfloat16_mask_tolerance=0.05
-        ),
-        "training": {**synthetic, "script": "bench.segmenter", "date": "2026-11-21", "seed": 1},
-        "results": [],
-        "licence": "Apache-2.0",
-        "intended_use": "measuring speed",
-        "exclusions": ["everything else"],
-        "is_demo": True,
-        "statement": "Trained for a moment on synthetic phantoms, to measure speed.",
-    }
+    card = ModelCard(
+        name=f"{architecture}.bench",
+        version="0.0.0",
+        task="ct_metastasis",
+        architecture=architecture,
+        storage="float32",
+        inputs=slice_inputs(),
+        output=Maps((MapOutput("lesion"), MapOutput("bone"))),
+        golden=Golden("slices", {"float32": 3e-4}, {"bfloat16": 0.05}),
+        training=Training("phantoms of the bench", True, "none", "0" * 64, "bench.segmenter", "2026-11-21", 1),  # noqa: FBT003
+        licence="Apache-2.0",
+        intended_use="measuring speed",
+        exclusions=("everything else",),
+        is_demo=True,
+        statement="Trained for a moment on synthetic phantoms, to measure speed.",
+    )
     images, _ = grey_slices(2, 96)
-    return write_segmenter(folder, document, [network], golden_images=images).folder
+    return write_model(folder, card, [network], golden={"image": images}).folder
+
+
+def slice_inputs() -> dict[str, Input]:
+    """8-bit grey slices of any size that is a multiple of 16, as a segmenter takes them."""
+    from osteon.weights import ImageInput, Preprocessing
+
+    made = Preprocessing("osteon.ops.series_images", {}, "slices in a window")
+    return {"image": ImageInput(3, "axial", made, size_step=16, values="byte")}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from osteon.data.slide import Slide, TilePlan
-    from osteon.predict.tile_classifier import TileClassifier
+    from osteon.predict.predictor import Predictor
 
 PARTS = ("tiles", "overlap", "memory")
 SHIPPED = "mobilenet_v2_tiles.demo"
@@ -98,8 +98,11 @@ def plain_probabilities(network: nn.Module, tiles: NDArray[np.uint8], batch: int
 
 def bench_tiles(network: nn.Module, tiles: NDArray[np.uint8], *, rounds: int, threads: int) -> list[Row]:
     """The same tiles through the same network, in both precisions."""
+    from osteon.data import TILE_CLASSES
     from osteon.errors import BackendError
-    from osteon.predict.tile_classifier import TileClassifier
+    from osteon.predict.predictor import Predictor
+    from osteon.systems.histology.tile_card import Tiles, tile_input
+    from osteon.weights import Classes
 
     some = tiles[: max(BATCHES)]
     ways = [(batch, layout) for batch in BATCHES for layout in ("channels first", "channels last")]
@@ -109,14 +112,20 @@ def bench_tiles(network: nn.Module, tiles: NDArray[np.uint8], *, rounds: int, th
     works: dict[str, Callable[[], Any]] = {"eager": partial(plain_probabilities, network, tiles, batch, layout)}
     for precision in TARGETS:
         try:
-            classifier = TileClassifier.from_networks(
-                network, name=SHIPPED, runtime="openvino", precision=precision, threads=threads
+            classifier = Predictor.from_networks(
+                network,
+                name=SHIPPED,
+                inputs={"image": tile_input(Tiles(1024.0, pixels=tiles.shape[1]))},
+                output=Classes(TILE_CLASSES),
+                runtime="openvino",
+                precision=precision,
+                threads=threads,
             )
-            classifier.probabilities(tiles[:2])
+            classifier.scores(tiles[:2])
         except BackendError as error:
             print(f"left out: {error}")
             continue
-        works[precision] = partial(classifier.probabilities, tiles)
+        works[precision] = partial(_probability, classifier, tiles)
     taken = in_turns(works, rounds=rounds)
     theirs = taken.pop("eager")
     rows = []
@@ -132,12 +141,16 @@ def bench_tiles(network: nn.Module, tiles: NDArray[np.uint8], *, rounds: int, th
     return rows
 
 
-def bench_overlap(classifier: TileClassifier, pixels: NDArray[np.uint8], *, rounds: int) -> list[Row]:
+def _probability(classifier: Predictor, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return classifier.scores(tiles).probability
+
+
+def bench_overlap(classifier: Predictor, pixels: NDArray[np.uint8], *, rounds: int) -> list[Row]:
     """A slide on the disk, in the page cache, against its tiles in memory."""
     from osteon.io.slide import open_slide
     from osteon.io.slide.pyramid import write_pyramid
     from osteon.ops.tissue import tile_flags
-    from osteon.predict.runtime_openvino import usable_cores
+    from osteon.predict.engines.openvino import usable_cores
     from osteon.systems.histology.tile_reader import read_tiles
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -151,11 +164,11 @@ def bench_overlap(classifier: TileClassifier, pixels: NDArray[np.uint8], *, roun
             count = sum(len(block) for block in held)
 
             def from_memory() -> NDArray[np.float32]:
-                return np.concatenate([scores.probability for scores in classifier.run(held)])
+                return np.concatenate([scores["probability"] for scores in classifier.run(held)])
 
             def from_slide() -> NDArray[np.float32]:
                 blocks = (block.tiles for block in read())
-                return np.concatenate([scores.probability for scores in classifier.run(blocks)])
+                return np.concatenate([scores["probability"] for scores in classifier.run(blocks)])
 
             from_memory()
             reading = in_turns({"read": lambda: sum(len(block.tiles) for block in read())}, rounds=1)["read"]
@@ -221,7 +234,7 @@ def run(options: argparse.Namespace) -> list[Row]:
     """The rows that were asked for, printed as they are measured."""
     import torch
 
-    from osteon.predict.tile_classifier import TileClassifier
+    from osteon.predict.predictor import Predictor
     from osteon.weights import find_card, load_networks
 
     if options.threads:
@@ -245,7 +258,7 @@ def run(options: argparse.Namespace) -> list[Row]:
         add(bench_tiles(load_networks(card)[0], tiles, rounds=rounds, threads=threads))
     if "overlap" in parts:
         for precision in TARGETS if options.both else ("auto",):
-            classifier = TileClassifier.load(card, device="cpu", precision=precision, threads=threads)
+            classifier = Predictor.load(card, device="cpu", precision=precision, threads=threads)
             add(bench_overlap(classifier, pixels, rounds=rounds))
     if "memory" in parts:
         add(bench_memory(side, options.slide))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import torch
-from safetensors.numpy import save as save_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save as save_tensors
 
+from osteon.nets import build_network
 from osteon.nets.anatomy import pooled_features
 from osteon.nets.mobilenet_v2 import MobileNetV2, SameConv2d
-from osteon.weights.backbone import read_backbone, verify_backbone
+from osteon.weights import Embedding, Golden, ImageInput, ModelCard, Preprocessing, Training, write_model
+from osteon.weights.load import fitted_kernels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,8 @@ follows it more closely than it follows the other file, whose weights were round
 FILES = (CHOSEN, "tf2_mobilenet_v2_1.0_224_ptq.tflite")
 PHOTOS = ("cat.bmp", "dragonfly.bmp", "sunflower.bmp")
 NAME = "mobilenet_v2.imagenet"
-BACKBONES = Path(__file__).resolve().parents[1] / "osteon" / "weights" / "backbones"
+ROOT = Path(__file__).resolve().parents[1]
+BACKBONES = ROOT / "osteon" / "weights" / "backbones"
 SIZE = 224
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png"}
 WEIGHED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
@@ -161,89 +163,84 @@ def agreement(quantised: Quantised, network: MobileNetV2, images: list[NDArray[n
 
 
 def synthetic_crops() -> NDArray[np.float16]:
-    """Two grey crops (2, 96, 80) in 0..1 that anybody can make again: a soft disc, and stripes under noise."""
+    """Two grey crops (2, 96, 64) in 0..1 that anybody can make again: a soft disc, and stripes under noise."""
     row, column = np.mgrid[0:96, 0:80].astype(np.float64)
     disc = 1.0 / (1.0 + np.exp((np.hypot(row - 40.0, column - 45.0) - 20.0) / 2.0))
     stripes = 0.5 + 0.3 * np.sin(row / 5.0 + column / 9.0) + np.random.default_rng(0).uniform(-0.2, 0.2, row.shape)
-    return np.stack([disc, stripes]).clip(0.0, 1.0).astype(np.float16)
+    return np.stack([disc, stripes]).clip(0.0, 1.0).astype(np.float16)[:, :, :64]
 
 
 def write(folder: Path, quantised: Quantised, network: MobileNetV2, checks: list[dict[str, Any]]) -> None:
-    """Write weights, golden case, card and licence, and prove them."""
-    target = BACKBONES / NAME
-    target.mkdir(parents=True, exist_ok=True)
-    crops = synthetic_crops()
-    with torch.inference_mode():
-        images = torch.from_numpy(crops.astype(np.float32))[:, None].expand(-1, 3, -1, -1)
-        features = pooled_features(network, images).numpy()
+    """Write weights, golden case, card and licence, and prove them; what the photos give goes to the tests."""
     photos = [read_image(folder / name) for name in PHOTOS]
-    golden = {
-        "crops": crops,
-        "features": features,
+    arrays = {
         "photo_logits": np.stack([run_float(network, photo)[1] for photo in photos]).astype(np.float32),
         "photo_int8_features": np.stack([quantised.run(photo)[0] for photo in photos]).astype(np.float32),
         "photo_int8_logits": np.stack([quantised.run(photo)[1] for photo in photos]).astype(np.float32),
     }
-    contents = {"weights.safetensors": save_tensors(to_half(network)), "golden.safetensors": save_arrays(golden)}
-    for name, data in contents.items():
-        (target / name).write_bytes(data)
-    shutil.copyfile(folder / "LICENSE", target / "LICENSE")
-    listed = {
-        Path(name).stem: {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        for name, data in contents.items()
-    }
+    save_arrays(arrays, ROOT / "tests" / "weights" / "photos.safetensors")
+    state = to_half(network)
+    grey = build_network("mobilenet_v2", in_channels=1, classes=1001)
+    wide = {name: value.float() for name, value in state.items()}
+    grey.load_state_dict(wide | fitted_kernels(grey, wide))
     source_sha256 = hashlib.sha256((folder / CHOSEN).read_bytes()).hexdigest()
-    document = card_document(quantised.scaling(), source_sha256, checks) | {"files": listed}
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-    (target / "card.json").write_text(text, encoding="utf-8")
-    print("written; golden features reproduced to", verify_backbone(read_backbone(NAME)))
+    made = write_model(
+        BACKBONES,
+        backbone_card(quantised.scaling(), source_sha256, checks),
+        [grey.eval()],
+        golden={"image": synthetic_crops()},
+        stored=[save_tensors(state)],
+    )
+    shutil.copyfile(folder / "LICENSE", made.folder / "LICENSE")
 
 
-def card_document(scaling: tuple[float, float], source_sha256: str, checks: list[dict[str, Any]]) -> dict[str, Any]:
+def backbone_card(scaling: tuple[float, float], source_sha256: str, checks: list[dict[str, Any]]) -> ModelCard:
     """The card without its files."""
     scale, offset = scaling
-    return {
-        "schema_version": 1,
-        "name": NAME,
-        "version": "1.0.0",
-        "architecture": "mobilenet_v2",
+    words = (
+        f"grey images in 0..1, resized as a whole; the network scales them itself: value * {scale:.7g} - {-offset:.7g} "
+        "(buffers input_scale and input_offset), before the first padding; the source takes bytes as (byte - 128) / 128"
+    )
+    details = {
         "storage": "float16; biases and input scaling float32",
-        "input": {
-            "channels": 3,
-            "minimum": 0.0,
-            "maximum": 1.0,
-            "least_size": 32,
-            "scaling": f"value * {scale:.7g} - {-offset:.7g}, by the network itself (buffers input_scale and "
-            "input_offset), before the first padding; the source takes bytes as (byte - 128) / 128",
-            "grey": "one channel: the first kernels summed over their three inputs; the same result as three equal "
-            "channels, at the border too, because the scaling comes before the padding",
-        },
-        "features": {
-            "dimensions": 1280,
-            "description": "mean over the last feature map, after its ReLU6; not normalised",
-        },
-        "classes": 1001,
-        "golden": {
-            "description": "features of two synthetic grey crops; logits of the three photos of the source, of this "
-            "network and of the int8 network (the photos are not shipped)",
-            "tolerance": 1e-3,
-        },
+        "grey": "one channel: the first kernels summed over their three inputs; the same result as three equal "
+        "channels, at the border too, because the scaling comes before the padding",
+        "features": "mean over the last feature map, after its ReLU6; not normalised",
         "source": {
             "repository": "https://github.com/google-coral/test_data",
             "commit": "104342d",
             "file": CHOSEN,
             "file_sha256": source_sha256,
-            "script": "scripts/convert_mobilenet.py",
-            "training": "ImageNet (ILSVRC 2012) photographs, by Google, with quantisation in the loop; batch "
-            "normalisation was folded into the convolutions before publication",
             "copyright": "Copyright Google LLC and the contributors to google-coral/test_data",
         },
         "checks": checks,
-        "licence": "Apache-2.0",
-        "intended_use": "start of fine-tuning and embeddings to compare images with",
-        "exclusions": ["classifying anything as it is: it knows everyday photographs, no radiological image"],
-        "statement": "ImageNet photographs only; converted from int8, changed: float16, no quantised activations.",
     }
+    return ModelCard(
+        name=NAME,
+        version="1.0.0",
+        task="pretraining",
+        architecture="mobilenet_v2",
+        storage="float16",
+        inputs={"image": ImageInput(1, "any", Preprocessing("osteon.train.pixels", {}, words), size_step=32)},
+        output=Embedding(1280, head=1001),
+        golden=Golden("two synthetic grey images: a soft disc, and stripes under noise", {"float32": 1e-3}),
+        training=Training(
+            data="ImageNet (ILSVRC 2012) photographs, by Google, with quantisation in the loop; batch normalisation "
+            "was folded into the convolutions before publication",
+            is_synthetic=False,
+            split="none: as published",
+            split_sha256=source_sha256,
+            script="scripts/convert_mobilenet.py",
+            date="2026-11-21",
+            seed=0,
+            details=details,
+        ),
+        licence="Apache-2.0",
+        intended_use="start of fine-tuning and embeddings to compare images with",
+        exclusions=("classifying anything as it is: it knows everyday photographs, no radiological image",),
+        is_demo=False,
+        statement="ImageNet photographs only; converted from int8, changed: float16, no quantised activations.",
+    )
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import msgspec
 import numpy as np
 import torch
 
@@ -25,14 +26,15 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
 from osteon.metrics.multiclass import cluster_intervals
 from osteon.metrics.temperature import apply_temperature, fit_temperature
+from osteon.systems.histology.tile_card import Tiles, tile_input
 from osteon.train.run_folder import describe_software, digest
 from osteon.train.tiles.bases import classifier_with_base, tile_features
 from osteon.train.tiles.features import tile_labels
 from osteon.train.tiles.pictures import draw_copies, load_tiles, seen_tiles
 from osteon.train.tiles.ridge_head import fit_ridge_head
 from osteon.train.tiles.settings import TileAugmentation, TileSettings
-from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_trust
-from osteon.weights import TileContract, round_to_half, tile_input, write_tile_classifier
+from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_limits
+from osteon.weights import Classes, Golden, MeasuredResult, ModelCard, Training, round_to_half, write_model
 from osteon_phantoms.slide import make_slide
 from osteon_phantoms.slide_cohort import TileOptions, draw_places, slide_cohort
 
@@ -286,55 +288,39 @@ def main() -> None:
         patients=real.patients,
     )
     learnt, weights = seen(real, synthetic, everyone)
-    trust = fit_tile_trust(learnt, held_out, weights=weights)
+    limits = fit_tile_limits(learnt, held_out, weights=weights)
     own = logits(network.head, real.features[0]).argmax(axis=1)
     notes = {
         "choice": table,
         "chosen": {"strength": strength, "real_share": share},
         "real_tiles_fitted": float((own == real.labels).mean()),
     }
-    document = card(temperature, results(one, two, real, synthetic), notes, manifest_sha256=manifest.sha256)
+    made = card(temperature, results(one, two, real, synthetic), notes, manifest_sha256=manifest.sha256)
     golden = seen_tiles(rgb[[int(np.flatnonzero(labels == number)[0]) for number in range(3)]])
-    made = write_tile_classifier(asked.out, document, [network], golden_tiles=golden, trust=trust)
-    print(made.folder, temperature, strength, share, notes["real_tiles_fitted"], made.document["trust"]["novelty"])
+    made = write_model(asked.out, made, [network], golden={"image": golden}, limits=limits)
+    print(made.folder, temperature, strength, share, notes["real_tiles_fitted"], limits.known)
 
 
 def card(
     temperature: float, measured: list[dict[str, Any]], notes: dict[str, Any], *, manifest_sha256: str
-) -> dict[str, Any]:
-    """The card without files and trust."""
+) -> ModelCard:
+    """The card without files and limits."""
     words = (
         f"45 H&E tiles of 3 patients (Case-3, Case-48, P9) of the osteosarcoma set of UT Southwestern and UT Dallas "
         "(Leavey, Sengupta, Rakheja, Daescu, Arunachalam, Mishra 2019, The Cancer Imaging Archive, "
         f"doi:10.7937/tcia.2019.bvhjhdas, CC BY 3.0), and synthetic tiles of {PATIENTS} made-up patients"
     )
-    return {
-        "schema_version": 1,
-        "name": NAME,
-        "version": "1.0.0",
-        "task": "histology",
-        "architecture": "mobilenet_v2_tiles",
-        "storage": "float16",
-        "input": tile_input(TileContract(1024.0, SIDE // 2)),
-        "output": {
-            "classes": list(TILE_CLASSES),
-            "positive": "viable",
-            "activation": "softmax",
-            "temperature": round(temperature, 6),
-            "calibration": "temperature with the smallest negative log likelihood on tiles of held-out patients, real "
-            "(left out one by one) and synthetic (folds) counting alike",
-        },
-        "golden": {"description": "three synthetic tiles, one of each class", "tolerance": {"float32": 1e-4}},
-        "training": {
-            "data": words,
-            "is_synthetic": False,
-            "split": "all tiles are learnt from; all choices by patient: real patients left out one by one, synthetic "
-            f"ones in {FOLDS} folds",
-            "split_sha256": digest(["leave one patient out", FOLDS, PATIENTS, SEED]),
+    training = Training(
+        data=words,
+        is_synthetic=False,
+        split="all tiles are learnt from; all choices by patient: real patients left out one by one, synthetic ones in "
+        f"{FOLDS} folds",
+        split_sha256=digest(["leave one patient out", FOLDS, PATIENTS, SEED]),
+        script=f"scripts/histology_model.py (osteon {__version__})",
+        date=dt.datetime.now(dt.UTC).date().isoformat(),
+        seed=SEED,
+        details={
             "manifest_sha256": manifest_sha256,
-            "script": f"scripts/histology_model.py (osteon {__version__})",
-            "date": dt.datetime.now(dt.UTC).date().isoformat(),
-            "seed": SEED,
             "base": "mobilenet_v2.imagenet, frozen",
             "head": "logistic regression of the pooled feature with a ridge, held by pairs of the head's 100 units; "
             "synthetic tiles as they are and moved to the mean of the real ones",
@@ -342,18 +328,35 @@ def card(
             **notes,
             **describe_software(),
         },
-        "results": measured,
-        "licence": "CC-BY-3.0",
-        "intended_use": "Show and test that osteon works. Nothing else.",
-        "exclusions": [
+    )
+    return ModelCard(
+        name=NAME,
+        version="1.0.0",
+        task="histology",
+        architecture="mobilenet_v2_tiles",
+        storage="float16",
+        inputs={"image": tile_input(Tiles(1024.0, pixels=SIDE // 2))},
+        output=Classes(
+            TILE_CLASSES,
+            "viable",
+            (round(temperature, 6),),
+            "temperature with the smallest negative log likelihood on tiles of held-out patients, real (left out one "
+            "by one) and synthetic (folds) counting alike",
+        ),
+        golden=Golden("three synthetic tiles, one of each class"),
+        training=training,
+        results=msgspec.convert(measured, tuple[MeasuredResult, ...]),
+        licence="CC-BY-3.0",
+        intended_use="Show and test that osteon works. Nothing else.",
+        exclusions=(
             "any decision about a patient",
             "any claim of accuracy on patients: it has seen three, and each tumour class on one of them alone",
             "tissue other than bone tumours and what surrounds them",
-        ],
-        "is_demo": True,
-        "statement": "Demo: 45 real tiles of three patients (Case-3, Case-48, P9; Leavey et al. 2019, CC BY 3.0) and "
+        ),
+        is_demo=True,
+        statement="Demo: 45 real tiles of three patients (Case-3, Case-48, P9; Leavey et al. 2019, CC BY 3.0) and "
         "synthetic slides. What it says of anybody else is a guess.",
-    }
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.weights import ModelCard, Trust
+    from osteon.weights import Limits, ModelCard
+
+    Stain = Literal["none", "macenko", "reinhard"]
 
 TILE: Final = 64
 """Rows and columns that the model of ``write_tile_card`` sees."""
@@ -104,50 +105,32 @@ def _shrunk(pixels: NDArray[np.uint8], down: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def tile_card_document(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - entries of a card
+def tile_card(*, temperatures: int = 1, stain: Stain = "none", **changes: Any) -> ModelCard:  # noqa: ANN401 - entries of a card
     """A valid card of a tile classifier, without its files."""
-    from osteon.weights import TileContract, tile_input
+    from osteon.systems.histology.tile_card import Tiles, tile_input
+    from osteon.weights import Classes, Golden
+    from tests.cards import plain_card
 
-    return {
-        "schema_version": 1,
-        "name": "mobilenet_v2_tiles.random_test",
-        "version": "0.1.0",
-        "task": "histology",
-        "architecture": "mobilenet_v2_tiles",
-        "storage": "float16",
-        "input": tile_input(TileContract(tile_um=1024.0, pixels=TILE)),
-        "output": {
-            "classes": list(TILE_CLASSES),
-            "positive": "viable",
-            "activation": "softmax",
-            "temperature": 1.5,
-            "calibration": "chosen by the test",
-        },
-        "golden": {"description": "noise", "tolerance": {"float32": 1e-3}},
-        "training": {
-            "data": "none",
-            "is_synthetic": True,
-            "split": "none",
-            "split_sha256": hashlib.sha256(b"").hexdigest(),
-            "script": "tests/slide_doubles.py",
-            "date": "2026-11-21",
-            "seed": 0,
-        },
-        "results": [],
-        "licence": "Apache-2.0",
-        "intended_use": "tests",
-        "exclusions": ["everything else"],
-        "is_demo": True,
-        "statement": "Random weights.",
-    } | changes
+    return plain_card(
+        **{
+            "name": "mobilenet_v2_tiles.random_test",
+            "task": "histology",
+            "architecture": "mobilenet_v2_tiles",
+            "inputs": {"image": tile_input(Tiles(1024.0, stain, pixels=TILE))},
+            "output": Classes(TILE_CLASSES, "viable", (1.5,) * temperatures, "chosen by the test"),
+            "golden": Golden("noise", {"float32": 1e-3}),
+            "results": (),
+            **changes,
+        }
+    )
 
 
-def write_tile_card(folder: Path, *, members: int = 1, trust: Trust | None = None, **changes: Any) -> ModelCard:  # noqa: ANN401 - entries of a card
+def write_tile_card(folder: Path, *, members: int = 1, limits: Limits | None = None, **changes: Any) -> ModelCard:  # noqa: ANN401 - entries of a card
     """A model folder with random weights; members have one base and a head each, as those of a frozen base."""
     import torch
 
     from osteon.nets import build_network
-    from osteon.weights import round_to_half, write_tile_classifier
+    from osteon.weights import round_to_half, write_model
 
     networks = []
     for seed in range(members):
@@ -159,4 +142,5 @@ def write_tile_card(folder: Path, *, members: int = 1, trust: Trust | None = Non
         round_to_half(network)
         networks.append(network)
     golden = np.random.default_rng(1).integers(0, 256, (2, TILE, TILE, 3), dtype=np.uint8)
-    return write_tile_classifier(folder, tile_card_document(**changes), networks, golden_tiles=golden, trust=trust)
+    card = tile_card(temperatures=members, **changes)
+    return write_model(folder, card, networks, golden={"image": golden}, limits=limits)

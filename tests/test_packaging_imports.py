@@ -1,4 +1,4 @@
-"""Without the extra ``models`` the program informs, lists, reads DICOM and reports; what needs it names it."""
+"""Without the extras models and torch the program informs, lists, reads DICOM and reports; what needs one names it."""
 
 from __future__ import annotations
 
@@ -99,5 +99,5 @@ def test_dicom_is_read_and_reported(series: Path, tmp_path: Path) -> None:
 def test_what_needs_a_network_says_what_to_install() -> None:
     told = program("models", "arch", "resnet18")
     assert told.returncode == 1
-    assert "pip install 'osteon[models]'" in told.stderr
+    assert "pip install 'osteon[torch]'" in told.stderr
     assert "Traceback" not in told.stderr

@@ -66,7 +66,7 @@ class TrueSegmenter:
         """Bring the masks to the images that the reading will make."""
         self.images = series_images(volume.array, volume.grid.spacing_mm, step=slice_step(volume.grid.spacing_mm[0]))
         frame = self.images.frame
-        self.maps = {
+        self.truth = {
             name: np.stack([frame.images(mask[k][None] * np.uint8(255))[0] for k in self.images.slices])
             for name, mask in masks.items()
         }
@@ -74,12 +74,12 @@ class TrueSegmenter:
         self.box = body_box(self.images, self.shown, 16)
         self.asked = 0
 
-    def probabilities(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def maps(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The truth of the next images."""
         at = self.shown[self.asked : self.asked + len(images)]
         self.asked += len(images)
         assert np.array_equal(images, self.images.grey[at][:, *self.box])
-        return {name: maps[at][:, *self.box].astype(np.float32) / np.float32(255) for name, maps in self.maps.items()}
+        return {name: maps[at][:, *self.box].astype(np.float32) / np.float32(255) for name, maps in self.truth.items()}
 
     def use(self) -> ModelUse:
         """A model that nobody trained."""

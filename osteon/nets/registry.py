@@ -405,8 +405,8 @@ def _count_parameters(module: nn.Module) -> int:
 def _import_torchvision_repair() -> None:
     """Make timm importable (see ``osteon._torchvision``), or say what to install."""
     try:
-        require("torch", extra="models", purpose="to build a network")
+        require("torch", extra="torch", purpose="to build a network")
         importlib.import_module("osteon._torchvision")
-        require("timm", extra="models", purpose="to build a network")
+        require("timm", extra="torch", purpose="to build a network")
     except MissingPackageError as error:
         raise BackendError(str(error)) from error

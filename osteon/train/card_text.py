@@ -6,23 +6,42 @@ import datetime as dt
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from osteon import __version__
 from osteon.ops.mr_region import RegionOptions
 from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 from osteon.train.claim import claim_document
+from osteon.weights import (
+    Classes,
+    Golden,
+    ImageInput,
+    MeasuredResult,
+    ModelCard,
+    OperatingPoint,
+    Preprocessing,
+    Training,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from osteon.data import Manifest
-    from osteon.metrics.operating_points import OperatingPoint
+    from osteon.data import Manifest, Split
+    from osteon.metrics.operating_points import OperatingPoint as ChosenPoint
     from osteon.train.members import Member
     from osteon.train.run_data import RunData
     from osteon.train.settings import TrainSettings
 
-__all__ = ["CardWords", "card_document", "complete_words", "data_words", "default_words", "patient_words"]
+__all__ = [
+    "CardFacts",
+    "CardWords",
+    "classifier_card",
+    "complete_words",
+    "data_words",
+    "default_words",
+    "patient_words",
+]
 
 _SYNTHETIC_ONLY = "Trained on synthetic images only. It has never seen a patient."
 _EXCLUSIONS = (
@@ -101,17 +120,17 @@ class CardFacts:
     """
 
     point: dict[str, Any]
-    points: tuple[OperatingPoint, ...]
+    points: tuple[ChosenPoint, ...]
     results: list[dict[str, Any]]
     golden: str
     is_half: bool
     is_demo: bool
 
 
-def card_document(
+def classifier_card(
     name: str, data: RunData, members: Sequence[Member], *, words: CardWords, facts: CardFacts
-) -> dict[str, Any]:
-    """The card of a run, without files and trust.
+) -> ModelCard:
+    """The card of a run, without files and limits.
 
     Args:
         name: ``architecture.tag``.
@@ -121,51 +140,48 @@ def card_document(
         facts: found out.
     """
     settings, classes = data.run.settings, data.run.classes
-    temperatures = [round(member.temperature, 6) for member in members]
-    several = {"temperatures": temperatures} if len(members) > 1 else {}
-    return {
-        "schema_version": 1,
-        "name": name,
-        "version": words.version,
-        "task": settings.task,
-        "architecture": settings.architecture,
-        "storage": "float16" if facts.is_half else "float32",
-        "input": _input(settings, data.manifest),
-        "output": {
-            "classes": list(classes),
-            "positive": settings.positive,
-            "activation": "softmax",
-            "temperature": temperatures[0] if len(members) == 1 else 1.0,
-            **several,
-            "calibration": _calibration_words(members),
-        },
-        "operating_point": facts.point,
-        "golden": {"description": facts.golden, "tolerance": {"float32": 1e-4}},
-        "training": _training(data, members, facts.points, is_demo=facts.is_demo),
-        "results": facts.results,
-        "licence": words.licence,
-        "intended_use": words.intended_use,
-        "exclusions": list(words.exclusions),
-        "is_demo": facts.is_demo,
-        "statement": words.statement,
-        "claim_2024": claim_document(_answers(data, members, words, facts.results, is_demo=facts.is_demo)),
-    }
+    return ModelCard(
+        name=name,
+        version=words.version,
+        task=settings.task,
+        architecture=settings.architecture,
+        storage="float16" if facts.is_half else "float32",
+        inputs={"image": _input(settings, data.manifest)},
+        output=Classes(
+            tuple(classes),
+            settings.positive,
+            tuple(round(member.temperature, 6) for member in members),
+            _calibration_words(members),
+        ),
+        operating_point=msgspec.convert(facts.point, OperatingPoint),
+        golden=Golden(facts.golden),
+        training=_training(data, members, facts.points, is_demo=facts.is_demo),
+        results=msgspec.convert(facts.results, tuple[MeasuredResult, ...]),
+        licence=words.licence,
+        intended_use=words.intended_use,
+        exclusions=words.exclusions,
+        is_demo=facts.is_demo,
+        statement=words.statement,
+        claim_2024=claim_document(_answers(data, members, words, facts.results, is_demo=facts.is_demo)),
+    )
 
 
-def _input(settings: TrainSettings, manifest: Manifest) -> dict[str, Any]:
+def _input(settings: TrainSettings, manifest: Manifest) -> ImageInput:
     size = settings.image_size
     if settings.task == "mri_femur":
         words = _of_lesions(size, manifest)
     else:
         words = _of_slices(size) if settings.task == "ct_metastasis_slices" else _of_legs(size)
-    return {"rows": size, "columns": size, "channels": 1, "minimum": 0.0, "maximum": 1.0, **words}
+    return ImageInput(
+        1, words["orientation"], msgspec.convert(words["preprocessing"], Preprocessing), rows=size, columns=size
+    )
 
 
 def _of_slices(size: int) -> dict[str, Any]:
     return {
         "orientation": "axial slice of the trunk: rows front to back, columns right to left of a patient on the back",
         "preprocessing": {
-            "function": "osteon.ops.slice_frame.slice_frame",
+            "function": "osteon.ops.series_images.slice_frame",
             "parameters": {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM, "size": [size, size]},
             "description": "the slice in one window, at one pixel size, cut or padded around its centre, divided by "
             "255; pictures of a data set without a pixel size are resized as a whole by "
@@ -207,19 +223,10 @@ def _of_legs(size: int) -> dict[str, Any]:
     }
 
 
-def _training(
-    data: RunData, members: Sequence[Member], points: Sequence[OperatingPoint], *, is_demo: bool
-) -> dict[str, Any]:
+def _training(data: RunData, members: Sequence[Member], points: Sequence[ChosenPoint], *, is_demo: bool) -> Training:
     run, split = data.run, data.split
-    return {
-        "data": data_words(data.manifest, is_demo=is_demo),
-        "is_synthetic": is_demo,
-        "split": f"{split.scheme}, {len(split.folds)} folds by {split.unit}, strata by {split.stratify or 'nothing'}",
-        "split_sha256": data.split_sha256,
+    details = {
         "manifest_sha256": data.manifest.sha256,
-        "script": f"osteon models export (osteon {__version__})",
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "seed": run.settings.seed,
         "split_seed": split.seed,
         "settings": run.settings.document(),
         "members": [_member_words(data, member) for member in members],
@@ -239,6 +246,23 @@ def _training(
         "warnings": list(split.warnings),
         "unreadable_images": len(run.document.get("unreadable", ())),
     }
+    return training_entry(data.manifest, split, data.split_sha256, run.settings.seed, is_demo=is_demo, details=details)
+
+
+def training_entry(
+    manifest: Manifest, split: Split, split_sha256: str, seed: int, *, is_demo: bool, details: dict[str, Any]
+) -> Training:
+    """What the card of any run says of its training."""
+    return Training(
+        data=data_words(manifest, is_demo=is_demo),
+        is_synthetic=is_demo,
+        split=f"{split.scheme}, {len(split.folds)} folds by {split.unit}, strata by {split.stratify or 'nothing'}",
+        split_sha256=split_sha256,
+        script=f"osteon models export (osteon {__version__})",
+        date=dt.datetime.now(dt.UTC).date().isoformat(),
+        seed=seed,
+        details=details,
+    )
 
 
 def _calibration_words(members: Sequence[Member]) -> str:

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from osteon.weights.card import Claim, ClaimItem
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,21 +22,17 @@ OPEN = "open: to be filled by a person"
 """Answer of an item that no run knows."""
 
 
-def claim_document(answers: Mapping[str, str]) -> dict[str, Any]:
+def claim_document(answers: Mapping[str, str]) -> Claim:
     """The items with the answers of a run.
 
     Args:
         answers: by the ``key`` of the items in claim_2024.json; an empty text leaves the item open.
 
-    Returns:
-        "about", "reference", and "items": number, section, topic, status ("from run" or "open"), answer, sure.
-
     Raises:
         KeyError: an answer that belongs to no item: a fault of the caller.
 
     Example:
-        >>> document = claim_document({"software": "osteon 1.0"})
-        >>> [item["answer"] for item in document["items"] if item["status"] == "from run"]
+        >>> [item.answer for item in claim_document({"software": "osteon 1.0"}).items if item.status == "from run"]
         ['osteon 1.0']
     """
     listed = _template()
@@ -45,31 +43,31 @@ def claim_document(answers: Mapping[str, str]) -> dict[str, Any]:
     for item in listed["items"]:
         answer = answers.get(item["key"], "") if item["key"] else ""
         items.append(
-            {
-                "number": item["number"],
-                "section": item["section"],
-                "topic": item["topic"],
-                "status": "from run" if answer else "open",
-                "answer": answer or OPEN,
-                "sure": item["sure"],
-            }
+            ClaimItem(
+                number=item["number"],
+                section=item["section"],
+                topic=item["topic"],
+                status="from run" if answer else "open",
+                answer=answer or OPEN,
+                sure=item["sure"],
+            )
         )
-    return {"about": listed["about"], "reference": listed["reference"], "items": items}
+    return Claim(listed["about"], listed["reference"], tuple(items))
 
 
-def claim_markdown(name: str, document: Mapping[str, Any]) -> str:
+def claim_markdown(name: str, claim: Claim) -> str:
     """The items of ``claim_document`` as a page.
 
     Args:
         name: of the model.
-        document: of ``claim_document``.
+        claim: of ``claim_document``.
     """
-    items = document["items"]
-    count = sum(item["status"] == "open" for item in items)
+    items = claim.items
+    count = sum(item.status == "open" for item in items)
     lines = [
         f"# {name}: reporting items (CLAIM 2024)",
         "",
-        f"{document['about']}",
+        claim.about,
         "",
         f"{len(items) - count} of {len(items)} items were filled from the run; {count} are open.",
         "An asterisk marks an item whose number or scope was not checked against the printed checklist.",
@@ -79,12 +77,12 @@ def claim_markdown(name: str, document: Mapping[str, Any]) -> str:
     ]
     section = ""
     for item in items:
-        if item["section"] != section:
-            section = item["section"]
+        if item.section != section:
+            section = item.section
             lines.append(f"| | **{section}** | |")
-        mark = "" if item["sure"] else "*"
-        answer = item["answer"].replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {item['number']}{mark} | {item['topic']} | {answer} |")
+        mark = "" if item.sure else "*"
+        answer = item.answer.replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {item.number}{mark} | {item.topic} | {answer} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from osteon.data.options import Progress, silent
 from osteon.errors import OutputError
 from osteon.io.whole_file import whole_file
-from osteon.predict.embedder import Embedder
+from osteon.predict.predictor import Predictor
 from osteon.train.pixels import load_pixels, pixels_key
 from osteon.weights.backbone import read_backbone
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
     from osteon.train.pixels import Pixels
+    from osteon.weights import ModelCard
 
 __all__ = ["EMBEDDED_SIZE", "dataset_vectors"]
 
@@ -58,21 +59,21 @@ def dataset_vectors(
     file = cache / f"vectors-{pixels_key(manifest, EMBEDDED_SIZE)}-{card.weights.sha256[:16]}.npy"
     if not file.exists():
         pixels = load_pixels(manifest, size=EMBEDDED_SIZE, cache=cache, skip_unreadable=True, progress=progress)
-        _embed_all(file, pixels, card.name, card.feature_dimensions, progress)
+        _embed_all(file, pixels, card, progress)
     return np.asarray(_kept(file))
 
 
-def _embed_all(file: Path, pixels: Pixels, backbone: str, dimensions: int, progress: Progress) -> None:
+def _embed_all(file: Path, pixels: Pixels, backbone: ModelCard, progress: Progress) -> None:
     """Blocks are files of their own until all are there; two processes at it write the same."""
-    total = len(pixels.values)
+    total, dimensions = len(pixels.values), backbone.embedding.size
     starts = range(0, total, _BLOCK)
     parts = {start: file.with_name(f"{file.stem}.{start}.part.npy") for start in starts}
-    embedder: Embedder | None = None
+    embedder: Predictor | None = None
     progress("embedding images", 0, total)
     for start, part in parts.items():
         rows = np.arange(start, min(start + _BLOCK, total))
         if not part.exists():
-            embedder = embedder or Embedder.load(backbone)
+            embedder = embedder or Predictor.load(backbone, device="cpu")
             readable = pixels.usable(rows)
             block = np.zeros((len(rows), dimensions), dtype=np.float32)
             crops = (pixels.crops(readable[at : at + _AT_ONCE]) for at in range(0, len(readable), _AT_ONCE))

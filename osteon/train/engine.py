@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from osteon.errors import BackendError
-from osteon.predict.runtime_torch import require_cuda
+from osteon.predict.engines.torch import require_cuda
 from osteon.train.checkpoints import WholeCheckpointIO, save_weights
 from osteon.train.history import history_text
 from osteon.train.host_memory import keep_freed_memory

@@ -10,8 +10,8 @@ import numpy as np
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
-from osteon.predict.trust import BANK_VECTORS
-from osteon.train.card_text import CardFacts, CardWords, card_document, default_words
+from osteon.predict.out_of_distribution import BANK_VECTORS
+from osteon.train.card_text import CardFacts, CardWords, classifier_card, default_words
 from osteon.train.export_results import choose_point, test_results, validation_points
 from osteon.train.model_folder import CLAIM_NAME, check_target, model_name, place_model, smooth_patterns
 from osteon.train.pixels import load_pixels
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from osteon.train.members import Member
     from osteon.train.pixels import Pixels
     from osteon.train.run_data import RunData
-    from osteon.weights import ModelCard, Trust
+    from osteon.weights import Limits, ModelCard
 
 __all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
 
@@ -94,7 +94,7 @@ def export_run(
     """
     from osteon.train.engine import choose_device
     from osteon.train.members import load_members, member_folds
-    from osteon.weights.write import write_model
+    from osteon.weights import write_model
 
     chosen = options or ExportOptions()
     settings = data.run.settings
@@ -139,29 +139,17 @@ def export_run(
     crops, golden = _golden(data, members, pixels, wanted=chosen.golden)
     facts = CardFacts(point=point, points=points, results=results, golden=golden, is_half=chosen.half, is_demo=is_demo)
     words = default_words(chosen.words, data, is_demo=is_demo)
-    document = card_document(name, data, members, words=words, facts=facts)
-    trust = _trust(members, settings.seed, data, chosen) if with_trust else None
+    card = classifier_card(name, data, members, words=words, facts=facts)
+    limits = _limits(members, settings.seed, chosen) if with_trust else None
     networks = [member.network for member in members]
-    return place_model(
-        out,
-        lambda parent: write_model(
-            parent,
-            document,
-            networks if len(networks) > 1 else networks[0],
-            golden_crops=crops,
-            trust=trust,
-        ),
-    )
+    return place_model(out, lambda parent: write_model(parent, card, networks, golden={"image": crops}, limits=limits))
 
 
-def _trust(members: Sequence[Member], seed: int, data: RunData, options: ExportOptions) -> Trust | None:
-    from osteon.predict.trust import fit_trust
+def _limits(members: Sequence[Member], seed: int, options: ExportOptions) -> Limits | None:
+    from osteon.predict.out_of_distribution import fit_limits
 
     material = [member.material for member in members if member.material is not None]
-    if len(material) != len(members):
-        return None
-    positive = data.run.classes.index(data.run.settings.positive)
-    return fit_trust(material, error_rate=options.error_rate, positive=positive, seed=seed)
+    return fit_limits(material, error_rate=options.error_rate, seed=seed) if len(material) == len(members) else None
 
 
 def _golden(

@@ -15,10 +15,10 @@ from osteon.data import Predictions
 from osteon.errors import InputError
 from osteon.metrics.temperature import fit_temperature, share_offsets
 from osteon.nets import build_network
-from osteon.predict.runtime_torch import TorchRuntime
-from osteon.predict.trust import FoldMaterial
+from osteon.predict.out_of_distribution import FoldMaterial
+from osteon.predict.predictor import Predictor, grey_crops
 from osteon.train.checkpoints import load_weights
-from osteon.weights.write import round_to_half
+from osteon.weights import Classes, round_to_half
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,14 @@ def _member(
     offsets = _tell_shares(network, settings, np.bincount(labels[rows["train"]], minlength=len(classes)))
     if half:
         round_to_half(network)
-    runtime = TorchRuntime(network, channels=1, device=device)
+    predictor = Predictor.from_networks(
+        network,
+        name=settings.architecture,
+        inputs=grey_crops(settings.image_size),
+        output=Classes(classes),
+        device=device,
+        runtime="torch",
+    )
     seed = np.random.SeedSequence([settings.seed, _BANK_STREAM, fold.fold])
     kept = np.sort(np.random.default_rng(seed).permutation(rows["train"])[:bank])
     wanted = {"validation": rows["validation"], "test": rows["test"]} | ({"train": kept} if bank else {})
@@ -139,11 +146,11 @@ def _member(
     for part, some in wanted.items():
         blocks = []
         for start in range(0, len(some), _BLOCK):
-            blocks.append(runtime.scores(pixels.crops(some[start : start + _BLOCK])))
-            done += len(blocks[-1][0])
+            blocks.append(predictor.scores(pixels.crops(some[start : start + _BLOCK]), keeps_features=True))
+            done += len(blocks[-1].logits)
             progress(f"fold {fold.fold}: judging images", done, total)
-        features = [rows for _, rows in blocks if rows is not None]
-        logits = np.concatenate([logits for logits, _ in blocks])
+        features = [block.features[:, 0] for block in blocks if block.features is not None]
+        logits = np.concatenate([block.logits[:, 0] for block in blocks])
         found[part] = (logits, np.concatenate(features) if len(features) == len(blocks) else None)
     temperature = fit_temperature(found["validation"][0], labels[rows["validation"]]).temperature
     tables = [
@@ -164,8 +171,8 @@ def _member(
             validation_features=validation,
             patients=tables[0].patient,
             regions=_regions(data, rows["validation"]),
-            probability=tables[0].probability.astype(np.float32),
-            truth=tables[0].is_positive,
+            probability=Classes(classes, temperatures=(temperature,)).probability(found["validation"][0][None])[0],
+            truth=tables[0].truth,
         ),
     )
 

@@ -75,8 +75,9 @@ def place_model(out: Path, write: Callable[[Path], ModelCard]) -> ModelCard:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".exporting-") as temporary:
             card = write(Path(temporary))
-            words = claim_markdown(card.name, card.document["claim_2024"])
-            (card.folder / CLAIM_NAME).write_text(words, encoding="utf-8")
+            if card.claim_2024 is not None:
+                words = claim_markdown(card.name, card.claim_2024)
+                (card.folder / CLAIM_NAME).write_text(words, encoding="utf-8")
             if out.exists():
                 shutil.move(out, Path(temporary) / "replaced")
             shutil.move(card.folder, out)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from osteon.nets import build_network
-from osteon.predict.runtime import SliceClassifier
+from osteon.predict.predictor import Predictor, grey_crops
 from osteon.train.augmentation import build_augmentation
 from osteon.train.checkpoints import load_weights
 from osteon.train.engine import EpochFiles, build_trainer, choose_device, quiet, repeatable, torch_threads
@@ -20,6 +20,7 @@ from osteon.train.losses import balanced_weights
 from osteon.train.module import FoldModule
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, LAST_NAME
+from osteon.weights import Classes
 from osteon.weights.backbone import pretrained_network
 
 if TYPE_CHECKING:
@@ -107,10 +108,11 @@ def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str,
     with torch.random.fork_rng(devices=[]):  # the random weights give way to the kept ones
         network = build_network(settings.architecture, classes=len(job.classes))
     load_weights(network, job.folder / BEST_NAME)
-    classifier = SliceClassifier.from_module(
+    classifier = Predictor.from_networks(
         network,
         name=settings.architecture,
-        size=settings.image_size,
+        inputs=grey_crops(settings.image_size),
+        output=Classes(job.classes),
         device=choose_device(settings),
         runtime="torch",
     )
@@ -119,7 +121,7 @@ def judge_fold(job: FoldJob, pixels: Pixels, *, progress: Progress) -> dict[str,
         for part in ("validation", "test"):
             rows = getattr(job.rows, part)
             blocks = (pixels.crops(rows[start : start + 64]) for start in range(0, len(rows), 64))
-            answers[part] = classifier.logits(blocks, progress=progress, total=len(rows))
+            answers[part] = classifier.scores(blocks, progress=progress, total=len(rows)).logits[:, 0]
     return answers
 
 

@@ -1,136 +1,288 @@
 """Model cards: what a set of weights is, takes, gives, was trained on, and how well it did.
 
-A model is a folder ``architecture.tag`` with ``card.json``, its weights and a golden case (safetensors, both).
-The card is the contract: whoever runs the model derives crop size, value range and calibration from it.
+A model is a folder ``architecture.tag`` with ``card.json``, the weights of its members, a graph of them that runs
+without torch, and a golden case (safetensors, all of them). The card is the contract: whoever runs the model derives
+size, value range and calibration from it. The values here are the format: msgspec reads, checks and writes them.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
+import msgspec
 import numpy as np
-from jsonschema import Draft202012Validator
+from msgspec import Meta
 
-from osteon.errors import WeightsError
-from osteon.weights.maps import MapContract, SegmenterContract
-from osteon.weights.tiles import TileContract
+from osteon.errors import WeightsError, nearest_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
 __all__ = [
     "CARD_NAME",
     "CardFile",
-    "InputContract",
+    "Classes",
+    "Embedding",
+    "FieldsInput",
+    "Golden",
+    "ImageInput",
+    "Input",
+    "MapOutput",
+    "Maps",
     "MeasuredResult",
     "ModelCard",
     "OperatingPoint",
-    "OutputContract",
+    "OutOfDistribution",
+    "Output",
+    "Precision",
+    "PredictionSets",
+    "Preprocessing",
+    "Training",
+    "card_bytes",
     "read_card",
 ]
 
 CARD_NAME = "card.json"
 """Name of the card in a model's folder."""
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+Sha256: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+AboveZero: TypeAlias = Annotated[float, Meta(gt=0)]
+Share: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]
+Tolerance: TypeAlias = Annotated[float, Meta(gt=0, le=0.1)]
 
-@dataclass(frozen=True, slots=True)
-class CardFile:
+_T = TypeVar("_T")
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of a card; names that it does not know are refused."""
+
+
+class CardFile(_Entry, frozen=True):
     """A file beside the card.
 
     Attributes:
-        path: where it lies.
+        path: its name; never a pickle.
         sha256: of its bytes, hexadecimal.
-        size_bytes: its length.
+        bytes: its length.
     """
 
-    path: Path
-    sha256: str
-    size_bytes: int
+    path: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.safetensors$")]
+    sha256: Sha256
+    bytes: Count
 
 
-@dataclass(frozen=True, slots=True)
-class InputContract:
-    """What the network must be given.
+class Preprocessing(_Entry, frozen=True):
+    """How an image becomes what the model takes.
 
     Attributes:
-        rows: of a crop; 0 of a segmenter, which takes many sizes (``ModelCard.segmenter``).
-        columns: of a crop; 0 likewise.
-        channels: 1, or 3 for the grey crop three times; of a tile classifier 3 for red, green and blue.
-        minimum: smallest value of a crop.
-        maximum: largest value of a crop.
-        orientation: of the crop, in words.
-        function: the function that makes the crops, as "osteon.ops.crops.leg_crops".
-        parameters: its parameters.
+        function: of osteon that makes it, as "osteon.ops.crops.leg_crops".
+        parameters: of that function; ``ImageInput.parameters_of`` reads them.
+        description: in words.
     """
 
-    rows: int
-    columns: int
-    channels: int
-    minimum: float
-    maximum: float
-    orientation: str
-    function: str
-    parameters: Mapping[str, object]
+    function: Annotated[str, Meta(pattern=r"^osteon(\.[a-z_]+)+$")]
+    parameters: dict[str, Any]
+    description: Text
 
 
-@dataclass(frozen=True, slots=True)
-class OutputContract:
-    """What the network gives.
+class ImageInput(_Entry, frozen=True, tag_field="kind", tag="image"):
+    """Images that a model takes: (n, row, column), or (n, row, column, 3) in colour.
 
     Attributes:
-        classes: in the order of the logits; of a segmenter, the names of its maps.
-        positive: the class whose probability is reported.
-        temperature: logits are divided by it before the softmax.
-        temperatures: one a member, where a model has several; empty when ``temperature`` is that of all.
+        channels: of the network; a grey image is given to each.
+        orientation: of the image, in words.
+        preprocessing: how it is made.
+        rows: of every image; 0 takes any multiple of ``size_step``.
+        columns: likewise.
+        size_step: rows and columns are multiples of this.
+        colour: "grey" or "rgb".
+        values: "unit" is float32 from ``minimum`` to ``maximum``, "byte" is uint8 that stands for that range.
+        minimum: what the network sees of the darkest value.
+        maximum: of the brightest.
     """
 
-    classes: tuple[str, ...]
-    positive: str
-    temperature: float = 1.0
-    temperatures: tuple[float, ...] = ()
+    channels: Literal[1, 3]
+    orientation: Text
+    preprocessing: Preprocessing
+    rows: Annotated[int, Meta(ge=0)] = 0
+    columns: Annotated[int, Meta(ge=0)] = 0
+    size_step: Count = 1
+    colour: Literal["grey", "rgb"] = "grey"
+    values: Literal["unit", "byte"] = "unit"
+    minimum: float = 0.0
+    maximum: float = 1.0
 
-    def probability(self, logits: NDArray[np.float32], *, member: int = 0) -> NDArray[np.float32]:
-        """Probability of the positive class, of one member.
+    @property
+    def dtype(self) -> type[np.float32 | np.uint8]:
+        """Of the pixels."""
+        return np.uint8 if self.values == "byte" else np.float32
+
+    def parameters_of(self, kind: type[_T], *, name: str) -> _T:
+        """The preprocessing's parameters as a typed value.
 
         Args:
-            logits: (n, len(classes)).
-            member: whose temperature.
+            kind: a frozen dataclass or msgspec Struct of those parameters.
+            name: of the model, for the error.
+
+        Raises:
+            WeightsError: they are not as that value needs them.
+        """
+        try:
+            return msgspec.convert(self.preprocessing.parameters, kind)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise WeightsError(
+                f"{name}: the parameters of {self.preprocessing.function} in its card cannot be used: {error}"
+            ) from error
+
+
+class FieldsInput(_Entry, frozen=True, tag_field="kind", tag="fields"):
+    """Clinical fields that a model takes: (n, field) float32.
+
+    Attributes:
+        names: of the fields, in the order of the columns, as "age_years".
+        description: how each becomes a number.
+    """
+
+    names: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    description: Text
+
+
+Input: TypeAlias = ImageInput | FieldsInput
+
+
+class Classes(_Entry, frozen=True, tag_field="kind", tag="classes"):
+    """A probability for each class.
+
+    Attributes:
+        names: in the order of the logits.
+        positive: the class whose probability a yes-or-no question is about; "" where there is none.
+        temperatures: one a member: its logits are divided by it before the softmax.
+        calibration: how the temperatures were found.
+    """
+
+    names: Annotated[tuple[Text, ...], Meta(min_length=2)]
+    positive: str = ""
+    temperatures: tuple[AboveZero, ...] = (1.0,)
+    calibration: Text = "none: the softmax as trained"
+
+    @property
+    def positive_column(self) -> int:
+        """Which column is that of the positive class.
+
+        Raises:
+            WeightsError: the model has none.
+        """
+        if self.positive not in self.names:
+            raise WeightsError(f"a model of the classes {', '.join(self.names)} was asked for a positive one: none is")
+        return self.names.index(self.positive)
+
+    def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrated probabilities of every member.
+
+        Args:
+            logits: (member, n, class).
 
         Returns:
-            (n,), 0 to 1: the softmax of ``logits / temperature``. Empty when n is 0.
+            The same shape, rows sum to 1: the softmax of ``logits / temperature``. Empty when n is 0.
 
         Example:
             >>> import numpy as np
-            >>> OutputContract(("healthy", "tumour"), "tumour").probability(np.zeros((1, 2), np.float32)).tolist()
-            [0.5]
-        """
-        return np.ascontiguousarray(self.probabilities(logits, member=member)[:, self.classes.index(self.positive)])
-
-    def probabilities(self, logits: NDArray[np.float32], *, member: int = 0) -> NDArray[np.float32]:
-        """Probability of every class, of one member.
-
-        Args:
-            logits: (n, len(classes)).
-            member: whose temperature.
-
-        Returns:
-            (n, len(classes)), rows sum to 1: the softmax of ``logits / temperature``. Empty when n is 0.
+            >>> Classes(("healthy", "tumour"), "tumour").probability(np.zeros((1, 1, 2), np.float32)).tolist()
+            [[[0.5, 0.5]]]
         """
         from scipy.special import softmax
 
-        temperature = self.temperatures[member] if self.temperatures else self.temperature
-        return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1), dtype=np.float32)
+        temperatures = np.asarray(self.temperatures, dtype=np.float64)[:, None, None]
+        return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperatures, axis=2), dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
+class MapOutput(_Entry, frozen=True):
+    """One map of a segmenter.
+
+    Attributes:
+        name: as "lesion".
+        threshold: a pixel belongs to the mask from this probability on.
+        source: how the threshold was chosen.
+        temperature: logits are divided by it before the sigmoid.
+        least_mm3: connected pieces of less are not reported; None leaves that to who reads the map.
+    """
+
+    name: Text
+    threshold: Share = 0.5
+    source: Text = "0.5, not chosen on data"
+    temperature: AboveZero = 1.0
+    least_mm3: AboveZero | None = None
+
+
+class Maps(_Entry, frozen=True, tag_field="kind", tag="maps"):
+    """Maps of probabilities.
+
+    Attributes:
+        maps: in the order of the output channels of the network.
+        calibration: how the temperatures were found.
+    """
+
+    maps: Annotated[tuple[MapOutput, ...], Meta(min_length=1)]
+    calibration: Text = "none: the sigmoid as trained"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the maps, in the order of the output channels."""
+        return tuple(each.name for each in self.maps)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Threshold by map."""
+        return {each.name: each.threshold for each in self.maps}
+
+    def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (..., map, row, column) of logits of that shape: the sigmoid of logits over temperature."""
+        from scipy.special import expit
+
+        temperatures = np.array([each.temperature for each in self.maps], dtype=np.float32)
+        return np.asarray(expit(logits / temperatures[:, None, None]), dtype=np.float32)
+
+
+class Embedding(_Entry, frozen=True, tag_field="kind", tag="embedding"):
+    """A vector that stands for the image.
+
+    Attributes:
+        size: its length.
+        head: length of the output of the head that is stored with the weights and not run.
+    """
+
+    size: Count
+    head: Count = 1
+
+
+Output: TypeAlias = Classes | Maps | Embedding
+
+
+class Golden(_Entry, frozen=True):
+    """An input and what every engine must give for it.
+
+    Attributes:
+        description: what the input shows.
+        tolerance: largest difference of a probability (of an embedding, as a part of its largest value), by the
+            precision it is computed in; a precision that is absent may not be used.
+        mask_tolerance: of maps, for precisions that ``tolerance`` does not name: largest 1 - Dice of a mask.
+        file: with ``input.NAME`` and ``output.NAME``; None while a card is being made.
+    """
+
+    description: Text
+    tolerance: dict[Precision, Tolerance] = msgspec.field(default_factory=lambda: {"float32": 1e-4})
+    mask_tolerance: dict[Precision, Tolerance] = {}
+    file: CardFile | None = None
+
+
+class OperatingPoint(_Entry, frozen=True):
     """From which smoothed probability on a slice is called positive, and how it is smoothed.
 
     Attributes:
@@ -140,14 +292,91 @@ class OperatingPoint:
         source: how the threshold was chosen.
     """
 
-    threshold: float
-    gaussian_sigma_slices: float
-    median_slices: int
-    source: str
+    threshold: Annotated[float, Meta(ge=0, le=1)]
+    gaussian_sigma_slices: Annotated[float, Meta(ge=0)]
+    median_slices: Count
+    source: Text
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredResult:
+class OutOfDistribution(_Entry, frozen=True):
+    """Which images are unlike those of training: the numbers; vectors lie in the file.
+
+    Attributes:
+        method: in words.
+        neighbour: the distance is that to this many-th nearest training image; 1 of a space.
+        units: of each member: distance of its median validation image.
+        slice_threshold: an image above it is unlike those of training.
+        region_threshold: for the median over the images of a region.
+        false_alarm_rate: expected share of patients like those of training who have a region above it.
+        training_images: behind the vectors, all members together.
+        validation_images: behind the thresholds.
+        validation_regions: behind the thresholds.
+        validation_patients: behind the thresholds.
+        kind: whether distances are those to neighbours, or from the space that training images span.
+        file: with the vectors; None while a card is being made.
+    """
+
+    method: Text
+    neighbour: Count
+    units: Annotated[tuple[AboveZero, ...], Meta(min_length=1)]
+    slice_threshold: AboveZero
+    region_threshold: AboveZero
+    false_alarm_rate: Share
+    training_images: Count
+    validation_images: Count
+    validation_regions: Count
+    validation_patients: Count
+    kind: Literal["neighbours", "space"] = "neighbours"
+    file: CardFile | None = None
+
+
+class PredictionSets(_Entry, frozen=True):
+    """Conformal thresholds of the prediction sets.
+
+    Attributes:
+        error_rate: largest expected share of sets that leave the truth out.
+        score: "lac": 1 - probability; "aps": probability mass down to the class.
+        thresholds: a class is in the set when its score is at most this; None: always. In the order of the classes.
+        units: calibration units behind each threshold.
+        unit: "draw": one image of each patient; "worst": the worst of each patient.
+        class_conditional: whether the rate holds within each class.
+        note: where too few units forced a class into every set.
+    """
+
+    error_rate: Share
+    score: Literal["lac", "aps"]
+    thresholds: Annotated[tuple[float | None, ...], Meta(min_length=2)]
+    units: Annotated[tuple[int, ...], Meta(min_length=2)]
+    unit: Literal["image", "draw", "worst"]
+    class_conditional: bool
+    note: str = ""
+
+
+class Training(_Entry, frozen=True):
+    """What a model was trained on, and how.
+
+    Attributes:
+        data: in words.
+        is_synthetic: whether all of it is.
+        split: in words.
+        split_sha256: of the split.
+        script: that made the model.
+        date: ISO.
+        seed: of everything random.
+        details: whatever else the one who trained it wants to keep.
+    """
+
+    data: Text
+    is_synthetic: bool
+    split: Text
+    split_sha256: Sha256
+    script: Text
+    date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    seed: int
+    details: dict[str, Any] = {}
+
+
+class MeasuredResult(_Entry, frozen=True):
     """A number that was measured with the model.
 
     Attributes:
@@ -161,72 +390,174 @@ class MeasuredResult:
         is_synthetic: whether the data were.
     """
 
-    metric: str
+    metric: Text
     value: float | None
     interval: tuple[float, float] | None
     interval_method: str
-    data: str
-    patients: int
-    images: int
+    data: Text
+    patients: Annotated[int, Meta(ge=0)]
+    images: Annotated[int, Meta(ge=0)]
     is_synthetic: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """A model's card, checked against the schema.
+class ClaimItem(_Entry, frozen=True):
+    """One reporting item, filled from the run or left open for a person.
 
     Attributes:
-        name: ``architecture.tag``.
+        number: of the checklist.
+        section: of a paper.
+        topic: in our words.
+        status: who fills it.
+        answer: in words.
+        sure: whether number and scope were checked against the printed checklist.
+    """
+
+    number: Count
+    section: Text
+    topic: Text
+    status: Literal["from run", "open"]
+    answer: Text
+    sure: bool
+
+
+class Claim(_Entry, frozen=True):
+    """Reporting items of CLAIM 2024, in our words.
+
+    Attributes:
+        about: what they are.
+        reference: of the checklist.
+        items: all of them.
+    """
+
+    about: Text
+    reference: Text
+    items: tuple[ClaimItem, ...]
+
+
+class ModelCard(_Entry, frozen=True, kw_only=True):
+    """The card of a model; without its files while it is being made (``osteon.weights.write_model`` adds them).
+
+    Attributes:
+        schema_version: of the format.
+        name: ``architecture.tag``, also the name of the folder.
         version: of the weights, as "1.0.0".
-        task: stem of the system it belongs to.
+        task: stem of the system it belongs to, or what else it is for.
         architecture: name in ``osteon.nets``.
-        folder: where card.json lies.
-        weights: safetensors file; of the first member where there are several.
-        golden: safetensors file with ``crops`` and the ``logits`` they must give; of a segmenter with ``images`` and
-            ``maps``, of a tile classifier with ``tiles`` and ``logits``.
-        input: contract of the input.
-        output: contract of the output.
-        tolerance: largest difference of a golden probability by precision; a precision that is absent is not allowed.
+        storage: precision of the weights files; they are widened to float32 when loaded.
+        inputs: by name; "image" is one of them.
+        output: classes, maps or an embedding.
+        golden: the golden case.
+        training: what it was trained on.
         results: measured with it.
         licence: SPDX identifier.
         intended_use: one sentence.
         exclusions: what it must not be used for.
-        is_demo: trained on synthetic data only; every output must say so.
-        statement: one line on what it was trained on.
-        document: the whole card.
-        members: safetensors files of all networks of the model, ``weights`` first; the model's probability is the
-            mean of theirs.
+        is_demo: shipped to show and test osteon, as trained on synthetic data only; every output must say so.
+        statement: one line on what it was trained on, shown beside every result.
+        members: safetensors files of its networks; what the model gives is the mean of theirs.
+        graph: what runs without torch (``osteon.weights.graph``); None where OpenVINO cannot express the networks.
         operating_point: fixed before the test; None when the card has none.
-        trust_file: safetensors file with what ``osteon.weights.trust`` needs; None when the model has none.
-        segmenter: what goes in and comes out where the model segments; None of a classifier.
-        tiles: of a classifier of histology tiles, what they are; None of all others.
-        mask_tolerance: of a segmenter, largest 1 - Dice of a golden mask, for precisions that ``tolerance`` does not
-            name.
+        out_of_distribution: which images are unlike training; None when the model does not know.
+        prediction_sets: likewise.
+        claim_2024: reporting items.
+        folder: where card.json is; not part of the file.
     """
 
-    name: str
-    version: str
-    task: str
-    architecture: str
-    folder: Path = field(repr=False)
-    weights: CardFile = field(repr=False)
-    golden: CardFile = field(repr=False)
-    input: InputContract = field(repr=False)
-    output: OutputContract = field(repr=False)
-    tolerance: Mapping[str, float] = field(repr=False)
-    results: tuple[MeasuredResult, ...] = field(repr=False)
-    licence: str = field(repr=False)
-    intended_use: str = field(repr=False)
-    exclusions: tuple[str, ...] = field(repr=False)
+    schema_version: Literal[2] = 2
+    name: Annotated[str, Meta(pattern=r"^[a-z0-9_]+\.[a-z0-9_]+$")]
+    version: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
+    task: Text
+    architecture: Text
+    storage: Literal["float16", "float32"]
+    inputs: dict[str, Input]
+    output: Output
+    golden: Golden
+    training: Training
+    results: tuple[MeasuredResult, ...] = ()
+    licence: Text
+    intended_use: Text
+    exclusions: Annotated[tuple[Text, ...], Meta(min_length=1)]
     is_demo: bool
-    statement: str
-    document: Mapping[str, Any] = field(repr=False)
-    members: tuple[CardFile, ...] = field(default=(), repr=False)
-    operating_point: OperatingPoint | None = field(default=None, repr=False)
-    trust_file: CardFile | None = field(default=None, repr=False)
-    segmenter: SegmenterContract | None = field(default=None, repr=False)
-    mask_tolerance: Mapping[str, float] = field(default_factory=dict, repr=False)
-    tiles: TileContract | None = field(default=None, repr=False)
+    statement: Text
+    members: tuple[CardFile, ...] = ()
+    graph: CardFile | None = None
+    operating_point: OperatingPoint | None = None
+    out_of_distribution: OutOfDistribution | None = None
+    prediction_sets: PredictionSets | None = None
+    claim_2024: Claim | None = None
+    folder: Path = Path()
+
+    def __repr__(self) -> str:
+        """Short: a card is long."""
+        return f"ModelCard({self.name!r}, version={self.version!r}, task={self.task!r}, is_demo={self.is_demo})"
+
+    @property
+    def image(self) -> ImageInput:
+        """The input called "image"."""
+        found = self.inputs["image"]
+        if not isinstance(found, ImageInput):
+            raise WeightsError(f"{self.name}: the input 'image' is no image")
+        return found
+
+    @property
+    def weights(self) -> CardFile:
+        """Of the first member."""
+        return self.members[0]
+
+    @property
+    def classes(self) -> Classes:
+        """The output of a classifier.
+
+        Raises:
+            WeightsError: the model gives something else.
+        """
+        if not isinstance(self.output, Classes):
+            raise WeightsError(
+                f"{self.name} (task {self.task}) was asked for classes; it gives {_gives(self.output)}: choose a "
+                "classification model (osteon models list)"
+            )
+        return self.output
+
+    @property
+    def maps(self) -> Maps:
+        """The output of a segmenter.
+
+        Raises:
+            WeightsError: the model gives something else.
+        """
+        if not isinstance(self.output, Maps):
+            raise WeightsError(
+                f"{self.name} (task {self.task}) was asked for maps; it gives {_gives(self.output)}: choose a "
+                "segmentation model (osteon models list)"
+            )
+        return self.output
+
+    @property
+    def embedding(self) -> Embedding:
+        """The output of a backbone.
+
+        Raises:
+            WeightsError: the model gives something else.
+        """
+        if not isinstance(self.output, Embedding):
+            raise WeightsError(
+                f"{self.name} (task {self.task}) was asked for an embedding; it gives others: choose "
+                "one of osteon.weights.backbone.backbone_names()"
+            )
+        return self.output
+
+    @property
+    def files(self) -> tuple[CardFile, ...]:
+        """All files that the card lists."""
+        known = self.out_of_distribution
+        others = (self.golden.file, self.graph, known.file if known else None)
+        return (*self.members, *(file for file in others if file is not None))
+
+
+def _gives(output: Output) -> str:
+    if isinstance(output, Classes):
+        return f"the classes {', '.join(output.names)}"
+    return f"the maps {', '.join(output.names)}" if isinstance(output, Maps) else "an embedding"
 
 
 def read_card(path: Path) -> ModelCard:
@@ -236,134 +567,89 @@ def read_card(path: Path) -> ModelCard:
         path: a model folder, or its card.json.
 
     Raises:
-        WeightsError: the card is missing, is no JSON, or breaks the schema.
+        WeightsError: the card is missing, is no JSON, or is not valid.
     """
     file = path / CARD_NAME if path.is_dir() else path
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        document = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WeightsError(
             f"a model card was asked for at {file}; it cannot be read ({type(error).__name__}): "
             "give a folder that holds card.json and its safetensors files"
         ) from error
-    _check(document, file)
-    card = _from_document(document, file.parent)
-    if card.output.positive not in card.output.classes:
-        raise WeightsError(f"{file}: the positive class {card.output.positive!r} is none of {card.output.classes}")
+    if document.get("schema_version") == 1:
+        raise WeightsError(
+            f"{file} is a card of an earlier osteon (schema_version 1): export the model again, or rewrite its folder "
+            "with scripts/upgrade_model.py"
+        )
+    card = _converted(document, file)
+    problem = next(_problems(card), None)
+    if problem is not None:
+        raise WeightsError(f"{file} is not a valid model card: {problem}")
+    return msgspec.structs.replace(card, folder=file.parent)
+
+
+def card_bytes(card: ModelCard) -> bytes:
+    """The card as its file holds it.
+
+    Raises:
+        WeightsError: a value is not as the format wants it.
+    """
+    document = msgspec.to_builtins(card, enc_hook=str)
+    document.pop("folder", None)
+    _converted(document, Path(card.name) / CARD_NAME)
+    return msgspec.json.format(msgspec.json.encode({"schema_version": card.schema_version, **document}), indent=1)
+
+
+def _converted(document: dict[str, Any], file: Path) -> ModelCard:
+    """A checked value; everything msgspec says comes with the place, and an unknown name with the nearest ones."""
+    try:
+        return msgspec.convert(document, ModelCard)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+        unknown = re.match(r"Object contains unknown field `(.+?)`", reason)
+        near = f"; {nearest_names(unknown[1], _known_names())}" if unknown else ""
+        raise WeightsError(f"{file} is not a valid model card: {reason}{near}") from error
+
+
+def _known_names() -> set[str]:
+    """Names that occur in a card."""
+    waiting: list[type[_Entry]] = [_Entry]
+    names: set[str] = set()
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            waiting.append(kind)
+            names.update(kind.__struct_fields__)
+    return names - {"folder"}
+
+
+def _class_problems(card: ModelCard, output: Classes) -> Iterator[str]:
+    if output.positive and output.positive not in output.names:
+        yield f"the positive class {output.positive!r} is none of {', '.join(output.names)}"
+    if len(output.temperatures) != len(card.members):
+        yield f"{len(output.temperatures)} temperatures for {len(card.members)} members: one each is needed"
+    if card.prediction_sets is not None and len(card.prediction_sets.thresholds) != len(output.names):
+        yield f"the prediction sets are not for its {len(output.names)} classes"
+
+
+def _problems(card: ModelCard) -> Iterator[str]:
+    """What contradicts itself in a card."""
+    output, members, known = card.output, len(card.members), card.out_of_distribution
     if card.architecture != card.name.partition(".")[0]:
-        raise WeightsError(f"{file}: the name {card.name!r} does not begin with its architecture {card.architecture!r}")
-    if card.output.temperatures and len(card.output.temperatures) != len(card.members):
-        raise WeightsError(
-            f"{file}: {len(card.output.temperatures)} temperatures for {len(card.members)} members: one each is needed"
-        )
-    if (card.trust_file is None) != ("trust" not in document):
-        raise WeightsError(f"{file}: the entry trust and the file files.trust belong together; one of them is missing")
-    if card.segmenter is not None and len(set(card.segmenter.names)) != len(card.segmenter.names):
-        raise WeightsError(f"{file}: the maps {card.segmenter.names} do not have a name each")
-    if card.segmenter is not None and card.segmenter.window_hu[0] >= card.segmenter.window_hu[1]:
-        raise WeightsError(f"{file}: the window {card.segmenter.window_hu} HU has no width")
-    return card
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    text = files("osteon.weights").joinpath("schema", "card-1.json").read_text(encoding="utf-8")
-    return Draft202012Validator(json.loads(text))
-
-
-def _check(document: object, file: Path) -> None:
-    errors = sorted(_validator().iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
-    if errors:
-        first = errors[0]
-        where = ".".join(str(part) for part in first.absolute_path) or "the card"
-        raise WeightsError(
-            f"{file} is not a valid model card: {where}: {first.message} ({len(errors)} problem(s) in all); "
-            "see osteon/weights/schema/card-1.json"
-        )
-
-
-def _from_document(document: Mapping[str, Any], folder: Path) -> ModelCard:
-    listed, golden = document["files"], document["golden"]
-    point = document.get("operating_point")
-    weights = _file(listed["weights"], folder)
-    segmenter = _segmenter(document) if "maps" in document["output"] else None
-    given, wanted = _slices_in_maps_out(segmenter) if segmenter else _crops_in_classes_out(document)
-    return ModelCard(
-        name=document["name"],
-        version=document["version"],
-        task=document["task"],
-        architecture=document["architecture"],
-        folder=folder,
-        weights=weights,
-        golden=_file(listed["golden"], folder),
-        input=given,
-        output=wanted,
-        tolerance=golden["tolerance"],
-        results=tuple(_result(entry) for entry in document["results"]),
-        licence=document["licence"],
-        intended_use=document["intended_use"],
-        exclusions=tuple(document["exclusions"]),
-        is_demo=document["is_demo"],
-        statement=document["statement"],
-        document=document,
-        members=(weights, *(_file(entry, folder) for entry in listed.get("members", ()))),
-        operating_point=None if point is None else OperatingPoint(**point),
-        trust_file=_file(listed["trust"], folder) if "trust" in listed else None,
-        segmenter=segmenter,
-        mask_tolerance=golden.get("mask_tolerance", {}),
-        tiles=_tiles(document["input"]) if "tile_um" in document["input"] else None,
-    )
-
-
-def _crops_in_classes_out(document: Mapping[str, Any]) -> tuple[InputContract, OutputContract]:
-    given, wanted = document["input"], document["output"]
-    return InputContract(
-        rows=given["rows"],
-        columns=given["columns"],
-        channels=given["channels"],
-        minimum=given["minimum"],
-        maximum=given["maximum"],
-        orientation=given["orientation"],
-        function=given["preprocessing"]["function"],
-        parameters=given["preprocessing"]["parameters"],
-    ), OutputContract(
-        tuple(wanted["classes"]), wanted["positive"], wanted["temperature"], tuple(wanted.get("temperatures", ()))
-    )
-
-
-def _slices_in_maps_out(segmenter: SegmenterContract) -> tuple[InputContract, OutputContract]:
-    """What of a segmenter fits into the contracts of a classifier."""
-    parameters = {"window_hu": segmenter.window_hu, "pixel_mm": segmenter.pixel_mm, "step": segmenter.size_step}
-    given = InputContract(0, 0, segmenter.channels, 0.0, 1.0, "axial", segmenter.function, parameters)
-    return given, OutputContract(segmenter.names, segmenter.names[0])
-
-
-def _segmenter(document: Mapping[str, Any]) -> SegmenterContract:
-    given = document["input"]
-    return SegmenterContract(
-        maps=tuple(MapContract(**entry) for entry in document["output"]["maps"]),
-        channels=given["channels"],
-        window_hu=(given["window_hu"][0], given["window_hu"][1]),
-        pixel_mm=given["pixel_mm"],
-        size_step=given["size_step"],
-        function=given["preprocessing"]["function"],
-    )
-
-
-def _tiles(given: Mapping[str, Any]) -> TileContract:
-    parameters = given["preprocessing"]["parameters"]
-    return TileContract(
-        tile_um=given["tile_um"],
-        pixels=given["rows"],
-        stain=parameters.get("stain", "none"),
-        stain_target=parameters.get("stain_target", {}),
-    )
-
-
-def _file(entry: Mapping[str, Any], folder: Path) -> CardFile:
-    return CardFile(path=folder / entry["path"], sha256=entry["sha256"], size_bytes=entry["bytes"])
-
-
-def _result(entry: Mapping[str, Any]) -> MeasuredResult:
-    interval = entry["interval"]
-    return MeasuredResult(**{**entry, "interval": None if interval is None else (interval[0], interval[1])})
+        yield f"the name {card.name!r} does not begin with its architecture {card.architecture!r}"
+    if not isinstance(card.inputs.get("image"), ImageInput):
+        yield f"its inputs are {', '.join(card.inputs) or 'none'}; an image called 'image' must be one of them"
+    if not members or card.golden.file is None or (known is not None and known.file is None):
+        yield "it lists no file of weights, of the golden case, or of the features that out_of_distribution needs"
+    if not isinstance(output, Embedding) and len(set(output.names)) != len(output.names):
+        yield f"the outputs {', '.join(output.names)} do not have a name each"
+    if isinstance(output, Classes):
+        yield from _class_problems(card, output)
+    elif card.operating_point or card.prediction_sets or known:
+        yield "an operating_point, prediction_sets and out_of_distribution belong to classes"
+    if known is not None and len(known.units) != members:
+        yield f"out_of_distribution is for {len(known.units)} members; there are {members}"
+    if card.golden.mask_tolerance and not isinstance(output, Maps):
+        yield "golden.mask_tolerance belongs to maps"
+    if "float32" not in card.golden.tolerance:
+        yield "golden.tolerance must name float32"

@@ -1,9 +1,9 @@
 """ImageNet weights from timm's hub, for machines with a network; the one place where osteon fetches weights.
 
-A file is fetched once into the cache folder (environment variable ``OSTEON_CACHE``) and used from there without a
-network. Nobody publishes a signed list of these files, so the first download is trusted: it must have the SHA-256 that
-the hub itself states, and that SHA-256 is pinned beside the file. From then on other bytes are refused. Safetensors
-only: no pickle is ever opened.
+A file is fetched once by ``huggingface_hub`` into the cache folder (environment variable ``OSTEON_CACHE``) and used
+from there without a network. Nobody publishes a signed list of these files, so the first download is trusted: it must
+have the SHA-256 that the hub itself states, and that SHA-256 is pinned beside the file. From then on other bytes are
+refused. Safetensors only: no pickle is ever opened.
 
 Crops are grey and in 0..1; these networks were trained on photographs normalised channel by channel. The
 normalisation is folded into the first convolution and the normalisation after it (or its bias, in a transformer), so
@@ -14,25 +14,21 @@ now mean black, where they meant the mean colour. Transformers and Inception-v3 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
 import tempfile
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from platformdirs import user_cache_path
 
+from osteon._optional import require
 from osteon.errors import UnknownLabelError, WeightsError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from email.message import Message
-    from typing import IO
 
     from torch import Tensor
 
@@ -51,10 +47,9 @@ HUB_VARIABLE = "HF_ENDPOINT"
 _LOG = logging.getLogger(__name__)
 _CACHE_VARIABLE = "OSTEON_CACHE"
 _HUB = "https://huggingface.co"
-_FILE, _PIN = "model.safetensors", "pin.json"
+_FILE, _PIN = "model.safetensors", "sha256"
 _WAIT_SECONDS = 20.0
 _MOST_BYTES = 400 << 20
-_CHUNK_BYTES = 1 << 20
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -144,19 +139,18 @@ def fetch_hub_file(architecture: str) -> HubFile:
     named = os.environ.get(_CACHE_VARIABLE)
     cache = Path(named) if named else user_cache_path("osteon", appauthor=False)
     folder = cache / "hub" / repository.replace("/", "--")
-    pinned = _pinned(folder)
-    data = _cached(folder) if pinned else None
-    is_new = data is None
-    if data is None:
-        data = _download(repository, architecture)
+    file, pin = folder / _FILE, folder / _PIN
+    pinned = pin.read_text(encoding="ascii").strip() if pin.is_file() else ""
+    is_kept = bool(pinned) and file.is_file()
+    data = file.read_bytes() if is_kept else _download(repository, architecture)
     found = hashlib.sha256(data).hexdigest()
     if pinned and found != pinned:
         raise WeightsError(
             f"the weights of {repository} are not those first used on this machine: SHA-256 is {found[:12]}..., pinned "
             f"is {pinned[:12]}...; if the change is known and wanted, delete {folder}"
         )
-    if is_new:
-        _keep(folder, data, repository=repository, sha256=found)
+    if not is_kept:
+        _keep(folder, data, found)
     return HubFile(repository, data, found)
 
 
@@ -201,80 +195,49 @@ def is_for_photographs(architecture: str, state: Mapping[str, Tensor]) -> bool:
     return kernel is not None and kernel.ndim == 4 and kernel.shape[1] == 3
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Follows the hub to its store and remembers the SHA-256 that the hub named on the way."""
-
-    stated = ""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> Request | None:
-        """Keep the hub's word; the store's own tag is another thing."""
-        self.stated = self.stated or headers.get("X-Linked-ETag", "")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
 def _download(repository: str, architecture: str) -> bytes:
+    """The file of a repository, with the length and SHA-256 that the hub states."""
     hub = os.environ.get(HUB_VARIABLE, _HUB).rstrip("/")
     if not hub.startswith(("https://", "http://")):
         raise WeightsError(f"{HUB_VARIABLE} names a hub by http or https; found {hub.partition(':')[0]!r}")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is first imported
+    library = require("huggingface_hub", extra="torch", purpose="to fetch weights from a hub")
     address = f"{hub}/{repository}/resolve/main/{_FILE}"
-    redirects = _Redirects()
-    parts: list[bytes] = []
     _LOG.info("fetching %s", address)
     try:
-        request = Request(address, headers={"User-Agent": "osteon"})  # noqa: S310 - http and https only, see above
-        with build_opener(redirects).open(request, timeout=_WAIT_SECONDS) as answer:
-            expected = int(answer.headers.get("Content-Length", -1))
-            stated = redirects.stated or answer.headers.get("X-Linked-ETag", "")
-            while part := answer.read(_CHUNK_BYTES):
-                parts.append(part)
-                if len(parts) * _CHUNK_BYTES > _MOST_BYTES:
-                    raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is no {architecture}")
-    except (OSError, HTTPException, ValueError) as error:  # URLError and HTTPError are OSErrors
+        stated = library.get_hf_file_metadata(address, token=False, timeout=_WAIT_SECONDS, endpoint=hub)
+        if (stated.size or 0) > _MOST_BYTES:
+            raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is not {architecture}")
+        with tempfile.TemporaryDirectory() as temporary:
+            library.utils.disable_progress_bars()
+            kept = library.hf_hub_download(
+                repository, _FILE, local_dir=temporary, endpoint=hub, token=False, etag_timeout=_WAIT_SECONDS
+            )
+            data = Path(kept).read_bytes()
+    except (OSError, ValueError) as error:  # the library's own errors are both
         raise WeightsError(
             f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). "
             f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and "
             "give it with --pretrained PATH"
         ) from error
-    data = b"".join(parts)
-    named = stated.strip('"')
-    is_wrong = re.fullmatch(r"[0-9a-f]{64}", named) and hashlib.sha256(data).hexdigest() != named
-    if is_wrong or (expected >= 0 and len(data) != expected):
+    named = stated.etag or ""
+    if re.fullmatch(r"[0-9a-f]{64}", named) and hashlib.sha256(data).hexdigest() != named:
         raise WeightsError(
             f"{address} arrived damaged ({len(data)} bytes): its SHA-256 is not the hub's; fetch it again"
         )
     return data
 
 
-def _pinned(folder: Path) -> str:
-    """The pinned SHA-256; "" when nothing was pinned."""
-    try:
-        return str(json.loads((folder / _PIN).read_text(encoding="utf-8"))["sha256"])
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{folder / _PIN} cannot be read ({type(error).__name__}): delete {folder}") from error
-
-
-def _cached(folder: Path) -> bytes | None:
-    try:
-        return (folder / _FILE).read_bytes()
-    except OSError:
-        return None
-
-
-def _keep(folder: Path, data: bytes, *, repository: str, sha256: str) -> None:
+def _keep(folder: Path, data: bytes, sha256: str) -> None:
     """Put the file in place before its pin: a pin always has a file, whole."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
-            pin = json.dumps({"repository": repository, "sha256": sha256, "bytes": len(data)}, indent=1).encode()
-            for name, content in ((_FILE, data), (_PIN, pin)):
+            for name, content in ((_FILE, data), (_PIN, sha256.encode())):
                 made = Path(temporary) / name
                 made.write_bytes(content)
                 made.replace(folder / name)
     except OSError as error:
-        _LOG.warning("weights of %s were not kept, nor pinned (%s)", repository, type(error).__name__)
+        _LOG.warning("weights of %s were not kept, nor pinned (%s)", folder.name, type(error).__name__)
     else:
-        _LOG.info("weights of %s: first use on this machine, SHA-256 %s pinned", repository, sha256)
+        _LOG.info("weights of %s: first use on this machine, SHA-256 %s pinned", folder.name, sha256)

@@ -1,4 +1,4 @@
-"""From a card to a network that is proven to be the one the card speaks of.
+"""From a card to networks that are proven to be the ones the card speaks of.
 
 Load = verify the hash, build the architecture, fill it strictly from safetensors, run the golden case. No pickle is
 ever opened.
@@ -6,149 +6,38 @@ ever opened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from osteon.errors import WeightsError
-from osteon.weights.files import read_verified
-from osteon.weights.golden_maps import check_golden_maps, require_segmenter
-from osteon.weights.golden_tiles import check_golden_tiles
-from osteon.weights.trust import read_trust
+from osteon.weights.card import Classes, Embedding, Maps
+from osteon.weights.files import read_verified, verify_files
+from osteon.weights.golden import check_golden, check_golden_member, golden_case
+from osteon.weights.graph import import_openvino, modules_of, unpack_graph
+from osteon.weights.limits import read_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from osteon.weights.card import CardFile, ModelCard
+    from osteon.weights.card import ModelCard, Precision
+    from osteon.weights.graph import GraphPart
 
 __all__ = [
-    "GoldenCase",
-    "check_golden",
-    "golden_case",
+    "fitted_kernels",
     "load_network",
     "load_networks",
-    "require_classifier",
+    "load_state",
+    "promised",
+    "read_graph",
+    "run_torch",
     "verify_card",
-    "verify_files",
 ]
 
 _LONGEST_REASON = 300  # torch lists every tensor that does not fit
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenCase:
-    """An input and the output that the weights must give for it.
-
-    Attributes:
-        crops: (n, row, column) float32, as the input contract says.
-        logits: (member, n, class) float32.
-        probability: (n,) float32, of the positive class: the mean over members.
-        member_probability: (member, n) float32.
-    """
-
-    crops: NDArray[np.float32] = field(repr=False)
-    logits: NDArray[np.float32] = field(repr=False)
-    probability: NDArray[np.float32] = field(repr=False)
-    member_probability: NDArray[np.float32] = field(repr=False)
-
-
-def verify_files(card: ModelCard) -> None:
-    """Check size and SHA-256 of every file of a model.
-
-    Raises:
-        WeightsError: a file is missing or was changed.
-    """
-    for file in (*card.members, card.golden, *([card.trust_file] if card.trust_file else [])):
-        read_verified(card.name, file)
-
-
-def require_classifier(card: ModelCard) -> None:
-    """Refuse the card of a segmenter, and of a classifier of histology tiles.
-
-    Raises:
-        WeightsError: the model gives maps, or takes tiles in colour.
-    """
-    if card.segmenter is not None:
-        raise WeightsError(
-            f"{card.name} (task {card.task}) was asked for classes; it gives the maps "
-            f"{', '.join(card.segmenter.names)}: choose a classification model (osteon models list)"
-        )
-    if card.tiles is not None:
-        raise WeightsError(
-            f"{card.name} (task {card.task}) was asked to classify grey crops; it takes histology tiles in colour: "
-            "choose another classification model (osteon models list)"
-        )
-
-
-def golden_case(card: ModelCard) -> GoldenCase:
-    """The golden input and output of a model; its file is verified first. Does not import torch.
-
-    Raises:
-        WeightsError: the file is missing, was changed, or does not fit the card.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    require_classifier(card)
-    data = read_verified(card.name, card.golden)
-    try:
-        tensors = load(data)
-        crops, logits = tensors["crops"].astype(np.float32), tensors["logits"].astype(np.float32)
-    except (SafetensorError, KeyError) as error:
-        raise WeightsError(f"{card.golden.path} holds no golden case ({error}): fetch the model again") from error
-    members = len(card.members)
-    if members == 1 and logits.ndim == 2:  # how one network's golden case is stored
-        logits = logits[None]
-    if crops.shape[1:] != (card.input.rows, card.input.columns) or logits.shape != (
-        members,
-        len(crops),
-        len(card.output.classes),
-    ):
-        raise WeightsError(
-            f"the golden case of {card.name} has shapes {crops.shape} and {logits.shape}, which its card does not allow"
-        )
-    each = np.stack([card.output.probability(rows, member=member) for member, rows in enumerate(logits)])
-    return GoldenCase(crops, logits, each.mean(axis=0, dtype=np.float64).astype(np.float32), each)
-
-
-def check_golden(
-    card: ModelCard,
-    predict: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    *,
-    precision: str = "float32",
-    member: int | None = None,
-) -> float:
-    """Run the golden case through whatever will run the model.
-
-    Args:
-        card: of the model.
-        predict: crops (n, row, column) to probability of the positive class (n,).
-        precision: that ``predict`` computes in; chooses the card's tolerance.
-        member: whose probability ``predict`` gives; None for the mean over members.
-
-    Returns:
-        The largest difference of a probability.
-
-    Raises:
-        WeightsError: the card does not allow the precision, or the difference is above its tolerance.
-    """
-    if precision not in card.tolerance:
-        allowed = ", ".join(sorted(card.tolerance))
-        raise WeightsError(f"{card.name} was asked for in {precision}; its card allows: {allowed}")
-    case = golden_case(card)
-    expected = case.probability if member is None else case.member_probability[member]
-    difference = float(np.abs(predict(case.crops) - expected).max())
-    tolerance = card.tolerance[precision]
-    if not difference <= tolerance:  # also when it is not a number
-        raise WeightsError(
-            f"{card.name} does not reproduce its golden case in {precision}: probabilities differ by {difference:.2g}, "
-            f"allowed is {tolerance:.2g}; fetch the model again, or report this machine"
-        )
-    return difference
 
 
 def load_network(card: ModelCard, *, member: int = 0) -> nn.Module:
@@ -163,7 +52,7 @@ def load_network(card: ModelCard, *, member: int = 0) -> nn.Module:
         UnknownLabelError: the card names an architecture that this version does not have.
         BackendError: torch or timm is not installed.
     """
-    return _load(card, member)[0]
+    return _proven(card, member)[0]
 
 
 def load_networks(card: ModelCard) -> tuple[nn.Module, ...]:
@@ -177,88 +66,163 @@ def load_networks(card: ModelCard) -> tuple[nn.Module, ...]:
 
 
 def verify_card(card: ModelCard) -> float:
-    """Prove a model: hashes, strict load, golden case; of every member.
+    """Prove a model: hashes, strict load, golden case of every member by torch, and of the graph by OpenVINO.
 
     Returns:
-        The largest difference of a golden probability, float32 on the CPU.
+        The largest difference of a golden output, float32 on the CPU.
 
     Raises:
         WeightsError: see ``load_network``.
-        BackendError: torch or timm is not installed.
+        BackendError: torch, timm or, where the card has a graph, OpenVINO is not installed.
     """
     verify_files(card)
-    if card.trust_file is not None:
-        read_trust(card)
-    return max(_load(card, member)[1] for member in range(len(card.members)))
+    read_limits(card)
+    differences = [_proven(card, member)[1] for member in range(len(card.members))]
+    if card.graph is not None:
+        differences.append(prove_graph(card))
+    return max(differences)
 
 
-def _load(card: ModelCard, member: int) -> tuple[nn.Module, float]:
+def prove_graph(card: ModelCard) -> float:
+    """Run the golden case through the graph of a model, plainly: one case after the other.
+
+    Returns:
+        The largest difference of a golden output, float32.
+
+    Raises:
+        WeightsError: it is not reproduced, or as ``read_graph``.
+        BackendError: OpenVINO is not installed.
+    """
+    (part,) = read_graph(card)["float32"]
+    if not card.image.rows:
+        case = golden_case(card)
+        part.model.reshape({name: [1, *values.shape[1:]] for name, values in case.inputs.items()})
+    compiled = import_openvino().Core().compile_model(part.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def predict(inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+        rows = [
+            compiled({name: values[case : case + 1] for name, values in inputs.items()})
+            for case in range(len(inputs["image"]))
+        ]
+        names = [port.get_any_name() for port in compiled.outputs]
+        return promised(card, {name: np.concatenate([row[name] for row in rows]) for name in names})
+
+    return check_golden(card, predict, precision="float32")
+
+
+def read_graph(card: ModelCard) -> Mapping[Precision, tuple[GraphPart, ...]]:
+    """The graph of a model; all its files are verified first. Does not import torch.
+
+    Raises:
+        WeightsError: the model has none, or files are missing, changed, or of another OpenVINO.
+        BackendError: OpenVINO is not installed.
+    """
+    if card.graph is None:
+        raise WeightsError(
+            f"{card.name} has no graph, so OpenVINO cannot run it: use runtime torch, or export the model again"
+        )
+    return unpack_graph(read_verified(card, card.graph), [read_verified(card, file) for file in card.members])
+
+
+def load_state(data: bytes, name: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, floating point widened to float32.
+
+    Args:
+        data: the file.
+        name: of it, for the error.
+
+    Raises:
+        WeightsError: it is no safetensors file.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        stored = load(data)
+    except SafetensorError as error:
+        raise WeightsError(f"{name} is no safetensors file ({error}); other formats are not opened") from error
+    return {key: value.to(torch.float32) if value.is_floating_point() else value for key, value in stored.items()}
+
+
+def fitted_kernels(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """First kernels of stored weights for a network of another number of equal channels.
+
+    Kernels are summed for one channel, and shared equally among three: grey images then give what they gave before.
+
+    Args:
+        network: as ``osteon.nets.build_network`` makes it.
+        state: of the same architecture.
+    """
+    from torch.nn import Conv2d
+
+    found = {}
+    for name, part in network.named_modules():
+        kernel = state.get(f"{name}.weight")
+        # one for every branch; nothing further in reads so few channels at once
+        if isinstance(part, Conv2d) and part.groups == 1 and part.in_channels in (1, 3) and kernel is not None:
+            if kernel.ndim == 4 and kernel.shape[1] != part.in_channels:
+                summed = kernel.double().sum(dim=1, keepdim=True) / part.in_channels
+                kernel = summed.expand(-1, part.in_channels, -1, -1).to(kernel.dtype)
+            found[f"{name}.weight"] = kernel
+    return found
+
+
+def run_torch(module: nn.Module, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.float32]]:
+    """What a module of ``modules_of`` gives for some inputs, by name."""
+    import torch
+
+    with torch.inference_mode():
+        found = module(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in module.takes))  # type: ignore[union-attr]
+    outputs = found if isinstance(found, tuple) else (found,)
+    return {name: rows.numpy() for name, rows in zip(module.gives, outputs, strict=True)}  # type: ignore[arg-type]
+
+
+def promised(card: ModelCard, given: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """What of an engine's outputs the golden case holds: of classes, calibrated probabilities (member, n, class)."""
+    if isinstance(card.output, Classes):
+        return card.output.probability(np.moveaxis(given["logits"], 1, 0))
+    return given["maps"] if isinstance(card.output, Maps) else given["embedding"]
+
+
+def _proven(card: ModelCard, member: int) -> tuple[nn.Module, float]:
+    network = _filled(card, member)
+    output = card.output
+    if isinstance(output, Classes):
+        output = Classes(output.names, temperatures=(output.temperatures[member],))
+    if isinstance(output, Maps) and getattr(network, "outputs", ()) != output.names:
+        raise WeightsError(
+            f"the card of {card.name} speaks of the maps {', '.join(output.names)}; {card.architecture} gives "
+            f"{', '.join(getattr(network, 'outputs', ())) or 'none'}, in this order: fetch the model again"
+        )
+    (module,) = modules_of([network], card.inputs, output)
+
+    def predict(inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+        given = run_torch(module, inputs)
+        return (
+            output.probability(np.moveaxis(given["logits"], 1, 0))[0]
+            if isinstance(output, Classes)
+            else next(iter(given.values()))
+        )
+
+    return network, check_golden_member(card, predict, member=member)
+
+
+def _filled(card: ModelCard, member: int) -> nn.Module:
+    """The architecture with the member's weights, in evaluation mode."""
     from osteon.nets import build_network
 
-    network = build_network(card.architecture, in_channels=card.input.channels, classes=len(card.output.classes))
-    network.eval()
-    state = _read_state(card, card.members[member])
+    output, channels, file = card.output, card.image.channels, card.members[member]
+    classes = output.head if isinstance(output, Embedding) else len(output.names)
+    network = build_network(card.architecture, in_channels=channels, classes=classes)
+    state = load_state(read_verified(card, file), str(card.folder / file.path))
+    if isinstance(output, Embedding):
+        state |= fitted_kernels(network, state)
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = str(error) if len(str(error)) < _LONGEST_REASON else f"{str(error)[:_LONGEST_REASON]}..."
         raise WeightsError(
-            f"the weights {card.members[member].path.name} of {card.name} do not fit {card.architecture}: {reason}"
+            f"the weights {file.path} of {card.name} do not fit {card.architecture}: {reason}"
         ) from error
-    if card.segmenter is not None:
-        return network, _check_segmenter(card, network, member)
-    if card.tiles is not None:
-        return network, _check_tiles(card, network, member)
-
-    def predict(crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        return card.output.probability(_run(network, crops, card.input.channels), member=member)
-
-    return network, check_golden(card, predict, member=member)
-
-
-def _check_segmenter(card: ModelCard, network: nn.Module, member: int) -> float:
-    contract = require_segmenter(card)
-    outputs = getattr(network, "outputs", ())
-    if outputs != contract.names:
-        raise WeightsError(
-            f"the card of {card.name} speaks of the maps {', '.join(contract.names)}; {card.architecture} gives "
-            f"{', '.join(outputs) or 'none'}, in this order: fetch the model again"
-        )
-
-    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return contract.probability(_run(network, images.astype(np.float32) / np.float32(255), contract.channels))
-
-    return check_golden_maps(card, predict, member=member)
-
-
-def _check_tiles(card: ModelCard, network: nn.Module, member: int) -> float:
-    import torch
-
-    def predict(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            images = torch.from_numpy(tiles.astype(np.float32) / np.float32(255)).permute(0, 3, 1, 2)
-            return card.output.probabilities(network(images).numpy(), member=member)
-
-    return check_golden_tiles(card, predict, member=member)
-
-
-def _run(network: nn.Module, crops: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    import torch
-
-    with torch.inference_mode():
-        images = torch.from_numpy(crops)[:, None].expand(-1, channels, -1, -1)
-        logits: NDArray[np.float32] = network(images).numpy()
-    return logits
-
-
-def _read_state(card: ModelCard, file: CardFile) -> dict[str, Tensor]:
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    data = read_verified(card.name, file)
-    try:
-        stored = load(data)
-    except SafetensorError as error:
-        raise WeightsError(f"{file.path} is no safetensors file ({error}): fetch the model again") from error
-    return {name: value.to(torch.float32) if value.is_floating_point() else value for name, value in stored.items()}
+    return network.eval()

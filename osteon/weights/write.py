@@ -1,35 +1,35 @@
-"""Writing a model folder: weights, golden case and card, proven before it is put in place."""
+"""Writing a model folder: weights, graph, golden case and card, proven before it is put in place."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
-from osteon.errors import WeightsError
-from osteon.weights.card import CARD_NAME, ModelCard, read_card
+from osteon._optional import has_package
+from osteon.errors import BackendError, WeightsError
+from osteon.weights.card import CARD_NAME, CardFile, Embedding, Maps, ModelCard, card_bytes, read_card
+from osteon.weights.graph import chains_of, modules_of, pack_graph
+from osteon.weights.limits import limits_arrays, limits_entries
 from osteon.weights.load import verify_card
-from osteon.weights.trust import trust_arrays, trust_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from osteon.weights.trust import Trust
+    from osteon.weights.limits import Limits
 
-__all__ = ["round_to_half", "write_model", "write_segmenter", "write_tile_classifier"]
+__all__ = ["round_to_half", "write_model"]
 
-_WEIGHTS_NAME = "weights.safetensors"
-_GOLDEN_NAME = "golden.safetensors"
-_TRUST_NAME = "trust.safetensors"
+_LOG = logging.getLogger(__name__)
 
 
 def round_to_half(network: nn.Module) -> None:
@@ -53,169 +53,147 @@ def round_to_half(network: nn.Module) -> None:
 
 def write_model(
     parent: Path,
-    document: Mapping[str, Any],
-    network: nn.Module | Sequence[nn.Module],
+    card: ModelCard,
+    networks: Sequence[nn.Module],
     *,
-    golden_crops: NDArray[np.float32],
-    trust: Trust | None = None,
+    golden: Mapping[str, NDArray[np.generic]],
+    limits: Limits | None = None,
+    stored: Sequence[bytes] = (),
 ) -> ModelCard:
     """Write ``parent/NAME`` whole or not at all; a model of that name is replaced.
 
     Args:
         parent: folder of model folders; made when it is not there.
-        document: the card without ``files`` and ``trust``; ``storage`` decides the precision of the weights files.
-        network: in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``). Several make an
-            ensemble, whose probability is the mean of theirs.
-        golden_crops: (n, row, column) that every network will have to reproduce; stored as float16.
-        trust: of ``osteon.predict.trust.fit_trust``, on the same networks in the same order.
+        card: without files and limits; ``storage`` decides the precision of the weights files.
+        networks: the members, in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``). What the
+            model gives is the mean of theirs.
+        golden: inputs by name, as the card describes them, that every network will have to reproduce; float32 is
+            stored as float16. Two images are enough; a segmenter's should have pixels of every map.
+        limits: of ``osteon.predict.out_of_distribution``, on the same networks in the same order.
+        stored: safetensors files of the networks where there are some already, to be kept as they are.
 
     Returns:
         The card as read back, after the model was verified.
 
     Raises:
-        WeightsError: the card is not valid, or the model does not reproduce itself when loaded.
+        WeightsError: the card is not valid, a golden input is not as it says, a member is of another architecture, or
+            the model does not reproduce itself when loaded.
         OSError: the folder cannot be written.
     """
-    from safetensors.numpy import save as save_arrays
-
-    networks = list(network) if isinstance(network, Sequence) else [network]
     if not networks:
-        raise WeightsError(f"{document['name']} was to be written without a network; at least one is needed")
-    if trust is not None and len(trust.novelty.banks) != len(networks):
+        raise WeightsError(f"{card.name} was to be written without a network; at least one is needed")
+    if limits is not None and len(limits.banks) != len(networks):
         raise WeightsError(
-            f"{document['name']}: trust was fitted for {len(trust.novelty.banks)} networks, {len(networks)} are given"
+            f"{card.name}: its limits were fitted for {len(limits.banks)} networks, {len(networks)} are given"
         )
-    half = document["storage"] == "float16"
-    crops = golden_crops.astype(np.float16)
-    logits = np.stack([_logits(each, crops, document["input"]["channels"]) for each in networks])
-    contents = _weight_files(networks, half=half)
-    contents[_GOLDEN_NAME] = save_arrays({"crops": crops, "logits": logits if len(networks) > 1 else logits[0]})
-    return _classifier_placed(parent, document, contents, trust)
+    inputs = _golden_inputs(card, golden)
+    contents = _weight_files(networks, stored, half=card.storage == "float16")
+    members = tuple(contents)
+    whole: dict[str, Any] = {"members": tuple(_listed(name, contents[name]) for name in members)}
+    contents["golden.safetensors"] = _golden_file(card, networks, inputs)
+    case = msgspec.structs.replace(card.golden, file=_listed("golden.safetensors", contents["golden.safetensors"]))
+    whole["golden"] = case
+    graph = _graph_file(card, networks, [contents[name] for name in members])
+    if graph is not None:
+        contents["graph.safetensors"] = graph
+        whole["graph"] = _listed("graph.safetensors", graph)
+    if limits is not None:
+        contents["limits.safetensors"] = _saved(limits_arrays(limits))
+        known, whole["prediction_sets"] = limits_entries(limits)
+        file = _listed("limits.safetensors", contents["limits.safetensors"])
+        whole["out_of_distribution"] = msgspec.structs.replace(known, file=file)
+    contents[CARD_NAME] = card_bytes(msgspec.structs.replace(card, **whole))
+    return _placed(parent, card.name, contents)
 
 
-def write_tile_classifier(
-    parent: Path,
-    document: Mapping[str, Any],
-    networks: Sequence[nn.Module],
-    *,
-    golden_tiles: NDArray[np.uint8],
-    trust: Trust | None = None,
-) -> ModelCard:
-    """Write the model folder ``parent/NAME`` of a classifier of histology tiles whole or not at all.
+def _golden_inputs(card: ModelCard, golden: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """As they are stored: float32 in half precision."""
+    if set(golden) != set(card.inputs):
+        raise WeightsError(
+            f"golden inputs of {card.name} are {', '.join(golden) or 'none'}; the card has {', '.join(card.inputs)}"
+        )
+    image = card.image
+    rank = 4 if image.colour == "rgb" else 3
+    given = golden["image"]
+    if given.ndim != rank or (image.values == "byte") != (given.dtype == np.uint8):
+        raise WeightsError(
+            f"golden images of {card.name} are {given.dtype} {given.shape}; give {np.dtype(image.dtype)} (n, row, "
+            f"column{', 3' if rank == 4 else ''})"
+        )
+    return {
+        name: np.ascontiguousarray(each if each.dtype == np.uint8 else each.astype(np.float16))
+        for name, each in golden.items()
+    }
 
-    Args:
-        parent: folder of model folders; made when it is not there.
-        document: the card without ``files`` and ``trust``; ``osteon.weights.tiles.tile_input`` makes its ``input``.
-        networks: the members, in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``).
-        golden_tiles: (n, row, column, 3) uint8 RGB, as the network is given them.
-        trust: on the same networks in the same order.
 
-    Returns:
-        The card as read back, after the model was verified.
+def _golden_file(card: ModelCard, networks: Sequence[nn.Module], inputs: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """Inputs, and what each network gives for them: logits (member, n, ...), or the embedding (1, n, d)."""
+    given = {name: each if each.dtype == np.uint8 else each.astype(np.float32) for name, each in inputs.items()}
+    rows = [_raw(card, network, given) for network in networks]
+    name = "output.embedding" if isinstance(card.output, Embedding) else "output.logits"
+    return _saved({**{f"input.{key}": each for key, each in inputs.items()}, name: np.stack(rows)})
 
-    Raises:
-        WeightsError: the card is not valid, or the model does not reproduce itself when loaded.
-        OSError: the folder cannot be written.
-    """
+
+def _raw(card: ModelCard, network: nn.Module, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+    """What a network gives before temperatures."""
     import torch
-    from safetensors.numpy import save as save_arrays
 
-    name = str(document["name"])
-    if not networks:
-        raise WeightsError(f"{name} was to be written without a network; at least one is needed")
-    if golden_tiles.dtype != np.uint8 or golden_tiles.ndim != 4:
-        raise WeightsError(
-            f"golden tiles of {name} are {golden_tiles.dtype} {golden_tiles.shape}; give uint8 (n, row, column, 3)"
+    from osteon.weights.load import run_torch
+
+    if isinstance(card.output, Maps):
+        values = torch.from_numpy(inputs["image"].astype(np.float32) / np.float32(255))[:, None]
+        with torch.inference_mode():
+            return np.asarray(network(values.expand(-1, card.image.channels, -1, -1)).numpy(), dtype=np.float32)
+    (module,) = modules_of([network], card.inputs, card.output)
+    found = next(iter(run_torch(module, inputs).values()))
+    return found if isinstance(card.output, Embedding) else found[:, 0]
+
+
+def _graph_file(card: ModelCard, networks: Sequence[nn.Module], weights: Sequence[bytes]) -> bytes | None:
+    """The graph; None where OpenVINO is not installed or cannot express the networks: torch runs the model then."""
+    if not has_package("openvino"):
+        _LOG.warning("%s is written without a graph: OpenVINO is not installed, so torch will be needed", card.name)
+        return None
+    bounded = {*card.golden.tolerance, *card.golden.mask_tolerance}
+    try:
+        chains = chains_of(
+            networks,
+            card.inputs,
+            card.output,
+            precisions=[precision for precision in ("float32", "bfloat16") if precision in bounded],
         )
-    images = torch.from_numpy(golden_tiles.astype(np.float32) / np.float32(255)).permute(0, 3, 1, 2)
-    with torch.inference_mode():
-        logits = np.stack([np.asarray(each(images).numpy(), dtype=np.float32) for each in networks])
-    contents = _weight_files(networks, half=document["storage"] == "float16")
-    contents[_GOLDEN_NAME] = save_arrays({"tiles": np.ascontiguousarray(golden_tiles), "logits": logits})
-    return _classifier_placed(parent, document, contents, trust)
+    except BackendError as error:
+        _LOG.warning("%s is written without a graph, so torch will be needed: %s", card.name, error)
+        return None
+    return pack_graph(chains, weights)
 
 
-def _classifier_placed(
-    parent: Path, document: Mapping[str, Any], contents: dict[str, bytes], trust: Trust | None
-) -> ModelCard:
-    """Add trust and card to the files of a classifier, and put them in their place."""
-    from safetensors.numpy import save as save_arrays
-
-    listed = _files_entry(contents)
-    whole = {**document, "files": listed}
-    if trust is not None:
-        contents[_TRUST_NAME] = save_arrays(dict(trust_arrays(trust)))
-        listed["trust"] = _listed(_TRUST_NAME, contents)
-        whole["trust"] = trust_entry(trust)
-    contents[CARD_NAME] = (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
-    return _placed(parent, str(document["name"]), contents)
-
-
-def write_segmenter(
-    parent: Path,
-    document: Mapping[str, Any],
-    networks: Sequence[nn.Module],
-    *,
-    golden_images: NDArray[np.uint8],
-) -> ModelCard:
-    """Write the model folder ``parent/NAME`` of a segmenter whole or not at all; a model of that name is replaced.
-
-    Args:
-        parent: folder of model folders; made when it is not there.
-        document: the card without ``files``; ``osteon.weights.segmenter_entries`` makes three of its entries, and
-            ``storage`` decides the precision of the weights files.
-        networks: the members, all of the card's architecture, in evaluation mode, on the CPU; for float16 already
-            rounded (``round_to_half``). The model's probability is the mean of theirs.
-        golden_images: (n, row, column) uint8, rows and columns multiples of 16, that every network must reproduce; two
-            of 64 x 64 are enough, and they should have pixels of every map.
-
-    Returns:
-        The card as read back, after the model was verified.
-
-    Raises:
-        WeightsError: the card is not valid, a member is of another architecture, or the model does not reproduce
-            itself when loaded.
-        OSError: the folder cannot be written.
-    """
-    from safetensors.numpy import save as save_arrays
-
-    name = str(document["name"])
-    if not networks:
-        raise WeightsError(f"{name} was to be written without a network; at least one is needed")
-    if golden_images.dtype != np.uint8 or golden_images.ndim != 3:
-        raise WeightsError(
-            f"golden images of {name} are {golden_images.dtype} {golden_images.shape}; give uint8 (n, row, column)"
-        )
-    values = golden_images.astype(np.float32) / np.float32(255)
-    logits = np.stack([_logits(each, values, document["input"]["channels"]) for each in networks])
-    contents = _weight_files(networks, half=document["storage"] == "float16")
-    contents[_GOLDEN_NAME] = save_arrays({"images": np.ascontiguousarray(golden_images), "maps": logits})
-    whole = {**document, "files": _files_entry(contents)}
-    contents[CARD_NAME] = (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode()
-    return _placed(parent, name, contents)
-
-
-def _weight_files(networks: Sequence[nn.Module], *, half: bool) -> dict[str, bytes]:
+def _weight_files(networks: Sequence[nn.Module], stored: Sequence[bytes], *, half: bool) -> dict[str, bytes]:
     """Weights of the members by file name, the first member's first."""
     from safetensors.torch import save
 
-    names = [_WEIGHTS_NAME, *(f"weights_{number}.safetensors" for number in range(2, len(networks) + 1))]
-    return {
-        name: save({key: _stored(value, half=half) for key, value in each.state_dict().items()})
-        for name, each in zip(names, networks, strict=True)
-    }
+    names = ["weights.safetensors", *(f"weights_{number}.safetensors" for number in range(2, len(networks) + 1))]
+    made = stored or [
+        save({key: _stored(value, half=half) for key, value in each.state_dict().items()}) for each in networks
+    ]
+    return dict(zip(names, made, strict=True))
 
 
-def _files_entry(contents: Mapping[str, bytes]) -> dict[str, object]:
-    """The card's entry ``files`` for weights and golden case."""
-    members = [name for name in contents if name not in (_WEIGHTS_NAME, _GOLDEN_NAME)]
-    listed: dict[str, object] = {
-        "weights": _listed(_WEIGHTS_NAME, contents),
-        "golden": _listed(_GOLDEN_NAME, contents),
-    }
-    if members:
-        listed["members"] = [_listed(name, contents) for name in members]
-    return listed
+def _stored(value: Tensor, *, half: bool) -> Tensor:
+    import torch
+
+    kept = value.detach().cpu().contiguous()
+    return kept.to(torch.float16) if half and kept.is_floating_point() else kept
+
+
+def _saved(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    from safetensors.numpy import save
+
+    return save(dict(arrays))
+
+
+def _listed(name: str, data: bytes) -> CardFile:
+    return CardFile(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
 def _placed(parent: Path, name: str, contents: Mapping[str, bytes]) -> ModelCard:
@@ -232,23 +210,3 @@ def _placed(parent: Path, name: str, contents: Mapping[str, bytes]) -> ModelCard
             shutil.move(target, Path(temporary) / "replaced")
         shutil.move(folder, target)
     return read_card(target)
-
-
-def _logits(network: nn.Module, crops: NDArray[np.floating], channels: int) -> NDArray[np.float32]:
-    import torch
-
-    with torch.inference_mode():
-        images = torch.from_numpy(crops.astype(np.float32))[:, None]
-        return np.asarray(network(images.expand(-1, channels, -1, -1)).numpy(), dtype=np.float32)
-
-
-def _stored(value: Tensor, *, half: bool) -> Tensor:
-    import torch
-
-    kept = value.detach().cpu().contiguous()
-    return kept.to(torch.float16) if half and kept.is_floating_point() else kept
-
-
-def _listed(name: str, contents: Mapping[str, bytes]) -> dict[str, object]:
-    data = contents[name]
-    return {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}

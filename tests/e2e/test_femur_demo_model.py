@@ -64,11 +64,11 @@ def test_the_script_that_makes_it_has_its_settings() -> None:
     card = find_card(DEFAULT_MODEL)
     values = {"task": "mri_femur", **read_settings_file(SCRIPTS / "femur_mr_model.toml")}
     asked = {key: value for key, value in TrainSettings.of(values).document().items() if key not in NOT_DECISIVE}
-    kept = card.document["training"]["settings"]
+    kept = card.training.details["settings"]
     assert {key: value for key, value in asked.items() if json.loads(json.dumps(value)) != kept[key]} == {}
     words = (SCRIPTS / "femur_mr_model.sh").read_text("utf-8")
     assert f"--name {card.name} --version {card.version}" in words
     assert card.statement in words
     assert card.is_demo
-    assert card.document["input"]["preprocessing"]["parameters"]["size"] == 224
+    assert card.image.preprocessing.parameters["size"] == 224
     assert all(result.is_synthetic for result in card.results)

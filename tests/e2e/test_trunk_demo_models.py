@@ -94,7 +94,7 @@ def test_the_scripts_that_make_them_have_their_settings() -> None:
         ),
     ):
         card = find_card(name)
-        kept = card.document["training"]["settings"]
+        kept = card.training.details["settings"]
         asked = {key: value for key, value in settings.items() if key not in NOT_DECISIVE}
         assert {key: value for key, value in asked.items() if json.loads(json.dumps(value)) != kept[key]} == {}
         assert f"--name {card.name} --version {card.version}" in words

@@ -34,13 +34,13 @@ def test_the_matrix_is_the_bicubic_resampling_of_torch(size: int) -> None:
 
 def test_openvino_gives_what_torch_gives() -> None:
     pytest.importorskip("openvino")
-    from osteon.predict.runtime import SliceClassifier
+    from osteon.predict.predictor import Predictor, grey_crops
 
     torch.manual_seed(2)
     network = build_network("vit_tiny").eval()
     crops = np.random.default_rng(0).random((2, 48, 48), dtype=np.float32)
     found = [
-        SliceClassifier.from_module(network, name="vit_tiny", size=48, runtime=runtime).logits([crops])
+        Predictor.from_networks(network, name="vit_tiny", inputs=grey_crops(48), runtime=runtime).scores(crops).logits
         for runtime in ("torch", "openvino")
     ]
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)

@@ -6,18 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from osteon.predict.embedder import Embedder
+from osteon.predict.predictor import Predictor
+from osteon.weights.backbone import read_backbone
 
 
 @pytest.fixture(scope="session")
-def embedder() -> Embedder:
+def embedder() -> Predictor:
     """The shipped backbone; loading takes seconds."""
-    return Embedder.load()
+    return Predictor.load(read_backbone("mobilenet_v2"), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def loaded_once(embedder: Embedder) -> Iterator[None]:
+def loaded_once(embedder: Predictor) -> Iterator[None]:
     """Who asks for the shipped backbone gets the one that is loaded."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Embedder, "load", lambda *_: embedder)
+        patch.setattr(Predictor, "load", lambda *_, **__: embedder)
         yield

@@ -15,9 +15,10 @@ from osteon.data import Fold, ImageRow, Manifest, Split
 from osteon.data.options import Progress
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
-from osteon.predict.embedder import Embedder
+from osteon.predict.predictor import Predictor
 from osteon.train import curated
 from osteon.train.curated import dataset_vectors
+from osteon.weights.backbone import read_backbone
 
 # patients a, b train, c validates, d is judged; 0.png is like 1.png (tumour), 2.png like nothing
 LINES = (
@@ -37,9 +38,9 @@ SPLIT = Split("holdout", "patient", (Fold(("a", "b"), ("c",), ("d",)),), seed=1)
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once() -> Iterator[None]:
     """The embedder proves its weights at every load; here once is enough."""
-    embedder = Embedder.load(runtime="torch")
+    embedder = Predictor.load(read_backbone("mobilenet_v2"), device="cpu", runtime="torch")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Embedder, "load", lambda *_: embedder)
+        patch.setattr(Predictor, "load", lambda *_, **__: embedder)
         yield
 
 
@@ -106,13 +107,13 @@ def test_an_interrupted_embedding_goes_on_where_it_stopped(
     kept = {part.name: part.read_bytes() for part in (tmp_path / "cut").glob("*.part.npy")}
     assert len(kept) == 1
     made: list[int] = []
-    embed = Embedder.embed
+    embed = Predictor.embed
 
-    def counted(self: Embedder, crops: Iterable[NDArray[np.float32]], *, progress: Progress) -> NDArray[np.float32]:
+    def counted(self: Predictor, crops: Iterable[NDArray[np.float32]], *, progress: Progress) -> NDArray[np.float32]:
         made.append(1)
         return embed(self, crops, progress=progress)
 
-    monkeypatch.setattr(Embedder, "embed", counted)
+    monkeypatch.setattr(Predictor, "embed", counted)
     assert np.array_equal(dataset_vectors(manifest, tmp_path / "cut"), whole)
     assert len(made) == 2
     assert not list((tmp_path / "cut").glob("*.part.npy"))

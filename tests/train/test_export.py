@@ -15,7 +15,7 @@ from osteon.data.options import silent
 from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
-from osteon.predict.runtime import SliceClassifier
+from osteon.predict.predictor import Predictor
 from osteon.train.card_text import CardWords, default_words
 from osteon.train.claim import OPEN, claim_document, claim_markdown
 from osteon.train.export import CLAIM_NAME, ExportOptions, export_run
@@ -24,7 +24,7 @@ from osteon.train.export_results import test_results as results_of_test
 from osteon.train.members import Member, load_members
 from osteon.train.pixels import load_pixels
 from osteon.train.run_data import RunData, open_run
-from osteon.weights import ModelCard, read_card, read_trust, verify_card
+from osteon.weights import ModelCard, read_card, read_limits, verify_card
 
 FEW = Resampling(repeats=50)
 
@@ -44,17 +44,17 @@ def test_the_model_is_whole_and_reproduces_itself(card: ModelCard) -> None:
     assert card.folder.name == "mine"
     assert card.name == "densenet_small.mine"
     assert len(card.members) == 2
-    assert len(card.output.temperatures) == 2
-    assert (card.input.rows, card.input.columns) == (32, 32)
+    assert len(card.classes.temperatures) == 2
+    assert (card.image.rows, card.image.columns) == (32, 32)
     assert verify_card(card) < 1e-4
-    assert read_card(card.folder).document == card.document
+    assert read_card(card.folder) == card
 
 
 def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData) -> None:
     """The model is loaded as a reader loads it and judged by scikit-learn on the test part."""
     rows = data.split.rows(data.manifest, 0).test
     crops = load_pixels(data.manifest, size=32, cache=None).crops(rows)
-    probability = SliceClassifier.load(card, device="cpu", runtime="torch").predict(crops)
+    probability = Predictor.load(card, device="cpu", runtime="torch").scores(crops).positive
     truth = data.manifest.truth("tumour")[rows]
     found = {entry.metric: entry for entry in card.results}
     auc = found["ROC AUC, images"]
@@ -66,8 +66,8 @@ def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData
 
 
 def test_the_card_says_how_it_came_about(card: ModelCard, data: RunData) -> None:
-    training = card.document["training"]
-    assert training["split_sha256"] == data.split_sha256
+    training = card.training.details
+    assert card.training.split_sha256 == data.split_sha256
     assert training["settings"]["architecture"] == "densenet_small"
     assert [entry["fold"] for entry in training["members"]] == [0, 1]
     assert training["members"][0]["patients"]["test"] == 2
@@ -83,21 +83,22 @@ def test_the_card_says_how_it_came_about(card: ModelCard, data: RunData) -> None
 
 
 def test_it_knows_its_limits(card: ModelCard) -> None:
-    trust = read_trust(card)
-    assert trust is not None
-    assert len(trust.novelty.banks) == 2
-    assert trust.novelty.validation_patients == 10
+    limits = read_limits(card)
+    assert limits is not None
+    assert len(limits.banks) == 2
+    assert limits.known.validation_patients == 10
 
 
 def test_claim_items_are_filled_or_open(card: ModelCard) -> None:
-    items = card.document["claim_2024"]["items"]
-    assert [item["number"] for item in items] == list(range(1, 45))
-    answers = {item["number"]: item for item in items}
-    assert answers[44]["status"] == "open"
-    assert answers[27]["answer"].startswith("mean of the calibrated probabilities of 2 networks")
+    assert card.claim_2024 is not None
+    items = card.claim_2024.items
+    assert [item.number for item in items] == list(range(1, 45))
+    answers = {item.number: item for item in items}
+    assert answers[44].status == "open"
+    assert answers[27].answer.startswith("mean of the calibrated probabilities of 2 networks")
     page = (card.folder / CLAIM_NAME).read_text(encoding="utf-8")
     assert "10.1148/ryai.240300" in page
-    assert page.count(OPEN) == sum(item["status"] == "open" for item in items)
+    assert page.count(OPEN) == sum(item.status == "open" for item in items)
 
 
 def test_an_answer_without_an_item_is_a_fault() -> None:
@@ -113,7 +114,7 @@ def test_one_fold_with_a_point_from_validation(data: RunData, tmp_path: Path) ->
     one = export_run(data, tmp_path / "x", options=options)
     assert one.name == "densenet_small.one"
     assert len(one.members) == 1
-    assert one.trust_file is None
+    assert one.out_of_distribution is None
     point = one.operating_point
     assert point is not None
     assert point.gaussian_sigma_slices == 0  # the toy images name no slices
@@ -122,7 +123,7 @@ def test_one_fold_with_a_point_from_validation(data: RunData, tmp_path: Path) ->
     validation = table.of(part="validation")
     # the threshold is one that the shipped, rounded weights gave to a validation image
     assert np.abs(validation.probability - point.threshold).min() < 0.02
-    assert "made-up" in one.document["golden"]["description"]
+    assert "made-up" in one.golden.description
 
 
 def test_a_model_is_replaced_but_nothing_else(data: RunData, tmp_path: Path) -> None:

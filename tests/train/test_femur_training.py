@@ -106,9 +106,9 @@ def test_a_run_becomes_a_model_whose_card_says_how_lesions_are_cut_out(dataset: 
     assert (kept["optimiser"], kept["schedule"], kept["class_weights"]) == ("sgd", "constant", "balanced")
     card = export_run(open_run(tmp_path / "run", dataset), tmp_path / "model", options=ExportOptions(folds=(0,)))
     assert card.task == "mri_femur"
-    preprocessing = card.document["input"]["preprocessing"]
-    assert preprocessing["function"] == "osteon.ops.mr_region.lesion_crop"
-    parameters = preprocessing["parameters"]
+    preprocessing = card.image.preprocessing
+    assert preprocessing.function == "osteon.ops.mr_region.lesion_crop"
+    parameters = preprocessing.parameters
     assert (parameters["margin_px"], parameters["masked"], parameters["size"]) == (12, True, 32)
-    assert "other bones than the femur" in card.document["exclusions"][-1]
+    assert "other bones than the femur" in card.exclusions[-1]
     assert verify_card(card) <= 1e-4

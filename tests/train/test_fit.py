@@ -22,7 +22,7 @@ from osteon.errors import BackendError, InputError, OutputError, TrainingError, 
 from osteon.io.predictions_file import read_predictions
 from osteon.metrics.classification import roc_auc
 from osteon.nets import build_network
-from osteon.predict.runtime import SliceClassifier
+from osteon.predict.predictor import Predictor, grey_crops
 from osteon.train import module
 from osteon.train.checkpoints import load_weights
 from osteon.train.fit import FoldOptions, fit_fold
@@ -78,11 +78,13 @@ def test_predictions_are_those_of_the_kept_weights(manifest: Manifest, split: Sp
     result = fit_fold(manifest, split, 0, QUICK, tmp_path / "f")
     network = build_network("densenet_small")
     load_weights(network, result.weights)
-    classifier = SliceClassifier.from_module(network, name="kept", size=32, runtime="torch")
+    classifier = Predictor.from_networks(network, name="kept", inputs=grey_crops(32), runtime="torch")
     rows = split.rows(manifest, 0).test
     crops = load_pixels(manifest, size=32, cache=None).crops(rows)
     assert result.predictions is not None
-    np.testing.assert_allclose(classifier.logits(crops), result.predictions.of(part="test").logits, atol=1e-5)
+    np.testing.assert_allclose(
+        classifier.scores(crops).logits[:, 0], result.predictions.of(part="test").logits, atol=1e-5
+    )
 
 
 def test_a_fold_that_is_done_is_read(manifest: Manifest, split: Split, tmp_path: Path) -> None:

@@ -86,6 +86,6 @@ def test_a_transformer_is_trained_exported_and_read_back(dataset: Path, tmp_path
     assert json.loads((tmp_path / "run" / "settings.json").read_text(encoding="utf-8"))["settings"]["schedule"]
     card = export_run(open_run(tmp_path / "run", dataset), tmp_path / "model", options=ExportOptions(folds=(0,)))
     assert (card.task, card.architecture) == ("ct_metastasis_slices", "vit_tiny")
-    assert card.document["input"]["preprocessing"]["function"] == "osteon.ops.slice_frame.slice_frame"
+    assert card.image.preprocessing.function == "osteon.ops.series_images.slice_frame"
     assert verify_card(card) <= 1e-4
     assert np.isfinite(run.predictions().logits).all()

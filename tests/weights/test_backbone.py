@@ -15,15 +15,14 @@ from safetensors.torch import save_file
 from osteon.errors import UnknownLabelError, WeightsError
 from osteon.nets import build_network
 from osteon.nets.anatomy import feature_stages, pooled_features
+from osteon.weights import verify_card
 from osteon.weights.backbone import (
     PretrainedWeights,
     backbone_names,
     fill_network,
-    load_backbone_into,
     pretrained_network,
     pretrained_weights,
     read_backbone,
-    verify_backbone,
 )
 
 NAME = "mobilenet_v2.imagenet"
@@ -38,17 +37,16 @@ def copied(tmp_path: Path) -> Path:
 def test_the_shipped_backbone_is_intact_and_says_what_it_is() -> None:
     assert backbone_names() == (NAME,)
     card = read_backbone("mobilenet_v2")
-    assert verify_backbone(card) <= card.tolerance
-    assert (card.name, card.licence, card.feature_dimensions, card.channels) == (NAME, "Apache-2.0", 1280, 3)
-    assert card.weights.size_bytes < 7_100_000
+    assert verify_card(card) <= card.golden.tolerance["float32"]
+    assert (card.name, card.licence, card.embedding.size) == (NAME, "Apache-2.0", 1280)
+    assert card.weights.bytes < 7_100_000
     assert (card.folder / "LICENSE").read_text("utf-8").split()[:2] == ["Apache", "License"]
-    assert card.document["source"]["repository"].endswith("google-coral/test_data")
+    assert card.training.details["source"]["repository"].endswith("google-coral/test_data")
 
 
 @pytest.mark.shared_data
 def test_it_sees_on_the_photos_what_the_int8_network_sees(shared_data: Path) -> None:
-    card = read_backbone(NAME)
-    golden = load_file(card.golden.path)
+    golden = load_file(Path(__file__).with_name("photos.safetensors"))
     folder = shared_data / "weights_mobilenet"
     labels = (folder / "imagenet_labels.txt").read_text("utf-8").splitlines()
     network = build_network("mobilenet_v2", in_channels=3, classes=1001).eval()
@@ -80,7 +78,7 @@ def test_one_grey_channel_gives_what_three_equal_ones_give() -> None:
 def test_the_head_is_fresh_and_all_else_is_not() -> None:
     network = build_network("mobilenet_v2", classes=3)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert load_backbone_into(network).name == NAME
+    fill_network(network, pretrained_weights("mobilenet_v2"))
     same = {name for name, value in network.state_dict().items() if torch.equal(value, before[name])}
     assert same == {"classifier.weight", "classifier.bias", "input_offset"}  # the offset is -1 for both
     assert [name for name, _ in feature_stages(network)][-1] == "classifier"
@@ -92,15 +90,15 @@ def test_a_changed_file_is_refused(copied: Path, file: str) -> None:
     data[-1] ^= 1
     (copied / file).write_bytes(data)
     with pytest.raises(WeightsError, match="was changed"):
-        verify_backbone(read_backbone(copied))
+        verify_card(read_backbone(copied))
     (copied / file).unlink()
     with pytest.raises(WeightsError, match="cannot be read"):
-        verify_backbone(read_backbone(copied))
+        verify_card(read_backbone(copied))
 
 
 def test_a_broken_card_is_refused(copied: Path) -> None:
     (copied / "card.json").write_text("{}")
-    with pytest.raises(WeightsError, match="is not a valid backbone card"):
+    with pytest.raises(WeightsError, match="is not a valid model card"):
         read_backbone(copied)
     (copied / "card.json").write_text("{")
     with pytest.raises(WeightsError, match="cannot be read"):

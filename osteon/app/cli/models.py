@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -71,11 +70,12 @@ def _show(
     as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
 ) -> None:
     """Show one model: what it takes and gives, what it was trained on, what was measured."""
-    from osteon.weights import find_card
+    from osteon.weights import Maps, find_card
+    from osteon.weights.card import card_bytes
 
     card = find_card(name)
     if as_json:
-        typer.echo(json.dumps(card.document, indent=2))
+        typer.echo(card_bytes(card).decode())
         return
     say(f"{card.name}, version {card.version}, for {card.task}")
     say(f"{card.statement}")
@@ -83,7 +83,7 @@ def _show(
     say(f"intended use: {card.intended_use}")
     for exclusion in card.exclusions:
         say(f"not for: {exclusion}")
-    for each in card.segmenter.maps if card.segmenter else ():
+    for each in card.output.maps if isinstance(card.output, Maps) else ():
         say(f"map {each.name}: from probability {each.threshold:g} on ({each.source})")
     for result in card.results:
         value = "not measured" if result.value is None else f"{result.value:.3f}"
@@ -98,22 +98,19 @@ def _verify(
     """Check hashes, load, and reproduce the golden output of one model or backbone, or of all."""
     from osteon.errors import WeightsError
     from osteon.weights import card_problems, find_card, list_cards, verify_card
-    from osteon.weights.backbone import backbone_names, read_backbone, verify_backbone
+    from osteon.weights.backbone import backbone_names, read_backbone
 
     shipped = backbone_names()
-    cards = [] if name in shipped else [find_card(name)] if name else list(list_cards())
+    cards = [read_backbone(each) for each in shipped if name in ("", each)]
+    cards += [] if name in shipped else [find_card(name)] if name else list(list_cards())
     failed = [] if name else [f"{problem.folder.name}: {problem.reason}" for problem in card_problems()]
-    proofs = [(card.name, partial(verify_card, card)) for card in cards]
-    proofs += [
-        (each, partial(lambda n: verify_backbone(read_backbone(n)), each)) for each in shipped if name in ("", each)
-    ]
-    for title, prove in proofs:
+    for card in cards:
         try:
-            difference = prove()
+            difference = verify_card(card)
         except WeightsError as error:
-            failed.append(f"{title}: {error}")
+            failed.append(f"{card.name}: {error}")
         else:
-            say(f"{title}: intact; golden output reproduced to {difference:.1e}")
+            say(f"{card.name}: intact; golden output reproduced to {difference:.1e}")
     for line in failed:
         say(f"! {line}", err=True)
     if failed:

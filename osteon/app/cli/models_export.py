@@ -94,8 +94,8 @@ def register(group: typer.Typer) -> None:
             value = "not defined" if result.value is None else f"{result.value:.3f}"
             limits = "" if result.interval is None else f" ({result.interval[0]:.3f} to {result.interval[1]:.3f})"
             say(f"  {result.metric}: {value}{limits}")
-        items = card.document["claim_2024"]["items"]
-        open_items = sum(item["status"] == "open" for item in items)
+        items = card.claim_2024.items if card.claim_2024 else ()
+        open_items = sum(item.status == "open" for item in items)
         say(f"written to {out}; {open_items} of {len(items)} reporting items in {CLAIM_NAME} are left to a person")
 
 

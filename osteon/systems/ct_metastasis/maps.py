@@ -7,11 +7,13 @@ edge.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from osteon.errors import WeightsError
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from osteon.ops.series_images import SeriesImages
     from osteon.weights import ModelCard
 
-__all__ = ["LEAST_BONE_HU", "Segmenter", "body_box", "map_series"]
+__all__ = ["LEAST_BONE_HU", "ImageOptions", "Segmenter", "body_box", "image_options", "map_series"]
 
 LEAST_BONE_HU = 100.0
 """A slice without a single voxel this dense shows no bone."""
@@ -33,8 +35,38 @@ MARGIN_PX = 16
 """As much black as the training images have around a body."""
 
 
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """How a segmenter's images are made of slices: the parameters of the preprocessing in its card.
+
+    Attributes:
+        window_hu: lowest and highest HU of the window, grey 0 and 255.
+        pixel_mm: side of a pixel.
+
+    Raises:
+        ValueError: the window has no width, or a pixel no size.
+    """
+
+    window_hu: tuple[float, float] = BONE_WINDOW_HU
+    pixel_mm: float = PIXEL_MM
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.window_hu[0] >= self.window_hu[1] or not self.pixel_mm > 0:
+            raise ValueError(f"the window {self.window_hu} HU has no width, or a pixel of {self.pixel_mm} mm no size")
+
+
+def image_options(card: ModelCard | None) -> ImageOptions:
+    """What the card of a segmenter says, else the defaults.
+
+    Raises:
+        WeightsError: the card says what cannot be.
+    """
+    return ImageOptions() if card is None else card.image.parameters_of(ImageOptions, name=card.name)
+
+
 class Segmenter(Protocol):
-    """What a reading needs of ``osteon.predict.slice_segmenter.SliceSegmenter``.
+    """What a reading needs of a ``Predictor`` whose output is maps.
 
     Attributes:
         card: of the model; None for one without a card.
@@ -42,7 +74,7 @@ class Segmenter(Protocol):
 
     card: ModelCard | None
 
-    def probabilities(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
+    def maps(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
         """Maps (n, row, column) by name, of images (n, row, column); sides are multiples of 16."""
 
     def use(self) -> ModelUse:
@@ -71,7 +103,7 @@ def map_series(
     for first in range(0, shown.size, SLAB):
         slab = shown[first : first + SLAB]
         given = np.ascontiguousarray(images.grey[slab, rows, columns])
-        found = segmenter.probabilities(given)
+        found = segmenter.maps(given)
         for name, whole in maps.items():
             if name not in found:
                 raise WeightsError(

@@ -17,9 +17,9 @@ from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, Weigh
 from osteon.geometry import Box
 from osteon.geometry.turn import axial_turn
 from osteon.ops.lesions import LesionOptions, grown
-from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM, SeriesImages, series_images, slice_step
+from osteon.ops.series_images import SeriesImages, series_images, slice_step
 from osteon.predict.clock import Clock
-from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, map_series
+from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, image_options, map_series
 from osteon.systems.ct_metastasis.search import believe, measure_lesions
 from osteon.systems.ct_metastasis.slices import REGION, score_slices
 from osteon.systems.ct_metastasis.surfaces import trunk_surfaces
@@ -33,14 +33,14 @@ from osteon.systems.ct_metastasis.text import (
     lesion_labels,
     metal_notice,
 )
-from osteon.weights import MapContract, find_card
+from osteon.weights import MapOutput, Maps, find_card
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Lesion, SliceScores, Volume
     from osteon.geometry.turn import Turn
-    from osteon.predict.runtime import SliceClassifier
+    from osteon.predict.predictor import Predictor
     from osteon.systems.ct_metastasis.maps import Segmenter
     from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.search import Belief, TrunkSearch
@@ -91,7 +91,7 @@ def read_trunk(
     options: Options,
     *,
     segmenter: Segmenter,
-    classifier: SliceClassifier | None = None,
+    classifier: Predictor | None = None,
     notices: tuple[Notice, ...] = (),
     clock: Clock | None = None,
     progress: Progress = silent,
@@ -186,7 +186,7 @@ def _believed(
         if float(images.highest_hu.max()) < BONE_SEEN_HU and not system_options.force:
             raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
     progress("preparing the slices", 1, 1)
-    size_step = segmenter.card.segmenter.size_step if segmenter.card and segmenter.card.segmenter else 16
+    size_step = segmenter.card.image.size_step if segmenter.card else 16
     with clock.step("segment"):
         maps = map_series(images, segmenter, size_step=size_step, progress=progress)
     progress("lesions", 0, 2)
@@ -233,24 +233,24 @@ def _no_bone(reason: str) -> NotThisTaskError:
 
 
 def _load_segmenter(options: Options) -> Segmenter:
-    from osteon.predict.slice_segmenter import SliceSegmenter
+    from osteon.predict.predictor import Predictor
 
     name = options.model or DEFAULT_SEGMENTER
     try:
         card = find_card(name)
     except UnknownLabelError as error:
         raise UnknownLabelError(f"{TASK} needs a segmentation model; name one with --model: {error}") from error
-    if card.segmenter is None:
+    if not isinstance(card.output, Maps):
         raise WeightsError(
             f"{TASK} needs a segmentation model (maps of bone and lesions), but {card.name} is a classifier of task "
             f"{card.task}: name another one with --model (`osteon models list` shows them)"
         )
-    return SliceSegmenter.load(card, device=options.device)
+    return Predictor.load(card, device=options.device)
 
 
-def _load_classifier(options: Options) -> tuple[SliceClassifier | None, tuple[Notice, ...]]:
+def _load_classifier(options: Options) -> tuple[Predictor | None, tuple[Notice, ...]]:
     """The slice classifier, where one is installed."""
-    from osteon.predict.runtime import SliceClassifier
+    from osteon.predict.predictor import Predictor
 
     try:
         card = find_card(DEFAULT_SLICE_MODEL)
@@ -262,13 +262,13 @@ def _load_classifier(options: Options) -> tuple[SliceClassifier | None, tuple[No
         return None, (Notice("no-slice-classifier", text),)
     if card.task != SLICE_TASK:
         raise WeightsError(f"{card.name} is of task {card.task}; the slices of {TASK} need one of task {SLICE_TASK}")
-    return SliceClassifier.load(card, device=options.device), ()
+    return Predictor.load(card, device=options.device), ()
 
 
 def _lesion_options(card: ModelCard | None, options: Options) -> LesionOptions:
     """Thresholds and least volume of the card; a threshold among the options takes precedence for lesions."""
-    maps = {each.name: each for each in card.segmenter.maps} if card and card.segmenter else {}
-    lesion, bone = (maps.get(name, MapContract(name)) for name in ("lesion", "bone"))
+    maps = {each.name: each for each in card.maps.maps} if card else {}
+    lesion, bone = (maps.get(name, MapOutput(name)) for name in ("lesion", "bone"))
     threshold = options.threshold if options.threshold is not None else lesion.threshold
     plain = LesionOptions(threshold=threshold, bone_threshold=bone.threshold)
     return plain if lesion.least_mm3 is None else replace(plain, min_volume_mm3=lesion.least_mm3)
@@ -277,15 +277,14 @@ def _lesion_options(card: ModelCard | None, options: Options) -> LesionOptions:
 def _images(
     array: NDArray[np.int16] | NDArray[np.float32], spacing_mm: tuple[float, float, float], card: ModelCard | None
 ) -> SeriesImages:
-    contract = card.segmenter if card else None
-    pixel_mm = contract.pixel_mm if contract else PIXEL_MM
+    made = image_options(card)
     return series_images(
         array,
         spacing_mm,
-        window_hu=contract.window_hu if contract else BONE_WINDOW_HU,
-        pixel_mm=pixel_mm,
-        size_step=contract.size_step if contract else 16,
-        step=slice_step(spacing_mm[0], pixel_mm=pixel_mm),
+        window_hu=made.window_hu,
+        pixel_mm=made.pixel_mm,
+        size_step=card.image.size_step if card else 16,
+        step=slice_step(spacing_mm[0], pixel_mm=made.pixel_mm),
     )
 
 
@@ -293,7 +292,7 @@ def _scores(
     images: SeriesImages,
     belief: Belief,
     search: TrunkSearch,
-    classifier: SliceClassifier | None,
+    classifier: Predictor | None,
     options: LesionOptions,
     spacing_mm: tuple[float, float, float],
     progress: Progress,
@@ -394,7 +393,7 @@ def _configuration(
     lesion_options: LesionOptions,
     images: SeriesImages,
     segmenter: Segmenter,
-    classifier: SliceClassifier | None,
+    classifier: Predictor | None,
 ) -> dict[str, object]:
     return {
         "force": options.force,
@@ -413,5 +412,5 @@ def _configuration(
 def _threshold_source(options: Options, segmenter: Segmenter) -> str:
     if options.threshold is not None:
         return "chosen for this reading"
-    contract = segmenter.card.segmenter if segmenter.card else None
-    return next((each.source for each in contract.maps if each.name == "lesion"), "") if contract else ""
+    maps = segmenter.card.maps.maps if segmenter.card else ()
+    return next((each.source for each in maps if each.name == "lesion"), "")

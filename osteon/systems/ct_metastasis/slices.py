@@ -9,7 +9,6 @@ import numpy as np
 from osteon.data import SliceScores
 from osteon.ops.runs import smooth_scores, stretches
 from osteon.ops.series_images import SliceFrame
-from osteon.predict.slice_scores import operating_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from osteon.data.options import Progress
     from osteon.ops.series_images import SeriesImages
-    from osteon.predict.runtime import SliceClassifier
+    from osteon.predict.predictor import Predictor
 
 __all__ = ["REGION", "score_slices"]
 
@@ -30,7 +29,7 @@ def score_slices(
     images: SeriesImages,
     shown: NDArray[np.bool_],
     *,
-    classifier: SliceClassifier | None,
+    classifier: Predictor | None,
     area_mm2: NDArray[np.float32],
     peak: NDArray[np.float32],
     least_area_mm2: float,
@@ -63,19 +62,19 @@ def score_slices(
             by_segmentation=outlined[at],
             lesion_area_mm2=area_mm2[at],
         )
-    point = operating_point(classifier.card)
-    found = classifier.read(_blocks(images, at, classifier.size), progress=progress, total=int(at.size))
+    point = classifier.operating_point()
+    found = classifier.scores(_blocks(images, at, classifier.size), progress=progress, total=int(at.size))
     probability = np.zeros(shown.shape, dtype=np.float32)
-    probability[at] = found.probability
+    probability[at] = found.positive
     smoothed = smooth_scores(probability, present=shown, sigma=point.gaussian_sigma_slices, median=point.median_slices)
     return SliceScores(
         region=REGION,
         slices=images.slices[at],
-        probability=found.probability,
+        probability=found.positive,
         smoothed=smoothed[at],
         threshold=point.threshold,
         runs=_runs((smoothed >= np.float32(point.threshold)) & shown, images),
-        spread=found.spread,
+        spread=found.positive_spread,
         distance=found.distance,
         by_segmentation=outlined[at],
         lesion_area_mm2=area_mm2[at],

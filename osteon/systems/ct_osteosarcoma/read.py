@@ -16,8 +16,7 @@ from osteon.errors import NotThisTaskError
 from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.legs import find_legs
 from osteon.predict.clock import Clock
-from osteon.predict.runtime import SliceClassifier
-from osteon.predict.slice_scores import classify_leg, operating_point
+from osteon.predict.predictor import Predictor
 from osteon.systems.ct_osteosarcoma.findings import (
     LegReading,
     describe_bone,
@@ -27,7 +26,7 @@ from osteon.systems.ct_osteosarcoma.findings import (
     novelty_notices,
     status_of,
 )
-from osteon.systems.ct_osteosarcoma.heat_maps import leg_heat_maps
+from osteon.systems.ct_osteosarcoma.slices import classify_leg, leg_heat_maps
 from osteon.systems.ct_osteosarcoma.surfaces import leg_surfaces
 from osteon.weights import find_card
 
@@ -66,9 +65,9 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
         search = _find_legs(volume, options)
     progress("finding the legs", 1, 1)
     with clock.step("load model"):
-        classifier = SliceClassifier.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
+        classifier = Predictor.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
-    point = operating_point(classifier.card, options.threshold)
+    point = classifier.operating_point(options.threshold)
     readings, notices = [], list(search.notices)
     for leg in search.legs:
         territory = leg.mask()

@@ -12,22 +12,23 @@ import hashlib
 from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from osteon.data import TILE_CLASSES, Answer, Notice, RegionNovelty
 from osteon.data.options import Progress, silent
-from osteon.errors import InputError
+from osteon.errors import InputError, WeightsError
 from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view
 from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
 from osteon.predict.clock import Clock
-from osteon.predict.runtime_openvino import usable_cores
-from osteon.predict.tile_classifier import TileClassifier
+from osteon.predict.engines.openvino import usable_cores
+from osteon.predict.predictor import Predictor
 from osteon.systems.histology.detail import SlideMap, SlideReading
 from osteon.systems.histology.text import describe, headline, notices_of, status_of
+from osteon.systems.histology.tile_card import tiles_of
 from osteon.systems.histology.tile_reader import read_tiles
 from osteon.weights import find_card
 
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import GradeProposal, Necrosis, Slide, TilePlan
-    from osteon.ops.stain import Method
     from osteon.systems.histology.options import Options
+    from osteon.systems.histology.tile_card import Tiles
     from osteon.systems.histology.tile_reader import TileBlock
-    from osteon.weights import Novelty, TileContract
+    from osteon.weights import OutOfDistribution
 
 __all__ = ["DEFAULT_MODEL", "TASK", "answer_slide", "read_slide"]
 
@@ -79,7 +80,7 @@ def answer_slide(slide: Slide, options: Options, progress: Progress = silent) ->
     clock = Clock()
     progress("loading the model", 0, 1)
     with clock.step("load model"):
-        classifier = TileClassifier.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
+        classifier = _load(options)
     progress("loading the model", 1, 1)
     return read_slide(slide, options, classifier=classifier, clock=clock, progress=progress)
 
@@ -88,7 +89,7 @@ def read_slide(
     slide: Slide,
     options: Options,
     *,
-    classifier: TileClassifier,
+    classifier: Predictor,
     clock: Clock | None = None,
     progress: Progress = silent,
 ) -> Answer:
@@ -106,7 +107,7 @@ def read_slide(
         WeightsError: the classifier has no card of tiles.
     """
     clock = clock or Clock()
-    use, contract = classifier.use(), classifier.contract
+    use, contract = classifier.use(), _tiles(classifier)
     told = _check_size(slide, contract)
     progress("finding tissue", 0, 1)
     with clock.step("find tissue"):
@@ -134,6 +135,18 @@ def read_slide(
     )
 
 
+def _load(options: Options) -> Predictor:
+    card = find_card(options.model or DEFAULT_MODEL)
+    tiles_of(card)  # another kind of model is refused before it is loaded
+    return Predictor.load(card, device=options.device)
+
+
+def _tiles(classifier: Predictor) -> Tiles:
+    if classifier.card is None:
+        raise WeightsError(f"{classifier.name} has no model card: how large its tiles are is not known")
+    return tiles_of(classifier.card)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
     """What was found in the cells, NaN and False where none was read."""
@@ -143,7 +156,7 @@ class _Found:
     flags: dict[str, NDArray[np.bool_]] = field(repr=False)
 
 
-def _check_size(slide: Slide, contract: TileContract) -> list[Notice]:
+def _check_size(slide: Slide, contract: Tiles) -> list[Notice]:
     """Refuse what is too small or too coarse; tell what is nearly so.
 
     Raises:
@@ -184,7 +197,7 @@ def _check_size(slide: Slide, contract: TileContract) -> list[Notice]:
     return told
 
 
-def _plan(slide: Slide, contract: TileContract, *, force: bool) -> tuple[TilePlan, str]:
+def _plan(slide: Slide, contract: Tiles, *, force: bool) -> tuple[TilePlan, str]:
     """The cells, which of them have tissue, and a hash of what the slide shows.
 
     Raises:
@@ -215,7 +228,7 @@ def _plan(slide: Slide, contract: TileContract, *, force: bool) -> tuple[TilePla
 
 
 def _stain(
-    slide: Slide, plan: TilePlan, contract: TileContract
+    slide: Slide, plan: TilePlan, contract: Tiles
 ) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None, list[Notice]]:
     """What is done to the colours of a tile; the look of the slide is measured once, on a sample of its tiles."""
     if contract.stain == "none":
@@ -223,9 +236,10 @@ def _stain(
     cells = np.argwhere(plan.is_tissue)
     chosen = np.random.default_rng(_SEED).permutation(len(cells))[:_STAIN_SAMPLE]
     sample = [tile_view(slide, plan, (int(cells[index][0]), int(cells[index][1]))) for index in chosen]
-    method = cast("Method", contract.stain)
     target = {name: np.asarray(values, dtype=np.float64) for name, values in contract.stain_target.items()}
-    aimed = StainNormaliser(method, StainLook(**target)) if target else StainNormaliser.published(method)
+    aimed = (
+        StainNormaliser(contract.stain, StainLook(**target)) if target else StainNormaliser.published(contract.stain)
+    )
     normaliser, notice = aimed.of_slide(sample)
     return lambda tile: normaliser.apply(tile)[0], [] if notice is None else [notice]
 
@@ -235,11 +249,11 @@ def _flags_of(plan: TilePlan) -> Callable[[NDArray[np.uint8]], tuple[str, ...]]:
     return lambda tile: tile_flags(tile, um_per_pixel=um_per_pixel)
 
 
-def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: TileClassifier, progress: Progress) -> _Found:
+def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: Predictor, progress: Progress) -> _Found:
     """Every tile of the plan, read by threads while the engine works on those before."""
     found = _Found(
         np.full((*plan.shape, len(TILE_CLASSES)), np.nan, dtype=np.float32),
-        None if classifier.trust is None else np.full(plan.shape, np.nan, dtype=np.float32),
+        None if classifier.limits is None else np.full(plan.shape, np.nan, dtype=np.float32),
         {name: np.zeros(plan.shape, dtype=np.bool_) for name in FLAGS},
     )
     total, done = int(np.count_nonzero(plan.is_tissue)), 0
@@ -255,9 +269,9 @@ def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: TileCl
         for scores in answers:
             block = given.popleft()
             place = tuple(np.array(block.cells).T)
-            found.probability[place] = scores.probability
-            if found.distance is not None and scores.distance is not None:
-                found.distance[place] = scores.distance
+            found.probability[place] = scores["probability"]
+            if found.distance is not None:
+                found.distance[place] = scores["distance"]
             for name, values in block.flags.items():
                 found.flags[name][place] = values
             done += len(block.cells)
@@ -265,16 +279,16 @@ def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: TileCl
     return found
 
 
-def _judged(plan: TilePlan, found: _Found, classifier: TileClassifier, *, report_unlike: bool) -> SlideReading:
+def _judged(plan: TilePlan, found: _Found, classifier: Predictor, *, report_unlike: bool) -> SlideReading:
     """What the numbers of the cells come to."""
     read = plan.is_tissue
     nothing = np.zeros(plan.shape, dtype=np.bool_)
     unclean = np.logical_or.reduce([*found.flags.values(), nothing])
     flags = dict(found.flags)
     novelty = None
-    if found.distance is not None and classifier.trust is not None:
+    if found.distance is not None and classifier.limits is not None:
         clean = read & ~unclean
-        novelty = _novelty(found.distance[clean if clean.any() else read], classifier.trust.novelty)
+        novelty = _novelty(found.distance[clean if clean.any() else read], classifier.limits.known)
         flags["unlike"] = read & (np.nan_to_num(found.distance) > novelty.slice_threshold)
     is_beyond = novelty is not None and novelty.is_unlike
     is_unlike = is_beyond and not report_unlike
@@ -295,7 +309,7 @@ def _judged(plan: TilePlan, found: _Found, classifier: TileClassifier, *, report
     )
 
 
-def _novelty(distance: NDArray[np.float32], known: Novelty) -> RegionNovelty:
+def _novelty(distance: NDArray[np.float32], known: OutOfDistribution) -> RegionNovelty:
     """How unlike training the slide as a whole is: the median over its tiles, as of a patient's in validation."""
     limit = (
         min(known.region_threshold, known.slice_threshold) if distance.size >= LEAST_TILES else known.slice_threshold
@@ -341,9 +355,7 @@ def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[
     return cells(certain), cells(uncertain)
 
 
-def _configuration(
-    options: Options, plan: TilePlan, contract: TileContract, classifier: TileClassifier
-) -> dict[str, object]:
+def _configuration(options: Options, plan: TilePlan, contract: Tiles, classifier: Predictor) -> dict[str, object]:
     return {
         "model": options.model or DEFAULT_MODEL,
         "force": options.force,
@@ -353,6 +365,6 @@ def _configuration(
         "tile_pixels": plan.pixels,
         "least_tissue_of_a_cell": _LEAST_TISSUE,
         "stain": contract.stain,
-        "tile_novelty_threshold": None if classifier.trust is None else classifier.trust.novelty.slice_threshold,
+        "tile_novelty_threshold": None if classifier.limits is None else classifier.limits.known.slice_threshold,
         "seed": _SEED,
     }

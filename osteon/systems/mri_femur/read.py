@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Answer, ClassProbabilities, HeatMap, Region, RegionNovelty, SliceReading, SliceScores, named
+from osteon.data import Answer, ClassProbabilities, HeatMap, Region, SliceReading, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
 from osteon.predict.clock import Clock
-from osteon.predict.ensemble import set_names
-from osteon.predict.explain.networks import networks_to_explain
-from osteon.predict.runtime import SliceClassifier
+from osteon.predict.predictor import Predictor
+from osteon.predict.scores import set_names
 from osteon.systems.mri_femur.mark import mark_lesion
 from osteon.systems.mri_femur.text import (
     BENIGN,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Notice, Volume
     from osteon.ops.mr_region import MrRegion
-    from osteon.predict.ensemble import CropScores
+    from osteon.predict.scores import Scores
     from osteon.systems.mri_femur.mark import LesionMark
     from osteon.systems.mri_femur.options import Options
     from osteon.weights import ModelCard
@@ -73,14 +72,14 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     with clock.step("find the lesion"):
         mark = mark_lesion(volume, options)
     with clock.step("load model"):
-        classifier = SliceClassifier.load(_card(options), device=options.device)
+        classifier = Predictor.load(_card(options), device=options.device)
     return read_lesion(volume, mark, classifier, options, clock=clock, progress=progress)
 
 
 def read_lesion(
     volume: Volume,
     mark: LesionMark,
-    classifier: SliceClassifier,
+    classifier: Predictor,
     options: Options,
     *,
     clock: Clock | None = None,
@@ -106,9 +105,9 @@ def read_lesion(
         region = _region(image, mark, chosen)
         crop = lesion_crop(image, region, options=chosen)
     with clock.step("classify"):
-        found = classifier.read(crop[None], progress=progress)
-    point = _point(classifier.card, options)
-    novelty = _novelty(classifier, found)
+        found = classifier.scores(crop[None], progress=progress)
+    point = classifier.operating_point(options.threshold, default=EVEN_ODDS)
+    novelty = classifier.novelty(found.distance)
     is_withheld = novelty is not None and novelty.is_unlike and not options.report_unlike
     scores = _scores(classifier, found, index, point, is_withheld=is_withheld)
     progress("heat map", 0, 1)
@@ -150,12 +149,13 @@ def region_options(card: ModelCard | None, *, size: int) -> RegionOptions:
     """
     if card is None:
         return RegionOptions(size=size)
-    if card.input.function != CROP_FUNCTION:
+    made = card.image.preprocessing
+    if made.function != CROP_FUNCTION:
         raise WeightsError(
-            f"{card.name} takes crops of {card.input.function}; {TASK} makes them with {CROP_FUNCTION}: choose a model "
+            f"{card.name} takes crops of {made.function}; {TASK} makes them with {CROP_FUNCTION}: choose a model "
             "of this task (osteon models list)"
         )
-    said, plain = card.input.parameters, RegionOptions()
+    said, plain = made.parameters, RegionOptions()
     return RegionOptions(
         margin_px=int(str(said.get("margin_px", plain.margin_px))),
         opening_px=int(str(said.get("opening_px", plain.opening_px))),
@@ -171,10 +171,11 @@ def _card(options: Options) -> ModelCard:
         card = find_card(name)
     except UnknownLabelError as error:
         raise UnknownLabelError(f"{TASK} needs a model of its task; name one with --model: {error}") from error
-    if card.task != TASK or set(card.output.classes) != {BENIGN, MALIGNANT} or card.output.positive != MALIGNANT:
+    classes = card.classes
+    if card.task != TASK or set(classes.names) != {BENIGN, MALIGNANT} or classes.positive != MALIGNANT:
         raise WeightsError(
             f"{TASK} needs a model that tells {BENIGN} from {MALIGNANT}, but {card.name} is of task {card.task} with "
-            f"the classes {', '.join(card.output.classes)}: name another one with --model "
+            f"the classes {', '.join(classes.names)}: name another one with --model "
             "(`osteon models list` shows them)"
         )
     return card
@@ -188,41 +189,23 @@ def _region(image: NDArray[np.float32], mark: LesionMark, options: RegionOptions
     return lesion_in_box(image, mark.box, options=options)
 
 
-def _point(card: ModelCard | None, options: Options) -> OperatingPoint:
-    point = card.operating_point if card is not None and card.operating_point is not None else EVEN_ODDS
-    if options.threshold is None or options.threshold == point.threshold:
-        return point
-    return OperatingPoint(options.threshold, 0.0, 1, "chosen for this reading")
-
-
-def _novelty(classifier: SliceClassifier, found: CropScores) -> RegionNovelty | None:
-    if classifier.trust is None or found.distance is None:
-        return None
-    known = classifier.trust.novelty
-    return RegionNovelty(
-        score=float(found.distance[0]),
-        threshold=known.region_threshold,
-        slice_threshold=known.slice_threshold,
-        false_alarm_rate=known.false_alarm_rate,
-    )
-
-
 def _scores(
-    classifier: SliceClassifier, found: CropScores, index: int, point: OperatingPoint, *, is_withheld: bool
+    classifier: Predictor, found: Scores, index: int, point: OperatingPoint, *, is_withheld: bool
 ) -> SliceScores:
-    runs = ((index, index + 1),) if float(found.probability[0]) >= point.threshold else ()
+    runs = ((index, index + 1),) if float(found.positive[0]) >= point.threshold else ()
+    sets, limits = found.pair_sets, classifier.limits
     return SliceScores(
         region=REGION,
         slices=np.array([index], dtype=np.int64),
-        probability=found.probability,
-        smoothed=found.probability,
+        probability=found.positive,
+        smoothed=found.positive,
         threshold=point.threshold,
         runs=() if is_withheld else runs,
         withheld_runs=runs if is_withheld else (),
-        spread=found.spread,
+        spread=found.positive_spread,
         distance=found.distance,
-        sets=() if found.sets is None else set_names(found.sets, negative=BENIGN, positive=MALIGNANT),
-        error_rate=None if classifier.trust is None else classifier.trust.conformal.alpha,
+        sets=() if sets is None else set_names(sets, negative=BENIGN, positive=MALIGNANT),
+        error_rate=None if limits is None else limits.sets.alpha,
     )
 
 
@@ -235,21 +218,17 @@ def _classes(scores: SliceScores) -> ClassProbabilities:
 
 
 def _heat_map(
-    classifier: SliceClassifier, crop: NDArray[np.float32], region: MrRegion, volume: Volume, scores: SliceScores
+    classifier: Predictor, crop: NDArray[np.float32], region: MrRegion, volume: Volume, scores: SliceScores
 ) -> tuple[tuple[HeatMap, ...], tuple[Notice, ...]]:
-    """Grad-CAM of malignant, the mean over members."""
-    networks, told = networks_to_explain(classifier.card)
-    if classifier.card is None or not networks:
+    """Where the model saw malignant, the mean over members."""
+    heat, told = classifier.heat_maps(crop[None])
+    if heat is None:
         return (), told
-    from osteon.predict.explain.grad_cam import mean_grad_cam
-
-    (heat,) = mean_grad_cam(
-        networks, crop[None], target=classifier.positive_column, channels=classifier.card.input.channels
-    )
     _, row_mm, column_mm = volume.grid.spacing_mm
     extent_mm = (region.window.height * row_mm, region.window.width * column_mm)
     index = int(scores.slices[0])
-    return (HeatMap(REGION, index, crop, heat, extent_mm, bool(scores.runs), len(networks)),), ()
+    members = len(classifier.card.members) if classifier.card else 1
+    return (HeatMap(REGION, index, crop, heat[0], extent_mm, bool(scores.runs), members),), ()
 
 
 def _configuration(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from osteon import __version__
-from osteon.train.card_text import data_words, patient_words
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
+from osteon.train.card_text import data_words, patient_words, training_entry
 from osteon.train.claim import claim_document
-from osteon.weights import segmenter_entries
+from osteon.weights import Golden, ImageInput, Maps, MeasuredResult, ModelCard, Preprocessing, Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
     from osteon.train.card_text import CardWords
     from osteon.train.segmentation.members import SegmentMember
     from osteon.train.segmentation.run_data import SegmentData
-    from osteon.weights import MapContract
+    from osteon.weights import MapOutput
 
-__all__ = ["ELSEWHERE", "SegmentFacts", "segment_card"]
+__all__ = ["ELSEWHERE", "MAP_TOLERANCE", "SegmentFacts", "segment_card", "slice_images"]
 
 ELSEWHERE = "body parts that were not in the images of training; benign bone lesions that resemble metastases"
 """What no model of this task may be used for."""
+
+MAP_TOLERANCE = 3e-4
+"""Largest difference of a golden probability in float32: engines add in another order, and forty layers pass it on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +38,12 @@ class SegmentFacts:
         maps: with the thresholds chosen.
         results: measured, as the card keeps them.
         golden: what the golden images show.
-        bfloat16_mask_tolerance: as ``osteon.weights.segmenter_entries`` takes it.
+        bfloat16_mask_tolerance: largest 1 - Dice of a golden mask in bfloat16; None does not allow the precision.
         is_half: whether weights are stored as float16.
         is_demo: whether all images are synthetic.
     """
 
-    maps: tuple[MapContract, ...]
+    maps: tuple[MapOutput, ...]
     results: list[dict[str, Any]] = field(repr=False)
     golden: str
     bfloat16_mask_tolerance: float | None
@@ -48,7 +53,7 @@ class SegmentFacts:
 
 def segment_card(
     name: str, data: SegmentData, members: Sequence[SegmentMember], *, words: CardWords, facts: SegmentFacts
-) -> dict[str, Any]:
+) -> ModelCard:
     """The card of a run of segmenters, without files.
 
     Args:
@@ -59,41 +64,43 @@ def segment_card(
         facts: found out.
     """
     settings = data.run.settings
-    return {
-        "schema_version": 1,
-        "name": name,
-        "version": words.version,
-        "task": settings.task,
-        "architecture": settings.architecture,
-        "storage": "float16" if facts.is_half else "float32",
-        **segmenter_entries(
-            facts.maps,
-            golden=facts.golden,
-            bfloat16_mask_tolerance=facts.bfloat16_mask_tolerance,
-            channels=settings.channels,
-        ),
-        "training": _training(data, members, is_demo=facts.is_demo),
-        "results": facts.results,
-        "licence": words.licence,
-        "intended_use": words.intended_use,
-        "exclusions": list(words.exclusions),
-        "is_demo": facts.is_demo,
-        "statement": words.statement,
-        "claim_2024": claim_document(_answers(data, members, words, facts)),
-    }
+    bounded = facts.bfloat16_mask_tolerance
+    return ModelCard(
+        name=name,
+        version=words.version,
+        task=settings.task,
+        architecture=settings.architecture,
+        storage="float16" if facts.is_half else "float32",
+        inputs={"image": slice_images(settings.channels)},
+        output=Maps(facts.maps),
+        golden=Golden(facts.golden, {"float32": MAP_TOLERANCE}, {} if bounded is None else {"bfloat16": bounded}),
+        training=_training(data, members, is_demo=facts.is_demo),
+        results=msgspec.convert(facts.results, tuple[MeasuredResult, ...]),
+        licence=words.licence,
+        intended_use=words.intended_use,
+        exclusions=words.exclusions,
+        is_demo=facts.is_demo,
+        statement=words.statement,
+        claim_2024=claim_document(_answers(data, members, words, facts)),
+    )
 
 
-def _training(data: SegmentData, members: Sequence[SegmentMember], *, is_demo: bool) -> dict[str, Any]:
+def slice_images(channels: int = 3) -> ImageInput:
+    """What a segmenter of CT slices takes, as ``osteon.ops.series_images`` makes it."""
+    words = (
+        "slices in the window as 8-bit grey values, resized as a whole to the pixel size, padded with 0 or cut around "
+        "the centre; divided by 255"
+    )
+    made = Preprocessing("osteon.ops.series_images", {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM}, words)
+    return ImageInput(
+        1 if channels == 1 else 3, "axial slice as it lies in the volume", made, size_step=16, values="byte"
+    )
+
+
+def _training(data: SegmentData, members: Sequence[SegmentMember], *, is_demo: bool) -> Training:
     run, split = data.run, data.split
-    return {
-        "data": data_words(data.manifest, is_demo=is_demo),
-        "is_synthetic": is_demo,
-        "split": f"{split.scheme}, {len(split.folds)} folds by {split.unit}, strata by {split.stratify or 'nothing'}",
-        "split_sha256": data.split_sha256,
+    details = {
         "manifest_sha256": data.manifest.sha256,
-        "script": f"osteon models export (osteon {__version__})",
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "seed": run.settings.seed,
         "split_seed": split.seed,
         "settings": run.settings.document(),
         "members": [_member(data, member) for member in members],
@@ -102,6 +109,7 @@ def _training(data: SegmentData, members: Sequence[SegmentMember], *, is_demo: b
         "warnings": list(split.warnings),
         "unreadable_images": len(run.document.get("unreadable", ())),
     }
+    return training_entry(data.manifest, split, data.split_sha256, run.settings.seed, is_demo=is_demo, details=details)
 
 
 def _member(data: SegmentData, member: SegmentMember) -> dict[str, Any]:

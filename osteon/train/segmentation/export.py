@@ -17,7 +17,7 @@ from osteon.train.run_data import is_synthetic, synthetic_share
 from osteon.train.segmentation.card import ELSEWHERE, SegmentFacts, segment_card
 from osteon.train.segmentation.judging import judge_counts
 from osteon.train.segmentation.run import read_pixels
-from osteon.weights import MapContract, write_segmenter
+from osteon.weights import MapOutput, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,12 +135,12 @@ def export_segmenters(
         is_demo=is_synthetic(data.manifest),
     )
     words = complete_words(chosen.words, data.manifest, is_demo=facts.is_demo, elsewhere=ELSEWHERE)
-    document = segment_card(name, data, members, words=words, facts=facts)
+    card = segment_card(name, data, members, words=words, facts=facts)
     networks = [member.network for member in members]
-    return place_model(out, lambda parent: write_segmenter(parent, document, networks, golden_images=images))
+    return place_model(out, lambda parent: write_model(parent, card, networks, golden={"image": images}))
 
 
-def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapContract, ...]:
+def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapOutput, ...]:
     """A threshold for each map, by the validation parts of all members together."""
     from osteon.train.segmentation.judge import ThresholdSweep
 
@@ -155,14 +155,14 @@ def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapC
     for index, sweep in enumerate(members[0].sweeps):
         whole = ThresholdSweep.summed([member.sweeps[index] for member in members])
         if chosen.threshold is not None and sweep.output == "lesion":
-            found.append(MapContract(sweep.output, chosen.threshold, "chosen by who made the model"))
+            found.append(MapOutput(sweep.output, chosen.threshold, "chosen by who made the model"))
         elif chosen.operating_point == "half":
-            found.append(MapContract(sweep.output, 0.5, "0.5, not chosen on data"))
+            found.append(MapOutput(sweep.output, 0.5, "0.5, not chosen on data"))
         else:
             best = whole.best
             value = whole.f1[int(np.argmin(np.abs(whole.thresholds - best)))]
             words = f"largest F1 over all pixels of the validation parts of {len(members)} fold(s): {value:.4f}"
-            found.append(MapContract(sweep.output, best, words))
+            found.append(MapOutput(sweep.output, best, words))
     return tuple(replace(each, least_mm3=chosen.least_mm3) if each.name == "lesion" else each for each in found)
 
 

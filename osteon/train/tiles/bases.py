@@ -15,6 +15,7 @@ from osteon.nets import build_network
 from osteon.nets.tile_classifier import TILE_BASES, TileClassifier
 from osteon.weights.backbone import pretrained_weights
 from osteon.weights.hub import fetch_hub_file
+from osteon.weights.load import load_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,25 +95,15 @@ def _base_state(settings: TileSettings) -> Mapping[str, Tensor]:
     if settings.pretrained == "hub":
         if not TILE_BASES[base]:
             return pretrained_weights(base).state  # the hub has other weights of this name; these are osteon's own
-        return _tensors(fetch_hub_file(base).data, base)
+        return load_state(fetch_hub_file(base).data, base)
     file = Path(settings.pretrained)
     try:
-        return _tensors(file.read_bytes(), file.name)
+        return load_state(file.read_bytes(), file.name)
     except OSError as error:
         raise WeightsError(
             f"weights for {settings.architecture} were asked for at {file}; they cannot be read "
             f"({type(error).__name__}): give a safetensors file, embedded, hub or none"
         ) from error
-
-
-def _tensors(data: bytes, name: str) -> Mapping[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return {key: value.float() if value.is_floating_point() else value for key, value in load(data).items()}
-    except SafetensorError as error:
-        raise WeightsError(f"{name} is no safetensors file ({error}); other formats are not opened") from error
 
 
 def _fill(network: TileClassifier, state: Mapping[str, Tensor], *, name: str) -> None:

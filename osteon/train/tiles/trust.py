@@ -14,12 +14,12 @@ import numpy as np
 
 from osteon.errors import InputError
 from osteon.metrics.conformal import fit_conformal
-from osteon.weights.trust import FeatureBank, Novelty, Trust
+from osteon.weights.limits import FeatureBank, Limits, out_of_distribution
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SPACE_DIMENSIONS", "HeldOut", "feature_space", "fit_tile_trust"]
+__all__ = ["SPACE_DIMENSIONS", "HeldOut", "feature_space", "fit_tile_limits"]
 
 SPACE_DIMENSIONS = 32
 """Of the space of the training features; 16 to 128 tell about the same."""
@@ -67,7 +67,7 @@ def feature_space(
     return FeatureBank(vectors, 1, 1.0, np.asarray(centre, dtype=np.float16).astype(np.float32))
 
 
-def fit_tile_trust(
+def fit_tile_limits(
     features: NDArray[np.float32],
     held_out: HeldOut,
     *,
@@ -75,7 +75,7 @@ def fit_tile_trust(
     false_alarm_rate: float = 0.05,
     error_rate: float = 0.1,
     seed: int = 1,
-) -> Trust:
+) -> Limits:
     """Fit novelty and prediction sets.
 
     The threshold of a tile is the quantile of held-out tiles; that of a slide is the largest median of a held-out
@@ -98,18 +98,18 @@ def fit_tile_trust(
     unit = max(float(np.median(held_out.distance)), 1e-6)
     space = feature_space(features, weights=weights)
     medians = [float(np.median(held_out.distance[held_out.patients == one])) / unit for one in people]
-    return Trust(
-        novelty=Novelty(
-            banks=(FeatureBank(space.vectors, 1, unit, space.centre),),
+    banks = (FeatureBank(space.vectors, 1, unit, space.centre),)
+    return Limits(
+        out_of_distribution(
+            banks,
             slice_threshold=float(np.quantile(held_out.distance, 1 - false_alarm_rate)) / unit,
             region_threshold=max(medians),
             false_alarm_rate=1 / (people.size + 1),
             training_images=len(features),
-            validation_images=len(held_out.distance),
-            validation_regions=people.size,
-            validation_patients=people.size,
+            validation=(len(held_out.distance), people.size, people.size),
         ),
-        conformal=fit_conformal(
+        banks,
+        fit_conformal(
             held_out.probability,
             held_out.truth,
             alpha=error_rate,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +13,15 @@ from osteon.data.system import Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm, is_watertight
-from osteon.ops.series_images import BONE_WINDOW_HU, slice_frame, windowed
-from osteon.predict.ensemble import CropScores
-from osteon.predict.slice_segmenter import SliceSegmenter
+from osteon.ops.series_images import slice_frame, windowed
+from osteon.predict.predictor import PAPER_POINT, Predictor
+from osteon.predict.scores import Scores
 from osteon.systems.ct_metastasis import read as ct_metastasis
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import answer, read_trunk
 from osteon.systems.registry import best_system
-from osteon.weights import MapContract, SegmenterContract
+from osteon.weights import Classes, MapOutput, OperatingPoint
+from tests.cards import segmenter_card
 from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
 
 if TYPE_CHECKING:
@@ -221,8 +221,8 @@ def test_a_healthy_trunk_has_no_lesion_and_no_mask_of_them(trunk: Trunk) -> None
 
 def test_a_threshold_applies_to_the_lesion_map(trunk: Trunk) -> None:
     class Half(TrueSegmenter):
-        def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
-            maps = super().probabilities(images)
+        def maps(self, images: np.ndarray) -> dict[str, np.ndarray]:
+            maps = super().maps(images)
             return {**maps, "lesion": maps["lesion"] * np.float32(0.4)}
 
     masks = {"bone": trunk.bone, "lesion": trunk.lesion > 0}
@@ -284,11 +284,15 @@ class Caller:
     size: tuple[int, int] = (112, 160)
     shown: list[np.ndarray] = field(default_factory=list)
 
-    def read(self, blocks: Iterable[np.ndarray], *, progress: Progress, total: int) -> CropScores:
+    def scores(self, blocks: Iterable[np.ndarray], *, progress: Progress, total: int) -> Scores:
         self.shown = list(blocks)
         progress("classifying slices", total, total)
         probability = np.array([0.99 if n in self.called else 0.01 for n in range(total)], dtype=np.float32)
-        return CropScores(probability=probability)
+        both = np.stack([1 - probability, probability], axis=1)
+        return Scores(Classes(("normal", "metastasis"), "metastasis"), both, both[:, None])
+
+    def operating_point(self) -> OperatingPoint:
+        return PAPER_POINT
 
     def use(self) -> ModelUse:
         return ModelUse("caller", "1.0.0", "11" * 32, "none", "cpu", is_demo=True, statement="It calls slices.")
@@ -315,16 +319,9 @@ def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: T
 def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
     trunk: Trunk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contract = SegmenterContract(
-        maps=(MapContract("lesion", 0.35, "best Dice on validation", least_mm3=450.0), MapContract("bone", 0.6)),
-        channels=3,
-        window_hu=BONE_WINDOW_HU,
-        pixel_mm=1.75,
-        size_step=16,
-        function="osteon.ops.series_images",
-    )
+    maps = (MapOutput("lesion", 0.35, "best Dice on validation", least_mm3=450.0), MapOutput("bone", 0.6))
     segmenter = trunk.segmenter()
-    segmenter.card = SimpleNamespace(name="known.card", task="ct_metastasis", segmenter=contract)  # type: ignore[assignment]
+    segmenter.card = segmenter_card(maps)
 
     def find(name: str) -> object:
         if name == ct_metastasis.DEFAULT_SEGMENTER:
@@ -332,7 +329,7 @@ def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
         raise UnknownLabelError(f"no model {name!r}")
 
     monkeypatch.setattr(ct_metastasis, "find_card", find)
-    monkeypatch.setattr(SliceSegmenter, "load", lambda *_, **__: segmenter)
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: segmenter)
     found = answer(trunk.volume, OPTIONS)
     lesions = found.configuration["lesions"]
     assert isinstance(lesions, dict)
@@ -343,7 +340,7 @@ def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
 
 def test_a_model_without_the_maps_is_refused(trunk: Trunk) -> None:
     segmenter = trunk.segmenter()
-    segmenter.maps["tumour"] = segmenter.maps.pop("lesion")
+    segmenter.truth["tumour"] = segmenter.truth.pop("lesion")
     with pytest.raises(WeightsError, match=r"no map 'lesion' \(it gives bone, tumour\)"):
         read_trunk(trunk.volume, OPTIONS, segmenter=segmenter)
 

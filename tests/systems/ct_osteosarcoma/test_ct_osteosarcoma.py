@@ -9,7 +9,6 @@ import pytest
 
 from osteon.data import Region, RegionNovelty, SliceScores, Volume
 from osteon.geometry import Box, Grid
-from osteon.predict.slice_scores import PAPER_POINT, operating_point
 from osteon.systems.ct_osteosarcoma.findings import (
     LegReading,
     describe_bone,
@@ -18,9 +17,7 @@ from osteon.systems.ct_osteosarcoma.findings import (
     masks_of,
     novelty_notices,
 )
-from osteon.systems.ct_osteosarcoma.heat_maps import slices_to_explain
-from osteon.systems.ct_osteosarcoma.read import DEFAULT_MODEL
-from osteon.weights import find_card
+from osteon.systems.ct_osteosarcoma.slices import slices_to_explain
 
 GRID = Grid.from_axes(shape=(10, 6, 8), spacing_mm=(2.0, 1.0, 1.0))
 BOX = Box(start=(1, 1, 2), stop=(9, 5, 6))
@@ -140,11 +137,3 @@ def test_the_slice_to_explain_is_the_highest_of_each_run_or_of_all() -> None:
         slices_to_explain(replace(none, slices=none.slices[:0], smoothed=smoothed[:0], probability=smoothed[:0])).size
         == 0
     )
-
-
-def test_the_threshold_is_the_cards_unless_the_person_says_otherwise() -> None:
-    assert operating_point(None) is PAPER_POINT
-    card = find_card(DEFAULT_MODEL)
-    assert operating_point(card) == card.operating_point
-    chosen = operating_point(card, threshold=0.6)
-    assert (chosen.threshold, chosen.source) == (0.6, "chosen for this reading")

@@ -9,9 +9,9 @@ import pytest
 from osteon.data.options import silent
 from osteon.io import open_volume
 from osteon.ops.legs import find_legs
-from osteon.predict.runtime import SliceClassifier
-from osteon.predict.slice_scores import classify_leg
+from osteon.predict.predictor import Predictor
 from osteon.systems.ct_osteosarcoma.read import DEFAULT_MODEL
+from osteon.systems.ct_osteosarcoma.slices import classify_leg
 from osteon.train.fold_job import NOT_DECISIVE
 from osteon.train.settings import TrainSettings, read_settings_file
 from osteon.weights import find_card
@@ -24,7 +24,7 @@ from osteon.weights import find_card
 )
 def test_real_bodies_are_unlike_its_training(shared_data: Path, name: str, force: bool, legs: int) -> None:
     card = find_card(DEFAULT_MODEL)
-    classifier = SliceClassifier.load(card, device="cpu")
+    classifier = Predictor.load(card, device="cpu")
     point = card.operating_point
     assert point is not None
     volume = open_volume(shared_data / name, modality="CT")
@@ -50,15 +50,15 @@ def test_its_card_says_what_was_measured_on_phantoms() -> None:
     dice = found["Dice of called and tumour slices"].value
     assert dice is not None
     assert dice > 0.6
-    assert card.document["training"]["settings"]["strategy"] == "ft"
-    assert sum(member["patients"]["train"] for member in card.document["training"]["members"]) >= 3 * 60
+    assert card.training.details["settings"]["strategy"] == "ft"
+    assert sum(member["patients"]["train"] for member in card.training.details["members"]) >= 3 * 60
 
 
 def test_the_script_that_makes_it_has_its_settings() -> None:
     scripts = Path(__file__).resolve().parents[3] / "scripts"
     settings = TrainSettings.of(read_settings_file(scripts / "demo_model.toml")).document()
     card = find_card(DEFAULT_MODEL)
-    kept = card.document["training"]["settings"]
+    kept = card.training.details["settings"]
     assert {name: value for name, value in settings.items() if name not in NOT_DECISIVE and kept[name] != value} == {}
     words = (scripts / "demo_model.sh").read_text(encoding="utf-8")
     assert f"--name {card.name} --version {card.version}" in words

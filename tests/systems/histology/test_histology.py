@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,22 +14,22 @@ from osteon.errors import InputError
 from osteon.metrics.conformal import ConformalThreshold
 from osteon.ops.stain import StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, tile_view
-from osteon.predict.tile_classifier import TileClassifier
+from osteon.predict.predictor import Predictor
 from osteon.systems.histology import read as histology
 from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import read_slide
 from osteon.systems.histology.tile_reader import read_tiles
-from osteon.weights import FeatureBank, Novelty, Trust, read_card
-from tests.slide_doubles import COLOURS, TILE, PaintedSlide, tile_card_document
+from osteon.weights import CardFile, FeatureBank, Limits, OutOfDistribution
+from tests.slide_doubles import COLOURS, TILE, PaintedSlide, tile_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from osteon.data import Answer
+    from osteon.predict.engines import Arrays, Batch
 
 OPTIONS = Options()
 CELL_MM2 = 0.512**2
@@ -46,35 +44,33 @@ class _ByColour:
 
     description = "by colour"
     device = "cpu"
+    gives: tuple[str, ...] = ("logits", "features")
 
-    def run(self, blocks: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    def run(self, batches: Iterable[Batch]) -> Iterator[Arrays]:
         middle = slice(TILE // 4, 3 * TILE // 4)
-        for tiles in blocks:
+        for tiles in (batch["image"] for batch in batches):
             seen = tiles[:, middle, middle].mean(axis=(1, 2)) if len(tiles) else np.empty((0, 3))
             known = np.array([COLOURS[name] for name in TILE_CLASSES], dtype=np.float64)
             distance = np.linalg.norm(seen[:, None] - known, axis=2)
-            yield (-distance / 2).astype(np.float32), _density(seen).astype(np.float32)
+            both = {"logits": -distance / 2, "features": _density(seen)}
+            yield {name: rows[:, None].astype(np.float32) for name, rows in both.items()}
 
 
-def _trust() -> Trust:
+def _limits() -> Limits:
     known = _density(np.array([COLOURS[name] for name in TILE_CLASSES], dtype=np.float64))
     vectors = (known / np.linalg.norm(known, axis=1, keepdims=True)).astype(np.float32)
-    return Trust(
-        novelty=Novelty((FeatureBank(vectors, 1, 0.1),), 2.0, 1.5, 0.25, 3, 3, 3, 3),
-        conformal=ConformalThreshold(0.1, "lac", (0.9,) * 3, (3,) * 3, "draw", class_conditional=True, note=""),
+    return Limits(
+        OutOfDistribution("by colour", 1, (0.1,), 2.0, 1.5, 0.25, 3, 3, 3, 3),
+        (FeatureBank(vectors, 1, 0.1),),
+        ConformalThreshold(0.1, "lac", (0.9,) * 3, (3,) * 3, "draw", class_conditional=True, note=""),
     )
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> TileClassifier:
+def classifier() -> Predictor:
     """A model whose word on a painted slide is known; only its card is real."""
-    folder = tmp_path_factory.mktemp("card")
-    nothing = {"path": "none.safetensors", "sha256": hashlib.sha256(b"").hexdigest(), "bytes": 1}
-    document = tile_card_document(files={"weights": nothing, "golden": nothing})
-    (folder / "card.json").write_text(json.dumps(document), encoding="utf-8")
-    card = read_card(folder)
-    size = (TILE, TILE)
-    return TileClassifier(_ByColour(), name=card.name, output=card.output, size=size, card=card, trust=_trust())
+    card = tile_card(members=(CardFile("none.safetensors", "0" * 64, 1),))
+    return Predictor(_ByColour(), name=card.name, inputs=card.inputs, output=card.output, card=card, limits=_limits())
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +91,7 @@ def reading_of(answer: Answer) -> SlideReading:
     return answer.detail_as(SlideReading)
 
 
-def _read(slide: PaintedSlide, classifier: TileClassifier, options: Options = OPTIONS) -> Answer:
+def _read(slide: PaintedSlide, classifier: Predictor, options: Options = OPTIONS) -> Answer:
     return read_slide(slide, options, classifier=classifier)
 
 
@@ -107,7 +103,7 @@ SEVENTY = {
 
 
 @pytest.fixture(scope="module")
-def seventy(classifier: TileClassifier) -> Answer:
+def seventy(classifier: Predictor) -> Answer:
     """12 rows of tissue: 3 columns viable, 7 non-viable, 2 non-tumour."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histology, "tile_flags", lambda *_, **__: ())
@@ -167,7 +163,7 @@ def test_the_gallery_has_the_surest_of_each_class_and_the_least_sure(seventy: An
     assert float(probability[reading_of(seventy).uncertain[0]].max()) == highest[highest >= 0].min()
 
 
-def test_reading_again_gives_the_same(seventy: Answer, classifier: TileClassifier) -> None:
+def test_reading_again_gives_the_same(seventy: Answer, classifier: Predictor) -> None:
     again = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
     np.testing.assert_array_equal(reading_of(again).map.probability, reading_of(seventy).map.probability)
     assert reading_of(again).necrosis == reading_of(seventy).necrosis
@@ -178,7 +174,7 @@ def test_reading_again_gives_the_same(seventy: Answer, classifier: TileClassifie
     )
 
 
-def test_flagged_tiles_are_left_out_and_counted(classifier: TileClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flagged_tiles_are_left_out_and_counted(classifier: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     def dark(tile: NDArray[np.uint8], **_: float) -> tuple[str, ...]:
         return ("pen",) if tile[24:40, 24:40].mean() < 140 else ()
 
@@ -197,7 +193,7 @@ def test_flagged_tiles_are_left_out_and_counted(classifier: TileClassifier, monk
     } & {np.True_}
 
 
-def test_nothing_is_said_where_no_tile_is_clean(classifier: TileClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_said_where_no_tile_is_clean(classifier: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histology, "tile_flags", lambda *_, **__: ("blur",))
     found = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
     assert "Nothing can be said of this slide" in found.headline or "nothing can be said" in found.headline
@@ -206,7 +202,7 @@ def test_nothing_is_said_where_no_tile_is_clean(classifier: TileClassifier, monk
     assert (reading_of(found).certain, reading_of(found).uncertain) == ((), ())
 
 
-def test_strange_tiles_are_left_out_but_do_not_silence_the_rest(classifier: TileClassifier) -> None:
+def test_strange_tiles_are_left_out_but_do_not_silence_the_rest(classifier: Predictor) -> None:
     squares = _squares(**SEVENTY, strange=(slice(2, 14), slice(12, 14)))
     found = _read(PaintedSlide(squares), classifier)
     assert not reading_of(found).is_unlike
@@ -217,7 +213,7 @@ def test_strange_tiles_are_left_out_but_do_not_silence_the_rest(classifier: Tile
     assert "24 unlike the training tiles" in next(each.text for each in found.notices)
 
 
-def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: TileClassifier) -> None:
+def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: Predictor) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
     found = _read(PaintedSlide(squares), classifier)
     assert reading_of(found).is_unlike
@@ -232,7 +228,7 @@ def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: TileClassifier) ->
     assert [each.code for each in found.notices] == ["unlike-training"]
 
 
-def test_a_person_may_ask_for_it_all_the_same(classifier: TileClassifier) -> None:
+def test_a_person_may_ask_for_it_all_the_same(classifier: Predictor) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
     found = _read(PaintedSlide(squares), classifier, Options(report_unlike=True))
     assert not reading_of(found).is_unlike
@@ -242,15 +238,15 @@ def test_a_person_may_ask_for_it_all_the_same(classifier: TileClassifier) -> Non
     assert "because that was asked for" in notice.text
 
 
-def test_a_model_that_does_not_know_its_limits_says_so(classifier: TileClassifier) -> None:
+def test_a_model_that_does_not_know_its_limits_says_so(classifier: Predictor) -> None:
     simple = copy.copy(classifier)
-    simple.trust = None
+    simple.limits = None
     found = _read(PaintedSlide(_squares(**SEVENTY)), simple)
     assert reading_of(found).map.novelty is None
     assert "limits-unknown" in {each.code for each in found.notices}
 
 
-def test_a_slide_without_tumour_has_neither_fraction_nor_grade(classifier: TileClassifier) -> None:
+def test_a_slide_without_tumour_has_neither_fraction_nor_grade(classifier: Predictor) -> None:
     found = _read(PaintedSlide(_squares(non_tumour=(slice(2, 14), slice(2, 14)))), classifier)
     assert "no tumour was called" in found.headline
     assert reading_of(found).necrosis.fraction is None
@@ -258,7 +254,7 @@ def test_a_slide_without_tumour_has_neither_fraction_nor_grade(classifier: TileC
     assert [each.identifier for each in found.findings] == ["non-tumour", "tissue"]
 
 
-def test_in_a_picture_of_one_tile_any_tissue_will_do(classifier: TileClassifier) -> None:
+def test_in_a_picture_of_one_tile_any_tissue_will_do(classifier: Predictor) -> None:
     squares = np.full((8, 8), "glass", dtype="U12")
     squares[3:5, 3:5] = "viable"
     found = _read(PaintedSlide(squares, square_um=128, microns=4.0), classifier)
@@ -268,7 +264,7 @@ def test_in_a_picture_of_one_tile_any_tissue_will_do(classifier: TileClassifier)
         _read(PaintedSlide(np.full((1, 1), "glass"), square_um=1024, microns=4.0), classifier)
 
 
-def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
+def test_an_empty_slide_is_refused(classifier: Predictor) -> None:
     slide = PaintedSlide(_squares())
     with pytest.raises(InputError, match="no tissue was found"):
         _read(slide, classifier)
@@ -279,7 +275,7 @@ def test_an_empty_slide_is_refused(classifier: TileClassifier) -> None:
 @pytest.mark.parametrize(
     ("side", "cells", "area_mm2"), [(1024, 1, 1.024**2), (700, 1, 0.7**2), (520, 1, 0.52**2), (1100, 9, 1.024**2)]
 )
-def test_a_picture_of_a_tile_is_one_cell(classifier: TileClassifier, side: int, cells: int, area_mm2: float) -> None:
+def test_a_picture_of_a_tile_is_one_cell(classifier: Predictor, side: int, cells: int, area_mm2: float) -> None:
     squares = np.full((1, 1), "viable", dtype="U12")
     found = _read(PaintedSlide(squares, square_um=side, microns=4.0), classifier)
     assert reading_of(found).map.plan.is_tissue.size == cells
@@ -291,7 +287,7 @@ def test_a_picture_of_a_tile_is_one_cell(classifier: TileClassifier, side: int, 
     assert ("smaller-than-a-tile" in {each.code for each in found.notices}) == (side < 1024)
 
 
-def test_what_is_too_small_or_too_coarse_is_refused(classifier: TileClassifier) -> None:
+def test_what_is_too_small_or_too_coarse_is_refused(classifier: Predictor) -> None:
     squares = np.full((1, 1), "viable", dtype="U12")
     with pytest.raises(InputError, match=r"500 x 500 um; a tile is 1024 um"):
         _read(PaintedSlide(squares, square_um=500, microns=4.0), classifier)
@@ -301,7 +297,7 @@ def test_what_is_too_small_or_too_coarse_is_refused(classifier: TileClassifier) 
     assert "coarse-pixels" in {each.code for each in coarse.notices}
 
 
-def test_progress_counts_tiles(classifier: TileClassifier) -> None:
+def test_progress_counts_tiles(classifier: Predictor) -> None:
     told: list[tuple[str, int, int]] = []
     read_slide(
         PaintedSlide(_squares(**SEVENTY)), OPTIONS, classifier=classifier, progress=lambda *step: told.append(step)
@@ -312,7 +308,7 @@ def test_progress_counts_tiles(classifier: TileClassifier) -> None:
     assert counted == sorted(counted)
 
 
-def test_an_interruption_leaves_no_thread(classifier: TileClassifier) -> None:
+def test_an_interruption_leaves_no_thread(classifier: Predictor) -> None:
     def stop(step: str, done: int, total: int) -> None:
         if step == "classifying tiles" and done:
             raise KeyboardInterrupt
@@ -356,7 +352,7 @@ def test_few_blocks_are_held_however_large_the_slide() -> None:
     blocks.close()
 
 
-def test_a_damaged_place_stops_the_reading(classifier: TileClassifier) -> None:
+def test_a_damaged_place_stops_the_reading(classifier: Predictor) -> None:
     slide = PaintedSlide(_squares(**SEVENTY))
     whole = slide.read
 
@@ -371,9 +367,7 @@ def test_a_damaged_place_stops_the_reading(classifier: TileClassifier) -> None:
         list(read_tiles(slide, plan, judge=lambda _: (), threads=2))
 
 
-def test_the_stain_of_a_slide_is_measured_once(
-    classifier: TileClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_stain_of_a_slide_is_measured_once(classifier: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
     whole = StainNormaliser.of_slide
 
@@ -382,13 +376,8 @@ def test_the_stain_of_a_slide_is_measured_once(
         return whole(self, tiles)
 
     monkeypatch.setattr(StainNormaliser, "of_slide", counted)
-    card = classifier.card
-    assert card is not None
-    document = json.loads(json.dumps(card.document))
-    document["input"]["preprocessing"]["parameters"] = {"stain": "reinhard", "stain_target": {}}
-    (tmp_path / "card.json").write_text(json.dumps(document), encoding="utf-8")
     changed = copy.copy(classifier)
-    changed.card = read_card(tmp_path)
+    changed.card = tile_card(members=(CardFile("none.safetensors", "0" * 64, 1),), stain="reinhard")
     found = _read(PaintedSlide(_squares(**SEVENTY)), changed)
     assert measured == [32]
     assert found.configuration["stain"] == "reinhard"

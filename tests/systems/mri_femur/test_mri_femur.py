@@ -16,13 +16,14 @@ from osteon.data.system import Header
 from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
 from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
-from osteon.predict.runtime import SliceClassifier
+from osteon.predict.predictor import Predictor
 from osteon.systems.mri_femur.mark import mark_lesion
 from osteon.systems.mri_femur.options import Options
 from osteon.systems.mri_femur.read import DEFAULT_MODEL, answer, read_lesion, region_options
 from osteon.systems.mri_femur.text import headline
 from osteon.systems.registry import best_system, system
 from osteon.weights import ModelCard, find_card
+from tests.cards import plain_card
 from tests.femur_card import SIZE, femur_card
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 
 
 @pytest.fixture(scope="module")
-def classifier(card: ModelCard) -> SliceClassifier:
-    return SliceClassifier.load(card, device="cpu", runtime="torch")
+def classifier(card: ModelCard) -> Predictor:
+    return Predictor.load(card, device="cpu", runtime="torch")
 
 
-def judged(volume: Volume, classifier: SliceClassifier, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
+def judged(volume: Volume, classifier: Predictor, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
     chosen = replace(Options(box=BOX, slice_number=2), **options)
     return read_lesion(volume, mark_lesion(volume, chosen), classifier, chosen)
 
@@ -61,16 +62,16 @@ def score(said: Answer) -> SliceScores:
     return said.detail_as(SliceReading).scores[0]
 
 
-def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
+def test_the_answer_by_hand(classifier: Predictor) -> None:
     volume = knee()
     said = judged(volume, classifier)
     image = normalise(volume.array[1])
     options = region_options(classifier.card, size=SIZE)
     assert (options.margin_px, options.size, options.opening_px) == (12, SIZE, 2)
     region = lesion_in_box(image, PlaneBox(*BOX), options=options)
-    found = classifier.read(lesion_crop(image, region, options=options)[None])
+    found = classifier.scores(lesion_crop(image, region, options=options)[None])
     (scores,) = said.detail_as(SliceReading).scores
-    probability = float(found.probability[0])
+    probability = float(found.positive[0])
     assert scores.probability.tolist() == [pytest.approx(probability, abs=1e-6)]
     assert scores.slices.tolist() == [1]
     assert scores.threshold == 0.4
@@ -105,7 +106,7 @@ def test_the_answer_by_hand(classifier: SliceClassifier) -> None:
     assert {notice.code for notice in said.notices} == {"outlined"}
 
 
-def test_a_threshold_is_the_persons_if_there_is_one(classifier: SliceClassifier) -> None:
+def test_a_threshold_is_the_persons_if_there_is_one(classifier: Predictor) -> None:
     low, high = (judged(knee(), classifier, threshold=value) for value in (0.0, 1.0))
     assert "called malignant" in low.headline
     assert "called benign" in high.headline
@@ -113,7 +114,7 @@ def test_a_threshold_is_the_persons_if_there_is_one(classifier: SliceClassifier)
     assert low.configuration["threshold_source"] == "chosen for this reading"
 
 
-def test_a_mask_is_taken_as_drawn(classifier: SliceClassifier, tmp_path: Path) -> None:
+def test_a_mask_is_taken_as_drawn(classifier: Predictor, tmp_path: Path) -> None:
     volume = knee()
     drawn = np.zeros(GRID.shape, np.uint8)
     drawn[0, 60:64, 60:64] = 1
@@ -135,7 +136,7 @@ def test_a_mask_is_taken_as_drawn(classifier: SliceClassifier, tmp_path: Path) -
 
 
 def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
-    strict = SliceClassifier.load(femur_card(tmp_path, limit=1e-3), device="cpu", runtime="torch")
+    strict = Predictor.load(femur_card(tmp_path, limit=1e-3), device="cpu", runtime="torch")
     said = judged(knee(), strict, threshold=0.0)
     assert said.regions[0].novelty.is_unlike
     assert said.findings[0].probability is None
@@ -153,7 +154,7 @@ def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
     assert "reported all the same. The lesion on slice 2 was called malignant" in asked.headline
 
 
-def test_without_millimetres_no_length_is_given(classifier: SliceClassifier) -> None:
+def test_without_millimetres_no_length_is_given(classifier: Predictor) -> None:
     volume = knee(modality="", is_in_mm=False)
     said = judged(volume, classifier)
     assert said.findings[0].measurements == ()
@@ -162,13 +163,13 @@ def test_without_millimetres_no_length_is_given(classifier: SliceClassifier) -> 
     assert {"modality-not-known", "outlined"} <= {notice.code for notice in said.notices}
 
 
-def test_a_ct_is_read_with_a_warning(classifier: SliceClassifier) -> None:
+def test_a_ct_is_read_with_a_warning(classifier: Predictor) -> None:
     (warning,) = [n for n in judged(knee(modality="CT"), classifier).notices if n.level == "warning"]
     assert warning.code == "not-mr"
     assert "The images are CT" in warning.text
 
 
-def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: SliceClassifier) -> None:
+def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: Predictor) -> None:
     volume = knee()
     array = volume.array.copy()
     array[1] = 200
@@ -180,7 +181,7 @@ def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: SliceClass
     assert "no-outline" in {notice.code for notice in said.notices}
 
 
-def test_a_single_slice_needs_no_number(classifier: SliceClassifier) -> None:
+def test_a_single_slice_needs_no_number(classifier: Predictor) -> None:
     volume = knee()
     one = Volume(volume.array[1:2], volume.grid.crop((1, 0, 0), (2, 80, 96)), "MR")
     said = judged(one, classifier, slice_number=None)
@@ -254,7 +255,7 @@ def test_models_of_other_tasks_are_refused(card: ModelCard) -> None:
         answer(knee(), options)
     with pytest.raises(UnknownLabelError, match="mri_femur needs a model of its task"):
         answer(knee(), replace(options, model="nobody.knows"))
-    other = replace(card, input=replace(card.input, function="osteon.ops.crops.leg_crops"))
+    other = plain_card()
     with pytest.raises(WeightsError, match=r"takes crops of osteon\.ops\.crops\.leg_crops"):
         region_options(other, size=SIZE)
 
@@ -277,7 +278,7 @@ def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
 
 
 @pytest.mark.parametrize(("logit", "words"), [(9.0, "malignant > 0.99"), (-9.0, "malignant < 0.01")])
-def test_no_probability_is_rounded_to_certainty(classifier: SliceClassifier, logit: float, words: str) -> None:
+def test_no_probability_is_rounded_to_certainty(classifier: Predictor, logit: float, words: str) -> None:
     said = judged(knee(), classifier)
     value = np.array([1 / (1 + np.exp(-logit))], np.float32)
     sure = replace(score(said), probability=value, smoothed=value)
@@ -286,8 +287,8 @@ def test_no_probability_is_rounded_to_certainty(classifier: SliceClassifier, log
 
 def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
     card = find_card(DEFAULT_MODEL)
-    assert (card.task, card.output.positive, card.is_demo) == ("mri_femur", "malignant", True)
-    options = region_options(card, size=card.input.rows)
+    assert (card.task, card.classes.positive, card.is_demo) == ("mri_femur", "malignant", True)
+    options = region_options(card, size=card.image.rows)
     assert (options.size, options.margin_px, options.masked) == (224, 20, False)
     steps: list[str] = []
     said = answer(knee(), Options(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))

@@ -12,7 +12,7 @@ import torch
 from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.segmentation import pixel_counts
-from osteon.predict.slice_segmenter import SliceSegmenter
+from osteon.predict.predictor import Predictor
 from osteon.train.segmentation.export import SegmentExport, export_segmenters
 from osteon.train.segmentation.images import grey_values
 from osteon.train.segmentation.judge import ThresholdSweep
@@ -49,23 +49,21 @@ def card(data: SegmentData, tmp_path_factory: pytest.TempPathFactory) -> ModelCa
 def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
     assert (card.name, card.task, card.folder.name) == ("hybrid_attunetpp_small.mine", "ct_metastasis", "mine")
     assert len(card.members) == 2
-    assert card.segmenter is not None
-    assert card.segmenter.names == ("lesion", "bone")
-    assert card.segmenter.channels == 1
+    assert card.maps.names == ("lesion", "bone")
+    assert card.image.channels == 1
     assert card.is_demo
     assert "synthetic" in card.statement.lower()
     assert verify_card(card) < 1e-4
-    assert read_card(card.folder).document == card.document
+    assert read_card(card.folder) == card
     assert (card.folder / "claim.md").read_text(encoding="utf-8").count("fold 0: train 8") == 1
-    assert [member["fold"] for member in card.document["training"]["members"]] == [0, 1]
+    assert [member["fold"] for member in card.training.details["members"]] == [0, 1]
 
 
 def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: SegmentData) -> None:
     """Each member, loaded as a reader loads it, judged on the test part of its own fold."""
-    assert card.segmenter is not None
     pixels = read_pixels(data.manifest, data.run.settings, None)
     networks = load_networks(card)
-    for index, (name, threshold) in enumerate(card.segmenter.thresholds.items()):
+    for index, (name, threshold) in enumerate(card.maps.thresholds.items()):
         tables, dice = [], []
         for fold, network in enumerate(networks):
             rows = data.split.rows(data.manifest, fold).test
@@ -85,18 +83,17 @@ def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: Segment
 
 
 def test_thresholds_come_from_validation_alone(card: ModelCard, data: SegmentData) -> None:
-    assert card.segmenter is not None
-    for index, (name, threshold) in enumerate(card.segmenter.thresholds.items()):
+    for index, (name, threshold) in enumerate(card.maps.thresholds.items()):
         whole = ThresholdSweep.summed([fold.sweeps[index] for fold in data.run.done])
         # weights rounded to half may move the best threshold by little
         assert whole.f1[round(threshold * 100) - 1] >= whole.f1.max() - 0.01, name
-    assert "validation" in card.segmenter.maps[0].source
+    assert "validation" in card.maps.maps[0].source
 
 
 def test_the_model_reads_slices_as_it_was_measured(card: ModelCard, data: SegmentData) -> None:
-    segmenter = SliceSegmenter.load(card, device="cpu", runtime="torch", precision="float32")
-    assert segmenter.maps == ("lesion", "bone")
-    assert segmenter.thresholds == card.segmenter.thresholds  # type: ignore[union-attr]
+    segmenter = Predictor.load(card, device="cpu", runtime="torch", precision="float32")
+    assert segmenter.output == card.maps
+    assert card.maps.names == ("lesion", "bone")
 
 
 def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: SegmentData, tmp_path: Path) -> None:
@@ -112,11 +109,10 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: Segme
     )
     card = export_segmenters(data, tmp_path / "other", options=replace(options, name="hybrid_attunetpp_small.x1"))
     assert card.name == "hybrid_attunetpp_small.x1"
-    assert card.segmenter is not None
-    assert card.segmenter.thresholds == {"lesion": 0.3, "bone": 0.5}
-    assert [each.least_mm3 for each in card.segmenter.maps] == [300.0, None]
+    assert card.maps.thresholds == {"lesion": 0.3, "bone": 0.5}
+    assert [each.least_mm3 for each in card.maps.maps] == [300.0, None]
     assert len(card.members) == 1
-    assert card.document["storage"] == "float32"
+    assert card.storage == "float32"
     for changes, words in (
         ({"folds": (2,)}, "absent, not done"),
         ({"folds": (9,)}, "folds 0 to 3"),

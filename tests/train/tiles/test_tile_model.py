@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -13,21 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, WeightsError
 from osteon.nets import build_network
+from osteon.systems.histology.tile_card import Tiles, tile_input, tiles_of
 from osteon.train.tiles.ridge_head import fit_ridge_head, linear_head
-from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_trust
-from osteon.weights import (
-    TileContract,
-    find_card,
-    golden_case,
-    golden_tiles,
-    load_network,
-    read_card,
-    read_trust,
-    round_to_half,
-    tile_input,
-    verify_card,
-    write_tile_classifier,
-)
+from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_limits
+from osteon.weights import Classes, find_card, golden_case, load_network, read_limits, round_to_half, write_model
+from tests.slide_doubles import tile_card
 
 
 def test_a_linear_model_is_the_same_in_a_head() -> None:
@@ -70,13 +60,6 @@ def test_what_lies_in_the_space_of_training_has_no_distance() -> None:
         feature_space(inside[:4], dimensions=4)
 
 
-def card_document() -> dict[str, Any]:
-    document: dict[str, Any] = {**find_card("mobilenet_v2_tiles.demo").document}
-    for name in ("files", "trust"):
-        document.pop(name)
-    return document | {"name": "mobilenet_v2_tiles.test", "input": tile_input(TileContract(512.0, 64, "macenko"))}
-
-
 def test_a_card_of_tiles_is_written_proven_and_read_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_network("mobilenet_v2_tiles").eval()
@@ -90,31 +73,27 @@ def test_a_card_of_tiles_is_written_proven_and_read_back(tmp_path: Path) -> None
         truth=np.arange(12) % 3,
         patients=np.repeat(["a", "b", "c"], 4),
     )
-    trust = fit_tile_trust(features, held_out)
-    card = write_tile_classifier(tmp_path, card_document(), [network], golden_tiles=tiles, trust=trust)
-    assert card.tiles == TileContract(512.0, 64, "macenko")
-    assert verify_card(card) < 1e-4
-    case = golden_tiles(card)
-    assert case.probability.shape == (2, 3)
-    np.testing.assert_allclose(case.probability.sum(axis=1), 1, rtol=1e-5)
-    again = read_trust(card)
+    limits = fit_tile_limits(features, held_out)
+    draft = tile_card(inputs={"image": tile_input(Tiles(512.0, "macenko", pixels=64))})
+    card = write_model(tmp_path, draft, [network], golden={"image": tiles}, limits=limits)
+    assert tiles_of(card) == Tiles(512.0, "macenko", pixels=64)
+    case = golden_case(card)
+    assert case.mean.shape == (2, 3)
+    np.testing.assert_allclose(case.mean.sum(axis=1), 1, rtol=1e-5)
+    again = read_limits(card)
     assert again is not None
-    np.testing.assert_allclose(
-        again.novelty.slice_distance([features[:5]]), trust.novelty.slice_distance([features[:5]]), rtol=1e-3
-    )
-    with pytest.raises(WeightsError, match="histology tiles in colour"):
-        golden_case(card)
-    weights = card.weights.path
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
-    with pytest.raises(WeightsError):
-        verify_card(read_card(card.folder))
+    np.testing.assert_allclose(again.distance([features[:5]]), limits.distance([features[:5]]), rtol=1e-3)
+    with pytest.raises(WeightsError, match="asked for histology tiles"):
+        tiles_of(find_card("mobilenet_v2.phantom"))
+    with pytest.raises(WeightsError, match="asked for the classes non_tumour, non_viable, viable"):
+        tiles_of(msgspec.structs.replace(card, output=Classes(("a", "b"))))
 
 
 def test_the_shipped_model_names_its_patients_and_its_classes() -> None:
     card = find_card("mobilenet_v2_tiles.demo")
-    assert card.output.classes == TILE_CLASSES
-    assert card.tiles == TileContract(1024.0, 224)
-    assert "10.7937/tcia.2019.bvhjhdas" in card.document["training"]["data"]
-    assert all(name in card.document["training"]["data"] for name in ("Case-3", "Case-48", "P9", "CC BY 3.0"))
+    assert card.classes.names == TILE_CLASSES
+    assert tiles_of(card) == Tiles(1024.0, pixels=224)
+    assert "10.7937/tcia.2019.bvhjhdas" in card.training.data
+    assert all(name in card.training.data for name in ("Case-3", "Case-48", "P9", "CC BY 3.0"))
     assert card.is_demo
     assert load_network(card).training is False

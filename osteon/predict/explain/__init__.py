@@ -1,1 +1,0 @@
-"""Where in an image a classifier looked."""

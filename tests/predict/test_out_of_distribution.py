@@ -1,0 +1,116 @@
+"""Thresholds of distances and prediction sets: worked by hand, and held on patients nobody fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from osteon.errors import InputError
+from osteon.metrics.conformal import measure_coverage, predict_sets
+from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
+from osteon.weights import FeatureBank
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _angles(degrees: list[float]) -> NDArray[np.float32]:
+    radians = np.deg2rad(np.array(degrees))
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def _fold(train: list[float], validation: list[float], patients: list[str], regions: list[str]) -> FoldMaterial:
+    truth = (np.arange(len(validation)) % 2 == 0).astype(np.int64)
+    return FoldMaterial(
+        _angles(train), 3 * _angles(validation), np.array(patients), np.array(regions), _pair(truth * 0.5), truth
+    )
+
+
+def _pair(positive: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Probabilities of both classes."""
+    return np.stack([1 - positive, positive], axis=1).astype(np.float32)
+
+
+def test_the_distance_is_the_chord_to_the_nth_neighbour() -> None:
+    bank = FeatureBank(_angles([0, 10, 30]), neighbour=2, unit=0.5)
+    found = bank.distance(7 * _angles([0, 90]))  # length does not matter
+    np.testing.assert_allclose(found, 2 * np.sin(np.deg2rad([5, 40])) / 0.5, rtol=1e-4)
+
+
+def test_the_region_threshold_is_the_conformal_quantile_of_each_patients_worst_region() -> None:
+    # two training vectors at 0 degrees: the distance of a slice is the chord of its angle
+    patients = ["a", "a", "a", "a", "b", "b", "c", "c"]
+    regions = ["left", "left", "right", "right", "left", "left", "left", "left"]
+    fold = _fold([0, 0], [1, 3, 10, 20, 4, 6, 30, 50], patients, regions)
+    novelty = fit_limits([fold], false_alarm_rate=0.5, error_rate=0.5).known
+    # medians of the chords, in units of the middle slice (between 6 and 10 degrees)
+    chord = 2 * np.sin(np.deg2rad(np.array([1, 3, 10, 20, 4, 6, 30, 50])) / 2)
+    medians = {"a": (chord[2] + chord[3]) / 2, "b": (chord[4] + chord[5]) / 2, "c": (chord[6] + chord[7]) / 2}
+    middle = np.median(chord)
+    assert novelty.region_threshold == pytest.approx(medians["a"] / middle, rel=1e-2)  # 2nd of 3: ceil(4 * 0.5)
+    assert novelty.false_alarm_rate == 0.5
+    strict = fit_limits([fold], false_alarm_rate=0.01, error_rate=0.5).known
+    assert strict.region_threshold == pytest.approx(medians["c"] / middle, rel=1e-2)
+    assert strict.false_alarm_rate == pytest.approx(0.25)  # three patients cannot promise less than 1 in 4
+    assert (strict.validation_patients, strict.validation_regions, strict.validation_images) == (3, 4, 8)
+
+
+def _material(seed: int, patients: int) -> FoldMaterial:
+    """Patients whose slices lie together, as slices do."""
+    generator = np.random.default_rng(seed)
+    who = np.repeat(np.arange(patients), 6)
+    centres = np.concatenate([np.full((patients, 1), 6.0), generator.normal(size=(patients, 15))], axis=1)
+    rows = (centres[who] + 0.3 * generator.normal(size=(who.size, 16))).astype(np.float32)
+    truth = generator.random(who.size) < 0.4
+    logit = np.where(truth, 1.5, -1.5) + generator.normal(size=patients)[who] + 0.5 * generator.normal(size=who.size)
+    half = who.size // 2
+    score = _pair(1 / (1 + np.exp(-logit)))
+    names = who.astype(str)
+    column = truth.astype(np.int64)
+    return FoldMaterial(rows[:half], rows[half:], names[half:], names[half:], score[half:], column[half:])
+
+
+def test_new_patients_raise_false_alarms_and_miss_sets_at_the_promised_rates() -> None:
+    folds = [_material(1, 300), _material(2, 300)]
+    limits = fit_limits(folds, error_rate=0.2, false_alarm_rate=0.1)
+    fresh = _material(3, 2000)
+    one = replace(limits, banks=limits.banks[:1])
+    distance = one.distance([fresh.validation_features]).reshape(-1, 6)
+    alarms = float(np.mean(np.median(distance, axis=1) > limits.known.region_threshold))
+    # the fresh patients come from the same law, so the rate holds up to chance (300 patients fitted: sd 0.017)
+    assert alarms == pytest.approx(0.1, abs=0.06)
+    for label in (0, 1):
+        own = fresh.truth == label
+        coverage = measure_coverage(predict_sets(limits.sets, fresh.probability[own]), fresh.truth[own])
+        assert coverage.share == pytest.approx(0.8, abs=0.07)
+
+
+def test_what_cannot_be_fitted_is_named() -> None:
+    good = _material(1, 20)
+    with pytest.raises(InputError, match="no fold"):
+        fit_limits([])
+    with pytest.raises(InputError, match="between 0 and 1"):
+        fit_limits([good], false_alarm_rate=0)
+    with pytest.raises(InputError, match="fold 1: features"):
+        fit_limits([good, replace(good, validation_features=good.validation_features[:, :3])])
+    with pytest.raises(InputError, match="one each"):
+        fit_limits([replace(good, patients=good.patients[:5])])
+    with pytest.raises(InputError, match="no number"):
+        fit_limits([replace(good, probability=np.full_like(good.probability, np.nan))])
+
+
+def test_more_than_two_classes_have_a_threshold_each() -> None:
+    many = _material(1, 60)
+    truth = np.arange(len(many.truth)) % 3
+    chance = np.full((len(truth), 3), 0.2, np.float32)
+    chance[np.arange(len(truth)), truth] = 0.6
+    who = np.arange(len(truth)).astype(str)  # one image each: nothing is drawn
+    sets = fit_limits([replace(many, patients=who, probability=chance, truth=truth)], error_rate=0.2).sets
+    assert sets.quantiles == pytest.approx((0.4,) * 3)
+    assert predict_sets(sets, np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3]])).tolist() == [
+        [True, False, False],
+        [False] * 3,
+    ]
