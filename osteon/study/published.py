@@ -77,12 +77,12 @@ class Published:
     Attributes:
         tables: by name, the rows by name, in the printed order.
         facts: whatever else the paper prints.
-        checks: what was held against arithmetic, with what came out; None where nothing was.
+        checks: what was held against arithmetic, with what came out: a table, or none.
     """
 
     tables: Mapping[str, Mapping[str, PublishedRow]] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)
-    checks: Table | None = field(repr=False)
+    checks: tuple[Table, ...] = field(repr=False)
 
     def row(self, name: str) -> PublishedRow | None:
         """The first row of that name in any table."""
@@ -110,7 +110,7 @@ def read_published(package: str) -> Published:
         for name, table in document.pop("tables").items()
     }
     checks = document.pop("checks", None)
-    return Published(tables, document, _checks(checks) if checks else None)
+    return Published(tables, document, (_checks(checks),) if checks else ())
 
 
 def _checks(document: Mapping[str, Any]) -> Table:

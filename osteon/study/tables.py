@@ -14,7 +14,7 @@ from osteon.metrics.folds import corrected_t_test, fold_interval, holm
 from osteon.metrics.segmentation import MASK_MEASURES, pooled_difference
 from osteon.metrics.text import PERCENT, SHARE, Scale
 from osteon.report.tables import Table
-from osteon.train.judging import Difference, Measured, compare_runs
+from osteon.train.judging import Difference, Measured, compare_runs, judge_folds
 from osteon.train.segmentation.judging import judge_counts, measures_by_fold
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "compare_masks",
     "comparison_table",
     "contrast_table",
+    "judge_classifier",
     "judge_masks",
     "measured_record",
     "over_folds",
@@ -53,6 +54,9 @@ PAIRED_NOTES: Final = (
     "Paired: the same resampled patients and the same folds for both runs.",
     "Holm adjusts the bootstrap's p for the number of rows; the corrected t test is Nadeau and Bengio's.",
 )
+
+_KNOWN_AS: Final = {"sensitivity": "tpr", "specificity": "tnr"}
+"""Name in the tables -> name in ``osteon.metrics.classification`` where it differs."""
 
 _READ: Final[Mapping[str, Callable[[Measured], object]]] = {
     **dict.fromkeys(("mean", "value"), lambda one: one.over_folds.mean),
@@ -189,6 +193,15 @@ def over_patients(one: Measured, scale: Scale) -> str:
     """The bootstrap's value with its interval."""
     found = one.over_patients
     return scale.estimate(found.value, found.low, found.high)
+
+
+def judge_classifier(
+    predictions: Predictions, names: Iterable[str], *, resampling: Resampling | None = None
+) -> dict[str, Measured]:
+    """Measures of a classifier under the names that the tables have for them."""
+    measures = {name: _KNOWN_AS.get(name, name) for name in names}
+    judged = judge_folds(predictions, measures=tuple(measures.values()), resampling=resampling)
+    return {name: judged[known] for name, known in measures.items()}
 
 
 def called_counts(predictions: Predictions) -> dict[str, int]:

@@ -14,12 +14,13 @@ from osteon.report.tables import Table
 from osteon.study.page import (
     data_notes,
     division_note,
+    draw_measures,
+    draw_trainings,
     other_settings,
     shown_warnings,
     state_notes,
     trivial_predictions,
 )
-from osteon.study.pictures import draw_measures, draw_trainings
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection
 from osteon.study.published import DAGGER, read_published
@@ -35,6 +36,7 @@ from osteon.study.tables import (
     called_counts,
     compare_masks,
     contrast_table,
+    judge_classifier,
     judge_masks,
     over_folds,
     over_patients,
@@ -42,7 +44,7 @@ from osteon.study.tables import (
 )
 from osteon.systems.ct_metastasis.study_examples import example_pictures
 from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS, LITERAL, SEGMENTERS, plan_metastasis
-from osteon.train.judging import compare_runs, judge_folds
+from osteon.train.judging import compare_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from osteon.metrics.bootstrap import Resampling
     from osteon.study.plan import Study
     from osteon.systems.ct_metastasis.study_rows import SegmenterRow
-    from osteon.train.judging import Measured
     from osteon.train.segmentation.counts import SegmentCounts
 
 __all__ = [
@@ -112,9 +113,6 @@ _CLASSIFIED: Final = {
     "specificity": "Specificity",
     "auc": "AUC",
 }
-_KNOWN_AS: Final = {"sensitivity": "tpr", "specificity": "tnr"}
-"""Name in the tables -> name in ``osteon.metrics.classification`` where it differs."""
-
 _HOW_CLASSIFIED: Final = (
     "Percent, on the test part of one division; positive is metastasis, from a probability of 0.5 on; recall "
     "is sensitivity. In brackets: 95 % patient bootstrap. The printed tables have no specificity and no AUC: the "
@@ -301,27 +299,19 @@ def classifier_rows(
         resampling: of the patient bootstrap.
     """
     published = read_published(__package__)
+    judged = {run: judge_classifier(table, _CLASSIFIED, resampling=resampling) for run, table in predictions.items()}
     rows = {
         row.run: ResultRow(
             (row.printed,),
             row.run,
-            _judged(predictions[row.run], resampling) if row.run in predictions else None,
+            judged.get(row.run),
             states.get(row.run, "not run"),
             published.row(row.printed),
         )
         for row in CLASSIFIERS
     }
-    return rows | {
-        name: ResultRow((words,), name, _judged(predictions[name], resampling), extra=None)
-        for name, words in TRIVIAL.items()
-        if name in predictions
-    }
-
-
-def _judged(predictions: Predictions, resampling: Resampling | None) -> dict[str, Measured]:
-    measures = {name: _KNOWN_AS.get(name, name) for name in _CLASSIFIED}
-    judged = judge_folds(predictions, measures=tuple(measures.values()), resampling=resampling)
-    return {name: judged[known] for name, known in measures.items()}
+    trivial = {name: words for name, words in TRIVIAL.items() if name in judged}
+    return rows | {name: ResultRow((words,), name, judged[name], extra=None) for name, words in trivial.items()}
 
 
 def classification_tables(
@@ -461,12 +451,11 @@ def _classify_notes(study: Study) -> tuple[str, ...]:
 def _results(study: Study, resampling: Resampling | None) -> Results:
     segment_notes, classify_notes = _segment_notes(study), _classify_notes(study)
     warnings = shown_warnings(study, (*segment_notes, *classify_notes))
-    checks = read_published(__package__).checks
     return Results(
         sections=(
             *(_chapter4(study, segment_notes, resampling) if segment_notes else ()),
             *(_chapter5(study, classify_notes, resampling) if classify_notes else ()),
-            StudySection("What the thesis prints", (checks,) if checks else ()),
+            StudySection("What the thesis prints", read_published(__package__).checks),
         ),
         warnings=(*warnings, *((_LITERAL_WARNING,) if LITERAL in study.counts else ())),
         done=len(study.predictions) + len(study.counts),

@@ -16,12 +16,13 @@ from osteon.report.tables import Table
 from osteon.study.page import (
     data_notes,
     division_note,
+    draw_measures,
+    draw_trainings,
     other_settings,
     shown_warnings,
     state_notes,
     trivial_predictions,
 )
-from osteon.study.pictures import draw_measures, draw_trainings
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
 from osteon.study.published import read_published

@@ -103,7 +103,6 @@ def histology_tables(
         baselines: of ``tile_baselines``.
         notes: that every table carries.
     """
-    checks = read_published(__package__).checks
     return (
         _confounding(labels, patients, notes),
         _baselines(baselines, notes),
@@ -112,7 +111,7 @@ def histology_tables(
         _matrices(judged, notes),
         _augmentation(judged, literal, notes),
         _grid(literal, notes),
-        *([checks] if checks else []),
+        *read_published(__package__).checks,
     )
 
 

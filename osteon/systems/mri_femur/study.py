@@ -19,12 +19,13 @@ from osteon.report.tables import Table
 from osteon.study.page import (
     data_notes,
     division_note,
+    draw_measures,
+    draw_trainings,
     other_settings,
     shown_warnings,
     state_notes,
     trivial_predictions,
 )
-from osteon.study.pictures import draw_measures, draw_trainings
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Division, Results, StudyProtocol, StudySection, check_parts, check_settings
 from osteon.study.published import read_published
@@ -36,10 +37,10 @@ from osteon.study.tables import (
     ResultTable,
     called_counts,
     comparison_table,
+    judge_classifier,
     result_table,
 )
 from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
-from osteon.train.judging import judge_folds
 from osteon.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -72,9 +73,6 @@ _HEADS: Final = {
     "f1": "F1",
     "auc": "AUC",
 }
-_KNOWN_AS: Final = {"sensitivity": "tpr", "specificity": "tnr"}
-"""Name in the tables -> name in ``osteon.metrics.classification`` where it differs; the ROC curve is a picture."""
-
 _TITLES: Final = {
     "folds": ("Table: cross-validation by patient", "cross-validation"),
     "holdout": ("Table: one division", "one division"),
@@ -152,13 +150,9 @@ def result_rows(
         if run.scheme == scheme
     }
     names |= {f"{name}{suffix}": ("", words) for name, words in TRIVIAL.items() if f"{name}{suffix}" in predictions}
-    measures = {name: _KNOWN_AS.get(name, name) for name in _HEADS}
     rows = []
     for run, (network, words) in names.items():
-        found = None
-        if run in predictions:
-            judged = judge_folds(predictions[run], measures=tuple(measures.values()), resampling=resampling)
-            found = {name: judged[known] for name, known in measures.items()}
+        found = judge_classifier(predictions[run], _HEADS, resampling=resampling) if run in predictions else None
         published = read_published(__package__).row(network)
         rows.append(ResultRow((words,), run, found, states.get(run, "not run"), published))
     return rows
@@ -187,12 +181,11 @@ def femur_tables(
     main = schemes[0] if schemes else "folds"
     compared = {run.name: predictions[run.name] for run in runs if run.name in predictions and run.scheme == main}
     reference = f"{_PAPER_NETWORKS[0]}{_SUFFIXES[main]}"
-    checks = read_published(__package__).checks
     return (
         *tables,
         _matrices(runs, predictions, notes["folds"][:1]),
         comparison_table(compared, reference=reference, notes=notes[main], resampling=resampling),
-        *([checks] if checks else []),
+        *read_published(__package__).checks,
     )
 
 

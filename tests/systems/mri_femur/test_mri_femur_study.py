@@ -70,8 +70,7 @@ def test_the_published_values_are_those_of_the_paper_and_cannot_be() -> None:
     rows = published.tables["table"]
     assert " ".join(rows["alexnet_femur"].values.values()) == "98.34 97.26 95.74 96.37 0.848"
     assert " ".join(rows["googlenet"].values.values()) == "96.58 96.27 92.58 93.69 0.688"
-    table = published.checks
-    assert table is not None
+    (table,) = published.checks
     assert "at least sensitivity x specificity = 0.931" in table.rows[0][3]
     for row, record, shown in zip(rows.values(), table.records, table.rows, strict=True):
         found = check(**dict(row.values))  # type: ignore[arg-type]  # of names that it knows
