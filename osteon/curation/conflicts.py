@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from osteon.curation.options import RULES
 from osteon.curation.pairs import similar_pairs
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 
@@ -15,24 +16,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from osteon.curation.options import Rule
     from osteon.curation.pairs import Progress
     from osteon.data import Manifest, Split
 
 __all__ = [
-    "RULES",
     "Conflict",
     "Dropped",
     "Resolution",
-    "Rule",
     "conflict_drops",
     "find_conflicts",
     "has_direction",
     "resolve_conflicts",
 ]
-
-Rule = Literal["review", "drop-healthy"]
-RULES: tuple[Rule, ...] = ("review", "drop-healthy")
-"""``review`` hands every conflict to a person; ``drop-healthy`` is the paper's rule."""
 
 
 @dataclass(frozen=True, slots=True)

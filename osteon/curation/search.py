@@ -14,42 +14,16 @@ from osteon.curation.pairs import similar_pairs
 from osteon.data.options import Progress, silent
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
-    from osteon.curation.conflicts import Conflict, Dropped, Rule
+    from osteon.curation.conflicts import Conflict, Dropped
     from osteon.curation.leakage import LeakageReport
     from osteon.curation.near_duplicates import DuplicateGroup, PatientMatch
+    from osteon.curation.options import CurateOptions
     from osteon.curation.quality import Quality
     from osteon.data import Manifest, Split
 
-__all__ = ["CurateOptions", "Curation", "DuplicatePair", "FoldDrop", "curate"]
-
-
-@dataclass(frozen=True, slots=True)
-class CurateOptions:
-    """What a person may choose.
-
-    Attributes:
-        threshold: least cosine of a label conflict.
-        rule: "review" hands conflicts to a person; "drop-healthy" also lists what the paper would drop from training.
-        near: least cosine of near duplicates.
-        positive: the label that "drop-healthy" keeps.
-        backbone: whose vectors.
-        skip_unreadable: go on without images that cannot be read.
-        cache: folder of vectors and quality; None keeps one beside the report, ``<report>.cache``.
-        shown: at most so many groups a section of the contact sheet.
-    """
-
-    threshold: float = 0.95
-    rule: Rule = "review"
-    near: float = 0.995
-    positive: str = "tumour"
-    backbone: str = "mobilenet_v2.imagenet"
-    skip_unreadable: bool = False
-    cache: Path | None = None
-    shown: int = 200
+__all__ = ["Curation", "DuplicatePair", "FoldDrop", "curate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import osteon
 from osteon._compiled import available_threads
-from osteon.curation.conflicts import RULES
+from osteon.curation.options import RULES, CurateOptions
 from osteon.curation.quality import Quality, judge_quality
-from osteon.curation.search import CurateOptions, Curation, curate
+from osteon.curation.search import Curation, curate
 from osteon.data import Manifest
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnknownLabelError, nearest_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.errors import InputError, UnknownLabelError, UsageError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -136,11 +136,11 @@ class StudyProtocol:
         """Refuse what means nothing here.
 
         Raises:
-            InputError: a choice was made that the study does not take.
+            UsageError: a choice was made that the study does not take.
         """
         foreign = [flag for name, flag in _FLAGS.items() if getattr(choices, name) and name not in self.takes]
         if foreign:
-            raise InputError(f"{', '.join(foreign)}: not of the study {self.stem}; {self.instead}")
+            raise UsageError(f"{', '.join(foreign)}: not of the study {self.stem}; {self.instead}")
 
 
 def check_parts(names: Iterable[str], known: Iterable[str], *, what: str = "part") -> None:

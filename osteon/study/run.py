@@ -133,7 +133,8 @@ def run_study(
 
     Raises:
         UnknownLabelError: no such part, strategy, network or setting.
-        InputError: the data, a choice that the study does not take, or a folder that belongs to something else.
+        UsageError: a choice that the study does not take.
+        InputError: the data, or a folder that belongs to something else.
         OutputError: the study cannot be written.
         BackendError: device, cluster or weights are not at hand.
     """

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.curation.search import CurateOptions, Curation
+from osteon.curation.options import CurateOptions
+from osteon.curation.search import Curation
 from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split

@@ -10,7 +10,6 @@ import typer
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
-from osteon.errors import InputError
 
 __all__ = ["register"]
 
@@ -78,10 +77,6 @@ def _study(
         classifier_values=parse_assignments(classifier_changes),
         skip_unreadable=skip_unreadable,
     )
-    try:
-        protocol.check(choices)
-    except InputError as error:
-        raise typer.BadParameter(str(error)) from error
     jobs = StudyJobs(cluster=Cluster(ray, cpus=cpus, gpus=gpus) if ray else None, resume=resume)
     with shown_progress(quiet=quiet) as progress:
         outcome = run_study(protocol, data, out, choices, jobs=jobs, progress=progress)
