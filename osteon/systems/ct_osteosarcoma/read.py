@@ -7,6 +7,7 @@ findings with a box. Where in a slice the tumour lies is not asked: the box is a
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -60,12 +61,14 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
         BackendError: the device or runtime is not at hand.
     """
     clock = Clock()
-    progress("finding the legs", 0, 1)
-    with clock.step("find legs"):
-        search = _find_legs(volume, options)
-    progress("finding the legs", 1, 1)
-    with clock.step("load model"):
-        classifier = Predictor.load(find_card(options.model or DEFAULT_MODEL), device=options.device)
+    with ThreadPoolExecutor(1) as beside:  # loading waits for the disk and for OpenVINO
+        loading = beside.submit(Predictor.load, find_card(options.model or DEFAULT_MODEL), device=options.device)
+        progress("finding the legs", 0, 1)
+        with clock.step("find legs"):
+            search = _find_legs(volume, options)
+        progress("finding the legs", 1, 1)
+        with clock.step("load model"):
+            classifier = loading.result()
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
     point = classifier.operating_point(options.threshold)
     readings, notices = [], list(search.notices)
