@@ -153,9 +153,9 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     Without the classifier of whole slices, which the plain loop has not either. Surfaces and measurements are made all
     the same.
     """
-    from osteon.data import LesionReading
     from osteon.io import open_volume
     from osteon.predict.predictor import Predictor
+    from osteon.systems.ct_metastasis.detail import LesionReading
     from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.read import read_trunk
     from osteon.weights import find_card

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from osteon.data import LesionReading
 from osteon.reading import CaseOptions, read_case
+from osteon.systems.ct_metastasis.detail import LesionReading
 
 TASK = "ct_metastasis"
 

@@ -11,13 +11,10 @@ from osteon.data import (
     Answer,
     Finding,
     Label,
-    Lesion,
-    LesionReading,
     Mask,
     Measurement,
     ModelUse,
     Notice,
-    OwnBone,
     Patient,
     Region,
     Series,
@@ -31,11 +28,13 @@ from osteon.data import (
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
 from osteon.mesh import extract_surface
+from osteon.ops.lesions import OwnBone
+from osteon.systems.ct_metastasis.detail import Lesion, LesionReading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.data.lesion import Character
+    from osteon.ops.lesions import Character
 
 _SHAPE: Final = (40, 64, 80)
 _SPACING_MM: Final = (2.5, 2.0, 2.0)

@@ -21,24 +21,19 @@ BLOCK = "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', '
 REPORT = """
 from pathlib import Path
 import numpy as np
-from osteon.data import Answer, Notice, Region
+from osteon.data import Answer, Region, SliceReading
 from osteon.geometry import Box
 from osteon.io import find_images, choose_series, load_volume
-from osteon.report import (
-    draw_views, findings_document, run_document, start_run, write_document, write_html, write_pdf
-)
+from osteon.report import start_run, write_result
+from osteon.systems.registry import system
 series, folder = Path(sys.argv[1]), Path(sys.argv[2])
 with find_images(series) as inventory:
     volume = load_volume(choose_series(inventory))
 print(volume.grid.shape, volume.unit, int(volume.array.sum()))
 region = Region(name="left leg", box=Box(start=(0, 0, 0), stop=volume.grid.shape), present=np.ones(6, dtype=bool))
-answer = Answer(task="ct_osteosarcoma", headline="Nothing was looked for.", regions=(region,))
+answer = Answer(task="ct_osteosarcoma", headline="Nothing was looked for.", regions=(region,), detail=SliceReading())
 run = start_run(task="ct_osteosarcoma")
-views = draw_views(answer, volume, folder / "views")
-write_html(folder / "report.html", answer, volume, views, run=run)
-write_pdf(folder / "report.pdf", answer, volume, views, run=run)
-write_document(folder / "findings.json", findings_document(answer, volume, run=run), kind="findings")
-write_document(folder / "run.json", run_document(answer, volume, run=run), kind="run")
+write_result(folder, answer, volume, system("ct_osteosarcoma").report(), run=run)
 """
 
 

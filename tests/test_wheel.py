@@ -66,7 +66,7 @@ def test_every_file_of_the_package_is_in_it(source: Path, wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     wanted = {str(path.relative_to(source)) for path in (source / "osteon").rglob("*") if path.is_file()}
     assert wanted - inside == set()
-    for name in ("osteon/py.typed", "osteon/labels/concepts.json", "osteon/report/static/report.html"):
+    for name in ("osteon/py.typed", "osteon/labels/concepts.json", "osteon/report/static/page.html"):
         assert name in inside
     assert f"{MODEL}/weights.safetensors" in inside
 
@@ -82,9 +82,9 @@ def test_nothing_else_is_in_it(source: Path, wheel: Path) -> None:
 def test_schemas_and_page_are_read_from_it(unpacked: Path) -> None:
     said = run_in(
         unpacked,
-        "from osteon.report.document import schema\n"
+        "from osteon.reading.environment import schema_of\n"
         "from osteon.labels import concept\n"
-        "print(schema('findings')['$schema'], schema('run')['type'], concept('bone').meaning)\n"
+        "print(schema_of('findings')['$schema'], len(schema_of('run')['anyOf']), concept('bone').meaning)\n"
         "from osteon.errors import WeightsError\n"
         "from osteon.weights import model_folders, read_card\n"
         f"card = model_folders()[0] / {MODEL.rsplit('/', 1)[1]!r}\n"
@@ -92,7 +92,7 @@ def test_schemas_and_page_are_read_from_it(unpacked: Path) -> None:
         "try:\n    read_card(card)\nexcept WeightsError as error:\n    print(error)\n",
     )
     first, card, refused, _ = said.split("\n")
-    assert first == "https://json-schema.org/draft/2020-12/schema object Bone"
+    assert first == "https://json-schema.org/draft/2020-12/schema 1 Bone"
     assert card == str(unpacked / MODEL)
     assert "is not a valid model card" in refused  # the card's schema was read: an empty card breaks it
 

@@ -13,7 +13,6 @@ from osteon.data.answer import (
     named,
 )
 from osteon.data.finding import Finding, Measurement
-from osteon.data.lesion import NOT_DETERMINED, Lesion, LesionReading, OwnBone
 from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
 from osteon.data.predictions import Predictions
@@ -38,7 +37,6 @@ Image = Volume | Radiograph | Slide
 """Whatever can be read."""
 
 __all__ = [
-    "NOT_DETERMINED",
     "TILE_CLASSES",
     "TILE_WORDS",
     "Answer",
@@ -51,15 +49,12 @@ __all__ = [
     "Image",
     "ImageRow",
     "Label",
-    "Lesion",
-    "LesionReading",
     "Manifest",
     "Mask",
     "Measurement",
     "ModelUse",
     "Necrosis",
     "Notice",
-    "OwnBone",
     "Patient",
     "Predictions",
     "Radiograph",

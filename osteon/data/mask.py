@@ -53,6 +53,7 @@ class Mask:
         labels: every value that may occur, ascending.
         name: short stem for files, as "bone".
         is_drawn: a person drew it; False where it was computed.
+        algorithm: kind of what computed it (CID 7162) where that was no model; None where it was one.
 
     Raises:
         GeometryMismatchError: array and grid differ in shape.
@@ -63,6 +64,7 @@ class Mask:
     labels: tuple[Label, ...]
     name: str = "mask"
     is_drawn: bool = False
+    algorithm: Concept | None = None
 
     def __post_init__(self) -> None:
         """Check the shape."""

@@ -106,6 +106,7 @@ class System:
         accepts: how well a header fits; nothing else routes.
         options: frozen dataclass of its options: the command line, the API and run.json are made from it.
         read: (image, options, progress) to an Answer.
+        report: words and pictures of its reports, an ``osteon.report.SystemReport``.
         dataset: how a data set is made for it; None where that is not possible.
         study: gives the ``osteon.study.protocol.StudyProtocol`` of its paper; None where there is none.
     """
@@ -117,6 +118,7 @@ class System:
     accepts: Callable[[Header], Match]
     options: type[ModelOptions]
     read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer]
+    report: Callable[[], Any]
     dataset: DatasetMaker | None = None
     study: Callable[[], Any] | None = None
 

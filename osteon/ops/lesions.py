@@ -13,25 +13,26 @@ outline on the CT's own grid is found slice by slice from them (``Outlines``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from osteon._compiled import in_threads
-from osteon.data import NOT_DETERMINED, OwnBone
 from osteon.errors import InputError
 from osteon.ops.closing import fill_holes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.data.lesion import Character
     from osteon.ops.series_images import SeriesImages
 
 
 __all__ = [
+    "NOT_DETERMINED",
+    "Character",
     "ContrastOptions",
     "LesionOptions",
+    "OwnBone",
     "find_contrast",
     "grown",
     "judge_character",
@@ -40,9 +41,33 @@ __all__ = [
     "upper_half_mean",
 ]
 
+NOT_DETERMINED: Final = "not determined"
+"""In place of a site or a character that was not proved."""
+
+Character = Literal["lytic", "blastic", "mixed", "not determined"]
+
 
 MOST_LESIONS = 255
 """Values of a mask of bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBone:
+    """The patient's own spongy bone outside lesions, which lesions are compared with.
+
+    Attributes:
+        median_hu: of its pixels, as the network sees them.
+        spread_hu: 1.4826 times their median absolute deviation.
+        pixels: how many.
+        lytic_below_hu: a pixel of a lesion below it counts as lytic.
+        blastic_above_hu: a pixel of a lesion above it counts as blastic.
+    """
+
+    median_hu: float
+    spread_hu: float
+    pixels: int
+    lytic_below_hu: float
+    blastic_above_hu: float
 
 
 @dataclass(frozen=True, slots=True)

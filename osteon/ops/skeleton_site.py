@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon._compiled import in_threads
-from osteon.data import NOT_DETERMINED
-from osteon.ops.lesions import grown
+from osteon.ops.lesions import NOT_DETERMINED, grown
 from osteon.ops.runs import stretches
 from osteon.ops.spinal_canal import SpinalCanal, track_spinal_canal
 

@@ -6,38 +6,24 @@ import time
 import weakref
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from osteon._beside import beside
-from osteon.data import Notice, Radiograph, Volume
+from osteon.data import Notice
 from osteon.data.options import Progress, choices, make_options, silent
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
 from osteon.io.slide import is_slide, open_slide
-from osteon.predict.clock import Clock
 from osteon.reading.folder import new_result, require_free
-from osteon.reading.objects import FILE_WORDS, write_dicom_objects, write_plain_masks
-from osteon.report import (
-    bone_surfaces,
-    draw_views,
-    file_records,
-    findings_document,
-    run_document,
-    start_run,
-    write_document,
-    write_html,
-    write_pdf,
-)
+from osteon.report import file_records, result_document, start_run, write_result
 from osteon.systems.registry import SYSTEMS, best_system, system
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from osteon.data import Answer, Image
+    from osteon.data import Answer, Image, Notice
     from osteon.data.system import System
     from osteon.report import Run
 
@@ -117,11 +103,7 @@ class Reading:
         Raises:
             OutputError: a number is NaN or infinite.
         """
-        if isinstance(self.image, (Volume, Radiograph)):
-            return dict(findings_document(self.answer, cast("Volume", self.image), run=self._run))
-        from osteon.systems.histology.report_findings import slide_findings_document
-
-        return dict(slide_findings_document(self.answer, self.image, run=self._run))
+        return result_document(self.answer, self.image, self.system.report(), run=self._run)
 
     def close(self) -> None:
         """Close the files and remove what was unpacked for the reading."""
@@ -134,17 +116,10 @@ class Reading:
             OutputError: it cannot be written there.
         """
         with new_result(result, replace=replace) as work:
-            if isinstance(self.image, (Volume, Radiograph)):
-                answer, document, skipped = _write(
-                    work, self.answer, cast("Volume", self.image), self._run, progress=progress
-                )
-            else:
-                from osteon.systems.histology.report import write_slide_report
-
-                report = write_slide_report(work, self.answer, self.image, run=self._run, progress=progress)
-                answer, document, skipped = report.answer, report.findings, report.skipped
-        self.answer = answer
-        return CaseResult(result, answer, document, self.notices, skipped)
+            report = self.system.report()
+            written = write_result(work, self.answer, self.image, report, run=self._run, progress=progress)
+        self.answer = written.answer
+        return CaseResult(result, written.answer, written.findings, self.notices, written.skipped)
 
 
 def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progress | None = None) -> CaseResult:
@@ -300,48 +275,3 @@ def _slide_files(path: Path) -> list[Path]:
     folders = [path] if path.is_dir() else [pixels] if path.suffix.lower() == _WITH_A_FOLDER and pixels.is_dir() else []
     inside = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
     return inside if path.is_dir() else [path, *inside]
-
-
-def _write(
-    folder: Path, answer: Answer, volume: Volume, run: Run, *, progress: Progress
-) -> tuple[Answer, Mapping[str, object], tuple[str, ...]]:
-    """Every file of a result; gives the answer as written, the content of findings.json and what was skipped."""
-    from osteon.io.surface import write_glb, write_stl
-
-    clock, steps = Clock(), 5
-    is_dicom = volume.source is not None and volume.source.kind == "dicom"
-    progress("writing the result", 0, steps)
-    with clock.step("write surfaces"):
-        bones = bone_surfaces(answer) if answer.surfaces else ()
-        if bones:
-            write_stl(folder / "bone.stl", bones)
-    progress("writing the result", 1, steps)
-    with beside(partial(write_dicom_objects, folder, answer, volume), here=not is_dicom) as objects:
-        with clock.step("draw pictures"):
-            views = draw_views(answer, volume, folder / "views")
-        progress("writing the result", 2, steps)
-        with clock.step("write report.pdf"):
-            write_pdf(folder / "report.pdf", answer, volume, views, run=run)
-        objects.go_on()
-        with clock.step("write surfaces"):
-            if answer.surfaces:
-                write_glb(folder / "bone.glb", tuple(answer.surfaces.values()))
-        progress("writing the result", 3, steps)
-        with clock.step("wait for DICOM objects"):
-            skipped = objects.result()
-    with clock.step("write report and findings"):
-        if skipped or not is_dicom:
-            write_plain_masks(folder, answer, volume)
-        told = (Notice("dicom-objects-skipped", text, level="warning") for text in skipped)
-        answer = replace(answer, notices=(*answer.notices, *told))
-        listed = [*sorted(p.name for p in folder.iterdir() if p.is_file()), "findings.json", "run.json"]
-        files = [(name, FILE_WORDS[name]) for name in listed if name in FILE_WORDS]
-        write_html(folder / "report.html", answer, volume, views, run=run, files=files)
-        progress("writing the result", 4, steps)
-        findings = findings_document(answer, volume, run=run)
-        write_document(folder / "findings.json", findings, kind="findings")
-        outputs = file_records(sorted(p for p in folder.rglob("*") if p.is_file()))
-    written = run_document(answer, volume, run=run, outputs=outputs, seconds=clock.seconds)
-    write_document(folder / "run.json", written, kind="run")
-    progress("writing the result", steps, steps)
-    return answer, findings, skipped

@@ -6,11 +6,13 @@ import os
 import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal, cast
 
 from osteon import __version__
+from osteon.errors import UsageError
 from osteon.systems.registry import SYSTEMS
 
-__all__ = ["describe_environment"]
+__all__ = ["describe_environment", "schema_of"]
 
 _PACKAGES = {
     "numpy": "arrays",
@@ -47,6 +49,21 @@ def describe_environment() -> dict[str, dict[str, str]]:
         "gpu": gpu,
     }
     return {"packages": packages, "machine": machine, "systems": {stem: each.summary for stem, each in SYSTEMS.items()}}
+
+
+def schema_of(kind: str) -> dict[str, Any]:
+    """The JSON schema of findings.json, as any of the systems writes it, or of run.json.
+
+    Raises:
+        UsageError: another file.
+    """
+    from osteon.report import schema
+
+    if kind not in {"findings", "run"}:
+        raise UsageError(f"there is no schema of {kind!r}: ask for findings or run")
+    return schema(
+        cast("Literal['findings', 'run']", kind), {stem: each.report().entries for stem, each in SYSTEMS.items()}
+    )
 
 
 def _version(name: str) -> str:

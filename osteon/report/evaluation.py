@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from osteon.errors import OutputError
+from osteon.report.blocks import Section, Table, results_document
 from osteon.report.evaluation_charts import (
     draw_curves,
     draw_decision,
@@ -14,8 +15,7 @@ from osteon.report.evaluation_charts import (
     draw_reliability,
     draw_subgroups,
 )
-from osteon.report.results_page import ResultsPage, Section, write_results_page
-from osteon.report.tables import Table
+from osteon.report.page import write_page
 from osteon.report.wording import p_words
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from osteon.report.results_page import Picture
+    from osteon.report.blocks import Picture
 
 __all__ = ["METRICS_NAME", "REPORT_NAME", "key_table", "write_evaluation"]
 
@@ -105,14 +105,14 @@ def write_evaluation(
         picture = draw_failures(figures / "failures.png", failures, words, mark=mark)
         sections.append(Section("Failures", tables=(worst_table(document),), pictures=(picture,)))
     auc = document["levels"]["image"]["measures"]["auc"]["over_patients"]
-    page = ResultsPage(
-        title=f"Evaluation of {document['run']['name']}",
-        lead=f"ROC AUC of images {interval_words(auc)} on {document['data']['patients']} test patients",
+    page = results_document(
+        f"Evaluation of {document['run']['name']}",
+        f"ROC AUC of images {interval_words(auc)} on {document['data']['patients']} test patients",
         warnings=tuple(document["warnings"]),
         sections=tuple(sections),
         links=((METRICS_NAME, "every number of this page"),),
     )
-    write_results_page(folder / REPORT_NAME, page)
+    write_page(folder / REPORT_NAME, page)
 
 
 def interval_words(found: Mapping[str, Any]) -> str:

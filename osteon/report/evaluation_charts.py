@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.report.results_page import Picture
-from osteon.report.sheet import DARK, INK, LIGHT, Sheet, show_image
+from osteon.report.sheet import DARK, DARK_INK, INK, Sheet, chart_sheet, plain_axes, show_image
 from osteon.report.wording import count
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.metrics.lesion_detection import Froc
+    from osteon.report.blocks import Picture
 
 __all__ = [
     "draw_curves",
@@ -31,7 +31,6 @@ __all__ = [
     "draw_subgroups",
 ]
 
-_INK: Final = "#1b1f24"
 _GREY: Final = "#69707a"
 _BLUE: Final = "#0072b2"
 _ORANGE: Final = "#d55e00"
@@ -46,24 +45,13 @@ _FEWEST_A_SCAN: Final = 1 / 16
 """Where the axis of false positives, in powers of two, begins."""
 
 
-def _sheet(width: int, height: int, title: str, mark: str) -> Sheet:
-    sheet = Sheet(width, height, ground=LIGHT)
-    sheet.text(20, 14, title, size=22, colour=_INK, weight="bold")
-    if mark:
-        sheet.text(width - 20, 18, mark, size=15, colour="#a84300", ha="right", weight="bold")
-    return sheet
-
-
 def _dress(axes: Axes, across: str, up: str, *, title: str = "") -> None:
     axes.set_xlabel(across, fontsize=Sheet.points(15))
     axes.set_ylabel(up, fontsize=Sheet.points(15))
     axes.tick_params(labelsize=Sheet.points(14))
-    axes.grid(color="#e3e6ea")
-    axes.set_axisbelow(True)
+    plain_axes(axes, grid="#e3e6ea")
     if title:
-        axes.set_title(title, fontsize=Sheet.points(17), loc="left", color=_INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+        axes.set_title(title, fontsize=Sheet.points(17), loc="left", color=DARK_INK)
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
@@ -76,7 +64,7 @@ def draw_curves(path: Path, document: Mapping[str, Any], *, mark: str = "") -> P
     roc, other = curves["roc"], curves["precision_recall"]
     if roc is None:
         return None
-    sheet = _sheet(1100, 590, "ROC and precision-recall, images", mark)
+    sheet = chart_sheet(1100, 590, "ROC and precision-recall, images", mark, size=22)
     axes = sheet.axes(80, 90, 430, 430)
     band = roc["band"]
     low, high = _numbers(band["low"]), _numbers(band["high"])
@@ -110,8 +98,7 @@ def draw_curves(path: Path, document: Mapping[str, Any], *, mark: str = "") -> P
     right.step(other["recall"], other["precision"], where="pre", color=_BLUE, linewidth=2)
     _dress(right, "recall (sensitivity)", "precision", title="Precision over recall")
     right.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    sheet.save(path)
-    return Picture(
+    return sheet.picture(
         path,
         "ROC and precision-recall curves",
         "Blue: one probability an image, the mean of the folds' networks where several judged it; band: pointwise, "
@@ -122,7 +109,7 @@ def draw_curves(path: Path, document: Mapping[str, Any], *, mark: str = "") -> P
 
 def draw_reliability(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
     """Predicted against observed before and after the temperature, with the histogram of the probabilities."""
-    sheet = _sheet(1100, 660, "Calibration, images", mark)
+    sheet = chart_sheet(1100, 660, "Calibration, images", mark, size=22)
     for number, (name, words) in enumerate((("before", "before temperature"), ("after", "after temperature"))):
         entry = document["calibration"][name]
         curve = entry["reliability_equal_mass"]
@@ -142,8 +129,7 @@ def draw_reliability(path: Path, document: Mapping[str, Any], *, mark: str = "")
         lower.bar(_numbers(width["mean_predicted"]), width["count"], width=0.06, color=_BLUE, alpha=0.55)
         _dress(lower, "mean predicted probability", "images")
         lower.set_xlim(-0.02, 1.02)
-    sheet.save(path)
-    return Picture(
+    return sheet.picture(
         path,
         "Reliability diagrams",
         "Ten bins of equal mass; bars: Wilson intervals that count images as independent, so too narrow. Below: images "
@@ -154,7 +140,7 @@ def draw_reliability(path: Path, document: Mapping[str, Any], *, mark: str = "")
 def draw_decision(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
     """Net benefit of the model, of acting on all and on none."""
     curve = document["decision_curve"]
-    sheet = _sheet(900, 560, "Decision curve, images", mark)
+    sheet = chart_sheet(900, 560, "Decision curve, images", mark, size=22)
     axes = sheet.axes(100, 80, 770, 400)
     low, high, model = (_numbers(curve[name]) for name in ("low", "high", "model"))
     at = _numbers(curve["thresholds"])
@@ -167,9 +153,8 @@ def draw_decision(path: Path, document: Mapping[str, Any], *, mark: str = "") ->
     axes.set(ylim=(-0.4 * top, top), xlim=tuple(curve["range"]))
     _dress(axes, "threshold probability", "net benefit (true positives an image)")
     axes.legend(loc="upper right", fontsize=Sheet.points(15), frameon=False)
-    sheet.save(path)
     low_end, high_end = curve["range"]
-    return Picture(
+    return sheet.picture(
         path,
         "Decision curve",
         f"Net benefit for thresholds from {low_end:g} to {high_end:g}, a range stated before. The axis is cut below.",
@@ -180,7 +165,7 @@ def draw_histogram(path: Path, document: Mapping[str, Any], *, mark: str = "") -
     """Calibrated probabilities by true class."""
     found = document["curves"]["histogram"]
     edges = np.array(found["edges"])
-    sheet = _sheet(900, 480, "Calibrated probability by true class, images", mark)
+    sheet = chart_sheet(900, 480, "Calibrated probability by true class, images", mark, size=22)
     axes = sheet.axes(100, 80, 770, 320)
     middle, wide = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
     for name, colour, shift in (("negative", _BLUE, -0.25), ("positive", _ORANGE, 0.25)):
@@ -198,16 +183,15 @@ def draw_histogram(path: Path, document: Mapping[str, Any], *, mark: str = "") -
     axes.axvline(0.5, color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
     _dress(axes, "calibrated probability", "images")
     axes.legend(loc="upper center", fontsize=Sheet.points(15), framealpha=1, edgecolor="none")
-    sheet.save(path)
     caption = "" if is_linear else "Counts are linear up to 10 and logarithmic above. "
-    return Picture(path, "Score histogram", caption + "Dashed: 0.5.")
+    return sheet.picture(path, "Score histogram", caption + "Dashed: 0.5.")
 
 
 def draw_subgroups(path: Path, document: Mapping[str, Any], *, mark: str = "") -> Picture:
     """AUC, sensitivity and specificity of each subgroup with intervals."""
     rows = document["subgroups"]["rows"]
     height = _ROW * len(rows)
-    sheet = _sheet(1200, height + 140, "Subgroups, images", mark)
+    sheet = chart_sheet(1200, height + 140, "Subgroups, images", mark, size=22)
     names = [
         "everybody"
         if row["column"] == "all"
@@ -221,15 +205,14 @@ def draw_subgroups(path: Path, document: Mapping[str, Any], *, mark: str = "") -
             if found["value"] is None:
                 axes.text(0.5, line, "not defined", ha="center", va="center", color=_GREY, fontsize=Sheet.points(13))
                 continue
-            colour = _INK if line == 0 else _BLUE
+            colour = DARK_INK if line == 0 else _BLUE
             if found["low"] is not None:
                 axes.plot([found["low"], found["high"]], [line, line], color=colour, linewidth=2)
             axes.plot(found["value"], line, "o", color=colour, markersize=6, clip_on=False)
         _dress(axes, "", "", title=title)
         axes.set(xlim=(-0.03, 1.03), ylim=(len(rows) - 0.5, -0.5))
         axes.set_yticks(range(len(rows)), names if number == 0 else [""] * len(rows), fontsize=Sheet.points(13))
-    sheet.save(path)
-    return Picture(
+    return sheet.picture(
         path,
         "Subgroups",
         "Calibrated probability, positive from 0.5 on. Lines: 95 % over patients (bootstrap; Wilson by patients where "
@@ -262,8 +245,7 @@ def draw_failures(
         axes = sheet.panel(left, top, across * scale, down * scale, extent_mm=(float(across), float(down)))
         show_image(axes, image, low=0, high=1)
         sheet.text(left, top + cell - 12, word, size=14, colour=INK)
-    sheet.save(path)
-    return Picture(
+    return sheet.picture(
         path,
         "Most confidently wrong test images",
         "Largest distance of calibrated probability and truth, worst first. These are images of the data set: keep "
@@ -286,7 +268,7 @@ def draw_froc(path: Path, curves: Mapping[str, Froc], *, matching: str, mark: st
     """
     if not 1 <= len(curves) <= len(_COLOURS):
         raise InputError(f"a picture of {len(curves)} curves was asked for; give 1 to {len(_COLOURS)}")
-    sheet = _sheet(900, 560, "Lesions found, over false positives a scan", mark)
+    sheet = chart_sheet(900, 560, "Lesions found, over false positives a scan", mark, size=22)
     axes = sheet.axes(90, 80, 780, 390)
     most = 8.0
     for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
@@ -305,8 +287,7 @@ def draw_froc(path: Path, curves: Mapping[str, Froc], *, matching: str, mark: st
     axes.set(xlim=(_FEWEST_A_SCAN, most), ylim=(0, 1.02))
     _dress(axes, "false positives a scan (1/16: that or fewer)", "sensitivity for lesions")
     axes.legend(loc="lower right", fontsize=Sheet.points(15), framealpha=1, edgecolor="none")
-    sheet.save(path)
-    return Picture(
+    return sheet.picture(
         path,
         "Free-response curve",
         f"A predicted lesion finds a true one by {matching}. Bands: 95 % over patients, at each threshold of the "

@@ -1,154 +1,416 @@
-"""findings.json: every number of an answer, with unit, code, model hash and warning; no patient text."""
+"""findings.json: every number of an answer, with unit, code, model hash and warning; no patient text.
+
+What every system has stands in ``Findings``; a system adds fields of its own (``SliceEntries`` of those that score
+slices). The types are the schema: ``document_type`` joins both, and nothing is written that they refuse.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
 
 import osteon
-from osteon.report.lesion_entries import finite, lesion_entry, own_bone_entry
+from osteon.data import Slide, Status
+from osteon.errors import OutputError
 from osteon.report.orientation import axis_letters, slice_positions_mm
-from osteon.report.reading_of import lesion_reading, slice_reading
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from osteon.data import (
-        Answer,
-        Finding,
-        Measurement,
-        ModelUse,
-        Notice,
-        Region,
-        RegionNovelty,
-        SliceScores,
-        Source,
-        Volume,
-    )
+    from osteon.data import Answer, Finding, Image, Mask, Measurement, Region, SliceReading, SliceScores, Source
     from osteon.geometry import Box, Grid
     from osteon.labels import Concept
-    from osteon.report.run import Run
 
-__all__ = ["SCHEMA_VERSION", "finding_entry", "findings_document", "model_entry", "notice_entries", "region_of"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "CodeEntry",
+    "Count",
+    "Entry",
+    "FindingEntry",
+    "Findings",
+    "HeatMapEntry",
+    "ModelEntry",
+    "NoveltyEntry",
+    "Number",
+    "Positive",
+    "RegionEntry",
+    "ScoresEntry",
+    "Share",
+    "SliceEntries",
+    "Text",
+    "code",
+    "document_type",
+    "finite",
+    "finite_all",
+    "make_findings",
+    "region_of",
+    "slice_entries",
+]
+
+SCHEMA_VERSION: Final = "1.4"
+"""Of findings.json. 1.4 added status, classes and similar; fields of one system stand only where it wrote them."""
+
+Text = Annotated[str, Meta(min_length=1)]
+Uid = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+Number = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Range = tuple[Count, Count]
+Point = tuple[float, float, float]
 
 
-SCHEMA_VERSION: Final = "1.3"
-"""Of findings.json."""
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An object of findings.json or run.json: it has all its fields and no others."""
 
 
-def findings_document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
-    """Content of findings.json; validates against ``schema/findings-1.json``.
+class CodeEntry(Entry, frozen=True):
+    """A coded concept."""
 
-    The patient's name, identifier and birth date are left out: study, series and image UIDs link the file to its
-    images. Slice indices count from 0 on the volume's grid, slice numbers from 1; index ranges are half-open.
+    value: Text
+    scheme: Annotated[str, Meta(min_length=1, max_length=16)]
+    meaning: Text
 
-    Of a bare picture, of which no size is known, everything in millimetres is null.
+
+class SourceEntry(Entry, frozen=True):
+    """The images that were read."""
+
+    kind: Literal["dicom", "nifti", "picture"]
+    modality: str
+    study_instance_uid: str
+    series_instance_uid: str
+    frame_of_reference_uid: str
+    sop_class_uid: str
+    images: Count
+
+
+class GridEntry(Entry, frozen=True):
+    """Shape and place of the image; of one that is not in millimetres spacing, affine and world are null."""
+
+    shape: tuple[Number, Number, Number]
+    spacing_mm: tuple[Positive, Positive, Positive] | None
+    affine: tuple[tuple[float, float, float, float], ...] | None
+    index_order: tuple[Literal["slice"], Literal["row"], Literal["column"]]
+    world: Literal["LPS"] | None
+    slice_axis_from: Annotated[str, Meta(description="patient direction at the low end of the slice positions")]
+    slice_axis_to: str
+
+
+class NoveltyEntry(Entry, frozen=True):
+    """How unlike the images that the model was trained on a region is; 1 is the middle validation slice."""
+
+    score: Annotated[float, Meta(ge=0, description="median over the slices of their distance from training")]
+    threshold: Positive
+    slice_threshold: Positive
+    false_alarm_rate: Annotated[float, Meta(gt=0, lt=1)]
+    is_unlike_training: bool
+
+
+class RegionEntry(Entry, frozen=True):
+    """A part of the image that was looked at."""
+
+    name: Text
+    start_vox: tuple[Count, Count, Count]
+    stop_vox: tuple[Number, Number, Number]
+    slices_seen: Count
+    first_slice_number: Number | None
+    last_slice_number: Number | None
+    novelty: NoveltyEntry | None
+
+
+class BoxEntry(Entry, frozen=True):
+    """A block of voxels; corners at the outer faces, bit 2, 1, 0 of a row's number being slice, row, column."""
+
+    start_vox: tuple[Count, Count, Count]
+    stop_vox: tuple[Number, Number, Number]
+    corners_lps_mm: tuple[Point, ...] | None
+    first_slice_number: Number
+    last_slice_number: Number
+    slice_count: Number
+    position_range_mm: Annotated[tuple[float, float] | None, Meta(description="outer faces, ascending")]
+    extent_mm: float | None
+    volume_mm3: float | None
+
+
+class MeasurementEntry(Entry, frozen=True):
+    """A number with its concept and unit; null in place of an interval that was not computed."""
+
+    concept: CodeEntry
+    value: float
+    unit: CodeEntry
+    method: CodeEntry | None
+    derivation: CodeEntry | None
+    interval: tuple[float, float] | None
+
+
+class SegmentEntry(Entry, frozen=True):
+    """The label of a mask that shows a finding."""
+
+    mask: str
+    label: Number
+
+
+class FindingEntry(Entry, frozen=True):
+    """One thing found, or looked at and not found; ``is_abnormal`` is false for a normal structure."""
+
+    identifier: Text
+    tracking_uid: Uid
+    region: str | None
+    kind: CodeEntry
+    is_abnormal: bool
+    statement: Text
+    site: CodeEntry | None
+    laterality: CodeEntry | None
+    probability: Share | None
+    box: BoxEntry | None
+    measurements: tuple[MeasurementEntry, ...]
+    segment: SegmentEntry | None
+
+
+class ClassesEntry(Entry, frozen=True):
+    """Probabilities of the case as a whole, and the classes that cannot be ruled out at an error rate."""
+
+    names: tuple[Text, ...]
+    probability: tuple[Share, ...]
+    prediction_set: tuple[Text, ...] | None
+    error_rate: Share | None
+
+
+class SimilarEntry(Entry, frozen=True):
+    """A past case."""
+
+    case: Text
+    label: str
+    similarity: Annotated[float, Meta(ge=-1, le=1)]
+
+
+class LabelEntry(Entry, frozen=True):
+    """A value of a mask."""
+
+    value: Annotated[int, Meta(ge=1, le=255)]
+    name: str
+    kind: CodeEntry
+    tracking_uid: str
+
+
+class MaskEntry(Entry, frozen=True):
+    """A mask of the result."""
+
+    name: Text
+    labels: tuple[LabelEntry, ...]
+
+
+class SurfaceEntry(Entry, frozen=True):
+    """A node of bone.glb."""
+
+    name: str
+    vertices: Count
+    triangles: Count
+
+
+class ModelEntry(Entry, frozen=True):
+    """A model that took part."""
+
+    name: Text
+    version: str
+    sha256: str
+    runtime: str
+    device: str
+    is_demo: bool
+    statement: str
+    members: Annotated[int, Meta(ge=1, description="networks whose mean is the probability")]
+    temperatures: tuple[Positive, ...]
+    calibration: str
+    operating_point: Annotated[str, Meta(description="how the card's threshold was chosen")]
+
+
+class NoticeEntry(Entry, frozen=True):
+    """One sentence for the reader."""
+
+    code: Text
+    text: Text
+    level: Literal["info", "warning"]
+    origin: Literal["reading", "system"]
+
+
+class Findings(Entry, frozen=True):
+    """Everything one osteon system says about one image.
+
+    Slice indices count from 0 on the image's grid, slice numbers from 1; index ranges are half-open. The patient's
+    name, identifier and birth date are left out: study, series and image UIDs link the file to its images.
+    """
+
+    schema_version: Literal["1.4"]
+    disclaimer: Literal["Decision support for research. Not a diagnosis."]
+    osteon_version: Text
+    created: Annotated[str, Meta(min_length=10)]
+    task: Text
+    headline: Text
+    status: Status
+    is_demo: Annotated[bool, Meta(description="a model trained on synthetic data only took part")]
+    source: SourceEntry | None
+    grid: GridEntry | None
+    regions: tuple[RegionEntry, ...]
+    findings: tuple[FindingEntry, ...]
+    classes: ClassesEntry | None
+    similar: tuple[SimilarEntry, ...]
+    masks: tuple[MaskEntry, ...]
+    surfaces: tuple[SurfaceEntry, ...]
+    models: tuple[ModelEntry, ...]
+    notices: tuple[NoticeEntry, ...]
+
+
+class SliceEntry(Entry, frozen=True):
+    """A slice with its scores; null where a model does not give one."""
+
+    slice_index: Count
+    slice_number: Number
+    position_mm: float | None
+    sop_instance_uid: Uid | None
+    frame: Number | None
+    probability: Share
+    smoothed: Share
+    spread: Annotated[float, Meta(ge=0, le=0.5)] | None
+    distance: NotNegative | None
+    prediction_set: Text | None
+    by_segmentation: bool | None
+    lesion_area_mm2: NotNegative | None
+
+
+class SetsEntry(Entry, frozen=True):
+    """Prediction sets: slices by set (a class alone, either, neither)."""
+
+    error_rate: Annotated[float, Meta(gt=0, lt=1)]
+    counts: dict[str, Count]
+
+
+class ScoresEntry(Entry, frozen=True):
+    """Scores along a region; of "segmentation" the probability is the highest value of the map in the slice."""
+
+    region: Text
+    source: Literal["classifier", "segmentation"]
+    agreement: Share | None
+    threshold: Share
+    runs: tuple[Range, ...]
+    withheld_runs: tuple[Range, ...]
+    prediction_sets: SetsEntry | None
+    slices: tuple[SliceEntry, ...]
+
+
+class HeatMapEntry(Entry, frozen=True):
+    """A slice in which it was asked where the model looked."""
+
+    region: Text
+    slice_index: Count
+    slice_number: Number
+    method: Literal["Grad-CAM"]
+    members: Number
+    is_called: bool
+
+
+class SliceEntries(Entry, frozen=True):
+    """Fields of a system that scores slices."""
+
+    scores: tuple[ScoresEntry, ...]
+    heat_maps: tuple[HeatMapEntry, ...]
+
+
+@cache
+def document_type(entries: type[Entry] | None) -> type[msgspec.Struct]:
+    """What findings.json of a system holds: ``Findings`` with the system's own fields."""
+    if entries is None:
+        return Findings
+    own: list[Any] = [(each.encode_name, each.type) for each in msgspec.structs.fields(entries)]
+    return msgspec.defstruct(f"FindingsWith{entries.__name__}", own, bases=(Findings,), kw_only=True)
+
+
+def finite(value: float, *, what: str) -> float:
+    """A number for JSON, with six decimals.
+
+    Raises:
+        OutputError: it is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise OutputError(f"{what} is {value}: only finite numbers are written")
+    return round(float(value), 6)
+
+
+def finite_all(values: Iterable[float], *, what: str) -> tuple[Any, ...]:
+    """Numbers for JSON; as ``finite``."""
+    return tuple(finite(value, what=what) for value in values)
+
+
+def _optional(value: float | None, *, what: str) -> float | None:
+    return None if value is None else finite(value, what=what)
+
+
+def make_findings(answer: Answer, image: Image, *, created: str) -> Findings:
+    """What every system says.
 
     Args:
         answer: of the system.
-        volume: the answer's grid and source.
-        run: when and with which version.
+        image: gives grid and source.
+        created: start of the run, ISO 8601 in UTC.
 
     Raises:
         OutputError: a number is NaN or infinite.
     """
-    document = _document(answer, volume, run=run)
-    return document if volume.grid.is_in_mm else _without_mm(document)
-
-
-def _document(answer: Answer, volume: Volume, *, run: Run) -> dict[str, object]:
-    low, high = axis_letters(volume.grid)
-    reading = volume.source.notices if volume.source else ()
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "disclaimer": DISCLAIMER,
-        "osteon_version": osteon.__version__,
-        "created": run.created,
-        "task": answer.task,
-        "headline": answer.headline,
-        "is_demo": answer.is_demo,
-        "source": _source(volume.source),
-        "grid": {
-            "shape": list(volume.grid.shape),
-            "spacing_mm": _numbers(volume.grid.spacing_mm, what="the grid's spacing"),
-            "affine": [_numbers(row, what="the grid's affine") for row in volume.grid.affine.tolist()],
-            "index_order": ["slice", "row", "column"],
-            "world": "LPS",
-            "slice_axis_from": low,
-            "slice_axis_to": high,
-        },
-        "regions": [_region(region) for region in answer.regions],
-        "scores": [_scores(scores, volume) for scores in slice_reading(answer).scores],
-        "findings": [
-            finding_entry(
-                finding,
-                region=None if finding.box is None else region_of(finding.box, answer.regions),
-                box=None if finding.box is None else _box(finding.box, volume.grid),
+    source = None if isinstance(image, Slide) else image.source
+    grid = None if isinstance(image, Slide) else image.grid
+    classes = answer.classes
+    return Findings(
+        schema_version=SCHEMA_VERSION,
+        disclaimer=DISCLAIMER,
+        osteon_version=osteon.__version__,
+        created=created,
+        task=answer.task,
+        headline=answer.headline,
+        status=answer.status,
+        is_demo=answer.is_demo,
+        source=None if source is None else _source(source),
+        grid=None if grid is None else _grid(grid),
+        regions=tuple(_region(region) for region in answer.regions),
+        findings=tuple(_finding(finding, answer.regions, grid) for finding in answer.findings),
+        classes=None
+        if classes is None
+        else ClassesEntry(
+            names=classes.names,
+            probability=finite_all(classes.probability, what="a class probability"),
+            prediction_set=classes.prediction_set,
+            error_rate=classes.error_rate,
+        ),
+        similar=tuple(
+            SimilarEntry(case=one.case, label=one.label, similarity=finite(one.similarity, what="a similarity"))
+            for one in answer.similar
+        ),
+        masks=tuple(_mask(mask) for mask in answer.masks.values()),
+        surfaces=tuple(
+            SurfaceEntry(name=one.name, vertices=len(one.vertices_lps_mm), triangles=len(one.faces))
+            for one in answer.surfaces.values()
+        ),
+        models=tuple(
+            ModelEntry(
+                temperatures=finite_all(model.temperatures, what=f"a temperature of {model.name}"),
+                **{name: getattr(model, name) for name in ModelEntry.__struct_fields__ if name != "temperatures"},
             )
-            for finding in answer.findings
-        ],
-        "lesions": [
-            lesion_entry(lesion, number) for number, lesion in enumerate(lesion_reading(answer).lesions, start=1)
-        ],
-        "own_bone": own_bone_entry(lesion_reading(answer).own_bone),
-        "masks": [
-            {
-                "name": mask.name,
-                "labels": [
-                    {
-                        "value": label.value,
-                        "name": label.name,
-                        "kind": _code(label.kind),
-                        "tracking_uid": label.tracking_uid,
-                    }
-                    for label in mask.labels
-                ],
-            }
-            for mask in answer.masks.values()
-        ],
-        "surfaces": [
-            {"name": surface.name, "vertices": len(surface.vertices_lps_mm), "triangles": len(surface.faces)}
-            for surface in answer.surfaces.values()
-        ],
-        "models": [model_entry(model) for model in answer.models],
-        "heat_maps": [
-            {
-                "region": heat.region,
-                "slice_index": heat.slice_index,
-                "slice_number": heat.slice_index + 1,
-                "method": "Grad-CAM",
-                "members": heat.members,
-                "is_called": heat.is_called,
-            }
-            for heat in slice_reading(answer).heat_maps
-        ],
-        "notices": notice_entries(reading, answer.notices),
-        "slide": None,
-    }
+            for model in answer.models
+        ),
+        notices=tuple(
+            NoticeEntry(code=notice.code, text=notice.text, level=notice.level, origin=origin)
+            for origin, notices in _notices(answer, image)
+            for notice in notices
+        ),
+    )
 
 
-def _without_mm(document: dict[str, Any]) -> dict[str, object]:
-    """The same with null in place of lengths and places: the grid only counts pixels."""
-    nothing = dict.fromkeys(("spacing_mm", "affine", "world"))
-    places = dict.fromkeys(("corners_lps_mm", "position_range_mm", "extent_mm", "volume_mm3"))
-    document["grid"] |= nothing | {"slice_axis_from": "", "slice_axis_to": ""}
-    for finding in document["findings"]:
-        if finding["box"] is not None:
-            finding["box"] |= places
-    for scores in document["scores"]:
-        for row in scores["slices"]:
-            row["position_mm"] = None
-    return document
-
-
-def notice_entries(reading: Iterable[Notice], system: Iterable[Notice]) -> list[dict[str, str]]:
-    """What reading and the system have to tell, in this order."""
-    return [
-        {"code": notice.code, "text": notice.text, "level": notice.level, "origin": origin}
-        for origin, notices in (("reading", reading), ("system", system))
-        for notice in notices
-    ]
+def _notices(answer: Answer, image: Image) -> tuple[tuple[Literal["reading", "system"], Sequence[Any]], ...]:
+    return (("reading", image.source.notices if image.source else ()), ("system", answer.notices))
 
 
 def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
@@ -162,167 +424,180 @@ def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
     return best if best is not None and shared[best] > 0 else None
 
 
-def _code(concept: Concept) -> dict[str, str]:
-    return {"value": concept.value, "scheme": concept.scheme, "meaning": concept.meaning}
+def code(concept: Concept) -> CodeEntry:
+    """A concept as it is written."""
+    return CodeEntry(value=concept.value, scheme=concept.scheme, meaning=concept.meaning)
 
 
-def _optional_code(concept: Concept | None) -> dict[str, str] | None:
-    return None if concept is None else _code(concept)
+def _code(concept: Concept | None) -> CodeEntry | None:
+    return None if concept is None else code(concept)
 
 
-def _numbers(values: object, *, what: str) -> list[float]:
-    return [finite(float(value), what=what) for value in values]  # type: ignore[attr-defined]
+def _source(source: Source) -> SourceEntry:
+    return SourceEntry(
+        kind=source.kind,  # type: ignore[arg-type] # it is checked when the document is written
+        modality=source.series.modality,
+        study_instance_uid=source.study.uid,
+        series_instance_uid=source.series.uid,
+        frame_of_reference_uid=source.series.frame_of_reference_uid,
+        sop_class_uid=source.series.sop_class_uid,
+        images=len(source.slices),
+    )
 
 
-def _source(source: Source | None) -> dict[str, object] | None:
-    if source is None:
-        return None
-    return {
-        "kind": source.kind,
-        "modality": source.series.modality,
-        "study_instance_uid": source.study.uid,
-        "series_instance_uid": source.series.uid,
-        "frame_of_reference_uid": source.series.frame_of_reference_uid,
-        "sop_class_uid": source.series.sop_class_uid,
-        "images": len(source.slices),
-    }
+def _grid(grid: Grid) -> GridEntry:
+    low, high = axis_letters(grid) if grid.is_in_mm else ("", "")
+    rows = tuple(finite_all(row, what="the grid's affine") for row in grid.affine.tolist())
+    return GridEntry(
+        shape=grid.shape,
+        spacing_mm=finite_all(grid.spacing_mm, what="the grid's spacing") if grid.is_in_mm else None,
+        affine=rows if grid.is_in_mm else None,
+        index_order=("slice", "row", "column"),
+        world="LPS" if grid.is_in_mm else None,
+        slice_axis_from=low,
+        slice_axis_to=high,
+    )
 
 
-def _box(box: Box, grid: Grid) -> dict[str, object]:
-    positions = slice_positions_mm(grid)
-    half = grid.spacing_mm[0] / 2
-    ends = sorted((float(positions[box.start[0]]), float(positions[box.stop[0] - 1])))
-    return {
-        "start_vox": list(box.start),
-        "stop_vox": list(box.stop),
-        "corners_lps_mm": [_numbers(corner, what="a box corner") for corner in box.corners_lps_mm(grid).tolist()],
-        "first_slice_number": box.start[0] + 1,
-        "last_slice_number": box.stop[0],
-        "slice_count": box.shape[0],
-        "position_range_mm": _numbers((ends[0] - half, ends[1] + half), what="a slice position"),
-        "extent_mm": finite(box.shape[0] * grid.spacing_mm[0], what="a box extent"),
-        "volume_mm3": finite(box.volume_mm3(grid), what="a box volume"),
-    }
+def _mask(mask: Mask) -> MaskEntry:
+    labels = (
+        LabelEntry(value=one.value, name=one.name, kind=code(one.kind), tracking_uid=one.tracking_uid)
+        for one in mask.labels
+    )
+    return MaskEntry(name=mask.name, labels=tuple(labels))
 
 
-def _region(region: Region) -> dict[str, object]:
-    seen = region.present.nonzero()[0]
-    return {
-        "name": region.name,
-        "start_vox": list(region.box.start),
-        "stop_vox": list(region.box.stop),
-        "slices_seen": len(seen),
-        "first_slice_number": int(seen[0]) + 1 if len(seen) else None,
-        "last_slice_number": int(seen[-1]) + 1 if len(seen) else None,
-        "novelty": None if region.novelty is None else _novelty(region.novelty, what=f"the novelty of {region.name}"),
-    }
+def _box(box: Box, grid: Grid) -> BoxEntry:
+    corners = places = extent = volume = None
+    if grid.is_in_mm:
+        positions, half = slice_positions_mm(grid), grid.spacing_mm[0] / 2
+        ends = sorted((float(positions[box.start[0]]), float(positions[box.stop[0] - 1])))
+        places = finite_all((ends[0] - half, ends[1] + half), what="a slice position")
+        corners = tuple(finite_all(corner, what="a box corner") for corner in box.corners_lps_mm(grid).tolist())
+        extent = finite(box.shape[0] * grid.spacing_mm[0], what="a box extent")
+        volume = finite(box.volume_mm3(grid), what="a box volume")
+    return BoxEntry(
+        start_vox=box.start,
+        stop_vox=box.stop,
+        corners_lps_mm=corners,
+        first_slice_number=box.start[0] + 1,
+        last_slice_number=box.stop[0],
+        slice_count=box.shape[0],
+        position_range_mm=places,
+        extent_mm=extent,
+        volume_mm3=volume,
+    )
 
 
-def _novelty(novelty: RegionNovelty, *, what: str) -> dict[str, object]:
-    return {
-        "score": finite(novelty.score, what=what),
-        "threshold": finite(novelty.threshold, what=what),
-        "slice_threshold": finite(novelty.slice_threshold, what=what),
-        "false_alarm_rate": finite(novelty.false_alarm_rate, what=what),
-        "is_unlike_training": novelty.is_unlike,
-    }
+def _region(region: Region) -> RegionEntry:
+    seen, novelty, what = region.present.nonzero()[0], region.novelty, f"the novelty of {region.name}"
+    return RegionEntry(
+        name=region.name,
+        start_vox=region.box.start,
+        stop_vox=region.box.stop,
+        slices_seen=len(seen),
+        first_slice_number=int(seen[0]) + 1 if len(seen) else None,
+        last_slice_number=int(seen[-1]) + 1 if len(seen) else None,
+        novelty=None
+        if novelty is None
+        else NoveltyEntry(
+            score=finite(novelty.score, what=what),
+            threshold=finite(novelty.threshold, what=what),
+            slice_threshold=finite(novelty.slice_threshold, what=what),
+            false_alarm_rate=finite(novelty.false_alarm_rate, what=what),
+            is_unlike_training=novelty.is_unlike,
+        ),
+    )
 
 
-def model_entry(model: ModelUse) -> dict[str, object]:
-    """One model that took part."""
-    return {
-        "name": model.name,
-        "version": model.version,
-        "sha256": model.sha256,
-        "runtime": model.runtime,
-        "device": model.device,
-        "is_demo": model.is_demo,
-        "statement": model.statement,
-        "members": model.members,
-        "temperatures": _numbers(model.temperatures, what=f"a temperature of {model.name}"),
-        "calibration": model.calibration,
-        "operating_point": model.operating_point,
-    }
-
-
-def _scores(scores: SliceScores, volume: Volume) -> dict[str, object]:
-    positions = slice_positions_mm(volume.grid)
-    images = volume.source.slices if volume.source else ()
-    what = f"a score of the {scores.region}"
-    rows = [
-        {
-            "slice_index": int(index),
-            "slice_number": int(index) + 1,
-            "position_mm": finite(float(positions[index]), what=what),
-            "sop_instance_uid": images[index].sop_instance_uid if images else None,
-            "frame": images[index].frame if images else None,
-            "probability": finite(float(scores.probability[place]), what=what),
-            "smoothed": finite(float(scores.smoothed[place]), what=what),
-            "spread": None if scores.spread is None else finite(float(scores.spread[place]), what=what),
-            "distance": None if scores.distance is None else finite(float(scores.distance[place]), what=what),
-            "prediction_set": scores.sets[place] if scores.sets else None,
-            "by_segmentation": None if scores.by_segmentation is None else bool(scores.by_segmentation[place]),
-            "lesion_area_mm2": None
-            if scores.lesion_area_mm2 is None
-            else finite(float(scores.lesion_area_mm2[place]), what=what),
-        }
-        for place, index in enumerate(scores.slices)
-    ]
-    sets = None
-    if scores.error_rate is not None:
-        counts = {words: scores.sets.count(words) for words in sorted(set(scores.sets))}
-        sets = {"error_rate": finite(scores.error_rate, what=what), "counts": counts}
-    return {
-        "region": scores.region,
-        "source": scores.source,
-        "agreement": None if scores.agreement is None else finite(scores.agreement, what=what),
-        "threshold": finite(scores.threshold, what=what),
-        "runs": [list(run) for run in scores.runs],
-        "withheld_runs": [list(run) for run in scores.withheld_runs],
-        "prediction_sets": sets,
-        "slices": rows,
-    }
-
-
-def _measurement(measurement: Measurement, finding: Finding) -> dict[str, object]:
+def _measurement(measurement: Measurement, finding: Finding) -> MeasurementEntry:
     what = f"{measurement.concept.meaning} of {finding.identifier}"
-    return {
-        "concept": _code(measurement.concept),
-        "value": finite(measurement.value, what=what),
-        "unit": _code(measurement.unit),
-        "method": _optional_code(measurement.method),
-        "derivation": _optional_code(measurement.derivation),
-        "interval": None if measurement.interval is None else _numbers(measurement.interval, what=what),
-    }
+    return MeasurementEntry(
+        concept=code(measurement.concept),
+        value=finite(measurement.value, what=what),
+        unit=code(measurement.unit),
+        method=_code(measurement.method),
+        derivation=_code(measurement.derivation),
+        interval=None if measurement.interval is None else finite_all(measurement.interval, what=what),
+    )
 
 
-def finding_entry(
-    finding: Finding, *, region: str | None = None, box: dict[str, object] | None = None
-) -> dict[str, object]:
-    """One finding.
+def _finding(finding: Finding, regions: tuple[Region, ...], grid: Grid | None) -> FindingEntry:
+    box, segment = finding.box, finding.segment
+    return FindingEntry(
+        identifier=finding.identifier,
+        tracking_uid=finding.tracking_uid,
+        region=None if box is None else region_of(box, regions),
+        kind=code(finding.kind),
+        is_abnormal=finding.is_abnormal,
+        statement=finding.statement,
+        site=_code(finding.site),
+        laterality=_code(finding.laterality),
+        probability=_optional(finding.probability, what=f"probability of {finding.identifier}"),
+        box=None if box is None or grid is None else _box(box, grid),
+        measurements=tuple(_measurement(measurement, finding) for measurement in finding.measurements),
+        segment=None if segment is None else SegmentEntry(mask=segment[0], label=segment[1]),
+    )
 
-    Args:
-        finding: of the answer.
-        region: name of the part it lies in.
-        box: its box as it is written.
+
+def slice_entries(reading: SliceReading, image: Image) -> SliceEntries:
+    """Scores and heat maps of an answer.
 
     Raises:
         OutputError: a number is NaN or infinite.
     """
-    probability = finding.probability
-    return {
-        "identifier": finding.identifier,
-        "tracking_uid": finding.tracking_uid,
-        "region": region,
-        "kind": _code(finding.kind),
-        "is_abnormal": finding.is_abnormal,
-        "statement": finding.statement,
-        "site": _optional_code(finding.site),
-        "laterality": _optional_code(finding.laterality),
-        "probability": None
-        if probability is None
-        else finite(probability, what=f"probability of {finding.identifier}"),
-        "box": box,
-        "measurements": [_measurement(measurement, finding) for measurement in finding.measurements],
-        "segment": None if finding.segment is None else {"mask": finding.segment[0], "label": finding.segment[1]},
-    }
+    return SliceEntries(
+        scores=tuple(_scores(scores, image) for scores in reading.scores),
+        heat_maps=tuple(
+            HeatMapEntry(
+                region=heat.region,
+                slice_index=heat.slice_index,
+                slice_number=heat.slice_index + 1,
+                method="Grad-CAM",
+                members=heat.members,
+                is_called=heat.is_called,
+            )
+            for heat in reading.heat_maps
+        ),
+    )
+
+
+def _scores(scores: SliceScores, image: Any) -> ScoresEntry:  # noqa: ANN401 - what has a grid
+    positions = slice_positions_mm(image.grid) if image.grid.is_in_mm else None
+    images = image.source.slices if image.source else ()
+    what = f"a score of the {scores.region}"
+
+    def at(values: Any, place: int) -> float | None:  # noqa: ANN401 - an array or None
+        return None if values is None else finite(float(values[place]), what=what)
+
+    rows = (
+        SliceEntry(
+            slice_index=int(index),
+            slice_number=int(index) + 1,
+            position_mm=at(positions, index),
+            sop_instance_uid=images[index].sop_instance_uid if images else None,
+            frame=images[index].frame if images else None,
+            probability=finite(float(scores.probability[place]), what=what),
+            smoothed=finite(float(scores.smoothed[place]), what=what),
+            spread=at(scores.spread, place),
+            distance=at(scores.distance, place),
+            prediction_set=scores.sets[place] if scores.sets else None,
+            by_segmentation=None if scores.by_segmentation is None else bool(scores.by_segmentation[place]),
+            lesion_area_mm2=at(scores.lesion_area_mm2, place),
+        )
+        for place, index in enumerate(scores.slices)
+    )
+    sets = None
+    if scores.error_rate is not None:
+        counts = {words: scores.sets.count(words) for words in sorted(set(scores.sets))}
+        sets = SetsEntry(error_rate=finite(scores.error_rate, what=what), counts=counts)
+    return ScoresEntry(
+        region=scores.region,
+        source=scores.source,
+        agreement=_optional(scores.agreement, what=what),
+        threshold=finite(scores.threshold, what=what),
+        runs=scores.runs,
+        withheld_runs=scores.withheld_runs,
+        prediction_sets=sets,
+        slices=tuple(rows),
+    )

@@ -1,95 +1,68 @@
-"""The lesions of an answer with what draws them: finding, label, colour and surface."""
+"""Lesions as they are drawn; and lesion_01.png and so on: one in its slice and enlarged in three planes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from osteon.report.reading_of import lesion_reading
+import numpy as np
+
+from osteon.geometry import Box
+from osteon.report.orientation import Display, slice_positions_mm
+from osteon.report.sheet import DARK, INK, MUTED, Sheet, show_image, show_letters, show_scale_bar
+from osteon.report.slices import BONE_WINDOW_HU, crop_window, regions_or_whole
+from osteon.report.wording import position
 
 if TYPE_CHECKING:
-    from osteon.data import Answer, Finding, Lesion, Mask, Surface
-    from osteon.geometry import Box
+    from pathlib import Path
 
-__all__ = [
-    "MOST_PICTURES",
-    "ListedLesion",
-    "bone_surfaces",
-    "colour_hex",
-    "largest_lesions",
-    "lesion_mask",
-    "lesions_of",
-]
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
-MOST_PICTURES: Final = 12
-"""Lesions that get a picture, the largest ones; the list holds all."""
+    from osteon.data import Answer, Mask, Surface, Volume
+    from osteon.report.blocks import Picture
 
-_COLOURS: Final = {"lytic": (255, 128, 48), "blastic": (86, 190, 245), "mixed": (240, 130, 205)}
-"""Okabe and Ito's vermilion, sky blue and purple, lightened: told apart on bone, in CT and on black."""
+__all__ = ["LESION_PICTURE", "DrawnLesion", "around_regions", "colour_hex", "draw_lesion"]
 
-_SURFACE: Final = "lesion_"
-"""Surfaces of lesions carry the label of the mask behind it."""
+LESION_PICTURE: Final = (
+    "In the slice that shows most of it and enlarged in three planes, in bone window (level 400 HU, width 1,800 HU). "
+    "Coloured line: outline of the lesion. Dotted frame: what is enlarged."
+)
+"""What a picture of a lesion shows."""
 
-_UNDETERMINED: Final = (240, 228, 66)
-"""Their yellow."""
+_SIDE: Final = 310
+"""Height of every panel, and width of the enlarged ones, in pixels."""
+_EDGE, _GAP, _HEAD, _FOOT = 20.0, 14.0, 62.0, 40.0
+_LEAST_ZOOM_MM: Final = 60.0
+_AIR_HU: Final = -1000
+_PLANES: Final = ("axial", "coronal", "sagittal")
 
 
-@dataclass(frozen=True, slots=True)
-class ListedLesion:
-    """A lesion of the list and what draws it.
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnLesion:
+    """A lesion of a list and what draws it.
 
     Attributes:
-        number: from 1 in the order of the answer; what a person calls it.
-        lesion: its values.
-        finding: its codes.
-        box: around it.
+        number: from 1; what a person calls it.
+        box: around it, on the volume's grid.
         value: its label in the mask of lesions; 0 where no mask shows it.
-        colour: in every picture, RGB, by its character.
+        key_slice: the slice that shows most of it.
+        volume_ml: of it.
+        colour: in every picture, RGB.
+        kind: what the colour stands for, as "lytic".
+        group: what it is switched with in 3D when there are many, as "Lytic lesions".
         surface: in 3D, in its colour; None without.
     """
 
     number: int
-    lesion: Lesion
-    finding: Finding
     box: Box
     value: int
+    key_slice: int
+    volume_ml: float
     colour: tuple[int, int, int]
-    surface: Surface | None
-
-
-def lesion_mask(answer: Answer) -> Mask | None:
-    """The mask that the findings of the lesions point into, or None."""
-    names = {item.finding.segment[0] for item in lesions_of(answer) if item.finding.segment is not None}
-    return next((mask for mask in answer.masks.values() if mask.name in names), None)
-
-
-def lesions_of(answer: Answer) -> tuple[ListedLesion, ...]:
-    """Every lesion that has a finding with a box, in the order of the answer."""
-    findings = {finding.identifier: finding for finding in answer.findings}
-    surfaces = {surface.name: surface for surface in answer.surfaces.values() if len(surface.faces)}
-    found = []
-    for number, lesion in enumerate(lesion_reading(answer).lesions, start=1):
-        finding = findings.get(lesion.identifier)
-        if finding is None or finding.box is None:
-            continue
-        value = 0 if finding.segment is None else finding.segment[1]
-        colour = _COLOURS.get(lesion.character, _UNDETERMINED)
-        surface = surfaces.get(f"{_SURFACE}{value}")
-        painted = None if surface is None else replace(surface, colour=(*colour, 255))
-        found.append(ListedLesion(number, lesion, finding, finding.box, value, colour, painted))
-    return tuple(found)
-
-
-def largest_lesions(answer: Answer, *, most: int = MOST_PICTURES) -> tuple[ListedLesion, ...]:
-    """The lesions that get a picture: the ``most`` with the largest volume, in the order of the list."""
-    ranked = sorted(lesions_of(answer), key=lambda item: (-item.lesion.volume_ml, item.number))[:most]
-    return tuple(sorted(ranked, key=lambda item: item.number))
-
-
-def bone_surfaces(answer: Answer) -> tuple[Surface, ...]:
-    """Surfaces that are neither lesions nor boxes of beams."""
-    filled = (surface for surface in answer.surfaces.values() if len(surface.faces))
-    return tuple(one for one in filled if "box" not in one.name and not one.name.startswith(_SURFACE))
+    kind: str
+    group: str
+    surface: Surface | None = field(default=None, repr=False)
 
 
 def colour_hex(colour: tuple[int, int, int]) -> str:
@@ -100,3 +73,163 @@ def colour_hex(colour: tuple[int, int, int]) -> str:
         '#ff8030'
     """
     return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A rectangle of one plane through the image, in display indices.
+
+    Attributes:
+        axis: display axis that the plane leaves out.
+        index: of the plane along it.
+        rows: half-open range, may reach beyond the image.
+        columns: likewise.
+    """
+
+    axis: int
+    index: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    def of(self, turned: NDArray[Any], *, fill: int) -> NDArray[Any]:
+        """The rectangle of a turned array; what lies beyond the image is ``fill``."""
+        # no take(): that copies a turned array whole before it takes
+        plane = np.moveaxis(turned, self.axis, 0)[self.index]
+        out = np.full((self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]), fill, dtype=plane.dtype)
+        inside = [
+            (max(low, 0), min(high, size))
+            for (low, high), size in zip((self.rows, self.columns), plane.shape, strict=True)
+        ]
+        (top, bottom), (left, right) = inside
+        if top < bottom and left < right:
+            place = (
+                slice(top - self.rows[0], bottom - self.rows[0]),
+                slice(left - self.columns[0], right - self.columns[0]),
+            )
+            out[place] = plane[top:bottom, left:right]
+        return out
+
+
+def around_regions(answer: Answer, volume: Volume, *, margin_mm: float) -> Box:
+    """All bone with the flesh about it: the air and the table beside the patient need no room."""
+    windows = [crop_window(one, volume.grid, margin_mm=margin_mm) for one in regions_or_whole(answer, volume)]
+    start = [min(window.start[axis] for window in windows) for axis in range(3)]
+    stop = [max(window.stop[axis] for window in windows) for axis in range(3)]
+    return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
+
+
+def draw_lesion(path: Path, lesion: DrawnLesion, mask: Mask, volume: Volume, *, around: Box, demo: bool) -> Picture:
+    """Draw one lesion.
+
+    Args:
+        path: of the PNG.
+        lesion: to be drawn.
+        mask: that shows it, on the volume's grid.
+        volume: that was read.
+        around: what the whole slice shows.
+        demo: whether a demo model called it.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    display = Display.of(volume.grid)
+    centre = _centre(lesion, mask, display)
+    body = display.box(around)
+    whole = _Cut(0, centre[0], (body.start[1], body.stop[1]), (body.start[2], body.stop[2]))
+    cuts = [whole, *(_zoomed(lesion, display, axis, centre) for axis in range(3))]
+    widths = [_extent_mm(cut, display)[0] * _SIDE / _extent_mm(cut, display)[1] for cut in cuts]
+    sheet = Sheet(max(sum(widths) + 3 * _GAP + 2 * _EDGE, 900), _HEAD + _SIDE + _FOOT)
+    colour = colour_hex(lesion.colour)
+    sheet.text(_EDGE, 18, f"Lesion {lesion.number}", size=24, weight="bold", colour=colour)
+    stack = centre[display.slice_axis]
+    number = stack if not display.flipped[display.slice_axis] else display.shape[display.slice_axis] - 1 - stack
+    where = f"slice {number + 1} of {volume.grid.shape[0]}"
+    away = position(float(slice_positions_mm(volume.grid)[number]))
+    sheet.text(_EDGE + 140, 21, f"{where}, position {away}", size=19, colour=MUTED)
+    if demo:
+        sheet.demo_mark()
+    left = _EDGE
+    titles = ("axial, whole slice", *(f"{plane}, enlarged" for plane in _PLANES))
+    for cut, width, title in zip(cuts, widths, titles, strict=True):
+        axes = sheet.panel(left, _HEAD, width, _SIDE, extent_mm=_extent_mm(cut, display))
+        _show(axes, cut, lesion, mask, volume, display, size=(round(width), _SIDE))
+        if cut is whole:
+            _frame(axes, cuts[1], whole, display)
+        show_letters(axes, display.edge_letters(cut.axis), size=17)
+        show_scale_bar(axes, size=16)
+        sheet.text(left, _HEAD + _SIDE + 9, title, size=18, colour=MUTED)
+        left += width + _GAP
+    return sheet.picture(path, f"Lesion {lesion.number}", f"Lesion {lesion.number}, {where}. {LESION_PICTURE}")
+
+
+def _centre(lesion: DrawnLesion, mask: Mask, display: Display) -> tuple[int, int, int]:
+    """Display index of a voxel in the middle of the lesion, in the slice that shows most of it."""
+    inner, axis = display.box(lesion.box), display.slice_axis
+    places = np.argwhere(display.turn(mask.array)[inner.slices] == lesion.value) + np.asarray(inner.start)
+    in_key = places[places[:, axis] == display.index(lesion.key_slice)]
+    places = in_key if len(in_key) else places
+    if not len(places):
+        places = (np.asarray(inner.start) + np.asarray(inner.stop))[None] // 2
+    away = (places - places.mean(axis=0)) * display.spacing_mm
+    nearest = places[int(np.square(away).sum(axis=1).argmin())]
+    return int(nearest[0]), int(nearest[1]), int(nearest[2])
+
+
+def _zoomed(lesion: DrawnLesion, display: Display, axis: int, centre: tuple[int, int, int]) -> _Cut:
+    """A square in millimetres around the lesion, wide enough for the bone about it."""
+    shape = display.box(lesion.box).shape
+    largest = max(n * mm for n, mm in zip(shape, display.spacing_mm, strict=True))
+    half_mm = max(_LEAST_ZOOM_MM, 2.2 * largest) / 2
+    row, column = (k for k in range(3) if k != axis)
+    ranges = []
+    for k in (row, column):
+        half = max(round(half_mm / display.spacing_mm[k]), 1)
+        length, size = 2 * half + 1, display.shape[k]
+        first = centre[k] - half
+        if length <= size:  # at the edge of the image the lesion leaves the middle, not the picture the image
+            first = min(max(first, 0), size - length)
+        ranges.append((first, first + length))
+    return _Cut(axis, centre[axis], ranges[0], ranges[1])
+
+
+def _extent_mm(cut: _Cut, display: Display) -> tuple[float, float]:
+    """Width and height."""
+    row, column = (k for k in range(3) if k != cut.axis)
+    across = (cut.columns[1] - cut.columns[0]) * display.spacing_mm[column]
+    return across, (cut.rows[1] - cut.rows[0]) * display.spacing_mm[row]
+
+
+def _show(
+    axes: Axes, cut: _Cut, lesion: DrawnLesion, mask: Mask, volume: Volume, display: Display, *, size: tuple[int, int]
+) -> None:
+    """The grey picture, smooth between voxels, and the outline of this lesion."""
+    import cv2
+    from matplotlib.patheffects import withStroke
+
+    low, high = BONE_WINDOW_HU
+    grey = cut.of(display.turn(volume.array), fill=_AIR_HU).astype(np.float32)
+    shrinks = grey.shape[0] > size[1]
+    show_image(
+        axes, cv2.resize(grey, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), low=low, high=high
+    )
+    inside = np.equal(cut.of(display.turn(mask.array), fill=0), lesion.value).astype(np.float32)
+    if not inside.any():
+        return
+    across, down = _extent_mm(cut, display)
+    smooth = cv2.resize(inside, size, interpolation=cv2.INTER_LINEAR)
+    x = (np.arange(size[0]) + 0.5) * across / size[0]
+    y = (np.arange(size[1]) + 0.5) * down / size[1]
+    lines = axes.contour(x, y, smooth, levels=[0.5], colors=[colour_hex(lesion.colour)], linewidths=1.5)
+    lines.set_path_effects([withStroke(linewidth=2.6, foreground=DARK, alpha=0.6)])
+
+
+def _frame(axes: Axes, zoom: _Cut, whole: _Cut, display: Display) -> None:
+    """The enlarged part in the whole slice."""
+    from matplotlib.patches import Rectangle
+
+    _, row_mm, column_mm = display.spacing_mm
+    left, top = (zoom.columns[0] - whole.columns[0]) * column_mm, (zoom.rows[0] - whole.rows[0]) * row_mm
+    across, down = _extent_mm(zoom, display)
+    axes.add_patch(
+        Rectangle((left, top), across, down, fill=False, edgecolor=INK, linewidth=0.9, linestyle=(0, (2, 3)), alpha=0.8)
+    )

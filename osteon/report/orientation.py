@@ -92,6 +92,32 @@ class Display:
         k = self.slice_axis
         return self.shape[k] - 1 - slice_index if self.flipped[k] else slice_index
 
+    def extent_mm(self, box: Box, axis: int | None = None) -> tuple[float, float]:
+        """Width and height of a box of the Grid on the plane without display axis ``axis``, or of its slices."""
+        shape, (row, column) = self.box(box).shape, self.plane_axes(axis)
+        return shape[column] * self.spacing_mm[column], shape[row] * self.spacing_mm[row]
+
+    def plane_axes(self, axis: int | None = None) -> tuple[int, int]:
+        """Display axes of the rows and of the columns of the plane without ``axis``, or of a slice."""
+        left_out = self.slice_axis if axis is None else axis
+        row, column = (k for k in range(3) if k != left_out)
+        return row, column
+
+    def crop(self, array: NDArray[Any], box: Box, slice_index: int) -> NDArray[Any]:
+        """View of one slice of a (slice, row, column) array inside the rows and columns of a box of the Grid."""
+        inside, (row, column) = self.box(box), self.plane_axes()
+        plane = self.plane(array, slice_index)
+        return plane[inside.start[row] : inside.stop[row], inside.start[column] : inside.stop[column]]
+
+    def place_mm(self, box: Box, window: Box, axis: int | None = None) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of a box in millimetres of a panel that shows a window; ``axis`` as above."""
+        inner, outer, (row, column) = self.box(box), self.box(window), self.plane_axes(axis)
+        left, right = (
+            (end - outer.start[column]) * self.spacing_mm[column] for end in (inner.start[column], inner.stop[column])
+        )
+        top, bottom = ((end - outer.start[row]) * self.spacing_mm[row] for end in (inner.start[row], inner.stop[row]))
+        return left, top, right, bottom
+
     def edge_letters(self, axis: int) -> tuple[str, str, str, str]:
         """Patient directions at the left, right, top and bottom edge of the plane without display axis ``axis``."""
         row, column = (k for k in range(3) if k != axis)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from osteon.geometry import Box
 from osteon.report.orientation import Display
-from osteon.report.selection import affected_boxes
 from osteon.report.sheet import MUTED, Sheet, show_box, show_image, show_letters, show_scale_bar
-from osteon.report.view import View
+from osteon.report.slices import affected_boxes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Answer, Region, Volume
+    from osteon.report.blocks import Picture
 
 __all__ = ["draw_overview", "projection"]
 
@@ -29,7 +29,7 @@ _HIGHEST_HU: Final = 1300.0
 _MARGIN, _GAP, _HEAD = 24.0, 26.0, 112.0
 
 
-def draw_overview(path: Path, answer: Answer, volume: Volume) -> View:
+def draw_overview(path: Path, answer: Answer, volume: Volume) -> Picture:
     """Draw simulated radiographs: the mean attenuation along straight rays.
 
     Raises:
@@ -40,13 +40,11 @@ def draw_overview(path: Path, answer: Answer, volume: Volume) -> View:
     front = _window(answer.regions, whole, display)
     panels = [("From the front", 1, front, answer.regions)]
     panels += [(f"{region.name.capitalize()}, from the side", 2, region.box, (region,)) for region in answer.regions]
-    sizes_mm = [_extent_mm(display, box, axis) for _, axis, box, _ in panels]
+    sizes_mm = [display.extent_mm(box, axis) for _, axis, box, _ in panels]
     scale = _scale(sizes_mm)
     width = sum(across for across, _ in sizes_mm) * scale + _GAP * (len(panels) - 1) + 2 * _MARGIN
     sheet = Sheet(max(width, 900), max(down for _, down in sizes_mm) * scale + _HEAD + _MARGIN)
-    sheet.text(_MARGIN, 18, "Overview", size=26, weight="bold")
-    if answer.is_demo:
-        sheet.demo_mark()
+    sheet.head("Overview", demo=answer.is_demo)
     images = [projection(volume, display, box=box, axis=axis) for _, axis, box, _ in panels]
     white = {
         axis: max(_white(image) for (_, other, *_), image in zip(panels, images, strict=True) if other == axis)
@@ -61,10 +59,7 @@ def draw_overview(path: Path, answer: Answer, volume: Volume) -> View:
         show_letters(axes, display.edge_letters(axis))
         show_scale_bar(axes)
         left += across * scale + _GAP
-    sheet.save(path)
-    return View(
-        name="overview", path=path, title="Overview", caption=_caption(answer), width=sheet.width, height=sheet.height
-    )
+    return sheet.picture(path, "Overview", _caption(answer))
 
 
 def projection(volume: Volume, display: Display, *, box: Box, axis: int) -> NDArray[np.float32]:
@@ -111,12 +106,6 @@ def _window(regions: tuple[Region, ...], whole: Box, display: Display) -> Box:
     return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
 
 
-def _extent_mm(display: Display, box: Box, axis: int) -> tuple[float, float]:
-    shape = display.box(box).shape
-    row, column = (k for k in range(3) if k != axis)
-    return shape[column] * display.spacing_mm[column], shape[row] * display.spacing_mm[row]
-
-
 def _scale(sizes_mm: list[tuple[float, float]]) -> float:
     """Pixels a millimetre that fill 1600 x 1200."""
     room = 1600 - 2 * _MARGIN - _GAP * (len(sizes_mm) - 1)
@@ -137,16 +126,10 @@ def _mark(axes: Axes, answer: Answer, display: Display, *, window: Box, axis: in
 
 
 def _place(display: Display, box: Box, window: Box, axis: int) -> tuple[float, float, float, float]:
-    inner, outer = display.box(box), display.box(window)
-    row, column = (k for k in range(3) if k != axis)
-    ends: Any = []
-    for k in (column, row):
-        low = (inner.start[k] - outer.start[k]) * display.spacing_mm[k]
-        high = (inner.stop[k] - outer.start[k]) * display.spacing_mm[k]
-        limit = outer.shape[k] * display.spacing_mm[k]
-        ends.append((max(low, 0.0), min(high, limit)))
-    (left, right), (top, bottom) = ends
-    return left, top, right, bottom
+    """Where a box lies on a panel, cut at its edges."""
+    left, top, right, bottom = display.place_mm(box, window, axis)
+    across, down = display.extent_mm(window, axis)
+    return max(left, 0.0), max(top, 0.0), min(right, across), min(bottom, down)
 
 
 def _caption(answer: Answer) -> str:

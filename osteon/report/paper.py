@@ -1,4 +1,4 @@
-"""A4 pages: head and foot, fonts, styles, and the blocks that every PDF report is built of."""
+"""The one writer of PDFs: a document on A4, with head and foot, the disclaimer on every page."""
 
 from __future__ import annotations
 
@@ -10,54 +10,49 @@ from xml.sax.saxutils import escape
 
 import osteon
 from osteon.errors import OutputError
+from osteon.report.blocks import (
+    Bullets,
+    Callout,
+    Cards,
+    Cell,
+    Figure,
+    Heading,
+    KeyValues,
+    Pair,
+    Paragraph,
+    Row,
+    Table,
+)
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from osteon.report.content import FindingCard, Row
-    from osteon.report.view import View
+    from osteon.report.blocks import Block, Card, Document, Picture
 
-__all__ = [
-    "build_pdf",
-    "bullet",
-    "card_block",
-    "demo_block",
-    "pair_block",
-    "paper_styles",
-    "paragraph",
-    "patient_block",
-    "picture_block",
-    "rows_block",
-    "table",
-]
+__all__ = ["write_paper"]
 
 _FONT, _BOLD = "OsteonSans", "OsteonSans-Bold"
-_INK, _SOFT, _LINE, _AFFECTED = "#1b1f24", "#555e69", "#d9dde2", "#a84300"
+_INK, _SOFT, _LINE, _AFFECTED, _BAND = "#1b1f24", "#555e69", "#d9dde2", "#a84300", "#f6f7f8"
 _MARGIN_MM: Final = 18.0
+_WIDTH_MM: Final = 174.0
 _WIDEST_PAIR: Final = 2.6
 """Largest sum of width over height that still goes side by side."""
-_TALLEST_MM: Final = {
-    "overview": 92.0,
-    "slices": 128.0,
-    "scores": 70.0,
-    "bone_anterior": 86.0,
-    "bone_lateral": 86.0,
-    "gallery": 200.0,
-    "probabilities": 170.0,
-    "limits": 120.0,
-}
+
+_SECTION: Final = 2
+"""Level of the heading of a section."""
+
+Flowable = Any
+"""reportlab has no types."""
 
 
-def build_pdf(path: Path, story: Callable[[], list[Any]], *, title: str, who: str, mark: str) -> None:
-    """Lay out the document and write it.
+def write_paper(path: Path, document: Document, pictures: Mapping[str, Picture] | None = None) -> None:
+    """Write the PDF.
 
     Args:
         path: of the PDF.
-        story: gives the blocks, once the fonts are there.
-        title: of the report; stands at the head of every page.
-        who: whose images they are, at the head too; "" where nothing is known.
-        mark: what must stand on every page because a demo model took part, else "".
+        document: its blocks; those of the page only are left out.
+        pictures: that its figures name; a figure that was not drawn is left out.
 
     Raises:
         OutputError: the file cannot be written.
@@ -72,20 +67,103 @@ def build_pdf(path: Path, story: Callable[[], list[Any]], *, title: str, who: st
     width, height = A4
     edge, foot = _MARGIN_MM * mm, 18 * mm
     frame = Frame(edge, foot, width - 2 * edge, height - 18 * mm - foot, leftPadding=0, rightPadding=0)
-    document = BaseDocTemplate(
+    who = " \u00b7 ".join(row.value for row in document.patient[:3])
+    template = BaseDocTemplate(
         str(path),
         pagesize=A4,
-        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_Furniture(title, who, mark))],
-        title=f"{title} - osteon report",
+        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_Furniture(document.title, who, document.mark))],
+        title=f"{document.title} - osteon report",
         author=f"osteon {osteon.__version__}",
         subject=DISCLAIMER,
         creator="osteon",
         invariant=True,
     )
     try:
-        document.build(story(), canvasmaker=_numbering_canvas())
+        template.build(_Story(document, pictures or {}).flowables, canvasmaker=_numbering_canvas())
     except OSError as error:
         raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
+
+
+class _Story:
+    """Blocks as what reportlab lays out."""
+
+    def __init__(self, document: Document, pictures: Mapping[str, Picture]) -> None:
+        """Take what is needed."""
+        self.document, self.pictures, self.styles = document, pictures, _styles()
+
+    @property
+    def flowables(self) -> list[Flowable]:
+        """A heading stays with what it is above, an article on one page where it can."""
+        from reportlab.platypus import KeepTogether
+
+        story = [_patient(self.document.patient, self.styles)] if self.document.patient else []
+        story.append(_write(self.document.headline, self.styles["headline"]))
+        kept: list[Flowable] = []  # headings, or the whole of an article
+        is_article = False
+        for block in self.document.blocks:
+            groups = [] if block.only == "page" else list(self._groups(block))
+            if isinstance(block, Heading) and is_article:
+                story.append(KeepTogether(kept))
+                kept, is_article = [], False
+            if isinstance(block, Heading):
+                is_article = bool(groups and block.anchor and block.level > _SECTION)
+            if isinstance(block, Heading) or is_article:
+                kept += [part for group in groups for part in group]
+            elif groups:  # one in another would begin a page each time
+                story += [KeepTogether([*kept, *groups[0]]), *map(KeepTogether, groups[1:])]
+                kept = []
+        return [*story, *([KeepTogether(kept)] if is_article else [])]
+
+    def _groups(self, block: Block) -> Iterator[list[Flowable]]:
+        """What a block becomes, in groups that stay on one page; the first stays with the heading above it."""
+        styles = self.styles
+        match block:
+            case Heading():
+                yield [_write(block.text, styles["heading" if block.level == _SECTION else "card"])]
+            case Paragraph() if block.style != "mark":  # the paper carries its mark on every page
+                care = "Take care: " if block.style == "warning" else ""
+                yield [_write(care + block.text, styles["soft" if block.style in {"note", "small"} else "body"])]
+            case Bullets():
+                yield [_bullet(text, level, styles) for text, level in block.items]
+            case Callout():
+                yield [_callout(block, styles)]
+            case KeyValues():
+                yield [_key(block.rows, styles)] if block.style == "key" else _rows(block, styles)
+            case Cards():
+                yield from (_card(card, styles) for card in block.cards)
+            case Table():
+                yield _table(block, styles)
+            case Figure():
+                yield self._figure(block, block.tallest_mm)
+            case Pair():
+                yield from self._pair(block)
+
+    def _figure(self, figure: Figure, tallest_mm: float) -> list[Flowable]:
+        """A picture over the whole width with its caption; nothing where it was not drawn."""
+        from reportlab.platypus import Spacer
+
+        view = self.pictures.get(figure.picture) if isinstance(figure.picture, str) else figure.picture
+        if view is None:
+            return []
+        image = _image(view, widest_mm=_WIDTH_MM, tallest_mm=tallest_mm)
+        caption = [Spacer(1, 3), _write(view.caption, self.styles["soft"])] if figure.told else []
+        return [Spacer(1, 6), image, *caption]
+
+    def _pair(self, pair: Pair) -> Iterator[list[Flowable]]:
+        """Side by side in equal height, or below each other where that would make them small."""
+        shown = [self.pictures[name] for name in pair.names if name in self.pictures]
+        aspects = [view.width / view.height for view in shown]
+        if sum(aspects) > _WIDEST_PAIR:
+            for view in shown:
+                yield self._figure(Figure(view), pair.tallest_mm)
+        elif shown:
+            widths = [(_WIDTH_MM - 5 * (len(shown) - 1)) * aspect / sum(aspects) for aspect in aspects]
+            images = [
+                _image(view, widest_mm=width, tallest_mm=pair.tallest_mm)
+                for view, width in zip(shown, widths, strict=True)
+            ]
+            captions = [_write(view.caption, self.styles["soft"]) for view in shown]
+            yield [_grid([images, captions], [width + 5 for width in widths], ("RIGHTPADDING", (0, 0), (-1, -1), 12))]
 
 
 def _numbering_canvas() -> Any:  # noqa: ANN401 - reportlab has no types
@@ -177,131 +255,125 @@ def _printable(text: str) -> str:
     return "".join(kept)
 
 
-def paper_styles() -> dict[str, Any]:
+def _styles() -> dict[str, Any]:
     """Paragraph styles by name: body, soft, headline, heading, card, demo."""
     from reportlab.lib.styles import ParagraphStyle
 
     body = ParagraphStyle("body", fontName=_FONT, fontSize=9, leading=13, textColor=_INK, spaceAfter=4)
+
+    def bold(name: str, size: float, leading: float, before: float, after: float, colour: str = _INK) -> Any:  # noqa: ANN401 - numbers of a style
+        space = {"spaceBefore": before, "spaceAfter": after, "textColor": colour}
+        return ParagraphStyle(name, parent=body, fontName=_BOLD, fontSize=size, leading=leading, **space)
+
     return {
         "body": body,
         "soft": ParagraphStyle("soft", parent=body, textColor=_SOFT, fontSize=8, leading=11),
-        "headline": ParagraphStyle(
-            "headline", parent=body, fontName=_BOLD, fontSize=16, leading=21, spaceBefore=8, spaceAfter=8
-        ),
-        "heading": ParagraphStyle(
-            "heading", parent=body, fontName=_BOLD, fontSize=11.5, leading=15, spaceBefore=10, spaceAfter=5
-        ),
-        "card": ParagraphStyle(
-            "card", parent=body, fontName=_BOLD, fontSize=9.5, leading=13, spaceBefore=4, spaceAfter=2
-        ),
-        "demo": ParagraphStyle(
-            "demo", parent=body, fontName=_BOLD, fontSize=12, leading=16, textColor=_AFFECTED, spaceAfter=3
-        ),
+        "headline": bold("headline", 16, 21, 8, 8),
+        "heading": bold("heading", 11.5, 15, 10, 5),
+        "card": bold("card", 9.5, 13, 4, 2),
+        "demo": bold("demo", 12, 16, 0, 3, _AFFECTED),
     }
 
 
-def paragraph(text: str, style: Any) -> Any:  # noqa: ANN401 - reportlab has no types
+def _write(text: str, style: Any) -> Flowable:  # noqa: ANN401 - reportlab has no types
     """Plain text as a paragraph; nothing in it is read as markup."""
-    from reportlab.platypus import Paragraph
+    from reportlab.platypus import Paragraph as Flow
 
-    return Paragraph(escape(_printable(text)), style)
+    return Flow(escape(_printable(text)), style)
 
 
-def bullet(text: str, styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
+def _bullet(text: str, level: str, styles: dict[str, Any]) -> Flowable:
     """A paragraph with a dash before it."""
-    from reportlab.platypus import Paragraph
+    from reportlab.platypus import Paragraph as Flow
 
-    return Paragraph(escape(_printable(text)), styles["body"], bulletText="\u2013")
+    care = "Take care: " if level == "warning" else ""
+    return Flow(escape(_printable(care + text)), styles["body"], bulletText="\u2013")
 
 
-def table(cells: list[list[Any]], widths_mm: Sequence[float], *extra: tuple[Any, ...]) -> Any:  # noqa: ANN401 - reportlab has no types
+def _grid(cells: list[list[Any]], widths_mm: Sequence[float], *extra: tuple[Any, ...], repeat: int = 0) -> Flowable:
     """A table with top-aligned cells and no padding at the left; ``extra`` are commands of its style."""
     from reportlab.lib.units import mm
-    from reportlab.platypus import Table
+    from reportlab.platypus import Table as Flow
 
-    table = Table(cells, colWidths=[width * mm for width in widths_mm], hAlign="LEFT")
+    table = Flow(cells, colWidths=[width * mm for width in widths_mm] or None, hAlign="LEFT", repeatRows=repeat)
     everywhere = ((0, 0), (-1, -1))
     plain = [("VALIGN", *everywhere, "TOP"), ("LEFTPADDING", *everywhere, 0), ("TOPPADDING", *everywhere, 2)]
     table.setStyle([*plain, ("BOTTOMPADDING", *everywhere, 1), *extra])
     return table
 
 
-def patient_block(rows: Sequence[Row], styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
+def _pairs(rows: Sequence[Row], styles: dict[str, Any]) -> list[list[Any]]:
+    return [[_write(row.label, styles["soft"]), _write(row.value, styles["body"])] for row in rows]
+
+
+def _patient(rows: Sequence[Row], styles: dict[str, Any]) -> Flowable:
     """Rows in two columns with a line below."""
-    cells = [[paragraph(row.label, styles["soft"]), paragraph(row.value, styles["body"])] for row in rows]
+    cells = _pairs(rows, styles)
     half = -(-len(cells) // 2)
     cells += [["", ""]] * (2 * half - len(cells))
     joined = [[*cells[k], *cells[k + half]] for k in range(half)]
-    line = ("LINEBELOW", (0, -1), (-1, -1), 0.6, _LINE)
-    return table(joined, (26, 66, 32, 50), line)
+    return _grid(joined, (26, 66, 32, 50), ("LINEBELOW", (0, -1), (-1, -1), 0.6, _LINE))
 
 
-def demo_block(mark: str, text: str, statements: Sequence[str], styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
-    """A frame that nobody overlooks: what a demo model's report must say of itself."""
+def _callout(block: Callout, styles: dict[str, Any]) -> Flowable:
+    """A frame that nobody overlooks."""
     inside = [
-        paragraph(mark[:1].upper() + mark[1:], styles["demo"]),
-        paragraph(text, styles["body"]),
-        *(paragraph(statement, styles["soft"]) for statement in statements),
+        *([_write(block.title, styles["demo"])] if block.title else []),
+        *([_write(block.text, styles["body"])] if block.text else []),
+        *(_write(text, styles["soft"]) for text in block.small),
     ]
-    box = ("BOX", (0, 0), (-1, -1), 1.4, _AFFECTED)
-    padding = (
-        ("LEFTPADDING", (0, 0), (-1, -1), 9),
-        ("TOPPADDING", (0, 0), (-1, -1), 6),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 5),
-    )
-    return table([[inside]], (174,), box, *padding)
+    padding = (("LEFTPADDING", 9), ("TOPPADDING", 6), ("BOTTOMPADDING", 5))
+    box = [(name, (0, 0), (-1, -1), size) for name, size in padding]
+    return _grid([[inside]], (_WIDTH_MM,), ("BOX", (0, 0), (-1, -1), 1.4, _AFFECTED), *box)
 
 
-def card_block(card: FindingCard, styles: dict[str, Any]) -> list[Any]:
+def _rows(block: KeyValues, styles: dict[str, Any]) -> list[Flowable]:
+    """Rows of label and value, below their title where they have one."""
+    line = ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE)
+    table = _grid(_pairs(block.rows, styles) or [["", ""]], (40, 134), line)
+    return [*([_write(block.folded, styles["heading"])] if block.folded else []), table]
+
+
+def _key(rows: Sequence[Row], styles: dict[str, Any]) -> Flowable:
+    """The numbers that stand first, side by side."""
+    cells = [
+        [_write(row.label, styles["soft"]) for row in rows],
+        [_write(row.value, styles["headline"]) for row in rows],
+        [_write(row.interval, styles["soft"]) for row in rows],
+    ]
+    first = 54.0  # its interval on one line
+    widths = [first, *[(_WIDTH_MM - first) / max(1, len(rows) - 1)] * (len(rows) - 1)]
+    return _grid(cells, widths, ("LINEABOVE", (0, 0), (-1, 0), 1.2, _INK))
+
+
+def _card(card: Card, styles: dict[str, Any]) -> list[Flowable]:
     """One finding: title, sentence, and its numbers with their intervals."""
-    parts = [paragraph(card.title, styles["card"]), paragraph(card.statement, styles["body"])]
+    parts = [_write(card.title, styles["card"]), _write(card.statement, styles["body"])]
     if card.rows:
-        head = [paragraph(text, styles["soft"]) for text in ("Measure", "Value", "95 % interval")]
-        cells = [
-            [
-                paragraph(row.label, styles["soft"]),
-                paragraph(row.value, styles["body"]),
-                paragraph(row.interval, styles["soft"]),
-            ]
-            for row in card.rows
-        ]
-        parts.append(table([head, *cells], (72, 54, 48), ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE)))
+        head = [_write(text, styles["soft"]) for text in ("Measure", "Value", "95 % interval")]
+        cells = _pairs(card.rows, styles)
+        for cell, row in zip(cells, card.rows, strict=True):
+            cell.append(_write(row.interval, styles["soft"]))
+        parts.append(_grid([head, *cells], (72, 54, 48), ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE)))
     return parts
 
 
-def rows_block(rows: Sequence[Row], styles: dict[str, Any]) -> Any:  # noqa: ANN401 - reportlab has no types
-    """Rows of label and value."""
-    cells = [[paragraph(row.label, styles["soft"]), paragraph(row.value, styles["body"])] for row in rows]
-    return table(cells or [["", ""]], (40, 134), ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE))
+def _table(block: Table, styles: dict[str, Any]) -> list[Flowable]:
+    """A table; its head is repeated on every page."""
+    texts = [[f"{text} !" if isinstance(text, Cell) and text.warning else text for text in row] for row in block.rows]
+    cells = [[_write(name, styles["soft"]) for name in block.columns]]
+    cells += [[_write(text, styles["body"]) for text in row] for row in texts]
+    line = ("LINEBELOW", (0, 0), (-1, -1), 0.4, _LINE)
+    table = _grid(cells, block.widths_mm, line, ("ROWBACKGROUNDS", (0, 1), (-1, -1), ["#ffffff", _BAND]), repeat=1)
+    title = [_write(block.title, styles["card"])] if block.title else []
+    return [*title, table, *(_bullet(note, "info", styles) for note in block.notes)]
 
 
-def _image(view: View, *, widest_mm: float) -> Any:  # noqa: ANN401 - reportlab has no types
+def _image(view: Picture, *, widest_mm: float, tallest_mm: float) -> Flowable:
     from reportlab.lib.units import mm
     from reportlab.platypus import Image
 
-    scale = min(widest_mm / view.width, _TALLEST_MM.get(view.name, 100.0) / view.height)
+    scale = min(widest_mm / view.width, tallest_mm / view.height)
     image = Image(str(view.path), width=view.width * scale * mm, height=view.height * scale * mm)
     image.hAlign = "LEFT"
     return image
-
-
-def picture_block(views: dict[str, View], name: str, style: Any) -> list[Any]:  # noqa: ANN401 - reportlab has no types
-    """A picture over the whole width with its caption; nothing where there is none of that name."""
-    from reportlab.platypus import Spacer
-
-    if name not in views:
-        return []
-    view = views[name]
-    return [Spacer(1, 6), _image(view, widest_mm=174), Spacer(1, 3), paragraph(view.caption, style)]
-
-
-def pair_block(views: dict[str, View], names: Sequence[str], style: Any) -> list[Any]:  # noqa: ANN401 - reportlab has no types
-    """Side by side in equal height, or below each other where that would make them small."""
-    shown = [views[name] for name in names if name in views]
-    aspects = [view.width / view.height for view in shown]
-    if sum(aspects) > _WIDEST_PAIR:
-        return [part for view in shown for part in picture_block(views, view.name, style)]
-    widths = [(174 - 5 * (len(shown) - 1)) * aspect / sum(aspects) for aspect in aspects]
-    images = [_image(view, widest_mm=width) for view, width in zip(shown, widths, strict=True)]
-    captions = [paragraph(view.caption, style) for view in shown]
-    return [table([images, captions], [width + 5 for width in widths], ("RIGHTPADDING", (0, 0), (-1, -1), 12))]

@@ -1,8 +1,9 @@
-"""run.json: with what, on what and how an answer was made, so that it can be made again."""
+"""run.json: with what, on what and how an answer was made; and how both JSON documents are checked and written."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -11,18 +12,38 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
 
 import osteon
 from osteon.data import Slide
+from osteon.errors import OutputError
+from osteon.report.findings import Count, Entry, Number, Positive, Text, document_type
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from osteon.data import Answer, Patient, Volume
+    from osteon.data import Answer, Image, Patient
+    from osteon.report.findings import Findings
 
-__all__ = ["FileRecord", "Run", "file_records", "peak_rss_mb", "run_document", "start_run"]
+__all__ = [
+    "FileRecord",
+    "Run",
+    "RunEntry",
+    "file_records",
+    "findings_document",
+    "make_run",
+    "peak_rss_mb",
+    "schema",
+    "start_run",
+    "validate_document",
+    "write_document",
+]
+
+Kind = Literal["findings", "run"]
 
 _PACKAGES: Final = (
     "connected-components-3d", "edt", "fill-voids", "highdicom", "imagecodecs", "jinja2", "matplotlib", "nibabel",
@@ -32,19 +53,62 @@ _PACKAGES: Final = (
 """Packages whose version can change a number or a picture."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """A file that went in or came out.
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
-    Attributes:
-        name: base name only: a whole path tells about the machine and often about the patient.
-        sha256: of its bytes.
-        size_bytes: of the file.
-    """
 
-    name: str = field(repr=False)
+class FileRecord(Entry, frozen=True):
+    """A file that went in or came out, by its base name: a whole path tells about the machine and the patient."""
+
+    name: Annotated[str, Meta(min_length=1, pattern=r"^[^/\\]+$")]
+    sha256: Hash
+    size_bytes: Count
+
+    def __repr__(self) -> str:
+        """Without the name, which may be a patient's."""
+        return f"FileRecord({self.sha256[:12]}, {self.size_bytes} bytes)"
+
+
+class PlatformEntry(Entry, frozen=True):
+    """The machine."""
+
+    system: str
+    release: str
+    machine: str
+    cpu_count: Number
+
+
+class ModelFileEntry(Entry, frozen=True):
+    """A model that took part."""
+
+    name: str
+    version: str
     sha256: str
-    size_bytes: int
+    runtime: str
+
+
+class RunEntry(Entry, frozen=True):
+    """With what, on what and how an answer was made. No path and nothing of a patient."""
+
+    schema_version: Literal["1.1"]
+    disclaimer: Literal["Decision support for research. Not a diagnosis."]
+    created: Annotated[str, Meta(min_length=10)]
+    task: Text
+    device: Text
+    command: str
+    versions: dict[str, str]
+    git_hash: Annotated[str, Meta(pattern="^[0-9a-f]{40,64}$")] | None
+    platform: PlatformEntry
+    inputs: tuple[FileRecord, ...]
+    outputs: tuple[FileRecord, ...]
+    models: tuple[ModelFileEntry, ...]
+    configuration: dict[str, Any]
+    seeds: dict[str, int]
+    runtime_seconds: dict[str, float]
+    runtime_seconds_total: Annotated[float, Meta(ge=0)]
+    peak_rss_mb: Positive
+    voxels: tuple[Number, Number, Number] | None
+    slide_pixels: Annotated[tuple[Number, Number] | None, Meta(description="rows and columns of level 0")]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +184,15 @@ def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tu
     return tuple(records)
 
 
-def run_document(
+def make_run(
     answer: Answer,
-    image: Volume | Slide,
+    image: Image,
     *,
     run: Run,
     outputs: Sequence[FileRecord] = (),
     seconds: Mapping[str, float] | None = None,
-) -> dict[str, object]:
-    """Content of run.json; validates against ``schema/run-1.json``.
+) -> RunEntry:
+    """Content of run.json.
 
     Args:
         answer: of the system.
@@ -139,35 +203,89 @@ def run_document(
     """
     times = {**run.seconds, **answer.seconds, **(seconds or {})}
     notices = (*(image.source.notices if image.source else ()), *answer.notices)
-    return {
-        "schema_version": "1.1",
-        "disclaimer": DISCLAIMER,
-        "created": run.created,
-        "task": answer.task,
-        "device": run.device,
-        "command": run.command,
-        "versions": dict(run.versions),
-        "git_hash": run.git_hash,
-        "platform": {
-            "system": platform.system(),
-            "release": platform.release(),
-            "machine": platform.machine(),
-            "cpu_count": os.cpu_count() or 1,
-        },
-        "inputs": [_file(record) for record in run.inputs],
-        "outputs": [_file(record) for record in outputs],
-        "models": [
-            {"name": m.name, "version": m.version, "sha256": m.sha256, "runtime": m.runtime} for m in answer.models
-        ],
-        "configuration": dict(answer.configuration),
-        "seeds": dict(run.seeds),
-        "runtime_seconds": {step: round(float(time), 4) for step, time in times.items()},
-        "runtime_seconds_total": round(sum(float(time) for time in times.values()), 4),
-        "peak_rss_mb": peak_rss_mb(),
-        "voxels": None if isinstance(image, Slide) else list(image.grid.shape),
-        "slide_pixels": [image.levels[0].rows, image.levels[0].columns] if isinstance(image, Slide) else None,
-        "warnings": [notice.text for notice in notices if notice.level == "warning"],
-    }
+    return RunEntry(
+        schema_version="1.1",
+        disclaimer=DISCLAIMER,
+        created=run.created,
+        task=answer.task,
+        device=run.device,
+        command=run.command,
+        versions=dict(run.versions),
+        git_hash=run.git_hash,
+        platform=PlatformEntry(
+            system=platform.system(),
+            release=platform.release(),
+            machine=platform.machine(),
+            cpu_count=os.cpu_count() or 1,
+        ),
+        inputs=tuple(run.inputs),
+        outputs=tuple(outputs),
+        models=tuple(
+            ModelFileEntry(name=one.name, version=one.version, sha256=one.sha256, runtime=one.runtime)
+            for one in answer.models
+        ),
+        configuration=dict(answer.configuration),
+        seeds=dict(run.seeds),
+        runtime_seconds={step: round(float(time), 4) for step, time in times.items()},
+        runtime_seconds_total=round(sum(float(time) for time in times.values()), 4),
+        peak_rss_mb=peak_rss_mb(),
+        voxels=None if isinstance(image, Slide) else image.grid.shape,
+        slide_pixels=(image.levels[0].rows, image.levels[0].columns) if isinstance(image, Slide) else None,
+        warnings=tuple(notice.text for notice in notices if notice.level == "warning"),
+    )
+
+
+def findings_document(findings: Findings, entries: Entry | None = None) -> dict[str, Any]:
+    """Content of findings.json as plain values: what every system has, and a system's own fields.
+
+    Raises:
+        OutputError: it breaks its schema.
+    """
+    document: dict[str, Any] = {}
+    for part in (findings, entries):
+        document |= {} if part is None else msgspec.json.decode(msgspec.json.encode(part))  # lists, as in the file
+    validate_document(document, kind="findings", entries=None if entries is None else type(entries))
+    return document
+
+
+def schema(kind: Kind, entries: Mapping[str, type[Entry] | None]) -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a document.
+
+    Args:
+        kind: which document.
+        entries: the types of the own fields by system; findings.json is as one of them says.
+    """
+    types = [RunEntry] if kind == "run" else list(dict.fromkeys(map(document_type, entries.values())))
+    found, parts = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(found), "$defs": parts}
+
+
+def validate_document(document: Mapping[str, Any], *, kind: Kind, entries: type[Entry] | None = None) -> None:
+    """Raise unless a document is as its types say.
+
+    Raises:
+        OutputError: it is not; the message names the first place by path, without its value.
+    """
+    try:
+        msgspec.convert(document, RunEntry if kind == "run" else document_type(entries))
+    except msgspec.ValidationError as error:
+        raise OutputError(f"{kind}.json breaks its schema: {error}") from error
+
+
+def write_document(path: Path, document: Mapping[str, Any] | RunEntry, *, kind: Kind) -> None:
+    """Write a document as UTF-8 JSON; what run.json holds is checked here.
+
+    Raises:
+        OutputError: it breaks its schema, holds NaN, or cannot be written.
+    """
+    try:
+        plain = msgspec.to_builtins(document)
+        if kind == "run":
+            validate_document(plain, kind=kind)
+        text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+    except (OSError, TypeError, ValueError) as error:
+        raise OutputError(f"{path.name} cannot be written: {error}") from error
 
 
 def peak_rss_mb() -> float:
@@ -180,10 +298,6 @@ def peak_rss_mb() -> float:
 
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
-
-
-def _file(record: FileRecord) -> dict[str, object]:
-    return {"name": record.name, "sha256": record.sha256, "size_bytes": record.size_bytes}
 
 
 def _patient_words(patient: Patient | None) -> tuple[str, ...]:

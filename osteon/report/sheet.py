@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from osteon.data.text import DEMO_MARK
 from osteon.errors import OutputError
-from osteon.report.wording import DEMO_MARK
+from osteon.report.blocks import Picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,14 +21,19 @@ __all__ = [
     "AFFECTED",
     "BONE",
     "DARK",
+    "DARK_AFFECTED",
+    "DARK_INK",
     "INK",
     "LIGHT",
     "MUTED",
     "REGION",
     "Sheet",
+    "chart_sheet",
+    "plain_axes",
     "show_box",
     "show_image",
     "show_letters",
+    "show_outline",
     "show_picture",
     "show_scale_bar",
     "show_word",
@@ -42,6 +48,9 @@ INK: Final = "#f4f5f6"
 MUTED: Final = "#b4bac0"
 DARK: Final = "#000000"
 LIGHT: Final = "#ffffff"
+DARK_INK: Final = "#1b1f24"
+DARK_AFFECTED: Final = "#a84300"
+"""Ink and vermilion for light ground."""
 
 _DPI: Final = 100
 _POINTS_A_PIXEL: Final = 72 / _DPI
@@ -97,10 +106,25 @@ class Sheet:
         x, y = left / self.width, 1 - top / self.height
         self.figure.text(x, y, text, fontsize=size * _POINTS_A_PIXEL, color=colour, **settings)
 
+    def head(self, title: str, *, demo: bool, light: bool = False) -> None:
+        """The title, and in the upper right corner the words that every picture of a demo model carries."""
+        self.text(24, 16 if light else 18, title, size=26, colour=DARK_INK if light else INK, weight="bold")
+        if demo:
+            self.demo_mark(colour=DARK_AFFECTED if light else AFFECTED)
+
     def demo_mark(self, *, colour: str = AFFECTED) -> None:
-        """The words that every picture of a demo model carries, in the upper right corner."""
+        """The words alone."""
         frame = {"boxstyle": "square,pad=0.35", "facecolor": "none", "edgecolor": colour, "linewidth": 1.6}
         self.text(self.width - 22, 20, DEMO_MARK, size=19, colour=colour, ha="right", weight="bold", bbox=frame)
+
+    def picture(self, path: Path, title: str, caption: str) -> Picture:
+        """Write it and say what it is.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self.save(path)
+        return Picture(path, title, caption, self.width, self.height)
 
     def save(self, path: Path) -> None:
         """Write a PNG without time stamp or program version, so equal pictures are equal files.
@@ -121,6 +145,25 @@ class Sheet:
     def points(pixels: float) -> float:
         """Font size in points of a height in pixels."""
         return pixels * _POINTS_A_PIXEL
+
+
+def chart_sheet(width: float, height: float, title: str, mark: str = "", *, size: float = 24) -> Sheet:
+    """A light sheet of a page of results, with its title and words in the upper corner, as that data are synthetic."""
+    sheet = Sheet(width, height, ground=LIGHT)
+    sheet.text(20, 14, title, size=size, colour=DARK_INK, weight="bold")
+    if mark:
+        words = (18, 16) if size > 22 else (18, 15)
+        sheet.text(width - 20, words[0], mark, size=words[1], colour=DARK_AFFECTED, ha="right", weight="bold")
+    return sheet
+
+
+def plain_axes(axes: Axes, *, without: tuple[str, ...] = ("top", "right"), grid: str = "") -> None:
+    """Take the frame off some sides; with a grid of a colour behind what is drawn."""
+    for side in without:
+        axes.spines[side].set_visible(False)
+    if grid:
+        axes.grid(color=grid)
+        axes.set_axisbelow(True)
 
 
 def show_image(axes: Axes, image: NDArray[Any], *, low: float, high: float) -> None:
@@ -215,6 +258,32 @@ def show_scale_bar(axes: Axes, *, size: float = 18) -> None:
         fontsize=Sheet.points(size),
         path_effects=_shadow(),
     )
+
+
+def show_outline(
+    axes: Axes,
+    inside: NDArray[np.bool_],
+    steps: tuple[float, float] = (1.0, 1.0),
+    *,
+    colour: str = BONE,
+    width: float = 1.3,
+    style: str = "solid",
+) -> None:
+    """Line around a mask, halfway between pixels inside and outside; closed where the mask reaches the edge.
+
+    Args:
+        axes: of a panel.
+        inside: (row, column) bool.
+        steps: size of a (row, column) in units of the panel.
+        colour: of the line.
+        width: of the line.
+        style: of the line.
+    """
+    if not inside.any():
+        return
+    padded = np.pad(inside.astype(np.float32), 1)
+    y, x = ((np.arange(count) - 0.5) * step for count, step in zip(padded.shape, steps, strict=True))
+    axes.contour(x, y, padded, levels=[0.5], colors=[colour], linewidths=width, linestyles=style)
 
 
 def _shadow() -> list[Any]:

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 __all__ = [
-    "DEMO_MARK",
     "DISCLAIMER",
-    "UNLIKE_MARK",
     "count",
     "date",
     "direction_words",
     "duration",
     "interval_text",
     "one_line",
+    "p_words",
     "percent",
     "person_name",
     "position",
     "probability",
     "quantity",
+    "upper",
     "whole_range",
 ]
 
 DISCLAIMER: Final = "Decision support for research. Not a diagnosis."
 """Stands on every page and in every document; the only place where that word is used."""
-
-DEMO_MARK: Final = "demo model - synthetic training data"
-"""Stands on every picture that shows what a demo model said."""
-
-UNLIKE_MARK: Final = "unlike anything this model was trained on"
-"""Stands beside every region of which the model may not speak."""
 
 _MINUS: Final = "\u2212"
 _DIVIDED: Final = {"mm2": ("mm²", "cm²", 100), "mm3": ("mm³", "cm³", 1000)}
@@ -126,36 +117,26 @@ def _digits(value: float, unit: str) -> str:
             return f"{number} {unit}" if unit in {"%", "s", "g"} else number
 
 
-def quantity(value: float, unit: Mapping[str, str]) -> str:
-    """A measured number with its unit, in digits that the measurement can carry.
-
-    Args:
-        value: the number.
-        unit: coded unit with the UCUM code under "value" and its words under "meaning".
+def quantity(value: float, code: str) -> str:
+    """A measured number with its unit (UCUM), in digits that the measurement can carry.
 
     Example:
-        >>> quantity(38.0, {"value": "mm", "meaning": "millimeter"})
-        '38.0 mm (3.8 cm)'
-        >>> quantity(1234567.0, {"value": "mm3", "meaning": "cubic millimeter"})
-        '1,234.6 cm³'
-        >>> quantity(20.0, {"value": "1", "meaning": "no units"})
-        '20'
+        >>> quantity(38.0, "mm"), quantity(1234567.0, "mm3"), quantity(20.0, "1")
+        ('38.0 mm (3.8 cm)', '1,234.6 cm³', '20')
     """
-    return _digits(value, unit["value"]).replace("-", _MINUS)
+    return _digits(value, code).replace("-", _MINUS)
 
 
-def interval_text(interval: list[float] | None, unit: Mapping[str, str]) -> str:
-    """A 95 % interval with its unit, or the statement that there is none.
+def interval_text(interval: tuple[float, float] | None, code: str) -> str:
+    """A 95 % interval with its unit (UCUM), or the statement that there is none.
 
     Example:
-        >>> interval_text(None, {"value": "mm", "meaning": "millimeter"})
-        'no interval'
-        >>> interval_text([1.0, 2.5], {"value": "mm", "meaning": "millimeter"})
-        '1.0 to 2.5 mm'
+        >>> interval_text(None, "mm"), interval_text((1.0, 2.5), "mm")
+        ('no interval', '1.0 to 2.5 mm')
     """
     if interval is None:
         return "no interval"
-    (low, high), code = interval, unit["value"]
+    low, high = interval
     if code in _DIVIDED:
         small, large, divisor = _DIVIDED[code]
         low, high, name = (low / divisor, high / divisor, large) if abs(high) >= 100 else (low, high, small)
@@ -224,6 +205,11 @@ def one_line(text: str, *, longest: int = 120) -> str:
     """
     plain = "".join(c if c.isprintable() else " " for c in text)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def upper(words: str) -> str:
+    """With a capital letter first."""
+    return words[:1].upper() + words[1:]
 
 
 def direction_words(letters: str) -> str:

@@ -25,15 +25,9 @@ from osteon.io.image import read_image
 from osteon.io.split_file import SPLIT_NAME, read_split
 from osteon.io.table import find_manifest, read_manifest, read_rows, write_manifest
 from osteon.io.whole_file import whole_file
-from osteon.report.contact_sheet import (
-    ContactSheet,
-    SheetGroup,
-    SheetImage,
-    SheetSection,
-    thumbnail,
-    write_contact_sheet,
-)
-from osteon.report.tables import Table
+from osteon.report.blocks import Gallery, Item, Section, Table, results_document
+from osteon.report.charts import thumbnail
+from osteon.report.page import write_page
 from osteon.report.wording import count
 from osteon.train.curated import EMBEDDED_SIZE, dataset_vectors
 from osteon.train.pixels import pixels_key
@@ -45,6 +39,7 @@ if TYPE_CHECKING:
 
     from osteon.curation.leakage import LeakageReport
     from osteon.data import Split
+    from osteon.report.blocks import Document
 
 __all__ = ["REVIEW_COLUMNS", "Applied", "apply_review", "curate_dataset"]
 
@@ -205,7 +200,7 @@ def _write(folder: Path, found: Curation, progress: Progress) -> None:
         links.append(("dropped.csv", "what the paper's rule would leave out of training"))
     with whole_file(folder / "summary.json") as work:
         work.write_text(json.dumps(_summary(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    write_contact_sheet(folder / "index.html", _sheet(found, links, progress))
+    write_page(folder / "index.html", _sheet(found, links, progress))
 
 
 # --------------------------------------------------------------------------------------------------------------- lists
@@ -348,17 +343,17 @@ class _Album:
         self._manifest = found.manifest
         self._pictures: dict[int, str] = {}
 
-    def image(self, row: int, note: str = "") -> SheetImage:
+    def image(self, row: int, note: str = "") -> Item:
         line = self._manifest.rows[row]
         if row not in self._pictures:
             try:
                 self._pictures[row] = thumbnail(read_image(self._manifest.folder / line.image))
             except InputError:
                 self._pictures[row] = ""
-        return SheetImage(line.image, line.patient, line.label, note, self._pictures[row])
+        return Item(line.image, line.patient, line.label, note, self._pictures[row])
 
 
-def _sheet(found: Curation, links: Sequence[tuple[str, str]], progress: Progress) -> ContactSheet:
+def _sheet(found: Curation, links: Sequence[tuple[str, str]], progress: Progress) -> Document:
     album, shown = _Album(found), found.options.shown
     counts = found.counts()
     warnings = found.leakage.warnings if found.leakage else ()
@@ -376,12 +371,12 @@ def _sheet(found: Curation, links: Sequence[tuple[str, str]], progress: Progress
         f"{count(counts['duplicate_pairs_across_patients'], 'duplicate')} across patients, "
         f"{count(counts['quality'], 'image')} with a fault, {counts['unreadable']:,} that cannot be read"
     )
-    return ContactSheet("Curation", lead, (*warnings, *found.notes), tuple(sections), tuple(links))
+    return results_document("Curation", lead, warnings=(*warnings, *found.notes), sections=sections, links=links)
 
 
-def _conflicts_section(found: Curation, album: _Album, shown: int) -> SheetSection:
+def _conflicts_section(found: Curation, album: _Album, shown: int) -> Section:
     groups = [
-        SheetGroup(
+        (
             f"P{number}  cosine {pair.cosine:.4f}, {'one patient' if pair.same_patient else 'two patients'}",
             (album.image(pair.first), album.image(pair.second)),
         )
@@ -391,25 +386,25 @@ def _conflicts_section(found: Curation, album: _Album, shown: int) -> SheetSecti
         f"Images alike (cosine at least {found.options.threshold:g}) with different labels. Is one label wrong, or is "
         "this the edge of a lesion, where neighbouring slices are alike and both labels right?"
     )
-    return SheetSection("Label conflicts", words, tuple(groups), len(found.conflicts), "pairs.csv")
+    return Section("Label conflicts", (words,), gallery=Gallery(tuple(groups), len(found.conflicts), "pairs.csv"))
 
 
-def _duplicates_section(found: Curation, album: _Album, shown: int) -> SheetSection:
+def _duplicates_section(found: Curation, album: _Album, shown: int) -> Section:
     before = len(found.conflicts)
     groups = [
-        SheetGroup(
-            f"P{number}  {pair.kind}, cosine {pair.cosine:.4f}", (album.image(pair.first), album.image(pair.second))
-        )
+        (f"P{number}  {pair.kind}, cosine {pair.cosine:.4f}", (album.image(pair.first), album.image(pair.second)))
         for number, pair in enumerate(found.duplicates[:shown], start=before + 1)
     ]
     inside = sum(not group.across_patients for group in found.groups)
     words = f"The same image, or nearly so (cosine at least {found.options.near:g}), under two patients."
     if inside:
         words += f" Within one patient, as neighbouring slices are: {count(inside, 'group')}, named in issues.csv."
-    return SheetSection("Duplicates across patients", words, tuple(groups), len(found.duplicates), "pairs.csv")
+    return Section(
+        "Duplicates across patients", (words,), gallery=Gallery(tuple(groups), len(found.duplicates), "pairs.csv")
+    )
 
 
-def _people_section(found: Curation) -> SheetSection:
+def _people_section(found: Curation) -> Section:
     rows = tuple(
         (
             match.first,
@@ -426,18 +421,18 @@ def _people_section(found: Curation) -> SheetSection:
         if rows
         else "No two ids share so many images that they may be one person."
     )
-    return SheetSection("Patients that may be one", words, tables=tables)
+    return Section("Patients that may be one", (words,), tables=tables)
 
 
-def _quality_section(found: Curation, album: _Album, shown: int) -> SheetSection:
+def _quality_section(found: Curation, album: _Album, shown: int) -> Section:
     faulty: list[tuple[int, str]] = [(row, "cannot be read") for row, _ in found.unreadable]
     faulty += [(row, ", ".join(entry.reasons)) for row, entry in enumerate(found.quality) if entry and entry.reasons]
-    groups = [SheetGroup(reasons, (album.image(row),)) for row, reasons in faulty[:shown]]
+    groups = [(reasons, (album.image(row),)) for row, reasons in faulty[:shown]]
     words = "Blank, clipped, tiny, without contrast, oddly long, or with text burnt in: reasons to look, no verdict."
-    return SheetSection("Quality", words, tuple(groups), len(faulty), "issues.csv")
+    return Section("Quality", (words,), gallery=Gallery(tuple(groups), len(faulty), "issues.csv"))
 
 
-def _leakage_section(report: LeakageReport) -> SheetSection:
+def _leakage_section(report: LeakageReport) -> Section:
     rows = tuple(
         tuple(str(value) for value in (each.fold, each.patients, each.one_person, each.studies, each.exact, each.near))
         for each in report.folds
@@ -467,7 +462,7 @@ def _leakage_section(report: LeakageReport) -> SheetSection:
         titles = ("column", "Cramér's V", "p", "patients")
         tables.append(Table("association", "How strongly a column tells the label", titles, strength))
     words = f"The split in splits.json, images compared by {report.compared}."
-    return SheetSection("Leakage", words, tables=tuple(tables))
+    return Section("Leakage", (words,), tables=tuple(tables))
 
 
 # --------------------------------------------------------------------------------------------------------------- review

@@ -11,10 +11,10 @@ import numpy as np
 
 from osteon.errors import OutputError
 from osteon.metrics.segmentation import MASK_MEASURES, image_dice
+from osteon.report.blocks import Section, Table, results_document
+from osteon.report.charts import OutlinedImage, draw_outlines
 from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_words
-from osteon.report.outline_panel import OutlinedImage, draw_outlines
-from osteon.report.results_page import ResultsPage, Section, write_results_page
-from osteon.report.tables import Table
+from osteon.report.page import write_page
 from osteon.study.evaluate import FOLDER_NAME
 from osteon.train.run_data import synthetic_words
 from osteon.train.segmentation.images import grey_values
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.metrics.bootstrap import Resampling
-    from osteon.report.results_page import Picture
+    from osteon.report.blocks import Picture
     from osteon.train.segmentation.counts import SegmentCounts
     from osteon.train.segmentation.run_data import SegmentData
 
@@ -93,14 +93,14 @@ def evaluate_segments_into(
         Section("Images called worst", tables=(_worst_table(document),), pictures=(picture,)),
     ]
     lesion = document["maps"]["lesion"]["measures"]["f1"]["over_patients"]
-    page = ResultsPage(
-        title=f"Evaluation of {document['run']['name']}",
-        lead=f"F1 of lesions over all pixels {interval_words(lesion)} on {document['data']['patients']} test patients",
+    page = results_document(
+        f"Evaluation of {document['run']['name']}",
+        f"F1 of lesions over all pixels {interval_words(lesion)} on {document['data']['patients']} test patients",
         warnings=tuple(document["warnings"]),
         sections=tuple(sections),
         links=((METRICS_NAME, "every number of this page"),),
     )
-    write_results_page(folder / REPORT_NAME, page)
+    write_page(folder / REPORT_NAME, page)
     return SegmentEvaluation(document, folder)
 
 

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from osteon.io.whole_file import whole_file
-from osteon.report.results_page import ResultsPage, Section, write_results_page
-from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
-from osteon.report.tables import table_csv, table_markdown
+from osteon.report.blocks import Section, results_document, table_csv, table_markdown
+from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
+from osteon.report.page import write_page
 from osteon.train.baselines import fields_only, majority_class
 from osteon.train.fold_job import classes_of
 from osteon.train.run_data import is_synthetic, synthetic_words
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest, Predictions, Split
     from osteon.metrics.bootstrap import Resampling
-    from osteon.report.results_page import Picture
-    from osteon.report.tables import Table
+    from osteon.report.blocks import Picture, Table
     from osteon.study.plan import RunState, Study
     from osteon.study.protocol import StudyProtocol
     from osteon.study.tables import ResultRow
@@ -67,14 +66,14 @@ def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling
         words, shown = ((part.empty,), ()) if is_empty else ((), part.tables)
         sections.append(Section(part.title, words, shown, part.pictures))
     done = f"{results.done} of {results.planned} planned rows are complete"
-    page = ResultsPage(
-        title=protocol.title,
-        lead=f"{done}{results.said or ('.' if results.done else ': nothing to show yet.')}",
-        warnings=tuple(dict.fromkeys(results.warnings)),
-        sections=tuple(sections),
-        links=tuple((name, "") for name, _ in files),
+    page = results_document(
+        protocol.title,
+        f"{done}{results.said or ('.' if results.done else ': nothing to show yet.')}",
+        warnings=dict.fromkeys(results.warnings),
+        sections=sections,
+        links=[(name, "") for name, _ in files],
     )
-    write_results_page(study.place.folder / "index.html", page)
+    write_page(study.place.folder / "index.html", page)
     return tables
 
 

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
     from osteon.metrics.bootstrap import Resampling
-    from osteon.report.results_page import Picture
-    from osteon.report.tables import Table
+    from osteon.report.blocks import Picture, Table
     from osteon.study.plan import Planned, Study
 
 __all__ = ["Choices", "Division", "Results", "StudyProtocol", "StudySection", "check_parts", "check_settings"]

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

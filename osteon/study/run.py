@@ -20,7 +20,7 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest
-from osteon.report.tables import Table, table_markdown
+from osteon.report.blocks import Table, table_markdown
 from osteon.study.page import write_study
 from osteon.study.plan import PlannedRun, Study, StudyPlace, joined_plan, read_plan
 from osteon.train.curated import dataset_vectors

@@ -13,7 +13,7 @@ from osteon.metrics.classification import confusion_at
 from osteon.metrics.folds import corrected_t_test, fold_interval, holm
 from osteon.metrics.segmentation import MASK_MEASURES, pooled_difference
 from osteon.metrics.text import PERCENT, SHARE, Scale
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
 from osteon.train.judging import Difference, Measured, compare_runs, judge_folds
 from osteon.train.segmentation.judging import judge_counts, measures_by_fold
 

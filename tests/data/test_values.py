@@ -7,8 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osteon.data import Label, Mask, Patient, Series, SliceSource, Source, Study, Volume
-from osteon.errors import GeometryMismatchError, UnknownLabelError
+from osteon.data import (
+    Answer,
+    ClassProbabilities,
+    Finding,
+    Label,
+    Mask,
+    Patient,
+    Series,
+    SliceReading,
+    SliceScores,
+    SliceSource,
+    Source,
+    Study,
+    Volume,
+    named,
+)
+from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, UnsupportedError
 from osteon.geometry import Grid
 from osteon.labels import concept
 
@@ -44,3 +59,30 @@ def test_no_patient_text_in_a_repr() -> None:
     volume = Volume(np.zeros((2, 3, 4), np.int16), GRID, modality="CT", unit="HU", source=source)
     assert "secret" not in repr(volume)
     assert "19990101" not in repr(volume)
+
+
+def test_an_answer_gives_its_detail_by_type_only_and_says_little_of_itself() -> None:
+    label = Label(1, "Bone", concept("anatomical_structure"), concept("bone"), tracking_uid="1.2.999")
+    mask = Mask(np.ones((2, 3, 4), np.uint8), GRID, labels=(label,), name="bone")
+    finding = Finding("left", "1.2.999", concept("bone"), "Bone.")
+    answer = Answer("legs", "Bone.", "negative", (finding,), masks=named((mask,)), detail=SliceReading())
+    assert answer.detail_as(SliceReading) is answer.detail
+    with pytest.raises(UnsupportedError, match="answer of legs has SliceReading"):
+        answer.detail_as(Finding)
+    assert repr(answer) == "Answer('legs', negative, findings=1, masks=['bone'], surfaces=0)"
+    assert "1.2.999" not in repr(finding) + repr(label)
+
+
+def test_class_probabilities_refuse_what_does_not_fit() -> None:
+    assert ClassProbabilities(("a", "b", "c"), (0.2, 0.4, 0.4), ("b", "c"), 0.1).best == "b"
+    for probability, kept in (((0.5, 0.5), None), ((0.2, 0.4, 0.4), ("d",))):
+        with pytest.raises(InputError, match="a, b, c"):
+            ClassProbabilities(("a", "b", "c"), probability, kept)
+
+
+def test_agreement_counts_slices_that_both_call_alike() -> None:
+    """Of five slices the classifier calls the last three and the outlines the second and third: 2 of 5 are alike."""
+    values = np.array([0.1, 0.2, 0.5, 0.6, 0.9], np.float32)
+    outlined = np.array([False, True, True, False, False])
+    scores = SliceScores("legs", np.arange(5), values, values, 0.5, ((2, 5),), by_segmentation=outlined)
+    assert scores.agreement == pytest.approx(2 / 5)

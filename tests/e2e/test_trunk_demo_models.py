@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from osteon.data import LesionReading
 from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
+from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
 from osteon.train.fold_job import NOT_DECISIVE
 from osteon.train.segmentation.settings import SegmentSettings

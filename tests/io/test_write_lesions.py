@@ -10,12 +10,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from osteon.data import LesionReading, Volume
+from osteon.data import Volume
 from osteon.io.dicom.derived import DerivedSeries, derived_uid
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.sr import write_report_sr
 from osteon.labels import concept
+from osteon.systems.ct_metastasis.detail import LesionReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -418,12 +418,11 @@ def test_the_algorithm_says_its_family(tmp_path: Path, dicom_grids: dict[str, Gr
     grid = dicom_grids["axial"]
     write_segmentation(
         tmp_path / "seg.dcm",
-        blocks(grid),
+        replace(blocks(grid), algorithm=concept("cluster_analysis")),
         source=make_ct_series(tmp_path / "ct", grid),
         grid_of_source=grid,
         algorithm=ALGORITHM,
         series=DerivedSeries(number=101, description="osteon bone"),
-        family=concept("cluster_analysis"),
     )
     algorithm = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0]
     assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion, algorithm.AlgorithmSource) == (*ALGORITHM, "osteon")

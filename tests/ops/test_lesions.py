@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.data import OwnBone
 from osteon.errors import InputError
 from osteon.ops.lesions import (
     LesionOptions,
+    OwnBone,
     grown,
     judge_character,
     label_lesions,

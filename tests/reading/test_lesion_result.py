@@ -11,12 +11,14 @@ import nibabel
 import numpy as np
 import pytest
 
-from osteon.data import LesionReading, Patient
+from osteon.data import Patient
 from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.write_ct import write_ct_series
 from osteon.io.nifti import read_mask_nifti
 from osteon.reading import CaseOptions, case, read_case
 from osteon.report import validate_document
+from osteon.systems.ct_metastasis.detail import LesionReading
+from osteon.systems.ct_metastasis.pictures import LesionEntries
 from osteon.systems.ct_metastasis.read import read_trunk
 from osteon.systems.registry import system
 from tests.trunk_truth import make_trunk
@@ -74,7 +76,7 @@ def test_the_folder_is_whole_and_valid(from_dicom: CaseResult, dciodvfy: Check) 
 
 def test_list_segments_and_groups_are_the_same_lesions(from_dicom: CaseResult) -> None:
     document: Any = json.loads((from_dicom.folder / "findings.json").read_text("utf-8"))
-    validate_document(document, kind="findings")
+    validate_document(document, kind="findings", entries=LesionEntries)
     mask = read_segmentation(from_dicom.folder / "seg_lesions.dcm")
     groups = {group.identifier: group for group in read_report_sr(from_dicom.folder / "sr.dcm").groups}
     findings = {finding["identifier"]: finding for finding in document["findings"]}

@@ -17,6 +17,7 @@ from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.report import validate_document
 from osteon.systems.histology import read as histology
 from osteon.systems.histology.detail import SlideReading
+from osteon.systems.histology.entries import SlideEntries
 from osteon.systems.registry import best_system, system
 from tests.slide_doubles import PaintedSlide, write_tile_card
 
@@ -69,7 +70,7 @@ def test_the_folder_is_whole_and_valid(case: CaseResult) -> None:
     assert there == FILES
     assert {path.name for path in (case.folder / "views").iterdir()} >= {"overview.png", "gallery.png"}
     findings, run = _document(case, "findings.json"), _document(case, "run.json")
-    validate_document(findings, kind="findings")
+    validate_document(findings, kind="findings", entries=SlideEntries)
     validate_document(run, kind="run")
     assert findings == case.findings
     assert not case.skipped
@@ -84,7 +85,7 @@ def test_the_documents_say_what_the_answer_says(case: CaseResult, slide: Path, c
     assert [each["name"] for each in run["models"]] == [card.name]
     assert run["inputs"][0]["size_bytes"] == slide.stat().st_size
     assert run["configuration"]["tile_um"] == 1024.0
-    assert {"load model", "find tissue", "read and classify tiles", "write result"} <= set(run["runtime_seconds"])
+    assert {"load model", "find tissue", "read and classify tiles", "draw pictures"} <= set(run["runtime_seconds"])
     listed = (case.folder / "tiles.csv").read_text("utf-8").splitlines()
     assert len(listed) == 1 + int(case.answer.detail_as(SlideReading).map.plan.is_tissue.sum())
 

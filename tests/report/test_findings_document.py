@@ -12,9 +12,11 @@ from osteon.data import Measurement, SliceReading
 from osteon.errors import OutputError
 from osteon.geometry import Box
 from osteon.labels import concept
-from osteon.report import findings_document, validate_document, write_document
-from osteon.report.document import schema
-from osteon.report.findings import region_of
+from osteon.report import schema, validate_document
+from osteon.report.findings import SliceEntries, region_of
+from osteon.report.run import write_document
+from osteon.systems.registry import SYSTEMS
+from tests.report_writing import content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def document(answer: Answer, volume: Volume, run: Run) -> dict[str, Any]:
-    return findings_document(answer, volume, run=run)
+    return content(answer, volume, run)
 
 
 def test_a_full_answer_is_written_and_read_back(tmp_path: Path, document: dict[str, Any]) -> None:
@@ -64,8 +66,7 @@ def test_no_patient_text_is_in_it(document: dict[str, Any]) -> None:
 
 
 def test_an_answer_without_anything_is_valid(bare: Answer, volume: Volume, run: Run) -> None:
-    document: dict[str, Any] = findings_document(replace(bare, regions=()), replace(volume, source=None), run=run)
-    validate_document(document, kind="findings")
+    document: dict[str, Any] = content(replace(bare, regions=()), replace(volume, source=None), run)
     assert document["source"] is None
     assert document["findings"] == document["scores"] == document["regions"] == []
 
@@ -89,13 +90,13 @@ def test_what_breaks_the_schema_is_refused(document: dict[str, Any], path: tuple
         place = place[step]
     place[path[-1]] = value
     with pytest.raises(OutputError, match="breaks its schema"):
-        validate_document(broken, kind="findings")
+        validate_document(broken, kind="findings", entries=SliceEntries)
 
 
 def test_the_refusal_does_not_repeat_the_value(document: dict[str, Any]) -> None:
     broken = document | {"headline": ["Nachname"]}
     with pytest.raises(OutputError) as caught:
-        validate_document(broken, kind="findings")
+        validate_document(broken, kind="findings", entries=SliceEntries)
     assert "headline" in str(caught.value)
     assert "Nachname" not in str(caught.value)
 
@@ -104,14 +105,15 @@ def test_a_number_that_is_none_is_not_written(answer: Answer, volume: Volume, ru
     broken = Measurement(concept=concept("length"), value=float("nan"), unit=concept("unit_mm"))
     finding = replace(answer.findings[0], measurements=(broken,))
     with pytest.raises(OutputError, match="Length of left-run-1 is nan"):
-        findings_document(replace(answer, findings=(finding,)), volume, run=run)
+        content(replace(answer, findings=(finding,)), volume, run)
 
 
 @pytest.mark.parametrize("kind", ["findings", "run"])
 def test_every_object_of_the_schema_names_all_it_allows(kind: Literal["findings", "run"]) -> None:
     import jsonschema
 
-    jsonschema.Draft202012Validator.check_schema(schema(kind))
+    found = schema(kind, {stem: each.report().entries for stem, each in SYSTEMS.items()})
+    jsonschema.Draft202012Validator.check_schema(found)
 
     def visit(node: object) -> None:
         if isinstance(node, dict):
@@ -124,7 +126,18 @@ def test_every_object_of_the_schema_names_all_it_allows(kind: Literal["findings"
             for child in node:
                 visit(child)
 
-    visit(schema(kind))
+    visit(found)
+
+
+def test_the_schema_says_what_the_types_say(document: dict[str, Any]) -> None:
+    """An independent validator takes what is written, and refuses what the types refuse."""
+    import jsonschema
+
+    checked = jsonschema.Draft202012Validator(schema("findings", {"ct_osteosarcoma": SliceEntries}))
+    plain = json.loads(json.dumps(document))
+    checked.validate(plain)
+    for place, value in (("grid", {"shape": [1, 2]}), ("findings", [{}]), ("scores", None), ("own_bone", None)):
+        assert not checked.is_valid(plain | {place: value}), place
 
 
 def test_a_box_belongs_to_the_region_it_shares_most_with(answer: Answer) -> None:

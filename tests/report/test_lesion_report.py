@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import pypdf
 import pytest
 
 from osteon import mesh
-from osteon.data import LesionReading, named
-from osteon.report import (
-    DEMO_MARK,
-    draw_views,
-    findings_document,
-    validate_document,
-    write_document,
-    write_html,
-    write_pdf,
-)
-from osteon.report.lesion_words import lesion_list
-from osteon.report.lesions import MOST_PICTURES, bone_surfaces, largest_lesions, lesions_of
-from osteon.report.scene import bone_scene
-from osteon.report.skeleton_picture import see_through
-from osteon.report.strips import slice_browsers
-from osteon.report.trust_strip import call_stretches
+from osteon.data import named
+from osteon.data.text import DEMO_MARK
+from osteon.report.blocks import KeyValues
+from osteon.report.browser import slice_browsers
+from osteon.report.scores import call_stretches
+from osteon.report.slices import SliceLook
+from osteon.report.surfaces import bone_scene, bone_surfaces
+from osteon.systems.ct_metastasis.detail import LesionReading
+from osteon.systems.ct_metastasis.pictures import MOST_PICTURES, drawn_lesions, largest
+from osteon.systems.ct_metastasis.skeleton import see_through
+from tests.report_writing import content, drawn, page_words, paper_words, part_of, write_both
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Answer, Volume
-    from osteon.report import Run, View
+    from osteon.report import Run
+    from osteon.report.blocks import Picture
 
     Case = tuple[Answer, Volume]
 
@@ -72,15 +65,11 @@ def many(metastasis_case: Case) -> Answer:
     return replace(answer, detail=replace(told, lesions=tuple(lesions)), findings=(*findings, answer.findings[3]))
 
 
-def _written(answer: Answer, volume: Volume, run: Run, folder: Path) -> tuple[tuple[View, ...], str, str]:
-    """Views, words of the page and words of the PDF."""
-    views = draw_views(answer, volume, folder / "views")
-    write_html(folder / "report.html", answer, volume, views, run=run)
-    write_pdf(folder / "report.pdf", answer, volume, views, run=run)
-    bare = re.sub(r"<(script|style).*?</\1>", " ", _page(folder), flags=re.DOTALL)
-    words = re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
-    paper = " ".join(page.extract_text() for page in pypdf.PdfReader(folder / "report.pdf").pages)
-    return views, words, re.sub(r"\s+", " ", paper)
+def _written(answer: Answer, volume: Volume, run: Run, folder: Path) -> tuple[tuple[Picture, ...], str, str]:
+    """Pictures, words of the page and words of the PDF."""
+    pictures = drawn(answer, volume, run, folder / "views")
+    write_both(answer, volume, run, folder, pictures=pictures)
+    return tuple(pictures.values()), page_words(folder), paper_words(folder)
 
 
 def _page(folder: Path) -> str:
@@ -90,16 +79,15 @@ def _page(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def written(
     metastasis_case: Case, run: Run, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, tuple[View, ...], str, str]:
+) -> tuple[Path, tuple[Picture, ...], str, str]:
     answer, volume = metastasis_case
     folder = tmp_path_factory.mktemp("lesions")
     return (folder, *_written(answer, volume, run, folder))
 
 
-def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run, tmp_path: Path) -> None:
+def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run) -> None:
     answer, volume = metastasis_case
-    document: Any = findings_document(answer, volume, run=run)
-    write_document(tmp_path / "findings.json", document, kind="findings")
+    document: Any = content(answer, volume, run)
     first, _, third = document["lesions"]
     assert (first["number"], first["identifier"], first["site"], first["character"]) == (
         1,
@@ -125,15 +113,15 @@ def test_without_a_comparison_shares_and_own_bone_are_null(metastasis_case: Case
     answer, volume = metastasis_case
     told = answer.detail_as(LesionReading)
     alone = replace(told, own_bone=None, lesions=(replace(told.lesions[0], lytic_share=None, blastic_share=None),))
-    document: Any = findings_document(replace(answer, detail=alone), volume, run=run)
-    validate_document(document, kind="findings")
-    listed = lesion_list(document, {})
-    assert listed is not None
-    assert "Too little" in dict(listed.definitions)["Character"]
+    document: Any = content(replace(answer, detail=alone), volume, run)
+    assert document["own_bone"] is document["lesions"][0]["lytic_share"] is None
+    blocks = part_of(replace(answer, detail=alone), volume, run).blocks
+    means = next(one for one in blocks if isinstance(one, KeyValues) and one.folded)
+    assert "Too little" in {row.label: row.value for row in means.rows}["Character"]
 
 
 def test_the_list_stands_first_and_says_the_numbers(
-    written: tuple[Path, tuple[View, ...], str, str], metastasis_case: Case
+    written: tuple[Path, tuple[Picture, ...], str, str], metastasis_case: Case
 ) -> None:
     folder, _, page, paper = written
     answer, _ = metastasis_case
@@ -156,7 +144,7 @@ def test_the_list_stands_first_and_says_the_numbers(
     assert "://" not in html
 
 
-def test_every_lesion_has_its_picture(written: tuple[Path, tuple[View, ...], str, str]) -> None:
+def test_every_lesion_has_its_picture(written: tuple[Path, tuple[Picture, ...], str, str]) -> None:
     _, views, _, _ = written
     assert [view.name for view in views] == ["overview", "lesion_01", "lesion_02", "lesion_03", "scores"]
     for view in views:
@@ -166,7 +154,7 @@ def test_every_lesion_has_its_picture(written: tuple[Path, tuple[View, ...], str
     assert "level 400 HU" in views[1].caption
 
 
-def test_a_lesion_s_outline_encloses_it_in_the_picture(written: tuple[Path, tuple[View, ...], str, str]) -> None:
+def test_a_lesion_s_outline_encloses_it_in_the_picture(written: tuple[Path, tuple[Picture, ...], str, str]) -> None:
     """Lesion 1 is a ball of 24 mm; in the enlarged panels of 60 mm or more its outline is about as wide as high."""
     _, views, _, _ = written
     picture = cv2.imread(str(views[1].path))
@@ -184,7 +172,7 @@ def test_a_lesion_s_outline_encloses_it_in_the_picture(written: tuple[Path, tupl
 
 def test_a_lesion_behind_bone_shines_through(metastasis_case: Case) -> None:
     answer, _ = metastasis_case
-    bones, lesions = bone_surfaces(answer), [item.surface for item in lesions_of(answer) if item.surface is not None]
+    bones, lesions = bone_surfaces(answer), [item.surface for item in drawn_lesions(answer) if item.surface is not None]
     camera = mesh.fit_camera([*bones, *lesions], view="anterior", size=(120, 160))
     solid = mesh.render(bones, camera=camera).rgb.astype(int)
     seen = see_through(bones, lesions, camera).astype(int)
@@ -195,13 +183,13 @@ def test_a_lesion_behind_bone_shines_through(metastasis_case: Case) -> None:
     assert not far.any()
 
 
-def test_a_few_slices_are_seen_from_the_feet(metastasis_case: Case, tmp_path: Path) -> None:
+def test_a_few_slices_are_seen_from_the_feet(metastasis_case: Case, run: Run, tmp_path: Path) -> None:
     answer, volume = metastasis_case
     flat = tuple(
         replace(one, vertices_lps_mm=one.vertices_lps_mm * np.array([1, 1, 0.05], dtype=np.float32))
         for one in answer.surfaces.values()
     )
-    overview = draw_views(replace(answer, surfaces=named(flat), detail=LesionReading()), volume, tmp_path)[0]
+    overview = drawn(replace(answer, surfaces=named(flat), detail=LesionReading()), volume, run, tmp_path)["overview"]
     assert "seen from the feet, as in a slice." in overview.caption
     assert 0.5 < overview.width / overview.height < 2
 
@@ -210,14 +198,14 @@ def test_sixty_lesions_are_all_listed_and_the_largest_are_drawn(
     many: Answer, metastasis_case: Case, run: Run, tmp_path: Path
 ) -> None:
     _, volume = metastasis_case
-    drawn = [item.number for item in largest_lesions(many)]
-    assert drawn == [*range(1, MOST_PICTURES), 60]
+    numbers = [item.number for item in largest(drawn_lesions(many))]
+    assert numbers == [*range(1, MOST_PICTURES), 60]
     views, page, paper = _written(many, volume, run, tmp_path)
     assert sum(view.name.startswith("lesion_") for view in views) == MOST_PICTURES
     for words in (page, paper):
         assert "Pictures are drawn of the 12 largest of 60 lesions; the list holds all of them." in words
-    assert _page(tmp_path).count('<article class="lesion"') == 60
-    labels = {item["label"] for item in bone_scene(many, volume)}
+    assert _page(tmp_path).count('<article class="item"') == 60
+    labels = {item["label"] for item in bone_scene(many, volume, drawn_lesions(many))}
     assert labels == {"Skeleton", "Lytic lesions", "Blastic lesions", "Lesions, character not determined"}
 
 
@@ -230,16 +218,16 @@ def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, 
         assert "No lesion was called in the 40 slices that were read." in words
         assert "does not show that nothing is there" in words
         assert f"The classifier of slices calls {called} slices metastasis all the same." in words
-    validate_document(findings_document(empty, volume, run=run), kind="findings")
+    assert content(empty, volume, run)["lesions"] == []
 
 
-def test_a_demo_model_is_named_in_every_picture(metastasis_case: Case, tmp_path: Path) -> None:
+def test_a_demo_model_is_named_in_every_picture(metastasis_case: Case, run: Run, tmp_path: Path) -> None:
     answer, volume = metastasis_case
     told = answer.detail_as(LesionReading)
     answer = replace(answer, detail=replace(told, lesions=told.lesions[:1]))  # one picture is as good as three
     honest = replace(answer, models=tuple(replace(model, is_demo=False) for model in answer.models))
-    views = zip(draw_views(answer, volume, tmp_path / "a"), draw_views(honest, volume, tmp_path / "b"), strict=True)
-    for marked, plain in views:
+    both = [drawn(one, volume, run, tmp_path / name).values() for one, name in ((answer, "a"), (honest, "b"))]
+    for marked, plain in zip(*both, strict=True):
         pair = [cv2.imread(str(view.path)) for view in (marked, plain)]
         assert pair[0] is not None
         assert pair[1] is not None
@@ -263,7 +251,10 @@ def test_where_classifier_and_segmentation_differ_is_a_row(metastasis_case: Case
 
 def test_the_browser_outlines_lesions_and_numbers_them(metastasis_case: Case) -> None:
     answer, volume = metastasis_case
-    (browser,) = slice_browsers(answer, volume)
+    look = SliceLook(curve="", map_curve="", called="metastasis", margin_mm=45)
+    scores = answer.detail_as(LesionReading).scores
+    lesions = answer.masks["lesions"], drawn_lesions(answer)
+    (browser,) = slice_browsers(answer, volume, scores, look=look, lesions=lesions)
     assert browser.lesions.startswith("data:image/png;base64,")
     assert [box[-1] for box in browser.boxes] == ["1", "2", "3"]
     assert [frame[5] for frame in browser.frames[:4]] == [False] * 4

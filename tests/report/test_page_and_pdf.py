@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from dataclasses import replace
-from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,12 +12,17 @@ import pypdf
 import pytest
 
 from osteon.data import Notice, SliceReading, Volume, named
+from osteon.data.text import DEMO_MARK
 from osteon.errors import OutputError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm
-from osteon.report import DEMO_MARK, DISCLAIMER, draw_views, findings_document, write_html, write_pdf
-from osteon.report.scene import bone_scene
-from osteon.report.strips import MOST_SLICES, slice_browsers
+from osteon.report import DISCLAIMER
+from osteon.report.browser import MOST_SLICES, slice_browsers
+from osteon.report.page import write_page
+from osteon.report.paper import write_paper
+from osteon.report.slices import SliceLook
+from osteon.report.surfaces import bone_scene
+from tests.report_writing import content, document_of, drawn, page_words, paper_words, plain_words, write_both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +31,14 @@ if TYPE_CHECKING:
     from osteon.data import Answer
     from osteon.report import Run
 
+LOOK = SliceLook(curve="Probability", map_curve="Map", called="affected", margin_mm=12)
 _FILES = [("findings.json", "every number"), ("seg.dcm", "")]
 
 
 @pytest.fixture(scope="module")
 def written(answer: Answer, volume: Volume, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("result")
-    views = draw_views(answer, volume, folder / "views")
-    write_html(folder / "report.html", answer, volume, views, run=run, files=_FILES)
-    write_pdf(folder / "report.pdf", answer, volume, views, run=run)
+    write_both(answer, volume, run, folder, pictures=drawn(answer, volume, run, folder / "views"), files=_FILES)
     return folder
 
 
@@ -43,19 +46,8 @@ def _page(folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def _words(page: str) -> str:
-    """What a person reads: no script, no style, no tags, entities resolved, one space between words."""
-    bare = re.sub(r"<(script|style).*?</\1>", " ", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
-
-
-def _pdf_words(folder: Path) -> str:
-    reader = pypdf.PdfReader(folder / "report.pdf")
-    return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in reader.pages))
-
-
 def test_page_and_pdf_say_the_numbers_of_the_findings(written: Path, answer: Answer, volume: Volume, run: Run) -> None:
-    document: Any = findings_document(answer, volume, run=run)
+    document: Any = content(answer, volume, run)
     finding = document["findings"][0]
     box, extent, count, block, bone = finding["box"], *(item["value"] for item in finding["measurements"])
     low, high = (f"{value:.1f}".replace("-", "\u2212") for value in box["position_range_mm"])
@@ -76,7 +68,7 @@ def test_page_and_pdf_say_the_numbers_of_the_findings(written: Path, answer: Ans
         DISCLAIMER,
         "Trained on synthetic phantoms only; it has never seen a patient.",
     ]
-    for words in (_words(_page(written)), _pdf_words(written)):
+    for words in (page_words(written), paper_words(written)):
         for text in expected:
             assert text in words
 
@@ -84,8 +76,8 @@ def test_page_and_pdf_say_the_numbers_of_the_findings(written: Path, answer: Ans
 def test_hostile_text_is_only_text(written: Path) -> None:
     page = _page(written)
     assert "<script>alert" not in page
-    assert '3: <script>alert("x")</script> & "legs"' in _words(page)
-    assert '<script>alert("x")</script> & "legs"' in _pdf_words(written)
+    assert '3: <script>alert("x")</script> & "legs"' in plain_words(page)
+    assert '<script>alert("x")</script> & "legs"' in paper_words(written)
 
 
 def test_hostile_words_of_the_answer_are_only_text(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
@@ -101,7 +93,7 @@ def test_hostile_words_of_the_answer_are_only_text(answer: Answer, volume: Volum
         surfaces=surfaces,
         notices=(Notice(code="x", text=bad),),
     )
-    write_html(tmp_path / "report.html", hostile, volume, (), run=run, files=[(f'"{bad}', bad)])
+    write_both(hostile, volume, run, tmp_path, files=[(f'"{bad}', bad)])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert page.count("</script>") == 4  # two blocks of data, two scripts, nothing that closes one early
@@ -123,7 +115,7 @@ def test_the_page_loads_nothing(written: Path) -> None:
 
 
 def test_the_word_stands_in_the_disclaimer_only(written: Path) -> None:
-    for words in (_words(_page(written)), _pdf_words(written)):
+    for words in (page_words(written), paper_words(written)):
         assert "diagnos" not in words.replace(DISCLAIMER, "").casefold()
 
 
@@ -163,9 +155,8 @@ def test_names_of_the_world_do_not_stop_a_report(
     assert volume.source is not None
     patient = replace(volume.source.patient, name=name)
     named = replace(volume, source=replace(volume.source, patient=patient))
-    write_html(tmp_path / "report.html", bare, named, (), run=run)
-    write_pdf(tmp_path / "report.pdf", bare, named, (), run=run)
-    words = _pdf_words(tmp_path)
+    write_both(bare, named, run, tmp_path)
+    words = paper_words(tmp_path)
     if name.startswith("И"):
         assert "Иванов, Пётр" in words
     if name.startswith("Y"):
@@ -178,31 +169,29 @@ def test_an_answer_with_nothing_makes_a_whole_report(
 ) -> None:
     empty = replace(bare, regions=bare.regions[:regions])
     unknown = replace(volume, source=None)
-    views = draw_views(empty, unknown, tmp_path / "views")
-    write_html(tmp_path / "report.html", empty, unknown, views, run=run)
-    write_pdf(tmp_path / "report.pdf", empty, unknown, views, run=run)
-    for words in (_words(_page(tmp_path)), _pdf_words(tmp_path)):
+    write_both(empty, unknown, run, tmp_path, pictures=drawn(empty, unknown, run, tmp_path / "views"))
+    for words in (page_words(tmp_path), paper_words(tmp_path)):
         assert "Nothing abnormal was reported" in words
         assert "demo model" not in words.casefold()
-    assert "Bone in 3D" not in _words(_page(tmp_path))
+    assert "Bone in 3D" not in page_words(tmp_path)
 
 
 def test_bone_that_was_measured_is_not_something_found(
     answer: Answer, volume: Volume, run: Run, tmp_path: Path, written: Path
 ) -> None:
-    words = _words(_page(written))
+    words = page_words(written)
     assert "Affected region, left leg" in words
     assert "Bone, right leg" in words
     assert "612 HU" in words
     assert "Nothing abnormal" not in words
-    write_html(tmp_path / "report.html", replace(answer, findings=answer.findings[1:]), volume, (), run=run)
-    assert "Nothing abnormal was reported in the right leg and the left leg." in _words(_page(tmp_path))
+    write_both(replace(answer, findings=answer.findings[1:]), volume, run, tmp_path)
+    assert "Nothing abnormal was reported in the right leg and the left leg." in page_words(tmp_path)
 
 
 def test_two_regions_of_one_leg_are_told_apart(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     twice = (answer.findings[0], replace(answer.findings[0], identifier="left-run-2", tracking_uid="2.25.112"))
-    write_html(tmp_path / "report.html", replace(answer, findings=twice), volume, (), run=run)
-    words = _words(_page(tmp_path))
+    write_both(replace(answer, findings=twice), volume, run, tmp_path)
+    words = page_words(tmp_path)
     assert "Affected region 1 of 2, left leg" in words
     assert "Affected region 2 of 2, left leg" in words
 
@@ -211,12 +200,12 @@ def test_any_orientation_makes_a_report(
     answer: Answer, turned: Callable[..., Volume], run: Run, tmp_path: Path
 ) -> None:
     volume = turned(np.array([(0.0, -1, 0), (0, 0, -1), (-1, 0, 0)]))
-    write_html(tmp_path / "report.html", replace(answer, masks={}), volume, (), run=run)
-    assert "growing towards the back" in _words(_page(tmp_path))
+    write_both(replace(answer, masks={}), volume, run, tmp_path)
+    assert "growing towards the back" in page_words(tmp_path)
 
 
 def test_the_slice_browser_shows_the_slices(answer: Answer, volume: Volume) -> None:
-    right, left = slice_browsers(answer, volume)
+    right, left = slice_browsers(answer, volume, answer.detail_as(SliceReading).scores, look=LOOK)
     assert (right.region, left.region) == ("right leg", "left leg")
     assert [frame[0] for frame in left.frames] == list(range(1, 41))
     number, position, raw, smoothed, called, outlined = left.frames[20]
@@ -251,12 +240,11 @@ def test_long_series_are_thinned_and_keep_the_worst_slice(volume: Volume, answer
     scores = replace(
         answer.detail_as(SliceReading).scores[0], slices=np.arange(320), probability=smoothed, smoothed=smoothed
     )
-    (browser,) = slice_browsers(
-        replace(answer, regions=(region,), detail=SliceReading((scores,)), masks={}, findings=()), tall
-    )
+    thin = replace(answer, regions=(region,), detail=SliceReading((scores,)), masks={}, findings=())
+    (browser,) = slice_browsers(thin, tall, (scores,), look=LOOK)
     assert len(browser.frames) == MOST_SLICES
     assert browser.frames[browser.start][0] == 218
-    assert not browser.has_outline
+    assert not browser.outline
 
 
 def test_the_scene_keeps_places_within_its_rounding(answer: Answer, volume: Volume) -> None:
@@ -280,6 +268,7 @@ def test_the_scene_keeps_places_within_its_rounding(answer: Answer, volume: Volu
 
 
 def test_a_place_that_cannot_be_written_is_said(bare: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
-    for write, name in ((write_html, "report.html"), (write_pdf, "report.pdf")):
+    document = document_of(bare, volume, run)
+    for write, name in ((write_page, "report.html"), (write_paper, "report.pdf")):
         with pytest.raises(OutputError, match=name):
-            write(tmp_path / "missing" / name, bare, volume, (), run=run)
+            write(tmp_path / "missing" / name, document)

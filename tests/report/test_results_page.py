@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from osteon.errors import OutputError
-from osteon.report.results_page import Picture, ResultsPage, Section, write_results_page
-from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
-from osteon.report.tables import Table
+from osteon.report.blocks import Picture, Section, Table, results_document
+from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
+from osteon.report.page import write_page
 
 
 def _pictures(folder: Path) -> tuple[Picture, ...]:
@@ -31,21 +31,24 @@ def _pictures(folder: Path) -> tuple[Picture, ...]:
 
 
 def test_a_page_holds_its_pictures_and_escapes_its_words(tmp_path: Path) -> None:
-    table = Table("table1", "One <b>", ("a",), (("<i>",),))
-    page = ResultsPage(
-        title="T & T",
-        lead="Lead <script>alert(1)</script>",
+    table = Table("table1", "One <b>", ("a",), (("<i>",), ("b",)), notes=("Trust & verify.",), strong=frozenset({1}))
+    page = results_document(
+        "T & T",
+        "Lead <script>alert(1)</script>",
         warnings=("SYNTHETIC",),
         sections=(Section("Pictures", pictures=_pictures(tmp_path)), Section("Tables", ("Words <x>.",), (table,))),
         links=(("table1.csv", "numbers"),),
     )
-    write_results_page(tmp_path / "index.html", page)
+    write_page(tmp_path / "index.html", page)
     text = (tmp_path / "index.html").read_text("utf-8")
     assert text.count("data:image/png;base64,") == 2
     assert "<script" not in text
     assert "default-src 'none'" in text
     assert not re.search(r'(?:src|href)="https?:', text)
     assert "&lt;i&gt;" in text
+    assert "Trust &amp; verify." in text
+    assert text.count("<tr") == 3
+    assert text.count('class="strong"') == 1
     assert "Words &lt;x&gt;." in text
     assert "decision" in text.lower(), "the disclaimer stands on every page"
 
@@ -59,7 +62,7 @@ def test_equal_pictures_are_equal_files(tmp_path: Path) -> None:
 
 def test_a_picture_that_is_gone_is_an_error(tmp_path: Path) -> None:
     lost = Picture(tmp_path / "none.png", "t", "c")
-    page = ResultsPage("t", "l", (), (Section("s", pictures=(lost,)),))
+    page = results_document("t", "l", warnings=(), sections=(Section("s", pictures=(lost,)),))
     with pytest.raises(OutputError, match=r"none\.png"):
-        write_results_page(tmp_path / "index.html", page)
+        write_page(tmp_path / "index.html", page)
     assert not (tmp_path / "index.html").exists()

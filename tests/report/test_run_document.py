@@ -8,7 +8,8 @@ import pytest
 
 from osteon.data import Patient
 from osteon.errors import OutputError
-from osteon.report import FileRecord, file_records, run_document, start_run, validate_document
+from osteon.report import FileRecord, file_records, start_run
+from osteon.report.run import make_run, write_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from osteon.report import Run
 
 
-def test_it_tells_how_the_answer_was_made(answer: Answer, volume: Volume, run: Run) -> None:
+def test_it_tells_how_the_answer_was_made(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     output = FileRecord(name="findings.json", sha256="a" * 64, size_bytes=3)
-    document: Any = run_document(answer, volume, run=run, outputs=[output], seconds={"write": 0.25})
-    validate_document(document, kind="run")
+    made = make_run(answer, volume, run=run, outputs=[output], seconds={"write": 0.25})
+    write_document(tmp_path / "run.json", made, kind="run")
+    document: Any = json.loads((tmp_path / "run.json").read_text("utf-8"))
     assert document["runtime_seconds"] == {"read": 0.5, "legs": 0.4, "bone": 1.2, "write": 0.25}
     assert document["runtime_seconds_total"] == pytest.approx(2.35)
     assert document["outputs"] == [{"name": "findings.json", "sha256": "a" * 64, "size_bytes": 3}]
@@ -61,7 +63,8 @@ def test_a_file_named_after_the_patient_loses_its_name(tmp_path: Path) -> None:
     ]
 
 
-def test_a_path_as_a_name_is_refused(answer: Answer, volume: Volume, run: Run) -> None:
+def test_a_path_as_a_name_is_refused(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     output = FileRecord(name="/home/me/findings.json", sha256="a" * 64, size_bytes=3)
-    with pytest.raises(OutputError, match="outputs/0/name"):
-        validate_document(run_document(answer, volume, run=run, outputs=[output]), kind="run")
+    with pytest.raises(OutputError, match=r"outputs\[0\]\.name"):
+        write_document(tmp_path / "run.json", make_run(answer, volume, run=run, outputs=[output]), kind="run")
+    assert not (tmp_path / "run.json").exists()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from osteon.data import HeatMap, RegionNovelty, SliceReading
-from osteon.report import draw_views, findings_document, validate_document
-from osteon.report.content import report_content
+from osteon.report.blocks import Callout, Heading, KeyValues
 from osteon.report.orientation import slice_positions_mm
-from osteon.report.trust_strip import novelty_stretches, set_stretches
+from osteon.report.scores import novelty_stretches, set_stretches
+from tests.report_writing import content, document_of, drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +53,7 @@ def limited(answer: Answer) -> Answer:
 
 
 def test_findings_hold_the_limits_and_fit_the_schema(limited: Answer, volume: Volume, run: Run) -> None:
-    document: Any = findings_document(limited, volume, run=run)
-    validate_document(document, kind="findings")
+    document: Any = content(limited, volume, run)
     right, left = document["regions"]
     assert right["novelty"]["is_unlike_training"]
     assert not left["novelty"]["is_unlike_training"]
@@ -70,8 +69,7 @@ def test_findings_hold_the_limits_and_fit_the_schema(limited: Answer, volume: Vo
 
 
 def test_findings_without_limits_say_nothing_of_them(answer: Answer, volume: Volume, run: Run) -> None:
-    document: Any = findings_document(answer, volume, run=run)
-    validate_document(document, kind="findings")
+    document: Any = content(answer, volume, run)
     assert document["regions"][0]["novelty"] is None
     assert document["scores"][0]["prediction_sets"] is None
     row = document["scores"][0]["slices"][0]
@@ -95,28 +93,36 @@ def test_stretches_end_where_the_kind_changes_and_cover_whole_slices(limited: An
     )
 
 
-def test_pictures_show_heat_and_strips(limited: Answer, answer: Answer, volume: Volume, tmp_path: Path) -> None:
-    views = {view.name: view for view in draw_views(limited, volume, tmp_path)}
+def test_pictures_show_heat_and_strips(
+    limited: Answer, answer: Answer, volume: Volume, run: Run, tmp_path: Path
+) -> None:
+    views = drawn(limited, volume, run, tmp_path)
     assert "not a segmentation" in views["heat_maps"].caption
     assert "the mean over 3 networks" in views["heat_maps"].caption
     assert "not reported" in views["scores"].caption
     picture = cv2.imread(str(views["heat_maps"].path))
     assert picture is not None
     assert np.ptp(picture.astype(int), axis=2).max() > 80  # the heat is coloured
-    plain = {view.name: view for view in draw_views(answer, volume, tmp_path / "plain")}
+    plain = drawn(answer, volume, run, tmp_path / "plain")
     assert "heat_maps" not in plain
     assert plain["scores"].height < views["scores"].height
 
 
 def test_the_report_says_in_words_what_the_model_may_not_speak_of(limited: Answer, volume: Volume, run: Run) -> None:
-    content = report_content(limited, volume, run=run)
-    assert content.unlike == ("Right leg: unlike anything this model was trained on (score 2.02, threshold 1.73).",)
-    rows = {row.label: row.value for title, rows in content.trust if title == "Right leg" for row in rows}
+    blocks = document_of(limited, volume, run).blocks
+    (unlike,) = [one for one in blocks if isinstance(one, Callout) and one.style == "unlike"]
+    assert unlike.small == ("Right leg: unlike anything this model was trained on (score 2.02, threshold 1.73).",)
+    place = next(n for n, one in enumerate(blocks) if isinstance(one, Heading) and one.text == "Right leg")
+    trust = blocks[place + 1]
+    assert isinstance(trust, KeyValues)
+    rows = {row.label: row.value for row in trust.rows}
     assert rows["Prediction sets"] == "healthy in 15, tumour in 10, either in 5, neither in 10 of 40 slices"
     assert rows["Error rate of the sets"] == "at most 10 %, for slices of patients like those of validation"
-    assert any(row.label == "Networks" and row.value == "mean of 3" for row in content.models[0])
+    told = [row for one in blocks if isinstance(one, KeyValues) for row in one.rows]
+    assert any(row.label == "Networks" and row.value == "mean of 3" for row in told)
 
 
 def test_a_model_without_limits_has_no_such_part(answer: Answer, volume: Volume, run: Run) -> None:
-    content = report_content(answer, volume, run=run)
-    assert (content.unlike, content.trust) == ((), ())
+    blocks = document_of(answer, volume, run).blocks
+    assert not [one for one in blocks if isinstance(one, Callout) and one.style == "unlike"]
+    assert "How far the model may be believed" not in {one.text for one in blocks if isinstance(one, Heading)}

@@ -7,30 +7,31 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.data import named
+from osteon.data import SliceReading, named
 from osteon.errors import OutputError
 from osteon.geometry import Box
-from osteon.report import draw_views
-from osteon.report.bone_pictures import surface_region
 from osteon.report.orientation import Display
 from osteon.report.overview import projection
-from osteon.report.selection import regions_or_whole, telling_slices
 from osteon.report.sheet import Sheet
+from osteon.report.slices import regions_or_whole, telling_slices
+from osteon.report.surfaces import surface_region
+from tests.report_writing import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from osteon.data import Answer, Volume
-    from osteon.report import View
+    from osteon.report import Run
+    from osteon.report.blocks import Picture
 
 
 @pytest.fixture(scope="module")
-def views(answer: Answer, volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> tuple[View, ...]:
-    return draw_views(answer, volume, tmp_path_factory.mktemp("views"))
+def views(answer: Answer, volume: Volume, run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Picture, ...]:
+    return tuple(drawn(answer, volume, run, tmp_path_factory.mktemp("views")).values())
 
 
-def test_all_pictures_are_there_and_as_large_as_said(views: tuple[View, ...]) -> None:
+def test_all_pictures_are_there_and_as_large_as_said(views: tuple[Picture, ...]) -> None:
     assert [view.name for view in views] == ["overview", "slices", "scores", "bone_anterior", "bone_lateral"]
     for view in views:
         picture = cv2.imread(str(view.path))
@@ -40,7 +41,7 @@ def test_all_pictures_are_there_and_as_large_as_said(views: tuple[View, ...]) ->
         assert view.caption.endswith(".")
 
 
-def test_a_round_leg_is_round_in_the_picture(views: tuple[View, ...]) -> None:
+def test_a_round_leg_is_round_in_the_picture(views: tuple[Picture, ...]) -> None:
     """Rows are 2 mm and columns 3 mm apart; soft tissue of 40 HU has grey value 76 in the bone window."""
     picture = cv2.imread(str(views[1].path))
     assert picture is not None
@@ -57,18 +58,18 @@ def test_a_panel_that_would_distort_is_refused() -> None:
 
 
 def test_equal_answers_give_equal_files(
-    answer: Answer, volume: Volume, views: tuple[View, ...], tmp_path: Path
+    answer: Answer, volume: Volume, run: Run, views: tuple[Picture, ...], tmp_path: Path
 ) -> None:
-    again = draw_views(replace(answer, surfaces={}), volume, tmp_path)
+    again = tuple(drawn(replace(answer, surfaces={}), volume, run, tmp_path).values())
     for view, other in zip(views, again, strict=False):
         assert view.path.read_bytes() == other.path.read_bytes()
 
 
 def test_a_demo_model_is_named_in_the_picture(
-    answer: Answer, volume: Volume, views: tuple[View, ...], tmp_path: Path
+    answer: Answer, volume: Volume, run: Run, views: tuple[Picture, ...], tmp_path: Path
 ) -> None:
     honest = replace(answer, models=tuple(replace(model, is_demo=False) for model in answer.models))
-    for view, other in zip(views, draw_views(honest, volume, tmp_path), strict=True):
+    for view, other in zip(views, tuple(drawn(honest, volume, run, tmp_path).values()), strict=True):
         marked, plain = (cv2.imread(str(item.path)) for item in (view, other))
         assert marked is not None
         assert plain is not None
@@ -79,9 +80,9 @@ def test_a_demo_model_is_named_in_the_picture(
 
 @pytest.mark.parametrize("regions", [0, 1])
 def test_an_answer_without_scores_and_surfaces_has_two_pictures(
-    bare: Answer, volume: Volume, tmp_path: Path, regions: int
+    bare: Answer, volume: Volume, run: Run, tmp_path: Path, regions: int
 ) -> None:
-    views = draw_views(replace(bare, regions=bare.regions[:regions]), volume, tmp_path)
+    views = tuple(drawn(replace(bare, regions=bare.regions[:regions]), volume, run, tmp_path).values())
     assert [view.name for view in views] == ["overview", "slices"]
     assert "demo" not in " ".join(view.caption for view in views)
 
@@ -95,11 +96,11 @@ def test_an_answer_without_scores_and_surfaces_has_two_pictures(
     ],
 )
 def test_any_orientation_can_be_drawn(
-    answer: Answer, turned: Callable[..., Volume], tmp_path: Path, directions: np.ndarray
+    answer: Answer, turned: Callable[..., Volume], run: Run, tmp_path: Path, directions: np.ndarray
 ) -> None:
     volume = turned(directions)
     masks = named(replace(mask, grid=volume.grid) for mask in answer.masks.values())
-    views = draw_views(replace(answer, masks=masks), volume, tmp_path)
+    views = tuple(drawn(replace(answer, masks=masks), volume, run, tmp_path).values())
     assert len(views) == 5
 
 
@@ -121,18 +122,18 @@ def test_a_surface_belongs_to_the_leg_it_is_named_after_or_lies_nearest(answer: 
 
 
 def test_the_highest_slices_are_shown_apart(answer: Answer, bare: Answer, volume: Volume) -> None:
-    left = answer.regions[1]
-    chosen = telling_slices(answer, left)
+    left, scores = answer.regions[1], answer.detail_as(SliceReading).scores
+    chosen = telling_slices(scores, left)
     assert chosen == sorted(chosen)
     assert all(18 <= index < 26 for index in chosen)
     assert np.diff(chosen).min() >= 2
-    assert telling_slices(bare, bare.regions[0]) == [7, 20, 33]
+    assert telling_slices((), bare.regions[0]) == [7, 20, 33]
     assert regions_or_whole(replace(bare, regions=()), volume)[0].box.stop == volume.grid.shape
     nowhere = replace(left, name="elsewhere", present=np.zeros(40, dtype=np.bool_))
-    assert telling_slices(answer, nowhere) == []
+    assert telling_slices(scores, nowhere) == []
 
 
-def test_a_folder_that_cannot_be_made_is_said(answer: Answer, volume: Volume, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_said(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be made"):
-        draw_views(answer, volume, tmp_path / "file" / "views")
+        drawn(answer, volume, run, tmp_path / "file" / "views")

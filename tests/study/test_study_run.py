@@ -22,7 +22,7 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
 from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
 from osteon.systems.ct_osteosarcoma.study import STUDY, plan_runs

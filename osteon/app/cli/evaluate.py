@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from osteon.metrics.bootstrap import Resampling
-    from osteon.report.tables import Table
+    from osteon.report.blocks import Table
 
 __all__ = ["register"]
 

@@ -60,7 +60,6 @@ def write_segmentation(
     grid_of_source: Grid,
     algorithm: tuple[str, str] | None,
     series: DerivedSeries,
-    family: Concept | None = None,
     headers: SourceHeaders | None = None,
 ) -> None:
     """Write a Mask as a DICOM Segmentation (binary), one segment for each declared label.
@@ -76,7 +75,6 @@ def write_segmentation(
         grid_of_source: grid of the volume.
         algorithm: name and version of what made the mask; None where a person drew it.
         series: where it goes.
-        family: kind of the algorithm (CID 7162), as Cluster Analysis for the bone chain; None: Artificial Intelligence.
         headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
 
     Raises:
@@ -106,7 +104,7 @@ def write_segmentation(
         source_images=headers.images,
         pixel_array=frames,
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(mask, algorithm=algorithm, family=family, series=series),
+        segment_descriptions=_descriptions(mask, algorithm=algorithm, series=series),
         content_label=re.sub(r"[^A-Z0-9_ ]", "_", plain_text(mask.name).upper())[:16] or "MASK",
         content_description=long_string(series.description),
         omit_empty_frames=True,
@@ -169,16 +167,14 @@ def _lies_on(headers: Sequence[Dataset], grid: Grid) -> bool:
     )
 
 
-def _descriptions(
-    mask: Mask, *, algorithm: tuple[str, str] | None, family: Concept | None, series: DerivedSeries
-) -> list[SegmentDescription]:
+def _descriptions(mask: Mask, *, algorithm: tuple[str, str] | None, series: DerivedSeries) -> list[SegmentDescription]:
     identification = None
     if algorithm is not None:
         name, version = algorithm
         identification = AlgorithmIdentificationSequence(
             name=long_string(name),
             version=long_string(version),
-            family=coded(family or concept("artificial_intelligence")),
+            family=coded(mask.algorithm or concept("artificial_intelligence")),
             source="osteon",
         )
     return [

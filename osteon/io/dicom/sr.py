@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-    from osteon.data import Answer, Finding, Volume
+    from osteon.data import Answer, Finding, Radiograph, Volume
     from osteon.geometry import Box, Grid
     from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
@@ -86,7 +86,7 @@ HAS_PROPERTIES: Final = RelationshipTypeValues.HAS_PROPERTIES
 def write_report_sr(
     path: Path,
     answer: Answer,
-    volume: Volume,
+    volume: Volume | Radiograph,
     *,
     segmentations: Mapping[str, Path],
     series: DerivedSeries,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Answer, LesionReading, Mask, Notice, Region, named
+from osteon.data import Answer, Mask, Notice, Region, named
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Box
@@ -19,6 +19,7 @@ from osteon.geometry.turn import axial_turn
 from osteon.ops.lesions import LesionOptions, grown
 from osteon.ops.series_images import SeriesImages, series_images, slice_step
 from osteon.predict.clock import Clock
+from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, image_options, map_series
 from osteon.systems.ct_metastasis.search import believe, measure_lesions
 from osteon.systems.ct_metastasis.slices import REGION, score_slices
@@ -38,9 +39,10 @@ from osteon.weights import MapOutput, Maps, find_card
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.data import Lesion, SliceScores, Volume
+    from osteon.data import SliceScores, Volume
     from osteon.geometry.turn import Turn
     from osteon.predict.predictor import Predictor
+    from osteon.systems.ct_metastasis.detail import Lesion
     from osteon.systems.ct_metastasis.maps import Segmenter
     from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.search import Belief, TrunkSearch

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import OwnBone
-    from osteon.data.lesion import Character
+    from osteon.ops.lesions import Character, OwnBone
     from osteon.ops.series_images import SeriesImages
 
 __all__ = ["Belief", "FoundLesion", "TrunkSearch", "believe", "measure_lesions"]

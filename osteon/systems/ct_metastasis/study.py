@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon.metrics.text import PERCENT
-from osteon.report.fold_chart import FoldDots, draw_folds
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
+from osteon.report.charts import FoldDots, draw_folds
 from osteon.study.page import (
     data_notes,
     division_note,

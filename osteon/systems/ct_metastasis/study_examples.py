@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.metrics.segmentation import image_dice, pixel_counts
-from osteon.report.outline_panel import OutlinedImage, draw_outlines
+from osteon.report.charts import OutlinedImage, draw_outlines
 from osteon.study.segmenters import fold_weights, lesion_images, member_run
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
 from osteon.train.segmentation.images import grey_values
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Manifest
-    from osteon.report.results_page import Picture
+    from osteon.report.blocks import Picture
     from osteon.study.plan import Study
     from osteon.train.segmentation.counts import SegmentCounts
     from osteon.train.segmentation.mask_pixels import MaskPixels

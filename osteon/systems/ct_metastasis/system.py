@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Volume
     from osteon.data.options import Progress
+    from osteon.report import SystemReport
 
 __all__ = ["SYSTEM"]
 
@@ -27,6 +28,12 @@ def _read(volume: Volume, options: Options, progress: Progress) -> Answer:
     from osteon.systems.ct_metastasis.read import answer
 
     return answer(volume, options, progress)
+
+
+def _report() -> SystemReport:
+    from osteon.systems.ct_metastasis.pictures import REPORT
+
+    return REPORT
 
 
 def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
@@ -85,6 +92,7 @@ SYSTEM = System(
     accepts=_accepts,
     options=Options,
     read=_read,
+    report=_report,
     dataset=_DATASET,
     study=lazy(__package__, "study", "STUDY"),
 )

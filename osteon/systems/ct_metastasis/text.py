@@ -1,4 +1,4 @@
-"""What the system ct_metastasis says: lesions as values and findings, masks' labels, headline and notices."""
+"""What the system ct_metastasis says: lesions, labels, headline, notices, and what its report calls things."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.data import NOT_DETERMINED, Finding, Label, Lesion, Measurement, Notice
+from osteon.data import Finding, Label, Measurement, Notice
+from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
+from osteon.ops.lesions import NOT_DETERMINED
 from osteon.predict.tracking import tracking_uid
+from osteon.systems.ct_metastasis.detail import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BONE_MASK",
     "LESION_MASK",
+    "TEXT",
     "as_box",
     "bone_label",
     "colour_of",
@@ -32,6 +36,28 @@ __all__ = [
     "lesion_labels",
     "metal_notice",
 ]
+
+TEXT: Final = TaskText(
+    title="CT of the trunk: bone and lesions like metastases",
+    demo="What this report says about lesions shows how the software works. It says nothing about this patient.",
+    unlike="What the model says here carries no weight.",
+    limits=(
+        ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+        (
+            "always",
+            "Two metastases that touch are one entry of the list, and one that the model sees in two parts is two.",
+        ),
+        (
+            "always",
+            "Bone islands, degenerative change, fractures, haemangiomas and vessels can look like a metastasis.",
+        ),
+        ("always", "Small or faint metastases, and those without a change of bone, can be missed."),
+        ("always", "Character and site describe what was measured and seen in these images; neither names a disease."),
+        ("model", OUTCOME_LIMIT),
+        ("demo", DEMO_LIMIT),
+    ),
+    masks={"bone": "bone", "lesions": "lesions, one {} each"},
+)
 
 BONE_MASK = "bone"
 LESION_MASK = "lesions"

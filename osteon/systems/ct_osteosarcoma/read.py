@@ -18,7 +18,9 @@ from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.legs import find_legs
 from osteon.predict.clock import Clock
 from osteon.predict.predictor import Predictor
-from osteon.systems.ct_osteosarcoma.findings import (
+from osteon.systems.ct_osteosarcoma.slices import classify_leg, leg_heat_maps
+from osteon.systems.ct_osteosarcoma.surfaces import leg_surfaces
+from osteon.systems.ct_osteosarcoma.text import (
     LegReading,
     describe_bone,
     describe_runs,
@@ -27,8 +29,6 @@ from osteon.systems.ct_osteosarcoma.findings import (
     novelty_notices,
     status_of,
 )
-from osteon.systems.ct_osteosarcoma.slices import classify_leg, leg_heat_maps
-from osteon.systems.ct_osteosarcoma.surfaces import leg_surfaces
 from osteon.weights import find_card
 
 if TYPE_CHECKING:

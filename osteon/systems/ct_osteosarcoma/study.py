@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon.metrics.text import SHARE
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
 from osteon.study.page import (
     data_notes,
     division_note,

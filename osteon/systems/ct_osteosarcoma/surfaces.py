@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from osteon.mesh import box_surface, extract_parts, smooth_taubin, split_between_slices
-from osteon.systems.ct_osteosarcoma.findings import run_box
+from osteon.systems.ct_osteosarcoma.text import run_box
 
 if TYPE_CHECKING:
     from osteon.data import Surface, Volume
     from osteon.data.options import Progress
-    from osteon.systems.ct_osteosarcoma.findings import LegReading
+    from osteon.systems.ct_osteosarcoma.text import LegReading
 
 __all__ = ["leg_surfaces"]
 

@@ -1,4 +1,4 @@
-"""What the pictures of a slide have in common: light ground, panels, scale bar, legend, marks."""
+"""What the pictures of a slide have in common: its pixels, light ground, panels, scale bar, legend, marks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.report.sheet import LIGHT, Sheet
-from osteon.systems.histology.map_cells import LEFT_OUT, LOOKS, UNCLAIMED, Look, cell_edges_px, rgb_of
-from osteon.systems.histology.outlines import patches
-from osteon.systems.histology.pixels import fitting
+from osteon.ops.tile_plan import slide_size_um, slide_thumbnail
+from osteon.report.sheet import DARK_AFFECTED, DARK_INK, LIGHT, Sheet
+from osteon.systems.histology.detail import (
+    LEFT_OUT,
+    LEFT_OUT_LOOK,
+    LOOKS,
+    UNCLAIMED,
+    UNCLAIMED_LOOK,
+    Look,
+    cell_edges_px,
+    rgb_of,
+)
+from osteon.systems.histology.regions import patches
+from osteon.systems.histology.text import SLIDE_DEMO_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,47 +31,40 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer
     from osteon.data.slide import Slide, TilePlan
+    from osteon.report.blocks import Picture
 
 __all__ = [
-    "INK",
-    "LEFT_OUT_LOOK",
-    "SLIDE_DEMO_MARK",
     "SOFT",
     "SYNTHETIC_MARK",
-    "UNCLAIMED_LOOK",
     "WIDTH",
     "Panels",
     "class_colours",
+    "grey_ground",
     "legend",
-    "mark_sheet",
     "marks",
     "outline",
+    "resized",
     "save",
     "scale_bar",
     "slide_panel",
+    "slide_picture",
     "spread_cells",
 ]
 
 WIDTH: Final = 1600
-INK: Final = "#1b1f24"
 SOFT: Final = "#555e69"
-_WARN: Final = "#a84300"
+_LONGEST: Final = 1600
+"""Pixels along the longer side of the largest panel."""
 
 _EDGE: Final = 30
 _GAP: Final = 30
 _HEAD: Final = 96
 _TALLEST: Final = 900
 
-SLIDE_DEMO_MARK: Final = "demo model - shows how the software works"
-"""Stands on every picture that shows what a demo model said of a slide."""
 SYNTHETIC_MARK: Final = "synthetic slide - no person's tissue"
 """Stands on every picture of a slide that was computed."""
 
 _BAR_LENGTHS_UM: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
-
-
-LEFT_OUT_LOOK: Final = Look("left_out", "Left out", "#8d939a", "////")
-UNCLAIMED_LOOK: Final = Look("unclaimed", "No class is claimed", "#c3c8cd", "xx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Panels:
         """Lay out panels of a slide of a size (height, width), with some pixels ``below`` each row."""
         across = panels if size_um[1] < 2.2 * size_um[0] else 1
         room = (WIDTH - 2 * _EDGE - (across - 1) * _GAP) / across
-        shape = fitting(size_um, (_TALLEST if across > 1 else _TALLEST / 1.5, room))
+        shape = _fitting(size_um, (_TALLEST if across > 1 else _TALLEST / 1.5, room))
         slot = max(shape[1], 1140 / panels)  # room for the titles of the panels and the marks
         rows = tuple(number // across for number in range(panels))
         places = tuple(
@@ -104,15 +107,6 @@ def marks(answer: Answer, slide: Slide) -> tuple[str, ...]:
     """What must stand on every picture of this slide."""
     demo = (SLIDE_DEMO_MARK,) if answer.is_demo else ()
     return (*demo, *((SYNTHETIC_MARK,) if slide.source.is_synthetic else ()))
-
-
-def mark_sheet(sheet: Sheet, words: Iterable[str]) -> None:
-    """The marks in the upper right corner, side by side."""
-    frame = {"boxstyle": "square,pad=0.35", "facecolor": LIGHT, "edgecolor": _WARN, "linewidth": 1.4}
-    right = sheet.width - 24.0
-    for text in words:
-        sheet.text(right, 16, text, size=17, colour=_WARN, ha="right", weight="bold", bbox=frame)
-        right -= 11.6 * len(text) + 30
 
 
 def slide_panel(sheet: Sheet, place: tuple[float, float], picture: NDArray[Any], size_um: tuple[float, float]) -> Axes:
@@ -145,11 +139,11 @@ def scale_bar(axes: Axes, *, size: float = 17) -> None:
     pixels = float(axes.bbox.height)
     right, base = across * 0.975, down * (1 - 14 / pixels)
     axes.plot(
-        [right - length, right], [base, base], color=INK, linewidth=4, solid_capstyle="butt", path_effects=_halo()
+        [right - length, right], [base, base], color=DARK_INK, linewidth=4, solid_capstyle="butt", path_effects=_halo()
     )
     axes.annotate(
         words, (right - length / 2, base), xytext=(0, 5), textcoords="offset points", ha="center", va="bottom",
-        color=INK, fontsize=Sheet.points(size), weight="bold", path_effects=_halo(),
+        color=DARK_INK, fontsize=Sheet.points(size), weight="bold", path_effects=_halo(),
     )  # fmt: skip
 
 
@@ -232,18 +226,73 @@ def legend(sheet: Sheet, place: tuple[float, float], entries: Iterable[tuple[Loo
         axes = sheet.axes(left, top, size * 1.5, size)
         axes.set_axis_off()
         hatch: dict[str, Any] = {"hatch": look.hatch, "facecolor": LIGHT} if look.hatch else {"facecolor": look.colour}
-        edge = look.colour if look.hatch else INK
+        edge = look.colour if look.hatch else DARK_INK
         axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, edgecolor=edge, linewidth=1, **hatch))
         text = f"{look.title}{words}"
-        sheet.text(left + size * 1.5 + 9, top - 2, text, size=size, colour=INK)
+        sheet.text(left + size * 1.5 + 9, top - 2, text, size=size, colour=DARK_INK)
         left += size * 1.5 + 9 + 0.56 * size * len(text) + 30
 
 
-def save(sheet: Sheet, path: Path, words: Iterable[str]) -> None:
-    """Mark and write a sheet.
+def save(sheet: Sheet, path: Path, words: Iterable[str], *, title: str, caption: str) -> Picture:
+    """Write a sheet with its marks in the upper right corner, side by side.
 
     Raises:
         OutputError: it cannot be written.
     """
-    mark_sheet(sheet, words)
-    sheet.save(path)
+    frame = {"boxstyle": "square,pad=0.35", "facecolor": LIGHT, "edgecolor": DARK_AFFECTED, "linewidth": 1.4}
+    right = sheet.width - 24.0
+    for text in words:
+        sheet.text(right, 16, text, size=17, colour=DARK_AFFECTED, ha="right", weight="bold", bbox=frame)
+        right -= 11.6 * len(text) + 30
+    return sheet.picture(path, title, caption)
+
+
+def _fitting(extent: tuple[float, float], box: tuple[float, float]) -> tuple[int, int]:
+    """Largest (rows, columns) with the proportions of an extent (height, width) in a box (height, width).
+
+    Example:
+        >>> _fitting((10.0, 20.0), (600, 800))
+        (400, 800)
+    """
+    scale = min(box[0] / extent[0], box[1] / extent[1])
+    return max(1, round(extent[0] * scale)), max(1, round(extent[1] * scale))
+
+
+def slide_picture(slide: Slide) -> NDArray[np.uint8]:
+    """The whole slide in at least the pixels of the largest panel, as far as it has them; (rows, columns, 3) RGB.
+
+    Raises:
+        InputError: the slide is damaged.
+    """
+    size_um = slide_size_um(slide)
+    picture, (row_um, column_um) = slide_thumbnail(slide, um_per_pixel=max(size_um) / _LONGEST)
+    rows, columns = max(1, round(size_um[0] / row_um)), max(1, round(size_um[1] / column_um))
+    return picture[:rows, :columns]  # without the white that fills up the last row and column
+
+
+def resized(picture: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture in another number of (rows, columns); averaged over areas where it becomes smaller."""
+    import cv2
+
+    smaller = picture.shape[0] >= shape[0] and picture.shape[1] >= shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(picture, (shape[1], shape[0]), interpolation=how), dtype=np.uint8)
+
+
+def grey_ground(rgb: NDArray[np.uint8], *, darkest: float = 0.68) -> NDArray[np.float32]:
+    """Brightness of a picture between ``darkest`` and 1, to be multiplied with colours laid over it.
+
+    The structure of the tissue stays to be seen and its own pink and blue do not mix with the colours of the map.
+
+    Args:
+        rgb: (rows, columns, 3) uint8.
+        darkest: of the answer.
+
+    Returns:
+        (rows, columns, 1) float32.
+    """
+    luminance = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    low = float(np.quantile(luminance, 0.01))
+    spread = np.clip((luminance - low) / max(255.0 - low, 1.0), 0.0, 1.0)
+    ground: NDArray[np.float32] = (darkest + (1 - darkest) * spread)[..., None].astype(np.float32)
+    return ground

@@ -10,10 +10,9 @@ import numpy as np
 
 from osteon.data.slide import TILE_CLASSES, TILE_WORDS
 from osteon.metrics.text import Scale
-from osteon.report.results_page import Picture
+from osteon.report.blocks import Picture, Table
+from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.sheet import LIGHT, Sheet
-from osteon.report.study_charts import Curve, Estimate, draw_estimates, draw_learning_curves
-from osteon.report.tables import Table
 from osteon.study.published import read_published
 from osteon.systems.histology.study_baselines import patient_by_class
 from osteon.train.tiles.bases import base_words

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Slide
     from osteon.data.options import Progress
+    from osteon.report import SystemReport
 
 __all__ = ["SYSTEM"]
 
@@ -28,6 +29,12 @@ def _read(slide: Slide, options: Options, progress: Progress) -> Answer:
     from osteon.systems.histology.read import answer_slide
 
     return answer_slide(slide, options, progress)
+
+
+def _report() -> SystemReport:
+    from osteon.systems.histology.pictures import REPORT
+
+    return REPORT
 
 
 def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
@@ -63,6 +70,7 @@ SYSTEM = System(
     accepts=_accepts,
     options=Options,
     read=_read,
+    report=_report,
     dataset=_DATASET,
     study=lazy(__package__, "study", "STUDY"),
 )

@@ -1,20 +1,60 @@
-"""What the system histology says: headline, findings and notices of one slide."""
+"""What the system histology says: headline, findings and notices of one slide, and what its report calls things."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from osteon.data import TILE_CLASSES, TILE_WORDS, Finding, Measurement, Notice
+from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.labels import concept
 
 if TYPE_CHECKING:
     from osteon.data import Status
     from osteon.systems.histology.detail import SlideReading
 
-__all__ = ["describe", "headline", "notices_of", "status_of"]
+__all__ = ["TEXT", "describe", "headline", "notices_of", "status_of"]
+
+SLIDE_DEMO_MARK: Final = "demo model - shows how the software works"
+"""Stands on every picture that shows what a demo model said of a slide."""
+
+
+def _typeset(text: str) -> str:
+    """With a raised 2, and without a line break between a number and its unit."""
+    return text.replace(" mm2", "\u00a0mm²").replace(" %", "\u00a0%")
+
+
+_LIMITS: Final = (
+    "osteon is research software, not a medical device. Every slide must be read by a pathologist.",
+    "The classifier sees single tiles at low magnification. Borders on the map follow the cells, not the tumour.",
+    "Areas count the tissue in whole cells. Bone, calcified matrix, blood and muscle count as tissue.",
+    "The interval says how much the fraction would change with other regions and tiles of this slide.",
+    "The interval does not hold what other slides of the same tumour, another stain or another scanner would change.",
+)
+
+TEXT: Final = TaskText(
+    title="Histology slide: viable and non-viable tumour",
+    demo="What this report says about tumour shows how the software works. It says nothing about a patient.",
+    unlike=(
+        "The slide is unlike anything this model was trained on. No class is claimed, no area, no necrosis fraction "
+        "and no grade; what is shown of the slide and of its distance from the training tiles stands."
+    ),
+    limits=(
+        *(("always", words) for words in _LIMITS),
+        ("always", OUTCOME_LIMIT),
+        ("demo", DEMO_LIMIT),
+    ),
+    image="Slide",
+    demo_mark=SLIDE_DEMO_MARK,
+    files={
+        "heatmap.tif": "the map as a pyramidal TIFF with the slide's extent and micrometres, to lie over the slide",
+        "regions.geojson": "regions of each class and flagged cells, for QuPath",
+        "tiles.csv": "every cell that was read: place, probabilities, flags",
+    },
+    typeset=_typeset,
+)
 
 _FLAG_WORDS = {
     "blur": "out of focus",

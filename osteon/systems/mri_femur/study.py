@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from osteon.metrics.classification import confusion_at, roc_auc, roc_curve
 from osteon.metrics.text import PERCENT
-from osteon.report.roc_chart import PrintedPoint, RocLine, draw_roc
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
+from osteon.report.charts import PrintedPoint, RocLine, draw_roc
 from osteon.study.page import (
     data_notes,
     division_note,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from osteon.data import Manifest, Predictions
     from osteon.metrics.bootstrap import Resampling
     from osteon.metrics.text import Scale
-    from osteon.report.results_page import Picture
+    from osteon.report.blocks import Picture
     from osteon.study.plan import RunState, Study
     from osteon.study.protocol import Choices
     from osteon.train.judging import Measured

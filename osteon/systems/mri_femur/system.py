@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Volume
     from osteon.data.options import Progress
+    from osteon.report import SystemReport
 
 __all__ = ["SYSTEM"]
 
@@ -30,6 +31,12 @@ def _read(volume: Volume, options: Options, progress: Progress) -> Answer:
     from osteon.systems.mri_femur.read import answer
 
     return answer(volume, options, progress)
+
+
+def _report() -> SystemReport:
+    from osteon.systems.mri_femur.pictures import REPORT
+
+    return REPORT
 
 
 def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
@@ -59,6 +66,7 @@ SYSTEM = System(
     accepts=_accepts,
     options=Options,
     read=_read,
+    report=_report,
     dataset=_DATASET,
     study=lazy(__package__, "study", "STUDY"),
 )

@@ -1,4 +1,4 @@
-"""What the system mri_femur says: the finding, its mask, the headline and the notices."""
+"""What the system mri_femur says: finding, mask, headline and notices, and what its report calls things."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
+from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.outlines import largest_distance_mm, outline_points_mm
@@ -21,6 +22,7 @@ __all__ = [
     "LESION_MASK",
     "MALIGNANT",
     "REGION",
+    "TEXT",
     "box_on_slice",
     "describe",
     "headline",
@@ -30,6 +32,24 @@ __all__ = [
     "region_notices",
     "unlike_notices",
 ]
+
+TEXT: Final = TaskText(
+    title="MRI of the femur: a marked lesion, benign or malignant",
+    demo="What this report says about the lesion shows how the software works. It says nothing about this patient.",
+    unlike="What the model says here carries no weight. The size is measured without the model.",
+    limits=(
+        ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+        ("always", "The lesion is not looked for: what a person marked on one slice is judged, and nothing else."),
+        ("always", "MR has no unit: each slice is its own scale, and uneven brightness is not corrected."),
+        ("always", "An outline found inside a drawn box rests on one threshold; size is that of the outline."),
+        ("model", "Malignant and benign are what the images of training were called; neither names an entity."),
+        ("model", OUTCOME_LIMIT),
+        ("demo", DEMO_LIMIT),
+    ),
+    marked="Lesion",
+    probability="Probability of malignant",
+    masks={"lesion": "outline of the lesion"},
+)
 
 REGION: Final = "lesion"
 LESION_MASK: Final = "lesion"
@@ -77,7 +97,8 @@ def lesion_mask(region: MrRegion, volume: Volume, *, slice_index: int, tracking:
         colour=_COLOUR,
         tracking_uid=tracking,
     )
-    return Mask(array, volume.grid, labels=(label,), name=LESION_MASK, is_drawn=is_drawn)
+    opened = concept("morphological_operations")
+    return Mask(array, volume.grid, labels=(label,), name=LESION_MASK, is_drawn=is_drawn, algorithm=opened)
 
 
 def describe(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.data import LesionReading, ModelUse, Volume
+from osteon.data import ModelUse, Volume
 from osteon.data.system import Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
@@ -17,6 +17,7 @@ from osteon.ops.series_images import slice_frame, windowed
 from osteon.predict.predictor import PAPER_POINT, Predictor
 from osteon.predict.scores import Scores
 from osteon.systems.ct_metastasis import read as ct_metastasis
+from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import answer, read_trunk
 from osteon.systems.registry import best_system
@@ -27,8 +28,9 @@ from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from osteon.data import Answer, Lesion
+    from osteon.data import Answer
     from osteon.data.options import Progress
+    from osteon.systems.ct_metastasis.detail import Lesion
 
 OPTIONS = Options()
 

@@ -12,7 +12,7 @@ from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.folds import corrected_t_test, fold_interval
 from osteon.metrics.segmentation import PixelCounts, pooled
-from osteon.report.tables import Table, table_csv, table_markdown
+from osteon.report.blocks import Table, table_csv, table_markdown
 from osteon.study.tables import compare_masks, judge_masks
 from osteon.systems.ct_metastasis.study import segmentation_comparisons, segmentation_tables, segmenter_rows
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS

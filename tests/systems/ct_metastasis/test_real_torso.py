@@ -9,12 +9,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from osteon.data import LesionReading, Volume
+from osteon.data import Volume
 from osteon.geometry.turn import axial_turn
 from osteon.io import choose_series, find_images, load_volume
 from osteon.ops.lesions import find_contrast
 from osteon.ops.series_images import series_images
 from osteon.ops.skeleton_site import find_landmarks, prove_site
+from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import read_trunk
 from tests.trunk_truth import TrueSegmenter

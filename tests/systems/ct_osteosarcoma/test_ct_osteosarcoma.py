@@ -9,7 +9,8 @@ import pytest
 
 from osteon.data import Region, RegionNovelty, SliceScores, Volume
 from osteon.geometry import Box, Grid
-from osteon.systems.ct_osteosarcoma.findings import (
+from osteon.systems.ct_osteosarcoma.slices import slices_to_explain
+from osteon.systems.ct_osteosarcoma.text import (
     LegReading,
     describe_bone,
     describe_runs,
@@ -17,7 +18,6 @@ from osteon.systems.ct_osteosarcoma.findings import (
     masks_of,
     novelty_notices,
 )
-from osteon.systems.ct_osteosarcoma.slices import slices_to_explain
 
 GRID = Grid.from_axes(shape=(10, 6, 8), spacing_mm=(2.0, 1.0, 1.0))
 BOX = Box(start=(1, 1, 2), stop=(9, 5, 6))

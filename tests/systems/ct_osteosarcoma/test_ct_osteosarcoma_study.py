@@ -11,7 +11,7 @@ import pytest
 from osteon.data import Predictions
 from osteon.errors import UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
-from osteon.report.tables import Table
+from osteon.report.blocks import Table
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Choices
 from osteon.study.published import read_published

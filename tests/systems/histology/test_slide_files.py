@@ -13,15 +13,14 @@ from osteon.data import Measurement
 from osteon.data.slide import TILE_CLASSES, Slide
 from osteon.errors import OutputError
 from osteon.labels import concept
-from osteon.report import validate_document, write_slide_report
-from osteon.systems.histology.detail import SlideReading
-from osteon.systems.histology.geojson import regions_document
-from osteon.systems.histology.heatmap_file import heat_map_picture
-from osteon.systems.histology.map_cells import LEFT_OUT, LOOKS, NOT_READ, UNCLAIMED, rgb_of, shown_classes
-from osteon.systems.histology.pixels import slide_picture
-from osteon.systems.histology.report_findings import slide_findings_document
-from osteon.systems.histology.sheet import spread_cells
-from osteon.systems.histology.tiles_table import TILE_COLUMNS
+from osteon.report import validate_document, write_result
+from osteon.systems.histology.detail import LEFT_OUT, LOOKS, NOT_READ, UNCLAIMED, SlideReading, rgb_of, shown_classes
+from osteon.systems.histology.entries import SlideEntries
+from osteon.systems.histology.files import TILE_COLUMNS, heat_map_picture
+from osteon.systems.histology.pictures import REPORT
+from osteon.systems.histology.regions import regions_document
+from osteon.systems.histology.sheet import slide_picture, spread_cells
+from tests.report_writing import content
 from tests.systems.histology.slide_answer import ArraySlide, made_up_answer, made_up_map, slide_pixels, slide_run
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def reading(answer: Answer) -> SlideReading:
 @pytest.fixture(scope="module")
 def folder(answer: Answer, slide: ArraySlide, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("slide")
-    write_slide_report(place, answer, slide, run=slide_run())
+    write_result(place, answer, slide, REPORT, run=slide_run())
     return place
 
 
@@ -63,8 +62,8 @@ def test_every_file_is_there_and_valid(folder: Path) -> None:
     }  # fmt: skip
     views = {path.stem for path in (folder / "views").iterdir()}
     assert views == {"overview", "necrosis", "gallery", "probabilities", "limits"}
-    for kind in ("findings", "run"):
-        validate_document(json.loads((folder / f"{kind}.json").read_text(encoding="utf-8")), kind=kind)
+    findings = json.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    validate_document(findings, kind="findings", entries=SlideEntries)
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert run["slide_pixels"] == [384, 512]
     assert run["voxels"] is None
@@ -196,8 +195,7 @@ def test_the_surer_the_more_opaque(reading: SlideReading, slide: ArraySlide) -> 
 def test_the_numbers_of_findings_are_those_of_the_answer(
     answer: Answer, reading: SlideReading, slide: ArraySlide
 ) -> None:
-    document: Any = slide_findings_document(answer, slide, run=slide_run())
-    validate_document(document, kind="findings")
+    document: Any = content(answer, slide, slide_run())
     about = document["slide"]
     assert about["necrosis"]["fraction"] == pytest.approx(reading.necrosis.fraction, abs=1e-6)
     assert about["necrosis"]["interval"] == pytest.approx(reading.necrosis.interval, abs=1e-6)
@@ -221,8 +219,8 @@ def test_a_slide_unlike_training_claims_nothing(
         reading.necrosis, fraction=None, interval=None, area_mm2={"tissue": 30.0, "left_out": 30.0}, regions=0, tiles=0
     )
     unlike = replace(reading, is_unlike=True, grade=None, certain=(), uncertain=(), necrosis=necrosis)
-    report = write_slide_report(tmp_path, replace(answer, detail=unlike), slide, run=slide_run())
-    assert {view.name for view in report.views} == {"overview", "limits"}
+    report = write_result(tmp_path, replace(answer, detail=unlike), slide, REPORT, run=slide_run())
+    assert set(report.pictures) == {"overview", "limits"}
     about: Any = report.findings["slide"]
     assert [item["cells"] for item in about["classes"]] == [0, 0, 0]
     assert [item["area"] for item in about["classes"]] == [None] * 3
@@ -243,23 +241,23 @@ def test_no_tissue_at_all_is_a_valid_result(
     )
     necrosis = replace(reading.necrosis, fraction=None, interval=None, area_mm2={"tissue": 0.0}, regions=0, tiles=0)
     empty = replace(reading, map=slide_map, necrosis=necrosis, grade=None, certain=(), uncertain=())
-    report = write_slide_report(tmp_path, replace(answer, detail=empty, findings=()), slide, run=slide_run())
-    assert {view.name for view in report.views} == {"overview", "limits"}
+    report = write_result(tmp_path, replace(answer, detail=empty, findings=()), slide, REPORT, run=slide_run())
+    assert set(report.pictures) == {"overview", "limits"}
     assert json.loads((tmp_path / "regions.geojson").read_text(encoding="utf-8"))["features"] == []
 
 
 def test_a_number_that_is_none_is_refused(answer: Answer, reading: SlideReading, slide: ArraySlide) -> None:
     broken = replace(answer, detail=replace(reading, necrosis=replace(reading.necrosis, fraction=float("nan"))))
     with pytest.raises(OutputError, match="necrosis fraction is nan"):
-        slide_findings_document(broken, slide, run=slide_run())
+        content(broken, slide, slide_run())
     bad = Measurement(concept=concept("area"), value=float("inf"), unit=concept("unit_mm2"))
     finding = replace(answer.findings[0], measurements=(bad,))
     with pytest.raises(OutputError, match="viable-tumour is inf"):
-        slide_findings_document(replace(answer, findings=(finding,)), slide, run=slide_run())
+        content(replace(answer, findings=(finding,)), slide, slide_run())
 
 
 def test_the_picture_of_a_slide_has_its_extent_and_its_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osteon.systems.histology.pixels._LONGEST", 150)
+    monkeypatch.setattr("osteon.systems.histology.sheet._LONGEST", 150)
     generator = np.random.default_rng(1)
     slide = ArraySlide(generator.integers(0, 256, (300, 450, 3)).astype(np.uint8), micron=0.5)
     picture = slide_picture(slide)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html import unescape
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,13 @@ import pypdf
 import pytest
 
 from osteon.data.slide import GradeProposal
-from osteon.report import DISCLAIMER, write_slide_report
-from osteon.systems.histology.detail import SlideReading
-from osteon.systems.histology.map_cells import LOOKS, rgb_of
-from osteon.systems.histology.report_text import slide_content
-from osteon.systems.histology.sheet import SLIDE_DEMO_MARK, SYNTHETIC_MARK, Panels
+from osteon.report import DISCLAIMER, write_result
+from osteon.report.blocks import Callout, KeyValues, Paragraph, Table
+from osteon.systems.histology.detail import LOOKS, SlideReading, rgb_of
+from osteon.systems.histology.pictures import REPORT
+from osteon.systems.histology.sheet import SYNTHETIC_MARK, Panels
+from osteon.systems.histology.text import SLIDE_DEMO_MARK
+from tests.report_writing import document_of, paper_words, plain_words
 from tests.systems.histology.slide_answer import HOSTILE, ArraySlide, made_up_answer, slide_pixels, slide_run
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Answer
-    from osteon.report import SlideReport
+    from osteon.report import Written
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +45,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(answer: Answer, slide: ArraySlide, folder: Path) -> SlideReport:
-    return write_slide_report(folder, answer, slide, run=slide_run())
+def written(answer: Answer, slide: ArraySlide, folder: Path) -> Written:
+    return write_result(folder, answer, slide, REPORT, run=slide_run())
 
 
 @pytest.fixture(scope="module")
-def page(written: SlideReport, folder: Path) -> str:
+def page(written: Written, folder: Path) -> str:
     assert written.skipped == ()
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-def _words(page: str) -> str:
-    bare = re.sub(r"<style.*?</style>", " ", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
-
-
 def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: Answer) -> None:
-    reader = pypdf.PdfReader(folder / "report.pdf")
-    paper = re.sub(r"\s+", " ", " ".join(sheet.extract_text() for sheet in reader.pages))
+    paper = paper_words(folder)
     necrosis = answer.detail_as(SlideReading).necrosis
     areas = necrosis.area_mm2
     expected = [
@@ -83,18 +78,18 @@ def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: Answer) -> N
         f"D{SLIDE_DEMO_MARK[1:]}",
         f"S{SYNTHETIC_MARK[1:]}",
     ]
-    for words in (_words(page), paper):
+    for words in (plain_words(page), paper):
         for text in expected:
             assert text in words, text
-    for sheet in reader.pages:
+    for sheet in pypdf.PdfReader(folder / "report.pdf").pages:
         text = sheet.extract_text()
         assert DISCLAIMER in text
         assert SLIDE_DEMO_MARK in text
 
 
-def test_the_page_loads_and_runs_nothing(page: str, written: SlideReport) -> None:
+def test_the_page_loads_and_runs_nothing(page: str, written: Written) -> None:
     assert "<script" not in page
-    assert HOSTILE in _words(page)
+    assert HOSTILE in plain_words(page)
     links = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)""", page)
     files = {"report.pdf", "heatmap.tif", "regions.geojson", "tiles.csv", "findings.json", "run.json"}
     assert files <= set(links)
@@ -102,19 +97,20 @@ def test_the_page_loads_and_runs_nothing(page: str, written: SlideReport) -> Non
     assert "default-src 'none'" in page
     targets = {link[1:] for link in links if link.startswith("#")}
     assert all(f'id="{target}"' in page for target in targets)
-    assert {f"view-{view.name}" for view in written.views} <= targets  # each opens in full size
+    assert {f"view-{name}" for name in written.pictures} <= targets  # each opens in full size
+
+
+def _callouts(answer: Answer, slide: ArraySlide) -> list[Callout]:
+    return [one for one in document_of(answer, slide, slide_run()).blocks if isinstance(one, Callout)]
 
 
 def test_no_mark_without_a_reason(slide: ArraySlide, answer: Answer) -> None:
-    plain = slide_content(made_up_answer(is_demo=False), replace_slide(slide, is_synthetic=False), run=slide_run())
-    assert plain.boxes == ()
+    plain = document_of(made_up_answer(is_demo=False), ArraySlide(slide.pixels, is_synthetic=False), slide_run())
     assert plain.mark == ""
-    assert plain.statements == ("mobilenet_v2_tiles.demo: Trained on 45 tiles of three patients and synthetic slides.",)
-    assert len(slide_content(answer, slide, run=slide_run()).boxes) == 2
-
-
-def replace_slide(slide: ArraySlide, *, is_synthetic: bool) -> ArraySlide:
-    return ArraySlide(slide.pixels, is_synthetic=is_synthetic)
+    statement = "mobilenet_v2_tiles.demo: Trained on 45 tiles of three patients and synthetic slides."
+    assert plain.blocks[0] == Paragraph(statement, "statement")
+    assert not [one for one in plain.blocks if isinstance(one, Callout)]
+    assert len(_callouts(answer, slide)) == 2
 
 
 def test_a_fraction_is_never_rounded_to_all(answer: Answer, slide: ArraySlide) -> None:
@@ -122,24 +118,26 @@ def test_a_fraction_is_never_rounded_to_all(answer: Answer, slide: ArraySlide) -
     necrosis = replace(reading.necrosis, fraction=0.9996, interval=(0.97, 1.0))
     grade = GradeProposal("III", ("III", "IV"), "Huvos 1977")
     nearly = replace(answer, detail=replace(reading, necrosis=necrosis, grade=grade))
-    first, second, *_ = slide_content(nearly, slide, run=slide_run()).key
+    blocks = document_of(nearly, slide, slide_run()).blocks
+    first, second, *_ = next(one.rows for one in blocks if isinstance(one, KeyValues) and one.style == "key")
     assert (first.value, first.interval) == ("> 99.9 %", "95 % interval 97.0 % to 100 %")
     assert (second.value, second.interval) == ("III", "the interval also reaches IV")
 
 
 def test_unlike_training_stands_first_and_gives_no_number(answer: Answer, slide: ArraySlide) -> None:
     unlike = replace(answer, detail=replace(answer.detail_as(SlideReading), is_unlike=True, grade=None))
-    content = slide_content(unlike, slide, run=slide_run())
-    heading, _, small = content.boxes[0]
-    assert heading == "Unlike anything this model was trained on"
-    assert "0.7 % of the tiles are above it" in small[0]
-    assert content.key == content.key_rows == ()
-    assert [row[0] for row in content.areas] == ["Tissue", "Left out"]
+    first = _callouts(unlike, slide)[0]
+    assert first.title == "Unlike anything this model was trained on"
+    assert "0.7 % of the tiles are above it" in first.small[0]
+    blocks = document_of(unlike, slide, slide_run()).blocks
+    assert not [one for one in blocks if isinstance(one, KeyValues) and one.style == "key"]
+    (areas,) = [one for one in blocks if isinstance(one, Table)]
+    assert [row[0] for row in areas.rows] == ["Tissue", "Left out"]
 
 
-def test_the_map_shows_each_class_in_its_colour(written: SlideReport, folder: Path) -> None:
+def test_the_map_shows_each_class_in_its_colour(written: Written, folder: Path) -> None:
     picture = cv2.cvtColor(cv2.imread(str(folder / "views" / "overview.png")), cv2.COLOR_BGR2RGB)
-    assert picture.shape[:2] == (written.views[0].height, written.views[0].width)
+    assert picture.shape[:2] == (written.pictures["overview"].height, written.pictures["overview"].width)
     right = picture[:, picture.shape[1] // 2 :]
     for look in LOOKS:
         near = np.abs(right.astype(int) - rgb_of(look.colour)).max(axis=-1) < 12

@@ -1,0 +1,176 @@
+"""The result folder of one case: every file, from an Answer and what its system says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from osteon._beside import beside
+from osteon._optional import MissingPackageError
+from osteon.data import Notice, Slide
+from osteon.errors import OutputError
+from osteon.predict.clock import Clock
+from osteon.report.findings import make_findings
+from osteon.report.objects import file_words, write_dicom_objects, write_plain_masks
+from osteon.report.page import write_page
+from osteon.report.paper import write_paper
+from osteon.report.run import file_records, findings_document, make_run, write_document
+from osteon.report.sections import make_document
+from osteon.report.surfaces import bone_surfaces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from osteon.data import Answer, Image
+    from osteon.data.text import TaskText
+    from osteon.report.blocks import Drawing, Part, Picture
+    from osteon.report.findings import Entry, Findings
+    from osteon.report.run import Run
+
+__all__ = ["SystemReport", "Written", "draw_all", "result_document", "write_result"]
+
+_STEP, _STEPS = "writing the result", 5
+
+
+@dataclass(frozen=True, slots=True)
+class SystemReport:
+    """How a system's answers are shown and written.
+
+    Attributes:
+        text: what its reports call things.
+        pictures: what it adds to a report, of its answer, the image, and what findings.json holds.
+        entries: type of its own fields of findings.json; None without.
+    """
+
+    text: TaskText
+    pictures: Callable[[Answer, Any, Findings], Part]
+    entries: type[Entry] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        answer: as written, with the notices of writing.
+        findings: content of findings.json.
+        pictures: by name.
+        skipped: parts that could not be made, in words; the result is valid without them.
+    """
+
+    answer: Answer
+    findings: Mapping[str, Any] = field(repr=False)
+    pictures: Mapping[str, Picture] = field(repr=False)
+    skipped: tuple[str, ...] = ()
+
+
+def result_document(answer: Answer, image: Image, report: SystemReport, *, run: Run) -> dict[str, Any]:
+    """Content of findings.json, nothing being written.
+
+    Raises:
+        OutputError: a number is NaN or infinite.
+    """
+    findings = make_findings(answer, image, created=run.created)
+    return findings_document(findings, report.pictures(answer, image, findings).entries)
+
+
+def write_result(
+    folder: Path,
+    answer: Answer,
+    image: Image,
+    report: SystemReport,
+    *,
+    run: Run,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Written:
+    """Write every file of a result into a folder that is there.
+
+    Args:
+        folder: of the result.
+        answer: of the system.
+        image: that was read; its pixels are read again for the pictures.
+        report: of the system.
+        run: as it was started.
+        progress: told about every step.
+
+    Raises:
+        InputError: the image is damaged where a picture needs it.
+        OutputError: a number is not finite, or a file cannot be written.
+    """
+    from osteon.io.surface import write_glb, write_stl
+
+    clock = Clock()
+    progress(_STEP, 0, _STEPS)
+    with clock.step("write surfaces"):
+        findings = make_findings(answer, image, created=run.created)
+        part = report.pictures(answer, image, findings)
+        bones = bone_surfaces(answer)
+        if bones:
+            write_stl(folder / "bone.stl", bones)
+    progress(_STEP, 1, _STEPS)
+    volume = None if isinstance(image, Slide) else image
+    is_dicom = volume is not None and volume.source is not None and volume.source.kind == "dicom"
+    with beside(partial(write_dicom_objects, folder, answer, volume), here=not is_dicom) as others:
+        with clock.step("draw pictures"):
+            drawn = draw_all(folder / "views", part.drawings)
+            skipped = _write_files(folder, part)
+        progress(_STEP, 2, _STEPS)
+        with clock.step("write report.pdf"):
+            document = make_document(answer, image, text=report.text, part=part, findings=findings, run=run)
+            write_paper(folder / "report.pdf", document, drawn)
+        others.go_on()
+        with clock.step("write surfaces"):
+            if answer.surfaces:
+                write_glb(folder / "bone.glb", tuple(answer.surfaces.values()))
+        progress(_STEP, 3, _STEPS)
+        with clock.step("wait for DICOM objects"):
+            no_objects = others.result()
+    with clock.step("write report and findings"):
+        if volume is not None and (no_objects or not is_dicom):
+            write_plain_masks(folder, answer, volume)
+        told = [Notice("part-skipped", words, level="warning") for words in skipped]
+        told += [Notice("dicom-objects-skipped", words, level="warning") for words in no_objects]
+        answer = replace(answer, notices=(*answer.notices, *told))
+        findings = make_findings(answer, image, created=run.created)
+        names = sorted({path.name for path in folder.iterdir() if path.is_file()} | {"findings.json", "run.json"})
+        files = [(name, words) for name in names if (words := file_words(name, report.text))]
+        document = make_document(answer, image, text=report.text, part=part, findings=findings, run=run, files=files)
+        write_page(folder / "report.html", document, drawn)
+        progress(_STEP, 4, _STEPS)
+        content = findings_document(findings, part.entries)
+        write_document(folder / "findings.json", content, kind="findings")
+        outputs = file_records(sorted(path for path in folder.rglob("*") if path.is_file()))
+    written = make_run(answer, image, run=run, outputs=outputs, seconds=clock.seconds)
+    write_document(folder / "run.json", written, kind="run")
+    progress(_STEP, _STEPS, _STEPS)
+    return Written(answer, content, drawn, (*skipped, *no_objects))
+
+
+def draw_all(folder: Path, drawings: Mapping[str, Drawing]) -> dict[str, Picture]:
+    """Draw every picture into a folder.
+
+    Args:
+        folder: made when it is missing; existing pictures of the same names are replaced.
+        drawings: by the stem of the file.
+
+    Raises:
+        OutputError: the folder or a picture cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder.name} for the pictures cannot be made: {error.strerror}") from error
+    return {name: draw(folder / f"{name}.png") for name, draw in drawings.items()}
+
+
+def _write_files(folder: Path, part: Part) -> tuple[str, ...]:
+    """A system's own files; gives what a missing package left out."""
+    skipped = []
+    for name, write in part.files.items():
+        try:
+            write(folder / name)
+        except MissingPackageError as error:
+            skipped.append(f"{name} was not written: {error}")
+    return tuple(skipped)

@@ -1,1 +1,0 @@
-"""JSON schemas of the result files, one file a major version."""

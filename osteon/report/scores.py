@@ -1,0 +1,387 @@
+"""scores.png: the model's probability along each region, what is known of its limits, and the areas of lesions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from osteon.report.orientation import axis_letters, slice_positions_mm
+from osteon.report.sheet import DARK_AFFECTED, DARK_INK, LIGHT, Sheet, plain_axes
+from osteon.report.wording import direction_words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from osteon.data import Answer, Region, SliceScores, Volume
+    from osteon.geometry import Grid
+    from osteon.report.blocks import Picture
+    from osteon.report.lesions import DrawnLesion
+    from osteon.report.slices import SliceLook
+
+__all__ = [
+    "Stretch",
+    "call_stretches",
+    "curve_caption",
+    "draw_scores",
+    "half_step_mm",
+    "novelty_stretches",
+    "set_stretches",
+]
+
+_WIDTH, _ROW, _HEAD, _FOOT = 1400.0, 330.0, 74.0, 84.0
+_LEFT: Final = 168.0
+_STRIP: Final = 37.0
+"""Height of one strip under a curve, with its words."""
+_AREA: Final = 150.0
+"""Height of the curve of areas, with its words."""
+_GREY: Final = "#69707a"
+_RAW: Final = "#8b949e"
+_SMOOTHED: Final = "#0072b2"
+_RUN: Final = "#d55e00"
+_FILL: Final = "#cc79a7"
+_DARK: Final = "#8f3d6c"
+_LEAST_SHARE: Final = 0.024
+"""Least distance between two numbers of lesions, as a share of the width."""
+_KINDS: Final = {
+    "healthy": ("#e3e6ea", ""),
+    "positive": ("#d55e00", ""),
+    "either": ("#f0b98d", "////"),
+    "neither": ("#1b1f24", ""),
+    "called": ("#d55e00", ""),
+    "free": ("#e3e6ea", ""),
+    "differ": ("#1b1f24", ""),
+    "same": ("#f4f5f6", ""),
+    "like": ("#e3e6ea", ""),
+    "unlike": ("#1b1f24", ""),
+}
+"""Colour and hatch of a stretch of slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Neighbouring slices of one kind.
+
+    Attributes:
+        low_mm: lower end along the slice axis, outer face.
+        high_mm: upper end.
+        kind: of the slices.
+    """
+
+    low_mm: float
+    high_mm: float
+    kind: str
+
+
+def draw_scores(
+    path: Path,
+    answer: Answer,
+    volume: Volume,
+    scores: Sequence[SliceScores],
+    *,
+    look: SliceLook,
+    lesions: Sequence[DrawnLesion] = (),
+) -> Picture:
+    """Draw raw and smoothed probability, the threshold and the affected runs over the position in the patient.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    curves = [each for each in scores if len(each.slices)]
+    positions = slice_positions_mm(volume.grid)
+    half = max(half_step_mm(each, volume.grid) for each in curves)
+    regions = {region.name: region for region in answer.regions}
+    strips = [_strip_rows(each, regions.get(each.region), positions, half) for each in curves]
+    strip = _STRIP * max(len(rows) for rows in strips)
+    area = _AREA if any(each.lesion_area_mm2 is not None for each in curves) else 0.0
+    row = _ROW + area + strip
+    sheet = Sheet(_WIDTH, _HEAD + row * len(curves) + _FOOT, ground=LIGHT)
+    title = look.title(scores)
+    sheet.head(title if len(curves) == 1 else f"{title}s", demo=answer.is_demo, light=True)
+    shown = [positions[each.slices] for each in curves]
+    limits = (min(float(x.min()) for x in shown) - half, max(float(x.max()) for x in shown) + half)
+    for number, (each, rows) in enumerate(zip(curves, strips, strict=True)):
+        top, region = _HEAD + number * row, regions.get(each.region)
+        axes = sheet.axes(_LEFT, top + 40, _WIDTH - _LEFT - 30, _ROW - 66)
+        sheet.text(_LEFT, top + 8, each.region.capitalize(), size=21, colour=DARK_INK)
+        if region is not None and region.novelty is not None and region.novelty.is_unlike:
+            sheet.text(_LEFT + 130, top + 8, "unlike training", size=19, colour=DARK_AFFECTED, weight="bold")
+        axes.set_xlim(*limits)
+        _draw_curve(axes, each, positions, half, called=look.called)
+        lowest = [axes]
+        if area:
+            lowest.append(sheet.axes(_LEFT, top + _ROW + 2, _WIDTH - _LEFT - 30, area - 34))
+            _draw_areas(lowest[-1], each, positions, half, lesions)
+        if rows:
+            lowest.append(sheet.axes(_LEFT, top + _ROW + area - 18, _WIDTH - _LEFT - 30, _STRIP * len(rows) - 22))
+            _draw_strips(lowest[-1], rows)
+        _dress(axes)
+        for one in lowest:
+            one.set_xlim(*limits)
+            is_last = one is lowest[-1] and number == len(curves) - 1
+            one.tick_params(axis="x", labelbottom=is_last, colors=_GREY, labelsize=Sheet.points(18), length=4)
+    bottom = _HEAD + row * len(curves) + 14
+    start, end = (direction_words(letters) for letters in axis_letters(volume.grid))
+    words = "position along the slice axis, mm in patient space"
+    sheet.text(_LEFT, bottom + 10, f"towards the {start}", size=19, colour=_GREY)
+    sheet.text((_WIDTH + _LEFT - 30) / 2, bottom + 10, words, size=19, colour=_GREY, ha="center")
+    sheet.text(_WIDTH - 30, bottom + 10, f"towards the {end}", size=19, colour=_GREY, ha="right")
+    return sheet.picture(path, title, curve_caption(answer, volume, scores, called=look.called))
+
+
+def _draw_curve(
+    axes: Axes, scores: SliceScores, positions: NDArray[np.float64], half_mm: float, *, called: str
+) -> None:
+    """The curve inside limits that are set already: a word stands only where there is room for it."""
+    low, high = axes.get_xlim()
+    x = positions[scores.slices]
+    for first, stop in scores.runs:
+        ends = sorted((float(positions[first]), float(positions[stop - 1])))
+        axes.axvspan(ends[0] - half_mm, ends[1] + half_mm, facecolor=_RUN, alpha=0.13, linewidth=0)
+        axes.axvspan(
+            ends[0] - half_mm, ends[1] + half_mm, fill=False, hatch="//", edgecolor=_RUN, alpha=0.35, linewidth=0
+        )
+        if (ends[1] - ends[0] + 2 * half_mm) / (high - low) < 0.011 * len(called):
+            continue
+        axes.text(
+            sum(ends) / 2,
+            0.07,
+            called,
+            ha="center",
+            va="bottom",
+            color=DARK_AFFECTED,
+            fontsize=Sheet.points(19),
+            weight="bold",
+        )
+    for first, stop in scores.withheld_runs:
+        ends = sorted((float(positions[first]), float(positions[stop - 1])))
+        axes.axvspan(ends[0] - half_mm, ends[1] + half_mm, fill=False, hatch="..", edgecolor=_GREY, alpha=0.35, lw=0)
+        axes.text(sum(ends) / 2, 0.07, "not reported", ha="center", va="bottom", color=_GREY, fontsize=Sheet.points(19))
+    if scores.spread is not None:
+        least, most = (np.clip(scores.probability + sign * scores.spread, 0, 1) for sign in (-1, 1))
+        axes.fill_between(x, least, most, color=_RAW, alpha=0.35, linewidth=0, label="spread of the networks")
+    axes.axhline(scores.threshold, color=DARK_INK, linewidth=1.3, linestyle=(0, (6, 4)))
+    axes.plot(x, scores.probability, color=_RAW, linewidth=1.2, marker=".", markersize=3.5, label="each slice")
+    if not np.array_equal(scores.probability, scores.smoothed):
+        axes.plot(x, scores.smoothed, color=_SMOOTHED, linewidth=2.6, label="smoothed")
+    axes.plot([], [], color=DARK_INK, linewidth=1.3, linestyle=(0, (6, 4)), label=f"threshold {scores.threshold:.2f}")
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=4,
+        frameon=False,
+        fontsize=Sheet.points(18),
+        labelcolor=DARK_INK,
+        borderaxespad=0.1,
+    )
+
+
+def _draw_strips(axes: Axes, rows: list[tuple[str, list[Stretch]]]) -> None:
+    """Rows under a curve, as the prediction set of each slice, or what classifier and segmentation call."""
+    for height, (_, stretches) in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
+        for stretch in stretches:
+            colour, hatch = _KINDS[stretch.kind]
+            axes.broken_barh(
+                [(stretch.low_mm, stretch.high_mm - stretch.low_mm)],
+                (height + 0.12, 0.76),
+                facecolor=colour,
+                edgecolor=DARK_AFFECTED if hatch else colour,
+                hatch=hatch,
+                linewidth=0,
+            )
+    axes.set_ylim(0, len(rows))
+    axes.set_yticks([len(rows) - 0.5 - place for place in range(len(rows))], [name for name, _ in rows])
+    axes.tick_params(axis="y", colors=_GREY, labelsize=Sheet.points(18), length=0)
+    plain_axes(axes, without=("top", "right", "left", "bottom"))
+
+
+def _dress(axes: Axes) -> None:
+    axes.set_ylim(-0.02, 1.05)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.tick_params(colors=_GREY, labelsize=Sheet.points(18), length=4)
+    axes.grid(visible=True, axis="y", color="#e3e6ea", linewidth=1)
+    axes.set_axisbelow(True)
+    plain_axes(axes)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#b7bdc5")
+
+
+def _draw_areas(
+    axes: Axes,
+    scores: SliceScores,
+    positions_mm: NDArray[np.float64],
+    half_mm: float,
+    lesions: Sequence[DrawnLesion],
+) -> None:
+    """Fill the area of lesions in each slice and write the numbers of the largest ones above it.
+
+    Args:
+        axes: with the limits of the curve.
+        scores: with the areas; nothing is drawn without.
+        positions_mm: (slices of the volume,) along the slice axis.
+        half_mm: half the distance between slices.
+        lesions: of the answer.
+    """
+    areas = scores.lesion_area_mm2
+    if areas is None:
+        return
+    x, y = positions_mm[scores.slices], areas.astype(np.float64) / 100
+    order = np.argsort(x)
+    axes.bar(x, y, width=2 * half_mm, color=_FILL, linewidth=0)
+    top = max(float(y.max(initial=0.0)), 1.0)
+    axes.set_ylim(0, 1.35 * top)
+    width = float(np.ptp(x)) + 2 * half_mm
+    written: list[float] = []
+    for item in sorted(lesions, key=lambda item: -item.volume_ml):
+        at = float(positions_mm[item.key_slice])
+        if all(abs(at - other) >= _LEAST_SHARE * width for other in written):
+            written.append(at)
+            height = float(np.interp(at, x[order], y[order])) + 0.04 * top
+            axes.text(at, height, str(item.number), ha="center", va="bottom", color=_DARK, fontsize=Sheet.points(17))
+    axes.set_ylabel("lesions, cm²", color=_GREY, fontsize=Sheet.points(18))
+    axes.tick_params(colors=_GREY, labelsize=Sheet.points(18), length=4)
+    axes.locator_params(axis="y", nbins=3)
+    axes.set_axisbelow(True)
+    plain_axes(axes)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#b7bdc5")
+
+
+def curve_caption(answer: Answer, volume: Volume, scores: Sequence[SliceScores], *, called: str) -> str:
+    """How the curves are read."""
+    curves = [each for each in scores if len(each.slices)]
+    positions, regions = slice_positions_mm(volume.grid), {region.name: region for region in answer.regions}
+    names = {name for each in curves for name, _ in _strip_rows(each, regions.get(each.region), positions, 1.0)}
+    runs = sum(len(scores.runs) for scores in curves)
+    shaded = f"Hatched: the runs of slices called {called}." if runs else f"No run of slices is called {called}."
+    smoothed = any(not np.array_equal(scores.probability, scores.smoothed) for scores in curves)
+    lines = "The model's probability for each slice (thin, dots) and smoothed (thick), with the threshold (dashed)."
+    if not smoothed:
+        lines = "The model's probability for each slice (dots), with the threshold (dashed)."
+    if any(scores.source == "segmentation" for scores in curves):
+        lines = "The highest value of the lesion map in each slice (dots), with the threshold (dashed)."
+    agreed = [scores.agreement for scores in curves if scores.agreement is not None]
+    alike = [f"Classifier and segmentation agree in {min(agreed):.0%} of slices."] if agreed else []
+    return " ".join([lines, shaded, *_strip_words(curves, names), *alike])
+
+
+def _strip_rows(
+    scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
+) -> list[tuple[str, list[Stretch]]]:
+    """What is drawn under the curve, row by row with its name; arguments as ``novelty_stretches``."""
+    rows: list[tuple[str, list[Stretch]]] = []
+    rows.append(("set", set_stretches(scores, positions_mm, half_mm)))
+    rows.append(("unlike training", novelty_stretches(scores, region, positions_mm, half_mm)))
+    rows += call_stretches(scores, positions_mm, half_mm)
+    return [(name, stretches) for name, stretches in rows if stretches]
+
+
+def half_step_mm(scores: SliceScores, grid: Grid) -> float:
+    """Half the distance between the slices that have a score: a network may be shown every second slice."""
+    steps = np.diff(scores.slices)
+    return float(steps.min() if len(steps) else 1) * grid.spacing_mm[0] / 2
+
+
+def call_stretches(
+    scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float
+) -> list[tuple[str, list[Stretch]]]:
+    """What classifier and segmentation call, and where they differ: kinds "called", "free", "differ" and "same".
+
+    Args:
+        scores: along the region; empty without a segmentation.
+        positions_mm: (slices of the volume,) along the slice axis.
+        half_mm: half the distance between slices.
+    """
+    outlined = scores.by_segmentation
+    if outlined is None:
+        return []
+
+    def stretches(of: NDArray[np.bool_], yes: str, no: str) -> list[Stretch]:
+        return _stretches([yes if one else no for one in of], scores, positions_mm, half_mm)
+
+    segmentation = ("segmentation", stretches(outlined, "called", "free"))
+    if scores.source != "classifier":
+        return [segmentation]
+    scored = scores.smoothed >= scores.threshold
+    return [
+        ("classifier", stretches(scored, "called", "free")),
+        segmentation,
+        ("they differ", stretches(scored != outlined, "differ", "same")),
+    ]
+
+
+def _set_kind(words: str) -> str:
+    """Kind of a prediction set: "healthy", "either", "neither", else "positive"."""
+    return words if words in {"healthy", "either", "neither"} else "positive"
+
+
+def set_stretches(scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float) -> list[Stretch]:
+    """Stretches of prediction sets along a region.
+
+    Args:
+        scores: along the region.
+        positions_mm: (slices of the volume,) along the slice axis.
+        half_mm: half the distance between slices.
+    """
+    return _stretches([_set_kind(words) for words in scores.sets], scores, positions_mm, half_mm)
+
+
+def novelty_stretches(
+    scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
+) -> list[Stretch]:
+    """Stretches of slices that are "like" or "unlike" the training images; arguments as ``set_stretches``."""
+    if scores.distance is None or region is None or region.novelty is None:
+        return []
+    unlike = scores.distance > region.novelty.slice_threshold
+    return _stretches(["unlike" if one else "like" for one in unlike], scores, positions_mm, half_mm)
+
+
+def _strip_words(curves: Sequence[SliceScores], names: Collection[str]) -> list[str]:
+    """Sentences that explain band and strips.
+
+    Args:
+        curves: that are drawn.
+        names: of the rows of ``_strip_rows`` that are drawn.
+    """
+    found = []
+    if any(scores.withheld_runs for scores in curves):
+        found.append("Dotted: above the threshold, but not reported, because the leg is unlike the training images.")
+    if any(scores.spread is not None for scores in curves):
+        found.append("Band: one standard deviation of the networks of the model around each slice.")
+    if "set" in names:
+        rate = max(scores.error_rate or 0.0 for scores in curves)
+        found.append(
+            f"Set: what each slice may be at an error rate of {rate:g} - grey healthy, orange tumour, hatched either, "
+            "black neither."
+        )
+    if "they differ" in names:
+        found.append("Orange strips: slices called by the classifier and by the lesions outlined; black: they differ.")
+    elif "segmentation" in names:
+        found.append("Orange strip: slices called by the lesions outlined.")
+    if "unlike training" in names:
+        found.append("Unlike training: black where a slice is unlike the training images.")
+    return found
+
+
+def _stretches(
+    kinds: Sequence[str], scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float
+) -> list[Stretch]:
+    found: list[Stretch] = []
+    first, step = 0, int(np.diff(scores.slices).min(initial=len(positions_mm)))
+    for place in range(1, len(kinds) + 1):
+        goes_on = (
+            place < len(kinds)
+            and kinds[place] == kinds[first]
+            and scores.slices[place] == scores.slices[place - 1] + step
+        )
+        if goes_on:
+            continue
+        ends = np.sort(positions_mm[scores.slices[[first, place - 1]]])
+        found.append(Stretch(float(ends[0]) - half_mm, float(ends[1]) + half_mm, kinds[first]))
+        first = place
+    return found

@@ -1,0 +1,396 @@
+"""What the report of a CT of the trunk shows: the list of lesions, the skeleton, every lesion, the curve of slices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+from osteon.ops.lesions import NOT_DETERMINED
+from osteon.report import SystemReport
+from osteon.report.blocks import (
+    Cell,
+    Figure,
+    Heading,
+    KeyValues,
+    Paragraph,
+    Part,
+    Row,
+    SliceBrowsers,
+    Table,
+    Viewer3D,
+)
+from osteon.report.browser import has_browsers, slice_browsers
+from osteon.report.findings import (
+    Count,
+    Entry,
+    NotNegative,
+    Number,
+    Share,
+    SliceEntries,
+    Text,
+    finite,
+    slice_entries,
+)
+from osteon.report.lesions import LESION_PICTURE, DrawnLesion, around_regions, colour_hex, draw_lesion
+from osteon.report.overview import draw_overview
+from osteon.report.scores import curve_caption, draw_scores
+from osteon.report.sections import findings_section, slice_note, trust_section
+from osteon.report.slices import SliceLook, draw_slices
+from osteon.report.surfaces import bone_scene, bone_surfaces
+from osteon.report.wording import count, probability, upper, whole_range
+from osteon.systems.ct_metastasis.detail import LesionReading
+from osteon.systems.ct_metastasis.skeleton import draw_skeleton
+from osteon.systems.ct_metastasis.text import LESION_MASK, TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from osteon.data import Answer, Volume
+    from osteon.ops.lesions import OwnBone
+    from osteon.report.blocks import Block, Drawing
+    from osteon.report.findings import Findings
+    from osteon.systems.ct_metastasis.detail import Lesion
+
+__all__ = ["MOST_PICTURES", "REPORT", "LesionEntries", "drawn_lesions", "largest", "lesion_entries", "pictures"]
+
+MOST_PICTURES: Final = 12
+"""Lesions that get a picture, the largest ones; the list holds all."""
+
+_COLOURS: Final = {"lytic": (255, 128, 48), "blastic": (86, 190, 245), "mixed": (240, 130, 205)}
+"""Okabe and Ito's vermilion, sky blue and purple, lightened: told apart on bone, in CT and on black."""
+_UNDETERMINED: Final = (240, 228, 66)
+"""Their yellow."""
+
+_LOOK: Final = SliceLook(
+    curve="Probability of metastasis along the body",
+    map_curve="Highest value of the lesion map along the body",
+    called="metastasis",
+    margin_mm=45.0,
+)
+_COLUMNS: Final = (
+    "No.", "Site", "Character", "Volume, ml", "Largest diameter, mm", "Mean HU", "Probability", "Slices",
+)  # fmt: skip
+_WIDTHS_MM: Final = (10.0, 33.0, 30.0, 18.0, 23.0, 18.0, 19.0, 23.0)
+_PROBABILITY: Final = (
+    "mean of the upper half of the model's values in the lesion. It tells lesions of one result apart; it is no "
+    "calibrated chance that this is a metastasis."
+)
+_MEANS: Final = "What the columns mean"
+_MINUS: Final = "\u2212"
+
+
+class LesionEntry(Entry, frozen=True):
+    """A lesion of the list; codes, box and segment stand in the finding of the same identifier."""
+
+    identifier: Text
+    number: Number
+    site: Annotated[str, Meta(min_length=1, description="named only where the images prove it, else not determined")]
+    site_reason: str
+    character: Literal["lytic", "blastic", "mixed", "not determined"]
+    character_reason: str
+    volume_ml: NotNegative
+    diameter_mm: Annotated[float, Meta(ge=0, description="largest distance between two points, in 3D")]
+    axial_diameter_mm: Annotated[float, Meta(ge=0, description="largest distance between two points in one slice")]
+    mean_hu: float
+    sd_hu: NotNegative
+    probability: Annotated[float, Meta(ge=0, le=1, description="mean of the upper half of the model's values")]
+    peak_probability: Share
+    lytic_share: Share | None
+    blastic_share: Share | None
+    first_slice_number: Number
+    last_slice_number: Number
+    key_slice_number: Number
+    near_metal: bool
+    is_cut: Annotated[bool, Meta(description="reaches the edge of the images")]
+
+
+class OwnBoneEntry(Entry, frozen=True):
+    """The patient's own spongy bone outside lesions, which lesions are compared with."""
+
+    median_hu: float
+    spread_hu: NotNegative
+    pixels: Count
+    lytic_below_hu: float
+    blastic_above_hu: float
+
+
+class LesionEntries(SliceEntries, frozen=True):
+    """Fields of a system that lists lesions."""
+
+    lesions: tuple[LesionEntry, ...]
+    own_bone: OwnBoneEntry | None
+
+
+def lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
+    """The system's own fields of findings.json.
+
+    Raises:
+        OutputError: a number is NaN or infinite.
+    """
+    scored = slice_entries(reading, volume)
+    return LesionEntries(
+        scores=scored.scores,
+        heat_maps=scored.heat_maps,
+        lesions=tuple(_entry(lesion, number) for number, lesion in enumerate(reading.lesions, start=1)),
+        own_bone=None if reading.own_bone is None else _own_bone(reading.own_bone),
+    )
+
+
+_NUMBERS: Final = (
+    "volume_ml", "diameter_mm", "axial_diameter_mm", "mean_hu", "sd_hu", "probability", "peak_probability",
+    "lytic_share", "blastic_share",
+)  # fmt: skip
+_PLAIN: Final = ("identifier", "site", "site_reason", "character", "character_reason", "near_metal", "is_cut")
+
+
+def _entry(lesion: Lesion, number: int) -> LesionEntry:
+    what = f"a value of {lesion.identifier}"
+    values: dict[str, Any] = {name: getattr(lesion, name) for name in _NUMBERS}
+    values = {name: None if value is None else finite(value, what=what) for name, value in values.items()}
+    return LesionEntry(
+        number=number,
+        first_slice_number=lesion.slices[0] + 1,
+        last_slice_number=lesion.slices[1],
+        key_slice_number=lesion.key_slice + 1,
+        **values,
+        **{name: getattr(lesion, name) for name in _PLAIN},
+    )
+
+
+def _own_bone(bone: OwnBone) -> OwnBoneEntry:
+    what = "a value of the patient's own bone"
+    names = ("median_hu", "spread_hu", "lytic_below_hu", "blastic_above_hu")
+    return OwnBoneEntry(pixels=bone.pixels, **{name: finite(getattr(bone, name), what=what) for name in names})
+
+
+def drawn_lesions(answer: Answer) -> tuple[DrawnLesion, ...]:
+    """Every lesion that has a finding with a box, in the order of the list."""
+    findings = {finding.identifier: finding for finding in answer.findings}
+    found = []
+    for number, lesion in enumerate(answer.detail_as(LesionReading).lesions, start=1):
+        finding = findings.get(lesion.identifier)
+        if finding is None or finding.box is None:
+            continue
+        value = 0 if finding.segment is None else finding.segment[1]
+        surface, colour = answer.surfaces.get(f"lesion_{value}"), _colour(lesion.character)
+        is_seen = surface is not None and len(surface.faces)
+        kind = lesion.character
+        found.append(
+            DrawnLesion(
+                number=number,
+                box=finding.box,
+                value=value,
+                key_slice=lesion.key_slice,
+                volume_ml=lesion.volume_ml,
+                colour=colour,
+                kind=kind,
+                group=f"Lesions, character {kind}" if kind == NOT_DETERMINED else f"{kind.capitalize()} lesions",
+                surface=replace(surface, colour=(*colour, 255)) if surface is not None and is_seen else None,
+            )
+        )
+    return tuple(found)
+
+
+def _colour(character: str) -> tuple[int, int, int]:
+    return _COLOURS.get(character, _UNDETERMINED)
+
+
+def largest(lesions: Sequence[DrawnLesion], *, most: int = MOST_PICTURES) -> tuple[DrawnLesion, ...]:
+    """The lesions that get a picture: the ``most`` with the largest volume, in the order of the list."""
+    ranked = sorted(lesions, key=lambda item: (-item.volume_ml, item.number))[:most]
+    return tuple(sorted(ranked, key=lambda item: item.number))
+
+
+def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
+    """The list, the skeleton, lesion by lesion, the curve of slices and all of it in 3D."""
+    reading, lesions = answer.detail_as(LesionReading), drawn_lesions(answer)
+    entries, mask, scores = lesion_entries(reading, volume), answer.masks.get(LESION_MASK), reading.scores
+    is_scored = any(len(each.slices) for each in scores)
+    has_bone = bool(bone_surfaces(answer))
+    drawings: dict[str, Drawing] = {
+        "overview": partial(draw_skeleton, bones=bone_surfaces(answer), lesions=lesions, demo=answer.is_demo)
+        if has_bone
+        else partial(draw_overview, answer=answer, volume=volume)
+    }
+    if mask is not None and mask.grid.same_as(volume.grid):
+        around, demo = around_regions(answer, volume, margin_mm=_LOOK.margin_mm), answer.is_demo
+        for one in largest(lesions):
+            drawn = partial(draw_lesion, lesion=one, mask=mask, volume=volume, around=around, demo=demo)
+            drawings[_picture_name(one.number)] = drawn
+    if len(drawings) == 1:
+        drawings["slices"] = partial(draw_slices, answer=answer, volume=volume, scores=scores, look=_LOOK)
+    if is_scored:
+        drawings["scores"] = partial(
+            draw_scores, answer=answer, volume=volume, scores=scores, look=_LOOK, lesions=lesions
+        )
+    mark = (Paragraph(TEXT.demo_mark, "mark", only="page"),) if answer.is_demo else ()
+    means = KeyValues(tuple(_definitions(entries.own_bone, answer.configuration.get("lesions"))), folded=_MEANS)
+    blocks: list[Block] = [
+        *_list(entries, findings, means, mark),
+        Heading("Overview", anchor="pictures", only="page"),
+        Figure("overview", tallest_mm=92),
+        Figure("slices", tallest_mm=128),
+        *_one_by_one(entries, drawings),
+        *((replace(means, only="paper"),) if entries.lesions else ()),
+    ]
+    listed = [lesion.identifier for lesion in entries.lesions]
+    if len(findings.findings) > len(listed) or not listed:
+        blocks += findings_section(findings, TEXT, title="Also measured", listed=listed, note="paper" if listed else "")
+    if has_browsers(answer, volume):
+        browsers = partial(slice_browsers, answer, volume, scores, look=_LOOK, lesions=(mask, lesions))
+        note = curve_caption(answer, volume, scores, called=_LOOK.called) if is_scored else ""
+        title = f"{_LOOK.title(scores)}, slice by slice" if is_scored else "Slice by slice"
+        blocks += [
+            Heading(title, anchor="slices", only="page"),
+            *mark,
+            SliceBrowsers(browsers, note, "Lesions" if mask is not None else "Affected region"),
+        ]
+    if is_scored:
+        blocks += [Heading(_LOOK.title(scores), only="paper"), Figure("scores", tallest_mm=70, only="paper")]
+    blocks += trust_section(findings, entries.scores)
+    if has_bone:
+        scene = Viewer3D(partial(bone_scene, answer, volume, lesions))
+        blocks += [Heading("Bone in 3D", anchor="bone", only="page"), *mark, scene]
+    return Part(tuple(blocks), drawings, entries, skip=("lesions", "findings"))
+
+
+def _picture_name(number: int) -> str:
+    return f"lesion_{number:02d}"
+
+
+def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tuple[Block, ...]) -> Iterator[Block]:
+    """The list, also when nothing is in it."""
+    yield Heading("Lesions", anchor="lesions")
+    if not entries.lesions:
+        slices = count(findings.grid.shape[0] if findings.grid else 0, "slice")
+        yield Paragraph(
+            f"No lesion was called in the {slices} that were read. "
+            f"That a model lists nothing does not show that nothing is there.{_called_all_the_same(entries)}",
+            "nothing",
+        )
+        return
+    yield from mark
+    rows = tuple(_row(lesion) for lesion in entries.lesions)
+    yield Table("lesions", "", _COLUMNS, rows, numeric=(3, 4, 5, 6), widths_mm=_WIDTHS_MM)
+    yield Paragraph(slice_note(findings), "note", only="page")
+    yield Paragraph(f"Probability: {_PROBABILITY}", "note", only="page")
+    yield replace(means, only="page")
+
+
+def _called_all_the_same(entries: LesionEntries) -> str:
+    """What must be said of an empty list when the classifier called slices."""
+    scored = [scores for scores in entries.scores if scores.source == "classifier"]
+    called = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
+    words = f" The classifier of slices calls {count(called, 'slice')} {_LOOK.called} all the same."
+    return words if called else ""
+
+
+def _row(lesion: LesionEntry) -> tuple[str, ...]:
+    return (
+        Cell(str(lesion.number), link=_anchor(lesion)),
+        lesion.site,
+        Cell(lesion.character, dot=colour_hex(_colour(lesion.character)), warning=" ".join(_warnings(lesion))),
+        _digits(lesion.volume_ml),
+        _digits(lesion.diameter_mm),
+        _signed(lesion.mean_hu),
+        probability(lesion.probability),
+        whole_range(lesion.first_slice_number, lesion.last_slice_number),
+    )
+
+
+def _anchor(lesion: LesionEntry) -> str:
+    return f"lesion-{lesion.number}"
+
+
+def _warnings(lesion: LesionEntry) -> list[str]:
+    return [
+        *(["It reaches the edge of the images: there may be more of it."] if lesion.is_cut else []),
+        *(["Metal lies near: it may be an artefact."] if lesion.near_metal else []),
+    ]
+
+
+def _one_by_one(entries: LesionEntries, drawings: Mapping[str, Drawing]) -> Iterator[Block]:
+    """An article a lesion: what weakens it, its picture and what was seen; on paper of those that have one of both."""
+    lesions = entries.lesions
+    if not lesions:
+        return
+    drawn = [lesion for lesion in lesions if _picture_name(lesion.number) in drawings]
+    many = count(len(lesions), "lesion")
+    some = f"Pictures are drawn of the {len(drawn)} largest of {many}; the list holds all of them."
+    yield Heading("Lesion by lesion", anchor="lesion-pictures")
+    yield Paragraph(LESION_PICTURE if len(drawn) == len(lesions) else f"{LESION_PICTURE} {some}")
+    for lesion in lesions:
+        warnings = _warnings(lesion)
+        only: Literal["", "page"] = "" if lesion in drawn or warnings else "page"
+        what = ", ".join(f"{name} not determined" if value == NOT_DETERMINED else value for name, value in (
+            ("character", lesion.character), ("site", lesion.site),
+        ))  # fmt: skip
+        title = f"Lesion {lesion.number}: {_digits(lesion.volume_ml)} ml, {_digits(lesion.diameter_mm)} mm, {what}"
+        yield Heading(title, 3, _anchor(lesion), colour_hex(_colour(lesion.character)), only=only)
+        yield from (Paragraph(text, "warning") for text in warnings)
+        yield Figure(_picture_name(lesion.number), told=False)
+        yield Paragraph(" ".join(_details(lesion)), "small", ("lesions", "Back to the list"), only=only)
+
+
+def _details(lesion: LesionEntry) -> Iterator[str]:
+    """What proves site and character, and the spread of HU."""
+    for what, value, reason in (
+        ("Site", lesion.site, lesion.site_reason),
+        ("Character", lesion.character, lesion.character_reason),
+    ):
+        if reason:  # one that begins with the value does not say it twice
+            told = reason[len(value) :].lstrip(" :,") if reason.lower().startswith(value) else reason
+            yield f"{what} {value}: {told}"
+    yield (
+        f"{_signed(lesion.mean_hu)} ± {lesion.sd_hu:,.0f} HU; largest diameter in one slice "
+        f"{lesion.axial_diameter_mm:.1f} mm; highest probability {probability(lesion.peak_probability)}; "
+        f"most of it in slice {lesion.key_slice_number}."
+    )
+
+
+def _digits(value: float) -> str:
+    """One decimal; two below 1, so that a small lesion is not 0.0."""
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:,.0f}".replace("-", _MINUS)
+
+
+def _thresholds(options: object) -> str:
+    """From which values the maps count, where the system tells."""
+    told = (
+        ("threshold", "A pixel belongs to a lesion from a value of {:.2f} in the lesion map on."),
+        ("bone_threshold", "Bone begins at {:.2f} in the bone map."),
+        ("min_volume_mm3", "Lesions smaller than {:.0f} mm³ are not listed."),
+    )
+    known = options if isinstance(options, dict) else {}
+    return " ".join(words.format(known[name]) for name, words in told if name in known)
+
+
+def _definitions(bone: OwnBoneEntry | None, options: object) -> Iterator[Row]:
+    """What the columns mean, and how they were made."""
+    against = "Too little of the patient's own spongy bone was seen to compare the lesions with."
+    if bone is not None:
+        against = (
+            f"Compared with the patient's own spongy bone outside lesions (median {_signed(bone.median_hu)} HU, "
+            f"spread {bone.spread_hu:,.0f} HU): below {_signed(bone.lytic_below_hu)} HU it counts as lytic, "
+            f"above {_signed(bone.blastic_above_hu)} HU as blastic. The character follows from the shares "
+            "of the lesion."
+        )
+    group = "A connected group of pixels that the model calls metastasis, in three dimensions; numbered by volume."
+    yield Row("Lesion", group)
+    if thresholds := _thresholds(options):
+        yield Row("Thresholds", thresholds)
+    yield Row("Site", "Named only where the anatomy seen in these images proves it, else not determined.")
+    yield Row("Character", against)
+    yield Row("Volume", "Sum of its voxels.")
+    yield Row("Largest diameter", "Largest distance between two of its points, in three dimensions.")
+    yield Row("Mean HU", "Mean attenuation of its voxels.")
+    yield Row("Probability", upper(_PROBABILITY))
+
+
+REPORT: Final = SystemReport(TEXT, pictures, LesionEntries)

@@ -1,0 +1,300 @@
+"""What the system ct_osteosarcoma says: findings, masks and sentences of legs, and what its report calls things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from osteon.data import Finding, Label, Mask, Measurement, Notice
+from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.geometry import Box
+from osteon.labels import concept
+from osteon.predict.tracking import tracking_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from osteon.data import Region, SliceScores, Status, Volume
+    from osteon.labels import Concept
+
+__all__ = [
+    "TEXT",
+    "LegReading",
+    "describe_bone",
+    "describe_runs",
+    "headline",
+    "masks_of",
+    "novelty_notices",
+    "run_box",
+    "status_of",
+]
+
+TEXT = TaskText(
+    title="CT of the legs: bone and osteosarcoma-like change",
+    demo="What this report says about a tumour shows how the software works. It says nothing about this patient.",
+    unlike="What the model says here carries no weight. The bone is measured without the model.",
+    limits=(
+        ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+        ("model", "The model scores single slices. It marks a range of slices, not the outline of a tumour."),
+        ("model", "The box is the part of the image that was looked at in these slices, not the size of a tumour."),
+        ("model", OUTCOME_LIMIT),
+        ("demo", DEMO_LIMIT),
+    ),
+    masks={"bone": "bone", "affected": "slices called tumour"},
+)
+
+BONE_MASK = "bone"
+AFFECTED_MASK = "affected"
+SKIN_HU = -300
+"""Between air and fat: what is denser belongs to the body."""
+
+_BONE_COLOURS = {"left": (230, 214, 170), "right": (196, 214, 236)}
+_AFFECTED_COLOUR = (214, 39, 40)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LegReading:
+    """What was computed for one leg.
+
+    Attributes:
+        side: "left", "right" or "unknown".
+        region: where the leg is.
+        territory: bool of the region's box: what belongs to this leg.
+        scores: of its slices.
+        bone_parts: uint16 of the region's box: 0 background, 1 the largest piece of bone, 2 the next...
+    """
+
+    side: str
+    region: Region
+    territory: NDArray[np.bool_]
+    scores: SliceScores
+    bone_parts: NDArray[np.uint16]
+
+
+def status_of(readings: Sequence[LegReading]) -> Status:
+    """What the legs come to; abstained where the model may speak of none of them."""
+    if any(reading.scores.runs for reading in readings):
+        return "positive"
+    unlike = [reading.region.novelty is not None and reading.region.novelty.is_unlike for reading in readings]
+    return "abstained" if all(unlike) else "negative"
+
+
+def run_box(reading: LegReading, run: tuple[int, int]) -> Box:
+    """The leg's box, cut to the slices of a run (half-open, of the Volume)."""
+    box = reading.region.box
+    return Box(start=(run[0], *box.start[1:]), stop=(run[1], *box.stop[1:]))
+
+
+def masks_of(readings: Sequence[LegReading], volume: Volume) -> tuple[Mask, ...]:
+    """The bone of every leg and, when a slice is called tumour, the affected cross-sections.
+
+    An affected region is everything of that leg inside the skin in the slices of one run: the classifier says which
+    slices, not where in them.
+    """
+    bone = np.zeros(volume.grid.shape, dtype=np.uint8)
+    affected = np.zeros(volume.grid.shape, dtype=np.uint8)
+    bone_labels: list[Label] = []
+    affected_labels: list[Label] = []
+    for value, reading in enumerate(readings, start=1):
+        bone[reading.region.box.slices][reading.bone_parts > 0] = value
+        bone_labels.append(_bone_label(reading, value, volume))
+        for number, run in enumerate(reading.scores.runs, start=1):
+            label = _affected_label(reading, number, len(affected_labels) + 1, volume)
+            block = run_box(reading, run)
+            first = reading.region.box.start[0]
+            inside = reading.territory[run[0] - first : run[1] - first] & (volume.array[block.slices] > SKIN_HU)
+            affected[block.slices][inside] = label.value
+            affected_labels.append(label)
+    bone_chain = concept("cluster_analysis")
+    masks = [Mask(bone, volume.grid, labels=tuple(bone_labels), name=BONE_MASK, algorithm=bone_chain)]
+    if affected_labels:
+        masks.append(Mask(affected, volume.grid, labels=tuple(affected_labels), name=AFFECTED_MASK))
+    return tuple(masks)
+
+
+def describe_bone(reading: LegReading, bone: Mask, volume: Volume) -> Finding:
+    """How much bone the mask of one leg holds."""
+    label = next(label for label in bone.labels if label.name == _bone_name(reading))
+    box = reading.region.box
+    inside = volume.array[box.slices][reading.bone_parts > 0]
+    volume_mm3 = inside.size * volume.grid.voxel_volume_mm3
+    pieces = int(reading.bone_parts.max(initial=0))
+    measurements = [
+        Measurement(concept("volume"), volume_mm3, concept("unit_mm3"), method=concept("volume_of_voxels")),
+    ]
+    if inside.size:
+        mean = float(inside.mean(dtype=np.float64))
+        measurements.append(Measurement(concept("attenuation"), mean, concept("unit_hu"), derivation=concept("mean")))
+    noun = "piece" if pieces == 1 else "pieces"
+    return Finding(
+        identifier=f"{_stem(reading)}-bone",
+        tracking_uid=label.tracking_uid,
+        kind=concept("bone"),
+        statement=f"Bone of the {reading.region.name}: {volume_mm3 / 1000:.0f} ml in {pieces} {noun}.",
+        site=concept("lower_limb"),
+        laterality=_laterality(reading),
+        measurements=tuple(measurements),
+        segment=(BONE_MASK, label.value),
+        is_abnormal=False,
+    )
+
+
+def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) -> tuple[Finding, ...]:
+    """One finding for every separate run of slices called tumour, from the first slice on."""
+    found = []
+    for number, run in enumerate(reading.scores.runs, start=1):
+        mask = next(mask for mask in masks if mask.name == AFFECTED_MASK)
+        label = next(label for label in mask.labels if label.name == _affected_name(reading, number))
+        box = run_box(reading, run)
+        step_mm = volume.grid.spacing_mm[0]
+        count = run[1] - run[0]
+        seen = (reading.scores.slices >= run[0]) & (reading.scores.slices < run[1])
+        voxels = int(np.count_nonzero(mask.array[box.slices] == label.value))
+        found.append(
+            Finding(
+                identifier=f"{_stem(reading)}-run-{number}",
+                tracking_uid=label.tracking_uid,
+                kind=concept("neoplasm"),
+                statement=(
+                    f"Slices {run[0] + 1} to {run[1]} of the {reading.region.name} were called tumour: "
+                    f"{count * step_mm:.1f} mm along the slice axis."
+                ),
+                site=concept("lower_limb"),
+                laterality=_laterality(reading),
+                probability=float(reading.scores.smoothed[seen].max()),
+                box=box,
+                measurements=(
+                    Measurement(concept("extent_along_axis"), count * step_mm, concept("unit_mm")),
+                    Measurement(concept("slice_count"), float(count), concept("unit_one")),
+                    Measurement(concept("box_volume"), box.volume_mm3(volume.grid), concept("unit_mm3")),
+                    Measurement(
+                        concept("volume"),
+                        voxels * volume.grid.voxel_volume_mm3,
+                        concept("unit_mm3"),
+                        method=concept("volume_of_voxels"),
+                    ),
+                ),
+                segment=(AFFECTED_MASK, label.value),
+            )
+        )
+    return tuple(found)
+
+
+def headline(readings: Sequence[LegReading], volume: Volume, *, is_demo: bool) -> str:
+    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
+    sentence = _called(readings, volume)
+    if not is_demo:
+        return sentence
+    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
+    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def novelty_notices(readings: Sequence[LegReading], *, report_unlike: bool) -> list[Notice]:
+    """What must be said of legs that are unlike anything the model was trained on."""
+    notices = []
+    for reading in readings:
+        novelty = reading.region.novelty
+        if novelty is None or not novelty.is_unlike:
+            continue
+        runs = len(reading.scores.withheld_runs)
+        withheld = "No tumour is reported there."
+        if report_unlike:
+            withheld = "It is reported all the same, because that was asked for; it may mean nothing."
+        elif runs:
+            noun = "1 run of slices" if runs == 1 else f"{runs} runs of slices"
+            verb = "is" if runs == 1 else "are"
+            withheld = f"{noun} above the threshold {verb} not reported, but shown in the curve and in findings.json."
+        notices.append(
+            Notice(
+                "unlike-training",
+                f"The {reading.region.name} is unlike anything this model was trained on: the middle distance of its "
+                f"slices from the training images is {novelty.score:.2f}, the limit {novelty.threshold:.2f} "
+                f"(1 is usual). What the model says of it carries no weight. {withheld}",
+                level="warning",
+            )
+        )
+    return notices
+
+
+def _called(readings: Sequence[LegReading], volume: Volume) -> str:
+    unlike = [reading for reading in readings if reading.region.novelty and reading.region.novelty.is_unlike]
+    silent = [reading for reading in unlike if not reading.scores.runs]
+    told = [reading for reading in readings if reading not in silent]
+    sentences = [_unlike(unlike, is_silent=len(silent) == len(unlike))] if unlike else []
+    called = [reading for reading in told if reading.scores.runs]
+    if called:
+        sentences.append(_runs(called, volume))
+    elif told:
+        highest = max(float(r.scores.smoothed.max(initial=0.0)) for r in told)
+        names = " or the ".join(reading.region.name for reading in told)
+        how_high = f"highest smoothed probability {highest:.2f}, threshold {told[0].scores.threshold:.2f}"
+        sentences.append(f"No slice of the {names} was called tumour ({how_high}).")
+    return " ".join(sentences)
+
+
+def _unlike(readings: Sequence[LegReading], *, is_silent: bool) -> str:
+    """Which legs the model was not trained for."""
+    known = [(reading.region.name, reading.region.novelty) for reading in readings]
+    names = " and the ".join(name for name, _ in known)
+    scores = " and ".join(f"{novelty.score:.2f}" for _, novelty in known if novelty)
+    limit = next(novelty.threshold for _, novelty in known if novelty)
+    noun, verb = ("score", "is") if len(known) == 1 else ("scores", "are")
+    tail = ": no word on tumour there" if is_silent else "; reported all the same"
+    return (
+        f"The {names} {verb} unlike anything this model was trained on ({noun} {scores}, threshold {limit:.2f}){tail}."
+    )
+
+
+def _runs(called: Sequence[LegReading], volume: Volume) -> str:
+    step_mm = volume.grid.spacing_mm[0]
+    parts = []
+    for reading in called:
+        runs = ", ".join(f"{a + 1} to {b} ({(b - a) * step_mm:.1f} mm)" for a, b in reading.scores.runs)
+        parts.append(f"{reading.region.name}: slices {runs}")
+    return f"Slices called tumour: {'; '.join(parts)}."
+
+
+def _stem(reading: LegReading) -> str:
+    return "leg" if reading.side == "unknown" else reading.side
+
+
+def _bone_name(reading: LegReading) -> str:
+    return f"Bone, {reading.region.name}"
+
+
+def _affected_name(reading: LegReading, number: int) -> str:
+    return f"Affected slices {number}, {reading.region.name}"
+
+
+def _bone_label(reading: LegReading, value: int, volume: Volume) -> Label:
+    return Label(
+        value=value,
+        name=_bone_name(reading),
+        category=concept("anatomical_structure"),
+        kind=concept("bone"),
+        site=concept("lower_limb"),
+        laterality=_laterality(reading),
+        colour=_BONE_COLOURS.get(reading.side, (230, 220, 190)),
+        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-bone"),
+    )
+
+
+def _affected_label(reading: LegReading, number: int, value: int, volume: Volume) -> Label:
+    return Label(
+        value=value,
+        name=_affected_name(reading, number),
+        category=concept("morphologically_abnormal"),
+        kind=concept("lesion"),
+        site=concept("lower_limb"),
+        laterality=_laterality(reading),
+        colour=_AFFECTED_COLOUR,
+        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-run-{number}"),
+    )
+
+
+def _laterality(reading: LegReading) -> Concept | None:
+    return concept(reading.side) if reading.side in {"left", "right"} else None

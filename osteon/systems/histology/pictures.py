@@ -1,0 +1,225 @@
+"""What the report of a slide shows: its map, necrosis and areas, tiles, and where the model is not to be believed.
+
+Every number is taken from what findings.json holds, so page, PDF and findings.json cannot differ.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.report import SystemReport
+from osteon.report.blocks import (
+    Callout,
+    Cards,
+    Cell,
+    Figure,
+    Heading,
+    KeyValues,
+    Paragraph,
+    Part,
+    Row,
+    Table,
+)
+from osteon.report.sections import UNLIKE_MARK, finding_card, shown_rows
+from osteon.report.wording import count, percent, upper
+from osteon.systems.histology.detail import SlideReading, flag_look
+from osteon.systems.histology.drawings import (
+    draw_gallery,
+    draw_limits,
+    draw_necrosis,
+    draw_overview,
+    draw_probabilities,
+    gallery_groups,
+)
+from osteon.systems.histology.entries import SlideEntries, slide_entries
+from osteon.systems.histology.files import write_heat_map, write_tiles_csv
+from osteon.systems.histology.regions import write_regions
+from osteon.systems.histology.sheet import SYNTHETIC_MARK, marks, slide_picture
+from osteon.systems.histology.text import TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from osteon.data import Answer, Slide
+    from osteon.report.blocks import Block, Drawing
+    from osteon.report.findings import Findings
+    from osteon.systems.histology.entries import AreaEntry, DistanceEntry, SlideEntry
+
+__all__ = ["REPORT", "pictures"]
+
+_PROPOSAL: Final = (
+    "A proposal for this slide, not for the patient: grading needs the whole mapped specimen, and a pathologist."
+)
+_SYNTHETIC: Final = "The slide was computed. No person's tissue is shown, and no number describes a person."
+_AREA_COLUMNS: Final = ("", "Area", "Share of the tissue", "Cells")
+
+
+def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
+    """Everything that there is something for.
+
+    Of a slide that is unlike the training tiles there is neither necrosis nor a map of probabilities, and without
+    tumour no necrosis.
+    """
+    reading = answer.detail_as(SlideReading)
+    entries = slide_entries(reading, slide)
+    pixels, words, about = cache(partial(slide_picture, slide)), marks(answer, slide), entries.slide
+    shared: dict[str, Any] = {"reading": reading, "slide": slide, "marks": words}
+    drawings: dict[str, Drawing] = {"overview": partial(draw_overview, pixels=pixels, **shared)}
+    if not reading.is_unlike and reading.necrosis.fraction is not None:
+        drawings["necrosis"] = partial(draw_necrosis, reading=reading, marks=words)
+    if gallery_groups(reading):
+        drawings["gallery"] = partial(draw_gallery, **shared)
+    if not reading.is_unlike and np.isfinite(reading.map.probability).any():
+        drawings["probabilities"] = partial(draw_probabilities, pixels=pixels, **shared)
+    drawings["limits"] = partial(draw_limits, pixels=pixels, **shared)
+    return Part(
+        blocks=tuple(_blocks(about, findings, drawings, words[0] if words else "")),
+        drawings=drawings,
+        entries=entries,
+        summary=tuple(_boxes(about)),
+        image=_slide_rows(about),
+        files={
+            "tiles.csv": partial(write_tiles_csv, reading=reading),
+            "regions.geojson": partial(write_regions, reading=reading, slide=slide),
+            "heatmap.tif": partial(write_heat_map, reading=reading, slide=slide),
+        },
+        mark=SYNTHETIC_MARK if about.is_synthetic else "",
+        skip=("map", "map"),
+    )
+
+
+def _boxes(about: SlideEntry) -> Iterator[Block]:
+    """What nobody may miss."""
+    if about.is_unlike_training:
+        yield Callout(upper(UNLIKE_MARK), TEXT.unlike, tuple(_distance(about.novelty)), style="unlike")
+    if about.is_synthetic:
+        yield Callout(upper(SYNTHETIC_MARK), _SYNTHETIC)
+
+
+def _distance(novelty: DistanceEntry | None) -> Iterator[str]:
+    if novelty is not None and novelty.threshold is not None and novelty.share_above is not None:
+        numbers = f"median {novelty.median:.2f}, threshold {novelty.threshold:.2f}"
+        above = f"{percent(novelty.share_above)} of the tiles are above it"
+        yield f"Distance from the training tiles: {numbers}; {above}."
+
+
+def _blocks(about: SlideEntry, findings: Findings, drawings: dict[str, Drawing], mark: str) -> Iterator[Block]:
+    key, areas = tuple(_key(about)), tuple(_areas(about))
+    if key:
+        yield from ((Paragraph(mark, "mark", only="page"),) if mark else ())
+        yield KeyValues(key, style="key")
+    yield Heading("The slide and its map", anchor="map")
+    yield Figure("overview", tallest_mm=92)
+    if key or areas:
+        yield Heading("Necrosis and areas", anchor="areas")
+        yield Figure("necrosis")
+        yield from ((KeyValues(tuple(_key_rows(about))),) if key else ())
+        yield from (
+            (Table("areas", "", _AREA_COLUMNS, areas, numeric=(1, 2, 3), widths_mm=(60, 40, 44, 30)),) if areas else ()
+        )
+    for name, title, tallest_mm in (
+        ("gallery", "Tiles the model is most and least certain of", 200.0),
+        ("probabilities", "Probability of each class", 170.0),
+    ):
+        if name in drawings:
+            yield Heading(title, anchor="tiles" if name == "gallery" else name)
+            yield Figure(name, tallest_mm=tallest_mm)
+    yield Heading("Where to take care", anchor="care")
+    flags = tuple(_flags(about))
+    yield from ((KeyValues(flags),) if flags else ())
+    yield Figure("limits", tallest_mm=120)
+    if findings.findings:
+        yield Heading("Findings", anchor="findings")
+        yield Cards(tuple(finding_card(one, findings, TEXT, title=one.kind.meaning) for one in findings.findings))
+
+
+def _key(about: SlideEntry) -> Iterator[Row]:
+    """Necrosis, grade and the two areas of tumour."""
+    if about.is_unlike_training:
+        return
+    necrosis, grade = about.necrosis, about.grade
+    if necrosis.fraction is None:
+        yield Row("Necrosis", "none given", "no tumour was called")
+    else:
+        interval = necrosis.interval
+        small = f"95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else "no interval"
+        yield Row("Necrosis", percent(necrosis.fraction), small)
+    if grade is not None:
+        others = [name for name in grade.possible if name != grade.proposed]
+        reaches = f"the interval also reaches {' and '.join(others)}" if others else "the whole interval lies in it"
+        yield Row("Proposed grade (Huvos)", grade.proposed, reaches)
+    for item in reversed(about.classes):
+        if item.name != "non_tumour" and item.area is not None:
+            yield Row(item.title, _area(item.area), count(item.cells, "cell"))
+
+
+def _key_rows(about: SlideEntry) -> Iterator[Row]:
+    """Where they come from."""
+    necrosis, grade = about.necrosis, about.grade
+    rows = [
+        Row("Necrosis fraction", "non-viable divided by viable and non-viable tumour area"),
+        Row("Interval", necrosis.method),
+        Row("Tumour called", f"{count(necrosis.tiles, 'cell')} in {count(necrosis.regions, 'region')}"),
+    ]
+    if grade is not None:
+        rows += [
+            Row("Grade", f"{_PROPOSAL} Grades in the interval: {', '.join(grade.possible)}."),
+            Row("Source of the grade", grade.source),
+        ]
+    yield from (row for row in rows if row.value)
+
+
+def _areas(about: SlideEntry) -> Iterator[tuple[str, ...]]:
+    """Classes from viable to non-tumour, then what else was measured."""
+    others = {item.name: item.area for item in about.areas}
+    tissue = others.get("tissue")
+    for item in reversed(about.classes):
+        if item.area is not None:
+            title = Cell(item.title, dot=item.colour)
+            yield title, _area(item.area), _of(item.area, tissue), f"{item.cells:,}"
+    unlike, read = about.is_unlike_training, about.grid.cells_read
+    names = {"tissue": "Tissue", "left_out": "Left out" if unlike else "Left out (flagged)"}
+    cells = {"tissue": read, "left_out": read if unlike else about.grid.cells_left_out}
+    for name, area in others.items():
+        counted = f"{cells[name]:,}" if name in cells else ""
+        yield names.get(name, upper(name.replace("_", " "))), _area(area), _of(area, tissue), counted
+
+
+def _area(area: AreaEntry) -> str:
+    """Always in mm², so that areas are compared at a glance."""
+    return f"{area.value:,.2f} mm²" if area.value < 10 else f"{area.value:,.1f} mm²"
+
+
+def _of(area: AreaEntry, tissue: AreaEntry | None) -> str:
+    return "" if tissue is None or not tissue.value else percent(min(1.0, area.value / tissue.value))
+
+
+def _flags(about: SlideEntry) -> Iterator[Row]:
+    total = about.grid.rows * about.grid.columns
+    for name, cells in about.grid.flags.items():
+        yield Row(upper(flag_look(name).title), f"{count(cells, 'cell')} of {total:,}")
+
+
+def _slide_rows(about: SlideEntry) -> tuple[Row, ...]:
+    level, (row_um, column_um), grid = about.levels[0], about.microns_per_pixel, about.grid
+    height_mm, width_mm = level.rows * row_um / 1000, level.columns * column_um / 1000
+    told = "from the file" if about.microns_from == "file" else "given by a person"
+    size = f"{column_um:.4g}" if abs(row_um / column_um - 1) < 1e-3 else f"{row_um:.4g} x {column_um:.4g}"
+    seen = f"seen at {grid.tile_pixels} x {grid.tile_pixels} pixels"
+    return shown_rows(
+        (
+            Row("Read from", about.format),
+            Row("Size", f"{width_mm:.1f} x {height_mm:.1f} mm, {level.columns:,} x {level.rows:,} pixels"),
+            Row("Pixel", f"{size} µm, {told}"),
+            Row("Levels", ", ".join(f"{item.columns:,} x {item.rows:,}" for item in about.levels)),
+            Row("Tiles", f"{grid.tile_um:,.0f} µm, {seen}, one every {grid.step_um:,.0f} µm"),
+            Row("Cells read", f"{grid.cells_read:,} of {grid.rows * grid.columns:,}, those with tissue"),
+            Row("SHA-256", about.sha256),
+        )
+    )
+
+
+REPORT: Final = SystemReport(TEXT, pictures, SlideEntries)
