@@ -37,7 +37,7 @@ __all__ = [
     "compare_masks",
     "comparison_table",
     "contrast_table",
-    "judge_classifier",
+    "evaluate_classifier",
     "judge_masks",
     "measured_record",
     "over_folds",
@@ -195,7 +195,7 @@ def over_patients(one: Measured, scale: Scale) -> str:
     return scale.estimate(found.value, found.low, found.high)
 
 
-def judge_classifier(
+def evaluate_classifier(
     predictions: Predictions, names: Iterable[str], *, resampling: Resampling | None = None
 ) -> dict[str, Measured]:
     """Measures of a classifier under the names that the tables have for them."""

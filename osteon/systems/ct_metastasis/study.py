@@ -36,7 +36,7 @@ from osteon.study.tables import (
     called_counts,
     compare_masks,
     contrast_table,
-    judge_classifier,
+    evaluate_classifier,
     judge_masks,
     over_folds,
     over_patients,
@@ -299,7 +299,7 @@ def classifier_rows(
         resampling: of the patient bootstrap.
     """
     published = read_published(__package__)
-    judged = {run: judge_classifier(table, _CLASSIFIED, resampling=resampling) for run, table in predictions.items()}
+    judged = {run: evaluate_classifier(table, _CLASSIFIED, resampling=resampling) for run, table in predictions.items()}
     rows = {
         row.run: ResultRow(
             (row.printed,),

@@ -88,7 +88,6 @@ class TileFold:
 
     protocol: Protocol
     document: Mapping[str, Any] = field(repr=False)
-    images: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def state(self) -> str:

@@ -37,7 +37,7 @@ from osteon.study.tables import (
     ResultTable,
     called_counts,
     comparison_table,
-    judge_classifier,
+    evaluate_classifier,
     result_table,
 )
 from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
@@ -152,7 +152,7 @@ def result_rows(
     names |= {f"{name}{suffix}": ("", words) for name, words in TRIVIAL.items() if f"{name}{suffix}" in predictions}
     rows = []
     for run, (network, words) in names.items():
-        found = judge_classifier(predictions[run], _HEADS, resampling=resampling) if run in predictions else None
+        found = evaluate_classifier(predictions[run], _HEADS, resampling=resampling) if run in predictions else None
         published = read_published(__package__).row(network)
         rows.append(ResultRow((words,), run, found, states.get(run, "not run"), published))
     return rows
