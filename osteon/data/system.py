@@ -107,6 +107,7 @@ class System:
         options: frozen dataclass of its options: the command line, the API and run.json are made from it.
         read: (image, options, progress) to an Answer.
         dataset: how a data set is made for it; None where that is not possible.
+        recipes: gives the ``osteon.train.recipe.Recipe`` of each training of its models.
         study: gives the ``osteon.study.protocol.StudyProtocol`` of its paper; None where there is none.
     """
 
@@ -118,6 +119,7 @@ class System:
     options: type[ModelOptions]
     read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer]
     dataset: DatasetMaker | None = None
+    recipes: Callable[[], tuple[Any, ...]] = tuple
     study: Callable[[], Any] | None = None
 
 

@@ -60,5 +60,6 @@ SYSTEM = System(
     options=Options,
     read=_read,
     dataset=_DATASET,
+    recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
 )
