@@ -109,7 +109,7 @@ def _stacked(segmenter: Predictor, images: NDArray[np.uint8]) -> NDArray[np.floa
 
 def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
     """One step of each network as the engine takes it: forward, the loss of its maps, backward, Adam."""
-    from osteon.train.host_memory import keep_freed_memory
+    from osteon.train.engine import keep_freed_memory
 
     keep_freed_memory()
     works = {name: training_step(name, size=size, batch=batch) for name in (ARCHITECTURE, "attunetpp")}
@@ -127,13 +127,13 @@ def training_step(name: str, *, size: int, batch: int) -> Callable[[], None]:
 
     from osteon.nets import build_network
     from osteon.nets.segmenter_description import SEGMENTERS
-    from osteon.train.segmentation.losses import map_loss, map_weights
-    from osteon.train.segmentation.settings import SegmentSettings
+    from osteon.systems.ct_metastasis.recipe import SEGMENTER
+    from osteon.train.losses import map_loss, map_weights
 
     torch.manual_seed(1)
     network = build_network(name).train()
     outputs: tuple[str, ...] = SEGMENTERS[name].outputs
-    settings = SegmentSettings(architecture=name)
+    settings = SEGMENTER.settings({"architecture": name})
     weights = map_weights(settings, outputs)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
     images = torch.rand(batch, 1, size, size).expand(-1, 3, -1, -1)

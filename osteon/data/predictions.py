@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from osteon.data.manifest import Manifest
+
 __all__ = ["Predictions"]
 
 
@@ -86,6 +88,39 @@ class Predictions:
         """The rows of one part, and of one fold when it is given."""
         keep = self.part == part
         return self.where(keep if fold is None else keep & (self.fold == fold))
+
+    @classmethod
+    def of_rows(
+        cls,
+        manifest: Manifest,
+        rows: NDArray[np.integer],
+        logits: NDArray[np.float32],
+        *,
+        classes: Sequence[str],
+        positive: str,
+        fold: int,
+        part: str,
+        temperature: float = 1.0,
+    ) -> Self:
+        """What one model said of rows of a manifest.
+
+        Raises:
+            ValueError: a label that is no class.
+        """
+        chosen = [manifest.rows[int(row)] for row in rows]
+        names = list(classes)
+        return cls(
+            image=np.array([row.image for row in chosen]),
+            patient=np.array([row.patient for row in chosen]),
+            series=np.array([row.series for row in chosen]),
+            truth=np.array([names.index(row.label) for row in chosen], dtype=np.int64),
+            logits=logits,
+            fold=np.full(len(chosen), fold, dtype=np.int64),
+            part=np.full(len(chosen), part),
+            temperature=np.full(len(chosen), temperature),
+            classes=tuple(classes),
+            positive=positive,
+        )
 
     @classmethod
     def joined(cls, tables: Sequence[Self]) -> Self:

@@ -60,7 +60,7 @@ def _worst_images(data: RunData, evaluation: Evaluation) -> list[NDArray[np.floa
         name = data.manifest.rows[row].image
         try:
             image = read_image(data.manifest.folder / name)
-            found.append(prepare_image(image, settings.image_size, is_stretched=settings.is_stretched))
+            found.append(prepare_image(image, settings.image_size, is_stretched=settings.stretch))
         except InputError as error:
             _LOG.warning("no gallery of failures: %s", error)
             return []

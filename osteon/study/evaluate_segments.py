@@ -16,19 +16,18 @@ from osteon.report.charts import OutlinedImage, draw_outlines
 from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_words
 from osteon.report.page import write_page
 from osteon.study.evaluate import FOLDER_NAME
+from osteon.train.counts import judge_counts, measures_by_fold
+from osteon.train.objectives.segment import SEGMENT, called_lesions
 from osteon.train.run_data import synthetic_words
-from osteon.train.segmentation.images import grey_values
-from osteon.train.segmentation.judging import judge_counts, measures_by_fold
-from osteon.train.segmentation.run import read_pixels
-from osteon.train.segmentation.shown import called_lesions
+from osteon.train.run_folder import read_sweeps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.blocks import Picture
-    from osteon.train.segmentation.counts import SegmentCounts
-    from osteon.train.segmentation.run_data import SegmentData
+    from osteon.train.counts import SegmentCounts
+    from osteon.train.run_data import RunData
 
 __all__ = ["SegmentEvaluation", "evaluate_segments_into", "segment_table"]
 
@@ -62,12 +61,12 @@ class SegmentEvaluation:
 
 
 def evaluate_segments_into(
-    data: SegmentData, out: Path | None = None, *, resampling: Resampling | None = None
+    data: RunData, out: Path | None = None, *, resampling: Resampling | None = None
 ) -> SegmentEvaluation:
     """Judge a run of segmenters on its test parts and write metrics.json, report.html and figures.
 
     Args:
-        data: of ``osteon.train.segmentation.run_data.open_segment_run``.
+        data: of ``osteon.train.run_data.open_run``.
         out: folder; None takes ``evaluation`` in the run's.
         resampling: of the patient bootstraps.
 
@@ -120,7 +119,7 @@ def segment_table(document: dict[str, Any]) -> Table:
     )
 
 
-def _document(data: SegmentData, counts: SegmentCounts, resampling: Resampling | None) -> dict[str, Any]:
+def _document(data: RunData, counts: SegmentCounts, resampling: Resampling | None) -> dict[str, Any]:
     run = data.run
     maps = {}
     for name in run.settings.outputs:
@@ -148,7 +147,7 @@ def _document(data: SegmentData, counts: SegmentCounts, resampling: Resampling |
             "folds": [fold.fold for fold in run.done],
             "settings": run.settings.document(),
             "best_thresholds_on_validation": {
-                str(fold.fold): {sweep.output: sweep.best for sweep in fold.sweeps} for fold in run.done
+                str(fold.fold): {sweep.output: sweep.best for sweep in read_sweeps(fold.folder)} for fold in run.done
             },
         },
         "data": {
@@ -242,19 +241,19 @@ def _worst_table(document: dict[str, Any]) -> Table:
     return Table("worst", "Images of smallest Dice, as they are shown below", columns, rows)
 
 
-def _worst_picture(data: SegmentData, document: dict[str, Any], path: Path, mark: str) -> Picture:
+def _worst_picture(data: RunData, document: dict[str, Any], path: Path, mark: str) -> Picture:
     """What each fold's network calls on the images that it called worst."""
     number = {row.image: index for index, row in enumerate(data.manifest.rows)}
     shown = []
     for entry in document["worst"]:
         one = data.manifest.select([number[entry["image"]]])
-        pixels = read_pixels(one, data.run.settings, None)
+        pixels = SEGMENT.load(one, data.run.settings, None)
         called = called_lesions(one, pixels, data.run.settings, [data.run.folds[entry["fold"]].weights])
         shown.append(
             OutlinedImage(
                 name=entry["image"],
-                image=grey_values(pixels, np.zeros(1, dtype=np.int64))[0],
-                truth=np.asarray(pixels.lesion[0], dtype=bool),
+                image=pixels.crops(np.zeros(1, dtype=np.int64))[0],
+                truth=np.asarray(pixels.masks["lesion"][0], dtype=bool),
                 called={"called": called[0]},
                 scores={"called": f"Dice {entry['dice']:.3f}"},
             )

@@ -10,7 +10,7 @@ from osteon.report.blocks import Section, results_document, table_csv, table_mar
 from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.page import write_page
 from osteon.train.baselines import fields_only, majority_class
-from osteon.train.fold_job import classes_of
+from osteon.train.objectives.classify import classes_of
 from osteon.train.run_data import is_synthetic, synthetic_words
 
 if TYPE_CHECKING:
@@ -189,28 +189,26 @@ def draw_measures(
     return pictures
 
 
-def draw_trainings(
-    study: Study, runs: Iterable[RunState], *, name: str = "learning", measure: str = "validation_auc"
-) -> list[Picture]:
-    """A validation measure by epoch, of all folds of some runs; no picture where no epoch has ended.
+def draw_trainings(study: Study, runs: Iterable[RunState], *, name: str = "learning") -> list[Picture]:
+    """The monitored measure by epoch, of all folds of runs of one kind; no picture where no epoch has ended.
 
     Args:
         study: of the runs.
         runs: whose folds.
         name: of the picture's file.
-        measure: attribute of an epoch.
 
     Raises:
         OutputError: the picture cannot be written.
     """
-    curves = []
+    curves, measure = [], ""
     for run in runs:
         for fold in run.folds:
-            stages = [getattr(record, "stage", "") for record in fold.history]
+            stages = [record.stage for record in fold.history]
             changes = zip(fold.history[1:], stages, stages[1:], strict=False)
             begun = tuple(record.epoch for record, before, now in changes if now != before)
-            values = tuple(getattr(record, measure) for record in fold.history)
+            values = tuple(record.monitored for record in fold.history)
             if values:
+                measure = next(iter(fold.history[0].measures))
                 curves.append(Curve(run.plan.name, values, fold.best_epoch, begun))
     words = measure.rpartition("_")[2].upper()
     return (

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from osteon.data import Predictions
 from osteon.errors import InputError, TrainingError
-from osteon.train.fold_job import NOT_DECISIVE
+from osteon.train.counts import SegmentCounts
 from osteon.train.run import RunOptions, train_run
 from osteon.train.run_data import is_synthetic
 from osteon.train.run_folder import fold_folder, read_fold
-from osteon.train.segmentation.counts import SegmentCounts
-from osteon.train.settings import TrainSettings
+from osteon.train.settings import NOT_DECISIVE, ClassifySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -166,7 +165,7 @@ class Planned(ABC):
 
     def with_threads(self, threads: int) -> Self:
         """The same with so many threads of torch where none were asked for."""
-        return self if self.settings.threads else replace(self, settings=self.settings.changed({"threads": threads}))
+        return self if self.settings.threads else replace(self, settings=replace(self.settings, threads=threads))
 
     def joined(self, later: Planned) -> Planned:
         """What is left of this and of what a later call asks for under the same name.
@@ -196,12 +195,12 @@ class PlannedRun(Planned):
 
     trains: ClassVar[str] = "classifiers"
 
-    settings: TrainSettings
+    settings: ClassifySettings
 
     @classmethod
-    def read_settings(cls, document: Mapping[str, Any]) -> TrainSettings:
+    def read_settings(cls, document: Mapping[str, Any]) -> ClassifySettings:
         """As of ``Planned``."""
-        return TrainSettings.of(document)
+        return ClassifySettings.of(document)
 
     def steps(self, place: StudyPlace) -> list[Step]:
         """As of ``Planned``."""

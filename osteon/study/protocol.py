@@ -27,7 +27,7 @@ class Choices:
         strategies: of fine-tuning.
         networks: of the rows that differ in their network alone.
         architecture: network that is fine-tuned.
-        pretrained: what networks begin with, as of ``TrainSettings``.
+        pretrained: what networks begin with, as of ``ClassifySettings``.
         values: settings by name, for every training that knows them.
         baseline_values: settings of the baselines, or of networks that are not the paper's, above those.
         classifier_values: settings of the classifiers beside segmenters, above those.

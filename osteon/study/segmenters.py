@@ -1,6 +1,6 @@
 """A planned run of segmenters: trained, read back, whatever its kind is.
 
-RUNS/unet/fold-K/                   one network a fold, or a pair (``osteon.train.segmentation.run``)
+RUNS/unet/fold-K/                   one network a fold, or a pair (``osteon.train.run``)
 RUNS/ensemble_nested/outer-K/       the members of fold K, a run of their own
 RUNS/ensemble_nested/fold-K.csv     what they call together on its test part; also of the literal ensemble
 """
@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from osteon.errors import TrainingError
 from osteon.study.plan import Planned, RunState, Step, StudyPlace, fold_of
-from osteon.train.run_folder import RUN_NAME, fold_folder
-from osteon.train.segmentation.counts import SegmentCounts, read_counts
-from osteon.train.segmentation.ensemble import EnsembleOptions, judge_ensemble, outer_folder, train_nested
-from osteon.train.segmentation.fold_files import SegmentFold, read_segment_fold
-from osteon.train.segmentation.run import SegmentOptions, SegmentRun, read_segment_run, train_segmenters
-from osteon.train.segmentation.settings import SegmentSettings
+from osteon.train.counts import SegmentCounts
+from osteon.train.ensemble import EnsembleOptions, judge_ensemble, outer_folder, train_nested
+from osteon.train.run import Run, RunOptions, read_run, train_run
+from osteon.train.run_folder import RUN_NAME, FoldResult, fold_folder, read_counts, read_fold
+from osteon.train.settings import SegmentSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,14 +70,14 @@ class PlannedSegmenter(Planned):
         """As of ``Planned``."""
         images, folder, fold = lesion_images(place.manifest), place.runs / self.name, fold_of(step)
         split = place.splits["folds"]
-        options = SegmentOptions(
+        options = RunOptions(
             folds=(fold,),
             cache=place.cache,
             skip_unreadable=place.skip_unreadable,
-            bone_networks=place.folder / "bone-networks",
+            shared=place.folder / "bone-networks",
         )
         if self.kind == "literal":
-            self._judge(fold, place, read_segment_run(place.runs / self.source), progress)
+            self._judge(fold, place, read_run(place.runs / self.source), progress)
         elif self.kind == "nested":
             runs = train_nested(
                 images, split, self.settings, folder, members=self.members, options=options, progress=progress
@@ -87,10 +86,10 @@ class PlannedSegmenter(Planned):
                 _require_done(run.folds)
             self._judge(fold, place, runs, progress)
         else:
-            run = train_segmenters(images, split, self.settings, folder, options=options, progress=progress)
+            run = train_run(images, split, self.settings, folder, options=options, progress=progress)
             _require_done(run.folds[fold : fold + 1])
 
-    def _judge(self, fold: int, place: StudyPlace, runs: SegmentRun | Sequence[SegmentRun], progress: Progress) -> None:
+    def _judge(self, fold: int, place: StudyPlace, runs: Run | Sequence[Run], progress: Progress) -> None:
         """Score an ensemble on the test part of a fold; the counts stay in its folder."""
         options = EnsembleOptions(
             folds=(fold,),
@@ -108,16 +107,16 @@ class PlannedSegmenter(Planned):
         if self.kind in {"nested", "literal"}:
             folds = tuple(_read_ensemble(folder, number) for number in numbers)
         else:
-            folds = tuple(read_segment_fold(fold_folder(folder, number), number) for number in numbers)
+            folds = tuple(read_fold(fold_folder(folder, number), number) for number in numbers)
         tables = [fold.counts for fold in folds if fold.state == "done" and fold.counts is not None]
         complete = SegmentCounts.joined(tables).of(part="test", output="lesion") if len(tables) == len(folds) else None
         return RunState(self, folds, complete)
 
 
-def member_run(run: str, place: StudyPlace, fold: int) -> SegmentRun | None:
+def member_run(run: str, place: StudyPlace, fold: int) -> Run | None:
     """The members of a fold of a nested ensemble; None where there are none yet."""
     folder = outer_folder(place.runs / run, fold)
-    return read_segment_run(folder) if (folder / RUN_NAME).exists() else None
+    return read_run(folder) if (folder / RUN_NAME).exists() else None
 
 
 def fold_weights(state: RunState, place: StudyPlace, fold: int) -> list[Path]:
@@ -128,20 +127,20 @@ def fold_weights(state: RunState, place: StudyPlace, fold: int) -> list[Path]:
     return [state.folds[fold].weights]
 
 
-def _require_done(folds: Sequence[SegmentFold]) -> None:
+def _require_done(folds: Sequence[FoldResult]) -> None:
     for fold in folds:
         if fold.state == "failed":
             raise TrainingError(fold.error)
 
 
-def _read_ensemble(folder: Path, fold: int) -> SegmentFold:
+def _read_ensemble(folder: Path, fold: int) -> FoldResult:
     """A fold of an ensemble: done when it is judged."""
     counts = folder / f"fold-{fold}.csv"
     if counts.exists() and counts.with_suffix(".json").exists():
-        return SegmentFold(fold=fold, folder=folder, state="done", counts=read_counts(counts))
+        return FoldResult(fold=fold, folder=folder, state="done", table=read_counts(counts))
     members = outer_folder(folder, fold)
     if not (members / RUN_NAME).exists():
-        return SegmentFold(fold=fold, folder=folder, state="absent")
-    failed = [one.error for one in read_segment_run(members).folds if one.state == "failed"]
+        return FoldResult(fold=fold, folder=folder, state="absent")
+    failed = [one.error for one in read_run(members).folds if one.state == "failed"]
     state: Literal["failed", "running"] = "failed" if failed else "running"
-    return SegmentFold(fold=fold, folder=folder, state=state, error=failed[0] if failed else "")
+    return FoldResult(fold=fold, folder=folder, state=state, error=failed[0] if failed else "")

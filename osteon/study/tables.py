@@ -14,8 +14,8 @@ from osteon.metrics.folds import corrected_t_test, fold_interval, holm
 from osteon.metrics.segmentation import MASK_MEASURES, pooled_difference
 from osteon.metrics.text import PERCENT, SHARE, Scale
 from osteon.report.blocks import Table
+from osteon.train.counts import judge_counts, measures_by_fold
 from osteon.train.judging import Difference, Measured, compare_runs, judge_folds
-from osteon.train.segmentation.judging import judge_counts, measures_by_fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from osteon.data import Predictions
     from osteon.metrics.bootstrap import Resampling
     from osteon.study.published import PublishedRow
-    from osteon.train.segmentation.counts import SegmentCounts
+    from osteon.train.counts import SegmentCounts
 
 __all__ = [
     "MEAN_OF_FOLDS",

@@ -14,8 +14,10 @@ from osteon.systems.mri_femur.system import SYSTEM as MRI_FEMUR
 if TYPE_CHECKING:
     from osteon.data.system import Header, System
     from osteon.study.protocol import StudyProtocol
+    from osteon.train.recipe import Recipe
+    from osteon.train.settings import Settings
 
-__all__ = ["SYSTEMS", "best_system", "study_protocol", "system"]
+__all__ = ["SYSTEMS", "best_system", "recipe", "study_protocol", "system"]
 
 SYSTEMS: Final[dict[str, System]] = {
     "ct_osteosarcoma": CT_OSTEOSARCOMA,
@@ -67,3 +69,15 @@ def study_protocol(stem: str) -> StudyProtocol:
         raise UnknownLabelError(f"no study {stem!r}: {nearest_names(stem, known)}")
     protocol: StudyProtocol = known[stem]()
     return protocol
+
+
+def recipe(task: str) -> Recipe[Settings]:
+    """How a task is trained; it is imported only now.
+
+    Raises:
+        UnknownLabelError: there is no such task to train.
+    """
+    known: dict[str, Recipe[Settings]] = {recipe.task: recipe for each in SYSTEMS.values() for recipe in each.recipes()}
+    if task not in known:
+        raise UnknownLabelError(f"no task {task!r} to train: {nearest_names(task, known)}")
+    return known[task]

@@ -1,7 +1,8 @@
-"""The augmentations of the CT osteosarcoma paper, through MONAI, and the movements of the two other papers.
+"""How training images are changed: the augmentations of the CT osteosarcoma paper, through MONAI, and movements.
 
 Every image of every epoch has a random state of its own, drawn from (seed, epoch, row): the same picture comes out
-whatever the number of loader processes or GPUs, and after an interruption.
+whatever the number of loader processes or GPUs, and after an interruption. Unlike in the public code of the thesis on
+metastases, the masks cannot be forgotten: image and masks go through one call.
 
 References:
     Spec ct-osteosarcoma, section 5. Spec bone-metastasis, section 3.2 and appendix B. Spec mri-femur, section 2.
@@ -12,28 +13,58 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import cv2
 import numpy as np
 import torch
 
+import osteon._torchvision  # noqa: F401 - repairs torchvision, which MONAI imports where it is installed
 from osteon._optional import MissingPackageError, require
 from osteon.errors import BackendError
-from osteon.train.movement import FEMUR_MOVEMENTS, MovementRanges, draw_movement, moved_plane
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from osteon.train.settings import TrainSettings
+    from osteon.train.settings import ClassifySettings
 
-__all__ = ["Augmentation", "AugmentationOptions", "PaperAugmentation", "RotationFlips", "build_augmentation"]
+__all__ = [
+    "FEMUR_MOVEMENTS",
+    "Augmentation",
+    "AugmentationOptions",
+    "Movement",
+    "MovementRanges",
+    "Movements",
+    "PaperAugmentation",
+    "build_augmentation",
+    "draw_movement",
+    "moved",
+    "moved_plane",
+]
+
+_MOVEMENT_STREAM: Final = 13
+_PIECE_STREAM: Final = 11
+"""Keep the draws of movements and of pieces apart from other uses of the seed."""
+
+Planes = tuple["Tensor", "Tensor"]
 
 
 class Augmentation(Protocol):
     """Changes an image of an epoch, repeatably."""
 
-    def __call__(self, image: Tensor, *, epoch: int, row: int) -> Tensor:
-        """The image (1, size, size) of a row of the manifest as it is seen in an epoch, counted from 0."""
+    def __call__(self, image: Tensor, masks: Tensor, *, epoch: int, row: int) -> Planes:
+        """An image as it is seen in an epoch, with its masks.
+
+        Args:
+            image: (1, size, size) float32 in 0..1; not changed.
+            masks: (mask, size, size) uint8, 0 or 1; without any where the augmentation knows none.
+            epoch: from 0.
+            row: of the image in its manifest.
+
+        Returns:
+            Image and masks; what comes in from outside is 0.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +100,100 @@ class AugmentationOptions:
     dropout_size: int = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovementRanges:
+    """How far images are moved.
+
+    Attributes:
+        rotation_degrees: largest turn either way.
+        horizontal_prob: share of images that are mirrored left to right.
+        vertical_prob: share that is turned upside down.
+        translation: largest shift along each axis, either way, as a part of the image's side.
+        scaling: largest part by which an image is made larger or smaller.
+    """
+
+    rotation_degrees: float = 35.0
+    horizontal_prob: float = 0.5
+    vertical_prob: float = 0.1
+    translation: float = 0.0
+    scaling: float = 0.0
+
+
+FEMUR_MOVEMENTS: Final = MovementRanges(rotation_degrees=20.0, vertical_prob=0.5, translation=0.1, scaling=0.1)
+"""Of the paper on femoral tumours: it names translation, scaling, rotation and both mirrors, and no strength [GAP]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """One movement: first the flips, then the turn and the zoom around the centre of the image, then the shift.
+
+    Attributes:
+        degrees: counter-clockwise as the image is shown.
+        is_mirrored: columns in reverse.
+        is_upside_down: rows in reverse.
+        zoom: above 1 shows things larger.
+        shift: down and to the right, as parts of the image's sides.
+    """
+
+    degrees: float
+    is_mirrored: bool
+    is_upside_down: bool
+    zoom: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+def draw_movement(*, seed: int, epoch: int, row: int, ranges: MovementRanges | None = None) -> Movement:
+    """The movement of an image of an epoch, which follows from the three numbers alone.
+
+    Args:
+        seed: of the training.
+        epoch: from 0.
+        row: of the image in its manifest.
+        ranges: None for those of the paper's code.
+    """
+    how = ranges or MovementRanges()
+    generator = np.random.default_rng([seed, _MOVEMENT_STREAM, epoch, row])
+    degrees, mirror, flip = generator.uniform(-how.rotation_degrees, how.rotation_degrees), *generator.random(2)
+    zoom, down, right = generator.uniform(-1, 1, size=3)  # drawn last: what is drawn before is what it always was
+    return Movement(
+        degrees=float(degrees),
+        is_mirrored=bool(mirror < how.horizontal_prob),
+        is_upside_down=bool(flip < how.vertical_prob),
+        zoom=1.0 + how.scaling * float(zoom),
+        shift=(how.translation * float(down), how.translation * float(right)),
+    )
+
+
+def moved(
+    image: NDArray[np.float32], masks: NDArray[np.uint8], movement: Movement
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """An image and its masks, moved alike.
+
+    Args:
+        image: (row, column).
+        masks: (mask, row, column), 0 or 1.
+        movement: what to do.
+
+    Returns:
+        The image, linear between pixels, and the masks, nearest pixel, still 0 or 1; 0 comes in from outside.
+    """
+    planes = [moved_plane(mask, movement, is_mask=True) for mask in masks]
+    return moved_plane(image, movement), np.stack(planes) if planes else masks
+
+
+def moved_plane(plane: NDArray[Any], movement: Movement, *, is_mask: bool = False) -> NDArray[Any]:
+    """One plane (row, column), moved: linear between pixels, of a mask the nearest; 0 comes in from outside."""
+    rows, columns = plane.shape
+    matrix = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), movement.degrees, movement.zoom)
+    matrix[:, 2] += movement.shift[1] * columns, movement.shift[0] * rows
+    upwards, mirrored = (-1 if turned else 1 for turned in (movement.is_upside_down, movement.is_mirrored))
+    flipped = np.ascontiguousarray(plane[::upwards, ::mirrored])
+    way = cv2.INTER_NEAREST if is_mask else cv2.INTER_LINEAR
+    return np.asarray(cv2.warpAffine(flipped, matrix, (columns, rows), flags=way))
+
+
 class PaperAugmentation:
-    """Augments one image at a time, repeatably.
+    """The osteosarcoma paper's, for images without masks; noise and shifts may leave 0..1, as in the paper.
 
     Args:
         size: rows and columns of the images.
@@ -86,57 +209,48 @@ class PaperAugmentation:
         self._seed = seed
         self._transform = _transforms(size, options or AugmentationOptions())
 
-    def __call__(self, image: Tensor, *, epoch: int, row: int) -> Tensor:
-        """The image as it is seen in this epoch.
-
-        Args:
-            image: (1, size, size) float32 in 0..1; not changed.
-            epoch: from 0.
-            row: of the image in its manifest.
-
-        Returns:
-            (1, size, size) float32; noise and shifts may leave 0..1, as in the paper.
-        """
+    def __call__(self, image: Tensor, masks: Tensor, *, epoch: int, row: int) -> Planes:
+        """As of ``Augmentation``."""
         state = np.random.SeedSequence([self._seed, epoch, row]).generate_state(1)[0]
         self._transform.set_random_state(seed=int(state))
         changed = self._transform(image.clone())  # MONAI's dropout writes into what it is given
         plain = changed.as_tensor() if hasattr(changed, "as_tensor") else changed
-        return torch.as_tensor(plain, dtype=torch.float32)
+        return torch.as_tensor(plain, dtype=torch.float32), masks
 
 
-class RotationFlips:
-    """Turns by at most 35 degrees either way, and flips: the movements of the segmenters, for an image alone.
+class Movements:
+    """Turns, flips, shifts and zooms, and pieces, of an image with its masks.
 
     The thesis does not say how often a classifier's images are flipped; the shares are those of its published code
-    for segmenters, 0.5 left to right and 0.1 upside down. Other ranges make other movements, shifts and zooms too.
+    for segmenters, 0.5 left to right and 0.1 upside down.
 
     Args:
         seed: of the training.
         ranges: None for those of the thesis.
+        moves: whether images are moved at all.
+        piece: rows and columns of the piece that is given, every second one around a pixel of the first mask where it
+            has one; 0 gives whole images.
     """
 
-    def __init__(self, *, seed: int, ranges: MovementRanges | None = None) -> None:
+    def __init__(self, *, seed: int, ranges: MovementRanges | None = None, moves: bool = True, piece: int = 0) -> None:
         """Take note of the seed and the ranges."""
-        self._seed = seed
-        self._ranges = ranges
+        self._seed, self._ranges, self._moves, self._piece = seed, ranges, moves, piece
 
-    def __call__(self, image: Tensor, *, epoch: int, row: int) -> Tensor:
-        """The image as it is seen in this epoch.
-
-        Args:
-            image: (1, size, size) float32 in 0..1; not changed.
-            epoch: from 0.
-            row: of the image in its manifest.
-
-        Returns:
-            (1, size, size) float32 in 0..1; 0 comes in from outside.
-        """
-        movement = draw_movement(seed=self._seed, epoch=epoch, row=row, ranges=self._ranges)
-        return torch.from_numpy(moved_plane(image[0].numpy(), movement))[None]
+    def __call__(self, image: Tensor, masks: Tensor, *, epoch: int, row: int) -> Planes:
+        """As of ``Augmentation``."""
+        plane, outlined = image[0].numpy(), masks.numpy()
+        if self._moves:
+            movement = draw_movement(seed=self._seed, epoch=epoch, row=row, ranges=self._ranges)
+            plane, outlined = moved(plane, outlined, movement)
+        if self._piece:
+            random = np.random.default_rng([self._seed, _PIECE_STREAM, epoch, row])
+            rows, columns = _piece(outlined[0], self._piece, random)
+            plane, outlined = plane[rows, columns], outlined[:, rows, columns]
+        return torch.from_numpy(np.array(plane))[None], torch.from_numpy(np.array(outlined))
 
 
-def build_augmentation(settings: TrainSettings) -> Augmentation | None:
-    """The augmentation of a training; None where its configuration has none.
+def build_augmentation(settings: ClassifySettings) -> Augmentation | None:
+    """The augmentation of the training of a classifier; None where its configuration has none.
 
     Raises:
         BackendError: MONAI is needed and is not installed.
@@ -144,15 +258,23 @@ def build_augmentation(settings: TrainSettings) -> Augmentation | None:
     if not settings.augments:
         return None
     if settings.augmentation == "rotation_flips":
-        return RotationFlips(seed=settings.seed)
+        return Movements(seed=settings.seed)
     if settings.augmentation == "femur":
-        return RotationFlips(seed=settings.seed, ranges=FEMUR_MOVEMENTS)
+        return Movements(seed=settings.seed, ranges=FEMUR_MOVEMENTS)
     return PaperAugmentation(size=settings.image_size, seed=settings.seed)
 
 
-def _transforms(size: int, options: AugmentationOptions) -> Any:  # noqa: ANN401  # MONAI ships no types
-    import osteon._torchvision  # noqa: F401  # repairs torchvision, which MONAI imports where it is installed
+def _piece(mask: NDArray[np.uint8], side: int, random: np.random.Generator) -> tuple[slice, slice]:
+    """A square of this side within the image; every second one holds a pixel of the mask, if there is one."""
+    starts = [int(random.integers(0, length - side + 1)) for length in mask.shape]
+    inside = np.argwhere(mask)
+    if len(inside) and random.random() < 0.5:
+        pixel = inside[random.integers(len(inside))] - random.integers(0, side, size=2)
+        starts = [int(np.clip(start, 0, length - side)) for start, length in zip(pixel, mask.shape, strict=True)]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
+
+def _transforms(size: int, options: AugmentationOptions) -> Any:  # noqa: ANN401  # MONAI ships no types
     try:
         monai = require("monai.transforms", extra="train", purpose="to augment images")
     except MissingPackageError as error:

@@ -89,23 +89,11 @@ def _predictions(
     judge: Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
 ) -> Predictions:
     labels = np.array([list(classes).index(row.label) for row in manifest.rows], dtype=np.int64)
-    patient, series, image = (manifest.column(name) for name in ("patient", "series", "image"))
     tables = []
     for fold in range(len(split.folds)):
         rows = split.rows(manifest, fold)
-        shares = np.clip(judge(rows.train, rows.test, labels), 1e-6, 1)
+        logits = np.log(np.clip(judge(rows.train, rows.test, labels), 1e-6, 1)).astype(np.float32)
         tables.append(
-            Predictions(
-                image=image[rows.test],
-                patient=patient[rows.test],
-                series=series[rows.test],
-                truth=labels[rows.test],
-                logits=np.log(shares).astype(np.float32),
-                fold=np.full(rows.test.size, fold, dtype=np.int64),
-                part=np.full(rows.test.size, "test"),
-                temperature=np.ones(rows.test.size),
-                classes=tuple(classes),
-                positive=positive,
-            )
+            Predictions.of_rows(manifest, rows.test, logits, classes=classes, positive=positive, fold=fold, part="test")
         )
     return Predictions.joined(tables)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from osteon import __version__
-from osteon.ops.mr_region import RegionOptions
-from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 from osteon.train.claim import claim_document
 from osteon.weights import (
     Classes,
     Golden,
-    ImageInput,
     MeasuredResult,
     ModelCard,
     OperatingPoint,
-    Preprocessing,
     Training,
 )
 
@@ -31,7 +27,7 @@ if TYPE_CHECKING:
     from osteon.metrics.operating_points import OperatingPoint as ChosenPoint
     from osteon.train.members import Member
     from osteon.train.run_data import RunData
-    from osteon.train.settings import TrainSettings
+    from osteon.weights import ImageInput
 
 __all__ = [
     "CardFacts",
@@ -39,7 +35,6 @@ __all__ = [
     "classifier_card",
     "complete_words",
     "data_words",
-    "default_words",
     "patient_words",
 ]
 
@@ -48,11 +43,6 @@ _EXCLUSIONS = (
     "any decision about a patient",
     "any claim of accuracy on images of another origin: it was measured on one data set",
 )
-_ELSEWHERE = {
-    "ct_osteosarcoma": "body parts other than legs",
-    "ct_metastasis_slices": "body parts that were not in the images of training",
-    "mri_femur": "other bones than the femur, and sequences or planes that were not in the images of training",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +62,6 @@ class CardWords:
     licence: str = ""
     intended_use: str = ""
     exclusions: tuple[str, ...] = ()
-
-
-def default_words(words: CardWords, data: RunData, *, is_demo: bool) -> CardWords:
-    """Fill in what was left empty, for a classifier."""
-    return complete_words(words, data.manifest, is_demo=is_demo, elsewhere=_ELSEWHERE[data.run.settings.task])
 
 
 def complete_words(words: CardWords, manifest: Manifest, *, is_demo: bool, elsewhere: str) -> CardWords:
@@ -128,7 +113,13 @@ class CardFacts:
 
 
 def classifier_card(
-    name: str, data: RunData, members: Sequence[Member], *, words: CardWords, facts: CardFacts
+    name: str,
+    data: RunData,
+    members: Sequence[Member],
+    *,
+    words: CardWords,
+    facts: CardFacts,
+    inputs: dict[str, ImageInput],
 ) -> ModelCard:
     """The card of a run, without files and limits.
 
@@ -138,6 +129,7 @@ def classifier_card(
         members: as shipped.
         words: complete.
         facts: found out.
+        inputs: of the task.
     """
     settings, classes = data.run.settings, data.run.classes
     return ModelCard(
@@ -146,7 +138,7 @@ def classifier_card(
         task=settings.task,
         architecture=settings.architecture,
         storage="float16" if facts.is_half else "float32",
-        inputs={"image": _input(settings, data.manifest)},
+        inputs=dict(inputs),
         output=Classes(
             tuple(classes),
             settings.positive,
@@ -164,63 +156,6 @@ def classifier_card(
         statement=words.statement,
         claim_2024=claim_document(_answers(data, members, words, facts.results, is_demo=facts.is_demo)),
     )
-
-
-def _input(settings: TrainSettings, manifest: Manifest) -> ImageInput:
-    size = settings.image_size
-    if settings.task == "mri_femur":
-        words = _of_lesions(size, manifest)
-    else:
-        words = _of_slices(size) if settings.task == "ct_metastasis_slices" else _of_legs(size)
-    return ImageInput(
-        1, words["orientation"], msgspec.convert(words["preprocessing"], Preprocessing), rows=size, columns=size
-    )
-
-
-def _of_slices(size: int) -> dict[str, Any]:
-    return {
-        "orientation": "axial slice of the trunk: rows front to back, columns right to left of a patient on the back",
-        "preprocessing": {
-            "function": "osteon.ops.series_images.slice_frame",
-            "parameters": {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM, "size": [size, size]},
-            "description": "the slice in one window, at one pixel size, cut or padded around its centre, divided by "
-            "255; pictures of a data set without a pixel size are resized as a whole by "
-            "osteon.train.pixels.prepare_image, not stretched",
-        },
-    }
-
-
-def _of_lesions(size: int, manifest: Manifest) -> dict[str, Any]:
-    """As the data set was made; its manifest says how in columns of its own."""
-    first = manifest.rows[0].extra
-    options = RegionOptions(
-        margin_px=int(first.get("margin_px") or RegionOptions().margin_px),
-        masked=first.get("masked") == "yes",
-        size=size,
-    )
-    return {
-        "orientation": "slice of the femur as it is stored, in any plane",
-        "preprocessing": {
-            "function": "osteon.ops.mr_region.lesion_crop",
-            "parameters": asdict(options),
-            "description": "the slice from its 1st to its 99th percentile, the box of the lesion (a mask's, or that of "
-            "the region in a drawn box) with a margin, resized to a square, in 256 steps",
-        },
-    }
-
-
-def _of_legs(size: int) -> dict[str, Any]:
-    return {
-        "orientation": "axial slice of one leg as it lies in the volume: rows front to back, columns right to left of "
-        "a patient on the back",
-        "preprocessing": {
-            "function": "osteon.ops.crops.leg_crops",
-            "parameters": {"size": size, "keep": "Leg.mask()", "find_legs": {"mode": "series", "margin_mm": 5.0}},
-            "description": "the box of a leg, what is not of the leg filled with the slice's smallest value, min-max "
-            "normalised slice by slice, nearest neighbour; images of the data set were prepared in the same way by "
-            "osteon.train.pixels.prepare_image",
-        },
-    }
 
 
 def _training(data: RunData, members: Sequence[Member], points: Sequence[ChosenPoint], *, is_demo: bool) -> Training:
@@ -282,7 +217,7 @@ def _member_words(data: RunData, member: Member) -> dict[str, Any]:
         "fold": fold.fold,
         "best_epoch": fold.best_epoch,
         "epochs": len(fold.history),
-        "validation_auc": fold.validation_auc,
+        "validation_auc": fold.monitored,
         "temperature": member.temperature,
         "class_offsets": [round(offset, 6) for offset in member.offsets],
         "seconds": fold.seconds,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,10 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.predict.out_of_distribution import BANK_VECTORS
-from osteon.train.card_text import CardFacts, CardWords, classifier_card, default_words
+from osteon.train.card_text import CardFacts, CardWords, classifier_card, complete_words
 from osteon.train.export_results import choose_point, test_results, validation_points
 from osteon.train.model_folder import CLAIM_NAME, check_target, model_name, place_model, smooth_patterns
-from osteon.train.pixels import load_pixels
+from osteon.train.objectives.classify import CLASSIFY
 from osteon.train.run_data import is_synthetic, synthetic_share
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from osteon.train.members import Member
     from osteon.train.pixels import Pixels
+    from osteon.train.recipe import Recipe
     from osteon.train.run_data import RunData
+    from osteon.train.settings import ClassifySettings
     from osteon.weights import Limits, ModelCard
 
 __all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
@@ -71,13 +73,19 @@ class ExportOptions:
 
 
 def export_run(
-    data: RunData, out: Path, *, options: ExportOptions | None = None, progress: Progress = silent
+    data: RunData,
+    out: Path,
+    recipe: Recipe[ClassifySettings],
+    *,
+    options: ExportOptions | None = None,
+    progress: Progress = silent,
 ) -> ModelCard:
     """Make a model folder of a run; it is there whole and proven, or not at all.
 
     Args:
         data: of ``osteon.train.run_data.open_run``.
         out: the model folder itself; a model that lies there is replaced.
+        recipe: of the run's task.
         options: which folds, operating point, words.
         progress: told about images decoded and judged.
 
@@ -93,20 +101,19 @@ def export_run(
         BackendError: the device is not at hand.
     """
     from osteon.train.engine import choose_device
-    from osteon.train.members import load_members, member_folds
+    from osteon.train.members import load_members
     from osteon.weights import write_model
 
     chosen = options or ExportOptions()
     settings = data.run.settings
     name = model_name(chosen.name, settings.architecture, out)
     check_target(out)
-    folds = member_folds(data, chosen.folds)
-    device = choose_device(settings.changed({"device": chosen.device, "devices": 1, "precision": "32"}))
-    pixels = load_pixels(
+    folds = data.run.members(chosen.folds)
+    device = choose_device(replace(settings, device=chosen.device, devices=1, precision="32"))
+    pixels = CLASSIFY.load(
         data.manifest,
-        size=settings.image_size,
-        cache=chosen.cache,
-        is_stretched=settings.is_stretched,
+        settings,
+        chosen.cache,
         skip_unreadable=bool(data.run.document.get("skip_unreadable", False)),
         progress=progress,
     )
@@ -138,8 +145,9 @@ def export_run(
     is_demo = is_synthetic(data.manifest)
     crops, golden = _golden(data, members, pixels, wanted=chosen.golden)
     facts = CardFacts(point=point, points=points, results=results, golden=golden, is_half=chosen.half, is_demo=is_demo)
-    words = default_words(chosen.words, data, is_demo=is_demo)
-    card = classifier_card(name, data, members, words=words, facts=facts)
+    words = complete_words(chosen.words, data.manifest, is_demo=is_demo, elsewhere=recipe.elsewhere)
+    inputs = {"image": recipe.card_input(settings, data.manifest)}
+    card = classifier_card(name, data, members, words=words, facts=facts, inputs=inputs)
     limits = _limits(members, settings.seed, chosen) if with_trust else None
     networks = [member.network for member in members]
     return place_model(out, lambda parent: write_model(parent, card, networks, golden={"image": crops}, limits=limits))

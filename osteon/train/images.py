@@ -20,41 +20,53 @@ if TYPE_CHECKING:
     from osteon.train.augmentation import Augmentation
     from osteon.train.pixels import Pixels
 
-__all__ = ["EpochOrder", "ImageSet", "epoch_rows", "evaluation_loader", "training_loader"]
+__all__ = ["Batch", "EpochOrder", "ImageSet", "epoch_rows", "evaluation_loader", "training_loader"]
+
+Batch = tuple["Tensor", "Tensor", "Tensor"]
+"""Images (n, 1, size, size) float32; labels (n,) int64, or masks (n, mask, size, size) uint8; rows (n,) int64."""
 
 _TRAIN_STREAM = 11
 """Keeps the draw of an epoch apart from other uses of the seed."""
 
 
-class ImageSet(Dataset[tuple["Tensor", "Tensor", "Tensor"]]):
+class ImageSet(Dataset[Batch]):
     """Rows of a manifest as tensors.
 
     An index is (epoch, row): the augmentation of a row follows from both, so it is the same in every process.
-    An item is (image (1, size, size) float32, label int64, row int64).
+    An item is a row of a ``Batch``.
 
     Args:
         pixels: of the manifest.
-        labels: (images,) class index of every row of the manifest.
+        labels: (images,) class index of every row of the manifest; None gives masks instead.
+        masks: names of these masks.
         augment: None gives the images as they are.
     """
 
-    def __init__(self, pixels: Pixels, labels: NDArray[np.int64], *, augment: Augmentation | None = None) -> None:
+    def __init__(
+        self,
+        pixels: Pixels,
+        labels: NDArray[np.int64] | None = None,
+        *,
+        masks: tuple[str, ...] = (),
+        augment: Augmentation | None = None,
+    ) -> None:
         """Join pixels and labels; nothing is read yet."""
-        self._pixels = pixels
-        self._labels = labels
-        self._augment = augment
+        self._pixels, self._labels, self._masks, self._augment = pixels, labels, masks, augment
 
     def __len__(self) -> int:
         """Rows of the manifest, whether they are used or not."""
-        return len(self._labels)
+        return len(self._pixels.values)
 
-    def __getitem__(self, index: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, index: tuple[int, int]) -> Batch:
         """The image of ``(epoch, row)``."""
         epoch, row = index
-        image = torch.from_numpy(self._pixels.crops(np.array([row])))
+        rows = np.array([row])
+        image, masks = torch.from_numpy(self._pixels.crops(rows)), torch.empty((0, 0, 0), dtype=torch.uint8)
+        if self._masks:
+            masks = torch.from_numpy(self._pixels.outlined(self._masks, rows)[0])
         if self._augment is not None:
-            image = self._augment(image, epoch=epoch, row=row)
-        return image, torch.tensor(self._labels[row]), torch.tensor(row)
+            image, masks = self._augment(image, masks, epoch=epoch, row=row)
+        return image, masks if self._labels is None else torch.tensor(self._labels[row]), torch.tensor(row)
 
 
 def epoch_rows(
@@ -134,14 +146,14 @@ class EpochOrder(Sampler[tuple[int, int]]):
 
 
 def training_loader(
-    images: Dataset[tuple[Tensor, Tensor, Tensor]],
+    images: Dataset[Batch],
     order: EpochOrder,
     *,
     batch: int,
     workers: int = 0,
     pin_memory: bool = False,
-) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
-    """Batches in the order's order, as (images (b, 1, size, size), labels (b,), rows (b,)); the last may be smaller."""
+) -> DataLoader[Batch]:
+    """Batches in the order's order; the last may be smaller."""
     return DataLoader(
         images,
         batch_size=batch,
@@ -166,7 +178,7 @@ class _InOrder(Sampler[tuple[int, int]]):
 
 
 def evaluation_loader(
-    images: Dataset[tuple[Tensor, Tensor, Tensor]],
+    images: Dataset[Batch],
     rows: NDArray[np.int64],
     *,
     batch: int,
@@ -174,7 +186,7 @@ def evaluation_loader(
     pin_memory: bool = False,
     rank: int = 0,
     processes: int = 1,
-) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+) -> DataLoader[Batch]:
     """Batches of rows as they are; with several processes each sees its own, none twice."""
     return DataLoader(
         images,

@@ -1,4 +1,4 @@
-"""What a training makes small."""
+"""Loss functions of classifiers, and of networks that draw maps: a loss for each map, and their weighted sum."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ from torch.nn import functional
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from torch import Tensor
 
-    from osteon.train.settings import TrainSettings
+    from osteon.train.settings import ClassifySettings, SegmentSettings
 
-__all__ = ["balanced_weights", "build_loss", "focal_loss"]
+__all__ = [
+    "balanced_weights",
+    "class_loss",
+    "focal_loss",
+    "focal_map_loss",
+    "map_loss",
+    "map_weights",
+    "soft_dice_loss",
+]
+
+_SMOOTH = 1.0
+"""Pixels added to both sides of the Dice ratio: a batch without a lesion has a loss, and a gradient."""
 
 
 def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float, weights: Tensor | None = None) -> Tensor:
@@ -58,8 +69,72 @@ def balanced_weights(labels: Tensor, classes: int) -> Tensor:
     return (labels.numel() / (classes * counts)).to(torch.float32)
 
 
-def build_loss(settings: TrainSettings, weights: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of a configuration: (logits (n, class), labels (n,)) to a number; weights (class,) or None."""
+def class_loss(logits: Tensor, labels: Tensor, settings: ClassifySettings, weights: Tensor | None = None) -> Tensor:
+    """The loss of a configuration, of logits (n, class) and labels (n,); weights (class,) or None."""
     if settings.loss == "focal":
-        return lambda logits, labels: focal_loss(logits, labels, gamma=settings.focal_gamma, weights=weights)
-    return lambda logits, labels: functional.cross_entropy(logits, labels, weight=weights)
+        return focal_loss(logits, labels, gamma=settings.focal_gamma, weights=weights)
+    return functional.cross_entropy(logits, labels, weight=weights)
+
+
+def map_loss(logits: Tensor, masks: Tensor, settings: SegmentSettings, weights: Sequence[float]) -> Tensor:
+    """The loss of a batch: ``sum of weight * (loss of the map + dice_weight * soft Dice loss of the map)``.
+
+    Each map's part is a mean over all its pixels of the batch.
+
+    Args:
+        logits: (n, map, row, column).
+        masks: the same shape, 0 or 1, of a floating type.
+        settings: which loss.
+        weights: one for each map.
+
+    References:
+        specs/bone-metastasis.md, section 2.1.8 (with the arguments of the logarithm in their places).
+    """
+    exact, truth = logits.float(), masks.float()  # half precision would lose the small terms of a mean over pixels
+    total = exact.new_zeros(())
+    for index, weight in enumerate(weights):
+        found, true = exact[:, index], truth[:, index]
+        if settings.loss == "focal":
+            part = focal_map_loss(found, true, gamma=settings.focal_gamma)
+        else:
+            part = functional.binary_cross_entropy_with_logits(found, true)
+        if settings.dice_weight:
+            part = part + settings.dice_weight * soft_dice_loss(found, true)
+        total = total + weight * part
+    return total
+
+
+def map_weights(settings: SegmentSettings, outputs: Sequence[str]) -> tuple[float, ...]:
+    """The weight of each map: those of the settings where there are two, else 1."""
+    if len(outputs) == 1:
+        return (1.0,)
+    known = {"lesion": settings.lesion_weight, "bone": settings.bone_weight}
+    return tuple(known[name] for name in outputs)
+
+
+def focal_map_loss(logits: Tensor, masks: Tensor, *, gamma: float) -> Tensor:
+    """Mean of ``(1 - p)^gamma * -log p``, p the probability of what a pixel is; cross entropy at gamma 0.
+
+    Args:
+        logits: any shape.
+        masks: the same shape, 0 or 1.
+        gamma: 0 or more.
+
+    References:
+        Lin et al. 2017, 10.1109/ICCV.2017.324.
+    """
+    terms = functional.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    # -expm1(-term) is 1 - p without cancellation; the clamp keeps the gradient of 0 ** gamma finite for gamma below 1
+    wrong = (-torch.expm1(-terms)).clamp_min(torch.finfo(logits.dtype).tiny)
+    return (wrong**gamma * terms).mean()
+
+
+def soft_dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """1 minus Dice of probabilities and masks over all pixels of the batch, smoothed by one pixel.
+
+    References:
+        Milletari et al. 2016, 10.1109/3DV.2016.79.
+    """
+    probability = logits.sigmoid()
+    shared = (probability * masks).sum()
+    return 1 - (2 * shared + _SMOOTH) / (probability.sum() + masks.sum() + _SMOOTH)

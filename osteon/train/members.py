@@ -12,12 +12,11 @@ import numpy as np
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.data import Predictions
-from osteon.errors import InputError
 from osteon.metrics.temperature import fit_temperature, share_offsets
 from osteon.nets import build_network
 from osteon.predict.out_of_distribution import FoldMaterial
 from osteon.predict.predictor import Predictor, grey_crops
-from osteon.train.checkpoints import load_weights
+from osteon.train.engine import load_weights
 from osteon.weights import Classes, round_to_half
 
 if TYPE_CHECKING:
@@ -30,9 +29,9 @@ if TYPE_CHECKING:
     from osteon.train.pixels import Pixels
     from osteon.train.run_data import RunData
     from osteon.train.run_folder import FoldResult
-    from osteon.train.settings import TrainSettings
+    from osteon.train.settings import ClassifySettings
 
-__all__ = ["Member", "load_members", "member_folds"]
+__all__ = ["Member", "load_members"]
 
 _BLOCK = 64
 _BANK_STREAM = 5
@@ -59,28 +58,6 @@ class Member:
     predictions: Predictions = field(repr=False)
     offsets: tuple[float, ...]
     material: FoldMaterial | None = field(repr=False)
-
-
-def member_folds(data: RunData, wanted: Sequence[int] | None) -> tuple[FoldResult, ...]:
-    """The folds of a run that become members.
-
-    Raises:
-        InputError: no fold is done, or one that was asked for is not.
-    """
-    run = data.run
-    if wanted is None:
-        if not run.done:
-            raise InputError(f"no fold of the run {run.folder.name} is done: train it first")
-        return run.done
-    states = {fold.fold: fold for fold in run.folds}
-    for number in wanted:
-        if number not in states:
-            raise InputError(f"fold {number} was asked for; {run.folder.name} has folds 0 to {len(run.folds) - 1}")
-        if states[number].state != "done":
-            raise InputError(f"fold {number} of {run.folder.name} is {states[number].state}, not done: train it first")
-    if not wanted:
-        raise InputError("no fold was asked for: a model needs at least one")
-    return tuple(states[number] for number in sorted(set(wanted)))
 
 
 def load_members(
@@ -154,7 +131,16 @@ def _member(
         found[part] = (logits, np.concatenate(features) if len(features) == len(blocks) else None)
     temperature = fit_temperature(found["validation"][0], labels[rows["validation"]]).temperature
     tables = [
-        _table(data, rows[part], labels, found[part][0], fold=fold.fold, part=part, temperature=temperature)
+        Predictions.of_rows(
+            data.manifest,
+            rows[part],
+            found[part][0],
+            classes=classes,
+            positive=settings.positive,
+            fold=fold.fold,
+            part=part,
+            temperature=temperature,
+        )
         for part in ("validation", "test")
     ]
     network.cpu()
@@ -177,7 +163,7 @@ def _member(
     )
 
 
-def _tell_shares(network: nn.Module, settings: TrainSettings, counts: NDArray[np.int64]) -> tuple[float, ...]:
+def _tell_shares(network: nn.Module, settings: ClassifySettings, counts: NDArray[np.int64]) -> tuple[float, ...]:
     """Tell a network that saw the classes in other shares how often they occur: in the bias of its head."""
     import torch
 
@@ -192,31 +178,6 @@ def _tell_shares(network: nn.Module, settings: TrainSettings, counts: NDArray[np
         with torch.no_grad():
             head.bias.add_(torch.from_numpy(offsets).to(head.bias))
     return tuple(offsets.tolist())
-
-
-def _table(
-    data: RunData,
-    rows: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    logits: NDArray[np.float32],
-    *,
-    fold: int,
-    part: str,
-    temperature: float,
-) -> Predictions:
-    chosen = [data.manifest.rows[int(row)] for row in rows]
-    return Predictions(
-        image=np.array([row.image for row in chosen]),
-        patient=np.array([row.patient for row in chosen]),
-        series=np.array([row.series for row in chosen]),
-        truth=labels[rows],
-        logits=logits,
-        fold=np.full(len(rows), fold, dtype=np.int64),
-        part=np.full(len(rows), part),
-        temperature=np.full(len(rows), temperature),
-        classes=data.run.classes,
-        positive=data.run.settings.positive,
-    )
 
 
 def _regions(data: RunData, rows: NDArray[np.int64]) -> NDArray[np.str_]:

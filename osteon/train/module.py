@@ -1,4 +1,4 @@
-"""One training as lightning runs it: the loss of a batch, the AUC of an epoch, and what its strategy makes of it."""
+"""One training as lightning runs it: what is free at which rate, and what the strategy makes of an epoch."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from torch.nn import functional
 
 from osteon.errors import TrainingError
-from osteon.metrics.classification import roc_auc
-from osteon.nets.anatomy import feature_stages
-from osteon.train.history import EpochRecord
-from osteon.train.losses import build_loss
-from osteon.train.strategies import EpochPlan, StageMachine, plan_stages
+from osteon.train.run_folder import EpochRecord
+from osteon.train.strategies import EpochPlan, StageMachine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from osteon.train.settings import TrainSettings
+    from osteon.train.images import Batch
+    from osteon.train.objective import EpochMeasures, Learner
+    from osteon.train.settings import NetworkSettings
 
 __all__ = ["FoldModule"]
 
@@ -35,13 +33,8 @@ _EPOCH_STREAM = 7
 """Keeps torch's generator of an epoch apart from other uses of the seed."""
 
 
-_MOMENTUM = 0.9
-_LONGEST_GRADIENT = 1.0
-"""At a constant rate [GAP]: without it AlexNet at the paper's rate learns for a while and is then thrown out."""
-
-
 class FoldModule(LightningModule):
-    """A network, its strategy and its history.
+    """A learner, its strategy and its history.
 
     Frozen parts get no gradient, are in no group of the optimiser, and stay in evaluation mode: their batch
     normalisation keeps its statistics [GAP]. The optimiser is made once; a stage that frees parts adds a group for
@@ -49,37 +42,26 @@ class FoldModule(LightningModule):
     (``penalties``, as ``nets.alexnet_femur`` does): it becomes the weight decay of their groups, and of no other.
 
     Attributes:
+        learner: loss and measures.
         network: what is trained.
         machine: where the strategy stands.
         history: epochs done.
-        is_best: whether the last epoch was the best so far.
+        is_best: whether the weights of the last epoch are to be kept.
         beginning: how the running epoch is trained; before it begins, how the one before was.
     """
 
-    def __init__(
-        self, network: nn.Module, settings: TrainSettings, *, positive: int, class_weights: Tensor | None = None
-    ) -> None:
-        """Join a network with what shall be done to it.
-
-        Args:
-            network: (n, 1, row, column) to logits (n, class).
-            settings: of the training.
-            positive: index of the class whose AUC steers.
-            class_weights: (class,) of the loss.
-        """
+    def __init__(self, learner: Learner, settings: NetworkSettings) -> None:
+        """Join a learner with what shall be done to its network."""
         super().__init__()
-        self.network = network
-        self.machine = StageMachine(plan_stages(settings, [name for name, _ in feature_stages(network)]))
+        self.learner = learner
+        self.network = learner.network
+        self.machine = StageMachine(learner.plan)
         self.history: list[EpochRecord] = []
         self.is_best = False
         self._settings = settings
-        self._positive = positive
-        self._class_weights: Tensor | None
-        self.register_buffer("_class_weights", class_weights, persistent=False)
-        self._parts = dict(feature_stages(network))
-        self._penalties: Mapping[str, float] = getattr(network, "penalties", {})
+        self._penalties: Mapping[str, float] = getattr(learner.network, "penalties", {})
         self._sums = [0.0, 0.0]
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._seen: list[Any] = []
         self._started = 0.0
         self.beginning = self.machine.next_epoch()
         self._free(self.beginning)
@@ -90,7 +72,7 @@ class FoldModule(LightningModule):
         self._free(plan)
         groups = [self._group(part, plan) for part in plan.free]
         if self._settings.optimiser == "sgd":
-            return torch.optim.SGD(groups, momentum=_MOMENTUM)
+            return torch.optim.SGD(groups, momentum=self._settings.momentum)
         return torch.optim.Adam(groups)
 
     def on_train_epoch_start(self) -> None:
@@ -113,30 +95,29 @@ class FoldModule(LightningModule):
         if set(plan.free) != was_free:
             self._synchronise_anew()
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch.
 
         Raises:
             TrainingError: it is no number.
         """
-        images, labels, _ = batch
-        loss = self._loss(self.network(images).float(), labels)
+        loss = self.learner.loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
                 f"the loss of epoch {self.current_epoch + 1}, step {batch_idx + 1} is {value} at learning rate "
-                f"{max(self.beginning.head_rate, self.beginning.backbone_rate):g} ({self.beginning.stage}): lower "
-                "learning_rate or head_rate, or use precision 32; the best epoch so far is kept"
+                f"{max(self.beginning.head_rate, self.beginning.backbone_rate):g} ({self.beginning.stage}): "
+                f"{self.learner.advice}, or use precision 32; the best epoch so far is kept"
             )
-        self._sums[0] += value * len(labels)
-        self._sums[1] += len(labels)
+        self._sums[0] += value * len(batch[0])
+        self._sums[1] += len(batch[0])
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Shorten a gradient that is too long for a rate that never falls."""
         del optimizer
-        if self._settings.schedule == "constant":
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
+        if self.learner.longest_gradient is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.learner.longest_gradient)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to collect; all processes judge with the same running statistics."""
@@ -145,30 +126,26 @@ class FoldModule(LightningModule):
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        """Collect the logits of a batch."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect what the network says of a batch."""
         del batch_idx
-        images, labels, _ = batch
-        self._seen.append((self.network(images).float().cpu(), labels.cpu()))
+        self._seen.append(self.learner.look(batch))
 
     def on_train_epoch_end(self) -> None:
         """Judge the epoch and let the strategy decide.
 
         Raises:
-            TrainingError: logits of the validation part are no numbers.
+            TrainingError: the network gives no numbers for the validation part.
         """
-        logits, labels, train_loss = self._gathered()
-        if not bool(torch.isfinite(logits).all()):
+        found, train_loss = self._gathered()
+        if not math.isfinite(found.loss):
             raise TrainingError(
                 f"after epoch {self.current_epoch + 1} the network gives no numbers for validation images: the weights "
-                "left the range; lower learning_rate or head_rate"
+                f"left the range; {self.learner.advice}"
             )
-        others = [index for index in range(logits.shape[1]) if index != self._positive]
-        score = logits[:, self._positive].double() - torch.logsumexp(logits[:, others].double(), dim=1)
-        auc = roc_auc((labels == self._positive).numpy(), score.numpy())
         plan = self.beginning
-        decision = self.machine.after_epoch(auc)
-        self.is_best = decision.is_best
+        decision = self.machine.after_epoch(found.worth)
+        self.is_best = decision.is_best or self.learner.keeps_last
         self.history.append(
             EpochRecord(
                 epoch=self.current_epoch + 1,
@@ -177,8 +154,8 @@ class FoldModule(LightningModule):
                 backbone_rate=plan.backbone_rate,
                 free=" ".join(plan.free),
                 train_loss=train_loss,
-                validation_loss=float(functional.cross_entropy(logits, labels)),
-                validation_auc=auc,
+                validation_loss=found.loss,
+                measures=found.measures,
                 seconds=round(time.perf_counter() - self._started, 3),
             )
         )
@@ -194,7 +171,7 @@ class FoldModule(LightningModule):
         """Take the strategy's state and the history along."""
         checkpoint["osteon"] = {
             "machine": self.machine.state(),
-            "history": [{name: getattr(record, name) for name in record.__slots__} for record in self.history],
+            "history": [record.document() for record in self.history],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -207,14 +184,14 @@ class FoldModule(LightningModule):
         self.beginning = EpochPlan(last.stage, tuple(last.free.split()), last.head_rate, last.backbone_rate)
 
     def _free(self, plan: EpochPlan) -> None:
-        for name, modules in self._parts.items():
+        for name, modules in self.learner.parts.items():
             free = name in plan.free
             for module in modules:
                 module.requires_grad_(free)
                 module.train(free)
 
     def _group(self, part: str, plan: EpochPlan) -> dict[str, Any]:
-        parameters = [value for module in self._parts[part] for value in module.parameters()]
+        parameters = [value for module in self.learner.parts[part] for value in module.parameters()]
         penalty = self._penalties.get(part, 0.0)
         return {"params": parameters, "lr": self._rate(part, plan), "part": part, "weight_decay": penalty}
 
@@ -226,9 +203,6 @@ class FoldModule(LightningModule):
         if not isinstance(optimiser, torch.optim.Optimizer):
             raise TrainingError("a training has one optimiser; lightning gave another number")
         return optimiser
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return build_loss(self._settings, self._class_weights)(logits, labels)
 
     def _synchronise_anew(self) -> None:
         """Let DDP average the gradients of freed parts too: it looks at what is trained only when it is made."""
@@ -247,25 +221,23 @@ class FoldModule(LightningModule):
             digest.update(value.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def _gathered(self) -> tuple[Tensor, Tensor, float]:
-        """Logits and labels of the whole validation part and the mean training loss, of all processes.
+    def _gathered(self) -> tuple[EpochMeasures, float]:
+        """What the whole validation part says and the mean training loss, of all processes.
 
         Raises:
             TrainingError: the processes hold different weights.
         """
-        logits = torch.cat([part for part, _ in self._seen])
-        labels = torch.cat([part for _, part in self._seen])
-        found: list[Any] = [(logits, labels, self._sums, "")]
+        found: list[Any] = [(self._seen, self._sums, "")]
         if _is_distributed():
             found = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(found, (logits, labels, self._sums, self._weights_digest()))
-        if len({entry[3] for entry in found}) > 1:
+            torch.distributed.all_gather_object(found, (self._seen, self._sums, self._weights_digest()))
+        if len({entry[2] for entry in found}) > 1:
             raise TrainingError(
                 f"after epoch {self.current_epoch + 1} the {len(found)} processes hold different weights: train on one "
                 "device, and report this as a fault of osteon"
             )
-        loss = sum(entry[2][0] for entry in found) / sum(entry[2][1] for entry in found)
-        return torch.cat([entry[0] for entry in found]), torch.cat([entry[1] for entry in found]), loss
+        loss = sum(entry[1][0] for entry in found) / sum(entry[1][1] for entry in found)
+        return self.learner.epoch([one for entry in found for one in entry[0]]), loss
 
 
 def _is_distributed() -> bool:

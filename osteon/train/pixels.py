@@ -1,21 +1,36 @@
-"""The pixels of a data set as classifiers take them, decoded once: one array that epochs, folds and processes share."""
+"""The pixels of a data set as networks take them, decoded once: one array that epochs, folds and processes share.
+
+Decoding PNG costs more than a training step of a small network; a mapped array costs a copy. The array is a cache: it
+can be deleted at any time and is made again from the files.
+
+A slice in a window is resized as a whole, by area where it shrinks, as in the thesis. A mask is cut to inside and
+outside in its own pixels and resized after that, the same way, and a pixel is inside when at least half of it is. The
+public code does it the other way round: it resizes first and takes every pixel above 0, which thickens each mask by up
+to a pixel.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import hashlib
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osteon._compiled import available_threads
 from osteon.data.options import Progress, silent
-from osteon.errors import InputError
+from osteon.errors import InputError, OutputError, UnsupportedError
 from osteon.io.image import read_image
+from osteon.io.mask_image import read_mask_image
 from osteon.ops.crops import nearest_indices
 from osteon.ops.series_images import SliceFrame
-from osteon.train.decoded import DecodedRows, Unreadable, decoded_array, files_key, require_readable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,22 +39,40 @@ if TYPE_CHECKING:
 __all__ = ["FULL_SCALE", "Pixels", "Unreadable", "load_pixels", "pixels_key", "prepare_image"]
 
 FULL_SCALE = 65535
-"""The stored value of 1.0."""
+"""The stored value of 1.0 where images are stretched; that of others is 255."""
 
-_WHITE = 255
+_WHITE, _HALF = 255, 128
+_BLOCK = 256  # images decoded between two words of progress
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An image that could not be used.
+
+    Attributes:
+        row: index in the manifest.
+        image: its path in the manifest.
+        reason: one sentence.
+    """
+
+    row: int
+    image: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """The images of a manifest, row by row.
+    """The images of a manifest, row by row; read-only. A row that could not be read is all 0.
 
     Attributes:
-        values: (images, size, size) uint16, 0 to ``FULL_SCALE``; read-only. A row that could not be read is all 0.
+        values: (images, size, size) unsigned integers, the largest of their type being 1.
         unreadable: the rows that could not be read; empty unless they were to be skipped.
+        masks: (images, size, size) bool by name; all False where there is no such mask.
     """
 
-    values: NDArray[np.uint16] = field(repr=False)
+    values: NDArray[np.unsignedinteger[Any]] = field(repr=False)
     unreadable: tuple[Unreadable, ...] = ()
+    masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> int:
@@ -47,8 +80,18 @@ class Pixels:
         return int(self.values.shape[1])
 
     def crops(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Images (n, size, size) float32 in 0..1, as a classifier takes them."""
-        return np.asarray(self.values[rows].astype(np.float32) / np.float32(FULL_SCALE))
+        """Images (n, size, size) float32 in 0..1, as a network takes them."""
+        return np.asarray(self.values[rows].astype(np.float32) / np.float32(np.iinfo(self.values.dtype).max))
+
+    def outlined(self, names: Iterable[str], rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Masks (n, name, size, size) uint8, 0 or 1, in the order of the names."""
+        return np.stack([self.masks[name][rows].view(np.uint8) for name in names], axis=1)
+
+    def areas(self, name: str) -> NDArray[np.int64]:
+        """(images,) pixels of a mask in each image."""
+        masks = self.masks[name]
+        blocks = [masks[start : start + _BLOCK] for start in range(0, len(masks), _BLOCK)]
+        return np.concatenate([np.count_nonzero(block, axis=(1, 2)) for block in blocks]).astype(np.int64)
 
     def usable(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those rows that could be read, in their order."""
@@ -59,8 +102,8 @@ def prepare_image(image: NDArray[np.float32], size: int, *, is_stretched: bool =
     """An image as the networks see it: smallest value 0, largest 1, nearest neighbour to ``size``.
 
     A crop of ``osteon.ops.crops.leg_crops`` of that size comes back unchanged. What is not to be stretched is a slice
-    in a window, whose grey values mean HU: it is resized as a whole, by area where it shrinks, in 256 steps, as for
-    segmenters (``osteon.ops.series_images``).
+    in a window, whose grey values mean HU: it is resized as a whole, by area where it shrinks, in 256 steps
+    (``osteon.ops.series_images``).
 
     Args:
         image: (row, column), any unit, finite; 0 to 1 where it is not to be stretched.
@@ -76,9 +119,7 @@ def prepare_image(image: NDArray[np.float32], size: int, *, is_stretched: bool =
     if not np.isfinite(image).all():
         raise InputError("the image holds values that are not finite")
     if not is_stretched:
-        frame = SliceFrame(source=(image.shape[0], image.shape[1]), scaled=(size, size), size=(size, size))
-        grey = frame.images(np.rint(image * _WHITE).astype(np.uint8)[None])[0]
-        return np.asarray(grey, dtype=np.float32) / np.float32(_WHITE)
+        return np.asarray(_grey(image, size), dtype=np.float32) / np.float32(_WHITE)
     low, high = float(image.min()), float(image.max())
     small = image[np.ix_(nearest_indices(image.shape[0], size), nearest_indices(image.shape[1], size))]
     if high == low:
@@ -92,40 +133,169 @@ def load_pixels(
     size: int,
     cache: Path | None,
     is_stretched: bool = True,
+    masks: Mapping[str, bool] | None = None,
     skip_unreadable: bool = False,
     progress: Progress = silent,
 ) -> Pixels:
-    """Decode every image of a manifest, or map what an earlier call decoded.
+    """Decode every image of a manifest, with masks where they are wanted, or map what an earlier call decoded.
 
     Args:
-        manifest: its images lie in ``manifest.folder``.
+        manifest: its images and masks lie in ``manifest.folder``.
         size: rows and columns of the prepared images.
         cache: folder for the mapped array; None keeps it in memory.
-        is_stretched: as of ``prepare_image``.
-        skip_unreadable: leave images out that cannot be read, and name them; otherwise they are an error.
+        is_stretched: as of ``prepare_image``; images with masks are not.
+        masks: names ("lesion": the manifest's ``lesion_mask``), and whether an image without this mask cannot be used;
+            a mask that is named must be readable in both cases.
+        skip_unreadable: leave images out that cannot be used, and name them; otherwise they are an error.
         progress: told about every block of images.
 
     Raises:
-        InputError: an image is missing or unreadable and is not to be skipped, or none can be read.
+        InputError: an image or mask is missing, unreadable, of another size than its image or no mask, and is not to
+            be skipped, or none can be used.
         OutputError: the cache cannot be written.
     """
-    file = None if cache is None else cache / f"pixels-{pixels_key(manifest, size, is_stretched=is_stretched)}.npy"
+    wanted = masks or {}
+    if wanted:
+        names = (name for row in manifest.rows for name in (row.image, *(_mask_name(row, one) for one in wanted)))
+        words = f"masks 2 {size} {sorted(wanted.items())}"
+        key = f"masks-{_files_key(manifest.folder, names, words=words)}"
+    else:
+        key = f"pixels-{pixels_key(manifest, size, is_stretched=is_stretched)}"
 
-    def decode(row: ImageRow, place: NDArray[np.uint16]) -> None:
-        image = read_image(manifest.folder / row.image)
-        place[:] = np.rint(prepare_image(image, size, is_stretched=is_stretched) * FULL_SCALE)
+    def decode(row: ImageRow, place: NDArray[Any]) -> None:
+        if wanted:
+            _decode_masked(manifest.folder, row, place, wanted)
+        else:
+            image = read_image(manifest.folder / row.image)
+            place[0] = np.rint(prepare_image(image, size, is_stretched=is_stretched) * FULL_SCALE)
 
-    asked = DecodedRows(
-        manifest=manifest, row_axis=0, shape=(len(manifest), size, size), dtype=np.uint16, decode=decode
-    )
-    values, unreadable = decoded_array(asked, file, progress)
-    require_readable(manifest, unreadable, skip=skip_unreadable)
+    shape = (1 + len(wanted), len(manifest), size, size)
+    asked = _Decoding(manifest, shape, np.dtype(np.uint8 if wanted else np.uint16), decode)
+    values, unreadable = asked.array(None if cache is None else cache / f"{key}.npy", progress)
+    _require_readable(manifest, unreadable, skip=skip_unreadable)
     if values.flags.writeable:
         values.setflags(write=False)
-    return Pixels(values, tuple(unreadable))
+    outlined = {name: values[number].view(np.bool_) for number, name in enumerate(wanted, start=1)}
+    return Pixels(values[0], tuple(unreadable), outlined)
 
 
 def pixels_key(manifest: Manifest, size: int, *, is_stretched: bool = True) -> str:
     """Name of everything that decides the pixels: names, lengths and times of the files, size, and the stretching."""
-    words = str(size) if is_stretched else f"{size} as stored"
-    return files_key(manifest.folder, (row.image for row in manifest.rows), words=words)
+    words = f"{size} planes" if is_stretched else f"{size} planes as stored"
+    return _files_key(manifest.folder, (row.image for row in manifest.rows), words=words)
+
+
+def _grey(image: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """Resized as a whole, in 256 steps."""
+    return np.asarray(_frame(image.shape, size).images(np.rint(image * _WHITE).astype(np.uint8)[None])[0])
+
+
+def _frame(shape: tuple[int, ...], size: int) -> SliceFrame:
+    return SliceFrame(source=(shape[0], shape[1]), scaled=(size, size), size=(size, size))
+
+
+def _mask_name(row: ImageRow, name: str) -> str:
+    return str(getattr(row, f"{name}_mask"))
+
+
+def _decode_masked(folder: Path, row: ImageRow, place: NDArray[np.uint8], masks: Mapping[str, bool]) -> None:
+    """An image and its masks into (1 + masks, size, size): grey, then 0 or 1."""
+    for name, is_needed in masks.items():
+        if is_needed and not _mask_name(row, name):
+            raise InputError(f"the manifest names no {name} mask for it: fill the column {name}_mask")
+    image, size = read_image(folder / row.image), place.shape[1]
+    place[0] = _grey(image, size)
+    frame = _frame(image.shape, size)
+    for number, name in enumerate(masks, start=1):
+        if file := _mask_name(row, name):
+            mask = read_mask_image(folder / file, shape=frame.source).astype(np.uint8) * np.uint8(_WHITE)
+            place[number] = frame.images(mask[None])[0] >= _HALF
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """What is to be decoded: ``decode`` writes a row of the manifest into (planes, size, size); it runs in threads."""
+
+    manifest: Manifest
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    decode: Callable[[ImageRow, NDArray[Any]], None]
+
+    def array(self, file: Path | None, progress: Progress) -> tuple[NDArray[Any], list[Unreadable]]:
+        """(planes, images, size, size), 0 where a row cannot be read, and those rows; mapped where there is a file."""
+        if file is None:
+            values = np.zeros(self.shape, dtype=self.dtype)
+            return values, self._decode_all(values, progress)
+        notes = file.with_suffix(".json")
+        if not (file.exists() and notes.exists()):
+            self._fill(file, notes, progress)
+        unreadable = [Unreadable(**entry) for entry in json.loads(notes.read_text(encoding="utf-8"))]
+        return np.load(file, mmap_mode="r"), unreadable
+
+    def _fill(self, file: Path, notes: Path, progress: Progress) -> None:
+        """Decode into a temporary file of the same folder and rename it: another process may do the same."""
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=file.parent, prefix=".decoding-") as temporary:
+                part = Path(temporary) / file.name
+                values = np.lib.format.open_memmap(part, mode="w+", dtype=self.dtype, shape=self.shape)
+                found = self._decode_all(values, progress)
+                values.flush()
+                del values
+                written = Path(temporary) / notes.name
+                written.write_text(json.dumps([asdict(entry) for entry in found]), encoding="utf-8")
+                part.replace(file)
+                written.replace(notes)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            needed = np.prod(self.shape, dtype=np.float64) * self.dtype.itemsize / 1e6
+            raise OutputError(
+                f"the decoded images could not be kept in {file.parent.name} ({reason}): {needed:.0f} MB are needed; "
+                "free space or name another folder"
+            ) from error
+
+    def _decode_all(self, values: NDArray[Any], progress: Progress) -> list[Unreadable]:
+        rows, total = self.manifest.rows, len(self.manifest)
+
+        def decode(row: int) -> Unreadable | None:
+            try:
+                self.decode(rows[row], values[:, row])
+            except (InputError, UnsupportedError) as error:
+                values[:, row] = 0
+                return Unreadable(row, rows[row].image, str(error))
+            return None
+
+        found: list[Unreadable] = []
+        progress("decoding images", 0, total)
+        with ThreadPoolExecutor(max_workers=available_threads()) as pool:
+            for start in range(0, total, _BLOCK):
+                block = range(start, min(start + _BLOCK, total))
+                found += [entry for entry in pool.map(decode, block) if entry is not None]
+                progress("decoding images", block.stop, total)
+        return found
+
+
+def _require_readable(manifest: Manifest, unreadable: Sequence[Unreadable], *, skip: bool) -> None:
+    """Refuse rows that cannot be read, naming the first three; of those to be skipped not all."""
+    if unreadable and not skip:
+        named = "; ".join(f"{entry.image} ({entry.reason})" for entry in unreadable[:3])
+        more = f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
+        raise InputError(
+            f"{len(unreadable)} of {len(manifest)} images of the manifest cannot be read: {named}{more}. "
+            "Repair or remove them, or pass --skip-unreadable to go on without them"
+        )
+    if len(unreadable) == len(manifest):
+        raise InputError("no image of the manifest can be read: is it in its own folder, beside the images?")
+
+
+def _files_key(folder: Path, names: Iterable[str], *, words: str) -> str:
+    """Name of everything that decides what is decoded: names, lengths and times of the files, and the words."""
+    digest = hashlib.sha256(f"{words}\n".encode())
+    for name in names:
+        try:
+            found = (folder / name).stat()
+        except OSError:
+            digest.update(f"{name}\n".encode())
+        else:
+            digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:24]

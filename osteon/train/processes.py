@@ -11,47 +11,21 @@ import pickle
 import socket
 from dataclasses import dataclass
 from queue import Empty
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from osteon.errors import OsteonError, TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from multiprocessing.queues import Queue
 
     from osteon.data.options import Progress
-    from osteon.train.engine import EngineSettings
+    from osteon.train.objective import FoldJob
+    from osteon.train.run_folder import EpochRecord
 
 __all__ = ["train_in_processes"]
 
 _PATIENCE_S = 0.2
-_Record = TypeVar("_Record")
-
-
-class _Job(Protocol):
-    """What is trained; a pickle can carry it."""
-
-    @property
-    def fold(self) -> int:
-        """Number, from 0."""
-
-    @property
-    def settings(self) -> EngineSettings:
-        """Of the training."""
-
-
-class _Work(Protocol):
-    """What each process does with a job; a function of a module."""
-
-    def __call__(
-        self,
-        job: Any,  # noqa: ANN401 - each work knows its own kind
-        *,
-        on_epoch: Callable[[int, Any], None],
-        progress: Progress,
-        rank: int,
-    ) -> Sequence[Any]:
-        """Train, and give the epochs back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +36,12 @@ class _Failure:
 
 
 def train_in_processes(
-    job: _Job, work: _Work, *, on_epoch: Callable[[int, _Record], None], progress: Progress
-) -> tuple[_Record, ...]:
+    job: FoldJob, *, on_epoch: Callable[[int, EpochRecord], None], progress: Progress
+) -> tuple[EpochRecord, ...]:
     """Train a fold on ``settings.devices`` processes; when one fails, or progress raises, all are ended.
 
     Args:
-        job: of the fold.
-        work: what each process does with it.
+        job: of the fold; each process maps its images from ``job.cache``.
         on_epoch: told (fold, record) after every epoch, here.
         progress: told about every step, here.
 
@@ -82,8 +55,8 @@ def train_in_processes(
     context = mp.get_context("spawn")
     said: Queue[Any] = context.Queue()
     count = job.settings.devices
-    running = start_processes(_train, args=(job, work, count, _free_port(), said), nprocs=count, join=False)
-    history: tuple[_Record, ...] = ()
+    running = start_processes(_train, args=(job, count, _free_port(), said), nprocs=count, join=False)
+    history: tuple[EpochRecord, ...] = ()
     failures: list[OsteonError] = []
     is_over = False
 
@@ -125,7 +98,7 @@ def train_in_processes(
     return history
 
 
-def _train(rank: int, job: _Job, work: _Work, count: int, port: int, said: Queue[Any]) -> None:
+def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
     """What each process does; the first one speaks."""
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
@@ -145,7 +118,8 @@ def _train(rank: int, job: _Job, work: _Work, count: int, port: int, said: Queue
             said.put((step, done, total))
 
     try:
-        history = work(job, on_epoch=on_epoch, progress=progress, rank=rank)
+        pixels = job.objective.load(job.manifest, job.settings, job.cache, skip_unreadable=True)
+        history = job.objective.train(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
     except OsteonError as error:
         said.put(_Failure(_travelling(error)))
         said.close()

@@ -7,14 +7,13 @@ import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from osteon.data import Predictions
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OsteonError, OutputError
-from osteon.train.fit import FoldOptions, fit_fold
-from osteon.train.fold_job import NOT_DECISIVE, classes_of
-from osteon.train.pixels import load_pixels
+from osteon.train.counts import SegmentCounts
+from osteon.train.fold import fit_fold
+from osteon.train.objective import FoldData, untold
+from osteon.train.objectives import OBJECTIVES, settings_of
 from osteon.train.run_folder import (
     CACHE_NAME,
     RUN_NAME,
@@ -29,17 +28,22 @@ from osteon.train.run_folder import (
     read_fold,
     split_digest,
     write_document,
+    write_state,
 )
-from osteon.train.settings import TrainSettings
+from osteon.train.settings import NOT_DECISIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from osteon.data import Manifest, Split
-    from osteon.train.history import EpochRecord
+    from osteon.train.objective import Objective
+    from osteon.train.pixels import Pixels
+    from osteon.train.run_folder import EpochRecord
+    from osteon.train.settings import Settings
 
 __all__ = ["Run", "RunOptions", "read_run", "train_run"]
 
@@ -51,13 +55,13 @@ class Run:
     Attributes:
         folder: of the run.
         settings: of all its folds.
-        classes: in the order of the logits.
+        classes: names of the classes, or of the maps, in the order of the network's output.
         folds: one entry for every fold of the split.
         document: run.json: versions, machine, split, unreadable images.
     """
 
     folder: Path
-    settings: TrainSettings
+    settings: Any
     classes: tuple[str, ...]
     folds: tuple[FoldResult, ...]
     document: Mapping[str, Any] = field(repr=False)
@@ -77,16 +81,55 @@ class Run:
         """Whether every fold is done."""
         return len(self.done) == len(self.folds)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about the split that every table of this run must print."""
+        return tuple(self.document["split"]["warnings"])
+
     def predictions(self) -> Predictions:
-        """Of all folds that are done, validation and test parts.
+        """Of all folds of classifiers that are done, validation and test parts.
 
         Raises:
             InputError: no fold is done.
         """
-        tables = [fold.predictions for fold in self.done if fold.predictions is not None]
-        if not tables:
+        self._require_done()
+        return Predictions.joined([fold.predictions for fold in self.done if fold.predictions is not None])
+
+    def counts(self) -> SegmentCounts:
+        """Of all folds of segmenters that are done, validation and test parts.
+
+        Raises:
+            InputError: no fold is done.
+        """
+        self._require_done()
+        tables = [fold.counts for fold in self.done if fold.counts is not None]
+        return SegmentCounts.joined(tables).warned(self.warnings)
+
+    def members(self, wanted: Iterable[int] | None = None) -> tuple[FoldResult, ...]:
+        """The folds whose networks become a model; None takes all that are done.
+
+        Raises:
+            InputError: no fold is done, or one that was asked for is not.
+        """
+        self._require_done()
+        if wanted is None:
+            return self.done
+        numbers = sorted(set(wanted))
+        for number in numbers:
+            if not 0 <= number < len(self.folds):
+                raise InputError(
+                    f"fold {number} was asked for; {self.folder.name} has folds 0 to {len(self.folds) - 1}"
+                )
+            if self.folds[number].state != "done":
+                state = self.folds[number].state
+                raise InputError(f"fold {number} of {self.folder.name} is {state}, not done: train it first")
+        if not numbers:
+            raise InputError("no fold was asked for: a model needs at least one")
+        return tuple(self.folds[number] for number in numbers)
+
+    def _require_done(self) -> None:
+        if not self.done:
             raise InputError(f"no fold of the run {self.folder.name} is done: train it first")
-        return Predictions.joined(tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,27 +139,33 @@ class RunOptions:
     Attributes:
         folds: which of the split; None for all.
         drops: rows of the manifest that curation leaves out of the training part, by fold. None finds them where the
-            configuration asks for curation.
+            settings ask for curation.
         cache: folder for decoded images and vectors, for runs of the same data set to share; None keeps them in the
             run's folder until it is complete.
+        shared: folder where networks that other networks begin with are shared between runs, as the bone networks of
+            pairs; None keeps each in the folder of its fold.
         skip_unreadable: leave images out that cannot be read, name and count them; otherwise they are an error.
+        pixels: of the manifest, where they were read already; None reads them.
         on_epoch: told (fold, record) after every epoch.
     """
 
     folds: Iterable[int] | None = None
     drops: Mapping[int, NDArray[np.int64]] | None = None
     cache: Path | None = None
+    shared: Path | None = None
     skip_unreadable: bool = False
-    on_epoch: Callable[[int, EpochRecord], None] | None = None
+    pixels: Pixels | None = None
+    on_epoch: Callable[[int, EpochRecord], None] = untold
 
 
 def train_run(
     manifest: Manifest,
     split: Split,
-    settings: TrainSettings,
+    settings: Settings,
     folder: Path,
     *,
     options: RunOptions | None = None,
+    objective: Objective | None = None,
     progress: Progress = silent,
 ) -> Run:
     """Train the folds of a split. A fold that is done is skipped, one that was interrupted goes on.
@@ -128,7 +177,8 @@ def train_run(
         split: folds of it.
         settings: of all folds.
         folder: of the run; made when it is not there.
-        options: which folds, what to drop.
+        options: which folds, what to drop, where to keep decoded images.
+        objective: None takes that of the settings.
         progress: told about every step.
 
     Raises:
@@ -138,31 +188,29 @@ def train_run(
     """
     import torch
 
-    from osteon.train.engine import choose_device
-
-    chosen = options or RunOptions()
+    chosen, aim = options or RunOptions(), objective or OBJECTIVES[settings.objective]
     split.require_same(manifest)  # every fold would fail of it, in a folder that the right split could not use
     numbers = fold_numbers(split, chosen.folds)
-    place = choose_device(settings)  # before an hour is spent on decoding
-    _claim(folder, manifest, split, settings)
+    about = aim.describe(settings)  # before an hour is spent on decoding
+    document = {
+        "schema_version": 2,
+        "settings": settings.document(),
+        "classes": list(aim.outputs(manifest, settings)),
+        "manifest_sha256": manifest.sha256,
+        "split_sha256": split_digest(manifest, split),
+    }
+    claim_folder(folder, document, free=NOT_DECISIVE)
     pending = [fold for fold in numbers if read_fold(fold_folder(folder, fold), fold).state != "done"]
     if not pending:
-        return read_run(folder)
-    pretrained = _describe_weights(settings)  # weights that are not at hand are told before images are decoded
+        return read_run(folder, objective=aim)
     cache = chosen.cache or folder / CACHE_NAME
-    pixels = load_pixels(
-        manifest,
-        size=settings.image_size,
-        cache=cache,
-        is_stretched=settings.is_stretched,
-        skip_unreadable=chosen.skip_unreadable,
-        progress=progress,
+    pixels = chosen.pixels or aim.load(
+        manifest, settings, cache, skip_unreadable=chosen.skip_unreadable, progress=progress
     )
     about = {
         **describe_software(),
-        "device": place,
+        **about,
         "threads": settings.threads or torch.get_num_threads(),
-        "pretrained": pretrained,
         "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "folds": len(split.folds),
         "seeds": {"training": settings.seed, "split": split.seed},
@@ -171,95 +219,61 @@ def train_run(
         "unreadable": [{"image": entry.image, "reason": entry.reason} for entry in pixels.unreadable],
     }
     _write_run(folder, about)
+    data = FoldData(
+        manifest=manifest,
+        split=split,
+        pixels=pixels,
+        cache=cache,
+        shared=chosen.shared,
+        drops=chosen.drops,
+        on_epoch=chosen.on_epoch,
+        progress=progress,
+    )
     for fold in pending:
-        _train_one(manifest, split, fold, settings, folder, chosen=replace(chosen, cache=cache), progress=progress)
+        _train_one(aim, data, fold, settings, fold_folder(folder, fold))
         _write_run(folder, about)
-    run = read_run(folder)
-    if run.is_complete and chosen.cache is None:
-        del pixels
-        shutil.rmtree(cache, ignore_errors=True)
+    run = read_run(folder, objective=aim)
+    if run.is_complete:
+        del pixels, data
+        shutil.rmtree(folder / CACHE_NAME, ignore_errors=True)
     return run
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, *, objective: Objective | None = None) -> Run:
     """A run as it lies there, whether it is complete or not.
 
+    Args:
+        folder: of the run.
+        objective: that it was trained with; None takes one of ``OBJECTIVES``.
+
     Raises:
-        InputError: the folder is no run, or a file of it is damaged.
+        InputError: the folder is no run, or a file of it is damaged or of another version.
     """
     kept = read_document(folder / SETTINGS_NAME)
     about = read_document(folder / RUN_NAME)
     try:
-        settings, classes = TrainSettings.of(kept["settings"]), tuple(kept["classes"])
+        settings = settings_of(kept["settings"]) if objective is None else objective.settings.of(kept["settings"])
+        classes = tuple(kept["classes"])
         count = int(about["folds"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder.name} is no run of this osteon: its {SETTINGS_NAME} lacks entries") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OsteonError) as error:
+        raise InputError(
+            f"{folder.name} is no run of this version of osteon ({SETTINGS_NAME}: {error}): train it again"
+        ) from error
     folds = tuple(read_fold(fold_folder(folder, fold), fold) for fold in range(count))
     return Run(folder, settings, classes, folds, about)
 
 
-def _train_one(
-    manifest: Manifest,
-    split: Split,
-    fold: int,
-    settings: TrainSettings,
-    folder: Path,
-    *,
-    chosen: RunOptions,
-    progress: Progress,
-) -> None:
-    """Train a fold; its own folder says when it failed."""
-    place = fold_folder(folder, fold)
-    drop = np.empty(0, dtype=np.int64)
+def _train_one(objective: Objective, data: FoldData, fold: int, settings: Settings, place: Path) -> None:
+    """Train a fold; its own folder says when it failed, also where it failed before that folder was there."""
     try:
-        if chosen.drops is not None:
-            drop = np.asarray(chosen.drops.get(fold, drop), dtype=np.int64)
-        elif settings.curates and chosen.cache is not None:
-            from osteon.curation.conflicts import conflict_drops
-            from osteon.train.curated import dataset_vectors
-
-            vectors = dataset_vectors(manifest, chosen.cache, progress=progress)
-            drop = conflict_drops(manifest, split, fold, vectors, positive=settings.positive)
-        options = FoldOptions(drop=drop, cache=chosen.cache, skip_unreadable=chosen.skip_unreadable)
-        if chosen.on_epoch is not None:
-            options = replace(options, on_epoch=chosen.on_epoch)
-        fit_fold(manifest, split, fold, settings, place, options=options, progress=progress)
+        fit_fold(objective, data, fold, settings, place)
     except OutputError:
         raise  # the next fold would meet the same disk
     except OsteonError as error:
-        _note_failure(place, fold, error)
-
-
-def _note_failure(place: Path, fold: int, error: OsteonError) -> None:
-    """Keep the error of a fold that failed before its own folder could say so."""
-    from osteon.train.run_folder import write_state
-
-    found = read_fold(place, fold)
-    if found.state != "failed":
-        make_folder(place)
-        write_state(replace(found, state="failed", error=f"{type(error).__name__}: {error}"))
-
-
-def _describe_weights(settings: TrainSettings) -> dict[str, str] | None:
-    """Name, hash and licence of the weights that a training begins with; None for random ones."""
-    if settings.weights_source is None:
-        return None
-    from osteon.weights.backbone import pretrained_weights
-
-    found = pretrained_weights(settings.architecture, source=settings.weights_source)
-    return {"name": found.name, "sha256": found.sha256, "licence": found.licence}
-
-
-def _claim(folder: Path, manifest: Manifest, split: Split, settings: TrainSettings) -> None:
-    """Write what the run is, or make sure that it is the same."""
-    document = {
-        "schema_version": 1,
-        "settings": settings.document(),
-        "classes": list(classes_of(manifest, settings.positive)),
-        "manifest_sha256": manifest.sha256,
-        "split_sha256": split_digest(manifest, split),
-    }
-    claim_folder(folder, document, free=NOT_DECISIVE)
+        found = read_fold(place, fold)
+        if found.state != "failed":
+            make_folder(place)
+            write_state(replace(found, state="failed", error=f"{type(error).__name__}: {error}"))
 
 
 def _write_run(folder: Path, about: Mapping[str, Any]) -> None:
@@ -267,12 +281,6 @@ def _write_run(folder: Path, about: Mapping[str, Any]) -> None:
     states = {}
     for number in range(about["folds"]):
         fold = read_fold(fold_folder(folder, number), number)
-        states[str(number)] = {
-            "state": fold.state,
-            "error": fold.error,
-            "best_epoch": fold.best_epoch,
-            "validation_auc": fold.validation_auc,
-            "seconds": fold.seconds,
-            "images": dict(fold.images),
-        }
+        names = ("state", "error", "best_epoch", "monitored", "seconds", "images")
+        states[str(number)] = {name: getattr(fold, name) for name in names}
     write_document(folder / RUN_NAME, {**about, "fold_states": states})

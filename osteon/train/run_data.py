@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osteon.data import Manifest, Split
     from osteon.train.run import Run
 
-__all__ = ["RunData", "is_synthetic", "matched_data", "open_run", "synthetic_share", "synthetic_words"]
+__all__ = ["RunData", "is_synthetic", "open_run", "synthetic_share", "synthetic_words"]
 
 _SYNTHETIC = frozenset({"yes", "true", "1"})
 _SPLIT_NAME = "splits.json"
@@ -52,21 +52,7 @@ def open_run(folder: Path, dataset: Path, *, split: Path | None = None) -> RunDa
         InputError: a file is missing or damaged, or manifest and split are not those of the run.
     """
     run = read_run(folder)
-    return RunData(run, *matched_data(folder, dataset, split=split))
-
-
-def matched_data(folder: Path, dataset: Path, *, split: Path | None = None) -> tuple[Manifest, Split, str]:
-    """The data set and the split that a run of any kind was trained with, and the hash that proves it.
-
-    Args:
-        folder: of the run.
-        dataset: as of ``open_run``.
-        split: as of ``open_run``.
-
-    Raises:
-        InputError: as ``open_run``.
-    """
-    expected = read_document(folder / SETTINGS_NAME).get("split_sha256")
+    expected = str(read_document(folder / SETTINGS_NAME).get("split_sha256"))
     manifest = read_manifest(dataset)
     if split is not None:
         places = [split]
@@ -82,7 +68,7 @@ def matched_data(folder: Path, dataset: Path, *, split: Path | None = None) -> t
     for place in places:
         found = read_split(place)
         if split_digest(manifest, found) == expected:
-            return manifest, found, str(expected)
+            return RunData(run, manifest, found, expected)
     raise InputError(
         f"{folder.name} was trained with other patients, labels or folds than {manifest.folder.name} holds now (the "
         "hashes of manifest and split differ): give the data set as it was, or train again"

@@ -1,53 +1,66 @@
 """The files of a run: what was asked, where each fold stands, what came out.
 
-RUN/settings.json    settings, classes, hashes of manifest and split
+RUN/settings.json    settings, classes or maps, hashes of manifest and split
 RUN/run.json         versions, machine, state of every fold
-RUN/fold-K/          state.json history.csv best.safetensors last.ckpt predictions.parquet
+RUN/fold-K/          state.json history.csv best.safetensors last.ckpt, and predictions.parquet of a classifier,
+                     counts.csv and sweeps.json of a segmenter
+RUN/fold-K/bone/     the first network of a pair: state.json history.csv best.safetensors last.ckpt
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import platform
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from osteon import __version__
+from osteon.data import Predictions
 from osteon.data.split import PARTS
 from osteon.errors import InputError, OutputError
-from osteon.io.predictions_file import read_predictions
+from osteon.io.predictions_file import read_predictions, write_predictions
 from osteon.io.whole_file import whole_file
-from osteon.train.history import EpochRecord, read_history
+from osteon.train.counts import SegmentCounts, ThresholdSweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from osteon.data import Manifest, Predictions, Split
+    from osteon.data import Manifest, Split
 
 __all__ = [
     "BEST_NAME",
     "CACHE_NAME",
+    "COUNTS_NAME",
     "HISTORY_NAME",
     "LAST_NAME",
     "PREDICTIONS_NAME",
     "RUN_NAME",
     "SETTINGS_NAME",
+    "SWEEPS_NAME",
+    "EpochRecord",
     "FoldResult",
     "claim_folder",
     "describe_software",
     "digest",
     "fold_folder",
     "fold_numbers",
+    "history_text",
     "make_folder",
+    "read_counts",
     "read_document",
     "read_fold",
+    "read_history",
+    "read_sweeps",
     "split_digest",
     "write_document",
     "write_state",
+    "write_table",
     "write_text",
 ]
 
@@ -55,11 +68,72 @@ BEST_NAME = "best.safetensors"
 LAST_NAME = "last.ckpt"
 HISTORY_NAME = "history.csv"
 PREDICTIONS_NAME = "predictions.parquet"
+COUNTS_NAME = "counts.csv"
+SWEEPS_NAME = "sweeps.json"
 SETTINGS_NAME = "settings.json"
 RUN_NAME = "run.json"
 CACHE_NAME = "cache"
 _STATE_NAME = "state.json"
 _PACKAGES = ("torch", "lightning", "timm", "monai", "numpy", "scikit-learn")
+_PLAN = {"epoch": int, "stage": str, "head_rate": float, "backbone_rate": float, "free": str}
+_LOSSES = {"train_loss": float, "validation_loss": float, "seconds": float}
+_MEASURE = "validation_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One epoch.
+
+    Attributes:
+        epoch: from 1.
+        stage: of the strategy.
+        head_rate: learning rate of the head, or of the whole network where it has one part.
+        backbone_rate: of the other parts that were trained; 0 when there were none.
+        free: parts that were trained, the head first, parted by blanks.
+        train_loss: mean over the images of the epoch, while the weights moved.
+        validation_loss: mean over the validation part.
+        measures: of the validation part, by name; the first is the one that is monitored.
+        seconds: the epoch took.
+    """
+
+    epoch: int
+    stage: str
+    head_rate: float
+    backbone_rate: float
+    free: str
+    train_loss: float
+    validation_loss: float
+    measures: Mapping[str, float]
+    seconds: float
+
+    @property
+    def monitored(self) -> float:
+        """The measure that chooses the epoch."""
+        return next(iter(self.measures.values()))
+
+    def document(self) -> dict[str, Any]:
+        """As plain values, the measures beside the others."""
+        named = {f"{_MEASURE}{name}": value for name, value in self.measures.items()}
+        plan = {name: getattr(self, name) for name in (*_PLAN, "train_loss", "validation_loss")}
+        return {**plan, **named, "seconds": self.seconds}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """A record from ``document``, as text or not.
+
+        Raises:
+            InputError: a value is missing or is no number.
+        """
+        try:
+            known = {name: kind(values[name]) for name, kind in (*_PLAN.items(), *_LOSSES.items())}
+            measures = {
+                name.removeprefix(_MEASURE): float(value)
+                for name, value in values.items()
+                if name.startswith(_MEASURE) and name not in known
+            }
+            return cls(**known, measures=measures)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError("a history has a line that is no epoch: it was changed or cut off") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +146,11 @@ class FoldResult:
         state: "done"; "failed"; "running", also when it was interrupted; "absent" when it never began.
         error: why it failed, else "".
         best_epoch: whose weights are kept, from 1; 0 before the first.
-        validation_auc: of that epoch; None before the first.
-        temperature: fitted on the validation part, 1 where none is best; None before the end.
+        monitored: the measure of that epoch that is monitored; None before the first.
         images: how many by part, and how many were "dropped" by curation or "unreadable".
         seconds: of all sessions that worked on it.
-        history: its epochs.
-        predictions: of the validation and test parts by the best weights; None before the end.
+        history: its epochs; of a pair those of the second network.
+        table: what the kept weights say of the validation and test parts; None before the end.
         identity: hash of everything that decides the weights.
     """
 
@@ -86,18 +159,27 @@ class FoldResult:
     state: Literal["done", "failed", "running", "absent"]
     error: str = ""
     best_epoch: int = 0
-    validation_auc: float | None = None
-    temperature: float | None = None
+    monitored: float | None = None
     images: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     history: tuple[EpochRecord, ...] = field(default=(), repr=False)
-    predictions: Predictions | None = field(default=None, repr=False)
+    table: Predictions | SegmentCounts | None = field(default=None, repr=False)
     identity: str = ""
 
     @property
     def weights(self) -> Path:
         """File of the best weights."""
         return self.folder / BEST_NAME
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """The table of a classifier; None before the end."""
+        return self.table if isinstance(self.table, Predictions) else None
+
+    @property
+    def counts(self) -> SegmentCounts | None:
+        """The table of a segmenter; None before the end."""
+        return self.table if isinstance(self.table, SegmentCounts) else None
 
 
 def fold_folder(run: Path, fold: int) -> Path:
@@ -141,8 +223,8 @@ def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[st
     kept = read_document(path)
     was, now = kept.get("settings", {}), document["settings"]
     differing = [
-        f"{name} {was.get(name, 'as usual')!r} there, {now.get(name, 'as usual')!r} now"
-        for name in {**now, **was}  # a setting that is as the first runs had it may be left out of either
+        f"{name} {was.get(name, 'not said')!r} there, {now.get(name, 'not said')!r} now"
+        for name in {**now, **was}
         if name not in free and was.get(name) != now.get(name)
     ]
     if kept.get("split_sha256") != document["split_sha256"]:
@@ -155,20 +237,34 @@ def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[st
 
 
 def write_state(result: FoldResult) -> None:
-    """Keep where a fold stands; history and predictions have files of their own.
+    """Keep where a fold stands; history and table have files of their own.
 
     Raises:
         OutputError: it cannot be written.
     """
-    names = ("fold", "state", "error", "best_epoch", "validation_auc", "temperature", "images", "seconds", "identity")
-    write_document(result.folder / _STATE_NAME, {name: getattr(result, name) for name in names})
+    names = ("fold", "state", "error", "best_epoch", "monitored", "images", "seconds", "identity")
+    table = PREDICTIONS_NAME if result.predictions is not None else COUNTS_NAME if result.counts is not None else ""
+    write_document(result.folder / _STATE_NAME, {name: getattr(result, name) for name in names} | {"table": table})
+
+
+def write_table(folder: Path, table: Predictions | SegmentCounts, sweeps: Sequence[ThresholdSweep] = ()) -> None:
+    """Keep what the weights of a fold say.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if isinstance(table, Predictions):
+        write_predictions(table, folder / PREDICTIONS_NAME)
+        return
+    write_text(folder / COUNTS_NAME, table.text())
+    write_document(folder / SWEEPS_NAME, {"sweeps": [sweep.document() for sweep in sweeps]})
 
 
 def read_fold(folder: Path, fold: int) -> FoldResult:
     """A fold as its files tell it; "absent" when there are none.
 
     Raises:
-        InputError: a file is damaged, or a fold that is done lacks its predictions.
+        InputError: a file is damaged, or a fold that is done lacks its table.
     """
     path = folder / _STATE_NAME
     if not path.exists():
@@ -176,13 +272,66 @@ def read_fold(folder: Path, fold: int) -> FoldResult:
     document = read_document(path)
     history = read_history(folder / HISTORY_NAME)
     if history and document.get("state") != "done":
-        best = max(history, key=lambda record: record.validation_auc)
-        document |= {"best_epoch": best.epoch, "validation_auc": best.validation_auc}
-    predictions = read_predictions(folder / PREDICTIONS_NAME) if document.get("state") == "done" else None
+        best = max(history, key=lambda record: record.monitored)
+        document |= {"best_epoch": best.epoch, "monitored": best.monitored}
+    name = document.pop("table", "")  # none before the end, and of the first network of a pair
+    table = read_counts(folder / name) if name == COUNTS_NAME else read_predictions(folder / name) if name else None
     try:
-        return FoldResult(**{**document, "folder": folder}, history=history, predictions=predictions)
+        return FoldResult(**{**document, "folder": folder}, history=history, table=table)
     except TypeError as error:
         raise InputError(f"{folder.name}/{_STATE_NAME} is of another version of osteon, or was changed") from error
+
+
+def read_counts(path: Path) -> SegmentCounts:
+    """What a segmenter called, of a file that ``write_table`` wrote.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return SegmentCounts.of_rows(list(csv.DictReader(file)))
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}): train or judge again"
+        ) from error
+
+
+def read_sweeps(folder: Path) -> tuple[ThresholdSweep, ...]:
+    """Pixels of the validation part of a segmenter's fold at many thresholds, a sweep for each map.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    try:
+        return tuple(ThresholdSweep.of(entry) for entry in read_document(folder / SWEEPS_NAME)["sweeps"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder.name}/{SWEEPS_NAME} is of another version of osteon, or was changed") from error
+
+
+def history_text(records: Sequence[EpochRecord]) -> str:
+    """Epochs, at least one, as CSV; numbers come back exactly."""
+    rows = [record.document() for record in records]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_history(path: Path) -> tuple[EpochRecord, ...]:
+    """The epochs of a history file; none when it is not there.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return tuple(EpochRecord.of(row) for row in csv.DictReader(file))
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__})") from error
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:

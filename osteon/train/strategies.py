@@ -1,7 +1,8 @@
 """Strategies of fine-tuning as stages: what is trained, at which rate, and when the next stage begins.
 
 Nothing here knows torch. A plan names the parts of a network (``nets.anatomy.feature_stages``, input to output, the
-head last); the machine is told the validation AUC after each epoch and says how the next one is trained.
+head last); the machine is told after each epoch what it was worth, and says how the next one is trained. AUC stands
+here for whatever measure is monitored.
 
     scratch  everything at the same constant rate, all epochs; the best is kept (schedule "constant": ends after
              ``patience`` epochs without a better AUC)
@@ -22,7 +23,7 @@ goes through the same steps: "steps" 1, 1/2, 1/10, a third of the epochs each (0
 for 10, 0.01 to 20, 0.001 to 30, 1e-4 to 70, 1e-5 to 80; it prints 1e-3 twice, and 1e-4 is the reading taken). They
 take the place of the cosine, of the constant rate, and of the plateaus of lp; a training with them is not ended early,
 as its later steps are part of it. "constant", of the paper on femoral tumours, takes their place too, and ends early:
-nothing comes later that would be missed.
+nothing comes later that would be missed. A segmenter has rates in equal shares of all epochs, and no end but the last.
 
 References:
     Spec ct-osteosarcoma, section 6. LP-FT: Kumar et al. 2022, arXiv:2202.10054. Spec bone-metastasis, section 3.2. Spec
@@ -41,9 +42,9 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from osteon.train.settings import TrainSettings
+    from osteon.train.settings import ClassifySettings
 
-__all__ = ["Decision", "EpochPlan", "Schedule", "Stage", "StageMachine", "StagePlan", "plan_stages"]
+__all__ = ["Decision", "EpochPlan", "Schedule", "Stage", "StageMachine", "StagePlan", "plan_rates", "plan_stages"]
 
 
 STEPS: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
@@ -58,21 +59,22 @@ class Schedule:
     """How a learning rate falls.
 
     Attributes:
-        kind: "constant"; "cosine" over epochs; "plateau", multiplied by ``factor`` when the AUC stands still; or one
-            of ``STEPS``.
-        start: rate of the first epoch; of steps the largest.
+        kind: "constant"; "cosine" over epochs; "plateau", multiplied by ``factor`` when the AUC stands still; "steps".
+        start: rate of the first epoch.
         floor: the rate never falls below it.
-        epochs: length of the cosine (T_max), after which it stays at the floor; of steps all epochs of the training.
+        epochs: length of the cosine (T_max), after which it stays at the floor.
         factor: of a plateau.
         patience: epochs without gain that make a plateau.
+        steps: first epoch and rate of each step, the first from epoch 0 on.
     """
 
-    kind: Literal["constant", "cosine", "plateau", "steps", "warm_steps"]
+    kind: Literal["constant", "cosine", "plateau", "steps"]
     start: float
     floor: float = 0.0
     epochs: int = 1
     factor: float = 1.0
     patience: int = 1
+    steps: tuple[tuple[int, float], ...] = ()
 
     def rate(self, *, epoch: int, cuts: int) -> float:
         """The learning rate.
@@ -90,9 +92,8 @@ class Schedule:
             return self.start
         if self.kind == "plateau":
             return max(self.floor, self.start * self.factor**cuts)
-        if self.kind in STEPS:
-            part = next(part for share, part in reversed(STEPS[self.kind]) if epoch >= round(share * self.epochs))
-            return max(self.floor, self.start * part)
+        if self.kind == "steps":
+            return max(self.floor, next(rate for first, rate in reversed(self.steps) if epoch >= first))
         share = min(epoch, self.epochs) / self.epochs
         return self.floor + (self.start - self.floor) * (1 + math.cos(math.pi * share)) / 2
 
@@ -163,7 +164,21 @@ class Decision:
     stop: bool
 
 
-def plan_stages(settings: TrainSettings, parts: Sequence[str]) -> StagePlan:
+def plan_rates(rates: Sequence[float], epochs: int, parts: Sequence[str]) -> StagePlan:
+    """One stage that trains everything, each rate for an equal share of the epochs.
+
+    Example:
+        >>> machine = StageMachine(plan_rates([0.1, 0.2, 0.3], 4, ["network"]))
+        >>> [(machine.next_epoch().head_rate, machine.after_epoch([1.0]).stop) for _ in range(4)]
+        [(0.1, False), (0.1, False), (0.2, False), (0.3, True)]
+    """
+    steps = tuple((math.ceil(number * epochs / len(rates)), rate) for number, rate in enumerate(rates))
+    schedule = Schedule("steps", rates[0], steps=steps)
+    order = tuple(reversed(parts))
+    return StagePlan(tuple(parts), (Stage("all", order, schedule, schedule if len(order) > 1 else None, 0),), epochs)
+
+
+def plan_stages(settings: ClassifySettings, parts: Sequence[str]) -> StagePlan:
     """The stages of a strategy for a network.
 
     Args:
@@ -185,8 +200,11 @@ def plan_stages(settings: TrainSettings, parts: Sequence[str]) -> StagePlan:
         patience=settings.plateau_patience,
     )
     stepped = None
-    if settings.schedule and settings.schedule != "cosine":
-        stepped = Schedule(settings.schedule, low, floor=floor, epochs=settings.epochs)
+    if settings.schedule in STEPS:
+        steps = tuple((round(share * settings.epochs), low * part) for share, part in STEPS[settings.schedule])
+        stepped = Schedule("steps", low, floor=floor, steps=steps)
+    elif settings.schedule == "constant":
+        stepped = Schedule("constant", low)
     whole = stepped or Schedule("cosine", low, floor=floor, epochs=settings.cosine_epochs)
     patience = 0 if settings.schedule in STEPS else settings.patience
     first = Stage("head", order[:1], head, None, settings.stagnation)
@@ -216,7 +234,7 @@ class _State:
     Attributes:
         epoch: epochs done.
         stage: index of the stage of the next epoch.
-        best_auc: of all epochs; below 0 before the first.
+        best: what the best of all epochs was worth; empty before the first.
         best_epoch: from 1; 0 before the first.
         stale: epochs without gain, since the stage began.
         plateau: epochs without gain since the last cut, and since the stage began.
@@ -228,7 +246,7 @@ class _State:
 
     epoch: int = 0
     stage: int = 0
-    best_auc: float = -1.0
+    best: list[float] = dataclasses.field(default_factory=list)
     best_epoch: int = 0
     stale: int = 0
     plateau: int = 0
@@ -251,13 +269,8 @@ class StageMachine:
         self._state = _State()
 
     @property
-    def best_auc(self) -> float:
-        """Largest validation AUC so far; below 0 before the first epoch."""
-        return self._state.best_auc
-
-    @property
     def best_epoch(self) -> int:
-        """The epoch it belongs to, from 1; 0 before the first."""
+        """The best epoch so far, from 1, the first of equals; 0 before the first."""
         return self._state.best_epoch
 
     @property
@@ -274,22 +287,22 @@ class StageMachine:
             backbone = stage.backbone.rate(epoch=now.epoch - now.backbone_began, cuts=now.cuts)
         return EpochPlan(stage.name, stage.free, head, backbone)
 
-    def after_epoch(self, validation_auc: float) -> Decision:
+    def after_epoch(self, worth: Sequence[float]) -> Decision:
         """Take note of an epoch.
 
         Args:
-            validation_auc: 0 to 1.
+            worth: the measure that is monitored, then what decides between equals; the larger the better.
 
         Raises:
-            InputError: the AUC is not a number, or the training was over.
+            InputError: one of them is not a number, or the training was over.
         """
         now, stage = self._state, self.plan.stages[self._state.stage]
-        if now.is_over or not math.isfinite(validation_auc):
-            raise InputError(f"validation AUC {validation_auc} after epoch {now.epoch}: none is expected, or no number")
+        if now.is_over or not all(map(math.isfinite, worth)):
+            raise InputError(f"an epoch worth {list(worth)} after epoch {now.epoch}: none is expected, or no number")
         now.epoch += 1
-        gained = validation_auc > now.best_auc
+        gained = list(worth) > now.best
         if gained:
-            now.best_auc, now.best_epoch = validation_auc, now.epoch
+            now.best, now.best_epoch = list(worth), now.epoch
             now.stale = now.plateau = 0
         else:
             now.stale += 1

@@ -32,14 +32,14 @@ def test_a_run_is_trained_told_and_not_trained_again(
     words = ("train", "ct_osteosarcoma", "--data", dataset, *QUICK, "-o", tmp_path / "run")
     first = osteon(*words, "--fold", 0)
     assert first.code == 0, first.err
-    assert "fold 0: best epoch" in first.out
+    assert "fold 0: epoch" in first.out
     assert "fold 1: not trained yet" in first.out
     assert "fold 0 epoch   2 all" in first.err
     plain(first.out)
     second = osteon(*words)
     assert second.code == 0
     assert "fold 0 epoch" not in second.err
-    assert second.out.count("best epoch") == 2
+    assert second.out.count(" kept, validation AUC ") == 2
     refused = osteon(*words, "--seed", 5)
     assert refused.code == 1
     assert "seed 1 there, 5 now" in refused.err

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.train.segmentation.toy_slices import write_toy_dataset
+from tests.train.toy_slices import write_toy_dataset
 
 Run = Callable[..., SimpleNamespace]
 
@@ -35,7 +35,7 @@ def test_segmenters_are_trained_told_and_not_trained_again(
     assert "lesion, test part of 1 fold(s): 6 images of 2 patients" in first.out
     for name in ("F1", "mean Dice", "IoU", "accuracy", "specificity", "sensitivity", "precision"):
         assert f"  {name} " in first.out
-    assert "fold 0 epoch   2 rate 5.0e-03" in first.err
+    assert "rate 5.0e-03" in first.err
     plain(first.out)
     second = osteon(*words, "--fold", 0)
     assert second.code == 0
@@ -70,18 +70,18 @@ def test_segmenters_are_trained_told_and_not_trained_again(
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "says", "code"),
     [
-        (("--strategy", "ft"), "--strategy was given"),
-        (("--set", "learning_rate=1"), "no setting 'learning_rate'"),
-        (("--arch", "mobilenet_v2"), "architecture 'mobilenet_v2' does not exist"),
-        (("--set", "image_size=100"), "multiple of 16"),
+        (("--strategy", "ft"), "--strategy: not of ct_metastasis", 2),
+        (("--set", "learning_rate=1"), "no setting 'learning_rate'", 1),
+        (("--arch", "mobilenet_v2"), "architecture 'mobilenet_v2' does not exist", 1),
+        (("--set", "image_size=100"), "multiple of 16", 1),
     ],
 )
 def test_what_cannot_be_trained_is_told(
-    dataset: Path, tmp_path: Path, osteon: Run, options: tuple[str, ...], says: str
+    dataset: Path, tmp_path: Path, osteon: Run, options: tuple[str, ...], says: str, code: int
 ) -> None:
     ran = osteon("train", "ct_metastasis", "--data", dataset, "-o", tmp_path / "run", *options)
-    assert ran.code == 1
+    assert ran.code == code
     assert says in ran.err
     assert not (tmp_path / "run").exists()

@@ -15,9 +15,8 @@ from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
-from osteon.train.fold_job import NOT_DECISIVE
-from osteon.train.segmentation.settings import SegmentSettings
-from osteon.train.settings import TrainSettings, read_settings_file
+from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
+from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
 from osteon_phantoms.files import write_trunk_phantom
 from osteon_phantoms.trunk import TrunkPhantom, make_trunk
@@ -84,19 +83,12 @@ def test_a_real_patch_is_read_and_nothing_is_claimed_of_its_site(
 
 def test_the_scripts_that_make_them_have_their_settings() -> None:
     words = (SCRIPTS / "trunk_model.sh").read_text("utf-8")
-    for name, settings in (
-        (DEFAULT_SEGMENTER, SegmentSettings.of(read_settings_file(SCRIPTS / "trunk_model.toml")).document()),
-        (
-            DEFAULT_SLICE_MODEL,
-            TrainSettings.of(
-                {"task": "ct_metastasis_slices", **read_settings_file(SCRIPTS / "trunk_slices.toml")}
-            ).document(),
-        ),
-    ):
+    recipes = ((DEFAULT_SEGMENTER, SEGMENTER, "trunk_model.toml"), (DEFAULT_SLICE_MODEL, SLICES, "trunk_slices.toml"))
+    for name, recipe, file in recipes:
         card = find_card(name)
+        asked: dict[str, Any] = recipe.settings(read_settings_file(SCRIPTS / file)).decisive
         kept = card.training.details["settings"]
-        asked = {key: value for key, value in settings.items() if key not in NOT_DECISIVE}
-        assert {key: value for key, value in asked.items() if json.loads(json.dumps(value)) != kept[key]} == {}
+        assert {key: value for key, value in asked.items() if kept.get(key, value) != value} == {}
         assert f"--name {card.name} --version {card.version}" in words
         assert card.statement in words
         assert card.is_demo

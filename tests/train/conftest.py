@@ -16,8 +16,7 @@ from osteon.io.table import read_manifest
 from osteon.train.run import Run, train_run
 from osteon.train.run_data import RunData
 from osteon.train.run_folder import FoldResult
-from osteon.train.settings import TrainSettings
-from tests.train.quick import QUICK
+from tests.train.quick import QUICK, legs
 
 
 @pytest.fixture(scope="session")
@@ -76,10 +75,8 @@ def made_up_run(tmp_path_factory: pytest.TempPathFactory) -> RunData:
                     positive="tumour",
                 )
             )
-        folds.append(
-            FoldResult(fold=fold, folder=folder, state="done", best_epoch=1, predictions=Predictions.joined(tables))
-        )
-    settings = TrainSettings(architecture="densenet_small", strategy="scratch")
+        folds.append(FoldResult(fold=fold, folder=folder, state="done", best_epoch=1, table=Predictions.joined(tables)))
+    settings = legs(architecture="densenet_small", strategy="scratch")
     run = Run(folder, settings, ("healthy", "tumour"), tuple(folds), {"versions": {"osteon": "test"}})
     return RunData(run, manifest, split, "0" * 64)
 

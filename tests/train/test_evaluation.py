@@ -205,7 +205,7 @@ def test_sets_and_warnings(document: dict[str, Any]) -> None:
 
 def test_a_leaking_split_and_missing_folds_are_told(made_up_run: RunData) -> None:
     run = made_up_run.run
-    waiting = replace(run.folds[2], state="failed", predictions=None)
+    waiting = replace(run.folds[2], state="failed", table=None)
     data = replace(
         made_up_run,
         run=replace(run, folds=(*run.folds[:2], waiting)),
@@ -221,11 +221,11 @@ def test_a_leaking_split_and_missing_folds_are_told(made_up_run: RunData) -> Non
 
 
 @pytest.mark.parametrize("changes", [{"images_per_epoch": 40}, {"images_per_epoch": None, "class_weights": "balanced"}])
-def test_changed_shares_of_the_classes_are_told(made_up_run: RunData, changes: dict[str, object]) -> None:
+def test_changed_shares_of_the_classes_are_told(made_up_run: RunData, changes: dict[str, Any]) -> None:
     run = made_up_run.run
     for settings, expected in (
-        (run.settings.changed({"images_per_epoch": None, "class_weights": "none"}), False),
-        (run.settings.changed(changes), True),
+        (replace(run.settings, images_per_epoch=None, class_weights="none"), False),
+        (replace(run.settings, **changes), True),
     ):
         found = evaluate_run(replace(made_up_run, run=replace(run, settings=settings)), resampling=FEW).document
         assert any("other shares" in warning for warning in found["warnings"]) is expected
@@ -233,7 +233,7 @@ def test_changed_shares_of_the_classes_are_told(made_up_run: RunData, changes: d
 
 def test_what_cannot_be_judged_is_refused(made_up_run: RunData) -> None:
     run = made_up_run.run
-    nothing = tuple(replace(fold, state="running", predictions=None) for fold in run.folds)
+    nothing = tuple(replace(fold, state="running", table=None) for fold in run.folds)
     with pytest.raises(InputError, match="no fold of the run"):
         evaluate_run(replace(made_up_run, run=replace(run, folds=nothing)))
     with pytest.raises(UnknownLabelError, match="dose"):

@@ -76,7 +76,7 @@ def test_a_class_that_is_missing_leaves_gaps_not_errors(made_up_run: RunData, tm
     for fold in made_up_run.run.folds:
         table = fold.predictions
         assert table is not None
-        folds.append(replace(fold, predictions=table.where((table.part == "validation") | ~table.is_positive)))
+        folds.append(replace(fold, table=table.where((table.part == "validation") | ~table.is_positive)))
     data = replace(made_up_run, run=replace(made_up_run.run, folds=tuple(folds)))
     found, folder = evaluate_into(data, tmp_path / "gaps", resampling=FEW)
     assert found.document["levels"]["image"]["measures"]["auc"]["over_patients"]["value"] is None

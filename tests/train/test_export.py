@@ -16,13 +16,14 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
 from osteon.predict.predictor import Predictor
-from osteon.train.card_text import CardWords, default_words
+from osteon.systems.ct_osteosarcoma.recipe import RECIPE
+from osteon.train.card_text import CardWords, complete_words
 from osteon.train.claim import OPEN, claim_document, claim_markdown
 from osteon.train.export import CLAIM_NAME, ExportOptions, export_run
 from osteon.train.export_results import choose_point, read_scores, validation_points
 from osteon.train.export_results import test_results as results_of_test
 from osteon.train.members import Member, load_members
-from osteon.train.pixels import load_pixels
+from osteon.train.objectives.classify import CLASSIFY
 from osteon.train.run_data import RunData, open_run
 from osteon.weights import ModelCard, read_card, read_limits, verify_card
 
@@ -37,7 +38,7 @@ def data(toy_run: tuple[Path, Path]) -> RunData:
 @pytest.fixture(scope="module")
 def card(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     out = tmp_path_factory.mktemp("models") / "mine"
-    return export_run(data, out, options=ExportOptions(resampling=FEW, golden="images"))
+    return export_run(data, out, RECIPE, options=ExportOptions(resampling=FEW, golden="images"))
 
 
 def test_the_model_is_whole_and_reproduces_itself(card: ModelCard) -> None:
@@ -53,7 +54,7 @@ def test_the_model_is_whole_and_reproduces_itself(card: ModelCard) -> None:
 def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData) -> None:
     """The model is loaded as a reader loads it and judged by scikit-learn on the test part."""
     rows = data.split.rows(data.manifest, 0).test
-    crops = load_pixels(data.manifest, size=32, cache=None).crops(rows)
+    crops = CLASSIFY.load(data.manifest, data.run.settings, None).crops(rows)
     probability = Predictor.load(card, device="cpu", runtime="torch").scores(crops).positive
     truth = data.manifest.truth("tumour")[rows]
     found = {entry.metric: entry for entry in card.results}
@@ -111,7 +112,7 @@ def test_one_fold_with_a_point_from_validation(data: RunData, tmp_path: Path) ->
     options = ExportOptions(
         name="densenet_small.one", folds=(1,), operating_point="youden", trust=False, resampling=FEW
     )
-    one = export_run(data, tmp_path / "x", options=options)
+    one = export_run(data, tmp_path / "x", RECIPE, options=options)
     assert one.name == "densenet_small.one"
     assert len(one.members) == 1
     assert one.out_of_distribution is None
@@ -128,13 +129,13 @@ def test_one_fold_with_a_point_from_validation(data: RunData, tmp_path: Path) ->
 
 def test_a_model_is_replaced_but_nothing_else(data: RunData, tmp_path: Path) -> None:
     options = ExportOptions(folds=(0,), trust=False, resampling=FEW, threshold=0.4)
-    export_run(data, tmp_path / "m", options=options)
-    assert export_run(data, tmp_path / "m", options=options).operating_point.threshold == 0.4  # type: ignore[union-attr]
+    export_run(data, tmp_path / "m", RECIPE, options=options)
+    assert export_run(data, tmp_path / "m", RECIPE, options=options).operating_point.threshold == 0.4  # type: ignore[union-attr]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
     with pytest.raises(InputError, match="other things"):
-        export_run(data, tmp_path / "notes", options=options)
+        export_run(data, tmp_path / "notes", RECIPE, options=options)
     assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
 
 
@@ -147,8 +148,9 @@ def test_a_model_is_replaced_but_nothing_else(data: RunData, tmp_path: Path) -> 
     ],
 )
 def test_that_images_are_synthetic_cannot_be_worded_away(data: RunData, given: str, said: str) -> None:
-    assert default_words(CardWords(statement=given), data, is_demo=True).statement == said
-    assert given in default_words(CardWords(statement=given), data, is_demo=False).statement
+    words = CardWords(statement=given)
+    assert complete_words(words, data.manifest, is_demo=True, elsewhere="x").statement == said
+    assert given in complete_words(words, data.manifest, is_demo=False, elsewhere="x").statement
 
 
 def test_wrong_wishes_are_refused(data: RunData, tmp_path: Path) -> None:
@@ -159,9 +161,9 @@ def test_wrong_wishes_are_refused(data: RunData, tmp_path: Path) -> None:
         (ExportOptions(golden="both", folds=(0,), trust=False, resampling=FEW), "auto, images or pattern"),
     ):
         with pytest.raises(InputError, match=message):
-            export_run(data, tmp_path / "x", options=options)
+            export_run(data, tmp_path / "x", RECIPE, options=options)
     with pytest.raises(UnknownLabelError, match="youden"):
-        export_run(data, tmp_path / "x", options=ExportOptions(operating_point="yuden", folds=(0,)))
+        export_run(data, tmp_path / "x", RECIPE, options=ExportOptions(operating_point="yuden", folds=(0,)))
     assert not (tmp_path / "x").exists()
 
 
@@ -262,10 +264,10 @@ def test_shares_that_training_changed_are_told_to_the_network(data: RunData) -> 
     fold = data.run.folds[0]
     rows = data.split.rows(data.manifest, 0)
     share = data.manifest.truth("tumour")[rows.train].mean()
-    pixels = load_pixels(data.manifest, size=32, cache=None)
+    pixels = CLASSIFY.load(data.manifest, data.run.settings, None)
 
     def load(**changes: object) -> Member:
-        run = dataclasses.replace(data.run, settings=data.run.settings.changed(changes))
+        run = dataclasses.replace(data.run, settings=dataclasses.replace(data.run.settings, **changes))
         one = dataclasses.replace(data, run=run)
         return load_members(one, [fold], pixels, device="cpu", half=False, bank=0, progress=silent)[0]
 
@@ -283,6 +285,7 @@ def test_shares_that_training_changed_are_told_to_the_network(data: RunData) -> 
 
 def test_a_point_of_legs_needs_slices(data: RunData, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="needs axial slices"):
-        export_run(data, tmp_path / "x", options=ExportOptions(operating_point="legs", trust=False, resampling=FEW))
+        options = ExportOptions(operating_point="legs", trust=False, resampling=FEW)
+        export_run(data, tmp_path / "x", RECIPE, options=options)
     with pytest.raises(InputError, match="reference images"):
-        export_run(data, tmp_path / "x", options=ExportOptions(references=3))
+        export_run(data, tmp_path / "x", RECIPE, options=ExportOptions(references=3))

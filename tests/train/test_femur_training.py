@@ -14,19 +14,21 @@ from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.nets import build_network
 from osteon.nets.anatomy import feature_stages
+from osteon.systems.mri_femur.recipe import RECIPE
 from osteon.train.export import ExportOptions, export_run
 from osteon.train.module import FoldModule
+from osteon.train.objectives.classify import ClassLearner
 from osteon.train.run import train_run
 from osteon.train.run_data import open_run
-from osteon.train.settings import TrainSettings
 from osteon.weights import verify_card
+from tests.train.quick import femur
 
 
 def test_the_penalty_falls_on_the_last_three_convolutions_alone() -> None:
-    settings = TrainSettings(task="mri_femur", architecture="alexnet_femur")
+    settings = femur(architecture="alexnet_femur")
     with torch.device("meta"):
         network = build_network("alexnet_femur")
-    optimiser = FoldModule(network, settings, positive=1).configure_optimizers()
+    optimiser = FoldModule(ClassLearner(network, settings, positive=1), settings).configure_optimizers()
     assert isinstance(optimiser, torch.optim.SGD)
     held = {id(value): group for group in optimiser.param_groups for value in group["params"]}
     for name, parts in feature_stages(network):
@@ -38,18 +40,18 @@ def test_the_penalty_falls_on_the_last_three_convolutions_alone() -> None:
 
 
 def test_other_networks_have_no_penalty() -> None:
-    settings = TrainSettings(task="mri_femur", architecture="googlenet")
+    settings = femur(architecture="googlenet")
     with torch.device("meta"):
         network = build_network("googlenet")
-    groups = FoldModule(network, settings, positive=1).configure_optimizers().param_groups
+    groups = FoldModule(ClassLearner(network, settings, positive=1), settings).configure_optimizers().param_groups
     assert {group["weight_decay"] for group in groups} == {0}
 
 
 def test_a_step_shrinks_what_is_penalised_and_nothing_else() -> None:
     """With a gradient of 0, SGD multiplies a penalised weight by 1 - rate x penalty, and leaves the others."""
-    settings = TrainSettings(task="mri_femur", architecture="alexnet_femur")
+    settings = femur(architecture="alexnet_femur")
     network = build_network("alexnet_femur")
-    optimiser = FoldModule(network, settings, positive=1).configure_optimizers()
+    optimiser = FoldModule(ClassLearner(network, settings, positive=1), settings).configure_optimizers()
     before = {name: value.detach()[:1].clone() for name, value in network.named_parameters()}
     for value in network.parameters():
         value.grad = torch.zeros_like(value)
@@ -62,8 +64,8 @@ def test_a_step_shrinks_what_is_penalised_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("schedule", "longest"), [("constant", 1.0), ("cosine", 50.0)])
 def test_a_long_gradient_is_cut_where_the_rate_never_falls(schedule: str, longest: float) -> None:
-    settings = TrainSettings.of({"task": "mri_femur", "schedule": schedule, "final_rate": 1e-6})
-    module = FoldModule(build_network("densenet_small"), settings, positive=1)
+    settings = femur(schedule=schedule, final_rate=1e-6)
+    module = FoldModule(ClassLearner(build_network("densenet_small"), settings, positive=1), settings)
     values = list(module.network.parameters())
     for value in values:
         value.grad = torch.zeros_like(value)
@@ -88,8 +90,7 @@ def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_a_run_becomes_a_model_whose_card_says_how_lesions_are_cut_out(dataset: Path, tmp_path: Path) -> None:
-    settings = TrainSettings(
-        task="mri_femur",
+    settings = femur(
         architecture="densenet_small",
         image_size=32,
         batch=8,
@@ -104,7 +105,9 @@ def test_a_run_becomes_a_model_whose_card_says_how_lesions_are_cut_out(dataset: 
     assert {record.head_rate for record in run.folds[0].history} == {0.01}
     kept = json.loads((tmp_path / "run" / "settings.json").read_text(encoding="utf-8"))["settings"]
     assert (kept["optimiser"], kept["schedule"], kept["class_weights"]) == ("sgd", "constant", "balanced")
-    card = export_run(open_run(tmp_path / "run", dataset), tmp_path / "model", options=ExportOptions(folds=(0,)))
+    card = export_run(
+        open_run(tmp_path / "run", dataset), tmp_path / "model", RECIPE, options=ExportOptions(folds=(0,))
+    )
     assert card.task == "mri_femur"
     preprocessing = card.image.preprocessing
     assert preprocessing.function == "osteon.ops.mr_region.lesion_crop"

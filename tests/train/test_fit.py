@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ from osteon.io.predictions_file import read_predictions
 from osteon.metrics.classification import roc_auc
 from osteon.nets import build_network
 from osteon.predict.predictor import Predictor, grey_crops
-from osteon.train import module
-from osteon.train.checkpoints import load_weights
-from osteon.train.fit import FoldOptions, fit_fold
-from osteon.train.history import EpochRecord, read_history
+from osteon.train.engine import load_weights
+from osteon.train.images import Batch
 from osteon.train.module import FoldModule
-from osteon.train.run_folder import read_fold
-from osteon.train.settings import TrainSettings
-from tests.train.quick import QUICK
+from osteon.train.objectives.classify import CLASSIFY, ClassLearner
+from osteon.train.run import RunOptions, train_run
+from osteon.train.run_folder import EpochRecord, read_fold, read_history
+from osteon.train.settings import ClassifySettings
+from tests.train.quick import QUICK, fit
 
 
 def without_time(history: tuple[EpochRecord, ...]) -> list[EpochRecord]:
@@ -41,22 +42,22 @@ class _StopError(Exception):
     """An interruption."""
 
 
-def stop_after(epoch: int) -> FoldOptions:
+def stop_after(epoch: int) -> Callable[[int, EpochRecord], None]:
     def tell(_: int, record: EpochRecord) -> None:
         if record.epoch == epoch:
             raise _StopError
 
-    return FoldOptions(on_epoch=tell)
+    return tell
 
 
 def test_a_fold_learns_and_keeps_its_best_epoch(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     settings = replace(QUICK, epochs=4)
-    result = fit_fold(manifest, split, 0, settings, tmp_path / "f", progress=lambda *step: told.append(step))
-    aucs = [record.validation_auc for record in result.history]
+    result = fit(manifest, split, 0, settings, tmp_path / "f", progress=lambda *step: told.append(step))
+    aucs = [record.monitored for record in result.history]
     assert result.state == "done"
     assert result.history[-1].train_loss < result.history[0].train_loss
-    assert result.validation_auc == max(aucs) > 0.8
+    assert result.monitored == max(aucs) > 0.8
     assert result.best_epoch == aucs.index(max(aucs)) + 1
     assert ("fold 0: epochs", 4, 4) in told
     assert not (tmp_path / "f" / "last.ckpt").exists()
@@ -67,69 +68,66 @@ def test_a_fold_learns_and_keeps_its_best_epoch(manifest: Manifest, split: Split
     rows = split.rows(manifest, 0)
     assert validation.image.tolist() == [manifest.rows[row].image for row in rows.validation]
     assert predictions.of(part="test").image.tolist() == [manifest.rows[row].image for row in rows.test]
-    assert set(predictions.temperature.tolist()) == {result.temperature}
+    assert len(set(predictions.temperature.tolist())) == 1
     # what is judged afterwards by the deployed runtime is what steered the training
-    assert roc_auc(validation.is_positive, validation.probability) == pytest.approx(result.validation_auc, abs=0.02)
+    assert roc_auc(validation.is_positive, validation.probability) == pytest.approx(result.monitored, abs=0.02)
 
 
 def test_predictions_are_those_of_the_kept_weights(manifest: Manifest, split: Split, tmp_path: Path) -> None:
-    from osteon.train.pixels import load_pixels
-
-    result = fit_fold(manifest, split, 0, QUICK, tmp_path / "f")
+    result = fit(manifest, split, 0, QUICK, tmp_path / "f")
     network = build_network("densenet_small")
     load_weights(network, result.weights)
-    classifier = Predictor.from_networks(network, name="kept", inputs=grey_crops(32), runtime="torch")
+    predictor = Predictor.from_networks(network, name="kept", inputs=grey_crops(32), runtime="torch")
     rows = split.rows(manifest, 0).test
-    crops = load_pixels(manifest, size=32, cache=None).crops(rows)
+    crops = CLASSIFY.load(manifest, QUICK, None).crops(rows)
     assert result.predictions is not None
-    np.testing.assert_allclose(
-        classifier.scores(crops).logits[:, 0], result.predictions.of(part="test").logits, atol=1e-5
-    )
+    found = predictor.scores(crops).logits[:, 0]
+    np.testing.assert_allclose(found, result.predictions.of(part="test").logits, atol=1e-5)
 
 
 def test_a_fold_that_is_done_is_read(manifest: Manifest, split: Split, tmp_path: Path) -> None:
-    first = fit_fold(manifest, split, 0, QUICK, tmp_path / "f")
+    first = fit(manifest, split, 0, QUICK, tmp_path / "f")
     written = (tmp_path / "f" / "best.safetensors").stat().st_mtime_ns
-    again = fit_fold(manifest, split, 0, replace(QUICK, device="auto", workers=1), tmp_path / "f")
+    again = fit(manifest, split, 0, replace(QUICK, device="auto", workers=1), tmp_path / "f")
     assert (tmp_path / "f" / "best.safetensors").stat().st_mtime_ns == written
     assert again.history == first.history
     with pytest.raises(InputError, match="other settings or data"):
-        fit_fold(manifest, split, 0, replace(QUICK, seed=2), tmp_path / "f")
+        fit(manifest, split, 0, replace(QUICK, seed=2), tmp_path / "f")
     with pytest.raises(InputError, match="other settings or data"):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "f", options=FoldOptions(drop=split.rows(manifest, 0).train[:1]))
+        fit(manifest, split, 0, QUICK, tmp_path / "f", drop=split.rows(manifest, 0).train[:1])
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         replace(QUICK, epochs=4, configuration="FAE", images_per_epoch=16, class_weights="balanced"),
-        TrainSettings.of({**QUICK.document(), "strategy": "g-lf", "epochs": 5, "stagnation": 1, "learning_rate": 1e-4}),
+        replace(QUICK, strategy="g-lf", epochs=5, stagnation=1, learning_rate=1e-4),
     ],
     ids=["scratch", "g-lf"],
 )
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_an_interrupted_fold_ends_bit_equal(
-    manifest: Manifest, split: Split, tmp_path: Path, settings: TrainSettings, epoch: int
+    manifest: Manifest, split: Split, tmp_path: Path, settings: ClassifySettings, epoch: int
 ) -> None:
-    whole = fit_fold(manifest, split, 1, settings, tmp_path / "whole")
+    whole = fit(manifest, split, 1, settings, tmp_path / "whole")
     with pytest.raises(_StopError):
-        fit_fold(manifest, split, 1, settings, tmp_path / "parts", options=stop_after(epoch))
+        fit(manifest, split, 1, settings, tmp_path / "parts", on_epoch=stop_after(epoch))
     assert read_fold(tmp_path / "parts", 1).state == "running"
     assert len(read_history(tmp_path / "parts" / "history.csv")) == epoch
     torch.manual_seed(99)  # another process has another generator
-    resumed = fit_fold(manifest, split, 1, settings, tmp_path / "parts")
+    resumed = fit(manifest, split, 1, settings, tmp_path / "parts")
     assert without_time(resumed.history) == without_time(whole.history)
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
     assert resumed.predictions is not None
     assert whole.predictions is not None
     assert resumed.predictions.logits.tobytes() == whole.predictions.logits.tobytes()
-    assert resumed.temperature == whole.temperature
+    assert resumed.predictions.temperature.tolist() == whole.predictions.temperature.tolist()
 
 
 def test_an_interruption_within_an_epoch_costs_that_epoch_only(
     manifest: Manifest, split: Split, tmp_path: Path
 ) -> None:
-    whole = fit_fold(manifest, split, 0, QUICK, tmp_path / "whole")
+    whole = fit(manifest, split, 0, QUICK, tmp_path / "whole")
     seen = []
 
     def interrupt(step: str, done: int, total: int) -> None:
@@ -138,26 +136,26 @@ def test_an_interruption_within_an_epoch_costs_that_epoch_only(
             raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "parts", progress=interrupt)
-    resumed = fit_fold(manifest, split, 0, QUICK, tmp_path / "parts")
+        fit(manifest, split, 0, QUICK, tmp_path / "parts", progress=interrupt)
+    resumed = fit(manifest, split, 0, QUICK, tmp_path / "parts")
     assert without_time(resumed.history) == without_time(whole.history)
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
 
 
 def test_an_interruption_after_the_last_epoch_trains_no_more(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     with pytest.raises(_StopError):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "f", options=stop_after(3))
-    assert len(fit_fold(manifest, split, 0, QUICK, tmp_path / "f").history) == 3
+        fit(manifest, split, 0, QUICK, tmp_path / "f", on_epoch=stop_after(3))
+    assert len(fit(manifest, split, 0, QUICK, tmp_path / "f").history) == 3
 
 
 def test_early_stopping_is_remembered_over_an_interruption(
     manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainSettings.of({**QUICK.document(), "strategy": "ft", "epochs": 9, "patience": 1})
-    monkeypatch.setattr(module, "roc_auc", lambda *_: 0.5)
+    settings = replace(QUICK, strategy="ft", epochs=9, patience=1)
+    monkeypatch.setattr("osteon.metrics.classification.roc_auc", lambda *_: 0.5)
     with pytest.raises(_StopError):
-        fit_fold(manifest, split, 0, settings, tmp_path / "f", options=stop_after(2))
-    result = fit_fold(manifest, split, 0, settings, tmp_path / "f")
+        fit(manifest, split, 0, settings, tmp_path / "f", on_epoch=stop_after(2))
+    result = fit(manifest, split, 0, settings, tmp_path / "f")
     assert [record.epoch for record in result.history] == [1, 2]
     assert result.best_epoch == 1
 
@@ -167,25 +165,25 @@ def test_the_network_follows_the_strategy(
 ) -> None:
     """Gradients, modes, groups and moments of the real network over a g-lf with a scripted AUC."""
     script = iter([0.5, 0.4, 0.6, 0.4, 0.4])
-    monkeypatch.setattr(module, "roc_auc", lambda *_: next(script))
+    monkeypatch.setattr("osteon.metrics.classification.roc_auc", lambda *_: next(script))
     seen: list[dict[str, Any]] = []
     step = FoldModule.training_step
 
-    def noting(
-        self: FoldModule, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], batch_idx: int
-    ) -> torch.Tensor:
+    def noting(self: FoldModule, batch: Batch, batch_idx: int) -> torch.Tensor:
         if batch_idx == 0:
             optimiser = self._optimiser()
-            head = self._parts["classifier"][0].get_parameter("weight")
+            head = self.learner.parts["classifier"][0].get_parameter("weight")
             seen.append(
                 {
                     "free": {
                         n
-                        for n, parts in self._parts.items()
+                        for n, parts in self.learner.parts.items()
                         if all(p.requires_grad for q in parts for p in q.parameters())
                     },
                     "training": {
-                        n for n, parts in self._parts.items() if all(q.training for p in parts for q in p.modules())
+                        n
+                        for n, parts in self.learner.parts.items()
+                        if all(q.training for p in parts for q in p.modules())
                     },
                     "groups": {group["part"]: group["lr"] for group in optimiser.param_groups},
                     "head_steps": int(optimiser.state[head]["step"]) if head in optimiser.state else 0,
@@ -194,8 +192,8 @@ def test_the_network_follows_the_strategy(
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(FoldModule, "training_step", noting)
-    settings = TrainSettings.of({**QUICK.document(), "strategy": "g-lf", "epochs": 5, "stagnation": 1})
-    fit_fold(manifest, split, 0, settings, tmp_path / "f")
+    settings = replace(QUICK, strategy="g-lf", epochs=5, stagnation=1)
+    fit(manifest, split, 0, settings, tmp_path / "f")
     steps = -(-len(split.rows(manifest, 0).train) // settings.batch)
     stages = [
         {"classifier"},
@@ -214,10 +212,10 @@ def test_the_network_follows_the_strategy(
 
 def test_frozen_parts_do_not_move(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     """Neither weights nor running statistics."""
-    settings = TrainSettings.of({**QUICK.document(), "strategy": "lp-ft", "epochs": 2, "stagnation": 9})
+    settings = replace(QUICK, strategy="lp-ft", epochs=2, stagnation=9)
     states = []
     for epochs in (1, 2):
-        result = fit_fold(manifest, split, 0, replace(settings, epochs=epochs), tmp_path / str(epochs))
+        result = fit(manifest, split, 0, replace(settings, epochs=epochs), tmp_path / str(epochs))
         network = build_network("densenet_small")
         load_weights(network, result.weights)
         states.append(network.state_dict())
@@ -230,7 +228,7 @@ def test_seeds_decide(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     results = [
-        fit_fold(manifest, split, 0, replace(QUICK, epochs=1, seed=seed), tmp_path / f"{number}")
+        fit(manifest, split, 0, replace(QUICK, epochs=1, seed=seed), tmp_path / f"{number}")
         for number, seed in enumerate((1, 1, 2))
     ]
     weights = [result.weights.read_bytes() for result in results]
@@ -242,36 +240,37 @@ def test_seeds_decide(manifest: Manifest, split: Split, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_names_epoch_rate_and_advice(
     manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = FoldModule._loss
+    step, calls = ClassLearner.loss, []
 
-    def poisoned(self: FoldModule, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = step(self, logits, labels)
-        return loss * float("nan") if self.current_epoch == 1 else loss
+    def poisoned(self: ClassLearner, batch: Batch) -> torch.Tensor:
+        calls.append(batch)
+        return step(self, batch) * (float("nan") if len(calls) > steps else 1.0)
 
-    monkeypatch.setattr(FoldModule, "_loss", poisoned)
+    steps = -(-len(split.rows(manifest, 0).train) // QUICK.batch)
+    monkeypatch.setattr(ClassLearner, "loss", poisoned)
     with pytest.raises(TrainingError, match=r"epoch 2, step 1 is nan at learning rate 0\.001 .*lower learning_rate"):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "f")
+        fit(manifest, split, 0, QUICK, tmp_path / "f")
     found = read_fold(tmp_path / "f", 0)
     assert found.state == "failed"
     assert "epoch 2" in found.error
     assert (found.best_epoch, len(found.history)) == (1, 1)
     monkeypatch.undo()
-    assert fit_fold(manifest, split, 0, QUICK, tmp_path / "f").state == "done"
+    assert fit(manifest, split, 0, QUICK, tmp_path / "f").state == "done"
 
 
 def test_weights_that_left_the_range_are_told(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     settings = replace(QUICK, learning_rate=1e30)
     with pytest.raises(TrainingError, match="lower learning_rate"):
-        fit_fold(manifest, split, 0, settings, tmp_path / "f")
+        fit(manifest, split, 0, settings, tmp_path / "f")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(
     manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fit_fold(manifest, split, 0, QUICK, tmp_path / "whole")
+    whole = fit(manifest, split, 0, QUICK, tmp_path / "whole")
     folder = tmp_path / "f"
     with pytest.raises(_StopError):
-        fit_fold(manifest, split, 0, QUICK, folder, options=stop_after(1))
+        fit(manifest, split, 0, QUICK, folder, on_epoch=stop_after(1))
     kept = {name: (folder / name).read_bytes() for name in ("last.ckpt", "best.safetensors", "history.csv")}
     write = Path.write_bytes
 
@@ -283,12 +282,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="No space left on device"):
-        fit_fold(manifest, split, 0, QUICK, folder)
+        fit(manifest, split, 0, QUICK, folder)
     assert {name: (folder / name).read_bytes() for name in kept} == kept
     assert not list(folder.glob(".osteon-*"))
     assert read_fold(folder, 0).state == "failed"
     monkeypatch.undo()
-    resumed = fit_fold(manifest, split, 0, QUICK, folder)
+    resumed = fit(manifest, split, 0, QUICK, folder)
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
 
 
@@ -298,22 +297,22 @@ def test_torch_that_gives_up_is_a_failed_fold(
     def no_memory(*_: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr(FoldModule, "_loss", no_memory)
+    monkeypatch.setattr(ClassLearner, "loss", no_memory)
     with pytest.raises(TrainingError, match=r"out of memory.*smaller batch"):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "f")
+        fit(manifest, split, 0, QUICK, tmp_path / "f")
     assert read_fold(tmp_path / "f", 0).state == "failed"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told_before_the_training(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="cuda:0 was asked for"):
-        fit_fold(manifest, split, 0, replace(QUICK, device="cuda"), tmp_path / "f")
+        fit(manifest, split, 0, replace(QUICK, device="cuda"), tmp_path / "f")
     with pytest.raises(BackendError, match="needs a GPU"):
-        fit_fold(manifest, split, 0, replace(QUICK, precision="16-mixed"), tmp_path / "g")
+        fit(manifest, split, 0, replace(QUICK, precision="16-mixed"), tmp_path / "g")
 
 
 def test_bfloat16_learns_too_and_keeps_float32_weights(manifest: Manifest, split: Split, tmp_path: Path) -> None:
-    result = fit_fold(manifest, split, 0, replace(QUICK, precision="bf16-mixed"), tmp_path / "f")
+    result = fit(manifest, split, 0, replace(QUICK, precision="bf16-mixed"), tmp_path / "f")
     assert result.history[-1].train_loss < result.history[0].train_loss
     network = build_network("densenet_small")
     load_weights(network, result.weights)
@@ -322,15 +321,15 @@ def test_bfloat16_learns_too_and_keeps_float32_weights(manifest: Manifest, split
 
 def test_loader_processes_change_nothing(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     settings = replace(QUICK, configuration="CA", epochs=1)
-    alone = fit_fold(manifest, split, 0, settings, tmp_path / "alone")
-    helped = fit_fold(manifest, split, 0, replace(settings, workers=1), tmp_path / "helped")
+    alone = fit(manifest, split, 0, settings, tmp_path / "alone")
+    helped = fit(manifest, split, 0, replace(settings, workers=1), tmp_path / "helped")
     assert alone.weights.read_bytes() == helped.weights.read_bytes()
 
 
 def test_dropped_rows_leave_the_training_part_only(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     rows = split.rows(manifest, 0)
     drop = np.concatenate([rows.train[:4], rows.validation[:3], rows.test[:2]])
-    result = fit_fold(manifest, split, 0, replace(QUICK, epochs=1), tmp_path / "f", options=FoldOptions(drop=drop))
+    result = fit(manifest, split, 0, replace(QUICK, epochs=1), tmp_path / "f", drop=drop)
     assert result.images["train"] == len(rows.train) - 4
     assert result.images["dropped"] == 4
     assert (result.images["validation"], result.images["test"]) == (len(rows.validation), len(rows.test))
@@ -340,9 +339,9 @@ def test_a_class_that_is_missing_in_a_part_is_named(manifest: Manifest, split: S
     rows = split.rows(manifest, 0).train
     tumours = rows[manifest.truth("tumour")[rows]]
     with pytest.raises(InputError, match="no image labelled tumour in its train part"):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "f", options=FoldOptions(drop=tumours))
+        fit(manifest, split, 0, QUICK, tmp_path / "f", drop=tumours)
     with pytest.raises(InputError, match="folds 0 to 1"):
-        fit_fold(manifest, split, 2, QUICK, tmp_path / "f")
+        fit(manifest, split, 2, QUICK, tmp_path / "f")
 
 
 def test_damaged_weights_are_told(tmp_path: Path) -> None:
@@ -358,34 +357,37 @@ import sys
 from pathlib import Path
 from osteon.curation.splits import make_split
 from osteon.io.table import read_manifest
-from osteon.train.fit import fit_fold
-from osteon.train.settings import TrainSettings
+from osteon.train.run import RunOptions, train_run
+from osteon.train.settings import ClassifySettings
 m = read_manifest(Path(sys.argv[1]), positive="tumour")
-fit_fold(m, make_split(m, folds=2, seed=1), 0, TrainSettings.of(json.loads(sys.argv[3])), Path(sys.argv[2]))
+settings = ClassifySettings.of(json.loads(sys.argv[3]))
+train_run(m, make_split(m, folds=2, seed=1), settings, Path(sys.argv[2]), options=RunOptions(folds=[0]))
 """
 
 
 @pytest.mark.slow
 def test_a_killed_fold_goes_on_bit_equal(toy_dataset: Path, manifest: Manifest, split: Split, tmp_path: Path) -> None:
     settings = replace(QUICK, epochs=15)
-    folder = tmp_path / "killed"
+    history = tmp_path / "killed" / "fold-0" / "history.csv"
     process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, str(toy_dataset), str(folder), json.dumps(settings.document())],
+        [sys.executable, "-c", _KILLED, str(toy_dataset), str(tmp_path / "killed"), json.dumps(settings.document())],
         cwd=Path(__file__).resolve().parents[2],
     )
     try:
         deadline = time.monotonic() + 200
-        while len(read_history(folder / "history.csv")) < 2:
+        while len(read_history(history)) < 2:
             assert process.poll() is None, "the training ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert read_fold(folder, 0).state == "running"
-    assert 2 <= len(read_history(folder / "history.csv")) < 15
-    resumed = fit_fold(manifest, split, 0, settings, folder)
-    whole = fit_fold(manifest, split, 0, settings, tmp_path / "whole")
+    assert read_fold(history.parent, 0).state == "running"
+    assert 2 <= len(read_history(history)) < 15
+    whole, resumed = (
+        train_run(manifest, split, settings, tmp_path / name, options=RunOptions(folds=[0])).folds[0]
+        for name in ("whole", "killed")
+    )
     assert without_time(resumed.history) == without_time(whole.history)
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
 
@@ -393,7 +395,7 @@ def test_a_killed_fold_goes_on_bit_equal(toy_dataset: Path, manifest: Manifest, 
 def test_the_checkpoint_holds_plain_values_only(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     """It can be read without running code from it."""
     with pytest.raises(_StopError):
-        fit_fold(manifest, split, 0, QUICK, tmp_path / "f", options=stop_after(1))
+        fit(manifest, split, 0, QUICK, tmp_path / "f", on_epoch=stop_after(1))
     data = io.BytesIO((tmp_path / "f" / "last.ckpt").read_bytes())
     assert len(torch.load(data, weights_only=True)["osteon"]["history"]) == 1
 
@@ -411,6 +413,7 @@ def test_a_perfect_validation_part_makes_no_model_surer(
             for part, found in (("validation", rows.validation), ("test", rows.test))
         }
 
-    monkeypatch.setattr("osteon.train.trainer.judge_fold", perfect)
-    result = fit_fold(manifest, split, 0, replace(QUICK, epochs=1), tmp_path / "f")
-    assert result.temperature == 1.0
+    monkeypatch.setattr("osteon.train.objectives.classify._logits", perfect)
+    result = fit(manifest, split, 0, replace(QUICK, epochs=1), tmp_path / "f")
+    assert result.predictions is not None
+    assert set(result.predictions.temperature.tolist()) == {1.0}

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import resource, numpy as np
-from osteon.train.host_memory import keep_freed_memory
+from osteon.train.engine import keep_freed_memory
 assert keep_freed_memory()
 np.ones(2**25, dtype=np.uint8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

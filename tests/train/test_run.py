@@ -15,7 +15,7 @@ from osteon.data import Manifest, Split
 from osteon.errors import InputError, OutputError, TrainingError
 from osteon.io.table import read_manifest
 from osteon.train import run as run_module
-from osteon.train.fit import fit_fold
+from osteon.train.fold import fit_fold
 from osteon.train.run import Run, RunOptions, read_run, train_run
 from tests.train import quick
 

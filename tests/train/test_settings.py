@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osteon.errors import InputError, OsteonError, UnknownLabelError
-from osteon.train.run_folder import claim_folder, digest
-from osteon.train.settings import CONFIGURATIONS, TrainSettings, parse_assignments, read_settings_file
-
-OLD_DIGESTS = (
-    "3d35fafdbab85004532ff93c6c34f08f355a31fb5138fcc83db545140949db90",
-    "38bdc26c2d02869d1c8ee74a00a085fc653484653b657d623a62a3259cabe19c",
-)
+from osteon.train.objectives import settings_of
+from osteon.train.settings import CONFIGURATIONS, ClassifySettings, parse_assignments, read_settings_file
+from tests.train.quick import femur, legs, segmenter, slices
 
 
 def test_the_defaults_are_those_of_the_paper() -> None:
-    settings = TrainSettings()
+    settings = legs()
     assert (settings.batch, settings.image_size, settings.epochs, settings.patience) == (16, 256, 75, 5)
     assert (settings.learning_rate, settings.final_rate, settings.cosine_epochs) == (1e-5, 1e-6, 50)
     assert settings.pretrained == "embedded"
 
 
 def test_scratch_is_short_and_knows_nothing() -> None:
-    settings = TrainSettings(strategy="scratch", architecture="densenet121")
+    settings = legs(strategy="scratch", architecture="densenet121")
     assert (settings.epochs, settings.pretrained) == (15, "none")
     assert settings.weights_source is None
 
 
 def test_weights_are_a_word_or_a_file() -> None:
-    assert TrainSettings().weights_source == "embedded"
-    assert TrainSettings(pretrained="hub").weights_source == "hub"
-    assert TrainSettings(pretrained="a/b.safetensors").weights_source == Path("a/b.safetensors")
+    assert legs().weights_source == "embedded"
+    assert legs(pretrained="hub").weights_source == "hub"
+    assert legs(pretrained="a/b.safetensors").weights_source == Path("a/b.safetensors")
 
 
 def test_loss_augmentation_and_curation_follow_from_the_configuration() -> None:
     found = {
         name: (settings.loss, settings.augments, settings.curates)
         for name in CONFIGURATIONS
-        for settings in [TrainSettings.of({"configuration": name})]
+        for settings in [legs(configuration=name)]
     }
     assert found == {
         "C": ("cross_entropy", False, False),
@@ -54,31 +51,8 @@ def test_loss_augmentation_and_curation_follow_from_the_configuration() -> None:
 
 
 def test_a_document_comes_back() -> None:
-    settings = TrainSettings(strategy="g-lf", seed=7, images_per_epoch=40, precision="bf16-mixed")
-    assert TrainSettings.of(settings.document()) == settings
-
-
-def test_the_identity_of_old_runs_is_what_it_was() -> None:
-    """Hashes of settings as they were before there was a second task: a run that was made then goes on."""
-    assert digest(TrainSettings().document()) == OLD_DIGESTS[0]
-    changed = TrainSettings(strategy="g-lf", configuration="FAE", seed=3, batch=8, epochs=3, image_size=64)
-    assert digest(changed.document()) == OLD_DIGESTS[1]
-    assert "schedule" not in changed.document()
-    assert TrainSettings(schedule="steps").document()["schedule"] == "steps"
-    assert digest(TrainSettings(optimiser="sgd").document()) != OLD_DIGESTS[0]
-
-
-def test_a_run_whose_settings_were_left_out_is_told_from_one_whose_were_not(tmp_path: Path) -> None:
-    plain, stepped = (
-        TrainSettings().document(),
-        TrainSettings(schedule="steps", learning_rate=1e-5, epochs=75).document(),
-    )
-    for number, (first, second) in enumerate(((plain, stepped), (stepped, plain))):
-        folder = tmp_path / str(number)
-        claim_folder(folder, {"settings": first, "split_sha256": ""}, free=())
-        claim_folder(folder, {"settings": first, "split_sha256": ""}, free=())
-        with pytest.raises(InputError, match="schedule"):
-            claim_folder(folder, {"settings": second, "split_sha256": ""}, free=())
+    settings = legs(strategy="g-lf", seed=7, images_per_epoch=40, precision="bf16-mixed")
+    assert ClassifySettings.of(settings.document()) == settings
 
 
 @pytest.mark.parametrize(
@@ -86,32 +60,31 @@ def test_a_run_whose_settings_were_left_out_is_told_from_one_whose_were_not(tmp_
     [("resnext50", "steps", 60), ("vit_tiny", "warm_steps", 80), ("vit_tiny_resnext50", "steps", 60)],
 )
 def test_slices_are_trained_as_in_the_thesis(architecture: str, schedule: str, epochs: int) -> None:
-    settings = TrainSettings(task="ct_metastasis_slices", architecture=architecture, pretrained="hub")
+    settings = slices(architecture=architecture, pretrained="hub")
     assert (settings.positive, settings.image_size, settings.batch) == ("metastasis", 224, 8)
     assert (settings.loss, settings.focal_gamma, settings.augments, settings.curates) == ("focal", 2.0, True, False)
     assert (settings.augmentation, settings.optimiser) == ("rotation_flips", "adam")
     assert (settings.schedule, settings.epochs, settings.learning_rate) == (schedule, epochs, 0.01)
-    assert not settings.is_stretched
-    assert TrainSettings.of(settings.document()) == settings
-    assert set(settings.document()) == {entry.name for entry in dataclasses.fields(settings)}
+    assert not settings.stretch
+    assert ClassifySettings.of(settings.document()) == settings
+    assert set(settings.document()) == {"objective", *(entry.name for entry in dataclasses.fields(settings))}
 
 
 def test_the_femur_is_trained_as_in_its_paper() -> None:
-    settings = TrainSettings(task="mri_femur", architecture="alexnet_femur")
+    settings = femur(architecture="alexnet_femur")
     assert (settings.positive, settings.image_size, settings.batch) == ("malignant", 224, 32)
     assert (settings.strategy, settings.pretrained, settings.schedule) == ("scratch", "none", "constant")
     assert (settings.optimiser, settings.learning_rate, settings.epochs, settings.patience) == ("sgd", 0.01, 100, 15)
     assert (settings.loss, settings.augments, settings.augmentation) == ("cross_entropy", True, "femur")
-    assert not settings.is_stretched
-    assert TrainSettings.of(settings.document()) == settings
+    assert not settings.stretch
+    assert ClassifySettings.of(settings.document()) == settings
 
 
 def test_for_the_femur_shipped_weights_are_fine_tuned_gently() -> None:
-    tuned = TrainSettings(task="mri_femur")
+    tuned = femur()
     assert (tuned.architecture, tuned.strategy, tuned.pretrained) == ("mobilenet_v2", "ft", "embedded")
     assert (tuned.schedule, tuned.optimiser, tuned.learning_rate, tuned.patience) == ("cosine", "adam", 1e-4, 5)
-    assert tuned.changed({"architecture": "googlenet"}) == TrainSettings(task="mri_femur", architecture="googlenet")
-    random = tuned.changed({"strategy": "scratch"})
+    random = femur(strategy="scratch")
     assert (random.schedule, random.optimiser, random.learning_rate, random.pretrained) == (
         "constant",
         "sgd",
@@ -120,20 +93,28 @@ def test_for_the_femur_shipped_weights_are_fine_tuned_gently() -> None:
     )
 
 
-def test_what_followed_from_an_architecture_or_a_task_follows_from_the_next() -> None:
-    first = TrainSettings(task="ct_metastasis_slices", architecture="vit_tiny", pretrained="none", batch=4, seed=3)
-    second = first.changed({"architecture": "resnext50"})
-    assert (second.schedule, second.epochs, second.batch, second.seed) == ("steps", 60, 4, 3)
-    chosen = first.changed({"epochs": 6}).changed({"architecture": "resnext50"})
-    assert (chosen.schedule, chosen.epochs) == ("steps", 6)
-    constant = first.changed({"schedule": "cosine"})
+def test_what_is_asked_for_goes_before_what_follows() -> None:
+    chosen = slices(architecture="vit_tiny", pretrained="none", epochs=6, batch=4)
+    assert (chosen.schedule, chosen.epochs, chosen.batch) == ("warm_steps", 6, 4)
+    constant = slices(architecture="vit_tiny", pretrained="none", schedule="cosine")
     assert (constant.epochs, constant.learning_rate) == (75, 1e-5)
-    assert TrainSettings(task="ct_metastasis_slices").changed({"task": "ct_osteosarcoma"}) == TrainSettings()
+    assert legs(strategy="", epochs=None) == legs()
+    with pytest.raises(UnknownLabelError, match="not of ct_osteosarcoma"):
+        legs(task="mri_femur")
 
 
-def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
-    changed = TrainSettings(seed=4).changed({"strategy": "scratch"})
-    assert (changed.epochs, changed.pretrained, changed.seed) == (15, "none", 4)
+def test_settings_are_checked_where_they_are_replaced() -> None:
+    with pytest.raises(InputError, match=">= 1"):
+        dataclasses.replace(legs(), batch=0)
+    with pytest.raises(InputError, match="incomplete"):
+        ClassifySettings.of({"task": "a"})
+
+
+def test_settings_of_another_version_are_told() -> None:
+    assert settings_of(legs().document()) == legs()
+    assert settings_of(segmenter().document()) == segmenter()
+    with pytest.raises(InputError, match="another version"):
+        settings_of({name: value for name, value in legs().document().items() if name != "objective"})
 
 
 @pytest.mark.parametrize(
@@ -143,20 +124,19 @@ def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
         ({"architecture": "mobilnet_v2"}, "did you mean 'mobilenet_v2'"),
         ({"configuration": "CAF"}, "known: C, CA"),
         ({"learning_rat": 1}, "did you mean 'learning_rate'"),
-        ({"precision": 16}, "precision '16' does not exist"),
-        ({"batch": -1}, "at least 1"),
-        ({"batch": "many"}, "whole number"),
-        ({"batch": 2.5}, "whole number"),
-        ({"seed": True}, "whole number"),
-        ({"learning_rate": "nan"}, "above 0"),
+        ({"precision": 16}, "precision 16 does not exist"),
+        ({"batch": -1}, "batch is -1: expected `int` >= 1"),
+        ({"batch": "many"}, "expected `int`, got `str`"),
+        ({"batch": 2.5}, "expected `int`"),
+        ({"seed": True}, "expected `int`"),
+        ({"learning_rate": "nan"}, "> 0"),
         ({"learning_rate": 1e-7}, "rates only fall"),
-        ({"plateau_factor": 1}, "between 0 and 1"),
+        ({"plateau_factor": 1}, "< 1"),
         ({"strategy": "scratch", "pretrained": "hub"}, "random weights"),
         ({"architecture": "resnet18"}, "choose pretrained hub"),
         ({"devices": 3}, "shared evenly"),
-        ({"images_per_epoch": 1}, "at least 2"),
-        ({"positive": ["a"]}, "text"),
-        ({"task": "ct_metastasis"}, "did you mean 'ct_metastasis_slices'"),
+        ({"images_per_epoch": 1}, ">= 2"),
+        ({"positive": ["a"]}, "expected `str`"),
         ({"schedule": "step"}, "did you mean 'steps'"),
         ({"optimiser": "sdg"}, "did you mean 'sgd'"),
         ({"architecture": "inception_v3", "pretrained": "hub", "image_size": 64}, "needs at least 75"),
@@ -164,7 +144,7 @@ def test_another_strategy_brings_its_own_epochs_and_weights() -> None:
 )
 def test_what_cannot_be_trained_is_refused(values: dict[str, Any], says: str) -> None:
     with pytest.raises(OsteonError, match=says):
-        TrainSettings.of(values)
+        legs(**values)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +157,7 @@ def test_what_cannot_be_trained_is_refused(values: dict[str, Any], says: str) ->
 )
 def test_a_file_says_what_the_values_are(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
-    settings = TrainSettings.of(read_settings_file(tmp_path / name))
+    settings = legs(**read_settings_file(tmp_path / name))
     assert (settings.strategy, settings.learning_rate, settings.precision) == ("g-lf", 1e-4, "32")
 
 
@@ -203,6 +183,75 @@ def test_assignments_need_a_name_and_a_sign() -> None:
 
 
 def test_none_is_said_with_a_word() -> None:
-    assert TrainSettings.of({"images_per_epoch": "none"}).images_per_epoch is None
+    assert legs(images_per_epoch="none").images_per_epoch is None
     with pytest.raises(UnknownLabelError):
-        TrainSettings.of({"device": "none"})
+        legs(device="none")
+
+
+def test_the_defaults_of_segmenters_are_those_of_the_thesis() -> None:
+    settings = segmenter()
+    assert (settings.epochs, settings.batch, settings.rates) == (60, 8, (0.01, 0.005, 0.001))
+    assert (settings.lesion_weight, settings.bone_weight, settings.loss, settings.dice_weight) == (0.7, 0.3, "bce", 0.0)
+    assert settings.outputs == ("lesion", "bone")
+
+
+def test_outputs_follow_from_the_architecture() -> None:
+    assert segmenter(architecture="unet").outputs == ("lesion",)
+    assert segmenter(architecture="unet_then_attunet").outputs == ("lesion", "bone")
+
+
+def test_settings_come_back_from_text_and_from_json() -> None:
+    settings = segmenter(rates="0.1,0.01", augments="no", batch="4", images_per_epoch="none", precision=32)
+    assert (settings.rates, settings.augments, settings.batch, settings.images_per_epoch) == (
+        (0.1, 0.01),
+        False,
+        4,
+        None,
+    )
+    assert settings.precision == "32"
+    assert settings_of(json.loads(json.dumps(settings.document()))) == settings
+    assert dataclasses.replace(settings, rates=(0.5,)).rates == segmenter(rates=0.5).rates
+    assert dataclasses.replace(settings, augments=True).augments
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"image_size": 100}, "multiple of 16"),
+        ({"crop": 100}, "multiple of 16"),
+        ({"crop": 240}, "at most image_size"),
+        ({"batch": 0}, ">= 1"),
+        ({"epochs": 2.5}, "expected `int`"),
+        ({"epochs": True}, "expected `int`"),
+        ({"rates": "fast"}, "expected `float`"),
+        ({"rates": []}, "length >= 1"),
+        ({"rates": "0.1,-1"}, "> 0"),
+        ({"augments": "perhaps"}, "expected `bool`"),
+        ({"threshold": 1.0}, "< 1"),
+        ({"momentum": 1.0}, "< 1"),
+        ({"lesion_weight": 0, "bone_weight": 0}, "nothing would be learnt"),
+        ({"dice_weight": -1}, ">= 0"),
+        ({"draw": "equal"}, "images_per_epoch"),
+        ({"images_per_epoch": 1}, ">= 2"),
+        ({"devices": 3}, "evenly"),
+    ],
+)
+def test_what_no_segmenter_can_be_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        segmenter(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"architecture": "mobilenet_v2"},
+        {"optimiser": "adamw"},
+        {"channels": 2},
+        {"loss": 1.5},
+        {"task": "ct_osteosarcoma"},
+        {"epoch": 3},
+    ],
+)
+def test_names_that_do_not_exist_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(UnknownLabelError):
+        segmenter(**values)

@@ -14,12 +14,13 @@ from osteon.curation.splits import make_split
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.nets import build_network, is_transformer, least_image_size
+from osteon.systems.ct_metastasis.recipe import SLICES
 from osteon.train.export import ExportOptions, export_run
-from osteon.train.losses import build_loss
+from osteon.train.losses import class_loss
 from osteon.train.run import train_run
 from osteon.train.run_data import open_run
-from osteon.train.settings import TrainSettings
 from osteon.weights import verify_card
+from tests.train.quick import slices
 
 NETWORKS = (
     "densenet201",
@@ -33,7 +34,7 @@ NETWORKS = (
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_learns_four_slices_by_heart(name: str) -> None:
-    settings = TrainSettings(task="ct_metastasis_slices", architecture=name, pretrained="none")
+    settings = slices(architecture=name, pretrained="none")
     size = max(32, least_image_size(name))
     torch.manual_seed(4)
     network = build_network(name)
@@ -43,11 +44,10 @@ def test_a_network_learns_four_slices_by_heart(name: str) -> None:
     # from random weights a transformer stands still at rates of 1e-4 and more
     rate, steps = (2e-5, 16) if is_transformer(name) else (1e-3, 8)
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
-    loss = build_loss(settings, None)
     found = []
     for _ in range(steps):
         optimiser.zero_grad()
-        value = loss(network(images), labels)
+        value = class_loss(network(images), labels, settings)
         value.backward()
         optimiser.step()
         found.append(float(value.detach()))
@@ -69,8 +69,7 @@ def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_a_transformer_is_trained_exported_and_read_back(dataset: Path, tmp_path: Path) -> None:
     manifest = read_manifest(dataset, positive="metastasis")
     split = make_split(manifest, folds=2, seed=1)
-    settings = TrainSettings(
-        task="ct_metastasis_slices",
+    settings = slices(
         architecture="vit_tiny",
         pretrained="none",
         image_size=32,
@@ -84,7 +83,9 @@ def test_a_transformer_is_trained_exported_and_read_back(dataset: Path, tmp_path
     assert run.classes == ("normal", "metastasis")
     assert [record.head_rate for record in run.folds[0].history] == pytest.approx([1e-5, 1e-6])
     assert json.loads((tmp_path / "run" / "settings.json").read_text(encoding="utf-8"))["settings"]["schedule"]
-    card = export_run(open_run(tmp_path / "run", dataset), tmp_path / "model", options=ExportOptions(folds=(0,)))
+    card = export_run(
+        open_run(tmp_path / "run", dataset), tmp_path / "model", SLICES, options=ExportOptions(folds=(0,))
+    )
     assert (card.task, card.architecture) == ("ct_metastasis_slices", "vit_tiny")
     assert card.image.preprocessing.function == "osteon.ops.series_images.slice_frame"
     assert verify_card(card) <= 1e-4

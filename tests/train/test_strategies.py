@@ -11,24 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osteon.errors import InputError
-from osteon.train.settings import TrainSettings
 from osteon.train.strategies import EpochPlan, StageMachine, plan_stages
+from tests.train.quick import femur, legs
+from tests.train.quick import slices as of_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from osteon.train.settings import ClassifySettings
 
 PARTS = ("stem", "block1", "block2", "head")
 ALL = ("head", "block2", "block1", "stem")
 
 
-def walk(settings: TrainSettings, aucs: Iterable[float]) -> tuple[list[EpochPlan], StageMachine]:
+def walk(settings: ClassifySettings, aucs: Iterable[float]) -> tuple[list[EpochPlan], StageMachine]:
     """The plans of the epochs that were trained, and the machine after the last."""
     machine, plans = StageMachine(plan_stages(settings, PARTS)), []
     for auc in aucs:
         if machine.is_over:
             break
         plans.append(machine.next_epoch())
-        machine.after_epoch(auc)
+        machine.after_epoch([auc])
     return plans, machine
 
 
@@ -37,9 +40,9 @@ def cosine(epoch: int) -> float:
 
 
 def test_ft_trains_everything_on_a_cosine_and_stops_after_five_epochs_without_gain() -> None:
-    plans, machine = walk(TrainSettings(), [0.5, 0.6, 0.55, 0.7, 0.7, 0.6, 0.69, 0.1, 0.7, 0.9])
+    plans, machine = walk(legs(), [0.5, 0.6, 0.55, 0.7, 0.7, 0.6, 0.69, 0.1, 0.7, 0.9])
     assert len(plans) == 9
-    assert (machine.best_epoch, machine.best_auc) == (4, 0.7)
+    assert machine.best_epoch == 4
     assert all(plan.free == ALL for plan in plans)
     assert [plan.backbone_rate for plan in plans] == pytest.approx([cosine(epoch) for epoch in range(9)])
     assert all(plan.head_rate == plan.backbone_rate for plan in plans)
@@ -47,7 +50,7 @@ def test_ft_trains_everything_on_a_cosine_and_stops_after_five_epochs_without_ga
 
 def test_the_cosine_ends_at_its_floor_and_stays() -> None:
     rising = [epoch / 100 for epoch in range(1, 101)]
-    plans, machine = walk(TrainSettings(), rising)
+    plans, machine = walk(legs(), rising)
     assert len(plans) == 75
     assert machine.is_over
     assert plans[0].head_rate == 1e-5
@@ -57,9 +60,8 @@ def test_the_cosine_ends_at_its_floor_and_stays() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
-def slices(architecture: str, **values: object) -> TrainSettings:
-    given = {"task": "ct_metastasis_slices", "architecture": architecture, "pretrained": "none"}
-    return TrainSettings.of({**given, **values})
+def slices(architecture: str, **values: object) -> ClassifySettings:
+    return of_slices(architecture=architecture, pretrained="none", **values)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_a_shorter_training_goes_through_the_same_steps() -> None:
 
 
 def test_the_head_alone_is_trained_until_it_stagnates() -> None:
-    plans, machine = walk(TrainSettings(strategy="lp"), [0.7] + [0.6] * 20)
+    plans, machine = walk(legs(strategy="lp"), [0.7] + [0.6] * 20)
     assert len(plans) == 6
     assert all(plan.free == ("head",) for plan in plans)
     assert [plan.head_rate for plan in plans] == [1e-3] * 4 + [5e-4] * 2
@@ -104,7 +106,7 @@ def test_steps_follow_the_head_in_lp_ft() -> None:
 
 
 def test_scratch_never_stops_early() -> None:
-    plans, machine = walk(TrainSettings(strategy="scratch", architecture="resnet18"), [0.9] + [0.1] * 30)
+    plans, machine = walk(legs(strategy="scratch", architecture="resnet18"), [0.9] + [0.1] * 30)
     assert len(plans) == 15
     assert machine.best_epoch == 1
     assert {(plan.head_rate, plan.backbone_rate) for plan in plans} == {(1e-5, 1e-5)}
@@ -112,7 +114,7 @@ def test_scratch_never_stops_early() -> None:
 
 def test_lp_ft_halves_the_head_on_a_plateau_then_goes_on_as_ft() -> None:
     # gain, gain, then five epochs without: the third of them halves the rate, the fifth ends the stage
-    plans, machine = walk(TrainSettings(strategy="lp-ft"), [0.5, 0.6] + [0.6] * 5 + [0.7] + [0.7] * 9)
+    plans, machine = walk(legs(strategy="lp-ft"), [0.5, 0.6] + [0.6] * 5 + [0.7] + [0.7] * 9)
     assert [plan.stage for plan in plans] == ["head"] * 7 + ["all"] * 6
     assert [plan.free for plan in plans] == [("head",)] * 7 + [ALL] * 6
     assert [plan.head_rate for plan in plans[:7]] == [1e-3] * 5 + [5e-4] * 2
@@ -123,18 +125,18 @@ def test_lp_ft_halves_the_head_on_a_plateau_then_goes_on_as_ft() -> None:
 
 
 def test_the_head_rate_has_a_floor() -> None:
-    settings = TrainSettings(strategy="lp-ft", plateau_patience=1, stagnation=20, head_rate=1e-5)
+    settings = legs(strategy="lp-ft", plateau_patience=1, stagnation=20, head_rate=1e-5)
     plans, _ = walk(settings, [0.5] * 8)
     assert [plan.head_rate for plan in plans] == [1e-5, 1e-5, 5e-6, 2.5e-6, 1.25e-6, 1e-6, 1e-6, 1e-6]
 
 
 def test_a_plateau_must_be_three_epochs_in_a_row() -> None:
-    plans, _ = walk(TrainSettings(strategy="lp-ft"), [0.5, 0.4, 0.4, 0.6, 0.4, 0.4, 0.7, 0.1])
+    plans, _ = walk(legs(strategy="lp-ft"), [0.5, 0.4, 0.4, 0.6, 0.4, 0.4, 0.7, 0.1])
     assert {plan.head_rate for plan in plans} == {1e-3}
 
 
 def test_g_lf_frees_one_part_from_the_end_each_time_the_auc_stagnates() -> None:
-    plans, machine = walk(TrainSettings(strategy="g-lf"), [0.5] + [0.4] * 5 + [0.6] + [0.4] * 30)
+    plans, machine = walk(legs(strategy="g-lf"), [0.5] + [0.4] * 5 + [0.6] + [0.4] * 30)
     free = [plan.free for plan in plans]
     assert free == [ALL[:1]] * 6 + [ALL[:2]] * 6 + [ALL[:3]] * 5 + [ALL] * 5
     assert machine.is_over
@@ -149,7 +151,7 @@ def test_g_lf_frees_one_part_from_the_end_each_time_the_auc_stagnates() -> None:
 
 
 def test_the_cap_on_epochs_ends_any_stage() -> None:
-    plans, machine = walk(TrainSettings(strategy="g-lf", epochs=8), [0.5] * 30)
+    plans, machine = walk(legs(strategy="g-lf", epochs=8), [0.5] * 30)
     assert len(plans) == 8
     assert machine.is_over
 
@@ -160,7 +162,7 @@ def test_the_cap_on_epochs_ends_any_stage() -> None:
     cut=st.integers(0, 59),
 )
 def test_an_interrupted_machine_goes_on_as_if_it_had_not_been(strategy: str, aucs: list[float], cut: int) -> None:
-    settings = TrainSettings.of({"strategy": strategy, "stagnation": 2, "patience": 3})
+    settings = legs(strategy=strategy, stagnation=2, patience=3)
     whole, machine = walk(settings, aucs)
     first, halted = walk(settings, aucs[: min(cut, len(whole))])
     again = StageMachine(plan_stages(settings, PARTS))
@@ -168,30 +170,29 @@ def test_an_interrupted_machine_goes_on_as_if_it_had_not_been(strategy: str, auc
     rest = []
     for auc in aucs[len(first) : len(whole)]:
         rest.append(again.next_epoch())
-        again.after_epoch(auc)
+        again.after_epoch([auc])
     assert first + rest == whole
     assert again.state() == machine.state()
 
 
 @given(aucs=st.lists(st.floats(0, 1), min_size=1, max_size=80), strategy=st.sampled_from(["ft", "lp-ft", "g-lf"]))
 def test_parts_are_freed_from_the_end_and_never_frozen_again(aucs: list[float], strategy: str) -> None:
-    plans, machine = walk(TrainSettings.of({"strategy": strategy}), aucs)
+    plans, machine = walk(legs(strategy=strategy), aucs)
     for before, after in itertools.pairwise(plans):
         assert after.free[: len(before.free)] == before.free
-    assert machine.best_auc == max(aucs[: len(plans)])
-    assert machine.best_epoch == aucs.index(machine.best_auc) + 1
+    assert machine.best_epoch == aucs.index(max(aucs[: len(plans)])) + 1
 
 
 def test_what_is_no_auc_is_refused() -> None:
-    machine = StageMachine(plan_stages(TrainSettings(), PARTS))
+    machine = StageMachine(plan_stages(legs(), PARTS))
     with pytest.raises(InputError, match="nan"):
-        machine.after_epoch(math.nan)
+        machine.after_epoch([math.nan])
     with pytest.raises(InputError, match="no backbone"):
-        plan_stages(TrainSettings(), ["head"])
+        plan_stages(legs(), ["head"])
 
 
 def test_a_constant_rate_ends_early() -> None:
-    settings = TrainSettings(task="mri_femur", architecture="googlenet", patience=6)
+    settings = femur(architecture="googlenet", patience=6)
     plans, machine = walk(settings, [0.8, 0.9] + [0.7] * 30)
     assert len(plans) == 2 + 6
     assert machine.best_epoch == 2

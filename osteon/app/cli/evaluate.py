@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.blocks import Table
+    from osteon.train.run_data import RunData
 
 __all__ = ["register"]
 
@@ -39,10 +40,11 @@ def register(program: typer.Typer) -> None:
         """
         from osteon.metrics.bootstrap import Resampling
         from osteon.report.evaluation import REPORT_NAME
-        from osteon.train.segmentation.run import is_segment_run
+        from osteon.train.run_data import open_run
 
-        judge = _segmenters if is_segment_run(run) else _classifiers
-        document, table, folder = judge(run, data, out, split, by, Resampling(repeats=repeats, seed=seed))
+        found = open_run(run, data, split=split)
+        judge = _segmenters if found.run.settings.objective == "segment" else _classifiers
+        document, table, folder = judge(found, out, by, Resampling(repeats=repeats, seed=seed))
         if as_json:
             typer.echo(json.dumps(document, indent=1))
             return
@@ -56,24 +58,22 @@ def register(program: typer.Typer) -> None:
 
 
 def _classifiers(
-    run: Path, data: Path, out: Path | None, split: Path | None, by: list[str], resampling: Resampling
+    data: RunData, out: Path | None, by: list[str], resampling: Resampling
 ) -> tuple[Mapping[str, Any], Table, Path]:
     from osteon.report.evaluation import key_table
     from osteon.study.evaluate import evaluate_into
-    from osteon.train.run_data import open_run
 
-    found, folder = evaluate_into(open_run(run, data, split=split), out, by=by, resampling=resampling)
+    found, folder = evaluate_into(data, out, by=by, resampling=resampling)
     return found.document, key_table(found.document), folder
 
 
 def _segmenters(
-    run: Path, data: Path, out: Path | None, split: Path | None, by: list[str], resampling: Resampling
+    data: RunData, out: Path | None, by: list[str], resampling: Resampling
 ) -> tuple[Mapping[str, Any], Table, Path]:
     from osteon.errors import InputError
     from osteon.study.evaluate_segments import evaluate_segments_into, segment_table
-    from osteon.train.segmentation.run_data import open_segment_run
 
     if by:
         raise InputError("--by was given; subgroups are made for classifiers only: leave it out for segmenters")
-    found = evaluate_segments_into(open_segment_run(run, data, split=split), out, resampling=resampling)
+    found = evaluate_segments_into(data, out, resampling=resampling)
     return found.document, segment_table(found.document), found.folder

@@ -12,6 +12,7 @@ from osteon.app.cli.terminal import say
 
 if TYPE_CHECKING:
     from osteon.reading import Progress
+    from osteon.train.run_data import RunData
     from osteon.weights import ModelCard
 
 __all__ = ["register"]
@@ -59,7 +60,7 @@ def register(group: typer.Typer) -> None:
         from osteon.metrics.bootstrap import Resampling
         from osteon.train.card_text import CardWords
         from osteon.train.model_folder import CLAIM_NAME
-        from osteon.train.segmentation.run import is_segment_run
+        from osteon.train.run_data import open_run
 
         shared: dict[str, Any] = {
             "name": name,
@@ -77,18 +78,13 @@ def register(group: typer.Typer) -> None:
             "resampling": Resampling(repeats=repeats, seed=seed),
         }
         with shown_progress(quiet=quiet) as progress:
-            if is_segment_run(run):
-                card = _export_segmenters(
-                    run,
-                    data,
-                    out,
-                    split,
-                    {**shared, "operating_point": operating_point or "f1", "least_mm3": least_mm3},
-                    progress,
-                )
+            found = open_run(run, data, split=split)
+            if found.run.settings.objective == "segment":
+                more = {"operating_point": operating_point or "f1", "least_mm3": least_mm3}
+                card = _export_segmenters(found, out, {**shared, **more}, progress)
             else:
                 more = {"operating_point": operating_point or "paper", "trust": trust, "references": references}
-                card = _export_classifiers(run, data, out, split, {**shared, **more}, progress)
+                card = _export_classifiers(found, out, {**shared, **more}, progress)
         say(f"{card.name}: {len(card.members)} network(s), {card.statement}")
         for result in card.results:
             value = "not defined" if result.value is None else f"{result.value:.3f}"
@@ -99,20 +95,17 @@ def register(group: typer.Typer) -> None:
         say(f"written to {out}; {open_items} of {len(items)} reporting items in {CLAIM_NAME} are left to a person")
 
 
-def _export_classifiers(
-    run: Path, data: Path, out: Path, split: Path | None, options: dict[str, Any], progress: Progress
-) -> ModelCard:
+def _export_classifiers(data: RunData, out: Path, options: dict[str, Any], progress: Progress) -> ModelCard:
+    from osteon.systems.registry import recipe
     from osteon.train.export import ExportOptions, export_run
-    from osteon.train.run_data import open_run
 
-    return export_run(open_run(run, data, split=split), out, options=ExportOptions(**options), progress=progress)
+    own: Any = recipe(data.run.settings.task)
+    return export_run(data, out, own, options=ExportOptions(**options), progress=progress)
 
 
-def _export_segmenters(
-    run: Path, data: Path, out: Path, split: Path | None, options: dict[str, Any], progress: Progress
-) -> ModelCard:
+def _export_segmenters(data: RunData, out: Path, options: dict[str, Any], progress: Progress) -> ModelCard:
+    from osteon.systems.registry import recipe
     from osteon.train.segmentation.export import SegmentExport, export_segmenters
-    from osteon.train.segmentation.run_data import open_segment_run
 
-    found = open_segment_run(run, data, split=split)
-    return export_segmenters(found, out, options=SegmentExport(**options), progress=progress)
+    own: Any = recipe(data.run.settings.task)
+    return export_segmenters(data, out, own, options=SegmentExport(**options), progress=progress)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,15 +12,15 @@ from osteon.app.cli.choices import Device
 from osteon.app.cli.failure import EXIT_SKIPPED
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
-from osteon.app.cli.train_segmenter import TrainOrder, train_segmenter
 
 if TYPE_CHECKING:
-    from osteon.train.history import EpochRecord
+    from osteon.train.counts import SegmentCounts
     from osteon.train.run import Run
-    from osteon.train.segmentation.settings import SegmentSettings
-    from osteon.train.settings import TrainSettings
+    from osteon.train.run_folder import EpochRecord
 
 __all__ = ["register"]
+
+_TITLES = {"auc": "AUC", "macro_auc": "mean AUC", "f1": "F1", "dice": "mean Dice", "iou": "IoU"}
 
 
 def register(program: typer.Typer) -> None:
@@ -70,108 +71,97 @@ def _train(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress, no line an epoch."),
 ) -> None:
     """Train a network fold by fold. An interrupted run goes on with the same command, bit for bit."""
-    given = {
-        "task": task,
-        "strategy": strategy,
-        "configuration": config,
-        "architecture": arch,
-        "pretrained": pretrained,
-        "seed": seed,
-        "device": None if device is Device.AUTO else device.value,
-        "devices": devices,
-    }
-    named = {name: value for name, value in given.items() if value is not None}
-    order = TrainOrder(
-        data=data,
-        out=out,
-        split=split,
-        folds=tuple(fold),
-        bone_networks=bone_networks,
-        skip_unreadable=skip_unreadable,
-        quiet=quiet,
-    )
-    if task == "ct_metastasis":
-        train_segmenter(order, _segment_settings(settings, changes, named))
-    else:
-        _train_classifier(order, _settings(settings, changes, named))
-
-
-def _train_classifier(order: TrainOrder, settings: TrainSettings) -> None:
-    """Train, tell, and say what came out.
-
-    Raises:
-        typer.Exit: a fold failed, or images were left out.
-    """
+    from osteon.errors import UsageError
     from osteon.io.split_file import read_split
     from osteon.io.table import read_manifest
+    from osteon.systems.registry import recipe
     from osteon.train.run import RunOptions, train_run
+    from osteon.train.settings import parse_assignments, read_settings_file
 
-    manifest = read_manifest(order.data, positive=settings.positive)
-    divided = read_split(order.split or manifest.folder)
+    options = {
+        "--strategy": ("strategy", strategy),
+        "--config": ("configuration", config),
+        "--arch": ("architecture", arch),
+        "--pretrained": ("pretrained", pretrained),
+        "--seed": ("seed", seed),
+        "--device": ("device", None if device is Device.AUTO else device.value),
+        "--devices": ("devices", devices),
+    }
+    own, given = recipe(task), {flag: entry for flag, entry in options.items() if entry[1] is not None}
+    foreign = [flag for flag, (name, _) in given.items() if name not in own.kind.names()]
+    if bone_networks is not None and "pair_mask" not in own.kind.names():
+        foreign.append("--bone-networks")
+    if foreign:
+        raise UsageError(f"{', '.join(foreign)}: not of {task}; its settings are {', '.join(own.kind.names())}")
+    from_file = read_settings_file(settings) if settings else {}
+    wanted = own.settings({**from_file, **parse_assignments(changes), **dict(given.values())})
+    manifest = read_manifest(data, positive=getattr(wanted, "positive", None))
+    divided = read_split(split or manifest.folder)
 
     def tell(number: int, record: EpochRecord) -> None:
-        if not order.quiet:
+        if not quiet:
             say(_epoch_line(number, record), err=True)
 
-    options = RunOptions(folds=order.folds or None, skip_unreadable=order.skip_unreadable, on_epoch=tell)
-    with shown_progress(quiet=order.quiet) as progress:
-        run = train_run(manifest, divided, settings, order.out, options=options, progress=progress)
-    for line in _summary(run):
+    asked = RunOptions(folds=tuple(fold) or None, shared=bone_networks, skip_unreadable=skip_unreadable, on_epoch=tell)
+    with shown_progress(quiet=quiet) as progress:
+        run = train_run(manifest, divided, wanted, out, options=asked, progress=progress)
+    for line in _run_lines(run):
         say(line)
     if run.failed or run.document["unreadable"]:
         raise typer.Exit(EXIT_SKIPPED)
 
 
-def _settings(file: Path | None, changes: list[str], given: dict[str, Any]) -> TrainSettings:
-    """Settings of the file, then those of --set, then those that have an option of their own."""
-    from osteon.train.settings import TrainSettings, parse_assignments, read_settings_file
-
-    return TrainSettings.of({**(read_settings_file(file) if file else {}), **parse_assignments(changes), **given})
-
-
-def _segment_settings(file: Path | None, changes: list[str], given: dict[str, Any]) -> SegmentSettings:
-    """The same for segmenters.
-
-    Raises:
-        InputError: an option that only classifiers have.
-    """
-    from osteon.errors import InputError
-    from osteon.train.segmentation.settings import SegmentSettings
-    from osteon.train.settings import parse_assignments, read_settings_file
-
-    for option, name in (("--strategy", "strategy"), ("--config", "configuration"), ("--pretrained", "pretrained")):
-        if name in given:
-            raise InputError(
-                f"{option} was given; segmenters begin with random weights and have one strategy: leave it out, and "
-                "choose by --set, as loss=focal or augments=no"
-            )
-    return SegmentSettings.of({**(read_settings_file(file) if file else {}), **parse_assignments(changes), **given})
-
-
 def _epoch_line(fold: int, record: EpochRecord) -> str:
-    parts = len(record.free.split())
+    measures = " ".join(f"{_title(name)} {value:.4f}" for name, value in record.measures.items())
     return (
-        f"fold {fold} epoch {record.epoch:>3} {record.stage:<9} {parts} part(s) trained, "
+        f"fold {fold} epoch {record.epoch:>3} {record.stage:<9} {len(record.free.split())} part(s) trained, "
         f"rate {max(record.head_rate, record.backbone_rate):.1e}, loss {record.train_loss:.4f}, "
-        f"validation loss {record.validation_loss:.4f} AUC {record.validation_auc:.4f}, {record.seconds:.1f} s"
+        f"validation loss {record.validation_loss:.4f} {measures}, {record.seconds:.1f} s"
     )
 
 
-def _summary(run: Run) -> list[str]:
+def _run_lines(run: Run) -> list[str]:
+    """Where each fold stands, and what segmenters call right on their test parts."""
     lines = []
     for fold in run.folds:
-        if fold.state == "done" and fold.validation_auc is not None:
+        if fold.state == "done" and fold.monitored is not None:
+            name = next(iter(fold.history[-1].measures))
             lines.append(
-                f"fold {fold.fold}: best epoch {fold.best_epoch} of {len(fold.history)}, validation AUC "
-                f"{fold.validation_auc:.4f}, {fold.seconds:.0f} s"
+                f"fold {fold.fold}: epoch {fold.best_epoch} of {len(fold.history)} kept, validation {_title(name)} "
+                f"{fold.monitored:.4f}, {fold.seconds:.0f} s"
             )
         elif fold.state == "failed":
             lines.append(f"fold {fold.fold}: failed: {fold.error}")
         else:
             lines.append(f"fold {fold.fold}: not trained yet")
+    if any(fold.counts is not None for fold in run.done):
+        lines += _measure_lines(run.counts(), len(run.done))
     unreadable = run.document["unreadable"]
     if unreadable:
         lines.append(f"! {len(unreadable)} image(s) could not be read and were left out: see run.json")
-    lines.extend(f"! {warning}" for warning in run.document["split"]["warnings"])
-    lines.append(f"run {run.folder}")
+    return [*lines, *(f"! {warning}" for warning in run.warnings), f"run {run.folder}"]
+
+
+def _measure_lines(counts: SegmentCounts, folds: int) -> list[str]:
+    from osteon.train.counts import judge_counts
+
+    lines = []
+    for output in dict.fromkeys(counts.output.tolist()):
+        judged = judge_counts(counts, output=output)
+        images = len(counts.of(part="test", output=output))
+        people = next(iter(judged.values())).patients
+        lines.append(
+            f"{output}, test part of {folds} fold(s): {images} images of {people} patients (95 % intervals over "
+            "patients)"
+        )
+        for name, found in judged.items():
+            # NaN where a measure is not defined, or patients are too few
+            limits = "" if math.isnan(found.low) else f" ({found.low:.4f} to {found.high:.4f})"
+            value = "not defined" if math.isnan(found.value) else f"{found.value:.4f}"
+            lines.append(f"  {_title(name):<12} {value}{limits}")
     return lines
+
+
+def _title(name: str) -> str:
+    first, _, last = name.rpartition("_")
+    return _TITLES.get(name, f"{first} {_TITLES.get(last, last)}".strip())

@@ -11,15 +11,21 @@ from osteon.errors import InputError
 from osteon.systems.ct_metastasis.dataset import BONE, IMAGE, LESION
 from osteon.train.datasets.case_builder import SkippedCase, folder_name
 from osteon.train.datasets.patients_table import NO_SUCH_IMAGE
-from osteon.train.datasets.picture_cases import PictureFile
-from osteon.train.datasets.picture_folders import inner_folder, pictures_below, plain_name, subfolders
-from osteon.train.datasets.picture_patients import PlacedPicture, found_pictures
+from osteon.train.datasets.pictures import (
+    PictureFile,
+    PlacedPicture,
+    found_pictures,
+    inner_folder,
+    pictures_below,
+    plain_name,
+    subfolders,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.train.datasets.patients_table import PatientsTable
-    from osteon.train.datasets.picture_cases import FoundPictures
+    from osteon.train.datasets.pictures import FoundPictures
 
 __all__ = ["bm_seg_cases", "bm_seg_roots"]
 

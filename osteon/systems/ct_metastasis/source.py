@@ -9,10 +9,10 @@ from osteon.errors import InputError
 from osteon.systems.ct_metastasis.bm_seg import bm_seg_cases, bm_seg_roots
 from osteon.systems.ct_metastasis.dataset import TrunkOptions
 from osteon.systems.ct_metastasis.masked_series import build_masked
+from osteon.systems.ct_metastasis.picture_set import PictureOptions, build_pictures
 from osteon.systems.ct_metastasis.slice_folders import slice_folder_cases, slice_folder_classes
 from osteon.train.datasets.patients_table import PatientsTable, read_patients
-from osteon.train.datasets.picture_cases import PictureOptions, build_pictures
-from osteon.train.datasets.picture_folders import inner_folder
+from osteon.train.datasets.pictures import inner_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

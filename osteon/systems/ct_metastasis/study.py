@@ -42,6 +42,7 @@ from osteon.study.tables import (
     over_patients,
     result_table,
 )
+from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 from osteon.systems.ct_metastasis.study_examples import example_pictures
 from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS, LITERAL, SEGMENTERS, plan_metastasis
 from osteon.train.judging import compare_runs
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from osteon.metrics.bootstrap import Resampling
     from osteon.study.plan import Study
     from osteon.systems.ct_metastasis.study_rows import SegmenterRow
-    from osteon.train.segmentation.counts import SegmentCounts
+    from osteon.train.counts import SegmentCounts
 
 __all__ = [
     "STUDY",
@@ -403,7 +404,7 @@ def _segment_notes(study: Study) -> tuple[str, ...]:
     divided = division_note(f"{len(images)} images with a lesion of {len(images.patients)} patients", split)
     settings = runs[0].plan.settings
     other = other_settings(
-        settings, type(settings)(architecture=settings.architecture), _PAPER_SEGMENTS, source="thesis"
+        settings, SEGMENTER.settings({"architecture": settings.architecture}), _PAPER_SEGMENTS, source="thesis"
     )
     nested = [run.plan.members for run in runs if isinstance(run.plan, PlannedSegmenter) and run.plan.kind == "nested"]
     notes = (
@@ -426,7 +427,7 @@ def _classify_notes(study: Study) -> tuple[str, ...]:
     holdout = study.place.splits["holdout"]
     rows, fold = holdout.rows(study.manifest, 0), holdout.folds[0]
     settings = runs[0].plan.settings
-    paper = type(settings)(task=settings.task, architecture=settings.architecture, strategy="scratch")
+    paper = SLICES.settings({"architecture": settings.architecture, "strategy": "scratch"})
     other = other_settings(settings, paper, _PAPER_CLASSIFIES, source="thesis")
     weights = "random weights" if settings.pretrained == "none" else "other weights"
     began = f"The thesis's classifiers began with weights of ImageNet, as far as it says; these began with {weights}."
@@ -475,7 +476,7 @@ def _chapter4(study: Study, notes: tuple[str, ...], resampling: Resampling | Non
         pictures.append(draw_folds(study.figures / "folds.png", "F1 of each fold", dots, mark=study.mark))
     pictures += example_pictures(study)
     trained = [run for run in study.runs if isinstance(run.plan, PlannedSegmenter)]
-    pictures += draw_trainings(study, trained, name="learning-segmenters", measure="lesion_f1")
+    pictures += draw_trainings(study, trained, name="learning-segmenters")
     comparisons = segmentation_comparisons(study.counts, notes, resampling)
     return (
         StudySection("Lesions, pixel by pixel (chapter 4)", pictures=tuple(pictures)),

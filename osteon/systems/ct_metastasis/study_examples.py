@@ -14,9 +14,7 @@ from osteon.metrics.segmentation import image_dice, pixel_counts
 from osteon.report.charts import OutlinedImage, draw_outlines
 from osteon.study.segmenters import fold_weights, lesion_images, member_run
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
-from osteon.train.segmentation.images import grey_values
-from osteon.train.segmentation.run import read_pixels
-from osteon.train.segmentation.shown import called_lesions
+from osteon.train.objectives.segment import SEGMENT, called_lesions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
     from osteon.data import Manifest
     from osteon.report.blocks import Picture
     from osteon.study.plan import Study
-    from osteon.train.segmentation.counts import SegmentCounts
-    from osteon.train.segmentation.mask_pixels import MaskPixels
+    from osteon.train.counts import SegmentCounts
+    from osteon.train.pixels import Pixels
 
 __all__ = ["example_pictures"]
 
@@ -53,7 +51,7 @@ def example_pictures(study: Study) -> list[Picture]:
     if not shown:
         return []
     manifest = _chosen(lesion_images(study.manifest), counts[shown[0].run])
-    pixels = read_pixels(manifest, states[shown[0].run].plan.settings, None)
+    pixels = SEGMENT.load(manifest, states[shown[0].run].plan.settings, None)
     called = {
         row.title: called_lesions(
             manifest, pixels, states[row.run].plan.settings, fold_weights(states[row.run], study.place, _FOLD)
@@ -99,12 +97,12 @@ def _picture(
     name: str,
     title: str,
     manifest: Manifest,
-    pixels: MaskPixels,
+    pixels: Pixels,
     called: dict[str, NDArray[np.bool_]],
     caption: str,
 ) -> Picture:
-    truth = np.asarray(pixels.lesion, dtype=bool)
-    grey = grey_values(pixels, np.arange(len(manifest), dtype=np.int64))
+    truth = np.asarray(pixels.masks["lesion"], dtype=bool)
+    grey = pixels.crops(np.arange(len(manifest), dtype=np.int64))
     scores = {name: image_dice(pixel_counts(truth, masks)) for name, masks in called.items()}
     rows = [
         OutlinedImage(

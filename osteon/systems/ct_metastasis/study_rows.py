@@ -9,7 +9,6 @@ References:
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -17,8 +16,7 @@ from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.study.plan import Planned, PlannedRun
 from osteon.study.protocol import check_parts, check_settings
 from osteon.study.segmenters import LESION_LABEL, PlannedSegmenter
-from osteon.train.segmentation.settings import SegmentSettings
-from osteon.train.settings import TrainSettings
+from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 
 if TYPE_CHECKING:
     from osteon.data import Manifest
@@ -35,7 +33,6 @@ _SEGMENTATION: Final = "segmentation"
 _CLASSIFICATION: Final = "classification"
 """The words that choose chapters 4 and 5 with ``only``."""
 
-_CLASSIFIER_TASK: Final = "ct_metastasis_slices"
 _MEMBERS: Final = 5
 
 
@@ -157,7 +154,7 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[Planned, ...]
     }
     if LITERAL in chosen:
         chosen.add(rows[LITERAL].architecture)  # of whose networks it is made
-    segment, train = ({entry.name for entry in dataclasses.fields(kind)} for kind in (SegmentSettings, TrainSettings))
+    segment, train = set(SEGMENTER.kind.names()), set(SLICES.kind.names())
     for values, known in (
         (choices.values, segment | train | {"members"}),
         (choices.classifier_values, train),
@@ -174,8 +171,8 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[Planned, ...]
     classifiers = []
     for entry in CLASSIFIERS:
         if entry.run in chosen:
-            own = {"task": _CLASSIFIER_TASK, "architecture": entry.architecture}
-            settings = TrainSettings.of({**start, **of_classifiers, **choices.classifier_values, **own})
+            own = {"architecture": entry.architecture}
+            settings = SLICES.settings({**start, **of_classifiers, **choices.classifier_values, **own})
             classifiers.append(PlannedRun(entry.run, entry.tables[0], settings, "holdout"))
     return (*segmenters, *classifiers)
 
@@ -192,7 +189,7 @@ def _segmenter(row: SegmenterRow, values: dict[str, Any], choices: Choices) -> P
     return PlannedSegmenter(
         name=row.run,
         table=row.tables[0],
-        settings=SegmentSettings.of({**values, "architecture": row.architecture}),
+        settings=SEGMENTER.settings({**values, "architecture": row.architecture}),
         kind=row.kind,
         phase=pairs.index(row.run) if row.kind == "pair" else len(pairs) if row.run == LITERAL else 0,
         source=row.architecture if row.run == LITERAL else "",

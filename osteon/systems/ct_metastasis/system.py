@@ -94,5 +94,6 @@ SYSTEM = System(
     read=_read,
     report=_report,
     dataset=_DATASET,
+    recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
 )

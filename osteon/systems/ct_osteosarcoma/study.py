@@ -27,9 +27,10 @@ from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
 from osteon.study.published import read_published
 from osteon.study.tables import TRIVIAL, ResultRow, ResultTable, comparison_table, measured_record
+from osteon.systems.ct_osteosarcoma.recipe import RECIPE
 from osteon.train.baselines import known_fields
 from osteon.train.judging import TABLE_MEASURES, judge_folds
-from osteon.train.settings import CONFIGURATIONS, TrainSettings
+from osteon.train.settings import CONFIGURATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,11 +77,11 @@ def plan_runs(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, 
     runs = []
     for network in (choices.networks or _NETWORKS) if _BASELINES in wanted else ():
         own = {"architecture": network, "pretrained": "", "strategy": "scratch", "configuration": "C"}
-        settings = TrainSettings.of({**values, **choices.baseline_values, **own})
+        settings = RECIPE.settings({**values, **choices.baseline_values, **own})
         runs.append(PlannedRun(f"baseline-{network}", "table1", settings))
     for configuration in CONFIGURATIONS:
         for strategy in (choices.strategies or _STRATEGIES) if configuration in wanted else ():
-            settings = TrainSettings.of({**values, "strategy": strategy, "configuration": configuration})
+            settings = RECIPE.settings({**values, "strategy": strategy, "configuration": configuration})
             runs.append(PlannedRun(f"{configuration}-{strategy}", "table3", settings))
     return tuple(runs)
 
@@ -204,7 +205,7 @@ def _protocol_notes(runs: Sequence[Planned]) -> tuple[str, ...]:
     if not runs:
         return ()
     first = runs[0].settings
-    notes = other_settings(first, TrainSettings(strategy=first.strategy), _PAPER)
+    notes = other_settings(first, RECIPE.settings({"strategy": first.strategy}), _PAPER)
     networks = sorted({run.settings.architecture for run in runs if run.settings.strategy != "scratch"})
     if networks and networks != ["densenet121"]:
         notes.append(f"network {', '.join(networks)} (paper: densenet121)")

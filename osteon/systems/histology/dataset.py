@@ -29,9 +29,14 @@ from osteon.train.datasets.case_builder import (
     write_json,
 )
 from osteon.train.datasets.patients_table import NO_SUCH_IMAGE, PatientsTable, read_patients
-from osteon.train.datasets.picture_cases import PictureFile
-from osteon.train.datasets.picture_folders import inner_folder, pictures_below, plain_name
-from osteon.train.datasets.picture_patients import PlacedPicture, found_pictures
+from osteon.train.datasets.pictures import (
+    PictureFile,
+    PlacedPicture,
+    found_pictures,
+    inner_folder,
+    pictures_below,
+    plain_name,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
     from osteon.data import Manifest
     from osteon.data.options import Progress
     from osteon.train.datasets.case_builder import BuiltDataset
-    from osteon.train.datasets.picture_cases import FoundPictures, PictureCase
+    from osteon.train.datasets.pictures import FoundPictures, PictureCase
 
 __all__ = ["MICRONS", "TileName", "TileOptions", "build_tiles", "read_tile_name", "tile_class", "tile_pictures"]
 

@@ -41,7 +41,7 @@ from osteon.study.tables import (
     result_table,
 )
 from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
-from osteon.train.settings import TrainSettings
+from osteon.systems.mri_femur.recipe import RECIPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from osteon.study.plan import RunState, Study
     from osteon.study.protocol import Choices
     from osteon.train.judging import Measured
+    from osteon.train.settings import ClassifySettings
 
 __all__ = ["STUDY", "femur_tables", "plan_femur", "result_rows"]
 
@@ -114,7 +115,7 @@ def plan_femur(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun,
         for network in networks if scheme in (choices.only or _SUFFIXES) else ():
             own = {} if network in _PAPER_NETWORKS else choices.baseline_values
             values = {**choices.values, "task": STUDY.stem, "architecture": network, **own}
-            runs.append(PlannedRun(f"{network}{suffix}", scheme, TrainSettings.of(values), scheme))
+            runs.append(PlannedRun(f"{network}{suffix}", scheme, RECIPE.settings(values), scheme))
     return tuple(runs)
 
 
@@ -263,10 +264,10 @@ def _notes(study: Study, scheme: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*said, *(_differs(run.plan.settings) for run in runs), *state_notes(study, runs))))
 
 
-def _differs(settings: TrainSettings) -> str:
+def _differs(settings: ClassifySettings) -> str:
     """What differs from the paper's settings, or how a network begins that is not the paper's."""
     if settings.architecture in _PAPER_NETWORKS:
-        paper = TrainSettings(task=settings.task, architecture=settings.architecture)
+        paper = RECIPE.settings({"architecture": settings.architecture})
         other = other_settings(settings, paper, _PAPER, source="paper or its reading")
         return f"Other than in the paper: {'; '.join(other)}." if other else ""
     start = {"embedded": "ImageNet weights", "none": "random weights"}.get(settings.pretrained, "other weights")

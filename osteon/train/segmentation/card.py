@@ -8,23 +8,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from osteon import __version__
-from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 from osteon.train.card_text import data_words, patient_words, training_entry
 from osteon.train.claim import claim_document
-from osteon.weights import Golden, ImageInput, Maps, MeasuredResult, ModelCard, Preprocessing, Training
+from osteon.weights import Golden, Maps, MeasuredResult, ModelCard, Training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from osteon.train.card_text import CardWords
+    from osteon.train.run_data import RunData
     from osteon.train.segmentation.members import SegmentMember
-    from osteon.train.segmentation.run_data import SegmentData
-    from osteon.weights import MapOutput
+    from osteon.weights import ImageInput, MapOutput
 
-__all__ = ["ELSEWHERE", "MAP_TOLERANCE", "SegmentFacts", "segment_card", "slice_images"]
-
-ELSEWHERE = "body parts that were not in the images of training; benign bone lesions that resemble metastases"
-"""What no model of this task may be used for."""
+__all__ = ["MAP_TOLERANCE", "SegmentFacts", "segment_card"]
 
 MAP_TOLERANCE = 3e-4
 """Largest difference of a golden probability in float32: engines add in another order, and forty layers pass it on."""
@@ -52,7 +48,13 @@ class SegmentFacts:
 
 
 def segment_card(
-    name: str, data: SegmentData, members: Sequence[SegmentMember], *, words: CardWords, facts: SegmentFacts
+    name: str,
+    data: RunData,
+    members: Sequence[SegmentMember],
+    *,
+    words: CardWords,
+    facts: SegmentFacts,
+    inputs: dict[str, ImageInput],
 ) -> ModelCard:
     """The card of a run of segmenters, without files.
 
@@ -62,6 +64,7 @@ def segment_card(
         members: as shipped.
         words: complete.
         facts: found out.
+        inputs: of the task.
     """
     settings = data.run.settings
     bounded = facts.bfloat16_mask_tolerance
@@ -71,7 +74,7 @@ def segment_card(
         task=settings.task,
         architecture=settings.architecture,
         storage="float16" if facts.is_half else "float32",
-        inputs={"image": slice_images(settings.channels)},
+        inputs=dict(inputs),
         output=Maps(facts.maps),
         golden=Golden(facts.golden, {"float32": MAP_TOLERANCE}, {} if bounded is None else {"bfloat16": bounded}),
         training=_training(data, members, is_demo=facts.is_demo),
@@ -85,19 +88,7 @@ def segment_card(
     )
 
 
-def slice_images(channels: int = 3) -> ImageInput:
-    """What a segmenter of CT slices takes, as ``osteon.ops.series_images`` makes it."""
-    words = (
-        "slices in the window as 8-bit grey values, resized as a whole to the pixel size, padded with 0 or cut around "
-        "the centre; divided by 255"
-    )
-    made = Preprocessing("osteon.ops.series_images", {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM}, words)
-    return ImageInput(
-        1 if channels == 1 else 3, "axial slice as it lies in the volume", made, size_step=16, values="byte"
-    )
-
-
-def _training(data: SegmentData, members: Sequence[SegmentMember], *, is_demo: bool) -> Training:
+def _training(data: RunData, members: Sequence[SegmentMember], *, is_demo: bool) -> Training:
     run, split = data.run, data.split
     details = {
         "manifest_sha256": data.manifest.sha256,
@@ -112,7 +103,7 @@ def _training(data: SegmentData, members: Sequence[SegmentMember], *, is_demo: b
     return training_entry(data.manifest, split, data.split_sha256, run.settings.seed, is_demo=is_demo, details=details)
 
 
-def _member(data: SegmentData, member: SegmentMember) -> dict[str, Any]:
+def _member(data: RunData, member: SegmentMember) -> dict[str, Any]:
     fold = member.fold
     people = {
         part: len({data.manifest.rows[int(row)].patient for row in getattr(member.rows, part)})
@@ -122,7 +113,7 @@ def _member(data: SegmentData, member: SegmentMember) -> dict[str, Any]:
         "fold": fold.fold,
         "best_epoch": fold.best_epoch,
         "epochs": len(fold.history),
-        "validation_f1": fold.validation_f1,
+        "validation_f1": fold.monitored,
         "thresholds_best_on_validation": {sweep.output: sweep.best for sweep in member.sweeps},
         "seconds": fold.seconds,
         "images": dict(fold.images),
@@ -130,9 +121,7 @@ def _member(data: SegmentData, member: SegmentMember) -> dict[str, Any]:
     }
 
 
-def _answers(
-    data: SegmentData, members: Sequence[SegmentMember], words: CardWords, facts: SegmentFacts
-) -> dict[str, str]:
+def _answers(data: RunData, members: Sequence[SegmentMember], words: CardWords, facts: SegmentFacts) -> dict[str, str]:
     """What the run knows of the reporting items; see claim_2024.json."""
     settings, split, manifest = data.run.settings, data.split, data.manifest
     folds = [member.fold for member in members]

@@ -6,17 +6,18 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.bootstrap import Resampling
 from osteon.train.card_text import CardWords, complete_words
+from osteon.train.counts import ThresholdSweep, judge_counts
 from osteon.train.model_folder import check_target, model_name, place_model, smooth_patterns
+from osteon.train.objectives.segment import SEGMENT
 from osteon.train.run_data import is_synthetic, synthetic_share
-from osteon.train.segmentation.card import ELSEWHERE, SegmentFacts, segment_card
-from osteon.train.segmentation.judging import judge_counts
-from osteon.train.segmentation.run import read_pixels
+from osteon.train.segmentation.card import SegmentFacts, segment_card
 from osteon.weights import MapOutput, write_model
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.train.segmentation.counts import SegmentCounts
-    from osteon.train.segmentation.mask_pixels import MaskPixels
+    from osteon.train.counts import SegmentCounts
+    from osteon.train.pixels import Pixels
+    from osteon.train.recipe import Recipe
+    from osteon.train.run_data import RunData
     from osteon.train.segmentation.members import SegmentMember
-    from osteon.train.segmentation.run_data import SegmentData
+    from osteon.train.settings import SegmentSettings
     from osteon.weights import ModelCard
 
 __all__ = ["MAP_POINTS", "SegmentExport", "export_segmenters"]
@@ -83,13 +86,19 @@ class SegmentExport:
 
 
 def export_segmenters(
-    data: SegmentData, out: Path, *, options: SegmentExport | None = None, progress: Progress = silent
+    data: RunData,
+    out: Path,
+    recipe: Recipe[SegmentSettings],
+    *,
+    options: SegmentExport | None = None,
+    progress: Progress = silent,
 ) -> ModelCard:
     """Make a model folder of a run of segmenters; it is there whole and proven, or not at all.
 
     Args:
-        data: of ``open_segment_run``.
+        data: of ``open_run``.
         out: the model folder itself; a model that lies there is replaced.
+        recipe: of the run's task.
         options: which folds, thresholds, words.
         progress: told about images decoded and judged.
 
@@ -105,15 +114,15 @@ def export_segmenters(
         BackendError: the device is not at hand.
     """
     from osteon.train.engine import choose_device
-    from osteon.train.segmentation.members import half_mask_difference, load_segment_members, member_folds, tested
+    from osteon.train.segmentation.members import half_mask_difference, load_segment_members, tested
 
     chosen = options or SegmentExport()
     settings = data.run.settings
     name = model_name(chosen.name, settings.architecture, out)
     check_target(out)
-    folds = member_folds(data, chosen.folds)
-    device = choose_device(settings.changed({"device": chosen.device, "devices": 1, "precision": "32"}))
-    pixels = read_pixels(
+    folds = data.run.members(chosen.folds)
+    device = choose_device(replace(settings, device=chosen.device, devices=1, precision="32"))
+    pixels = SEGMENT.load(
         data.manifest,
         settings,
         chosen.cache,
@@ -134,16 +143,15 @@ def export_segmenters(
         is_half=chosen.half,
         is_demo=is_synthetic(data.manifest),
     )
-    words = complete_words(chosen.words, data.manifest, is_demo=facts.is_demo, elsewhere=ELSEWHERE)
-    card = segment_card(name, data, members, words=words, facts=facts)
+    words = complete_words(chosen.words, data.manifest, is_demo=facts.is_demo, elsewhere=recipe.elsewhere)
+    inputs = {"image": recipe.card_input(settings, data.manifest)}
+    card = segment_card(name, data, members, words=words, facts=facts, inputs=inputs)
     networks = [member.network for member in members]
     return place_model(out, lambda parent: write_model(parent, card, networks, golden={"image": images}))
 
 
 def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapOutput, ...]:
     """A threshold for each map, by the validation parts of all members together."""
-    from osteon.train.segmentation.judge import ThresholdSweep
-
     if chosen.operating_point not in MAP_POINTS:
         near = nearest_names(chosen.operating_point, MAP_POINTS)
         raise UnknownLabelError(f"no operating point {chosen.operating_point!r} of maps: {near}")
@@ -163,11 +171,13 @@ def _maps(members: Sequence[SegmentMember], chosen: SegmentExport) -> tuple[MapO
             value = whole.f1[int(np.argmin(np.abs(whole.thresholds - best)))]
             words = f"largest F1 over all pixels of the validation parts of {len(members)} fold(s): {value:.4f}"
             found.append(MapOutput(sweep.output, best, words))
-    return tuple(replace(each, least_mm3=chosen.least_mm3) if each.name == "lesion" else each for each in found)
+    return tuple(
+        msgspec.structs.replace(each, least_mm3=chosen.least_mm3) if each.name == "lesion" else each for each in found
+    )
 
 
 def _results(
-    data: SegmentData,
+    data: RunData,
     counts: SegmentCounts,
     thresholds: dict[str, float],
     *,
@@ -207,7 +217,7 @@ def _tolerance(measured: float) -> float | None:
 
 
 def _golden(
-    data: SegmentData, members: Sequence[SegmentMember], pixels: MaskPixels, *, wanted: str
+    data: RunData, members: Sequence[SegmentMember], pixels: Pixels, *, wanted: str
 ) -> tuple[NDArray[np.uint8], str]:
     """Images that every member must reproduce, (n, 64, 64) where they are so large, and what they show."""
     if wanted not in {"auto", "images", "pattern"}:
@@ -216,12 +226,12 @@ def _golden(
     if wanted == "pattern" or (wanted == "auto" and not is_synthetic(data.manifest)):
         pictures = np.rint(smooth_patterns(size)[-_GOLDEN_IMAGES:] * 255).astype(np.uint8)
         return pictures, "made-up patterns; no image of the data set is in this folder"
-    rows = members[0].rows.validation
-    areas = np.array([np.count_nonzero(pixels.lesion[row]) for row in rows])
+    rows, lesion = members[0].rows.validation, pixels.masks["lesion"]
+    areas = np.array([np.count_nonzero(lesion[row]) for row in rows])
     parts = []
     for row in rows[np.argsort(-areas, kind="stable")[:_GOLDEN_IMAGES]]:
-        mask = pixels.lesion[row]
+        mask = lesion[row]
         centre = [int(places.mean()) for places in np.nonzero(mask)] if mask.any() else [pixels.size // 2] * 2
         top, left = (min(max(0, place - size // 2), pixels.size - size) for place in centre)
-        parts.append(pixels.images[row, top : top + size, left : left + size])
+        parts.append(pixels.values[row, top : top + size, left : left + size])
     return np.stack(parts), f"parts of validation images of fold {members[0].fold.fold} with large lesions"

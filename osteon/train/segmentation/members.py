@@ -15,10 +15,8 @@ import osteon._torchvision  # noqa: F401 - every module that uses torch repairs 
 from osteon.errors import InputError
 from osteon.nets import build_network
 from osteon.nets.segmenter_description import SEQUENCES
-from osteon.train.segmentation.counts import SegmentCounts
-from osteon.train.segmentation.images import grey_values
-from osteon.train.segmentation.judge import Judge
-from osteon.train.segmentation.networks import kept_network
+from osteon.train.counts import SegmentCounts
+from osteon.train.objectives.segment import Judge, kept_network
 from osteon.weights import mask_difference, round_to_half
 
 if TYPE_CHECKING:
@@ -29,17 +27,16 @@ if TYPE_CHECKING:
 
     from osteon.data.options import Progress
     from osteon.data.split import FoldRows
-    from osteon.train.segmentation.fold_files import SegmentFold
-    from osteon.train.segmentation.judge import ThresholdSweep
-    from osteon.train.segmentation.mask_pixels import MaskPixels
-    from osteon.train.segmentation.run_data import SegmentData
-    from osteon.train.segmentation.settings import SegmentSettings
+    from osteon.train.counts import ThresholdSweep
+    from osteon.train.pixels import Pixels
+    from osteon.train.run_data import RunData
+    from osteon.train.run_folder import FoldResult
+    from osteon.train.settings import SegmentSettings
 
 __all__ = [
     "SegmentMember",
     "half_mask_difference",
     "load_segment_members",
-    "member_folds",
     "stored_network",
     "tested",
 ]
@@ -59,33 +56,13 @@ class SegmentMember:
         rows: of its fold, without what cannot be read.
     """
 
-    fold: SegmentFold
+    fold: FoldResult
     network: nn.Module = field(repr=False)
     sweeps: tuple[ThresholdSweep, ...] = field(repr=False)
     rows: FoldRows = field(repr=False)
 
 
-def member_folds(data: SegmentData, wanted: Sequence[int] | None) -> tuple[SegmentFold, ...]:
-    """The folds of a run that become members.
-
-    Raises:
-        InputError: no fold is done, or one that was asked for is not.
-    """
-    run = data.run
-    numbers = [fold.fold for fold in run.done] if wanted is None else sorted(set(wanted))
-    if not numbers:
-        raise InputError(f"no fold of the run {run.folder.name} is done: train it first")
-    for number in numbers:
-        if not 0 <= number < len(run.folds):
-            raise InputError(f"fold {number} was asked for; {run.folder.name} has folds 0 to {len(run.folds) - 1}")
-        if run.folds[number].state != "done":
-            raise InputError(
-                f"fold {number} of {run.folder.name} is {run.folds[number].state}, not done: train it first"
-            )
-    return tuple(run.folds[number] for number in numbers)
-
-
-def stored_network(settings: SegmentSettings, fold: SegmentFold) -> nn.Module:
+def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
     """The network of a fold in the shape that a model folder holds: heads that training left out give 0.
 
     Raises:
@@ -108,9 +85,9 @@ def stored_network(settings: SegmentSettings, fold: SegmentFold) -> nn.Module:
 
 
 def load_segment_members(
-    data: SegmentData,
-    folds: Sequence[SegmentFold],
-    pixels: MaskPixels,
+    data: RunData,
+    folds: Sequence[FoldResult],
+    pixels: Pixels,
     *,
     device: str,
     half: bool,
@@ -138,7 +115,7 @@ def load_segment_members(
         usable = type(rows)(
             train=pixels.usable(rows.train), validation=pixels.usable(rows.validation), test=pixels.usable(rows.test)
         )
-        judge = _judge_of(data, [network], pixels, device=device, progress=progress)
+        judge = Judge([network], data.run.settings, data.manifest, pixels, device, progress)
         _, sweeps = judge.judged(
             usable.validation, fold=fold.fold, part="validation", threshold=data.run.settings.threshold
         )
@@ -147,25 +124,10 @@ def load_segment_members(
     return tuple(members)
 
 
-def _judge_of(
-    data: SegmentData, networks: Sequence[nn.Module], pixels: MaskPixels, *, device: str, progress: Progress
-) -> Judge:
-    """Who judges networks of this run."""
-    return Judge(
-        networks=networks,
-        outputs=data.run.settings.outputs,
-        manifest=data.manifest,
-        pixels=pixels,
-        channels=data.run.settings.channels,
-        device=device,
-        progress=progress,
-    )
-
-
 def tested(
-    data: SegmentData,
+    data: RunData,
     members: Sequence[SegmentMember],
-    pixels: MaskPixels,
+    pixels: Pixels,
     thresholds: Mapping[str, float],
     *,
     device: str,
@@ -191,7 +153,8 @@ def tested(
     groups = [(list(members), members[0])] if is_shared else [([member], member) for member in members]
     tables = []
     for team, first in groups:
-        judge = _judge_of(data, [member.network for member in team], pixels, device=device, progress=progress)
+        networks = [member.network for member in team]
+        judge = Judge(networks, data.run.settings, data.manifest, pixels, device, progress)
         counts, _ = judge.judged(first.rows.test, fold=first.fold.fold, part="test", threshold=thresholds)
         tables.append(counts)
         for member in team:
@@ -200,7 +163,7 @@ def tested(
 
 
 def half_mask_difference(
-    members: Sequence[SegmentMember], pixels: MaskPixels, thresholds: Sequence[float], *, channels: int
+    members: Sequence[SegmentMember], pixels: Pixels, thresholds: Sequence[float], *, channels: int
 ) -> float:
     """Largest 1 - Dice between the masks of float32 and those of bfloat16, over members and maps.
 
@@ -212,7 +175,7 @@ def half_mask_difference(
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_LOOKED_AT, len(rows))).astype(np.int64))]
         blocks: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for start in range(0, len(chosen), 8):
-            images = torch.from_numpy(grey_values(pixels, chosen[start : start + 8]))[:, None]
+            images = torch.from_numpy(pixels.crops(chosen[start : start + 8]))[:, None]
             with torch.inference_mode():
                 shown = images.expand(-1, channels, -1, -1)
                 exact = member.network(shown).sigmoid()

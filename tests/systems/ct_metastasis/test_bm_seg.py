@@ -15,7 +15,7 @@ from osteon.io.table import missing_images, read_manifest
 from osteon.systems.ct_metastasis.dataset import TrunkOptions
 from osteon.systems.ct_metastasis.source import MadeDataset, SourceOptions, build_from_source
 from osteon.train.datasets.patients_table import read_patients
-from osteon.train.segmentation.mask_pixels import load_mask_pixels
+from osteon.train.pixels import load_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,9 +80,8 @@ def test_a_flat_set_with_a_table_of_patients(tmp_path: Path) -> None:
         jpeg = cv2.imread(str(tmp_path / "BM-Seg" / "image" / f"{number}.jpg"), -1)
         assert np.array_equal(np.asarray(cv2.imread(str(manifest.folder / row.image), -1)), np.asarray(jpeg))
         assert int(row.extra["lesion_pixels"]) == np.count_nonzero(wanted["lesion mask"])
-    pixels = load_mask_pixels(manifest, size=16)
+    pixels = load_pixels(manifest, size=16, cache=None, masks={"lesion": True, "bone": True})
     assert pixels.unreadable == ()
-    assert pixels.has_bone.all()
     assert "Women: 2, mean age 51.0" in (tmp_path / "set" / "cohort.md").read_text("utf-8")
     again = made(tmp_path / "BM-Seg", tmp_path / "set")
     assert (again.built.made, again.built.manifest.sha256) == (0, manifest.sha256)

@@ -24,12 +24,12 @@ from osteon.study.plan import PlannedRun, StudyPlace, read_plan
 from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
 from osteon.study.segmenters import PlannedSegmenter, member_run
+from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.systems.ct_metastasis.study import STUDY
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, plan_metastasis
 from osteon.train.launch import Cluster
-from osteon.train.segmentation.settings import SegmentSettings
 from osteon.train.settings import parse_assignments
-from tests.train.segmentation.toy_slices import toy_slices, write_toy_dataset
+from tests.train.toy_slices import toy_slices, write_toy_dataset
 
 SETTINGS = ("image_size=32", "epochs=1", "batch=4", "threads=1", "members=3")
 FEW = ("unet", LITERAL, "classify_vit_tiny")
@@ -170,7 +170,7 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(whole: Path, dataset: 
 def test_folds_of_images_are_told_in_every_table(dataset: Path, tmp_path: Path) -> None:
     from osteon.curation.splits import make_split
     from osteon.io.split_file import write_split
-    from tests.train.segmentation.toy_slices import write_toy_dataset as write
+    from tests.train.toy_slices import write_toy_dataset as write
 
     leaking = write(tmp_path / "toy", patients=9, folds=3)
     split = make_split(read_manifest(leaking), folds=3, unit="image")
@@ -182,7 +182,7 @@ def test_folds_of_images_are_told_in_every_table(dataset: Path, tmp_path: Path) 
 
 
 def test_a_nested_ensemble_is_scored_fold_by_fold_and_shows_its_members(dataset: Path, tmp_path: Path) -> None:
-    settings = SegmentSettings.of(
+    settings = SEGMENTER.settings(
         {**dict(text.split("=") for text in SETTINGS[:-1]), "architecture": "hybrid_attunetpp_small"}
     )
     planned = PlannedSegmenter(NESTED, "table4_1", settings, kind="nested", members=3)

@@ -16,7 +16,7 @@ from osteon.report.blocks import Table, table_csv, table_markdown
 from osteon.study.tables import compare_masks, judge_masks
 from osteon.systems.ct_metastasis.study import segmentation_comparisons, segmentation_tables, segmenter_rows
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
-from osteon.train.segmentation.counts import SegmentCounts
+from osteon.train.counts import SegmentCounts
 
 FEW = Resampling(repeats=60, seed=1)
 

@@ -11,9 +11,9 @@ from osteon.io import open_volume
 from osteon.ops.legs import find_legs
 from osteon.predict.predictor import Predictor
 from osteon.systems.ct_osteosarcoma.read import DEFAULT_MODEL
+from osteon.systems.ct_osteosarcoma.recipe import RECIPE
 from osteon.systems.ct_osteosarcoma.slices import classify_leg
-from osteon.train.fold_job import NOT_DECISIVE
-from osteon.train.settings import TrainSettings, read_settings_file
+from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
 
 
@@ -56,10 +56,10 @@ def test_its_card_says_what_was_measured_on_phantoms() -> None:
 
 def test_the_script_that_makes_it_has_its_settings() -> None:
     scripts = Path(__file__).resolve().parents[3] / "scripts"
-    settings = TrainSettings.of(read_settings_file(scripts / "demo_model.toml")).document()
+    asked = RECIPE.settings(read_settings_file(scripts / "demo_model.toml")).decisive
     card = find_card(DEFAULT_MODEL)
     kept = card.training.details["settings"]
-    assert {name: value for name, value in settings.items() if name not in NOT_DECISIVE and kept[name] != value} == {}
+    assert {name: value for name, value in asked.items() if kept.get(name, value) != value} == {}
     words = (scripts / "demo_model.sh").read_text(encoding="utf-8")
     assert f"--name {card.name} --version {card.version}" in words
     assert card.statement in words

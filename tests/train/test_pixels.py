@@ -14,10 +14,18 @@ import pytest
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError, OutputError
 from osteon.io.mask_image import write_png8
-from osteon.train.segmentation.mask_pixels import load_mask_pixels
+from osteon.train.pixels import Pixels, load_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+def load(
+    manifest: Manifest, size: int = 8, *, need_bone: bool = True, cache: Path | None = None, skip: bool = False
+) -> Pixels:
+    return load_pixels(
+        manifest, size=size, cache=cache, masks={"lesion": True, "bone": need_bone}, skip_unreadable=skip
+    )
 
 
 def written(
@@ -60,66 +68,67 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def test_images_of_the_size_wanted_come_as_they_are(manifest: Manifest) -> None:
-    pixels = load_mask_pixels(manifest, size=8)
-    assert (pixels.size, pixels.images.dtype.name) == (8, "uint8")
-    assert {pixels.lesion.dtype.name, pixels.bone.dtype.name} == {"bool"}
-    assert pixels.images.shape == pixels.lesion.shape == pixels.bone.shape == (3, 8, 8)
-    for name, values in (("image", pixels.images), ("lesion mask", pixels.lesion), ("bone mask", pixels.bone)):
+    pixels = load(manifest)
+    assert (pixels.size, pixels.values.dtype.name) == (8, "uint8")
+    lesion, bone = pixels.masks["lesion"], pixels.masks["bone"]
+    assert {lesion.dtype.name, bone.dtype.name} == {"bool"}
+    assert pixels.values.shape == lesion.shape == bone.shape == (3, 8, 8)
+    for name, values in (("image", pixels.values), ("lesion mask", lesion), ("bone mask", bone)):
         kept = stored(manifest.folder / name / "0.png")
         assert np.array_equal(values[0], kept if name == "image" else kept > 0)
 
 
 def test_a_pixel_is_inside_when_half_of_it_is(manifest: Manifest) -> None:
     """Against a slow count over blocks of 4 x 3 pixels, and unlike what the public code does."""
-    pixels = load_mask_pixels(manifest, size=8)
+    pixels = load(manifest)
     inside = stored(manifest.folder / "lesion mask" / "1.png") > 0
     grey = stored(manifest.folder / "image" / "1.png").astype(float)
     for row in range(8):
         for column in range(8):
             block = (slice(4 * row, 4 * row + 4), slice(3 * column, 3 * column + 3))
-            assert pixels.lesion[1, row, column] == (inside[block].mean() >= 0.5)
-            assert abs(pixels.images[1, row, column] - grey[block].mean()) <= 0.5 + 1e-6
+            assert pixels.masks["lesion"][1, row, column] == (inside[block].mean() >= 0.5)
+            assert abs(pixels.values[1, row, column] - grey[block].mean()) <= 0.5 + 1e-6
     thick = cv2.resize(inside.astype(np.float32), (8, 8), interpolation=cv2.INTER_AREA) > 0
-    assert thick.sum() > pixels.lesion[1].sum()
+    assert thick.sum() > pixels.masks["lesion"][1].sum()
 
 
 def test_zero_and_one_is_the_same_mask_as_zero_and_255(manifest: Manifest) -> None:
-    wanted = load_mask_pixels(manifest, size=8)
+    wanted = load(manifest)
     for path in (manifest.folder / "lesion mask").iterdir():
         write_png8(path, (stored(path) > 0).astype(np.uint8))
-    assert np.array_equal(load_mask_pixels(manifest, size=8).lesion, wanted.lesion)
+    assert np.array_equal(load(manifest).masks["lesion"], wanted.masks["lesion"])
 
 
 def test_what_was_decoded_is_mapped_and_follows_the_files(manifest: Manifest, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = load_mask_pixels(manifest, size=8, cache=cache)
-    direct = load_mask_pixels(manifest, size=8)
-    assert all(np.array_equal(getattr(first, n), getattr(direct, n)) for n in ("images", "lesion", "bone", "has_bone"))
+    first = load(manifest, cache=cache)
+    direct = load(manifest)
+    assert np.array_equal(first.values, direct.values)
+    assert all(np.array_equal(first.masks[name], direct.masks[name]) for name in ("lesion", "bone"))
     files = sorted(cache.iterdir())
     assert len(files) == 2
     mask = manifest.folder / "bone mask" / "0.png"
     write_png8(mask, np.zeros((8, 8), bool))
     os.utime(mask, ns=(1, 1))
-    changed = load_mask_pixels(manifest, size=8, cache=cache)
-    assert not changed.bone[0].any()
+    changed = load(manifest, cache=cache)
+    assert not changed.masks["bone"][0].any()
     assert len(list(cache.iterdir())) == 4
-    load_mask_pixels(manifest, size=16, cache=cache)
+    load(manifest, 16, cache=cache)
     assert len(list(cache.iterdir())) == 6
-    assert not changed.images.flags.writeable
-    assert not changed.lesion.flags.writeable
+    assert not changed.values.flags.writeable
+    assert not changed.masks["lesion"].flags.writeable
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="could not be kept"):
-        load_mask_pixels(manifest, size=8, cache=tmp_path / "file")
+        load(manifest, cache=tmp_path / "file")
 
 
 def test_a_network_without_a_bone_map_needs_no_bone(manifest: Manifest) -> None:
     some = replace(manifest, rows=(manifest.rows[0], replace(manifest.rows[1], bone_mask=""), manifest.rows[2]))
     with pytest.raises(InputError, match=r"1 of 3 images .* image/1\.png \(the manifest names no bone mask"):
-        load_mask_pixels(some, size=8)
-    pixels = load_mask_pixels(some, size=8, need_bone=False)
-    assert pixels.has_bone.tolist() == [True, False, True]
+        load(some)
+    pixels = load(some, need_bone=False)
     assert pixels.unreadable == ()
-    assert not pixels.bone[1].any()
+    assert not pixels.masks["bone"][1].any()
 
 
 def test_every_image_that_cannot_be_used_is_named(manifest: Manifest) -> None:
@@ -128,14 +137,14 @@ def test_every_image_that_cannot_be_used_is_named(manifest: Manifest) -> None:
     bare = ImageRow(image="image/2.png", patient="1", label="normal")
     broken = Manifest(manifest.folder, (*manifest.rows[:2], bare, replace(manifest.rows[2], image="image/no.png")))
     with pytest.raises(InputError, match=r"4 of 4 images .* has 8 x 9 pixels, its image has 8 x 8") as refusal:
-        load_mask_pixels(broken, size=8)
+        load(broken)
     assert "--skip-unreadable" in str(refusal.value)
     with pytest.raises(InputError, match="no image of the manifest can be read"):
-        load_mask_pixels(broken, size=8, skip_unreadable=True)
+        load(broken, skip=True)
     good = written(manifest.folder, "9.png", **dict.fromkeys(("image", "lesion", "bone"), np.ones((8, 8), np.uint8)))
     whole = Manifest(manifest.folder, (*broken.rows, good))
-    pixels = load_mask_pixels(whole, size=8, skip_unreadable=True)
+    pixels = load(whole, skip=True)
     assert [entry.row for entry in pixels.unreadable] == [0, 1, 2, 3]
     assert pixels.usable(np.arange(5)).tolist() == [4]
     assert "no lesion mask" in pixels.unreadable[2].reason
-    assert not pixels.images[:4].any()
+    assert not pixels.values[:4].any()

@@ -13,21 +13,23 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.segmentation import pixel_counts
 from osteon.predict.predictor import Predictor
+from osteon.systems.ct_metastasis.recipe import SEGMENTER
+from osteon.train.counts import ThresholdSweep
+from osteon.train.objectives.segment import SEGMENT, kept_network
+from osteon.train.run import RunOptions, train_run
+from osteon.train.run_data import RunData, open_run
+from osteon.train.run_folder import read_sweeps
 from osteon.train.segmentation.export import SegmentExport, export_segmenters
-from osteon.train.segmentation.images import grey_values
-from osteon.train.segmentation.judge import ThresholdSweep
 from osteon.train.segmentation.members import stored_network
-from osteon.train.segmentation.networks import kept_network
-from osteon.train.segmentation.run import SegmentOptions, read_pixels, train_segmenters
-from osteon.train.segmentation.run_data import SegmentData, open_segment_run
 from osteon.weights import ModelCard, load_networks, read_card, verify_card
-from tests.train.segmentation.toy_slices import QUICK_SEGMENTER, toy_slices, toy_split, write_toy_dataset
+from tests.train.quick import QUICK_SEGMENTER
+from tests.train.toy_slices import middle, toy_slices, toy_split, write_toy_dataset
 
 FEW = Resampling(repeats=50)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> SegmentData:
+def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     """Two of four folds, trained on files."""
     folder = tmp_path_factory.mktemp("exported")
     dataset = write_toy_dataset(folder / "toy", each=2)
@@ -35,15 +37,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> SegmentData:
     from osteon.io.table import read_manifest
 
     settings = replace(QUICK_SEGMENTER, epochs=6)
-    options = SegmentOptions(folds=[0, 1], cache=folder / "cache")
-    train_segmenters(read_manifest(dataset), read_split(dataset), settings, folder / "run", options=options)
-    return open_segment_run(folder / "run", dataset)
+    options = RunOptions(folds=[0, 1], cache=folder / "cache")
+    train_run(read_manifest(dataset), read_split(dataset), settings, folder / "run", options=options)
+    return open_run(folder / "run", dataset)
 
 
 @pytest.fixture(scope="module")
-def card(data: SegmentData, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+def card(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     out = tmp_path_factory.mktemp("models") / "mine"
-    return export_segmenters(data, out, options=SegmentExport(resampling=FEW, device="cpu"))
+    return export_segmenters(data, out, SEGMENTER, options=SegmentExport(resampling=FEW, device="cpu"))
 
 
 def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
@@ -59,17 +61,17 @@ def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
     assert [member["fold"] for member in card.training.details["members"]] == [0, 1]
 
 
-def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: SegmentData) -> None:
+def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData) -> None:
     """Each member, loaded as a reader loads it, judged on the test part of its own fold."""
-    pixels = read_pixels(data.manifest, data.run.settings, None)
+    pixels = SEGMENT.load(data.manifest, data.run.settings, None)
     networks = load_networks(card)
     for index, (name, threshold) in enumerate(card.maps.thresholds.items()):
         tables, dice = [], []
         for fold, network in enumerate(networks):
             rows = data.split.rows(data.manifest, fold).test
             with torch.inference_mode():
-                maps = network(torch.from_numpy(grey_values(pixels, rows))[:, None]).sigmoid()[:, index].numpy()
-            table = pixel_counts(getattr(pixels, name)[rows], maps >= np.float32(threshold)).table
+                maps = network(torch.from_numpy(pixels.crops(rows))[:, None]).sigmoid()[:, index].numpy()
+            table = pixel_counts(pixels.masks[name][rows], maps >= np.float32(threshold)).table
             tables.append(table.sum(axis=0))
             dice += [2 * hit / (2 * hit + extra + missed) for hit, extra, missed, _ in table.tolist()]
         hits, extra, missed, clear = np.sum(tables, axis=0).tolist()
@@ -82,21 +84,21 @@ def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: Segment
         assert "each judged by a network that never saw it" in found["F1"].data
 
 
-def test_thresholds_come_from_validation_alone(card: ModelCard, data: SegmentData) -> None:
+def test_thresholds_come_from_validation_alone(card: ModelCard, data: RunData) -> None:
     for index, (name, threshold) in enumerate(card.maps.thresholds.items()):
-        whole = ThresholdSweep.summed([fold.sweeps[index] for fold in data.run.done])
+        whole = ThresholdSweep.summed([read_sweeps(fold.folder)[index] for fold in data.run.done])
         # weights rounded to half may move the best threshold by little
         assert whole.f1[round(threshold * 100) - 1] >= whole.f1.max() - 0.01, name
     assert "validation" in card.maps.maps[0].source
 
 
-def test_the_model_reads_slices_as_it_was_measured(card: ModelCard, data: SegmentData) -> None:
+def test_the_model_reads_slices_as_it_was_measured(card: ModelCard, data: RunData) -> None:
     segmenter = Predictor.load(card, device="cpu", runtime="torch", precision="float32")
     assert segmenter.output == card.maps
     assert card.maps.names == ("lesion", "bone")
 
 
-def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: SegmentData, tmp_path: Path) -> None:
+def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunData, tmp_path: Path) -> None:
     options = SegmentExport(
         folds=(1,),
         threshold=0.3,
@@ -107,7 +109,8 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: Segme
         resampling=FEW,
         device="cpu",
     )
-    card = export_segmenters(data, tmp_path / "other", options=replace(options, name="hybrid_attunetpp_small.x1"))
+    named = replace(options, name="hybrid_attunetpp_small.x1")
+    card = export_segmenters(data, tmp_path / "other", SEGMENTER, options=named)
     assert card.name == "hybrid_attunetpp_small.x1"
     assert card.maps.thresholds == {"lesion": 0.3, "bone": 0.5}
     assert [each.least_mm3 for each in card.maps.maps] == [300.0, None]
@@ -122,33 +125,28 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: Segme
         ({"golden": "mine"}, "choose auto"),
     ):
         with pytest.raises(InputError, match=words):
-            export_segmenters(data, tmp_path / "bad", options=replace(options, **changes))
+            export_segmenters(data, tmp_path / "bad", SEGMENTER, options=replace(options, **changes))
     with pytest.raises(UnknownLabelError):
-        export_segmenters(data, tmp_path / "bad", options=replace(options, operating_point="youden"))
+        export_segmenters(data, tmp_path / "bad", SEGMENTER, options=replace(options, operating_point="youden"))
     assert not (tmp_path / "bad").exists()
 
 
-def test_other_data_are_refused(data: SegmentData, tmp_path: Path) -> None:
+def test_other_data_are_refused(data: RunData, tmp_path: Path) -> None:
     other = write_toy_dataset(tmp_path / "toy", patients=9, each=2)
     with pytest.raises(InputError, match="trained with other patients"):
-        open_segment_run(data.run.folder, other)
+        open_run(data.run.folder, other)
 
 
 @pytest.mark.parametrize("architecture", ["attunetpp", "unet_then_unetpp"])
 def test_networks_of_every_kind_fit_the_registry(architecture: str, tmp_path: Path) -> None:
     manifest, pixels = toy_slices(patients=4, each=1)
-    small = replace(
-        pixels,
-        images=pixels.images[:, 8:24, 8:24],
-        lesion=pixels.lesion[:, 8:24, 8:24],
-        bone=pixels.bone[:, 8:24, 8:24],
-    )
+    small = middle(pixels)
     settings = replace(QUICK_SEGMENTER, architecture=architecture, image_size=16, epochs=1, batch=2)
-    options = SegmentOptions(folds=[0], pixels=small)
-    run = train_segmenters(manifest, toy_split(manifest, folds=4), settings, tmp_path / "run", options=options)
+    options = RunOptions(folds=[0], pixels=small)
+    run = train_run(manifest, toy_split(manifest, folds=4), settings, tmp_path / "run", options=options)
     fold = run.folds[0]
     assert fold.state == "done", fold.error
-    images = torch.from_numpy(grey_values(small, np.arange(2)))[:, None]
+    images = torch.from_numpy(small.crops(np.arange(2)))[:, None]
     with torch.inference_mode():
         assert torch.equal(stored_network(settings, fold)(images), kept_network(settings, fold.weights)(images))
     if architecture.startswith("unet_then"):

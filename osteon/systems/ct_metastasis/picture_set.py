@@ -1,32 +1,28 @@
-"""Patients who come as pictures, not as series: their pictures and masks, checked and written with a manifest."""
+"""Pictures of patients with masks, checked and written as a data set of the metastasis study."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.curation.splits import NORMAL, PATIENT_KNOWN
+from osteon.curation.splits import NORMAL
 from osteon.errors import InputError, OsteonError, OutputError
 from osteon.io.image import read_image, write_png16
 from osteon.io.mask_image import read_mask_image, write_png8
-from osteon.systems.ct_metastasis.dataset import BONE, FOLDERS, IMAGE, LESION, METASTASIS, rows_file
+from osteon.systems.ct_metastasis.dataset import BONE, FOLDERS, IMAGE, LESION, METASTASIS, mask_notes, rows_file
 from osteon.train.datasets.case_builder import (
     AnyCase,
     CaseMaker,
-    SeriesCase,
     build_cases,
     case_key,
-    file_state,
     folder_name,
     forget_pictures,
     known_fields,
     write_json,
 )
-from osteon.train.datasets.mask_statistics import mask_notes
-from osteon.train.run_folder import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,40 +32,11 @@ if TYPE_CHECKING:
 
     from osteon.data.options import Progress
     from osteon.train.datasets.case_builder import BuiltDataset, SkippedCase
-    from osteon.train.datasets.patients_table import PatientsTable
+    from osteon.train.datasets.pictures import PictureCase, PictureFile
 
-__all__ = ["FoundPictures", "PictureCase", "PictureFile", "PictureOptions", "build_pictures", "picture_case"]
+__all__ = ["PictureOptions", "build_pictures"]
 
-_MANIFEST_FIELDS: Final = ("sex", "centre", "scanner", "study", "split")
 _FULL_8: Final = 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFile:
-    """A picture on the disk.
-
-    Attributes:
-        name: of it in its set, for whoever has to mend it.
-        target: where it goes below ``image``, without its ending.
-        image: the file.
-        lesion: mask of the lesions, or None.
-        bone: mask of the bone, or None.
-        label: of a picture without masks; "" where the lesion mask tells it.
-        extra: further columns.
-    """
-
-    name: str
-    target: str
-    image: Path
-    lesion: Path | None = None
-    bone: Path | None = None
-    label: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureCase(SeriesCase[tuple[PictureFile, ...]]):
-    """The pictures of a patient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,58 +48,6 @@ class PictureOptions:
     """
 
     need_bone: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPictures:
-    """What a folder holds.
-
-    Attributes:
-        cases: the patients, sorted.
-        skipped: files that belong to nothing.
-        warnings: what must be known of any result.
-    """
-
-    cases: tuple[PictureCase, ...] = field(repr=False)
-    skipped: tuple[SkippedCase, ...]
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Gives the pictures of a patient in another process."""
-
-    files: tuple[PictureFile, ...]
-
-    def __call__(self) -> tuple[PictureFile, ...]:
-        return self.files
-
-
-def picture_case(
-    name: str, patient: str, files: Sequence[PictureFile], table: PatientsTable, *, known: bool = True
-) -> PictureCase:
-    """A patient with what the table says of them.
-
-    Args:
-        name: of the case.
-        patient: of the manifest, and of the table.
-        files: the pictures.
-        table: may be empty.
-        known: whether it is known that the pictures are of one patient, and that no others are.
-    """
-    about = table.about.get(patient, {})
-    fields = {column: about[column] for column in _MANIFEST_FIELDS if column in about}
-    extra = {column: text for column, text in about.items() if column not in {*_MANIFEST_FIELDS, "age_years"}}
-    state = [(repr(item), [file_state(path) for path in (item.image, item.lesion, item.bone)]) for item in files]
-    return PictureCase(
-        name=name,
-        patient=patient,
-        open=_Files(tuple(files)),
-        fingerprint=digest(state),
-        age_years=float(about["age_years"]) if "age_years" in about else None,
-        extra=extra if known else {**extra, PATIENT_KNOWN: "no"},
-        **fields,
-    )
 
 
 def build_pictures(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,17 +20,20 @@ from osteon.curation.splits import make_split
 from osteon.data import Fold, Split
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
+from osteon.train.counts import SegmentCounts
+from osteon.train.objectives.segment import SEGMENT, Judge, kept_network
+from osteon.train.run import Run, RunOptions, train_run
 from osteon.train.run_folder import (
     SETTINGS_NAME,
     digest,
     fold_numbers,
     make_folder,
+    read_counts,
     read_document,
     split_digest,
     write_document,
+    write_text,
 )
-from osteon.train.segmentation.counts import SegmentCounts, read_counts, write_counts
-from osteon.train.segmentation.run import SegmentOptions, SegmentRun, read_pixels, train_segmenters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Manifest
-    from osteon.train.segmentation.mask_pixels import MaskPixels
-    from osteon.train.segmentation.settings import SegmentSettings
+    from osteon.train.pixels import Pixels
+    from osteon.train.settings import SegmentSettings
 
 __all__ = ["MEMBERS", "EnsembleOptions", "inner_split", "judge_ensemble", "outer_folder", "train_nested"]
 
@@ -73,9 +76,9 @@ class EnsembleOptions:
     folds: Iterable[int] | None = None
     keep: Path | None = None
     cache: Path | None = None
-    pixels: MaskPixels | None = None
+    pixels: Pixels | None = None
     skip_unreadable: bool = False
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
 
 
@@ -150,9 +153,9 @@ def train_nested(
     folder: Path,
     *,
     members: int = MEMBERS,
-    options: SegmentOptions | None = None,
+    options: RunOptions | None = None,
     progress: Progress = silent,
-) -> tuple[SegmentRun, ...]:
+) -> tuple[Run, ...]:
     """Train the members of every fold. What is done is skipped, what was interrupted goes on.
 
     Args:
@@ -168,16 +171,16 @@ def train_nested(
         A run for each outer fold that was asked for.
 
     Raises:
-        InputError: as ``inner_split`` and ``train_segmenters``.
+        InputError: as ``inner_split`` and ``train_run``.
         OutputError: a folder cannot be written.
         BackendError: the device is not at hand.
     """
-    chosen = options or SegmentOptions()
+    chosen = options or RunOptions()
     numbers = fold_numbers(split, chosen.folds)
     if chosen.cache is None:
         chosen = replace(chosen, cache=folder / "cache")
     return tuple(
-        train_segmenters(
+        train_run(
             manifest,
             inner_split(manifest, split, outer, members=members),
             settings,
@@ -192,7 +195,7 @@ def train_nested(
 def judge_ensemble(
     manifest: Manifest,
     split: Split,
-    runs: SegmentRun | Sequence[SegmentRun],
+    runs: Run | Sequence[Run],
     *,
     options: EnsembleOptions | None = None,
     progress: Progress = silent,
@@ -216,25 +219,25 @@ def judge_ensemble(
     """
     how = options or EnsembleOptions()
     numbers = fold_numbers(split, how.folds)
-    if isinstance(runs, SegmentRun):
+    if isinstance(runs, Run):
         teams = _literal(manifest, split, runs, numbers)
     else:
         teams = _nested(manifest, split, runs, numbers)
-    pixels = how.pixels or read_pixels(
+    pixels = how.pixels or SEGMENT.load(
         manifest, teams[0].settings, how.cache, skip_unreadable=how.skip_unreadable, progress=progress
     )
     tables = [_judged(manifest, team, pixels, how, progress) for team in teams]
     return SegmentCounts.joined(tables).warned([*split.warnings, *_warnings(teams)])
 
 
-def _literal(manifest: Manifest, split: Split, run: SegmentRun, numbers: list[int]) -> list[_Team]:
+def _literal(manifest: Manifest, split: Split, run: Run, numbers: list[int]) -> list[_Team]:
     _require_members(run, manifest, split)
     seen = _seen(manifest, split)
     weights = tuple(fold.weights for fold in run.folds)
     return [_Team(number, run.settings, weights, seen, split.rows(manifest, number).test) for number in numbers]
 
 
-def _nested(manifest: Manifest, split: Split, runs: Sequence[SegmentRun], numbers: list[int]) -> list[_Team]:
+def _nested(manifest: Manifest, split: Split, runs: Sequence[Run], numbers: list[int]) -> list[_Team]:
     if len(runs) != len(numbers):
         raise InputError(f"{len(runs)} runs of members were given for {len(numbers)} folds: one each is needed")
     teams = []
@@ -252,7 +255,7 @@ def _seen(manifest: Manifest, split: Split) -> tuple[NDArray[np.int64], ...]:
     return tuple(np.concatenate([rows.train, rows.validation]) for rows in parts)
 
 
-def _require_members(run: SegmentRun, manifest: Manifest, split: Split) -> None:
+def _require_members(run: Run, manifest: Manifest, split: Split) -> None:
     """Refuse a run that is not complete, or was divided otherwise."""
     if read_document(run.folder / SETTINGS_NAME).get("split_sha256") != split_digest(manifest, split):
         raise InputError(
@@ -264,14 +267,8 @@ def _require_members(run: SegmentRun, manifest: Manifest, split: Split) -> None:
         )
 
 
-def _judged(
-    manifest: Manifest, team: _Team, pixels: MaskPixels, how: EnsembleOptions, progress: Progress
-) -> SegmentCounts:
+def _judged(manifest: Manifest, team: _Team, pixels: Pixels, how: EnsembleOptions, progress: Progress) -> SegmentCounts:
     """The counts of one fold, kept where they may be."""
-    from osteon.train.engine import choose_device, torch_threads
-    from osteon.train.segmentation.judge import Judge
-    from osteon.train.segmentation.networks import kept_network
-
     rows = pixels.usable(team.test)
     identity = digest(
         [
@@ -283,21 +280,13 @@ def _judged(
     notes = None if how.keep is None else how.keep / f"fold-{team.fold}.json"
     if notes is not None and notes.exists() and read_document(notes).get("identity") == identity:
         return read_counts(notes.with_suffix(".csv"))
-    settings = team.settings.changed({"device": how.device, "devices": 1, "precision": "32"})
-    judge = Judge(
-        networks=[kept_network(settings, file) for file in team.weights],
-        outputs=settings.outputs,
-        manifest=manifest,
-        pixels=pixels,
-        channels=settings.channels,
-        device=choose_device(settings),
-        progress=progress,
-    )
-    with torch_threads(how.threads):
-        counts, _ = judge.judged(rows, fold=team.fold, part="test", threshold=settings.threshold)
+    settings = replace(team.settings, device=how.device, devices=1, precision="32", threads=how.threads)
+    networks = [kept_network(settings, file) for file in team.weights]
+    judge = Judge.of(settings, networks, manifest, pixels, progress=progress)
+    counts, _ = judge.judged(rows, fold=team.fold, part="test", threshold=settings.threshold)
     if notes is not None:
         make_folder(notes.parent)
-        write_counts(counts, notes.with_suffix(".csv"))
+        write_text(notes.with_suffix(".csv"), counts.text())
         write_document(notes, {"identity": identity, "members": len(team.weights)})
     return counts
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,25 +19,19 @@ import torch
 
 from osteon.data import Manifest, Split
 from osteon.errors import InputError, OutputError
-from osteon.train import checkpoints
-from osteon.train.history import read_epochs
-from osteon.train.segmentation import losses, module
-from osteon.train.segmentation.counts import SegmentCounts, read_counts
-from osteon.train.segmentation.history import SegmentEpoch
-from osteon.train.segmentation.images import grey_values
-from osteon.train.segmentation.mask_pixels import MaskPixels
-from osteon.train.segmentation.networks import kept_network
-from osteon.train.segmentation.run import (
-    SegmentOptions,
-    SegmentRun,
-    is_segment_run,
-    read_segment_run,
-    train_segmenters,
-)
-from osteon.train.segmentation.settings import SegmentSettings
-from tests.train.segmentation.toy_slices import QUICK_SEGMENTER, middle, toy_slices, toy_split
+from osteon.io.split_file import read_split
+from osteon.io.table import read_manifest
+from osteon.train import engine
+from osteon.train.counts import SegmentCounts
+from osteon.train.images import Batch
+from osteon.train.objectives.segment import SegmentLearner, kept_network
+from osteon.train.pixels import Pixels
+from osteon.train.run import Run, RunOptions, read_run, train_run
+from osteon.train.run_folder import EpochRecord, read_counts, read_history, read_sweeps
+from tests.train.quick import QUICK_SEGMENTER
+from tests.train.toy_slices import middle, toy_slices, toy_split, write_toy_dataset
 
-Toy = tuple[Manifest, Split, MaskPixels]
+Toy = tuple[Manifest, Split, Pixels]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +44,10 @@ class _StopError(Exception):
     """An interruption."""
 
 
-def stop_after(*epochs: int) -> Callable[[int, SegmentEpoch], None]:
+def stop_after(*epochs: int) -> Callable[[int, EpochRecord], None]:
     left = list(epochs)
 
-    def tell(_: int, record: SegmentEpoch) -> None:
+    def tell(_: int, record: EpochRecord) -> None:
         if left and record.epoch == left[0]:
             left.pop(0)
             raise _StopError
@@ -56,29 +55,24 @@ def stop_after(*epochs: int) -> Callable[[int, SegmentEpoch], None]:
     return tell
 
 
-def train(toy: Toy, folder: Path, *, folds: tuple[int, ...] = (0,), **changes: Any) -> SegmentRun:  # noqa: ANN401 - settings of any type
-    told = {name: changes.pop(name) for name in ("on_epoch", "bone_networks") if name in changes}
+def train(toy: Toy, folder: Path, *, folds: tuple[int, ...] = (0,), **changes: Any) -> Run:  # noqa: ANN401 - settings of any type
+    told = {name: changes.pop(name) for name in ("on_epoch", "shared") if name in changes}
     manifest, split, pixels = toy
     settings = replace(QUICK_SEGMENTER, **changes)
-    return train_segmenters(
-        manifest, split, settings, folder, options=SegmentOptions(folds=folds, pixels=pixels, **told)
-    )
+    return train_run(manifest, split, settings, folder, options=RunOptions(folds=folds, pixels=pixels, **told))
 
 
-def without_time(history: tuple[SegmentEpoch, ...]) -> list[SegmentEpoch]:
-    return [
-        replace(record, seconds=0.0, bone_f1=0.0 if record.bone_f1 != record.bone_f1 else record.bone_f1)
-        for record in history
-    ]
+def without_time(history: tuple[EpochRecord, ...]) -> list[EpochRecord]:
+    return [replace(record, seconds=0.0) for record in history]
 
 
 @pytest.fixture(scope="module")
-def learnt(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> SegmentRun:
+def learnt(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Fold 0 trained long enough to see something."""
     return train(toy, tmp_path_factory.mktemp("learnt") / "run", epochs=12, batch=4)
 
 
-def test_a_hybrid_learns_a_toy_problem_better_than_chance(learnt: SegmentRun) -> None:
+def test_a_hybrid_learns_a_toy_problem_better_than_chance(learnt: Run) -> None:
     fold = learnt.folds[0]
     assert (fold.state, fold.error) == ("done", "")
     assert fold.history[-1].train_loss < fold.history[0].train_loss / 2
@@ -91,20 +85,20 @@ def test_a_hybrid_learns_a_toy_problem_better_than_chance(learnt: SegmentRun) ->
     assert 2 * bone[0] / (2 * bone[0] + bone[1] + bone[2]) > 0.7
 
 
-def test_the_best_epoch_is_kept_and_told(learnt: SegmentRun) -> None:
+def test_the_best_epoch_is_kept_and_told(learnt: Run) -> None:
     fold = learnt.folds[0]
-    values = [record.lesion_f1 for record in fold.history]
-    assert fold.validation_f1 == max(values)
+    values = [record.measures["lesion_f1"] for record in fold.history]
+    assert fold.monitored == max(values)
     assert fold.best_epoch == values.index(max(values)) + 1
     assert not (fold.folder / "last.ckpt").exists()
-    assert without_time(read_epochs(fold.folder / "history.csv", SegmentEpoch.of)) == without_time(fold.history)
-    assert [record.rate for record in fold.history] == [0.01] * 4 + [0.005] * 4 + [0.001] * 4
+    assert without_time(read_history(fold.folder / "history.csv")) == without_time(fold.history)
+    assert [record.head_rate for record in fold.history] == [0.01] * 4 + [0.005] * 4 + [0.001] * 4
     # what steered the training is what is judged afterwards
     validation = fold.counts.of(part="validation", output="lesion").counts.table.sum(axis=0)  # type: ignore[union-attr]
-    assert 2 * validation[0] / (2 * validation[0] + validation[1] + validation[2]) == pytest.approx(fold.validation_f1)
+    assert 2 * validation[0] / (2 * validation[0] + validation[1] + validation[2]) == pytest.approx(fold.monitored)
 
 
-def test_counts_equal_a_slow_reference(toy: Toy, learnt: SegmentRun) -> None:
+def test_counts_equal_a_slow_reference(toy: Toy, learnt: Run) -> None:
     manifest, split, pixels = toy
     network = kept_network(learnt.settings, learnt.folds[0].weights)
     rows = split.rows(manifest, 0)
@@ -112,9 +106,9 @@ def test_counts_equal_a_slow_reference(toy: Toy, learnt: SegmentRun) -> None:
     for part in ("validation", "test"):
         for row in getattr(rows, part):
             with torch.inference_mode():
-                maps = network(torch.from_numpy(grey_values(pixels, np.array([row])))[None]).sigmoid()[0]
+                maps = network(torch.from_numpy(pixels.crops(np.array([row])))[None]).sigmoid()[0]
             for name, found in zip(("lesion", "bone"), maps, strict=True):
-                truth, expected = getattr(pixels, name)[row], [0, 0, 0, 0]
+                truth, expected = pixels.masks[name][row], [0, 0, 0, 0]
                 for r in range(truth.shape[0]):
                     for c in range(truth.shape[1]):
                         called = float(found[r, c]) >= 0.5
@@ -126,17 +120,15 @@ def test_counts_equal_a_slow_reference(toy: Toy, learnt: SegmentRun) -> None:
     assert len(counts) == 2 * (len(rows.validation) + len(rows.test))
 
 
-def test_sweeps_hold_the_counts_at_every_threshold(toy: Toy, learnt: SegmentRun) -> None:
+def test_sweeps_hold_the_counts_at_every_threshold(toy: Toy, learnt: Run) -> None:
     fold = learnt.folds[0]
     manifest, split, pixels = toy
     rows = split.rows(manifest, 0).validation
     with torch.inference_mode():
-        maps = kept_network(learnt.settings, fold.weights)(
-            torch.from_numpy(grey_values(pixels, rows))[:, None]
-        ).sigmoid()
-    for sweep in fold.sweeps:
+        maps = kept_network(learnt.settings, fold.weights)(torch.from_numpy(pixels.crops(rows))[:, None]).sigmoid()
+    for sweep in read_sweeps(fold.folder):
         found = maps[:, ("lesion", "bone").index(sweep.output)].numpy()
-        truth = getattr(pixels, sweep.output)[rows]
+        truth = pixels.masks[sweep.output][rows]
         for index in (0, 30, 49, 98):
             called = found >= sweep.thresholds[index]
             expected = [
@@ -156,7 +148,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(toy: Toy, tmp_path: Pat
     for epoch in (1, 2):
         with pytest.raises(_StopError):
             train(toy, tmp_path / "parts", augments=True, epochs=3, on_epoch=stop_after(epoch))
-        assert read_segment_run(tmp_path / "parts").folds[0].state == "running"
+        assert read_run(tmp_path / "parts").folds[0].state == "running"
     again = train(toy, tmp_path / "parts", augments=True, epochs=3)
     assert again.folds[0].weights.read_bytes() == whole.folds[0].weights.read_bytes()
     assert without_time(again.folds[0].history) == without_time(whole.folds[0].history)
@@ -168,7 +160,7 @@ def test_a_kill_while_writing_leaves_the_epoch_before(
 ) -> None:
     whole = train(toy, tmp_path / "whole")
     calls: list[Path] = []
-    real = checkpoints._write
+    real = engine._write
 
     def dies(path: Path, data: bytes) -> None:
         calls.extend([path] if path.name == "last.ckpt" else [])
@@ -176,7 +168,7 @@ def test_a_kill_while_writing_leaves_the_epoch_before(
             raise _StopError  # best.safetensors of epoch 2 is written, its checkpoint is not
         real(path, data)
 
-    monkeypatch.setattr(checkpoints, "_write", dies)
+    monkeypatch.setattr(engine, "_write", dies)
     with pytest.raises(_StopError):
         train(toy, tmp_path / "parts")
     monkeypatch.undo()
@@ -185,18 +177,17 @@ def test_a_kill_while_writing_leaves_the_epoch_before(
     assert [record.epoch for record in again.folds[0].history] == [1, 2, 3]
 
 
-def test_a_done_fold_is_not_trained_again_and_the_run_reads_back(toy: Toy, learnt: SegmentRun) -> None:
+def test_a_done_fold_is_not_trained_again_and_the_run_reads_back(toy: Toy, learnt: Run) -> None:
     before = learnt.folds[0].weights.stat().st_mtime_ns
     again = train(toy, learnt.folder, epochs=12, batch=4)
     assert again.folds[0].weights.stat().st_mtime_ns == before
     assert [fold.state for fold in again.folds] == ["done", "absent", "absent", "absent"]
     assert not again.is_complete
     assert again.document["device"] == "cpu"
-    assert is_segment_run(learnt.folder)
-    assert not is_segment_run(learnt.folder.parent)
+    assert again.classes == ("lesion", "bone")
 
 
-def test_other_settings_or_data_are_refused(toy: Toy, learnt: SegmentRun, tmp_path: Path) -> None:
+def test_other_settings_or_data_are_refused(toy: Toy, learnt: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rates .* there"):
         train(toy, learnt.folder, epochs=12, batch=4, rates=(0.5,))
     manifest, split, pixels = toy
@@ -206,7 +197,8 @@ def test_other_settings_or_data_are_refused(toy: Toy, learnt: SegmentRun, tmp_pa
     # masks that were drawn anew in the same files are other data
     with pytest.raises(_StopError):
         train(toy, tmp_path / "run", on_epoch=stop_after(1))
-    thinner = replace(pixels, lesion=pixels.lesion & (np.indices(pixels.lesion.shape)[1] % 2 == 0))
+    lesion = pixels.masks["lesion"]
+    thinner = replace(pixels, masks={**pixels.masks, "lesion": lesion & (np.indices(lesion.shape)[1] % 2 == 0)})
     run = train((manifest, split, thinner), tmp_path / "run")
     assert "other settings or data" in run.failed[0].error
 
@@ -214,17 +206,13 @@ def test_other_settings_or_data_are_refused(toy: Toy, learnt: SegmentRun, tmp_pa
 def test_a_loss_that_is_no_number_is_told_with_advice_and_the_best_epoch_stays(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = losses.map_loss
-    calls = []
+    real, calls = SegmentLearner.loss, []
 
-    def breaks(
-        logits: torch.Tensor, masks: torch.Tensor, settings: SegmentSettings, weights: tuple[float, ...]
-    ) -> torch.Tensor:
-        loss = real(logits, masks, settings, weights)
-        calls.append(float(loss.detach()))
-        return loss * float("nan") if len(calls) > 12 and loss.requires_grad else loss
+    def breaks(self: SegmentLearner, batch: Batch) -> torch.Tensor:
+        calls.append(batch)
+        return real(self, batch) * (float("nan") if len(calls) > 6 else 1.0)
 
-    monkeypatch.setattr(module, "map_loss", breaks)
+    monkeypatch.setattr(SegmentLearner, "loss", breaks)
     run = train(toy, tmp_path / "run")
     fold = run.failed[0]
     assert "lower the rates" in fold.error
@@ -237,12 +225,13 @@ def test_a_loss_that_is_no_number_is_told_with_advice_and_the_best_epoch_stays(
 
 def test_one_map_networks_and_the_last_epoch(toy: Toy, tmp_path: Path) -> None:
     manifest, split, pixels = toy
-    without_bone = replace(pixels, bone=np.zeros_like(pixels.bone))  # a network without a bone map needs none
+    # a network without a bone map needs none
+    without_bone = replace(pixels, masks={**pixels.masks, "bone": np.zeros_like(pixels.masks["bone"])})
     run = train((manifest, split, without_bone), tmp_path / "run", architecture="unet", epochs=2, selection="last")
     fold = run.folds[0]
     assert fold.best_epoch == 2
     assert set(run.counts().output.tolist()) == {"lesion"}
-    assert np.isnan([record.bone_f1 for record in fold.history]).all()
+    assert {tuple(record.measures) for record in fold.history} == {("lesion_f1",)}
     two = train((manifest, split, without_bone), tmp_path / "two")
     assert "no pixel of bone" in two.failed[0].error
 
@@ -262,7 +251,7 @@ def test_equal_draws_show_as_many_slices_with_a_lesion_as_without(tmp_path: Path
     toy = manifest, toy_split(manifest), pixels
     run = train(toy, tmp_path / "run", images_per_epoch=8, draw="equal", epochs=1)
     assert run.folds[0].state == "done"
-    has_lesion = np.asarray(pixels.lesion.any(axis=(1, 2))).astype(np.int64)
+    has_lesion = np.asarray(pixels.areas("lesion") > 0).astype(np.int64)
     assert has_lesion.mean() == 0.75
     drawn = epoch_rows(np.arange(len(manifest)), has_lesion, epoch=0, seed=1, images_per_epoch=8)
     assert has_lesion[drawn].mean() == 0.5
@@ -282,7 +271,7 @@ def test_a_pair_trains_its_bone_network_first_and_shares_it(small: Toy, tmp_path
         "image_size": 16,
         "pair_mask": mask,
         "pair_trains_on": on,
-        "bone_networks": shared,
+        "shared": shared,
     }
     first = train(small, tmp_path / "first", architecture="unet_then_attunet", **changes)
     assert first.folds[0].state == "done", first.folds[0].error
@@ -317,13 +306,13 @@ def test_a_full_disk_ends_the_run(toy: Toy, tmp_path: Path, monkeypatch: pytest.
         del path, data
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(checkpoints, "_write", full)
+    monkeypatch.setattr(engine, "_write", full)
     with pytest.raises(OutputError):
         train(toy, tmp_path / "run", folds=(0, 1))
-    assert read_segment_run(tmp_path / "run").folds[1].state == "absent"
+    assert read_run(tmp_path / "run").folds[1].state == "absent"
 
 
-def test_counts_come_back_from_their_file(learnt: SegmentRun, tmp_path: Path) -> None:
+def test_counts_come_back_from_their_file(learnt: Run, tmp_path: Path) -> None:
     counts = learnt.counts()
     shutil.copy(learnt.folds[0].folder / "counts.csv", tmp_path)
     found = read_counts(tmp_path / "counts.csv")
@@ -335,3 +324,58 @@ def test_counts_come_back_from_their_file(learnt: SegmentRun, tmp_path: Path) ->
         read_counts(tmp_path / "counts.csv")
     with pytest.raises(InputError, match="at least one fold"):
         SegmentCounts.joined([])
+
+
+_PROGRAM = """
+import json, sys
+from pathlib import Path
+from osteon.io.split_file import read_split
+from osteon.io.table import read_manifest
+from osteon.train.objectives import settings_of
+from osteon.train.run import RunOptions, train_run
+
+data, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), settings_of(json.loads(sys.argv[3]))
+train_run(read_manifest(data), read_split(data), settings, out, options=RunOptions(folds=[0]))
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_dataset(tmp_path_factory.mktemp("processes") / "toy")
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(dataset: Path, tmp_path: Path) -> None:
+    settings = replace(QUICK_SEGMENTER, epochs=12, augments=True)
+    words = [sys.executable, "-c", _PROGRAM, str(dataset), str(tmp_path / "killed"), json.dumps(settings.document())]
+    process = subprocess.Popen(words)
+    history = tmp_path / "killed" / "fold-0" / "history.csv"
+    try:
+        deadline = time.monotonic() + 240
+        while len(read_history(history)) < 2:
+            assert process.poll() is None, "the training ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finally:
+        process.kill()
+    assert 2 <= len(read_history(history)) < 12
+    manifest, split = read_manifest(dataset), read_split(dataset)
+    options = RunOptions(folds=[0])
+    whole = train_run(manifest, split, settings, tmp_path / "whole", options=options)
+    again = train_run(manifest, split, settings, tmp_path / "killed", options=options)
+    assert again.folds[0].weights.read_bytes() == whole.folds[0].weights.read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_and_judge_by_all_images(dataset: Path, tmp_path: Path) -> None:
+    settings = replace(QUICK_SEGMENTER, devices=2, epochs=8)
+    told: list[EpochRecord] = []
+    options = RunOptions(folds=[0], cache=tmp_path / "cache", on_epoch=lambda _, record: told.append(record))
+    run = train_run(read_manifest(dataset), read_split(dataset), settings, tmp_path / "run", options=options)
+    fold = run.folds[0]
+    assert fold.state == "done", fold.error
+    assert told == list(fold.history)
+    assert fold.history[-1].train_loss < fold.history[0].train_loss
+    hits, extra, missed, _ = run.counts().of(part="validation", output="lesion").counts.table.sum(axis=0).tolist()
+    assert 2 * hits / (2 * hits + extra + missed) == pytest.approx(fold.monitored)

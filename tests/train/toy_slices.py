@@ -10,25 +10,12 @@ from osteon.data import ImageRow, Manifest, Split
 from osteon.io.mask_image import write_png8
 from osteon.io.split_file import write_split
 from osteon.io.table import write_manifest
-from osteon.train.segmentation.mask_pixels import MaskPixels
-from osteon.train.segmentation.settings import SegmentSettings
+from osteon.train.pixels import Pixels
 
 SIZE = 32
-QUICK_SEGMENTER = SegmentSettings(
-    architecture="hybrid_attunetpp_small",
-    image_size=SIZE,
-    batch=4,
-    epochs=3,
-    augments=False,
-    threads=1,
-    device="cpu",
-)
-"""A training that is over in seconds."""
 
 
-def toy_slices(
-    *, patients: int = 8, each: int = 3, normal_every: int = 0, seed: int = 5
-) -> tuple[Manifest, MaskPixels]:
+def toy_slices(*, patients: int = 8, each: int = 3, normal_every: int = 0, seed: int = 5) -> tuple[Manifest, Pixels]:
     """A manifest without files and its pixels; of every ``normal_every`` slices of a patient one has no lesion."""
     generator = np.random.default_rng(seed)
     rows, images, lesions, bones = [], [], [], []
@@ -52,14 +39,14 @@ def toy_slices(
                     extra={"synthetic": "yes"},
                 )
             )
-    pixels = MaskPixels(np.stack(images), np.stack(lesions), np.stack(bones), np.ones(len(rows), dtype=bool))
+    pixels = Pixels(np.stack(images), masks={"lesion": np.stack(lesions), "bone": np.stack(bones)})
     return Manifest(Path("toy"), tuple(rows)), pixels
 
 
-def middle(pixels: MaskPixels) -> MaskPixels:
+def middle(pixels: Pixels) -> Pixels:
     """The middle 16 x 16 pixels of each slice, for large networks."""
     part = (slice(None), slice(8, 24), slice(8, 24))
-    return replace(pixels, images=pixels.images[part], lesion=pixels.lesion[part], bone=pixels.bone[part])
+    return replace(pixels, values=pixels.values[part], masks={name: mask[part] for name, mask in pixels.masks.items()})
 
 
 def toy_split(manifest: Manifest, *, folds: int = 4) -> Split:
@@ -73,7 +60,11 @@ def write_toy_dataset(folder: Path, *, patients: int = 8, each: int = 3, folds: 
     rows = []
     for index, row in enumerate(manifest.rows):
         names = {}
-        for part, values in (("image", pixels.images), ("bone mask", pixels.bone), ("lesion mask", pixels.lesion)):
+        for part, values in (
+            ("image", pixels.values),
+            ("bone mask", pixels.masks["bone"]),
+            ("lesion mask", pixels.masks["lesion"]),
+        ):
             file = folder / part / row.image
             file.parent.mkdir(parents=True, exist_ok=True)
             write_png8(file, values[index])

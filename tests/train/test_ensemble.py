@@ -11,14 +11,14 @@ import torch
 
 from osteon.data import Manifest, Split
 from osteon.errors import InputError
-from osteon.train.segmentation.ensemble import EnsembleOptions, inner_split, judge_ensemble, train_nested
-from osteon.train.segmentation.images import grey_values
-from osteon.train.segmentation.mask_pixels import MaskPixels
-from osteon.train.segmentation.networks import kept_network
-from osteon.train.segmentation.run import SegmentOptions, SegmentRun, train_segmenters
-from tests.train.segmentation.toy_slices import QUICK_SEGMENTER, toy_slices, toy_split
+from osteon.train.ensemble import EnsembleOptions, inner_split, judge_ensemble, train_nested
+from osteon.train.objectives.segment import kept_network
+from osteon.train.pixels import Pixels
+from osteon.train.run import Run, RunOptions, train_run
+from tests.train.quick import QUICK_SEGMENTER
+from tests.train.toy_slices import toy_slices, toy_split
 
-Toy = tuple[Manifest, Split, MaskPixels]
+Toy = tuple[Manifest, Split, Pixels]
 SETTINGS = replace(QUICK_SEGMENTER, epochs=2)
 
 
@@ -29,10 +29,10 @@ def toy() -> Toy:
 
 
 @pytest.fixture(scope="module")
-def run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> SegmentRun:
+def run(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Run:
     manifest, split, pixels = toy
     folder = tmp_path_factory.mktemp("plain") / "run"
-    return train_segmenters(manifest, split, SETTINGS, folder, options=SegmentOptions(pixels=pixels))
+    return train_run(manifest, split, SETTINGS, folder, options=RunOptions(pixels=pixels))
 
 
 def test_nested_members_never_see_a_patient_of_the_outer_test_part(toy: Toy) -> None:
@@ -58,7 +58,7 @@ def test_slices_of_one_label_can_be_divided_too(toy: Toy) -> None:
     assert inner_split(manifest, split, 0, members=3).seed != inner_split(manifest, split, 1, members=3).seed
 
 
-def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: SegmentRun, tmp_path: Path) -> None:
+def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Run, tmp_path: Path) -> None:
     manifest, split, pixels = toy
     options = EnsembleOptions(pixels=pixels, keep=tmp_path / "kept", device="cpu", threads=1)
     counts = judge_ensemble(manifest, split, run, options=options)
@@ -68,10 +68,10 @@ def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Segm
     for number in range(3):
         rows = split.rows(manifest, number).test
         with torch.inference_mode():
-            shown = torch.from_numpy(grey_values(pixels, rows))[:, None]
+            shown = torch.from_numpy(pixels.crops(rows))[:, None]
             mean = sum(network(shown).sigmoid().numpy() for network in networks) / 3
         for index, name in enumerate(("lesion", "bone")):
-            truth, called = getattr(pixels, name)[rows], mean[:, index] >= 0.5
+            truth, called = pixels.masks[name][rows], mean[:, index] >= 0.5
             found = counts.of(fold=number, output=name)
             assert found.image.tolist() == [manifest.rows[int(row)].image for row in rows]
             expected = [np.sum(truth & called), np.sum(~truth & called), np.sum(truth & ~called)]
@@ -89,7 +89,7 @@ def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Segm
 def test_the_nested_reading_is_trained_resumed_and_judged_without_a_warning(toy: Toy, tmp_path: Path) -> None:
     manifest, split, pixels = toy
     told: list[int] = []
-    options = SegmentOptions(folds=[1], pixels=pixels, on_epoch=lambda fold, _: told.append(fold))
+    options = RunOptions(folds=[1], pixels=pixels, on_epoch=lambda fold, _: told.append(fold))
     runs = train_nested(manifest, split, SETTINGS, tmp_path / "nested", members=3, options=options)
     assert told == [0, 0, 1, 1, 2, 2]
     again = train_nested(manifest, split, SETTINGS, tmp_path / "nested", members=3, options=options)
@@ -109,12 +109,12 @@ def test_the_nested_reading_is_trained_resumed_and_judged_without_a_warning(toy:
 
 def test_members_that_are_missing_are_named(toy: Toy, tmp_path: Path) -> None:
     manifest, split, pixels = toy
-    some = train_segmenters(
+    some = train_run(
         manifest,
         split,
         replace(SETTINGS, epochs=1),
         tmp_path / "run",
-        options=SegmentOptions(folds=[0], pixels=pixels),
+        options=RunOptions(folds=[0], pixels=pixels),
     )
     with pytest.raises(InputError, match="1 of 3 members"):
         judge_ensemble(manifest, split, some, options=EnsembleOptions(pixels=pixels))
@@ -123,8 +123,6 @@ def test_members_that_are_missing_are_named(toy: Toy, tmp_path: Path) -> None:
 def test_a_holdout_that_nobody_saw_needs_no_warning(toy: Toy, tmp_path: Path) -> None:
     manifest, split, pixels = toy
     inner = inner_split(manifest, split, 0, members=3)
-    run = train_segmenters(
-        manifest, inner, replace(SETTINGS, epochs=1), tmp_path / "run", options=SegmentOptions(pixels=pixels)
-    )
+    run = train_run(manifest, inner, replace(SETTINGS, epochs=1), tmp_path / "run", options=RunOptions(pixels=pixels))
     counts = judge_ensemble(manifest, inner, run, options=EnsembleOptions(folds=[0], pixels=pixels, device="cpu"))
     assert counts.warnings == ()

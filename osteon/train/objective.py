@@ -1,0 +1,238 @@
+"""What a training is for: the part of it that differs between classes, maps and heads on frozen features.
+
+An ``Objective`` says what a fold learns from and judges its kept weights; its ``Learner`` is the torch side of one
+network: the loss of a batch, and what the validation part says after an epoch. The engine does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from osteon.data.options import Progress, silent
+from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from osteon.data import Manifest, Predictions, Split
+    from osteon.data.split import FoldRows
+    from osteon.train.counts import SegmentCounts, ThresholdSweep
+    from osteon.train.images import Batch
+    from osteon.train.pixels import Pixels
+    from osteon.train.run_folder import EpochRecord
+    from osteon.train.settings import Settings
+    from osteon.train.strategies import StagePlan
+
+__all__ = ["EpochMeasures", "FoldData", "FoldJob", "Judged", "Learner", "Objective", "part_rows", "untold"]
+
+
+def untold(fold: int, record: EpochRecord) -> None:
+    """An ``OnEpoch`` that tells nobody."""
+    del fold, record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldData:
+    """What all folds of a run share.
+
+    Attributes:
+        manifest: of the data set.
+        split: folds of it.
+        pixels: of the manifest, as the objective loads them.
+        cache: of the decoded images, which several processes map; or None.
+        shared: folder where networks that other networks begin with are shared between runs; None keeps each in the
+            folder of its fold.
+        drops: rows of the manifest that curation leaves out of the training part, by fold; None finds them where the
+            settings ask for curation.
+        on_epoch: told (fold, record) after every epoch.
+        progress: told about every step.
+    """
+
+    manifest: Manifest = field(repr=False)
+    split: Split = field(repr=False)
+    pixels: Pixels = field(repr=False)
+    cache: Path | None = None
+    shared: Path | None = None
+    drops: Mapping[int, NDArray[np.int64]] | None = None
+    on_epoch: Callable[[int, EpochRecord], None] = untold
+    progress: Progress = silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldJob:
+    """One network of a fold, ready to be trained in this process or in another; an objective adds what it needs.
+
+    Attributes:
+        objective: of the training.
+        manifest: of the data set.
+        fold: number, from 0.
+        rows: by part, without what was dropped or cannot be read.
+        settings: of the training.
+        folder: of its files.
+        cache: of the decoded images, or None.
+        images: how many by part, and what was left out.
+        identity: hash of everything that decides the weights.
+        name: of the network where a fold has several, else "".
+    """
+
+    objective: Objective
+    manifest: Manifest = field(repr=False)
+    fold: int
+    rows: FoldRows
+    settings: Any
+    folder: Path
+    cache: Path | None
+    images: dict[str, int]
+    identity: str
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What progress calls it."""
+        return f"fold {self.fold} {self.name}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMeasures:
+    """What the validation part says after an epoch.
+
+    Attributes:
+        loss: mean over the validation part; no number where the network gives none.
+        measures: by name, the one that is monitored first.
+        worth: the measure that is monitored, then what decides between equals; the larger the better.
+    """
+
+    loss: float
+    measures: dict[str, float]
+    worth: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the kept weights of a fold say of its validation and test parts.
+
+    Attributes:
+        table: from which every number is computed.
+        sweeps: of the validation part at many thresholds, where there are maps.
+    """
+
+    table: Predictions | SegmentCounts
+    sweeps: tuple[ThresholdSweep, ...] = ()
+
+
+class Learner(Protocol):
+    """One network that is trained in batches.
+
+    Attributes:
+        network: that is trained.
+        kept: whose weights are kept.
+        parts: of the network, input to output, the head last: what is freed and frozen.
+        plan: stages of the training; they name the parts.
+        keeps_last: the last epoch is kept instead of the best.
+        longest_gradient: gradients are cut to this length; None leaves them.
+        advice: what to do where the loss is no number.
+    """
+
+    network: nn.Module
+    kept: nn.Module
+    parts: Mapping[str, Sequence[nn.Module]]
+    plan: StagePlan
+    keeps_last: bool
+    longest_gradient: float | None
+    advice: str
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Of a training batch."""
+
+    def look(self, batch: Batch) -> Any:  # noqa: ANN401 - each learner knows its own kind
+        """What an epoch keeps of a validation batch, on the CPU; a pickle can carry it."""
+
+    def epoch(self, seen: Sequence[Any]) -> EpochMeasures:
+        """What all validation batches of all processes say."""
+
+
+class Objective(Protocol):
+    """A kind of training; it holds no state. Jobs and settings are of its own kind.
+
+    Attributes:
+        name: of ``Settings.objective``.
+        settings: their type.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def settings(self) -> type[Settings]:
+        """See above."""
+
+    def outputs(self, manifest: Manifest, settings: Any) -> tuple[str, ...]:  # noqa: ANN401
+        """Names of the classes, or of the maps, in the order of the network's output."""
+
+    def describe(self, settings: Any) -> dict[str, Any]:  # noqa: ANN401
+        """What run.json says of the beginning, as the weights; refuses, before images are read, what is not at hand."""
+
+    def load(
+        self,
+        manifest: Manifest,
+        settings: Any,  # noqa: ANN401
+        cache: Path | None,
+        *,
+        skip_unreadable: bool = False,
+        progress: Progress = silent,
+    ) -> Pixels:
+        """Images as networks of these settings take them."""
+
+    def plan(self, data: FoldData, fold: int, settings: Any, folder: Path) -> FoldJob:  # noqa: ANN401
+        """Decide what a fold learns from, chooses by and is judged by.
+
+        Raises:
+            InputError: a part lacks what it needs.
+        """
+
+    def prepared(self, job: Any, data: FoldData) -> FoldJob:  # noqa: ANN401
+        """The job with what must be there first, as the network that another one builds on."""
+
+    def train(
+        self,
+        job: Any,  # noqa: ANN401
+        pixels: Pixels,
+        *,
+        on_epoch: Callable[[int, EpochRecord], None],
+        progress: Progress,
+        rank: int = 0,
+    ) -> tuple[EpochRecord, ...]:
+        """Train a network, or go on with it; the weights that count lie in its folder then."""
+
+    def best(self, history: Sequence[EpochRecord], settings: Any) -> EpochRecord:  # noqa: ANN401
+        """The epoch whose weights were kept."""
+
+    def judge(self, job: Any, pixels: Pixels, progress: Progress) -> Judged | None:  # noqa: ANN401
+        """What the kept weights say; None where another network's job judges this one."""
+
+
+def part_rows(data: FoldData, fold: int, settings: Any) -> tuple[FoldRows, int]:  # noqa: ANN401
+    """Rows of a fold by part without what cannot be read, and how many of those there are.
+
+    Raises:
+        InputError: no such fold, or nothing to judge by.
+    """
+    from osteon.data.split import PARTS, FoldRows
+
+    if not 0 <= fold < len(data.split.folds):
+        raise InputError(f"fold {fold} was asked for; the split has folds 0 to {len(data.split.folds) - 1}")
+    whole = data.split.rows(data.manifest, fold)
+    rows = FoldRows(**{part: data.pixels.usable(getattr(whole, part)) for part in PARTS})
+    if len(rows.test) == 0:
+        raise InputError(f"fold {fold} has no readable image in its test part: there is nothing to judge by")
+    devices = getattr(settings, "devices", 1)
+    if len(rows.validation) < devices:
+        raise InputError(f"fold {fold} has fewer validation images than devices ({devices}): use fewer")
+    return rows, sum(len(getattr(whole, part)) - len(getattr(rows, part)) for part in PARTS)
