@@ -13,6 +13,7 @@ from osteon.data.answer import (
     named,
 )
 from osteon.data.finding import Finding, Measurement
+from osteon.data.labelled import LabelledImage, LabelledStudy
 from osteon.data.lesion import NOT_DETERMINED, Lesion, LesionReading, OwnBone
 from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
@@ -51,6 +52,8 @@ __all__ = [
     "Image",
     "ImageRow",
     "Label",
+    "LabelledImage",
+    "LabelledStudy",
     "Lesion",
     "LesionReading",
     "Manifest",
