@@ -6,13 +6,13 @@ The help of an option says what it is. What draws and writes is imported when it
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
 
 from osteon.data.options import option
 from osteon.errors import InputError
-from osteon_phantoms.spec import Range
+from osteon_phantoms.spec import Range, Share, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,18 +31,18 @@ Preset = Literal["tiny", "coarse", "fine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LegStudy:
+class LegStudy(Spec):
     """What may be chosen about a study of legs."""
 
     preset: Preset = option("--preset", default="coarse", help="Grid of the scans: tiny (tests), coarse, or fine.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrunkStudy:
+class TrunkStudy(Spec):
     """What may be chosen about a study of trunks."""
 
     preset: Preset = option("--preset", default="coarse", help="Grid of the scans: tiny (tests), coarse, or fine.")
-    healthy: float = option(
+    healthy: Share = option(
         "--healthy",
         default=0.0,
         low=0.0,
@@ -52,14 +52,14 @@ class TrunkStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FemurStudy:
+class FemurStudy(Spec):
     """What may be chosen about a study of MR."""
 
     size: int = option("--size", default=320, low=16, high=1024, help="Rows and columns of a picture.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlideStudy:
+class SlideStudy(Spec):
     """Which tiles a study of slides has.
 
     Raises:
@@ -67,17 +67,17 @@ class SlideStudy:
     """
 
     size: int = option("--size", default=1024, low=16, high=1024, help="Rows and columns of a picture.")
-    slides: int = option("--slides", default=3, low=1, high=50, help="Slides of a patient.")
-    tiles: int = option("--tiles", default=3, low=1, high=50, help="Tiles of a class and slide.")
-    tile_um: float = 1024.0
+    slides: Annotated[int, Range(1, 50)] = option("--slides", default=3, low=1, high=50, help="Slides of a patient.")
+    tiles: Annotated[int, Range(1, 50)] = option(
+        "--tiles", default=3, low=1, high=50, help="Tiles of a class and slide."
+    )
+    tile_um: Annotated[float, Range(100.0, 3000.0)] = 1024.0
     jpeg: tuple[int, int] | None = (80, 95)
 
     def __post_init__(self) -> None:
         """Refuse what gives no tiles."""
-        Range(100.0, 3000.0).check("the width of a tile in um", self.tile_um)
+        Spec.__post_init__(self)
         Range(0.1, 8.0).check("the width of a pixel in um", self.tile_um / max(self.size, 1))
-        Range(1, 50).check("slides", self.slides)
-        Range(1, 50).check("tiles", self.tiles)
         if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
             raise InputError(f"JPEG qualities lie from 1 to 100, the lower first, found {self.jpeg}")
 

@@ -15,6 +15,7 @@ from osteon.io.dicom.write_mr import MrSeriesInfo, write_mr_series
 from osteon.io.image import write_colour
 from osteon.io.mask_image import write_png8
 from osteon.io.nifti import write_mask_nifti
+from osteon_phantoms.spec import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,26 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WrittenPhantom", "write_ct_phantom", "write_femur_mr", "write_slide_phantom"]
 
-_README: Final = """SYNTHETIC - this is {what}.
-
-Made by osteon's phantoms (a computer program) with seed {seed}. Every name, number and date in these files is invented.
-
-{files}
-truth/truth.json           what is true about it (LPS millimetres)
-"""
-_FILES: Final = {
-    "ct": ["dicom/                     CT series, one file a slice"],
-    "mr": ["dicom/SEQUENCE/            MR series of one study, one file a slice"],
-    "truth": ["truth/truth.nii.gz         labels on the upright grid (RAS affine, as NIfTI wants)"],
-    "lesions": ["truth/lesions.nii.gz       1, 2, ... a metastasis (RAS affine, as NIfTI wants)"],
-    "structures": ["truth/structures.nii.gz    bone by structure, marrow and lesions included"],
-    "lesion": ["truth/lesion.nii.gz        1 inside the lesion (RAS affine, as NIfTI wants); the same for all series"],
-    "slide": [
-        "slide.tif                  H&E-like slide, a pyramidal TIFF",
-        "truth/classes.png          the class of every place: 0 background, 1 non-tumour, 2 non-viable, 3 viable",
-        "truth/colours.png          the same to look at: white, grey-blue, ochre, crimson",
-    ],
-}
 _SLIDE_COLOURS: Final = ((255, 255, 255), (126, 150, 176), (214, 164, 56), (178, 24, 56))
 _MAP_SIDE: Final = 4096
 _MAP_UM: Final = 8.0
@@ -95,7 +76,7 @@ def write_ct_phantom(phantom: Phantom[Any], folder: Path, *, shuffled_names: boo
     order = np.random.default_rng([spec.seed, 99]).permutation(len(planes.array))
     names = [f"IM{number:06d}" for number in order * 7 + 13] if shuffled_names else None
     uids = write_ct_series(planes, folder / "dicom", patient=phantom.patient, info=info, file_names=names)
-    _write_truth(folder, phantom, "ct", _truth(phantom, () if phantom.planes else uids))
+    _write_truth(folder, phantom, spec.title, _truth(phantom, () if phantom.planes else uids))
     return WrittenPhantom(folder, uids)
 
 
@@ -187,7 +168,7 @@ def write_slide_phantom(
         (folder / "truth").mkdir(parents=True)
         write_png8(folder / "truth" / "classes.png", classes)
         write_colour(folder / "truth" / "colours.png", np.array(_SLIDE_COLOURS, np.uint8)[classes])
-        _write_texts(folder, document, what="nobody's tissue", seed=slide.spec.seed, files=("slide",))
+        _write_texts(folder, document, "slide", slide.spec.seed)
     write_pyramid(folder / "slide.tif", slide, progress=progress)
 
 
@@ -198,10 +179,11 @@ def _truth(phantom: Phantom[Any], uids: Sequence[str]) -> dict[str, object]:
         "synthetic": "made by osteon's phantoms; not a patient",
         "spec": asdict(phantom.spec),
         "grid": {"shape": list(grid.shape), "affine_lps_mm": grid.affine.tolist(), "index_order": "slice, row, column"},
-        "labels": {
-            name: {str(label.value): label.name for label in mask.labels} for name, mask in phantom.masks.items()
+        **{
+            "labels" if name == "truth" else name: {str(label.value): label.name for label in mask.labels}
+            for name, mask in phantom.masks.items()
         },
-        "lesions": [_entry(lesion, phantom, uids) for lesion in phantom.lesions],
+        "lesions": [{"number": k, **_entry(one, phantom, uids)} for k, one in enumerate(phantom.lesions, start=1)],
         "mimics": [_entry(mimic, phantom, uids) for mimic in phantom.mimics],
     }
 
@@ -225,20 +207,18 @@ def _entry(finding: Finding, phantom: Phantom[Any], uids: Sequence[str]) -> dict
     return entry
 
 
-def _write_truth(folder: Path, phantom: Phantom[Any], series: str, document: Mapping[str, object]) -> None:
+def _write_truth(folder: Path, phantom: Phantom[Any], kind: str, document: Mapping[str, object]) -> None:
     with _explained(folder):
         (folder / "truth").mkdir()
         for name, mask in phantom.masks.items():
             write_mask_nifti(folder / "truth" / f"{name}.nii.gz", mask)
-        files = (series, *phantom.masks)
-        _write_texts(folder, document, what="not a patient", seed=phantom.spec.seed, files=files)
+        _write_texts(folder, document, kind, phantom.spec.seed)
 
 
-def _write_texts(folder: Path, document: Mapping[str, object], *, what: str, seed: int, files: Sequence[str]) -> None:
+def _write_texts(folder: Path, document: Mapping[str, object], kind: str, seed: int) -> None:
     (folder / "truth" / "truth.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    lines = [line for name in files for line in _FILES[name]]
-    text = _README.format(what=what, seed=seed, files="\n".join(lines))
-    (folder / "README.txt").write_text(text, encoding="utf-8")
+    text = "\n".join(table("readme")[kind]).format(seed=seed)
+    (folder / "README.txt").write_text(text + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from osteon_phantoms.solid import Ellipsoid, Loft, Points, Rod, Solid, make_loft, smooth_min
+from osteon_phantoms.shapes import Ellipsoid, Loft, Points, Rod, Solid, make_loft, smooth_min
 
 
 def plane(w: float, *, half_mm: float = 30.0, step_mm: float = 0.5) -> Points:
