@@ -25,7 +25,7 @@ from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import TASK
 from osteon.systems.registry import system
 from osteon_phantoms import Phantom, TrunkSpec, make_trunk, people
-from osteon_phantoms.choices import TrunkStudy
+from osteon_phantoms.study import TrunkStudy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,20 +4,78 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar
 
-from osteon.errors import UnknownLabelError, nearest_names
-from osteon_phantoms.choices import FemurStudy, LegStudy, SlideStudy, TrunkStudy
-from osteon_phantoms.spec import Range
+from osteon.data.options import option
+from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon_phantoms.spec import Range, Share, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from osteon.data import LabelledImage
 
-__all__ = ["KINDS", "Person", "StudyKind", "images_of", "kind_of", "people"]
+__all__ = [
+    "KINDS", "FemurStudy", "LegStudy", "Person", "Preset", "SlideStudy", "StudyKind", "TrunkStudy", "images_of",
+    "kind_of", "people",
+]  # fmt: skip
 
 _Spec = TypeVar("_Spec")
+
+Preset = Literal["tiny", "coarse", "fine"]
+"""How fine the scans of a study are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStudy(Spec):
+    """What may be chosen about a study of legs."""
+
+    preset: Preset = option("--preset", default="coarse", help="Grid of the scans: tiny (tests), coarse, or fine.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkStudy(Spec):
+    """What may be chosen about a study of trunks."""
+
+    preset: Preset = option("--preset", default="coarse", help="Grid of the scans: tiny (tests), coarse, or fine.")
+    healthy: Share = option(
+        "--healthy",
+        default=0.0,
+        low=0.0,
+        high=1.0,
+        help="Share of the patients without metastases; 0 to segment, 0.5 to classify.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FemurStudy(Spec):
+    """What may be chosen about a study of MR."""
+
+    size: int = option("--size", default=320, low=16, high=1024, help="Rows and columns of a picture.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlideStudy(Spec):
+    """Which tiles a study of slides has.
+
+    Raises:
+        InputError: what gives no tiles.
+    """
+
+    size: int = option("--size", default=1024, low=16, high=1024, help="Rows and columns of a picture.")
+    slides: Annotated[int, Range(1, 50)] = option("--slides", default=3, low=1, high=50, help="Slides of a patient.")
+    tiles: Annotated[int, Range(1, 50)] = option(
+        "--tiles", default=3, low=1, high=50, help="Tiles of a class and slide."
+    )
+    tile_um: Annotated[float, Range(100.0, 3000.0)] = 1024.0
+    jpeg: tuple[int, int] | None = (80, 95)
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no tiles."""
+        Spec.__post_init__(self)
+        Range(0.1, 8.0).check("the width of a pixel in um", self.tile_um / max(self.size, 1))
+        if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
+            raise InputError(f"JPEG qualities lie from 1 to 100, the lower first, found {self.jpeg}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,9 +34,9 @@ from osteon.train.tiles.settings import TileAugmentation, TileSettings
 from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_trust
 from osteon.weights import TileContract, round_to_half, tile_input, write_tile_classifier
 from osteon_phantoms import people
-from osteon_phantoms.choices import SlideStudy
 from osteon_phantoms.slides.sampling import draw_places
 from osteon_phantoms.slides.slide import make_slide
+from osteon_phantoms.study import SlideStudy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -133,7 +133,7 @@ def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from osteon.app.cli.phantom_cohort import Cohort, build_cohort
     from osteon.systems.ct_osteosarcoma.options import LabelledOptions
-    from osteon_phantoms.choices import LegStudy
+    from osteon_phantoms.study import LegStudy
 
     folder = tmp_path_factory.mktemp("cohort") / "tiny"
     cohort = Cohort(task="ct_osteosarcoma", patients=10, options=LegStudy(preset="tiny"))

@@ -17,8 +17,8 @@ from osteon_phantoms.study import Person
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from osteon_phantoms.choices import FemurStudy
     from osteon_phantoms.femur.spec import Look
+    from osteon_phantoms.study import FemurStudy
 
 __all__ = ["draw_images", "draw_person", "random_femur_mr_spec"]
 

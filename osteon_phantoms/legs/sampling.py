@@ -18,9 +18,9 @@ from osteon_phantoms.study import Person
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from osteon_phantoms.choices import LegStudy
     from osteon_phantoms.ct import Scanner
     from osteon_phantoms.legs.spec import BoneName, LegCoverage, LegMetal, Side, SiteName
+    from osteon_phantoms.study import LegStudy
 
 __all__ = ["demo_spec", "draw_images", "draw_person", "phantom_spec", "random_leg_spec", "scan_with"]
 

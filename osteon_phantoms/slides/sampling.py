@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon_phantoms.choices import SlideStudy
     from osteon_phantoms.slides.slide import PhantomSlide
+    from osteon_phantoms.study import SlideStudy
 
 __all__ = ["TilePlace", "draw_images", "draw_person", "draw_places", "random_habit", "random_stain"]
 

@@ -18,7 +18,7 @@ from osteon_phantoms.trunk.spec import MIMIC_BONES, TrunkLesionSpec, TrunkMimicS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from osteon_phantoms.choices import TrunkStudy
+    from osteon_phantoms.study import TrunkStudy
     from osteon_phantoms.trunk.spec import Contrast, LesionType, TrunkCoverage, TrunkMetal
 
 __all__ = ["draw_images", "draw_person", "random_trunk_spec"]

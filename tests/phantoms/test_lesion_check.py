@@ -13,7 +13,7 @@ from osteon.metrics.lesion_detection import detect_lesions
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import read_trunk
 from osteon_phantoms import Phantom, TrunkSpec, make_trunk, people
-from osteon_phantoms.choices import TrunkStudy
+from osteon_phantoms.study import TrunkStudy
 from tests.trunk_truth import TrueSegmenter
 
 

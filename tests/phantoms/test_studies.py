@@ -18,13 +18,13 @@ from osteon.io.table import read_manifest
 from osteon.ops.legs import find_legs
 from osteon.systems.mri_femur.source import build_from_table
 from osteon_phantoms import CENTRES, KINDS, SCANNERS, Person, make_leg_ct, make_trunk, people, random_trunk_spec
-from osteon_phantoms.choices import FemurStudy, LegStudy, SlideStudy, TrunkStudy
 from osteon_phantoms.femur.painter import make_femur_mr
 from osteon_phantoms.labels import INFECTION_VALUE, LESION_VALUE
 from osteon_phantoms.legs.sampling import scan_with
 from osteon_phantoms.legs.spec import COVERAGE_CENTRE_W_MM, LegSpec
 from osteon_phantoms.slides.sampling import draw_places
 from osteon_phantoms.slides.slide import make_slide
+from osteon_phantoms.study import FemurStudy, LegStudy, SlideStudy, TrunkStudy
 from osteon_phantoms.trunk.skeleton import bone_extents
 from osteon_phantoms.trunk.spec import MIMIC_BONES, LesionType, MimicKind, TrunkSpec
 

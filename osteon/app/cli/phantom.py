@@ -12,10 +12,10 @@ from osteon.app.cli.phantom_cohort import add_cohort
 from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.terminal import say
 from osteon.data.options import choices, make_options
-from osteon_phantoms.choices import COMMANDS
+from osteon_phantoms.commands import COMMANDS
 
 if TYPE_CHECKING:
-    from osteon_phantoms.choices import PhantomCommand
+    from osteon_phantoms.commands import PhantomCommand
 
 __all__ = ["build"]
 
@@ -33,7 +33,7 @@ def _add(group: typer.Typer, name: str, command: PhantomCommand) -> None:
     word, place = command.image
 
     def make(
-        out: Path = typer.Option(..., "-o", "--out", help=f"The folder to make: {place} and truth in it."),
+        out: Path = typer.Option(..., "-o", "--out", help=f"The folder to make: {place} and truth/ in it."),
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
         **given: Any,  # noqa: ANN401 - options of the command
     ) -> None:

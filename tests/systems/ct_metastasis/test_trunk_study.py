@@ -11,13 +11,13 @@ import pytest
 from osteon.app.cli.phantom_cohort import Cohort, build_cohort
 from osteon.io.table import read_manifest
 from osteon.systems.ct_metastasis.options import LabelledOptions
-from osteon_phantoms.choices import TrunkStudy
+from osteon_phantoms.study import TrunkStudy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 COHORT = Cohort(task="ct_metastasis", patients=8, seed=2, options=TrunkStudy(preset="tiny", healthy=0.25))
-PICTURES = LabelledOptions(normal_slices=5, size=64)
+PICTURES = LabelledOptions(normal_slices=5)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_every_row_has_a_picture_with_its_masks_and_says_that_it_is_synthetic(da
         assert image is not None
         assert bone is not None
         assert lesion is not None
-        assert image.shape == bone.shape == lesion.shape == (64, 64)
+        assert image.shape == bone.shape == lesion.shape == (224, 224)
         assert row["label"] == ("metastasis" if lesion.any() else "normal")
         # halves of pixels are rounded in either mask on its own
         assert ((lesion > 0) & (bone == 0)).sum() <= 2

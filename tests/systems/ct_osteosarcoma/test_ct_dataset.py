@@ -32,8 +32,7 @@ from osteon.systems.ct_osteosarcoma.leg_pictures import (
 from osteon.systems.ct_osteosarcoma.options import LabelledOptions
 from osteon.train.datasets.cohort_table import cohort_lines, write_cohort
 from osteon_phantoms import people
-from osteon_phantoms.choices import LegStudy
-from osteon_phantoms.study import images_of
+from osteon_phantoms.study import LegStudy, images_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from osteon.systems.ct_osteosarcoma.dataset import BuiltDataset, Case, OpenedCas
 from osteon.systems.ct_osteosarcoma.labelled_series import build_labelled, read_labels
 from osteon.systems.ct_osteosarcoma.leg_pictures import BuildOptions, SliceLabels, TumourBoxes
 from osteon_phantoms import make_leg_ct, people
-from osteon_phantoms.choices import LegStudy
 from osteon_phantoms.files import write_ct_phantom
+from osteon_phantoms.study import LegStudy
 
 OPTIONS = BuildOptions(size=32, most=8)
 BOX = "slice_first,slice_last,row_first,row_last,column_first,column_last"

@@ -1,4 +1,4 @@
-"""What a person may choose about synthetic patients and studies, and what ``osteon phantom`` makes of it.
+"""What a person may choose about a synthetic patient, and what ``osteon phantom`` makes of it.
 
 The help of an option says what it is. What draws and writes is imported when it is called.
 """
@@ -6,13 +6,11 @@ The help of an option says what it is. What draws and writes is imported when it
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from osteon.data.options import option
-from osteon.errors import InputError
-from osteon_phantoms.spec import Range, Share, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,65 +19,7 @@ if TYPE_CHECKING:
     from osteon.data.options import Progress
     from osteon_phantoms.phantom import Phantom
 
-__all__ = [
-    "COMMANDS", "FemurChoices", "FemurStudy", "LegChoices", "LegStudy", "PhantomCommand", "Preset", "SlideChoices",
-    "SlideStudy", "TrunkChoices", "TrunkStudy",
-]  # fmt: skip
-
-Preset = Literal["tiny", "coarse", "fine"]
-"""How fine the scans of a study are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegStudy(Spec):
-    """What may be chosen about a study of legs."""
-
-    preset: Preset = option("--preset", default="coarse", help="Grid of the scans: tiny (tests), coarse, or fine.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrunkStudy(Spec):
-    """What may be chosen about a study of trunks."""
-
-    preset: Preset = option("--preset", default="coarse", help="Grid of the scans: tiny (tests), coarse, or fine.")
-    healthy: Share = option(
-        "--healthy",
-        default=0.0,
-        low=0.0,
-        high=1.0,
-        help="Share of the patients without metastases; 0 to segment, 0.5 to classify.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FemurStudy(Spec):
-    """What may be chosen about a study of MR."""
-
-    size: int = option("--size", default=320, low=16, high=1024, help="Rows and columns of a picture.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlideStudy(Spec):
-    """Which tiles a study of slides has.
-
-    Raises:
-        InputError: what gives no tiles.
-    """
-
-    size: int = option("--size", default=1024, low=16, high=1024, help="Rows and columns of a picture.")
-    slides: Annotated[int, Range(1, 50)] = option("--slides", default=3, low=1, high=50, help="Slides of a patient.")
-    tiles: Annotated[int, Range(1, 50)] = option(
-        "--tiles", default=3, low=1, high=50, help="Tiles of a class and slide."
-    )
-    tile_um: Annotated[float, Range(100.0, 3000.0)] = 1024.0
-    jpeg: tuple[int, int] | None = (80, 95)
-
-    def __post_init__(self) -> None:
-        """Refuse what gives no tiles."""
-        Spec.__post_init__(self)
-        Range(0.1, 8.0).check("the width of a pixel in um", self.tile_um / max(self.size, 1))
-        if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
-            raise InputError(f"JPEG qualities lie from 1 to 100, the lower first, found {self.jpeg}")
+__all__ = ["COMMANDS", "FemurChoices", "LegChoices", "PhantomCommand", "SlideChoices", "TrunkChoices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +53,7 @@ class TrunkChoices(_Choices):
     """What may be chosen about a CT of the trunk; None is as the seed has it."""
 
     lesions: bool = option("--lesions", default=True, help="With bone metastases, or without.")
-    mimics: bool = option("--mimics", default=True, help="With mimics: bone islands, wear, fractures, haemangioma.")
+    mimics: bool = option("--mimics", default=True, help="With look-alikes: bone islands, wear, fractures, haemangioma.")
     coverage: Literal["thorax", "abdomen", "pelvis", "trunk"] = option(
         "--coverage", default="abdomen", help="What the slices show."
     )
@@ -179,7 +119,7 @@ class PhantomCommand:
     summary: str
     options: type
     write: Callable[[Any, Path, Progress], tuple[str, ...]]
-    image: tuple[str, str] = ("series", "dicom")
+    image: tuple[str, str] = ("series", "dicom/")
 
 
 def _written(make: Callable[[Any], Phantom[Any]], spec: object, folder: Path, progress: Progress) -> Phantom[Any]:
