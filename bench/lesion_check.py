@@ -24,8 +24,8 @@ from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import TASK
 from osteon.systems.registry import system
-from osteon_phantoms.trunk import make_trunk
-from osteon_phantoms.trunk_cohort import trunk_cohort
+from osteon_phantoms import Phantom, TrunkSpec, make_trunk, people
+from osteon_phantoms.study import TrunkStudy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from osteon.data import Answer
     from osteon.data.options import Progress
     from osteon.metrics.lesion_detection import DetectionRate, ScanLesions
-    from osteon_phantoms.trunk import TrunkPhantom
 
 __all__ = ["CheckedScan", "check_lesions", "check_scan"]
 
@@ -87,17 +86,17 @@ def check_lesions(
         OsteonError: a patient cannot be read, as ``osteon read`` says.
     """
     answer = system(TASK).read
-    people = trunk_cohort(patients, seed=seed, healthy=healthy)
+    persons = people(TASK, patients, seed=seed, options=TrunkStudy(healthy=healthy))
     found = []
-    for number, person in enumerate(people):
-        progress("patients", number, len(people))
+    for number, person in enumerate(persons):
+        progress("patients", number, len(persons))
         phantom = make_trunk(person.spec)
         found.append(check_scan(phantom, answer(phantom.volume, options or Options(), silent), person.patient_id))
-    progress("patients", len(people), len(people))
+    progress("patients", len(persons), len(persons))
     return tuple(found)
 
 
-def check_scan(phantom: TrunkPhantom, answer: Answer, patient: str) -> CheckedScan:
+def check_scan(phantom: Phantom[TrunkSpec], answer: Answer, patient: str) -> CheckedScan:
     """Compare what was listed with what was drawn.
 
     Args:
@@ -106,11 +105,11 @@ def check_scan(phantom: TrunkPhantom, answer: Answer, patient: str) -> CheckedSc
         patient: whose scan it is.
     """
     spacing_mm = phantom.volume.grid.spacing_mm
-    drawn = np.asarray(phantom.lesions.array)
-    shown = [truth for truth in phantom.truth if (drawn == truth.number).any()]  # the field may miss one
+    drawn = np.asarray(phantom.masks["lesions"].array)
+    shown = [truth for truth in phantom.lesions if (drawn == truth.label).any()]  # the field may miss one
     true = np.zeros(drawn.shape, dtype=np.int32)
     for index, truth in enumerate(shown, start=1):
-        true[drawn == truth.number] = index
+        true[drawn == truth.label] = index
     listed = answer.detail_as(LesionReading).lesions
     called = np.zeros(true.shape, dtype=np.int32)
     if "lesions" in answer.masks:
@@ -123,7 +122,7 @@ def check_scan(phantom: TrunkPhantom, answer: Answer, patient: str) -> CheckedSc
         probability=np.array([lesion.probability for lesion in listed]),
         mimics=_mimics(phantom),
     )
-    bone, own = answer.masks["bone"].array > 0, np.asarray(phantom.structures.array) > 0
+    bone, own = answer.masks["bone"].array > 0, np.asarray(phantom.masks["structures"].array) > 0
     hausdorff, surface, characters, sites = [], [], [], []
     for index, truth in enumerate(shown, start=1):
         inside = true == index
@@ -149,7 +148,7 @@ def check_scan(phantom: TrunkPhantom, answer: Answer, patient: str) -> CheckedSc
     )
 
 
-def _mimics(phantom: TrunkPhantom) -> NDArray[np.int32]:
+def _mimics(phantom: Phantom[TrunkSpec]) -> NDArray[np.int32]:
     """A ball about the middle of every look-alike, numbered."""
     grid = phantom.volume.grid
     out = np.zeros(grid.shape, dtype=np.int32)

@@ -38,7 +38,8 @@ BETWEEN = "start, and what lies between"
 
 def demo_series(folder: Path, *, quick: bool) -> Path:
     """The series of ``osteon demo``; with quick a coarse one of the same patient."""
-    from osteon_phantoms.patient import demo_spec, write_phantom
+    from osteon_phantoms import demo_spec, make_leg_ct
+    from osteon_phantoms.files import write_ct_phantom
 
     spec = demo_spec(1)
     if quick:
@@ -46,7 +47,7 @@ def demo_series(folder: Path, *, quick: bool) -> Path:
         slice_mm, row_mm, column_mm = spec.spacing_mm
         small = (slice_mm * slices / 70, row_mm * rows / 128, column_mm * columns / 128)
         spec = replace(spec, shape=(70, 128, 128), spacing_mm=small)
-    return write_phantom(spec, folder)
+    return write_ct_phantom(make_leg_ct(spec), folder).dicom
 
 
 def read_once(series: Path, result: Path) -> tuple[Mapping[str, float], float]:

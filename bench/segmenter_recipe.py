@@ -111,9 +111,10 @@ def grey_slices(count: int, size: int, *, seed: int = 1) -> tuple[NDArray[np.uin
         lesions=tuple(TrunkLesionSpec(bone=bone, type=kind, size_mm=mm) for bone, kind, mm in _LESIONS),  # type: ignore[arg-type]
     )
     made = make_trunk(spec)
-    shown = np.flatnonzero((made.lesions.array > 0).any(axis=(1, 2)))
+    lesion, bone = (made.masks[name].array > 0 for name in ("lesions", "structures"))
+    shown = np.flatnonzero(lesion.any(axis=(1, 2)))
     chosen = shown[np.linspace(0, len(shown) - 1, count).round().astype(np.int64)]
-    masks = np.stack([made.lesions.array[chosen] > 0, made.structures.array[chosen] > 0], axis=1)
+    masks = np.stack([lesion[chosen], bone[chosen]], axis=1)
     images = windowed(made.volume.array[chosen])
     return images, masks.astype(np.float32)
 

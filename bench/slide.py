@@ -52,8 +52,8 @@ MICRONS = 2.0  # of the written pyramid's first level: its second, 4 um, is what
 
 def texture(rows: int) -> NDArray[np.uint8]:
     """(rows, rows, 3): a drawn piece of tissue at 2 um, mirrored until it fills the slide."""
-    from osteon_phantoms.slide import make_slide
-    from osteon_phantoms.slide_spec import SlideSpec
+    from osteon_phantoms.slides.slide import make_slide
+    from osteon_phantoms.slides.spec import SlideSpec
 
     drawn = min(rows, 1_024)
     size = 4 * drawn
@@ -219,8 +219,8 @@ def _answer(side: int, path: Path | None) -> None:
     from osteon.systems.histology.detail import SlideReading
     from osteon.systems.histology.options import Options
     from osteon.systems.histology.read import answer_slide
-    from osteon_phantoms.slide import make_slide
-    from osteon_phantoms.slide_spec import SlideSpec
+    from osteon_phantoms.slides.slide import make_slide
+    from osteon_phantoms.slides.spec import SlideSpec
 
     slide = make_slide(SlideSpec(seed=2, size=(side, side))) if path is None else open_slide(path)
     answer = answer_slide(slide, Options(device="cpu", report_unlike=True))

@@ -1,39 +1,18 @@
-"""Synthetic patients with exact truth."""
+"""Synthetic patients with exact truth: CT of legs and trunk here, MR and slides in their own packages."""
 
-from osteon_phantoms.body import BodyPhantom, make_head_ct, make_torso_ct
-from osteon_phantoms.centres import CENTRES, SCANNERS, Scanner, scan_with
-from osteon_phantoms.cohort import PRESETS, CohortPatient, cohort
-from osteon_phantoms.leg import Acquisition, LegPhantom, LesionTruth, make_leg_ct
-from osteon_phantoms.sampling import random_leg_spec
-from osteon_phantoms.spec import BenignSpec, LegSpec, LesionSpec
-from osteon_phantoms.trunk import TrunkLesionTruth, TrunkPhantom, make_trunk
-from osteon_phantoms.trunk_skeleton import trunk_bones
-from osteon_phantoms.trunk_spec import TrunkLesionSpec, TrunkMimicSpec, TrunkSpec
+from osteon_phantoms.ct import CENTRES, SCANNERS, Scanner
+from osteon_phantoms.legs.painter import make_leg_ct
+from osteon_phantoms.legs.sampling import demo_spec, phantom_spec, random_leg_spec
+from osteon_phantoms.legs.spec import BenignSpec, LegSpec, LesionSpec
+from osteon_phantoms.phantom import Finding, Phantom
+from osteon_phantoms.study import KINDS, Person, people
+from osteon_phantoms.trunk.painter import make_trunk
+from osteon_phantoms.trunk.sampling import random_trunk_spec
+from osteon_phantoms.trunk.skeleton import trunk_bones
+from osteon_phantoms.trunk.spec import TrunkLesionSpec, TrunkMimicSpec, TrunkSpec
 
 __all__ = [
-    "CENTRES",
-    "PRESETS",
-    "SCANNERS",
-    "Acquisition",
-    "BenignSpec",
-    "BodyPhantom",
-    "CohortPatient",
-    "LegPhantom",
-    "LegSpec",
-    "LesionSpec",
-    "LesionTruth",
-    "Scanner",
-    "TrunkLesionSpec",
-    "TrunkLesionTruth",
-    "TrunkMimicSpec",
-    "TrunkPhantom",
-    "TrunkSpec",
-    "cohort",
-    "make_head_ct",
-    "make_leg_ct",
-    "make_torso_ct",
-    "make_trunk",
-    "random_leg_spec",
-    "scan_with",
-    "trunk_bones",
-]
+    "CENTRES", "KINDS", "SCANNERS", "BenignSpec", "Finding", "LegSpec", "LesionSpec", "Person", "Phantom",
+    "Scanner", "TrunkLesionSpec", "TrunkMimicSpec", "TrunkSpec", "demo_spec", "make_leg_ct", "make_trunk", "people",
+    "phantom_spec", "random_leg_spec", "random_trunk_spec", "trunk_bones",
+]  # fmt: skip

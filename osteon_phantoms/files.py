@@ -1,91 +1,61 @@
-"""A synthetic patient as files: the DICOM series, and the truth beside it."""
+"""A synthetic patient as files: DICOM series or a slide, and the truth beside them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.errors import OutputError
-from osteon.io.dicom.write_ct import CtSeriesInfo, SlicePlanes, planes_of, seeded_uid, write_ct_series
+from osteon.errors import InputError, OutputError
+from osteon.io.dicom.write_ct import CtSeriesInfo, planes_of, seeded_uid, write_ct_series
+from osteon.io.dicom.write_mr import MrSeriesInfo, write_mr_series
 from osteon.io.image import write_colour
 from osteon.io.mask_image import write_png8
 from osteon.io.nifti import write_mask_nifti
+from osteon_phantoms.spec import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from osteon_phantoms import LegPhantom, TrunkPhantom
-    from osteon_phantoms.slide import PhantomSlide
+    from osteon_phantoms.ct import CtSpec
+    from osteon_phantoms.femur.spec import FemurMrSpec
+    from osteon_phantoms.phantom import Finding, Phantom
+    from osteon_phantoms.slides.slide import PhantomSlide
 
-__all__ = ["WrittenPhantom", "write_leg_phantom", "write_slide_phantom", "write_trunk_phantom"]
+__all__ = ["WrittenPhantom", "write_ct_phantom", "write_femur_mr", "write_slide_phantom"]
 
-_README = """SYNTHETIC - this is not a patient.
-
-Made by osteon's phantoms (a computer program) with seed {seed}. Every name, number and date in these files is invented.
-
-dicom/             CT series, one file a slice
-truth/truth.nii.gz labels on the upright grid (RAS affine, as NIfTI wants)
-truth/truth.labels.json   the labels, coded
-truth/truth.json   what the labels mean, and where each lesion is (LPS millimetres, SOP Instance UIDs)
-"""
-
-_BODY_PARTS = {"thorax": "CHEST", "abdomen": "ABDOMEN", "pelvis": "PELVIS", "trunk": "CHESTABDPELVIS"}
-
-_TRUNK_README = """SYNTHETIC - this is not a patient.
-
-Made by osteon's phantoms (a computer program) with seed {seed}. Every name, number and date in these files is invented.
-
-dicom/                     CT series, one file a slice
-truth/lesions.nii.gz       1, 2, ... a metastasis (RAS affine, as NIfTI wants)
-truth/structures.nii.gz    bone by structure, marrow and lesions included
-truth/*.labels.json        the labels, coded
-truth/truth.json           every metastasis and every look-alike: where, what, how large (LPS millimetres)
-"""
-
-
-_SLIDE_README = """SYNTHETIC - this is nobody's tissue.
-
-Made by osteon's phantoms (a computer program) with seed {seed}.
-
-slide.tif            H&E-like slide, a pyramidal TIFF
-truth/classes.png    the class of every place: 0 background, 1 non-tumour, 2 non-viable tumour, 3 viable tumour
-truth/colours.png    the same to look at: white, grey-blue, ochre, crimson
-truth/truth.json     areas, necrosis fraction, width of a pixel of the maps
-"""
-
-_SLIDE_COLOURS = ((255, 255, 255), (126, 150, 176), (214, 164, 56), (178, 24, 56))
-_MAP_SIDE = 4096
-_MAP_UM = 8.0
+_SLIDE_COLOURS: Final = ((255, 255, 255), (126, 150, 176), (214, 164, 56), (178, 24, 56))
+_MAP_SIDE: Final = 4096
+_MAP_UM: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenPhantom:
-    """Where a phantom was written.
+    """Where a CT was written.
 
     Attributes:
         folder: holds all of it.
-        dicom: the series.
-        truth_mask: NIfTI; of a trunk the lesions.
-        truth_json: lesions.
         sop_instance_uids: one a slice, in slice order.
     """
 
     folder: Path
-    dicom: Path
-    truth_mask: Path
-    truth_json: Path
     sop_instance_uids: tuple[str, ...]
 
+    @property
+    def dicom(self) -> Path:
+        """The series."""
+        return self.folder / "dicom"
 
-def write_leg_phantom(phantom: LegPhantom, folder: Path, *, shuffled_names: bool = False) -> WrittenPhantom:
-    """Write ``dicom/*.dcm``, ``truth/truth.nii.gz``, ``truth/truth.json`` and a README that says synthetic.
+
+def write_ct_phantom(phantom: Phantom[Any], folder: Path, *, shuffled_names: bool = False) -> WrittenPhantom:
+    """Write ``dicom/*.dcm``, ``truth/*.nii.gz``, ``truth/truth.json`` and a README that says synthetic.
 
     Args:
-        phantom: what ``make_leg_ct`` gave.
+        phantom: what ``make_leg_ct`` or ``make_trunk`` gave.
         folder: must be empty or not there.
         shuffled_names: file names that say nothing about the order of the slices.
 
@@ -93,75 +63,77 @@ def write_leg_phantom(phantom: LegPhantom, folder: Path, *, shuffled_names: bool
         OutputError: the folder holds something or cannot be written.
     """
     _require_empty(folder)
-    spec, stored = phantom.spec, phantom.acquisition
-    planes = SlicePlanes(
-        array=stored.array,
-        positions_lps_mm=stored.positions_lps_mm,
-        row_direction=stored.row_direction,
-        column_direction=stored.column_direction,
-        pixel_mm=stored.pixel_mm,
-        thickness_mm=stored.step_mm,
-    )
+    spec: CtSpec = phantom.spec
+    planes = phantom.planes or planes_of(phantom.volume)
     info = CtSeriesInfo(
-        uid_seed=f"osteon leg phantom {_digest(phantom)}",
+        # the same choices give the same UIDs, other choices give others
+        uid_seed=f"osteon {spec.title} phantom {seeded_uid(json.dumps(asdict(spec), sort_keys=True))}",
+        body_part=spec.body_part,
         patient_position=spec.patient_position,
-        laterality={"both": "B", "left": "L", "right": "R"}[spec.legs],
-        tilt_degrees=stored.tilt_degrees,
+        laterality=spec.laterality,
+        tilt_degrees=spec.tilt_degrees,
     )
-    names = _shuffled(len(stored.array), spec.seed) if shuffled_names else None
+    order = np.random.default_rng([spec.seed, 99]).permutation(len(planes.array))
+    names = [f"IM{number:06d}" for number in order * 7 + 13] if shuffled_names else None
     uids = write_ct_series(planes, folder / "dicom", patient=phantom.patient, info=info, file_names=names)
-    truth = folder / "truth"
-    try:
-        truth.mkdir()
-        write_mask_nifti(truth / "truth.nii.gz", phantom.truth)
-        (truth / "truth.json").write_text(json.dumps(_truth_document(phantom, uids), indent=2) + "\n", encoding="utf-8")
-        (folder / "README.txt").write_text(_README.format(seed=spec.seed), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"the truth of a phantom could not be written to {truth}: {error.strerror}") from error
-    return WrittenPhantom(
-        folder=folder,
-        dicom=folder / "dicom",
-        truth_mask=truth / "truth.nii.gz",
-        truth_json=truth / "truth.json",
-        sop_instance_uids=uids,
-    )
+    _write_truth(folder, phantom, spec.title, _truth(phantom, () if phantom.planes else uids))
+    return WrittenPhantom(folder, uids)
 
 
-def write_trunk_phantom(phantom: TrunkPhantom, folder: Path) -> WrittenPhantom:
-    """Write ``dicom/*.dcm``, the masks of lesions and bone, ``truth/truth.json`` and a README that says synthetic.
+def write_femur_mr(
+    spec: FemurMrSpec,
+    folder: Path,
+    *,
+    sequences: Sequence[str] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> None:
+    """Draw a femur in some sequences and write them as the series of one study.
 
     Args:
-        phantom: what ``make_trunk`` gave.
+        spec: the patient; its own sequence is used where none are named.
         folder: must be empty or not there.
+        sequences: of ``SEQUENCES``; each a series, ``dicom/t1`` and on.
+        progress: told after every series.
 
     Raises:
+        InputError: no sequence, or one twice.
+        UnknownLabelError: no such sequence.
         OutputError: the folder holds something or cannot be written.
     """
+    from osteon_phantoms.femur.painter import make_femur_mr
+    from osteon_phantoms.femur.physics import SEQUENCES
+
+    wanted = list(sequences) if sequences is not None else [spec.sequence]
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise InputError(f"a study has one or more different sequences, found {', '.join(wanted) or 'none'}")
+    specs = [replace(spec, sequence=name) for name in wanted]  # type: ignore[arg-type]  # it checks itself
     _require_empty(folder)
-    spec = phantom.spec
-    info = CtSeriesInfo(
-        uid_seed=f"osteon trunk phantom {seeded_uid(json.dumps(asdict(spec), sort_keys=True))}",
-        body_part=_BODY_PARTS[spec.coverage],
-        patient_position=spec.patient_position,
-        laterality="U",
-    )
-    uids = write_ct_series(planes_of(phantom.volume), folder / "dicom", patient=phantom.patient, info=info)
-    truth = folder / "truth"
-    try:
-        truth.mkdir()
-        write_mask_nifti(truth / "lesions.nii.gz", phantom.lesions)
-        write_mask_nifti(truth / "structures.nii.gz", phantom.structures)
-        (truth / "truth.json").write_text(json.dumps(_trunk_document(phantom, uids), indent=2) + "\n", encoding="utf-8")
-        (folder / "README.txt").write_text(_TRUNK_README.format(seed=spec.seed), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"the truth of a phantom could not be written to {truth}: {error.strerror}") from error
-    return WrittenPhantom(
-        folder=folder,
-        dicom=folder / "dicom",
-        truth_mask=truth / "lesions.nii.gz",
-        truth_json=truth / "truth.json",
-        sop_instance_uids=uids,
-    )
+    for number, asked in enumerate(specs, start=1):
+        name, made, taken = asked.sequence, make_femur_mr(asked), SEQUENCES[asked.sequence]
+        info = MrSeriesInfo(
+            uid_seed=f"osteon femur MR phantom {spec.seed} {spec.plane} {json.dumps(asdict(spec), sort_keys=True)}",
+            series_number=number,
+            **asdict(taken) | {"description": f"SYNTHETIC {taken.description} {spec.plane}"},
+            field_tesla=spec.field_tesla,
+            slice_mm=spec.slice_mm,
+            laterality=spec.side[0].upper(),
+        )
+        write_mr_series(made.volume, folder / "dicom" / name, patient=made.patient, info=info)
+        if progress is not None:
+            progress("drawing series", number, len(wanted))
+    boxes: dict[str, list[int]] = {}
+    for index, plane in enumerate(made.masks["lesion"].array):
+        rows, columns = plane.any(axis=1).nonzero()[0], plane.any(axis=0).nonzero()[0]
+        if rows.size:
+            boxes[str(index)] = [int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1]
+    more = {
+        "spec": asdict(spec),
+        "look": "" if spec.lesion is None else spec.lesion.look,
+        "diameter_mm": round(sum(lesion.diameter_mm for lesion in made.lesions), 1),
+        "boxes_by_slice": boxes,
+        "sequences": wanted,
+    }
+    _write_truth(folder, made, "mr", {**_truth(made, ()), **more})
 
 
 def write_slide_phantom(
@@ -179,12 +151,10 @@ def write_slide_phantom(
         MissingPackageError: the extra "slides" is not installed.
     """
     from osteon.io.slide.pyramid import write_pyramid
-    from osteon_phantoms.slide import PIXEL_CLASSES
+    from osteon_phantoms.slides.slide import PIXEL_CLASSES
 
     _require_empty(folder)
-    truth = folder / "truth"
-    side_um = max(slide.spec.size) * slide.spec.microns_per_pixel
-    step_um = max(_MAP_UM, side_um / _MAP_SIDE)
+    step_um = max(_MAP_UM, max(slide.spec.size) * slide.spec.microns_per_pixel / _MAP_SIDE)
     classes, true = slide.true_map(step_um=step_um), slide.true_necrosis()
     document = {
         "synthetic": "made by osteon's phantoms; nobody's tissue",
@@ -194,84 +164,71 @@ def write_slide_phantom(
         "necrosis_fraction": true.fraction,
         "area_mm2": dict(true.area_mm2),
     }
-    try:
-        truth.mkdir(parents=True)
-        write_png8(truth / "classes.png", classes)
-        write_colour(truth / "colours.png", np.array(_SLIDE_COLOURS, np.uint8)[classes])
-        (truth / "truth.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        (folder / "README.txt").write_text(_SLIDE_README.format(seed=slide.spec.seed), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"the truth of a slide could not be written to {truth}: {error.strerror}") from error
+    with _explained(folder):
+        (folder / "truth").mkdir(parents=True)
+        write_png8(folder / "truth" / "classes.png", classes)
+        write_colour(folder / "truth" / "colours.png", np.array(_SLIDE_COLOURS, np.uint8)[classes])
+        _write_texts(folder, document, "slide", slide.spec.seed)
     write_pyramid(folder / "slide.tif", slide, progress=progress)
 
 
-def _trunk_document(phantom: TrunkPhantom, uids: tuple[str, ...]) -> dict[str, object]:
+def _truth(phantom: Phantom[Any], uids: Sequence[str]) -> dict[str, object]:
+    """What is true about a phantom; ``uids`` of its slices, where they are those of the volume."""
     grid = phantom.volume.grid
-    lesions = [
-        {
-            "number": lesion.number,
-            "bone": lesion.spec.bone,
-            "structure": lesion.structure,
-            "type": lesion.spec.type,
-            "volume_ml": round(lesion.volume_ml, 3),
-            "diameter_mm": round(lesion.diameter_mm, 1),
-            "centre_lps_mm": None if lesion.centre_lps_mm is None else np.round(lesion.centre_lps_mm, 2).tolist(),
-            "slices": [lesion.slices[0], lesion.slices[1] - 1] if lesion.volume_ml else [],
-            "sop_instance_uids": list(uids[slice(*lesion.slices)]),
-        }
-        for lesion in phantom.truth
-    ]
-    mimics = [
-        {**asdict(mimic.spec), "structure": mimic.structure, "centre_lps_mm": np.round(mimic.centre_lps_mm, 2).tolist()}
-        for mimic in phantom.mimics
-    ]
     return {
         "synthetic": "made by osteon's phantoms; not a patient",
         "spec": asdict(phantom.spec),
         "grid": {"shape": list(grid.shape), "affine_lps_mm": grid.affine.tolist(), "index_order": "slice, row, column"},
-        "structures": {str(label.value): label.name for label in phantom.structures.labels},
-        "lesions": lesions,
-        "mimics": mimics,
+        **{
+            "labels" if name == "truth" else name: {str(label.value): label.name for label in mask.labels}
+            for name, mask in phantom.masks.items()
+        },
+        "lesions": [{"number": k, **_entry(one, phantom, uids)} for k, one in enumerate(phantom.lesions, start=1)],
+        "mimics": [_entry(mimic, phantom, uids) for mimic in phantom.mimics],
     }
+
+
+def _entry(finding: Finding, phantom: Phantom[Any], uids: Sequence[str]) -> dict[str, object]:
+    entry: dict[str, object] = {**asdict(finding.spec), "structure": finding.structure}
+    if finding.centre_lps_mm is not None:
+        entry["centre_lps_mm"] = np.round(finding.centre_lps_mm, 2).tolist()
+    if not finding.label:
+        return entry
+    entry |= {"label": finding.label, "diameter_mm": round(finding.diameter_mm, 1)}
+    if finding.structure:
+        entry |= {"volume_ml": round(finding.volume_ml, 3), "slices": [], "sop_instance_uids": []}
+    if finding.box is not None:
+        low, high = finding.box.bounds_lps_mm(phantom.volume.grid)
+        entry |= {
+            "slices": [finding.slices[0], finding.slices[-1]],
+            "sop_instance_uids": [uids[k] for k in finding.slices] if uids else [],
+            "box_lps_mm": {"low": np.round(low, 3).tolist(), "high": np.round(high, 3).tolist()},
+        }
+    return entry
+
+
+def _write_truth(folder: Path, phantom: Phantom[Any], kind: str, document: Mapping[str, object]) -> None:
+    with _explained(folder):
+        (folder / "truth").mkdir()
+        for name, mask in phantom.masks.items():
+            write_mask_nifti(folder / "truth" / f"{name}.nii.gz", mask)
+        _write_texts(folder, document, kind, phantom.spec.seed)
+
+
+def _write_texts(folder: Path, document: Mapping[str, object], kind: str, seed: int) -> None:
+    (folder / "truth" / "truth.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    text = "\n".join(table("readme")[kind]).format(seed=seed)
+    (folder / "README.txt").write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"the truth of a phantom could not be written to {folder}: {error.strerror}") from error
 
 
 def _require_empty(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise OutputError(f"a phantom was to be written to {folder}, but that folder is not empty: name another one")
-
-
-def _digest(phantom: LegPhantom) -> str:
-    """A name for a spec: the same choices give the same UIDs, other choices give others."""
-    return seeded_uid(json.dumps(asdict(phantom.spec), sort_keys=True))
-
-
-def _shuffled(count: int, seed: int) -> list[str]:
-    order = np.random.default_rng([seed, 99]).permutation(count)
-    return [f"IM{number:06d}" for number in order * 7 + 13]
-
-
-def _truth_document(phantom: LegPhantom, uids: tuple[str, ...]) -> dict[str, object]:
-    grid = phantom.truth.grid
-    upright = phantom.acquisition.tilt_degrees == 0
-    lesions = []
-    for lesion in phantom.lesions:
-        entry: dict[str, object] = {
-            **asdict(lesion.spec),
-            "label": lesion.label,
-            "volume_ml": round(lesion.volume_ml, 3),
-        }
-        if lesion.box is not None:
-            low, high = lesion.box.bounds_lps_mm(grid)
-            entry["box_lps_mm"] = {"low": np.round(low, 3).tolist(), "high": np.round(high, 3).tolist()}
-            entry["slices"] = [lesion.slices.start, lesion.slices.stop - 1]
-            if upright:
-                entry["sop_instance_uids"] = [uids[k] for k in lesion.slices]
-        lesions.append(entry)
-    present = {int(value) for plane in phantom.truth.array for value in np.flatnonzero(np.bincount(plane.ravel()))}
-    return {
-        "synthetic": "made by osteon's phantoms; not a patient",
-        "spec": asdict(phantom.spec),
-        "grid": {"shape": list(grid.shape), "affine_lps_mm": grid.affine.tolist(), "index_order": "slice, row, column"},
-        "labels": {str(label.value): label.name for label in phantom.truth.labels if label.value in present},
-        "lesions": lesions,
-    }

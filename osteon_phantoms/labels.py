@@ -6,28 +6,19 @@ from typing import Final
 
 from osteon.data import Label
 from osteon.labels import concept
+from osteon_phantoms.spec import table
 
 __all__ = [
-    "ARM_BONE_VALUE",
-    "ARM_VALUE",
-    "BODY_VALUE",
-    "BONE_VALUES",
-    "INFECTION_VALUE",
-    "LESION_VALUE",
-    "METAL_VALUE",
-    "SOFT_VALUES",
-    "TABLE_VALUE",
-    "truth_labels",
-]
+    "ARM_BONE_VALUE", "ARM_VALUE", "BONE_VALUES", "INFECTION_VALUE", "LESION_VALUE", "METAL_VALUE", "SOFT_VALUES",
+    "STRUCTURES", "TABLE_VALUE", "lesion_labels", "structure_labels", "truth_labels",
+]  # fmt: skip
 
-_BONES: Final = ("femur", "tibia", "fibula", "patella", "foot", "pelvis")
-BONE_VALUES: Final[dict[tuple[str, str], int]] = {
-    (bone, side): 1 + 2 * k + (side == "left") for k, bone in enumerate(_BONES) for side in ("right", "left")
-}
-"""Whole bone, marrow included: femur 1 (right) and 2 (left), tibia 3, 4, and so on in the order of ``_BONES``."""
+_TABLE: Final = table("labels")
+
+BONE_VALUES: Final[dict[tuple[str, str], int]] = {(row[1].split(",")[0], row[4]): row[0] for row in _TABLE["legs"][:12]}
+"""Whole bone, marrow included, by bone and side: femur 1 (right) and 2 (left), tibia 3, 4, and so on."""
 
 ARM_BONE_VALUE: Final = 13
-BODY_BONE_VALUE: Final = 14
 METAL_VALUE: Final = 15
 LESION_VALUE: Final = 20
 """The first lesion; the next is 21. A lesion covers the bone and soft tissue that it has replaced."""
@@ -40,68 +31,51 @@ SOFT_VALUES: Final[dict[str, int]] = {"right": 40, "left": 41}
 
 ARM_VALUE: Final = 42
 TABLE_VALUE: Final = 43
-BODY_VALUE: Final = 44
+
+STRUCTURES: Final[dict[str, int]] = {row[1]: row[0] for row in _TABLE["structures"]}
+"""Values of the structures in the label map of a trunk. Hip is the hip bone; hip and sacrum make the pelvis."""
+
+_Colour = tuple[int, int, int]
+_LESION: Final[_Colour] = (220, 60, 50)
+_INFECTION: Final[_Colour] = (230, 170, 40)
+
+
+def _label(
+    value: int, name: str, category: str, kind: str, side: str = "", site: str = "", colour: _Colour = (230, 220, 190)
+) -> Label:
+    """One row of the table."""
+    return Label(
+        value=value,
+        name=name,
+        category=concept(category),
+        kind=concept(kind),
+        site=concept(site) if site else None,
+        laterality=concept(side) if side else None,
+        colour=(colour[0], colour[1], colour[2]),
+    )
 
 
 def truth_labels(*, lesion_sides: tuple[str, ...] = (), infection_sides: tuple[str, ...] = ()) -> tuple[Label, ...]:
-    """All labels of a phantom whose tumours and foci of infection lie on the given sides."""
-    structure, object_, altered, tissue = (
-        concept(name) for name in ("anatomical_structure", "physical_object", "morphologically_abnormal", "tissue")
+    """All labels of a phantom of legs whose tumours and foci of infection lie on the given sides."""
+    found = [_label(*row) for row in _TABLE["legs"]]
+    for first, word, kind, sides, colour in (
+        (LESION_VALUE, "lesion", "neoplasm_primary", lesion_sides, _LESION),
+        (INFECTION_VALUE, "osteomyelitis", "lesion", infection_sides, _INFECTION),
+    ):
+        for number, side in enumerate(sides):
+            name = f"{word} {number + 1}, {side}"
+            found.append(_label(first + number, name, "morphologically_abnormal", kind, side, colour=colour))
+    return tuple(sorted(found, key=lambda label: label.value))
+
+
+def structure_labels() -> tuple[Label, ...]:
+    """Labels of the bones of a trunk."""
+    return tuple(_label(*row) for row in _TABLE["structures"])
+
+
+def lesion_labels(names: tuple[str, ...], kind: str) -> tuple[Label, ...]:
+    """Labels 1, 2, ... of lesions of a kind of concept."""
+    return tuple(
+        _label(number, name, "morphologically_abnormal", kind, colour=_LESION)
+        for number, name in enumerate(names, start=1)
     )
-    labels = []
-    for (bone, side), value in BONE_VALUES.items():
-        kind = concept("bone") if bone in {"foot", "pelvis"} else concept(bone)
-        site = concept("foot") if bone == "foot" else None
-        labels.append(
-            Label(
-                value=value, name=f"{bone}, {side}", category=structure, kind=kind, site=site, laterality=concept(side)
-            ),
-        )
-    labels.append(Label(value=ARM_BONE_VALUE, name="bones of an arm", category=structure, kind=concept("bone")))
-    labels.append(Label(value=BODY_BONE_VALUE, name="bones of trunk or head", category=structure, kind=concept("bone")))
-    labels.append(
-        Label(value=METAL_VALUE, name="metal", category=object_, kind=concept("implant"), colour=(160, 170, 190))
-    )
-    labels += [
-        Label(
-            value=LESION_VALUE + number,
-            name=f"lesion {number + 1}, {side}",
-            category=altered,
-            kind=concept("neoplasm_primary"),
-            laterality=concept(side),
-            colour=(220, 60, 50),
-        )
-        for number, side in enumerate(lesion_sides)
-    ]
-    labels += [
-        Label(
-            value=INFECTION_VALUE + number,
-            name=f"osteomyelitis {number + 1}, {side}",
-            category=altered,
-            kind=concept("lesion"),
-            laterality=concept(side),
-            colour=(230, 170, 40),
-        )
-        for number, side in enumerate(infection_sides)
-    ]
-    labels += [
-        Label(
-            value=value,
-            name=f"soft tissue of the leg, {side}",
-            category=tissue,
-            kind=concept("lower_limb"),
-            laterality=concept(side),
-            colour=(200, 150, 130),
-        )
-        for side, value in SOFT_VALUES.items()
-    ]
-    labels.append(
-        Label(value=ARM_VALUE, name="soft tissue of an arm", category=tissue, kind=tissue, colour=(200, 150, 130))
-    )
-    labels.append(Label(value=TABLE_VALUE, name="table", category=object_, kind=object_, colour=(120, 120, 120)))
-    labels.append(
-        Label(
-            value=BODY_VALUE, name="soft tissue of trunk or head", category=tissue, kind=tissue, colour=(200, 150, 130)
-        )
-    )
-    return tuple(labels)

@@ -14,7 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["add_noise", "blur", "hardening_error", "reconstruct"]
+    from osteon_phantoms.ct import CtSpec
+    from osteon_phantoms.shapes import F32
+
+__all__ = ["add_noise", "blur", "hardening_error", "scan", "stored"]
 
 _VIEWS: Final = 72
 _ORDINARY_MM: Final = 0.5
@@ -23,7 +26,7 @@ _EDGE_GAIN: Final = 0.45
 _METAL_HU: Final = 2500.0
 
 
-def blur(hu: NDArray[np.float32], *, sigma_px: tuple[float, float]) -> NDArray[np.float32]:
+def blur(hu: F32, *, sigma_px: tuple[float, float]) -> F32:
     """The in-plane point spread of a soft reconstruction kernel; sigma along (row, column)."""
     import cv2
 
@@ -35,29 +38,39 @@ def blur(hu: NDArray[np.float32], *, sigma_px: tuple[float, float]) -> NDArray[n
     return np.asarray(blurred, dtype=np.float32)
 
 
-def reconstruct(hu: NDArray[np.float32], *, sharpness: float, pixel_mm: tuple[float, float]) -> NDArray[np.float32]:
-    """What the reconstruction kernel makes of one slice.
+def _reconstruct(hu: F32, *, sharpness: float, pixel_mm: tuple[float, float]) -> F32:
+    """What the kernel makes of a slice; a sharp one lets edges overshoot."""
+    sigma_mm = _ORDINARY_MM + 0.9 * max(-sharpness, 0.0)
+    smooth = blur(hu, sigma_px=(sigma_mm / pixel_mm[0], sigma_mm / pixel_mm[1]))
+    if sharpness <= 0:
+        return smooth
+    wide = blur(hu, sigma_px=(_EDGE_MM / pixel_mm[0], _EDGE_MM / pixel_mm[1]))
+    return np.asarray(smooth + np.float32(_EDGE_GAIN * sharpness) * (smooth - wide), dtype=np.float32)
+
+
+def scan(hu: F32, spec: CtSpec, *, pixel_mm: tuple[float, float], generator: np.random.Generator) -> NDArray[np.int16]:
+    """What a scanner stores of one slice, beam hardening aside: kernel, noise, calibration.
 
     Args:
         hu: (row, column).
-        sharpness: -1 very soft to 1 sharp, where edges overshoot as with a bone kernel; 0 is ordinary.
+        spec: kernel, noise and calibration.
         pixel_mm: (row, column) spacing.
+        generator: draws the noise.
     """
-    sigma_mm = _ORDINARY_MM + 0.9 * max(-sharpness, 0.0)
-    soft = blur(hu, sigma_px=(sigma_mm / pixel_mm[0], sigma_mm / pixel_mm[1]))
-    if sharpness <= 0:
-        return soft
-    wide = blur(hu, sigma_px=(_EDGE_MM / pixel_mm[0], _EDGE_MM / pixel_mm[1]))
-    return np.asarray(soft + np.float32(_EDGE_GAIN * sharpness) * (soft - wide), dtype=np.float32)
+    taken = _reconstruct(hu, sharpness=spec.kernel_sharpness, pixel_mm=pixel_mm)
+    correlation_px = (0.6 - 0.3 * spec.kernel_sharpness) / pixel_mm[1] + 0.25
+    add_noise(taken, sigma_hu=spec.noise_hu, correlation_px=correlation_px, generator=generator)
+    if spec.hu_scale != 1 or spec.hu_offset:
+        taken = (taken + 1000) * np.float32(spec.hu_scale) + np.float32(spec.hu_offset - 1000)
+    return stored(taken)
 
 
-def add_noise(
-    hu: NDArray[np.float32],
-    *,
-    sigma_hu: float,
-    correlation_px: float,
-    generator: np.random.Generator,
-) -> None:
+def stored(hu: F32) -> NDArray[np.int16]:
+    """HU as files hold them."""
+    return np.rint(np.clip(hu, -1024, 3071)).astype(np.int16)
+
+
+def add_noise(hu: F32, *, sigma_hu: float, correlation_px: float, generator: np.random.Generator) -> None:
     """Add the grainy noise of filtered back-projection in place.
 
     It is correlated over neighbours and lacks the lowest frequencies.
@@ -78,13 +91,7 @@ def add_noise(
     hu += grain * amount
 
 
-def hardening_error(
-    hu: NDArray[np.float32],
-    *,
-    pixel_mm: float,
-    strength: float,
-    side_px: int = 128,
-) -> NDArray[np.float32]:
+def hardening_error(hu: F32, *, pixel_mm: float, strength: float, side_px: int = 128) -> F32:
     """What beam hardening and metal add to one slice, in HU.
 
     Args:
@@ -119,7 +126,7 @@ def hardening_error(
     return np.asarray(full[top : top + hu.shape[0], left : left + hu.shape[1]], dtype=np.float32)
 
 
-def _square(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def _square(image: F32, side: int) -> F32:
     """The image in the middle of a square, averaged down."""
     import cv2
 
@@ -130,7 +137,7 @@ def _square(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(padded, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _turn(image: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
+def _turn(image: F32, degrees: float) -> F32:
     import cv2
 
     side = image.shape[0]
@@ -138,12 +145,12 @@ def _turn(image: NDArray[np.float32], degrees: float) -> NDArray[np.float32]:
     return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR))
 
 
-def _project(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _project(image: F32) -> F32:
     """(view, detector) line sums over half a turn, in pixels."""
     return np.stack([_turn(image, 180.0 * k / _VIEWS).sum(axis=0) for k in range(_VIEWS)])
 
 
-def _back_project(lines: NDArray[np.float32]) -> NDArray[np.float32]:
+def _back_project(lines: F32) -> F32:
     """Filtered back-projection (ramp with a Hann window) of (view, detector) lines."""
     from scipy import fft
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from osteon_phantoms.shapes import F32, Points
 
 __all__ = ["Texture", "Textures", "make_textures"]
 
@@ -25,17 +25,10 @@ class Texture:
         cell_mm: edge of one cell.
     """
 
-    tile: NDArray[np.float32]
+    tile: F32
     cell_mm: float
 
-    def at(
-        self,
-        first: NDArray[np.float32],
-        second: NDArray[np.float32],
-        third: NDArray[np.float32],
-        *,
-        shift_mm: float = 0.0,
-    ) -> NDArray[np.float32]:
+    def at(self, first: F32, second: F32, third: F32, *, shift_mm: float = 0.0) -> F32:
         """Values of the nearest cells at broadcast coordinates in mm; ``shift_mm`` moves to an unrelated place."""
         indices = [
             np.floor((axis + shift_mm) * np.float32(1 / self.cell_mm)).astype(np.int32) & (_CELLS - 1)
@@ -43,6 +36,13 @@ class Texture:
         ]
         flat = (indices[0] * _CELLS + indices[1]) * _CELLS + indices[2]
         return np.asarray(self.tile.ravel()[flat])
+
+    def of(self, points: Points, *, stretch: float = 1.0, shift_mm: float = 0.0) -> F32:
+        """Values at points; ``stretch`` makes it coarser."""
+        if stretch == 1:
+            return self.at(points.u, points.v, points.w, shift_mm=shift_mm)
+        factor = np.float32(1 / stretch)
+        return self.at(points.u * factor, points.v * factor, points.w * factor, shift_mm=shift_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def make_textures(generator: np.random.Generator) -> Textures:
     )
 
 
-def _smooth_noise(generator: np.random.Generator, *, sigma_cells: tuple[float, float, float]) -> NDArray[np.float32]:
+def _smooth_noise(generator: np.random.Generator, *, sigma_cells: tuple[float, float, float]) -> F32:
     """Gaussian noise smoothed with wrap-around, scaled to standard deviation 1."""
     from scipy import fft
 

@@ -35,19 +35,21 @@ from osteon.train.tiles.ridge_head import fit_ridge_head
 from osteon.train.tiles.settings import TileAugmentation, TileSettings
 from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_limits
 from osteon.weights import Classes, Golden, MeasuredResult, ModelCard, Training, round_to_half, write_model
-from osteon_phantoms.slide import make_slide
-from osteon_phantoms.slide_cohort import TileOptions, draw_places, slide_cohort
+from osteon_phantoms import people
+from osteon_phantoms.slides.sampling import draw_places
+from osteon_phantoms.slides.slide import make_slide
+from osteon_phantoms.study import SlideStudy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.nets.tile_head import TileHead
-    from osteon_phantoms.slide import PhantomSlide
+    from osteon_phantoms.slides.slide import PhantomSlide
 
 NAME = "mobilenet_v2_tiles.demo"
 SEED = 20261121
 PATIENTS = 40
-OPTIONS = TileOptions(pixels=512, slides=2, tiles=2, jpeg=None)
+OPTIONS = SlideStudy(size=512, slides=2, tiles=2, jpeg=None)
 MIXED = 5  # tiles at random places of a slide: at the border of classes, as a slide has them
 SIDE = 448
 COPIES = {"real": 8, "synthetic": 1}
@@ -77,12 +79,12 @@ def synthetic_tiles(work: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], N
     kept = work / "synthetic.npz"
     if not kept.exists():
         rgb, labels, patients = [], [], []
-        for patient in slide_cohort(PATIENTS, seed=SEED, options=OPTIONS):
-            for spec in patient.slides:
+        for patient in people("histology", PATIENTS, seed=SEED, options=OPTIONS):
+            for spec in patient.spec:
                 slide = make_slide(spec)
                 places = [(one.row, one.column, TILE_CLASSES.index(one.label)) for one in draw_places(slide, OPTIONS)]
                 for row, column, label in places + random_places(slide):
-                    pixels = slide.read(0, row, column, OPTIONS.pixels, OPTIONS.pixels)
+                    pixels = slide.read(0, row, column, OPTIONS.size, OPTIONS.size)
                     rgb.append(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
                     labels.append(label)
                     patients.append(patient.patient_id)
@@ -96,11 +98,11 @@ def random_places(slide: PhantomSlide) -> list[tuple[int, int, int]]:
     generator = np.random.default_rng([slide.spec.seed, 99])
     rows, columns = slide.spec.size
     kinds, cell = slide.true_map(step_um=64.0), 64.0 / slide.spec.microns_per_pixel
-    quarter, found = OPTIONS.pixels // 4, []
+    quarter, found = OPTIONS.size // 4, []
     for _ in range(60):
         row, column = (
-            int(generator.integers(0, rows - OPTIONS.pixels)),
-            int(generator.integers(0, columns - OPTIONS.pixels)),
+            int(generator.integers(0, rows - OPTIONS.size)),
+            int(generator.integers(0, columns - OPTIONS.size)),
         )
         top, bottom = (round((row + part * quarter) / cell) for part in (1, 3))
         left, right = (round((column + part * quarter) / cell) for part in (1, 3))

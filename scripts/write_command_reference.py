@@ -47,7 +47,9 @@ def _describe(command: Any, path: str, lines: list[str]) -> None:  # noqa: ANN40
 
 
 def _choices(parameter: Any) -> str:  # noqa: ANN401 - as above
-    """The words an option accepts: of the enumeration in its annotation, or in ``X | None``."""
+    """The words an option accepts: of its metavar, or of the enumeration in its annotation, also in ``X | None``."""
+    if "|" in (parameter.metavar or ""):
+        return f" One of: {parameter.metavar.replace('|', ', ')}."
     annotation = parameter.type_descriptor.annotation
     for kind in (annotation, *get_args(annotation)):
         if isinstance(kind, type) and issubclass(kind, Enum):

@@ -15,8 +15,8 @@ import numpy as np
 
 from osteon.io.slide.pyramid import write_pyramid
 from osteon.reading.case import CaseOptions, read_case
-from osteon_phantoms.slide import make_slide
-from osteon_phantoms.slide_spec import SlideSpec
+from osteon_phantoms.slides.slide import make_slide
+from osteon_phantoms.slides.spec import SlideSpec
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 WIDTH = 1120

@@ -131,11 +131,13 @@ def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     64 x 64 pixels, three planes, at most 6 pictures of a leg and plane. Half of the patients have a tumour in one leg.
     Made in about 10 seconds of one processor. Do not write into the folder: copy it first.
     """
-    from osteon.systems.ct_osteosarcoma.dataset import BuildOptions
-    from osteon_phantoms.cohorts.legs import build_phantom_cohort
+    from osteon.app.cli.phantom_cohort import Cohort, build_cohort
+    from osteon.systems.ct_osteosarcoma.options import LabelledOptions
+    from osteon_phantoms.study import LegStudy
 
     folder = tmp_path_factory.mktemp("cohort") / "tiny"
-    build_phantom_cohort(folder, patients=10, seed=1, preset="tiny", options=BuildOptions(most=6, size=64))
+    cohort = Cohort(task="ct_osteosarcoma", patients=10, options=LegStudy(preset="tiny"))
+    build_cohort(cohort, folder, pictures=LabelledOptions(most=6, size=64, faint=0.0))
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted(p for folder in ("osteon", "bench", "scripts") for p in (ROOT / folder).rglob("*.py"))
+FILES = sorted(p for folder in ("osteon", "osteon_phantoms", "bench", "scripts") for p in (ROOT / folder).rglob("*.py"))
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

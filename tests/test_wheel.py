@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("osteon", "osteon_phantoms")
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 MODEL = "osteon/weights/cards/densenet_small.wheel_test"  # model folders have a dot in their name: no package has
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources with a model folder: building in the checkout would leave ``build/`` there."""
     folder = tmp_path_factory.mktemp("source")
-    for name in ("osteon", "tests", "bench", "scripts", "docs"):
+    for name in (*PACKAGES, "tests", "bench", "scripts", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
@@ -64,9 +65,16 @@ def run_in(unpacked: Path, code: str) -> str:
 
 def test_every_file_of_the_package_is_in_it(source: Path, wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {str(path.relative_to(source)) for path in (source / "osteon").rglob("*") if path.is_file()}
+    wanted = {
+        str(path.relative_to(source)) for name in PACKAGES for path in (source / name).rglob("*") if path.is_file()
+    }
     assert wanted - inside == set()
-    for name in ("osteon/py.typed", "osteon/labels/concepts.json", "osteon/report/static/page.html"):
+    for name in (
+        "osteon/py.typed",
+        "osteon/labels/concepts.json",
+        "osteon/report/static/page.html",
+        "osteon_phantoms/tables/legs.json",
+    ):
         assert name in inside
     assert f"{MODEL}/weights.safetensors" in inside
 
@@ -75,7 +83,7 @@ def test_nothing_else_is_in_it(source: Path, wheel: Path) -> None:
     inside = zipfile.ZipFile(wheel).namelist()
     others = [name for name in inside if not (source / name).is_file() and ".dist-info/" not in name]
     assert others == []
-    assert {name.split("/")[0].split("-")[0] for name in inside} == {"osteon"}
+    assert {name.split("/")[0].split("-")[0] for name in inside} == set(PACKAGES)
     assert any(name.endswith("licenses/LICENSE") for name in inside)
 
 
@@ -102,3 +110,17 @@ def test_the_program_starts_from_it(unpacked: Path) -> None:
     assert "osteon = osteon.app.cli:main" in entry.read_text("utf-8")
     said = run_in(unpacked, "sys.argv = ['osteon', 'info']\nfrom osteon.app.cli import main\nmain()\n")
     assert "ct_osteosarcoma" in said
+
+
+def test_the_demo_and_synthetic_patients_come_with_it(unpacked: Path) -> None:
+    start = "from osteon.app.cli import main\n"
+    said = run_in(unpacked, f"sys.argv = ['osteon', 'demo', '--help']\n{start}main()\n")
+    assert "--seed" in said
+    drawn = run_in(
+        unpacked,
+        "import osteon_phantoms\n"
+        "from osteon_phantoms import LegSpec, make_leg_ct\n"
+        "made = make_leg_ct(LegSpec(shape=(2, 32, 32), spacing_mm=(5.0, 13.0, 13.0)))\n"
+        "print(osteon_phantoms.__file__, made.volume.array.max() > 500)\n",
+    )
+    assert drawn.split() == [str(unpacked / "osteon_phantoms" / "__init__.py"), "True"]

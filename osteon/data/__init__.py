@@ -13,6 +13,7 @@ from osteon.data.answer import (
     named,
 )
 from osteon.data.finding import Finding, Measurement
+from osteon.data.labelled import LabelledImage, LabelledStudy
 from osteon.data.manifest import ImageRow, Manifest
 from osteon.data.mask import Label, Mask
 from osteon.data.predictions import Predictions
@@ -49,6 +50,8 @@ __all__ = [
     "Image",
     "ImageRow",
     "Label",
+    "LabelledImage",
+    "LabelledStudy",
     "Manifest",
     "Mask",
     "Measurement",

@@ -119,15 +119,19 @@ def option(
 
 
 def choices(kind: type) -> tuple[Choice, ...]:
-    """What the fields of an options dataclass ask for, in their order."""
+    """What the fields of an options dataclass ask for, in their order; those without a flag are for programs."""
     hints = get_type_hints(kind)
     found = []
     for each in fields(kind):
-        said: Mapping[str, Any] = each.metadata[_KEY]
-        plain = [part for part in (get_args(hints[each.name]) or (hints[each.name],)) if part is not type(None)]
-        is_literal = get_origin(hints[each.name]) is Literal
-        first = str if is_literal else get_origin(plain[0]) or plain[0]
-        values = tuple(str(value) for value in plain) if is_literal else ()
+        said: Mapping[str, Any] | None = each.metadata.get(_KEY)
+        if said is None:
+            continue
+        hint = hints[each.name]
+        parts = [hint] if get_origin(hint) is Literal else [part for part in get_args(hint) if part is not type(None)]
+        plain = parts[0] if parts else hint
+        is_literal = get_origin(plain) is Literal
+        first = str if is_literal else get_origin(plain) or plain
+        values = tuple(str(value) for value in get_args(plain)) if is_literal else ()
         found.append(Choice(name=each.name, default=each.default, kind=first, values=values, **said))
     return tuple(found)
 

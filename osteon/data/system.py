@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data.answer import Answer
+    from osteon.data.labelled import LabelledStudy
     from osteon.data.options import ModelOptions
 
-__all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "MadeDataset", "Match", "System", "lazy"]
+__all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "LabelledMaker", "MadeDataset", "Match", "System", "lazy"]
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
 """What an image is; "picture" is a file of pixels that says nothing else (PNG, JPEG)."""
@@ -74,6 +75,21 @@ class MadeDataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledMaker:
+    """How a system makes a data set of images whose truth is known, as synthetic ones.
+
+    Attributes:
+        options: frozen dataclass of its options.
+        items: what is counted as left out, as "series".
+        make: (study, folder to be, options, processes, progress) to a MadeDataset; what is there already stays.
+    """
+
+    options: type
+    items: str = "series"
+    make: Callable[[LabelledStudy, Path, Any, int, Callable[[str, int, int], None]], MadeDataset]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetMaker:
     """How a system makes a data set of what a person has.
 
@@ -83,6 +99,7 @@ class DatasetMaker:
         options: frozen dataclass of its options.
         items: what is counted as left out, as "series".
         make: (source, folder to be, options, processes, progress) to a MadeDataset; what is there already stays.
+        labelled: how the same data set is made of images whose truth is known.
     """
 
     summary: str
@@ -90,6 +107,7 @@ class DatasetMaker:
     options: type
     items: str = "series"
     make: Callable[[Path, Path, Any, int, Callable[[str, int, int], None]], MadeDataset]
+    labelled: LabelledMaker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

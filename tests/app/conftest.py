@@ -175,7 +175,8 @@ def model_folder() -> Path:
 @pytest.fixture(scope="session")
 def study_of_legs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A coarse synthetic pair of knees that is read to the end in seconds. A test may copy it, not change it."""
-    from osteon_phantoms.patient import phantom_spec, write_phantom
+    from osteon_phantoms import make_leg_ct, phantom_spec
+    from osteon_phantoms.files import write_ct_phantom
 
     spec = phantom_spec(
         4,
@@ -184,4 +185,4 @@ def study_of_legs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         slice_step_mm=6.0,
         changes={"coverage": "knee", "metal": None, "gantry_tilt_degrees": 0.0},
     )
-    return write_phantom(spec, tmp_path_factory.mktemp("legs") / "patient")
+    return write_ct_phantom(make_leg_ct(spec), tmp_path_factory.mktemp("legs") / "patient").dicom

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from osteon.reading import CaseOptions, CaseResult, read_case
-from osteon_phantoms.patient import phantom_spec, write_phantom
+from osteon_phantoms import LesionSpec, TrunkSpec, make_leg_ct, make_trunk, phantom_spec
+from osteon_phantoms.files import write_ct_phantom
 
 SEED = 4
 
@@ -17,8 +18,6 @@ SEED = 4
 @pytest.fixture(scope="session")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``dicom`` and ``truth``: both legs about the knee, a tumour of the left femur, 64 slices."""
-    from osteon_phantoms import LesionSpec
-
     folder = tmp_path_factory.mktemp("synthetic") / "patient"
     spec = phantom_spec(
         SEED,
@@ -34,8 +33,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "lesions": (LesionSpec(leg="left", size_mm=80.0, soft_tissue_mass=0.9, breach=0.9),),
         },
     )
-    write_phantom(spec, folder)
-    return folder
+    return write_ct_phantom(make_leg_ct(spec), folder).folder
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +55,5 @@ def lesion_case(lesion_series: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def torso_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from osteon.io.dicom.write_ct import write_ct_series
-    from osteon_phantoms import make_torso_ct
-
-    folder = tmp_path_factory.mktemp("torso") / "series"
-    write_ct_series(make_torso_ct().volume, folder)
-    return folder
+    spec = TrunkSpec(coverage="thorax", size=(256, 256), pixel_mm=1.6, slice_mm=5.0)
+    return write_ct_phantom(make_trunk(spec), tmp_path_factory.mktemp("torso") / "patient").dicom

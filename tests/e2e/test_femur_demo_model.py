@@ -14,8 +14,9 @@ from osteon.systems.mri_femur.read import DEFAULT_MODEL
 from osteon.systems.mri_femur.recipe import RECIPE
 from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
-from osteon_phantoms.femur_mr_spec import Look, random_femur_mr_spec
-from osteon_phantoms.mr_files import write_femur_mr
+from osteon_phantoms.femur.sampling import random_femur_mr_spec
+from osteon_phantoms.femur.spec import Look
+from osteon_phantoms.files import write_femur_mr
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SEED = 91_000

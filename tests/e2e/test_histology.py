@@ -16,8 +16,8 @@ from osteon.app.cli.program import build
 from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import answer_slide
-from osteon_phantoms.slide import PhantomSlide, make_slide
-from osteon_phantoms.slide_spec import SlideSpec
+from osteon_phantoms.slides.slide import PhantomSlide, make_slide
+from osteon_phantoms.slides.spec import SlideSpec
 
 if TYPE_CHECKING:
     from osteon.data import Answer

@@ -235,8 +235,8 @@ def test_the_command_takes_box_and_slice(
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic thigh in two sequences, five coronal slices through an enchondroma."""
-    from osteon_phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec
-    from osteon_phantoms.mr_files import write_femur_mr
+    from osteon_phantoms.femur.spec import FemurMrSpec, MrLesionSpec
+    from osteon_phantoms.files import write_femur_mr
 
     lesion = MrLesionSpec(kind="enchondroma", size_mm=30.0, height_mm=70.0)
     spec = FemurMrSpec(seed=3, lesion=lesion, size=(160, 160), pixel_mm=1.2, slices=5, noise=0.01)

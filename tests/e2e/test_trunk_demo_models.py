@@ -18,34 +18,33 @@ from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_M
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
-from osteon_phantoms.files import write_trunk_phantom
-from osteon_phantoms.trunk import TrunkPhantom, make_trunk
-from osteon_phantoms.trunk_sampling import random_trunk_spec
+from osteon_phantoms import Phantom, TrunkSpec, make_trunk, random_trunk_spec
+from osteon_phantoms.files import write_ct_phantom
 
 OPTIONS = CaseOptions(task="ct_metastasis")
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
-def phantom() -> TrunkPhantom:
+def phantom() -> Phantom[TrunkSpec]:
     drawn = random_trunk_spec(np.random.default_rng(3), with_lesions=True, coverage="abdomen")
     return make_trunk(replace(drawn, seed=3, size=(224, 224), pixel_mm=400 / 224, slice_mm=5.0))
 
 
 @pytest.fixture(scope="module")
-def case(phantom: TrunkPhantom, tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+def case(phantom: Phantom[TrunkSpec], tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
     folder = tmp_path_factory.mktemp("trunk")
-    write_trunk_phantom(phantom, folder / "patient")
+    write_ct_phantom(phantom, folder / "patient")
     return read_case(folder / "patient" / "dicom", folder / "result", options=OPTIONS)
 
 
-def test_the_largest_lesion_is_outlined_where_it_is(phantom: TrunkPhantom, case: CaseResult) -> None:
-    true = np.asarray(phantom.lesions.array)
+def test_the_largest_lesion_is_outlined_where_it_is(phantom: Phantom[TrunkSpec], case: CaseResult) -> None:
+    true = np.asarray(phantom.masks["lesions"].array)
     largest = true == np.argmax(np.bincount(true.ravel())[1:]) + 1
     called = case.answer.masks["lesions"].array > 0
     assert (largest & called).sum() > 0.5 * largest.sum()
     bone = case.answer.masks["bone"].array > 0
-    own = np.asarray(phantom.structures.array) > 0
+    own = np.asarray(phantom.masks["structures"].array) > 0
     assert 2 * (bone & own).sum() / (bone.sum() + own.sum()) > 0.85
 
 

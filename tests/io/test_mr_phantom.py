@@ -13,9 +13,9 @@ import pytest
 from osteon.errors import InputError, OutputError
 from osteon.io.nifti import read_mask_nifti
 from osteon.io.volume import open_volume
-from osteon_phantoms.femur_mr import make_femur_mr
-from osteon_phantoms.femur_mr_spec import FemurMrSpec, MrLesionSpec, MrPlane
-from osteon_phantoms.mr_files import write_femur_mr
+from osteon_phantoms.femur.painter import make_femur_mr
+from osteon_phantoms.femur.spec import FemurMrSpec, MrLesionSpec, MrPlane
+from osteon_phantoms.files import write_femur_mr
 
 SPEC = FemurMrSpec(seed=8, size=(40, 36), pixel_mm=4.0, slices=5, lesion=MrLesionSpec(kind="sarcoma", size_mm=35))
 
@@ -51,11 +51,11 @@ def test_a_series_reads_back_as_it_was_drawn(plane: MrPlane, tmp_path: Path) -> 
 def test_the_truth_is_that_of_the_drawing(written: Path) -> None:
     drawn = make_femur_mr(SPEC)
     mask = read_mask_nifti(written / "truth" / "lesion.nii.gz")
-    assert mask.array.sum() == drawn.lesion.array.sum()
+    assert mask.array.sum() == drawn.masks["lesion"].array.sum()
     truth = json.loads((written / "truth" / "truth.json").read_text())
     assert truth["look"] == "malignant"
     top, left, bottom, right = truth["boxes_by_slice"]["2"]
-    plane = drawn.lesion.array[2]
+    plane = drawn.masks["lesion"].array[2]
     assert plane[top:bottom, left:right].sum() == plane.sum()
     assert plane[top].any()
     assert plane[bottom - 1].any()

@@ -13,8 +13,8 @@ from osteon.errors import InputError, OutputError
 from osteon.io.image import write_colour
 from osteon.io.slide import open_slide
 from osteon_phantoms.files import write_slide_phantom
-from osteon_phantoms.slide import make_slide
-from osteon_phantoms.slide_spec import SlideSpec
+from osteon_phantoms.slides.slide import make_slide
+from osteon_phantoms.slides.spec import SlideSpec
 
 
 def test_the_files_are_the_slide_and_its_truth(tmp_path: Path) -> None:

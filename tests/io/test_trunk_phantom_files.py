@@ -12,8 +12,8 @@ import pytest
 from osteon.errors import OutputError
 from osteon.io import open_volume
 from osteon.io.nifti import read_mask_nifti
-from osteon_phantoms import TrunkLesionSpec, TrunkMimicSpec, TrunkPhantom, TrunkSpec, make_trunk
-from osteon_phantoms.files import WrittenPhantom, write_trunk_phantom
+from osteon_phantoms import Phantom, TrunkLesionSpec, TrunkMimicSpec, TrunkSpec, make_trunk
+from osteon_phantoms.files import WrittenPhantom, write_ct_phantom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,23 +32,23 @@ SPEC = TrunkSpec(
 
 
 @pytest.fixture(scope="module")
-def phantom() -> TrunkPhantom:
+def phantom() -> Phantom[TrunkSpec]:
     return make_trunk(SPEC)
 
 
 @pytest.fixture(scope="module")
-def written(phantom: TrunkPhantom, tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantom:
-    return write_trunk_phantom(phantom, tmp_path_factory.mktemp("trunk") / "case")
+def written(phantom: Phantom[TrunkSpec], tmp_path_factory: pytest.TempPathFactory) -> WrittenPhantom:
+    return write_ct_phantom(phantom, tmp_path_factory.mktemp("trunk") / "case")
 
 
-def test_the_reader_of_osteon_gives_the_volume_back(phantom: TrunkPhantom, written: WrittenPhantom) -> None:
+def test_the_reader_of_osteon_gives_the_volume_back(phantom: Phantom[TrunkSpec], written: WrittenPhantom) -> None:
     volume = open_volume(written.dicom)
     assert np.array_equal(volume.array, phantom.volume.array)
     assert volume.grid.same_as(phantom.volume.grid)
 
 
-def test_the_masks_come_back_on_the_same_grid(phantom: TrunkPhantom, written: WrittenPhantom) -> None:
-    for mask in (phantom.lesions, phantom.structures):
+def test_the_masks_come_back_on_the_same_grid(phantom: Phantom[TrunkSpec], written: WrittenPhantom) -> None:
+    for mask in phantom.masks.values():
         back = read_mask_nifti(written.folder / "truth" / f"{mask.name}.nii.gz")
         ours = phantom.volume.grid.to_lps_mm(np.argwhere(mask.array == 1))
         theirs = back.grid.to_lps_mm(np.argwhere(back.array == 1))
@@ -56,11 +56,11 @@ def test_the_masks_come_back_on_the_same_grid(phantom: TrunkPhantom, written: Wr
         assert np.allclose(np.sort(ours, axis=0), np.sort(theirs, axis=0), atol=0.01)
 
 
-def test_the_truth_tells_what_there_is(phantom: TrunkPhantom, written: WrittenPhantom) -> None:
-    truth = json.loads(written.truth_json.read_text("utf-8"))
+def test_the_truth_tells_what_there_is(phantom: Phantom[TrunkSpec], written: WrittenPhantom) -> None:
+    truth = json.loads((written.folder / "truth" / "truth.json").read_text("utf-8"))
     seen, outside = truth["lesions"]
     assert (seen["bone"], seen["structure"], seen["type"], seen["number"]) == ("L3", "vertebra", "lytic", 1)
-    assert seen["volume_ml"] == pytest.approx(phantom.truth[0].volume_ml, abs=0.001)
+    assert seen["volume_ml"] == pytest.approx(phantom.lesions[0].volume_ml, abs=0.001)
     first, last = seen["slices"]
     assert seen["sop_instance_uids"] == list(written.sop_instance_uids[first : last + 1])
     uids = {str(pydicom.dcmread(path).SOPInstanceUID) for path in written.dicom.iterdir()}
@@ -83,6 +83,6 @@ def test_every_file_is_valid_and_says_that_it_is_synthetic(
     assert "SYNTHETIC" in (written.folder / "README.txt").read_text("utf-8")
 
 
-def test_a_folder_that_holds_something_is_left_alone(phantom: TrunkPhantom, written: WrittenPhantom) -> None:
+def test_a_folder_that_holds_something_is_left_alone(phantom: Phantom[TrunkSpec], written: WrittenPhantom) -> None:
     with pytest.raises(OutputError, match="not empty"):
-        write_trunk_phantom(phantom, written.folder)
+        write_ct_phantom(phantom, written.folder)

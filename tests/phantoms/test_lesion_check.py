@@ -12,32 +12,32 @@ from bench.lesion_check import CheckedScan, check_scan
 from osteon.metrics.lesion_detection import detect_lesions
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import read_trunk
-from osteon_phantoms.trunk import TrunkPhantom, make_trunk
-from osteon_phantoms.trunk_cohort import trunk_cohort
+from osteon_phantoms import Phantom, TrunkSpec, make_trunk, people
+from osteon_phantoms.study import TrunkStudy
 from tests.trunk_truth import TrueSegmenter
 
 
 @pytest.fixture(scope="module")
-def phantom() -> TrunkPhantom:
+def phantom() -> Phantom[TrunkSpec]:
     """A patient with metastases and a bone island, which lies in bone for sure."""
-    people = trunk_cohort(80, seed=5, preset="tiny")
-    kinds = [[mimic.kind for mimic in person.spec.mimics] for person in people]
+    persons = people("ct_metastasis", 80, seed=5, options=TrunkStudy(preset="tiny"))
+    kinds = [[mimic.kind for mimic in person.spec.mimics] for person in persons]
     chosen = next(
         person
-        for person, kind in zip(people, kinds, strict=True)
+        for person, kind in zip(persons, kinds, strict=True)
         if 0 < len(person.spec.lesions) < 4 and "bone_island" in kind and person.spec.patient_position == "HFS"
     )
     return make_trunk(chosen.spec, threads=1)
 
 
-def read(phantom: TrunkPhantom, lesion: np.ndarray) -> CheckedScan:
-    truth = {"bone": np.asarray(phantom.structures.array) > 0, "lesion": lesion}
+def read(phantom: Phantom[TrunkSpec], lesion: np.ndarray) -> CheckedScan:
+    truth = {"bone": np.asarray(phantom.masks["structures"].array) > 0, "lesion": lesion}
     answer = read_trunk(phantom.volume, Options(), segmenter=TrueSegmenter(phantom.volume, truth))
     return check_scan(phantom, answer, "P")
 
 
-def test_the_truth_finds_what_is_large_enough_and_lists_nothing_else(phantom: TrunkPhantom) -> None:
-    found = read(phantom, np.asarray(phantom.lesions.array) > 0)
+def test_the_truth_finds_what_is_large_enough_and_lists_nothing_else(phantom: Phantom[TrunkSpec]) -> None:
+    found = read(phantom, np.asarray(phantom.masks["lesions"].array) > 0)
     detection = detect_lesions([found.lesions], threshold=0.0)
     assert detection.sensitivity.count >= 1
     assert detection.false_positives.value == 0
@@ -47,12 +47,12 @@ def test_the_truth_finds_what_is_large_enough_and_lists_nothing_else(phantom: Tr
     assert np.median(found.surface_dice) > 0.6  # voxels are wider than its tolerance
 
 
-def test_a_listed_look_alike_is_false_and_lies_on_its_mimic(phantom: TrunkPhantom) -> None:
+def test_a_listed_look_alike_is_false_and_lies_on_its_mimic(phantom: Phantom[TrunkSpec]) -> None:
     island = next(mimic for mimic in phantom.mimics if mimic.spec.kind == "bone_island")
     centre = np.rint(phantom.volume.grid.to_vox(np.array([island.centre_lps_mm]))[0])
     places = np.indices(phantom.volume.grid.shape) - centre[:, None, None, None]
     away = np.sqrt(((places * np.array(phantom.volume.grid.spacing_mm)[:, None, None, None]) ** 2).sum(axis=0))
-    ball = (away < 12) & (np.asarray(phantom.lesions.array) == 0)
+    ball = (away < 12) & (np.asarray(phantom.masks["lesions"].array) == 0)
     found = read(phantom, ball)
     assert found.lesions.predicted_ml.size == 1
     assert not found.lesions.is_hit.any()
@@ -61,9 +61,9 @@ def test_a_listed_look_alike_is_false_and_lies_on_its_mimic(phantom: TrunkPhanto
 
 
 def test_the_table_and_the_curve_say_that_they_are_synthetic(
-    phantom: TrunkPhantom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    phantom: Phantom[TrunkSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scan = read(phantom, np.asarray(phantom.lesions.array) > 0)
+    scan = read(phantom, np.asarray(phantom.masks["lesions"].array) > 0)
     monkeypatch.setattr(lesion_check, "check_lesions", lambda **_: (scan, scan))
     lesion_check.main([str(tmp_path / "out")])
     assert capsys.readouterr().out == (tmp_path / "out" / "lesions.md").read_text("utf-8")

@@ -26,12 +26,15 @@ def register(program: typer.Typer) -> None:
     ) -> None:
         """Make a synthetic patient as a DICOM series, read it, and leave the full result folder."""
         from osteon.reading import CaseOptions, read_case, require_free
-        from osteon_phantoms.patient import demo_spec, write_phantom
+        from osteon_phantoms import demo_spec, make_leg_ct
+        from osteon_phantoms.files import write_ct_phantom
 
         require_free(out, replace=replace)
         say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
         options = CaseOptions(task="ct_osteosarcoma", replace=replace, seeds={"phantom": seed})
         with shown_progress(quiet=quiet) as progress, TemporaryDirectory(prefix="osteon-demo-") as work:
-            series = write_phantom(demo_spec(seed), Path(work) / f"synthetic-patient-{seed}", progress=progress)
-            case = read_case(series, out, options=options, progress=progress)
+            progress("making a synthetic patient", 0, 1)
+            patient = write_ct_phantom(make_leg_ct(demo_spec(seed)), Path(work) / f"synthetic-patient-{seed}")
+            progress("making a synthetic patient", 1, 1)
+            case = read_case(patient.dicom, out, options=options, progress=progress)
         tell(case, as_json=False)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -30,17 +31,17 @@ from osteon.train.datasets.case_builder import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from osteon.data import ImageRow, Manifest, Volume
+    from osteon.data import ImageRow, LabelledImage, LabelledStudy, Manifest, Volume
     from osteon.data.options import Progress
     from osteon.geometry import Grid
     from osteon.ops.series_images import SliceFrame
 
-__all__ = ["METASTASIS", "NORMAL", "OpenedTrunk", "TrunkCase", "TrunkOptions", "build_dataset"]
+__all__ = ["METASTASIS", "NORMAL", "OpenedTrunk", "TrunkCase", "TrunkOptions", "build_dataset", "build_labelled_study"]
 
 METASTASIS: Final = "metastasis"
 IMAGE, BONE, LESION = "image", "bone mask", "lesion mask"
@@ -149,6 +150,19 @@ def build_dataset(
     return build_cases(
         cases, out, _MAKER, options=options or TrunkOptions(), workers=workers, progress=progress, about=about
     )
+
+
+def build_labelled_study(
+    study: LabelledStudy, out: Path, options: TrunkOptions, *, workers: int = 1, progress: Progress | None = None
+) -> BuiltDataset:
+    """As ``build_dataset``, of volumes with the masks "lesion" and "bone"."""
+    cases = [replace(case, open=partial(_open_labelled, case.open)) for case in study.cases]
+    return build_dataset(cases, out, options, workers=workers, progress=progress, about=study.about)
+
+
+def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> OpenedTrunk:
+    (image,) = open_images()
+    return OpenedTrunk(cast("Volume", image.image), image.masks["lesion"], image.masks["bone"])
 
 
 def make_case(case: TrunkCase, out: Path, options: TrunkOptions) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from osteon.data.options import ThresholdOptions as Options
 from osteon.data.options import option
 
-__all__ = ["DatasetOptions", "Options"]
+__all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +53,24 @@ class DatasetOptions:
     )
     size: int = option("--size", default=224, low=16, high=1024, help="Of a CT series, rows and columns of a picture.")
     seed: int = option("--seed", default=1, low=0, help="Another seed draws other slices.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledOptions:
+    """What a person may choose about slices of trunks whose bone and lesions are outlined.
+
+    Attributes:
+        lesion_slices: at most so many slices with a lesion of a patient.
+        normal_slices: at most so many without one; None for 0, or 70 when some patients are healthy.
+        size: rows and columns of a picture.
+    """
+
+    lesion_slices: int = option(
+        "--lesion-slices", default=70, low=0, help="At most so many slices with a lesion of a patient, at random."
+    )
+    normal_slices: int | None = option(
+        "--normal-slices",
+        low=0,
+        help="At most so many slices without a lesion; 0, or 70 when some patients are healthy.",
+    )
+    size: int = option("--size", default=224, low=16, high=1024, help="Rows and columns of a picture.")

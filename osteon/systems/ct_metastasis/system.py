@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System, lazy
+from osteon.data.system import DatasetMaker, Header, LabelledMaker, MadeDataset, Match, System, lazy
 from osteon.errors import UsageError
-from osteon.systems.ct_metastasis.options import DatasetOptions, Options
+from osteon.systems.ct_metastasis.options import DatasetOptions, LabelledOptions, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data import Answer, Volume
+    from osteon.data import Answer, LabelledStudy, Volume
     from osteon.data.options import Progress
     from osteon.report import SystemReport
 
@@ -75,6 +75,18 @@ def _how_many(text: str) -> int | None:
     return int(text)
 
 
+def _make_labelled(
+    study: LabelledStudy, out: Path, options: LabelledOptions, workers: int, progress: Progress
+) -> MadeDataset:
+    from osteon.systems.ct_metastasis.dataset import NORMAL, TrunkOptions, build_labelled_study
+
+    normal = options.normal_slices
+    if normal is None:
+        normal = 70 if NORMAL in study.labels else 0
+    asked = TrunkOptions(lesion_slices=options.lesion_slices, normal_slices=normal, size=options.size, seed=study.seed)
+    return MadeDataset(build_labelled_study(study, out, asked, workers=workers, progress=progress))
+
+
 _DATASET = DatasetMaker(
     summary="Make a data set of bone metastases: slices, bone and lesion masks, patients kept together, cohort table.",
     source="A folder: image, bone mask, lesion mask (BM-Seg); or Normal, Abnormal (slices of patients); or CT series "
@@ -82,6 +94,7 @@ _DATASET = DatasetMaker(
     options=DatasetOptions,
     items="images, masks or patients",
     make=_make_dataset,
+    labelled=LabelledMaker(options=LabelledOptions, make=_make_labelled),
 )
 
 SYSTEM = System(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -37,14 +38,14 @@ from osteon.train.datasets.case_builder import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from osteon.data import Volume
+    from osteon.data import LabelledImage, LabelledStudy, Volume
     from osteon.data.options import Progress
     from osteon.ops.legs import Leg
 
-__all__ = ["BuildOptions", "BuiltDataset", "Case", "OpenedCase", "SkippedCase", "build_dataset"]
+__all__ = ["BuildOptions", "BuiltDataset", "Case", "OpenedCase", "SkippedCase", "build_dataset", "build_labelled_study"]
 
 ROWS: Final = "rows.json"
 
@@ -92,6 +93,19 @@ def build_dataset(
     return build_cases(
         cases, out, _MAKER, options=options or BuildOptions(), workers=workers, progress=progress, about=about
     )
+
+
+def build_labelled_study(
+    study: LabelledStudy, out: Path, options: BuildOptions, *, workers: int = 1, progress: Progress | None = None
+) -> BuiltDataset:
+    """As ``build_dataset``, of volumes in which the mask "lesion" says where tumour is."""
+    cases = [replace(case, open=partial(_open_labelled, case.open)) for case in study.cases]
+    return build_dataset(cases, out, options=options, workers=workers, progress=progress, about=study.about)
+
+
+def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> OpenedCase:
+    (image,) = open_images()
+    return OpenedCase(cast("Volume", image.image), TruthMask(image.masks["lesion"] > 0))
 
 
 def _rows_file(name: str) -> str:

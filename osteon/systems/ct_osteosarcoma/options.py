@@ -8,7 +8,7 @@ from typing import Literal
 
 from osteon.data.options import ThresholdOptions, option
 
-__all__ = ["DatasetOptions", "Options"]
+__all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,3 +55,26 @@ class DatasetOptions:
         "--most", default=0, low=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."
     )
     size: int = option("--size", default=256, low=16, high=1024, help="Rows and columns of a picture.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledOptions:
+    """What a person may choose about the pictures of legs whose tumours are outlined.
+
+    Attributes:
+        planes: names with commas between.
+        every: of the slices of a leg and plane each so-manieth.
+        most: at most so many pictures of a leg and plane; 0 for all.
+        size: rows and columns of a picture.
+        faint: pictures that show less tumour than this are left out, in mm2.
+    """
+
+    planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
+    every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")
+    most: int = option(
+        "--most", default=24, low=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."
+    )
+    size: int = option("--size", default=256, low=16, high=1024, help="Rows and columns of a picture.")
+    faint: float = option(
+        "--faint", default=60.0, low=0.0, help="Leave pictures out that show less tumour than this, in mm2."
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System, lazy
-from osteon.systems.ct_osteosarcoma.options import DatasetOptions, Options
+from osteon.data.system import DatasetMaker, Header, LabelledMaker, MadeDataset, Match, System, lazy
+from osteon.systems.ct_osteosarcoma.options import DatasetOptions, LabelledOptions, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data import Answer, Volume
+    from osteon.data import Answer, LabelledStudy, Volume
     from osteon.data.options import Progress
     from osteon.report import SystemReport
 
@@ -39,11 +39,30 @@ def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int
     from osteon.systems.ct_osteosarcoma.dataset import BuildOptions
     from osteon.systems.ct_osteosarcoma.labelled_series import build_labelled
 
-    planes = tuple(dict.fromkeys(name.strip() for name in options.planes.split(",") if name.strip()))
+    planes = _planes(options.planes)
     asked = BuildOptions(planes=planes, every=options.every, most=options.most or None, size=options.size)
     built, unused = build_labelled(source, options.labels, out, options=asked, workers=workers, progress=progress)
     lines = (f"- {unused} series there are not in {options.labels.name}: not used",) if unused else ()
     return MadeDataset(built, lines)
+
+
+def _planes(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _make_labelled(
+    study: LabelledStudy, out: Path, options: LabelledOptions, workers: int, progress: Progress
+) -> MadeDataset:
+    from osteon.systems.ct_osteosarcoma.dataset import BuildOptions, build_labelled_study
+
+    asked = BuildOptions(
+        planes=_planes(options.planes),
+        every=options.every,
+        most=options.most or None,
+        size=options.size,
+        faint_mm2=options.faint,
+    )
+    return MadeDataset(build_labelled_study(study, out, asked, workers=workers, progress=progress))
 
 
 _DATASET = DatasetMaker(
@@ -51,6 +70,7 @@ _DATASET = DatasetMaker(
     source="A folder with the series (DICOM in any layout, NIfTI), or a zip of one.",
     options=DatasetOptions,
     make=_make_dataset,
+    labelled=LabelledMaker(options=LabelledOptions, make=_make_labelled),
 )
 
 SYSTEM = System(

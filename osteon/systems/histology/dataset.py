@@ -17,6 +17,7 @@ import numpy as np
 from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, OsteonError, OutputError
+from osteon.io.image import write_colour
 from osteon.io.slide import open_slide
 from osteon.train.datasets.case_builder import (
     CaseMaker,
@@ -39,14 +40,25 @@ from osteon.train.datasets.pictures import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from osteon.data import Manifest
+    from osteon.data import LabelledImage, LabelledStudy, Manifest
     from osteon.data.options import Progress
-    from osteon.train.datasets.case_builder import BuiltDataset
+    from osteon.systems.histology.options import LabelledOptions
+    from osteon.train.datasets.case_builder import BuiltDataset, SeriesCase
     from osteon.train.datasets.pictures import FoundPictures, PictureCase
 
-__all__ = ["MICRONS", "TileName", "TileOptions", "build_tiles", "read_tile_name", "tile_class", "tile_pictures"]
+__all__ = [
+    "MICRONS",
+    "TileName",
+    "TileOptions",
+    "build_labelled_study",
+    "build_tiles",
+    "read_tile_name",
+    "tile_class",
+    "tile_pictures",
+]
 
 MICRONS: Final = "microns_per_pixel"
 """Extra column of the manifest: of a tile as it is stored."""
@@ -169,6 +181,38 @@ def build_tiles(
         about=about,
         skipped=found.skipped,
     )
+
+
+def build_labelled_study(
+    study: LabelledStudy, out: Path, options: LabelledOptions, *, workers: int = 1, progress: Progress | None = None
+) -> BuiltDataset:
+    """As ``build_tiles``, of tiles in memory that have a class."""
+    maker = CaseMaker(make=make_labelled, rows_file=_rows_file, folders=(TILES, CASES), what="patients")
+    return build_cases(study.cases, out, maker, options=options, workers=workers, progress=progress, about=study.about)
+
+
+def make_labelled(case: SeriesCase[Iterable[LabelledImage]], out: Path, options: LabelledOptions) -> str:
+    """Write the tiles of a patient.
+
+    Raises:
+        OutputError: cannot be written.
+    """
+    stem = folder_name(case.name)
+    rows: list[dict[str, object]] = []
+    try:
+        forget_pictures(out, _rows_file(stem))
+        for left in (out / TILES).glob(f"{stem}-*"):
+            left.unlink()
+    except OSError as error:
+        raise OutputError(f"the tiles of a patient cannot be written: {error.strerror}; free the disk") from error
+    for one in case.open():
+        name = f"{TILES}/{stem}-{one.name}.{'png' if one.quality is None else 'jpg'}"
+        write_colour(out / name, np.asarray(one.image), quality=one.quality or 90)
+        known = {**known_fields(case, None), "study": one.study}
+        rows.append({"image": name, "label": one.label, **known, "extra": {**one.columns, **case.extra}})
+    reason = "" if rows else "no slide has room for a tile of one class"
+    write_json(out / _rows_file(stem), {"key": case_key(case, options), "reason": reason, "rows": rows})
+    return ""
 
 
 def tile_pictures(source: Path, table: PatientsTable, *, own_patients: bool = False) -> FoundPictures:

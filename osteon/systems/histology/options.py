@@ -8,7 +8,7 @@ from pathlib import Path
 from osteon.data.options import ModelOptions as Options
 from osteon.data.options import option
 
-__all__ = ["DatasetOptions", "Options"]
+__all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +36,8 @@ class DatasetOptions:
         default=False,
         help="Take each tile for a patient of its own. Leaks: results will be too good.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledOptions:
+    """Tiles whose class is known are taken as they are: there is nothing to choose."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System, lazy
-from osteon.systems.histology.options import DatasetOptions, Options
+from osteon.data.system import DatasetMaker, Header, LabelledMaker, MadeDataset, Match, System, lazy
+from osteon.systems.histology.options import DatasetOptions, LabelledOptions, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data import Answer, Slide
+    from osteon.data import Answer, LabelledStudy, Slide
     from osteon.data.options import Progress
     from osteon.report import SystemReport
 
@@ -53,6 +53,14 @@ def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int
     return MadeDataset(built)
 
 
+def _make_labelled(
+    study: LabelledStudy, out: Path, options: LabelledOptions, workers: int, progress: Progress
+) -> MadeDataset:
+    from osteon.systems.histology.dataset import build_labelled_study
+
+    return MadeDataset(build_labelled_study(study, out, options, workers=workers, progress=progress))
+
+
 _DATASET = DatasetMaker(
     summary="Make a data set of H&E tiles: class, patient and slide from names, folders or a table; patients kept "
     "together.",
@@ -60,6 +68,7 @@ _DATASET = DatasetMaker(
     options=DatasetOptions,
     items="tiles or patients",
     make=_make_dataset,
+    labelled=LabelledMaker(options=LabelledOptions, items="patients", make=_make_labelled),
 )
 
 SYSTEM = System(

@@ -11,7 +11,8 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
@@ -33,12 +34,12 @@ from osteon.train.datasets.case_builder import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from osteon.data import Manifest
+    from osteon.data import LabelledImage, LabelledStudy, Manifest, Volume
     from osteon.data.options import Progress
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "FemurOptions",
     "FemurPicture",
     "build_dataset",
+    "build_labelled_study",
     "is_intermediate",
     "without_intermediates",
 ]
@@ -151,6 +153,28 @@ def build_dataset(
     return build_cases(
         cases, out, _MAKER, options=options or FemurOptions(), workers=workers, progress=progress, about=about
     )
+
+
+def build_labelled_study(
+    study: LabelledStudy, out: Path, options: FemurOptions, *, workers: int = 1, progress: Progress | None = None
+) -> BuiltDataset:
+    """As ``build_dataset``, of volumes of one slice with the mask "lesion" and the look as their label."""
+    cases = [replace(case, open=partial(_open_labelled, case.open)) for case in study.cases]
+    return build_dataset(cases, out, options, workers=workers, progress=progress, about=study.about)
+
+
+def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> list[FemurPicture | SkippedCase]:
+    return [
+        FemurPicture(
+            name=one.name,
+            look=one.label,
+            image=cast("Volume", one.image).array[0],
+            lesion=one.masks["lesion"][0] > 0,
+            plane=one.plane,
+            extra=one.columns,
+        )
+        for one in open_images()
+    ]
 
 
 def without_intermediates(built: BuiltDataset) -> MadeDataset:

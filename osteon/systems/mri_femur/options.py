@@ -8,7 +8,7 @@ from typing import Literal
 
 from osteon.data.options import ThresholdOptions, option
 
-__all__ = ["DatasetOptions", "Options"]
+__all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +62,16 @@ class DatasetOptions:
     margin: int = option("--margin", default=20, low=0, high=500, help="Pixels around the lesion's box.")
     masked: bool = option("--masked", default=False, help="Show nothing outside the lesion's region.")
     size: int = option("--size", default=224, low=16, high=1024, help="Rows and columns of a crop.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledOptions:
+    """What a person may choose about crops of lesions that are outlined.
+
+    Attributes:
+        intermediate: what becomes of intermediate lesions.
+    """
+
+    intermediate: Literal["leave-out", "benign"] = option(
+        "--intermediate", default="leave-out", help="Lesions that are neither benign nor malignant."
+    )

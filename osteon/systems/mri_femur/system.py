@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from osteon.data.system import DatasetMaker, Header, MadeDataset, Match, System, lazy
-from osteon.systems.mri_femur.options import DatasetOptions, Options
+from osteon.data.system import DatasetMaker, Header, LabelledMaker, MadeDataset, Match, System, lazy
+from osteon.systems.mri_femur.options import DatasetOptions, LabelledOptions, Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.data import Answer, Volume
+    from osteon.data import Answer, LabelledStudy, Volume
     from osteon.data.options import Progress
     from osteon.report import SystemReport
 
@@ -50,12 +50,22 @@ def _make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int
     return without_intermediates(built)
 
 
+def _make_labelled(
+    study: LabelledStudy, out: Path, options: LabelledOptions, workers: int, progress: Progress
+) -> MadeDataset:
+    from osteon.systems.mri_femur.dataset import FemurOptions, build_labelled_study, without_intermediates
+
+    asked = FemurOptions(intermediate=options.intermediate)
+    return without_intermediates(build_labelled_study(study, out, asked, workers=workers, progress=progress))
+
+
 _DATASET = DatasetMaker(
     summary="Cut the lesions of MR slices of the femur out as crops, patients kept together, with manifest and cohort.",
     source="A folder of MR slices (pictures, DICOM, NIfTI slices) with the masks of their lesions.",
     options=DatasetOptions,
     items="images or patients",
     make=_make_dataset,
+    labelled=LabelledMaker(options=LabelledOptions, items="images or patients", make=_make_labelled),
 )
 
 SYSTEM = System(

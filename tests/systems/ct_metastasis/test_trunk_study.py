@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from osteon.app.cli.phantom_cohort import Cohort, build_cohort
 from osteon.io.table import read_manifest
-from osteon.systems.ct_metastasis.dataset import TrunkOptions
-from osteon_phantoms.cohorts.trunk import TrunkStudy, build_trunk_cohort
+from osteon.systems.ct_metastasis.options import LabelledOptions
+from osteon_phantoms.study import TrunkStudy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-STUDY = TrunkStudy(patients=8, seed=2, preset="tiny", healthy=0.25, test=0.25)
+COHORT = Cohort(task="ct_metastasis", patients=8, seed=2, options=TrunkStudy(preset="tiny", healthy=0.25))
+PICTURES = LabelledOptions(normal_slices=5)
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trunks") / "set"
-    built = build_trunk_cohort(out, STUDY, options=TrunkOptions(normal_slices=5, size=64, pixel_mm=6.25))
+    built = build_cohort(COHORT, out, pictures=PICTURES).built
     assert not built.skipped
     return out
 
@@ -43,7 +45,7 @@ def test_every_row_has_a_picture_with_its_masks_and_says_that_it_is_synthetic(da
         assert image is not None
         assert bone is not None
         assert lesion is not None
-        assert image.shape == bone.shape == lesion.shape == (64, 64)
+        assert image.shape == bone.shape == lesion.shape == (224, 224)
         assert row["label"] == ("metastasis" if lesion.any() else "normal")
         # halves of pixels are rounded in either mask on its own
         assert ((lesion > 0) & (bone == 0)).sum() <= 2
@@ -80,5 +82,4 @@ def test_the_share_of_lesion_pixels_is_of_the_order_of_the_public_set(dataset: P
 
 
 def test_the_same_study_is_not_made_again(dataset: Path) -> None:
-    again = build_trunk_cohort(dataset, STUDY, options=TrunkOptions(normal_slices=5, size=64, pixel_mm=6.25))
-    assert again.made == 0
+    assert build_cohort(COHORT, dataset, pictures=PICTURES).built.made == 0

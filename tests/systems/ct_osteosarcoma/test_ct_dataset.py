@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from osteon.app.cli.phantom_cohort import Cohort, build_cohort
 from osteon.data import ImageRow, Manifest, Volume
 from osteon.errors import GeometryMismatchError, InputError, NotThisTaskError, OutputError, UnknownLabelError
 from osteon.geometry import Box
@@ -28,14 +29,18 @@ from osteon.systems.ct_osteosarcoma.leg_pictures import (
     TumourBoxes,
     leg_pictures,
 )
+from osteon.systems.ct_osteosarcoma.options import LabelledOptions
 from osteon.train.datasets.cohort_table import cohort_lines, write_cohort
-from osteon_phantoms.cohort import cohort
-from osteon_phantoms.cohorts.legs import build_phantom_cohort, open_phantom
+from osteon_phantoms import people
+from osteon_phantoms.study import LegStudy, images_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TINY = cohort(10, seed=1, preset="tiny")
+TINY = people("ct_osteosarcoma", 10, seed=1, options=LegStudy(preset="tiny"))
+COHORT = Cohort(task="ct_osteosarcoma", patients=10, options=LegStudy(preset="tiny"))
+PICTURES = LabelledOptions(most=6, size=64, faint=0.0)
+"""Those of ``tiny_cohort``."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ class Found:
 @pytest.fixture(scope="module")
 def patient() -> Found:
     person = next(one for one in TINY if one.label == "tumour" and one.spec.amputee is None)
-    opened = open_phantom(person.spec)
-    assert isinstance(opened.labels, TruthMask)
-    return Found(opened.volume, find_legs(opened.volume).legs, opened.labels.array)
+    (drawn,) = images_of("ct_osteosarcoma", person, LegStudy())
+    assert isinstance(drawn.image, Volume)
+    return Found(drawn.image, find_legs(drawn.image).legs, drawn.masks["lesion"])
 
 
 def test_axial_pictures_are_what_reading_sees(patient: Found) -> None:
@@ -185,9 +190,9 @@ def test_the_tiny_cohort_is_whole(tiny_cohort: Path) -> None:
         assert (row.centre, row.scanner, row.sex, row.age_years, row.extra["kind"]) == (
             person.centre,
             person.scanner,
-            person.sex,
-            person.age_years,
-            person.kind,
+            person.spec.sex,
+            person.spec.age_years,
+            person.columns["kind"],
         )
         assert (row.label == "tumour") == (float(row.extra["tumour_mm2"]) > 0)
 
@@ -196,9 +201,8 @@ def test_what_is_there_is_kept_and_what_was_stopped_goes_on(tiny_cohort: Path, t
     folder = tmp_path / "copy"
     shutil.copytree(tiny_cohort, folder)
     before = (folder / "manifest.csv").read_bytes()
-    options = BuildOptions(most=6, size=64)
-    again = partial(build_phantom_cohort, folder, patients=10, seed=1, preset="tiny", options=options)
-    assert again().made == 0
+    again = partial(build_cohort, COHORT, folder, pictures=PICTURES)
+    assert again().built.made == 0
     assert (folder / "manifest.csv").read_bytes() == before
     shutil.rmtree(folder / "images" / "P0003")
     (folder / "images" / ".osteon-1.part").mkdir()
@@ -211,7 +215,7 @@ def test_what_is_there_is_kept_and_what_was_stopped_goes_on(tiny_cohort: Path, t
     with pytest.raises(SystemExit):
         again(progress=stop)
     assert json.loads((folder / "dataset.json").read_text("utf-8"))["complete"] is False
-    assert again().made == 1
+    assert again().built.made == 1
     assert (folder / "manifest.csv").read_bytes() == before
     assert not list((folder / "images").glob(".osteon*"))
     assert json.loads((folder / "dataset.json").read_text("utf-8"))["complete"] is True
@@ -219,8 +223,7 @@ def test_what_is_there_is_kept_and_what_was_stopped_goes_on(tiny_cohort: Path, t
 
 @pytest.mark.slow
 def test_processes_make_what_one_makes(tiny_cohort: Path, tmp_path: Path) -> None:
-    options = BuildOptions(most=6, size=64)
-    build_phantom_cohort(tmp_path / "two", patients=2, seed=1, preset="tiny", options=options, test=None, workers=2)
+    build_cohort(replace(COHORT, patients=2, test=None), tmp_path / "two", pictures=PICTURES, workers=2)
     alone = {row.image: row for row in read_manifest(tiny_cohort).rows}
     for row in read_manifest(tmp_path / "two").rows:
         assert replace(row, split="") == replace(alone[row.image], split="")

@@ -11,13 +11,12 @@ import pytest
 
 from osteon.errors import InputError
 from osteon.geometry import Box
-from osteon.systems.ct_osteosarcoma.dataset import BuiltDataset, Case, build_dataset
+from osteon.systems.ct_osteosarcoma.dataset import BuiltDataset, Case, OpenedCase, build_dataset
 from osteon.systems.ct_osteosarcoma.labelled_series import build_labelled, read_labels
 from osteon.systems.ct_osteosarcoma.leg_pictures import BuildOptions, SliceLabels, TumourBoxes
-from osteon_phantoms import make_leg_ct
-from osteon_phantoms.cohort import cohort
-from osteon_phantoms.cohorts.legs import open_phantom
-from osteon_phantoms.files import write_leg_phantom
+from osteon_phantoms import make_leg_ct, people
+from osteon_phantoms.files import write_ct_phantom
+from osteon_phantoms.study import LegStudy
 
 OPTIONS = BuildOptions(size=32, most=8)
 BOX = "slice_first,slice_last,row_first,row_last,column_first,column_last"
@@ -35,12 +34,12 @@ class Archive:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     folder = tmp_path_factory.mktemp("archive")
-    people = cohort(10, seed=1, preset="tiny")
-    ill = next(one for one in people if one.label == "tumour" and one.spec.amputee is None)
-    well = next(one for one in people if one.kind == "osteomyelitis")
+    persons = people("ct_osteosarcoma", 10, seed=1, options=LegStudy(preset="tiny"))
+    ill = next(one for one in persons if one.label == "tumour" and one.spec.amputee is None)
+    well = next(one for one in persons if one.columns["kind"] == "osteomyelitis")
     phantom = make_leg_ct(ill.spec)
-    write_leg_phantom(phantom, folder / "a" / "ill")
-    write_leg_phantom(make_leg_ct(well.spec), folder / "well")
+    write_ct_phantom(phantom, folder / "a" / "ill")
+    write_ct_phantom(make_leg_ct(well.spec), folder / "well")
     # the folder that holds the files names the series
     (folder / "a" / "ill" / "dicom").rename(folder / "a" / "series ill")
     (folder / "well" / "dicom").rename(folder / "well" / "series well")
@@ -50,7 +49,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     case = Case(
         name="007-1",
         patient="007",
-        open=lambda: type(open_phantom(ill.spec))(phantom.volume, labels),
+        open=lambda: OpenedCase(phantom.volume, labels),
         fingerprint="",
     )
     return Archive(folder, box, case)

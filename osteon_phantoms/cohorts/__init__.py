@@ -1,1 +1,0 @@
-"""Synthetic cohorts as data sets."""

@@ -1,0 +1,1 @@
+"""MR of the thigh of synthetic patients."""

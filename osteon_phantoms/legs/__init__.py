@@ -1,0 +1,1 @@
+"""CT of the legs of synthetic patients."""

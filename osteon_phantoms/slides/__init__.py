@@ -1,0 +1,1 @@
+"""H&E slides of synthetic patients."""

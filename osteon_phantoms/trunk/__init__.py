@@ -1,0 +1,1 @@
+"""CT of the trunk of synthetic patients."""
