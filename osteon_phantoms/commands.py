@@ -53,9 +53,7 @@ class TrunkChoices(_Choices):
     """What may be chosen about a CT of the trunk; None is as the seed has it."""
 
     lesions: bool = option("--lesions", default=True, help="With bone metastases, or without.")
-    mimics: bool = option(
-        "--mimics", default=True, help="With mimics: bone islands, wear, fractures, haemangioma."
-    )
+    mimics: bool = option("--mimics", default=True, help="With mimics: bone islands, wear, fractures, haemangioma.")
     coverage: Literal["thorax", "abdomen", "pelvis", "trunk"] = option(
         "--coverage", default="abdomen", help="What the slices show."
     )

@@ -13,7 +13,7 @@ import pytest
 
 from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
-from osteon.io.slide import PyramidOptions, write_pyramid
+from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
 from osteon.reading import CaseResult
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -10,7 +10,8 @@ import pytest
 import tifffile
 
 from osteon.errors import InputError, UnsupportedError
-from osteon.io.slide import PyramidOptions, open_slide, write_pyramid
+from osteon.io.slide import open_slide
+from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
 from tests.slide_files import chart, write_dicom_slide
 
 if TYPE_CHECKING:

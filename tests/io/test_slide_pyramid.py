@@ -12,8 +12,8 @@ import tifffile
 
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, OutputError
-from osteon.io.slide import PyramidOptions, open_slide, write_pyramid
-from osteon.io.slide.pyramid import _halved
+from osteon.io.slide import open_slide
+from osteon.io.slide.pyramid import PyramidOptions, _halved, write_pyramid
 from tests.slide_files import chart
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UnknownLabelError
-from osteon.io.slide import write_pyramid
+from osteon.io.slide.pyramid import write_pyramid
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.report import validate_document
 from osteon.systems.histology import read as histology

@@ -1,4 +1,4 @@
-"""Open a slide: formats of scanners, DICOM, TIFF and plain pictures; and write one as a pyramidal TIFF.
+"""Open a slide: formats of scanners, DICOM, TIFF and plain pictures. `pyramid` writes one as a TIFF.
 
 Everything comes as 8-bit RGB on white. Colours are those that the file stores: no profile and no stain correction is
 applied. How large a pixel is comes from the file or from a person and is never guessed.
@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Final
 from osteon._optional import has_package
 from osteon.errors import InputError
 from osteon.io.slide.dicom import holds_whole_slide, is_dicom, is_whole_slide, whole_slide_file
-from osteon.io.slide.openslide import open_openslide, openslide_format
-from osteon.io.slide.picture import open_picture, read_rgb
-from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
-from osteon.io.slide.tiff import TIFF_MAGIC, check_all_there, open_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data.slide import Slide
 
-__all__ = ["CACHE_BYTES", "PyramidOptions", "hash_slide", "is_slide", "open_slide", "read_rgb", "write_pyramid"]
+__all__ = ["CACHE_BYTES", "hash_slide", "is_slide", "open_slide"]
+
+TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 CACHE_BYTES: Final = 64 * 2**20
 """Decoded tiles that an open slide keeps, unless another number is asked for."""
@@ -55,6 +53,9 @@ def open_slide(path: Path, *, microns_per_pixel: float | None = None, cache_byte
         UnsupportedError: CMYK, a palette, or another way of storing colours that cannot be shown without a guess.
         MissingPackageError: the extra "slides" is not installed.
     """
+    from osteon.io.slide.openslide import open_openslide
+    from osteon.io.slide.picture import open_picture
+
     if path.is_dir():
         file = whole_slide_file(path)
         return open_openslide(file, name=path.name, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
@@ -90,6 +91,8 @@ def is_slide(path: Path) -> bool:
         return is_whole_slide(path)
     if not head.startswith(TIFF_MAGIC) or not has_package("openslide"):
         return False
+    from osteon.io.slide.openslide import openslide_format
+
     return bool(openslide_format(path))
 
 
@@ -111,6 +114,9 @@ def hash_slide(path: Path) -> str:
 
 def _open_tiff(path: Path, microns_per_pixel: float | None, cache_bytes: int) -> Slide:
     """A TIFF: of a scanner by openslide, else by tifffile."""
+    from osteon.io.slide.openslide import open_openslide, openslide_format
+    from osteon.io.slide.tiff import check_all_there, open_tiff
+
     vendor = openslide_format(path)
     if vendor != HAMAMATSU:
         check_all_there(path)

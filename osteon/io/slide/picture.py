@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from osteon.data.provenance import Notice
 
-__all__ = ["PictureSlide", "open_picture", "read_rgb"]
+__all__ = ["PictureSlide", "open_picture"]
 
 LENGTHLESS_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 NO_FRAME_MARKERS: Final = frozenset({0xC4, 0xC8, 0xCC})
@@ -73,19 +73,6 @@ def open_picture(path: Path, *, microns_per_pixel: float | None) -> PictureSlide
         notices=(*notices, *known.notices),
     )
     return PictureSlide(rgb, known.per_pixel, source)
-
-
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """A plain picture in colour, the pixels that ``open_picture`` gives, whatever their size.
-
-    Returns:
-        (row, column, 3) uint8 RGB.
-
-    Raises:
-        InputError: damaged, or no picture.
-        UnsupportedError: CMYK, or another bit depth.
-    """
-    return _decoded(path)[1]
 
 
 def _decoded(path: Path) -> tuple[bytes, NDArray[np.uint8], tuple[Notice, ...]]:

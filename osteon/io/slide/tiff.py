@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from osteon.io.slide.microns import StoredScale
 
 
-__all__ = ["SYNTHETIC_MARK", "TIFF_MAGIC", "TiffFacts", "TiffSlide", "check_all_there", "check_length", "open_tiff"]
+__all__ = ["SYNTHETIC_MARK", "TiffFacts", "TiffSlide", "check_all_there", "check_length", "open_tiff"]
 
 
-TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SYNTHETIC_MARK: Final = "osteon synthetic slide"
 """In the description of a file that shows no person's tissue."""
 
