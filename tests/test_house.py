@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,36 @@ def test_the_packages_neither_assert_nor_swallow() -> None:
                 in_app = "app" in path.relative_to(ROOT).parts
                 if node.type is None or (broad and not in_app):
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno} except")
+    assert not found
+
+
+def _words(tree: ast.AST) -> Iterator[str]:
+    """Identifiers and whole string constants of a syntax tree."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)):
+                yield text
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                yield name
+            case ast.alias(name=name):
+                yield from name.split(".")
+            case ast.ImportFrom(module=str(name)):
+                yield from name.split(".")
+
+
+def test_no_engine_names_a_system() -> None:
+    from osteon.systems.registry import SYSTEMS
+
+    folders = {path.name for path in (ROOT / "osteon" / "systems").iterdir() if (path / "system.py").is_file()}
+    assert folders == set(SYSTEMS)
+    assert all(stem == system.stem for stem, system in SYSTEMS.items())
+    found = []
+    for path in sorted((ROOT / "osteon").rglob("*.py")):
+        name = str(path.relative_to(ROOT / "osteon"))
+        if not name.startswith("systems/") and name != "app/cli/demo.py":
+            found += [f"{name}: {word}" for word in _words(ast.parse(path.read_text("utf-8"))) if word in folders]
     assert not found
 
 

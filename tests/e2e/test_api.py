@@ -84,6 +84,18 @@ def test_an_option_of_another_system_is_refused(lesion_series: Path) -> None:
         osteon.read(lesion_series, treshold=0.5)
 
 
+def test_a_reading_loads_neither_training_nor_study(lesion_series: Path) -> None:
+    code = (
+        "import sys, osteon; osteon.read(sys.argv[1], device='cpu'); "
+        "print([name for name in ('osteon.train', 'osteon.study', 'lightning', 'torch') if name in sys.modules], "
+        "sum(name.startswith('osteon.') for name in sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, lesion_series], capture_output=True, text=True, check=True)
+    loaded, _, count = run.stdout.strip().rpartition(" ")
+    assert loaded == "[]"
+    assert int(count) <= 150
+
+
 def test_findings_as_a_table(case: osteon.Case) -> None:
     pandas = pytest.importorskip("pandas")
     table = case.findings.to_pandas()
