@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from osteon._version import __version__
 
 if TYPE_CHECKING:
-    from osteon.api import Case, open, read, systems  # noqa: A004 - as the builtin, for images
+    from osteon.api import Case, evaluate, load_model, open, read, systems, train  # noqa: A004 - as the builtin, for images
 
-__all__ = ["Case", "__version__", "open", "read", "systems"]
+__all__ = ["Case", "__version__", "evaluate", "load_model", "open", "read", "systems", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -23,9 +23,24 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Finding, Image, Mask, Notice, Surface
     from osteon.geometry import Grid
+    from osteon.predict.predictor import Predictor
     from osteon.reading import Reading
+    from osteon.weights import ModelCard
 
-__all__ = ["Case", "CaseMask", "Findings", "open", "read", "systems"]
+__all__ = [
+    "Case",
+    "CaseMask",
+    "Evaluated",
+    "Findings",
+    "Model",
+    "Trained",
+    "evaluate",
+    "load_model",
+    "open",
+    "read",
+    "systems",
+    "train",
+]
 
 
 def systems() -> dict[str, str]:
@@ -270,3 +285,180 @@ class Case:
     def close(self) -> None:
         """Close its files and remove what was unpacked; what was read stays."""
         self._reading.close()
+
+
+class Model:
+    """A model that was proven by its golden case and can be asked.
+
+    Attributes:
+        name: of its card.
+        task: stem of the system that it belongs to.
+        classes: that it tells apart; () where it gives something else.
+        is_demo: whether it was trained on synthetic data only.
+    """
+
+    def __init__(self, predictor: Predictor, card: ModelCard, device: str) -> None:
+        """Wrap a predictor with its card."""
+        self._predictor, self._card, self._device = predictor, card, device
+        self.name, self.task, self.is_demo = card.name, card.task, card.is_demo
+        self.classes: tuple[str, ...] = tuple(getattr(predictor.output, "classes", ()))
+
+    def __repr__(self) -> str:
+        """Name and task."""
+        return f"Model({self.name}, {self.task})"
+
+    def predict(self, image: Image | NDArray[Any], *, progress: Progress = silent, **options: object) -> Any:  # noqa: ANN401
+        """What the model says.
+
+        Args:
+            image: an image of ``osteon.open``: the model's system prepares it and answers; or an array (n, row, column)
+                or (n, row, column, channel), prepared as the card says.
+            progress: called as ``progress(step, done, total)``.
+            options: of the system, for an image.
+
+        Returns:
+            An Answer for an image; for an array a mapping of arrays by name ("probability" of classes, maps by their
+            names, "embedding").
+
+        Raises:
+            UsageError: an option that the system does not have.
+            InputError: the image is not what the system reads, or an array of another shape.
+        """
+        import numpy as np
+
+        if not isinstance(image, np.ndarray):
+            from osteon.data.options import make_options
+            from osteon.systems.registry import system
+
+            chosen = system(self.task)
+            asked = {"model": str(self._card.folder), "device": self._device, **options}
+            return chosen.read(image, make_options(chosen.options, asked), progress)
+        parts = list(self._predictor.run(image, progress=progress))
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if parts[0][name] is not None}
+
+
+def load_model(name: str | Path, *, device: str = "auto") -> Model:
+    """Load a model: hashes are checked, and its golden case has to come out.
+
+    Args:
+        name: of a card (``osteon models list``), or the folder of one.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        UnknownLabelError: there is no such model.
+        WeightsError: files are missing or changed, or the golden case is not reproduced.
+        BackendError: the device or engine is not at hand.
+    """
+    from osteon.predict.predictor import Predictor
+    from osteon.weights import find_card
+
+    card = find_card(str(name))
+    return Model(Predictor.load(card, device=device), card, device)
+
+
+class Trained:
+    """A run of trainings.
+
+    Attributes:
+        folder: of the run; the same call goes on where it was stopped.
+        failed: one sentence a fold that failed.
+    """
+
+    def __init__(self, folder: Path, failed: Sequence[str]) -> None:
+        """Keep where it is and what went wrong."""
+        self.folder, self.failed = folder, tuple(failed)
+
+    def __repr__(self) -> str:
+        """The name of the folder."""
+        return f"Trained({self.folder.name}{', failed' if self.failed else ''})"
+
+
+def train(
+    task: str,
+    data: str | Path,
+    out: str | Path,
+    *,
+    split: str | Path | None = None,
+    folds: Sequence[int] | None = None,
+    progress: Progress = silent,
+    **settings: object,
+) -> Trained:
+    """Train a network fold by fold, as ``osteon train``; an interrupted run goes on, bit for bit.
+
+    Args:
+        task: what is learnt.
+        data: folder of a data set, or its manifest.
+        out: folder of the run.
+        split: another split file than that of the data set.
+        folds: only these, from 0.
+        progress: called as ``progress(step, done, total)``.
+        settings: of the training, as ``epochs=3``.
+
+    Raises:
+        UnknownLabelError: no such task or setting.
+        InputError: the data, or a folder that belongs to another run.
+        BackendError: device or weights are not at hand.
+    """
+    from osteon.io.split_file import read_split
+    from osteon.io.table import read_manifest
+    from osteon.systems.registry import recipe
+    from osteon.train.run import RunOptions, train_run
+
+    wanted = recipe(task).settings(dict(settings))
+    manifest = read_manifest(Path(data), positive=getattr(wanted, "positive", None))
+    divided = read_split(Path(split) if split is not None else manifest.folder)
+    asked = RunOptions(folds=None if folds is None else tuple(folds))
+    run = train_run(manifest, divided, wanted, Path(out), options=asked, progress=progress)
+    return Trained(run.folder, [fold.error for fold in run.failed])
+
+
+class Evaluated:
+    """The numbers of a run on its test parts.
+
+    Attributes:
+        folder: with metrics.json, figures and report.html.
+        metrics: the content of metrics.json.
+    """
+
+    def __init__(self, folder: Path, metrics: Mapping[str, Any]) -> None:
+        """Keep where it is and what it says."""
+        self.folder, self.metrics = folder, metrics
+
+    def __repr__(self) -> str:
+        """The name of the folder."""
+        return f"Evaluated({self.folder.name})"
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    split: str | Path | None = None,
+    by: Sequence[str] = (),
+    repeats: int = 2000,
+    seed: int = 1,
+) -> Evaluated:
+    """Evaluate a run on its test parts, as ``osteon evaluate``.
+
+    Args:
+        run: folder of a run.
+        data: the data set that it was trained on.
+        out: folder to write to; None for "evaluation" in that of the run.
+        split: splits.json, when it is elsewhere.
+        by: columns of the manifest for more subgroups; classifiers only.
+        repeats: resamples of the patient bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: the run is not finished, or the data are others.
+        OutputError: it cannot be written.
+    """
+    from osteon.metrics.bootstrap import Resampling
+    from osteon.study.evaluate import evaluate_any
+    from osteon.train.run_data import open_run
+
+    opened = open_run(Path(run), Path(data), split=None if split is None else Path(split))
+    resampling = Resampling(repeats=repeats, seed=seed)
+    document, _, folder = evaluate_any(opened, None if out is None else Path(out), by=by, resampling=resampling)
+    return Evaluated(folder, document)

@@ -1,1 +1,5 @@
-"""Training and judging models: data sets, augmentation, loop, strategies, folds, export."""
+"""Training: one engine with objectives, folds, resume, export, evaluation. Called, it trains: ``osteon.train(...)``."""
+
+from osteon._callable import make_callable
+
+make_callable(__name__)

@@ -16,7 +16,7 @@ from osteon.data import Volume
 from osteon.errors import UsageError
 from osteon.reading import CaseResult
 
-PUBLIC = ["Case", "__version__", "open", "read", "systems"]
+PUBLIC = ["Case", "__version__", "evaluate", "load_model", "open", "read", "systems", "train"]
 """What a program may rely on; docs/reference/python-api.md says the same."""
 
 
@@ -94,6 +94,15 @@ def test_a_reading_loads_neither_training_nor_study(lesion_series: Path) -> None
     loaded, _, count = run.stdout.strip().rpartition(" ")
     assert loaded == "[]"
     assert int(count) <= 150
+
+
+def test_a_model_answers_for_an_image_and_for_arrays(case: osteon.Case) -> None:
+    model = osteon.load_model("mobilenet_v2.phantom", device="cpu")
+    assert (model.task, model.is_demo) == (case.answer.task, True)
+    assert model.predict(case.image).headline == case.headline
+    rows = columns = 128
+    said = model.predict(np.zeros((2, rows, columns), dtype=np.float32))
+    assert said["probability"].shape[0] == 2
 
 
 def test_findings_as_a_table(case: osteon.Case) -> None:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 
 from osteon.app.cli.terminal import say
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from osteon.metrics.bootstrap import Resampling
-    from osteon.report.blocks import Table
-    from osteon.train.run_data import RunData
 
 __all__ = ["register"]
 
@@ -40,11 +32,11 @@ def register(program: typer.Typer) -> None:
         """
         from osteon.metrics.bootstrap import Resampling
         from osteon.report.evaluation import REPORT_NAME
+        from osteon.study.evaluate import evaluate_any
         from osteon.train.run_data import open_run
 
         found = open_run(run, data, split=split)
-        judge = _segmenters if found.run.settings.objective == "segment" else _classifiers
-        document, table, folder = judge(found, out, by, Resampling(repeats=repeats, seed=seed))
+        document, table, folder = evaluate_any(found, out, by=by, resampling=Resampling(repeats=repeats, seed=seed))
         if as_json:
             typer.echo(json.dumps(document, indent=1))
             return
@@ -55,25 +47,3 @@ def register(program: typer.Typer) -> None:
         for warning in document["warnings"]:
             say(f"! {warning}")
         say(f"report {folder / REPORT_NAME}")
-
-
-def _classifiers(
-    data: RunData, out: Path | None, by: list[str], resampling: Resampling
-) -> tuple[Mapping[str, Any], Table, Path]:
-    from osteon.report.evaluation import key_table
-    from osteon.study.evaluate import evaluate_into
-
-    found, folder = evaluate_into(data, out, by=by, resampling=resampling)
-    return found.document, key_table(found.document), folder
-
-
-def _segmenters(
-    data: RunData, out: Path | None, by: list[str], resampling: Resampling
-) -> tuple[Mapping[str, Any], Table, Path]:
-    from osteon.errors import InputError
-    from osteon.study.evaluate_segments import evaluate_segments_into, segment_table
-
-    if by:
-        raise InputError("--by was given; subgroups are made for classifiers only: leave it out for segmenters")
-    found = evaluate_segments_into(data, out, resampling=resampling)
-    return found.document, segment_table(found.document), found.folder
