@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from osteon.data import Predictions
 from osteon.errors import InputError, TrainingError
 from osteon.train.counts import SegmentCounts
-from osteon.train.run import RunOptions, train_run
+from osteon.train.ensemble import EnsembleOptions, judge_ensemble, outer_folder, train_nested
+from osteon.train.objectives import settings_of
+from osteon.train.run import Run, RunOptions, read_run, train_run
 from osteon.train.run_data import is_synthetic
-from osteon.train.run_folder import fold_folder, read_fold
-from osteon.train.settings import NOT_DECISIVE, ClassifySettings
+from osteon.train.run_folder import RUN_NAME, FoldResult, fold_folder, read_counts, read_fold
+from osteon.train.settings import NOT_DECISIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +32,10 @@ __all__ = [
     "Study",
     "StudyPlace",
     "fold_of",
+    "fold_weights",
     "joined_plan",
+    "labelled",
+    "member_run",
     "read_plan",
 ]
 
@@ -110,7 +115,7 @@ class Planned(ABC):
     Attributes:
         name: of its folder, as "CAE-ft".
         table: in which it stands first, as "table1".
-        settings: of all its folds; each kind of training has its own.
+        settings: of all its folds: those of an objective, or of a kind of training that a system brings.
         scheme: in which of the study's splits: "folds", the cross-validation, or "holdout", one division by patient.
     """
 
@@ -191,36 +196,113 @@ class Planned(ABC):
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun(Planned):
-    """One training of classifiers."""
+    """One training of networks; of an ensemble what its networks say together.
 
-    trains: ClassVar[str] = "classifiers"
+    RUNS/unet/fold-K/                   one network a fold, or a pair (``osteon.train.run``)
+    RUNS/ensemble_nested/outer-K/       the members of fold K, a run of their own
+    RUNS/ensemble_nested/fold-K.csv     what they call together on its test part; also of the literal ensemble
 
-    settings: ClassifySettings
+    Attributes:
+        label: only images with this label are trained on and evaluated; "" for all.
+        kind: "single": one training a fold. "pair": a first network that all pairs share, then a second. "nested": in
+            each fold an ensemble of members trained inside its training part. "literal": the single networks of all
+            folds together on each test part, which all but one of them were trained on.
+        phase: of its jobs: pairs share a network, and the literal ensemble is made of another run.
+        source: the run a literal ensemble is made of; "" otherwise.
+        members: networks of a nested ensemble; 1 otherwise.
+    """
+
+    trains: ClassVar[str] = "networks"
+
+    label: str = ""
+    kind: Literal["single", "pair", "nested", "literal"] = "single"
+    phase: int = 0
+    source: str = ""
+    members: int = 1
 
     @classmethod
-    def read_settings(cls, document: Mapping[str, Any]) -> ClassifySettings:
+    def read_settings(cls, document: Mapping[str, Any]) -> Any:  # noqa: ANN401  # one of the two
         """As of ``Planned``."""
-        return ClassifySettings.of(document)
+        return settings_of(document)
 
     def steps(self, place: StudyPlace) -> list[Step]:
         """As of ``Planned``."""
-        return [Step(f"fold-{number}") for number in self.state(place).pending]
+        return [Step(f"fold-{number}", self.phase) for number in self.state(place).pending]
 
     def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
         """As of ``Planned``."""
+        images, split, folder = labelled(place.manifest, self.label), place.splits[self.scheme], place.runs / self.name
         fold = fold_of(step)
-        options = RunOptions(folds=(fold,), cache=place.cache, skip_unreadable=place.skip_unreadable)
-        split, folder = place.splits[self.scheme], place.runs / self.name
-        run = train_run(place.manifest, split, self.settings, folder, options=options, progress=progress)
-        if run.folds[fold].state == "failed":
-            raise TrainingError(run.folds[fold].error)
+        shared: dict[str, Any] = {"cache": place.cache, "skip_unreadable": place.skip_unreadable, "folds": (fold,)}
+        options = RunOptions(**shared, shared=place.folder / "bone-networks")
+        runs: Run | tuple[Run, ...]
+        if self.kind == "literal":
+            runs = read_run(place.runs / self.source)
+        elif self.kind == "nested":
+            asked: dict[str, Any] = {"members": self.members, "options": options, "progress": progress}
+            runs = train_nested(images, split, self.settings, folder, **asked)
+            _require_done(result for run in runs for result in run.folds)
+        else:
+            run = train_run(images, split, self.settings, folder, options=options, progress=progress)
+            _require_done(run.folds[fold : fold + 1])
+            return
+        how = EnsembleOptions(**shared, keep=folder, device=self.settings.device, threads=self.settings.threads)
+        judge_ensemble(images, split, runs, options=how, progress=progress)
 
     def state(self, place: StudyPlace) -> RunState:
         """As of ``Planned``."""
-        count, folder = len(place.splits[self.scheme].folds), place.runs / self.name
-        folds = tuple(read_fold(fold_folder(folder, number), number) for number in range(count))
-        tables = [fold.predictions for fold in folds if fold.predictions is not None]
-        return RunState(self, folds, Predictions.joined(tables) if len(tables) == count else None)
+        folder = place.runs / self.name
+        read = _read_ensemble if self.kind in {"nested", "literal"} else _read_network
+        folds = tuple(read(folder, number) for number in range(len(place.splits[self.scheme].folds)))
+        if any(fold.state != "done" for fold in folds):
+            return RunState(self, folds)
+        predictions = [fold.predictions for fold in folds if fold.predictions is not None]
+        counts = [fold.counts for fold in folds if fold.counts is not None]
+        if predictions:
+            return RunState(self, folds, Predictions.joined(predictions))
+        return RunState(self, folds, SegmentCounts.joined(counts).of(part="test", output="lesion") if counts else None)
+
+
+def labelled(manifest: Manifest, label: str) -> Manifest:
+    """The images with a label; all where it is ""."""
+    return manifest.select([number for number, row in enumerate(manifest.rows) if label in ("", row.label)])
+
+
+def member_run(run: str, place: StudyPlace, fold: int) -> Run | None:
+    """The members of a fold of a nested ensemble; None where there are none yet."""
+    folder = outer_folder(place.runs / run, fold)
+    return read_run(folder) if (folder / RUN_NAME).exists() else None
+
+
+def fold_weights(state: RunState, place: StudyPlace, fold: int) -> list[Path]:
+    """Files of the networks that scored a fold."""
+    if isinstance(state.plan, PlannedRun) and state.plan.kind == "nested":
+        members = member_run(state.plan.name, place, fold)
+        return [] if members is None else [one.weights for one in members.folds]
+    return [state.folds[fold].weights]
+
+
+def _require_done(folds: Iterable[FoldResult]) -> None:
+    for fold in folds:
+        if fold.state == "failed":
+            raise TrainingError(fold.error)
+
+
+def _read_network(folder: Path, fold: int) -> FoldResult:
+    return read_fold(fold_folder(folder, fold), fold)
+
+
+def _read_ensemble(folder: Path, fold: int) -> FoldResult:
+    """A fold of an ensemble: done when it is judged."""
+    counts = folder / f"fold-{fold}.csv"
+    if counts.exists() and counts.with_suffix(".json").exists():
+        return FoldResult(fold=fold, folder=folder, state="done", table=read_counts(counts))
+    members = outer_folder(folder, fold)
+    if not (members / RUN_NAME).exists():
+        return FoldResult(fold=fold, folder=folder, state="absent")
+    failed = [one.error for one in read_run(members).folds if one.state == "failed"]
+    state: Literal["failed", "running"] = "failed" if failed else "running"
+    return FoldResult(fold=fold, folder=folder, state=state, error=failed[0] if failed else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +343,10 @@ class Study:
     def counts(self) -> dict[str, SegmentCounts]:
         """Pixels of the lesion map of all test parts, of the runs of segmenters that have ended, by name."""
         return {run.plan.name: run.outcome for run in self.runs if isinstance(run.outcome, SegmentCounts)}
+
+    def trained(self, objective: str) -> list[RunState]:
+        """The runs of an objective, as "classify", in the order of the plan."""
+        return [run for run in self.runs if run.plan.settings.objective == objective]
 
     @property
     def states(self) -> dict[str, str]:

@@ -22,7 +22,7 @@ from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest
 from osteon.report.blocks import Table, table_markdown
 from osteon.study.page import write_study
-from osteon.study.plan import PlannedRun, Study, StudyPlace, joined_plan, read_plan
+from osteon.study.plan import Study, StudyPlace, joined_plan, read_plan
 from osteon.train.curated import dataset_vectors
 from osteon.train.launch import Job, launch
 from osteon.train.run_folder import digest, make_folder, read_document, split_digest, write_document
@@ -175,7 +175,7 @@ def train_study(
     place = replace(_place(dataset, folder), skip_unreadable=how.skip_unreadable)
     wanted = {run.name for run in runs}
     planned = [run for run in plan if run.name in wanted]
-    if any(run.settings.curates for run in planned if isinstance(run, PlannedRun)):
+    if any(getattr(run.settings, "curates", False) for run in planned):
         dataset_vectors(place.manifest, place.cache, progress=progress)  # here once, not in every worker
     queue = [(step.phase, step.name, run) for run in planned for step in run.steps(place)]
     outcomes: list[Outcome] = []

@@ -21,10 +21,9 @@ from osteon.study.page import (
     state_notes,
     trivial_predictions,
 )
-from osteon.study.plan import PlannedRun
+from osteon.study.plan import PlannedRun, labelled
 from osteon.study.protocol import Results, StudyProtocol, StudySection
 from osteon.study.published import DAGGER, read_published
-from osteon.study.segmenters import PlannedSegmenter, lesion_images
 from osteon.study.tables import (
     MEAN_OF_FOLDS,
     PAIRED_NOTES,
@@ -44,7 +43,7 @@ from osteon.study.tables import (
 )
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 from osteon.systems.ct_metastasis.study_examples import example_pictures
-from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS, LITERAL, SEGMENTERS, plan_metastasis
+from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS, LESION_LABEL, LITERAL, SEGMENTERS, plan_metastasis
 from osteon.train.judging import compare_runs
 
 if TYPE_CHECKING:
@@ -397,16 +396,16 @@ def classification_comparisons(
 
 def _segment_notes(study: Study) -> tuple[str, ...]:
     """Sentences that every table of chapter 4 carries."""
-    runs = [run for run in study.runs if isinstance(run.plan, PlannedSegmenter)]
+    runs = study.trained("segment")
     if not runs:
         return ()
-    images, split = lesion_images(study.manifest), study.place.splits["folds"]
+    images, split = labelled(study.manifest, LESION_LABEL), study.place.splits["folds"]
     divided = division_note(f"{len(images)} images with a lesion of {len(images.patients)} patients", split)
     settings = runs[0].plan.settings
     other = other_settings(
         settings, SEGMENTER.settings({"architecture": settings.architecture}), _PAPER_SEGMENTS, source="thesis"
     )
-    nested = [run.plan.members for run in runs if isinstance(run.plan, PlannedSegmenter) and run.plan.kind == "nested"]
+    nested = [run.plan.members for run in runs if isinstance(run.plan, PlannedRun) and run.plan.kind == "nested"]
     notes = (
         *data_notes(study.manifest),
         *split.warnings,
@@ -421,7 +420,7 @@ def _segment_notes(study: Study) -> tuple[str, ...]:
 
 def _classify_notes(study: Study) -> tuple[str, ...]:
     """Sentences that every table of chapter 5 carries."""
-    runs = [run for run in study.runs if isinstance(run.plan, PlannedRun)]
+    runs = study.trained("classify")
     if not runs:
         return ()
     holdout = study.place.splits["holdout"]
@@ -475,8 +474,7 @@ def _chapter4(study: Study, notes: tuple[str, ...], resampling: Resampling | Non
     if dots:
         pictures.append(draw_folds(study.figures / "folds.png", "F1 of each fold", dots, mark=study.mark))
     pictures += example_pictures(study)
-    trained = [run for run in study.runs if isinstance(run.plan, PlannedSegmenter)]
-    pictures += draw_trainings(study, trained, name="learning-segmenters")
+    pictures += draw_trainings(study, study.trained("segment"), name="learning-segmenters")
     comparisons = segmentation_comparisons(study.counts, notes, resampling)
     return (
         StudySection("Lesions, pixel by pixel (chapter 4)", pictures=tuple(pictures)),
@@ -505,8 +503,7 @@ def _chapter5(study: Study, notes: tuple[str, ...], resampling: Resampling | Non
     titles = {"f1": "F1 of slices", "sensitivity": "Recall of slices", "auc": "ROC AUC of slices"}
     shown = [row for row in rows.values() if row.run not in TRIVIAL]
     pictures = draw_measures(study, shown, titles, file="slices-{}", folds=False, whole=True)
-    trained = [run for run in study.runs if isinstance(run.plan, PlannedRun)]
-    pictures += draw_trainings(study, trained, name="learning-classifiers")
+    pictures += draw_trainings(study, study.trained("classify"), name="learning-classifiers")
     comparisons = classification_comparisons(predictions, notes, resampling)
     return (
         StudySection("Slices with a metastasis or none (chapter 5)", pictures=tuple(pictures)),
@@ -520,7 +517,7 @@ STUDY: Final = StudyProtocol(
     title="Bone metastases on CT: segmentation of lesions and classification of slices",
     takes=frozenset({"pretrained", "classifier_values", "skip_unreadable"}),
     instead="choose its runs with --only",
-    kinds=(PlannedSegmenter, PlannedRun),
+    kinds=(PlannedRun,),
     plan=plan_metastasis,
     results=_results,
 )

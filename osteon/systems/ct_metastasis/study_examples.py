@@ -12,8 +12,8 @@ import numpy as np
 
 from osteon.metrics.segmentation import image_dice, pixel_counts
 from osteon.report.charts import OutlinedImage, draw_outlines
-from osteon.study.segmenters import fold_weights, lesion_images, member_run
-from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
+from osteon.study.plan import fold_weights, labelled, member_run
+from osteon.systems.ct_metastasis.study_rows import LESION_LABEL, LITERAL, NESTED, SEGMENTERS
 from osteon.train.objectives.segment import SEGMENT, called_lesions
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def example_pictures(study: Study) -> list[Picture]:
     shown = [row for row in SEGMENTERS if row.run in states and row.run != LITERAL]
     if not shown:
         return []
-    manifest = _chosen(lesion_images(study.manifest), counts[shown[0].run])
+    manifest = _chosen(labelled(study.manifest, LESION_LABEL), counts[shown[0].run])
     pixels = SEGMENT.load(manifest, states[shown[0].run].plan.settings, None)
     called = {
         row.title: called_lesions(

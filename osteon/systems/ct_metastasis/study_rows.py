@@ -13,16 +13,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.study.plan import Planned, PlannedRun
+from osteon.study.plan import PlannedRun
 from osteon.study.protocol import check_parts, check_settings
-from osteon.study.segmenters import LESION_LABEL, PlannedSegmenter
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 
 if TYPE_CHECKING:
     from osteon.data import Manifest
     from osteon.study.protocol import Choices
 
-__all__ = ["CLASSIFIERS", "LITERAL", "NESTED", "SEGMENTERS", "ClassifierRow", "SegmenterRow", "plan_metastasis"]
+__all__ = [
+    "CLASSIFIERS",
+    "LESION_LABEL",
+    "LITERAL",
+    "NESTED",
+    "SEGMENTERS",
+    "ClassifierRow",
+    "SegmenterRow",
+    "plan_metastasis",
+]
+
+LESION_LABEL: Final = "metastasis"
+"""Label of the images that segmenters are trained and evaluated on: the published set has no other."""
 
 NESTED: Final = "ensemble_nested"
 LITERAL: Final = "ensemble_literal"
@@ -47,7 +58,7 @@ class SegmenterRow:
         architecture: a segmenter of ``osteon.nets`` or a sequential pair.
         tables: in which it stands.
         switches: of the ablation; None outside it.
-        kind: as of ``PlannedSegmenter``.
+        kind: as of ``PlannedRun``.
     """
 
     run: str
@@ -125,7 +136,7 @@ CLASSIFIERS: Final = (
 """In the order of the printed tables."""
 
 
-def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[Planned, ...]:
+def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, ...]:
     """The trainings, segmenters first.
 
     Args:
@@ -184,12 +195,13 @@ def _possible(manifest: Manifest) -> set[str]:
     return found | ({_CLASSIFICATION} if lesions and len(manifest.labels) > 1 else set())
 
 
-def _segmenter(row: SegmenterRow, values: dict[str, Any], choices: Choices) -> PlannedSegmenter:
+def _segmenter(row: SegmenterRow, values: dict[str, Any], choices: Choices) -> PlannedRun:
     pairs = [other.run for other in SEGMENTERS if other.kind == "pair"]
-    return PlannedSegmenter(
+    return PlannedRun(
         name=row.run,
         table=row.tables[0],
         settings=SEGMENTER.settings({**values, "architecture": row.architecture}),
+        label=LESION_LABEL,
         kind=row.kind,
         phase=pairs.index(row.run) if row.kind == "pair" else len(pairs) if row.run == LITERAL else 0,
         source=row.architecture if row.run == LITERAL else "",

@@ -20,10 +20,9 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
 from osteon.study.page import write_study
-from osteon.study.plan import PlannedRun, StudyPlace, read_plan
+from osteon.study.plan import PlannedRun, StudyPlace, member_run, read_plan
 from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
-from osteon.study.segmenters import PlannedSegmenter, member_run
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.systems.ct_metastasis.study import STUDY
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, plan_metastasis
@@ -71,8 +70,8 @@ def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_whole_study_is_twelve_methods_and_nine_classifiers(dataset: Path) -> None:
     planned = plan_metastasis(Choices(pretrained="none"), read_manifest(dataset))
-    segmenters = {run.name: run for run in planned if isinstance(run, PlannedSegmenter)}
-    classifiers = {run.name: run for run in planned if isinstance(run, PlannedRun)}
+    segmenters = {run.name: run for run in planned if run.settings.objective == "segment"}
+    classifiers = {run.name: run for run in planned if run.settings.objective == "classify"}
     assert len(segmenters) == 12
     assert len(classifiers) == 9
     assert segmenters["hybrid_attunetpp"].settings.outputs == ("lesion", "bone")
@@ -185,7 +184,7 @@ def test_a_nested_ensemble_is_scored_fold_by_fold_and_shows_its_members(dataset:
     settings = SEGMENTER.settings(
         {**dict(text.split("=") for text in SETTINGS[:-1]), "architecture": "hybrid_attunetpp_small"}
     )
-    planned = PlannedSegmenter(NESTED, "table4_1", settings, kind="nested", members=3)
+    planned = PlannedRun(NESTED, "table4_1", settings, label="metastasis", kind="nested", members=3)
     folder = tmp_path / "study"
     study = train_study(STUDY, dataset, folder, (planned,))
     assert study.errors == ()
