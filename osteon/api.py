@@ -455,10 +455,10 @@ def evaluate(
         OutputError: it cannot be written.
     """
     from osteon.metrics.bootstrap import Resampling
-    from osteon.study.evaluate import evaluate_any
+    from osteon.study.evaluate import evaluate_into
     from osteon.train.run_data import open_run
 
     opened = open_run(Path(run), Path(data), split=None if split is None else Path(split))
     resampling = Resampling(repeats=repeats, seed=seed)
-    document, _, folder = evaluate_any(opened, None if out is None else Path(out), by=by, resampling=resampling)
-    return Evaluated(folder, document)
+    done = evaluate_into(opened, None if out is None else Path(out), by=by, resampling=resampling)
+    return Evaluated(done.folder, done.document)

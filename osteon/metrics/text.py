@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-__all__ = ["PERCENT", "SHARE", "Scale"]
+__all__ = ["EVALUATED", "PERCENT", "SHARE", "Scale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,6 @@ SHARE: Final = Scale()
 
 PERCENT: Final = Scale(100, 2)
 """Two decimals, as the theses and papers print them."""
+
+EVALUATED: Final = Scale(undefined="not defined")
+"""As ``SHARE``, in evaluations."""

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from osteon.errors import OutputError
+from osteon.metrics.text import EVALUATED
 from osteon.report.blocks import Section, Table, results_document
 from osteon.report.evaluation_charts import (
     draw_curves,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from osteon.report.blocks import Picture
 
-__all__ = ["METRICS_NAME", "REPORT_NAME", "key_table", "write_evaluation"]
+__all__ = ["METRICS_NAME", "REPORT_NAME", "interval_words", "key_table", "write_evaluation", "write_metrics"]
 
 METRICS_NAME = "metrics.json"
 REPORT_NAME = "report.html"
@@ -61,13 +62,7 @@ def write_evaluation(
     Raises:
         OutputError: a file cannot be written.
     """
-    figures = folder / "figures"
-    try:
-        figures.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        (folder / METRICS_NAME).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{folder.name} cannot be written ({error.strerror}): name another folder") from error
+    figures = write_metrics(folder, document)
     mark = _MARK if document["data"]["synthetic_share"] > 0 else ""
     curves = draw_curves(figures / "roc_pr.png", document, mark=mark)
     sections = [
@@ -115,6 +110,29 @@ def write_evaluation(
     write_page(folder / REPORT_NAME, page)
 
 
+def write_metrics(folder: Path, document: Mapping[str, Any]) -> Path:
+    """Write metrics.json.
+
+    Args:
+        folder: made when it is not there.
+        document: to be written.
+
+    Returns:
+        The folder of the figures beside it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    figures = folder / "figures"
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        (folder / METRICS_NAME).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder.name} cannot be written ({error.strerror}): name another folder") from error
+    return figures
+
+
 def interval_words(found: Mapping[str, Any]) -> str:
     """A value with its interval.
 
@@ -123,11 +141,7 @@ def interval_words(found: Mapping[str, Any]) -> str:
         ('0.900 (no interval)', 'not defined')
     """
     value = found.get("value", found.get("mean"))
-    if value is None:
-        return "not defined"
-    if found.get("low") is None or found.get("high") is None:
-        return f"{value:.3f} (no interval)"
-    return f"{value:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+    return EVALUATED.number(value) if value is None else EVALUATED.estimate(value, found.get("low"), found.get("high"))
 
 
 def key_table(document: Mapping[str, Any]) -> Table:

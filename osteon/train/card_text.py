@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from osteon import __version__
+from osteon.metrics.text import EVALUATED
 from osteon.train.claim import claim_document
 from osteon.weights import (
     Classes,
@@ -248,9 +249,7 @@ def _answers(
     unknown = {name: int(np.sum(manifest.column(name) == "")) for name in ("sex", "age_years", "centre", "scanner")}
     lacking = ", ".join(f"{name} of {count}" for name, count in unknown.items() if count)
     auc = results[0]
-    interval = (
-        "no interval" if auc["interval"] is None else f"95 % {auc['interval'][0]:.3f} to {auc['interval'][1]:.3f}"
-    )
+    interval = "no interval" if auc["interval"] is None else f"95 % {EVALUATED.limits(*auc['interval'])}"
     return {
         "kind": f"deep learning: a convolutional network ({settings.architecture}) that classifies images",
         "intended_use": f"{words.intended_use} Not for: {'; '.join(words.exclusions)}",

@@ -16,7 +16,7 @@ from osteon.errors import InputError, OutputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_words, key_table, write_evaluation
 from osteon.report.evaluation_charts import draw_histogram
-from osteon.study.evaluate import FOLDER_NAME, evaluate_into
+from osteon.study.evaluate import evaluate_into
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,8 @@ def evaluated(made_up_run: RunData, tmp_path_factory: pytest.TempPathFactory) ->
         path = made_up_run.manifest.folder / row.image
         cv2.imwrite(str(path), np.random.default_rng(len(row.image)).integers(0, 255, (20, 24), dtype=np.uint8))
     out = tmp_path_factory.mktemp("evaluated") / "evaluation"
-    found, folder = evaluate_into(made_up_run, out, resampling=FEW)
-    assert folder == out
+    found = evaluate_into(made_up_run, out, resampling=FEW)
+    assert found.folder == out
     assert json.loads((out / METRICS_NAME).read_text(encoding="utf-8")) == found.document
     return out
 
@@ -66,7 +66,7 @@ def test_the_page_says_what_the_metrics_say(evaluated: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_files(evaluated: Path, made_up_run: RunData, tmp_path: Path) -> None:
-    _, again = evaluate_into(made_up_run, tmp_path / "again", resampling=FEW)
+    again = evaluate_into(made_up_run, tmp_path / "again", resampling=FEW).folder
     for name in (METRICS_NAME, "figures/roc_pr.png", "figures/subgroups.png"):
         assert (again / name).read_bytes() == (evaluated / name).read_bytes()
 
@@ -78,11 +78,11 @@ def test_a_class_that_is_missing_leaves_gaps_not_errors(made_up_run: RunData, tm
         assert table is not None
         folds.append(replace(fold, table=table.where((table.part == "validation") | ~table.is_positive)))
     data = replace(made_up_run, run=replace(made_up_run.run, folds=tuple(folds)))
-    found, folder = evaluate_into(data, tmp_path / "gaps", resampling=FEW)
+    found = evaluate_into(data, tmp_path / "gaps", resampling=FEW)
     assert found.document["levels"]["image"]["measures"]["auc"]["over_patients"]["value"] is None
     assert any("Not defined at image level" in warning for warning in found.document["warnings"])
-    assert "not defined" in (folder / REPORT_NAME).read_text(encoding="utf-8")
-    assert not (folder / "figures" / "roc_pr.png").exists()
+    assert "not defined" in (found.folder / REPORT_NAME).read_text(encoding="utf-8")
+    assert not (found.folder / "figures" / "roc_pr.png").exists()
 
 
 @pytest.mark.parametrize(("most", "says"), [(60, False), (61, True)])
@@ -115,7 +115,7 @@ def test_the_command_on_a_trained_run(toy_run: tuple[Path, Path], tmp_path: Path
     assert done.exit_code == 0, done.output
     assert "ROC AUC" in done.output
     assert (tmp_path / "e" / REPORT_NAME).exists()
-    assert not (run / FOLDER_NAME).exists()
+    assert not (run / "evaluation").exists()
     told = CliRunner().invoke(build(), [*words, "--json"])
     assert json.loads(told.output)["run"]["folds_judged"] == [0, 1]
 

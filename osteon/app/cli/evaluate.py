@@ -32,18 +32,19 @@ def register(program: typer.Typer) -> None:
         """
         from osteon.metrics.bootstrap import Resampling
         from osteon.report.evaluation import REPORT_NAME
-        from osteon.study.evaluate import evaluate_any
+        from osteon.study.evaluate import evaluate_into
         from osteon.train.run_data import open_run
 
         found = open_run(run, data, split=split)
-        document, table, folder = evaluate_any(found, out, by=by, resampling=Resampling(repeats=repeats, seed=seed))
+        done = evaluate_into(found, out, by=by, resampling=Resampling(repeats=repeats, seed=seed))
         if as_json:
-            typer.echo(json.dumps(document, indent=1))
+            typer.echo(json.dumps(done.document, indent=1))
             return
+        table = done.table
         say(table.title)
         widths = [max(len(row[k]) for row in (table.columns, *table.rows)) for k in range(len(table.columns))]
         for row in (table.columns, *table.rows):
             say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        for warning in document["warnings"]:
+        for warning in done.document["warnings"]:
             say(f"! {warning}")
-        say(f"report {folder / REPORT_NAME}")
+        say(f"report {done.folder / REPORT_NAME}")

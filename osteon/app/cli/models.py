@@ -70,6 +70,7 @@ def _show(
     as_json: bool = typer.Option(False, "--json", help="Print the card as JSON."),
 ) -> None:
     """Show one model: what it takes and gives, what it was trained on, what was measured."""
+    from osteon.metrics.text import Scale
     from osteon.weights import Maps, find_card
     from osteon.weights.card import card_bytes
 
@@ -86,10 +87,9 @@ def _show(
     for each in card.output.maps if isinstance(card.output, Maps) else ():
         say(f"map {each.name}: from probability {each.threshold:g} on ({each.source})")
     for result in card.results:
-        value = "not measured" if result.value is None else f"{result.value:.3f}"
-        interval = "no interval" if result.interval is None else f"{result.interval[0]:.3f} to {result.interval[1]:.3f}"
+        measured = Scale(undefined="not measured").estimate(result.value, *(result.interval or (None, None)))
         kind = "synthetic" if result.is_synthetic else "patients"
-        say(f"{result.metric}: {value} ({interval}); {result.data}, {result.patients} {kind}, {result.images} images")
+        say(f"{result.metric}: {measured}; {result.data}, {result.patients} {kind}, {result.images} images")
 
 
 def _verify(

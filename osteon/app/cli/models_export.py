@@ -58,6 +58,7 @@ def register(group: typer.Typer) -> None:
     ) -> None:
         """Make a model folder of a run: weights, card with what was measured, operating point, limits, CLAIM items."""
         from osteon.metrics.bootstrap import Resampling
+        from osteon.metrics.text import Scale
         from osteon.train.card_text import CardWords
         from osteon.train.model_folder import CLAIM_NAME
         from osteon.train.run_data import open_run
@@ -86,10 +87,9 @@ def register(group: typer.Typer) -> None:
                 more = {"operating_point": operating_point or "paper", "trust": trust, "references": references}
                 card = _export_classifiers(found, out, {**shared, **more}, progress)
         say(f"{card.name}: {len(card.members)} network(s), {card.statement}")
+        scale = Scale(undefined="not defined", lacking="")
         for result in card.results:
-            value = "not defined" if result.value is None else f"{result.value:.3f}"
-            limits = "" if result.interval is None else f" ({result.interval[0]:.3f} to {result.interval[1]:.3f})"
-            say(f"  {result.metric}: {value}{limits}")
+            say(f"  {result.metric}: {scale.estimate(result.value, *(result.interval or (None, None)))}")
         items = card.claim_2024.items if card.claim_2024 else ()
         open_items = sum(item.status == "open" for item in items)
         say(f"written to {out}; {open_items} of {len(items)} reporting items in {CLAIM_NAME} are left to a person")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,9 +142,10 @@ def _run_lines(run: Run) -> list[str]:
 
 
 def _measure_lines(counts: SegmentCounts, folds: int) -> list[str]:
+    from osteon.metrics.text import Scale
     from osteon.train.counts import judge_counts
 
-    lines = []
+    lines, scale = [], Scale(decimals=4, undefined="not defined", lacking="")
     for output in dict.fromkeys(counts.output.tolist()):
         judged = judge_counts(counts, output=output)
         images = len(counts.of(part="test", output=output))
@@ -156,9 +156,7 @@ def _measure_lines(counts: SegmentCounts, folds: int) -> list[str]:
         )
         for name, found in judged.items():
             # NaN where a measure is not defined, or patients are too few
-            limits = "" if math.isnan(found.low) else f" ({found.low:.4f} to {found.high:.4f})"
-            value = "not defined" if math.isnan(found.value) else f"{found.value:.4f}"
-            lines.append(f"  {_title(name):<12} {value}{limits}")
+            lines.append(f"  {_title(name):<12} {scale.estimate(found.value, found.low, found.high)}")
     return lines
 
 

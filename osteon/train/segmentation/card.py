@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from osteon import __version__
+from osteon.metrics.text import EVALUATED
 from osteon.train.card_text import data_words, patient_words, training_entry
 from osteon.train.claim import claim_document
 from osteon.weights import Golden, Maps, MeasuredResult, ModelCard, Training
@@ -126,10 +127,8 @@ def _answers(data: RunData, members: Sequence[SegmentMember], words: CardWords, 
     settings, split, manifest = data.run.settings, data.split, data.manifest
     folds = [member.fold for member in members]
     first = facts.results[0]
-    limits = "no interval"
-    if first["interval"] is not None:
-        limits = f"95 % {first['interval'][0]:.3f} to {first['interval'][1]:.3f}"
-    value = "not defined" if first["value"] is None else f"{first['value']:.3f}"
+    limits = "no interval" if first["interval"] is None else f"95 % {EVALUATED.limits(*first['interval'])}"
+    value = EVALUATED.number(first["value"])
     rates = ", ".join(f"{rate:g}" for rate in settings.rates)
     chosen = "the epoch with the largest pooled F1 of lesions on the validation part, of each fold on its own: epochs "
     if settings.selection == "last":
