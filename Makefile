@@ -46,6 +46,8 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 	@echo "Installing pinned packages into $(VENV) (a minute or two) ..."
 	$(PIP) install -c $(LOCK) -e '.[models,slides]'
+	@echo "Compiling what is compiled on first use (half a minute) ..."
+	$(BIN)/osteon demo --prepare --quiet
 	touch $@
 
 # torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages

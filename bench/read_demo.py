@@ -22,7 +22,6 @@ import sys
 import sysconfig
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +40,7 @@ def demo_series(folder: Path, *, quick: bool) -> Path:
     from osteon_phantoms import demo_spec, make_leg_ct
     from osteon_phantoms.files import write_ct_phantom
 
-    spec = demo_spec(1)
-    if quick:
-        slices, rows, columns = spec.shape
-        slice_mm, row_mm, column_mm = spec.spacing_mm
-        small = (slice_mm * slices / 70, row_mm * rows / 128, column_mm * columns / 128)
-        spec = replace(spec, shape=(70, 128, 128), spacing_mm=small)
-    return write_ct_phantom(make_leg_ct(spec), folder).dicom
+    return write_ct_phantom(make_leg_ct(demo_spec(1, coarse=quick)), folder).dicom
 
 
 def read_once(series: Path, result: Path) -> tuple[Mapping[str, float], float]:

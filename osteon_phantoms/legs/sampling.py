@@ -174,8 +174,13 @@ def phantom_spec(
     return replace(spec, **fields)
 
 
-def demo_spec(seed: int) -> LegSpec:
-    """The patient of the demo: an adolescent, both knees, one tumour of the distal femur; the seed decides the rest."""
+def demo_spec(seed: int, *, coarse: bool = False) -> LegSpec:
+    """The patient of the demo: an adolescent, both knees, one tumour of the distal femur; the seed decides the rest.
+
+    Args:
+        seed: decides who.
+        coarse: the same field in 70 slices of 128 x 128.
+    """
     (drawn,) = phantom_spec(seed).lesions
     lesion = replace(
         drawn,
@@ -186,11 +191,16 @@ def demo_spec(seed: int) -> LegSpec:
         breach=max(drawn.breach, 0.5),
         soft_tissue_mass=max(drawn.soft_tissue_mass, 0.5),
     )
-    return phantom_spec(seed, changes={
+    spec = phantom_spec(seed, changes={
         "legs": "both", "coverage": "knee", "patient_position": "HFS", "table": "curved", "age_years": 15.0,
         "touching": False, "arms": False, "amputee": None, "metal": None, "gantry_tilt_degrees": 0.0, "benign": (),
         "lesions": (lesion,),
     })  # fmt: skip
+    if not coarse:
+        return spec
+    shape = (70, 128, 128)
+    slice_mm, row_mm, column_mm = (mm * n / few for mm, n, few in zip(spec.spacing_mm, spec.shape, shape, strict=True))
+    return replace(spec, shape=shape, spacing_mm=(slice_mm, row_mm, column_mm))
 
 
 def draw_person(number: int, seed: int, options: LegStudy) -> Person[LegSpec]:
