@@ -19,6 +19,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -205,22 +206,27 @@ def _download(repository: str, architecture: str) -> bytes:
     address = f"{hub}/{repository}/resolve/main/{_FILE}"
     _LOG.info("fetching %s", address)
     try:
-        stated = library.get_hf_file_metadata(address, token=False, timeout=_WAIT_SECONDS, endpoint=hub)
-        if (stated.size or 0) > _MOST_BYTES:
-            raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is not {architecture}")
         with tempfile.TemporaryDirectory() as temporary:
             library.utils.disable_progress_bars()
-            kept = library.hf_hub_download(
-                repository, _FILE, local_dir=temporary, endpoint=hub, token=False, etag_timeout=_WAIT_SECONDS
+            fetch = partial(
+                library.hf_hub_download,
+                repository,
+                _FILE,
+                cache_dir=temporary,
+                endpoint=hub,
+                token=False,
+                etag_timeout=_WAIT_SECONDS,
             )
-            data = Path(kept).read_bytes()
+            if fetch(dry_run=True).file_size > _MOST_BYTES:
+                raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is not {architecture}")
+            kept = Path(fetch()).resolve()  # the library calls the bytes by the hash that the hub states
+            data, named = kept.read_bytes(), kept.name
     except (OSError, ValueError) as error:  # the library's own errors are both
         raise WeightsError(
             f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). "
             f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and "
             "give it with --pretrained PATH"
         ) from error
-    named = stated.etag or ""
     if re.fullmatch(r"[0-9a-f]{64}", named) and hashlib.sha256(data).hexdigest() != named:
         raise WeightsError(
             f"{address} arrived damaged ({len(data)} bytes): its SHA-256 is not the hub's; fetch it again"

@@ -26,7 +26,7 @@ class Echo:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
 
-    def probabilities(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def maps(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         self.shapes.append(images.shape)
         grey = images.astype(np.float32) / np.float32(255)
         return {"bone": grey, "lesion": 1 - grey}
