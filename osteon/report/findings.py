@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 import osteon
@@ -20,9 +21,19 @@ from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from osteon.data import Answer, Finding, Image, Mask, Measurement, Region, SliceReading, SliceScores, Source
+    from osteon.data import (
+        Answer,
+        Finding,
+        Image,
+        Measurement,
+        Notice,
+        Radiograph,
+        Region,
+        SliceReading,
+        SliceScores,
+        Source,
+        Volume,
+    )
     from osteon.geometry import Box, Grid
     from osteon.labels import Concept
 
@@ -43,14 +54,16 @@ __all__ = [
     "Share",
     "SliceEntries",
     "Text",
-    "code",
     "document_type",
-    "finite",
-    "finite_all",
+    "finished",
+    "like",
     "make_findings",
     "region_of",
     "slice_entries",
 ]
+
+_Entry = TypeVar("_Entry", bound="Entry")
+_Other = TypeVar("_Other")
 
 SCHEMA_VERSION: Final = "1.4"
 """Of findings.json. 1.4 added status, classes and similar; fields of one system stand only where it wrote them."""
@@ -330,24 +343,39 @@ def document_type(entries: type[Entry] | None) -> type[msgspec.Struct]:
     return msgspec.defstruct(f"FindingsWith{entries.__name__}", own, bases=(Findings,), kw_only=True)
 
 
-def finite(value: float, *, what: str) -> float:
-    """A number for JSON, with six decimals.
+def finished(entry: _Entry) -> _Entry:
+    """The entry as it is written: every number finite and with six decimals, everything as its type says.
 
     Raises:
-        OutputError: it is NaN or infinite.
+        OutputError: it breaks its type; the message names the place by path, without its value.
     """
-    if not math.isfinite(value):
-        raise OutputError(f"{what} is {value}: only finite numbers are written")
-    return round(float(value), 6)
+    try:
+        return msgspec.convert(_rounded(msgspec.to_builtins(entry, enc_hook=_plain), ""), type(entry))
+    except msgspec.ValidationError as error:
+        raise OutputError(f"an answer breaks the schema of findings.json: {error}") from error
 
 
-def finite_all(values: Iterable[float], *, what: str) -> tuple[Any, ...]:
-    """Numbers for JSON; as ``finite``."""
-    return tuple(finite(value, what=what) for value in values)
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a number of numpy
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError
 
 
-def _optional(value: float | None, *, what: str) -> float | None:
-    return None if value is None else finite(value, what=what)
+def _rounded(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise OutputError(f"{path.lstrip('.')} is {value}: only finite numbers are written")
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: _rounded(each, f"{path}.{key}") for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(each, f"{path}[{place}]") for place, each in enumerate(value)]
+    return value
+
+
+def like(value: object, kind: type[_Other]) -> _Other:
+    """A value of osteon as an entry with the fields of the same names."""
+    return msgspec.convert(value, kind, from_attributes=True)
 
 
 def make_findings(answer: Answer, image: Image, *, created: str) -> Findings:
@@ -359,58 +387,43 @@ def make_findings(answer: Answer, image: Image, *, created: str) -> Findings:
         created: start of the run, ISO 8601 in UTC.
 
     Raises:
-        OutputError: a number is NaN or infinite.
+        OutputError: a number is NaN or infinite, or something breaks the schema.
     """
     source = None if isinstance(image, Slide) else image.source
     grid = None if isinstance(image, Slide) else image.grid
-    classes = answer.classes
-    return Findings(
-        schema_version=SCHEMA_VERSION,
-        disclaimer=DISCLAIMER,
-        osteon_version=osteon.__version__,
-        created=created,
-        task=answer.task,
-        headline=answer.headline,
-        status=answer.status,
-        is_demo=answer.is_demo,
-        source=None if source is None else _source(source),
-        grid=None if grid is None else _grid(grid),
-        regions=tuple(_region(region) for region in answer.regions),
-        findings=tuple(_finding(finding, answer.regions, grid) for finding in answer.findings),
-        classes=None
-        if classes is None
-        else ClassesEntry(
-            names=classes.names,
-            probability=finite_all(classes.probability, what="a class probability"),
-            prediction_set=classes.prediction_set,
-            error_rate=classes.error_rate,
-        ),
-        similar=tuple(
-            SimilarEntry(case=one.case, label=one.label, similarity=finite(one.similarity, what="a similarity"))
-            for one in answer.similar
-        ),
-        masks=tuple(_mask(mask) for mask in answer.masks.values()),
-        surfaces=tuple(
-            SurfaceEntry(name=one.name, vertices=len(one.vertices_lps_mm), triangles=len(one.faces))
-            for one in answer.surfaces.values()
-        ),
-        models=tuple(
-            ModelEntry(
-                temperatures=finite_all(model.temperatures, what=f"a temperature of {model.name}"),
-                **{name: getattr(model, name) for name in ModelEntry.__struct_fields__ if name != "temperatures"},
-            )
-            for model in answer.models
-        ),
-        notices=tuple(
-            NoticeEntry(code=notice.code, text=notice.text, level=notice.level, origin=origin)
-            for origin, notices in _notices(answer, image)
-            for notice in notices
-        ),
+    told: tuple[tuple[Literal["reading", "system"], tuple[Notice, ...]], ...] = (
+        ("reading", image.source.notices if image.source else ()),
+        ("system", answer.notices),
     )
-
-
-def _notices(answer: Answer, image: Image) -> tuple[tuple[Literal["reading", "system"], Sequence[Any]], ...]:
-    return (("reading", image.source.notices if image.source else ()), ("system", answer.notices))
+    return finished(
+        Findings(
+            schema_version=SCHEMA_VERSION,
+            disclaimer=DISCLAIMER,
+            osteon_version=osteon.__version__,
+            created=created,
+            task=answer.task,
+            headline=answer.headline,
+            status=answer.status,
+            is_demo=answer.is_demo,
+            source=None if source is None else _source(source),
+            grid=None if grid is None else _grid(grid),
+            regions=tuple(_region(region) for region in answer.regions),
+            findings=tuple(_finding(finding, answer.regions, grid) for finding in answer.findings),
+            classes=None if answer.classes is None else like(answer.classes, ClassesEntry),
+            similar=like(answer.similar, tuple[SimilarEntry, ...]),
+            masks=like(tuple(answer.masks.values()), tuple[MaskEntry, ...]),
+            surfaces=tuple(
+                SurfaceEntry(name=one.name, vertices=len(one.vertices_lps_mm), triangles=len(one.faces))
+                for one in answer.surfaces.values()
+            ),
+            models=like(answer.models, tuple[ModelEntry, ...]),
+            notices=tuple(
+                NoticeEntry(code=notice.code, text=notice.text, level=notice.level, origin=origin)
+                for origin, notices in told
+                for notice in notices
+            ),
+        )
+    )
 
 
 def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
@@ -424,18 +437,9 @@ def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
     return best if best is not None and shared[best] > 0 else None
 
 
-def code(concept: Concept) -> CodeEntry:
-    """A concept as it is written."""
-    return CodeEntry(value=concept.value, scheme=concept.scheme, meaning=concept.meaning)
-
-
-def _code(concept: Concept | None) -> CodeEntry | None:
-    return None if concept is None else code(concept)
-
-
 def _source(source: Source) -> SourceEntry:
     return SourceEntry(
-        kind=source.kind,  # type: ignore[arg-type] # it is checked when the document is written
+        kind=source.kind,  # type: ignore[arg-type] # it is checked when the document is finished
         modality=source.series.modality,
         study_instance_uid=source.study.uid,
         series_instance_uid=source.series.uid,
@@ -447,11 +451,10 @@ def _source(source: Source) -> SourceEntry:
 
 def _grid(grid: Grid) -> GridEntry:
     low, high = axis_letters(grid) if grid.is_in_mm else ("", "")
-    rows = tuple(finite_all(row, what="the grid's affine") for row in grid.affine.tolist())
     return GridEntry(
         shape=grid.shape,
-        spacing_mm=finite_all(grid.spacing_mm, what="the grid's spacing") if grid.is_in_mm else None,
-        affine=rows if grid.is_in_mm else None,
+        spacing_mm=grid.spacing_mm if grid.is_in_mm else None,
+        affine=tuple(map(tuple, grid.affine.tolist())) if grid.is_in_mm else None,
         index_order=("slice", "row", "column"),
         world="LPS" if grid.is_in_mm else None,
         slice_axis_from=low,
@@ -459,23 +462,13 @@ def _grid(grid: Grid) -> GridEntry:
     )
 
 
-def _mask(mask: Mask) -> MaskEntry:
-    labels = (
-        LabelEntry(value=one.value, name=one.name, kind=code(one.kind), tracking_uid=one.tracking_uid)
-        for one in mask.labels
-    )
-    return MaskEntry(name=mask.name, labels=tuple(labels))
-
-
 def _box(box: Box, grid: Grid) -> BoxEntry:
     corners = places = extent = volume = None
     if grid.is_in_mm:
         positions, half = slice_positions_mm(grid), grid.spacing_mm[0] / 2
-        ends = sorted((float(positions[box.start[0]]), float(positions[box.stop[0] - 1])))
-        places = finite_all((ends[0] - half, ends[1] + half), what="a slice position")
-        corners = tuple(finite_all(corner, what="a box corner") for corner in box.corners_lps_mm(grid).tolist())
-        extent = finite(box.shape[0] * grid.spacing_mm[0], what="a box extent")
-        volume = finite(box.volume_mm3(grid), what="a box volume")
+        low, high = sorted((float(positions[box.start[0]]), float(positions[box.stop[0] - 1])))
+        corners, places = tuple(map(tuple, box.corners_lps_mm(grid).tolist())), (low - half, high + half)
+        extent, volume = float(box.shape[0] * grid.spacing_mm[0]), float(box.volume_mm3(grid))
     return BoxEntry(
         start_vox=box.start,
         stop_vox=box.stop,
@@ -490,7 +483,7 @@ def _box(box: Box, grid: Grid) -> BoxEntry:
 
 
 def _region(region: Region) -> RegionEntry:
-    seen, novelty, what = region.present.nonzero()[0], region.novelty, f"the novelty of {region.name}"
+    seen, novelty = region.present.nonzero()[0], region.novelty
     return RegionEntry(
         name=region.name,
         start_vox=region.box.start,
@@ -501,25 +494,28 @@ def _region(region: Region) -> RegionEntry:
         novelty=None
         if novelty is None
         else NoveltyEntry(
-            score=finite(novelty.score, what=what),
-            threshold=finite(novelty.threshold, what=what),
-            slice_threshold=finite(novelty.slice_threshold, what=what),
-            false_alarm_rate=finite(novelty.false_alarm_rate, what=what),
+            score=novelty.score,
+            threshold=novelty.threshold,
+            slice_threshold=novelty.slice_threshold,
+            false_alarm_rate=novelty.false_alarm_rate,
             is_unlike_training=novelty.is_unlike,
         ),
     )
 
 
-def _measurement(measurement: Measurement, finding: Finding) -> MeasurementEntry:
-    what = f"{measurement.concept.meaning} of {finding.identifier}"
+def _measurement(measurement: Measurement) -> MeasurementEntry:
     return MeasurementEntry(
-        concept=code(measurement.concept),
-        value=finite(measurement.value, what=what),
-        unit=code(measurement.unit),
-        method=_code(measurement.method),
-        derivation=_code(measurement.derivation),
-        interval=None if measurement.interval is None else finite_all(measurement.interval, what=what),
+        concept=like(measurement.concept, CodeEntry),
+        value=measurement.value,
+        unit=like(measurement.unit, CodeEntry),
+        method=_optional_code(measurement.method),
+        derivation=_optional_code(measurement.derivation),
+        interval=measurement.interval,
     )
+
+
+def _optional_code(concept: Concept | None) -> CodeEntry | None:
+    return None if concept is None else like(concept, CodeEntry)
 
 
 def _finding(finding: Finding, regions: tuple[Region, ...], grid: Grid | None) -> FindingEntry:
@@ -528,24 +524,20 @@ def _finding(finding: Finding, regions: tuple[Region, ...], grid: Grid | None) -
         identifier=finding.identifier,
         tracking_uid=finding.tracking_uid,
         region=None if box is None else region_of(box, regions),
-        kind=code(finding.kind),
+        kind=like(finding.kind, CodeEntry),
         is_abnormal=finding.is_abnormal,
         statement=finding.statement,
-        site=_code(finding.site),
-        laterality=_code(finding.laterality),
-        probability=_optional(finding.probability, what=f"probability of {finding.identifier}"),
+        site=_optional_code(finding.site),
+        laterality=_optional_code(finding.laterality),
+        probability=finding.probability,
         box=None if box is None or grid is None else _box(box, grid),
-        measurements=tuple(_measurement(measurement, finding) for measurement in finding.measurements),
+        measurements=tuple(_measurement(measurement) for measurement in finding.measurements),
         segment=None if segment is None else SegmentEntry(mask=segment[0], label=segment[1]),
     )
 
 
-def slice_entries(reading: SliceReading, image: Image) -> SliceEntries:
-    """Scores and heat maps of an answer.
-
-    Raises:
-        OutputError: a number is NaN or infinite.
-    """
+def slice_entries(reading: SliceReading, image: Volume | Radiograph) -> SliceEntries:
+    """Scores and heat maps of an answer; not yet ``finished``."""
     return SliceEntries(
         scores=tuple(_scores(scores, image) for scores in reading.scores),
         heat_maps=tuple(
@@ -562,13 +554,12 @@ def slice_entries(reading: SliceReading, image: Image) -> SliceEntries:
     )
 
 
-def _scores(scores: SliceScores, image: Any) -> ScoresEntry:  # noqa: ANN401 - what has a grid
+def _scores(scores: SliceScores, image: Volume | Radiograph) -> ScoresEntry:
     positions = slice_positions_mm(image.grid) if image.grid.is_in_mm else None
     images = image.source.slices if image.source else ()
-    what = f"a score of the {scores.region}"
 
     def at(values: Any, place: int) -> float | None:  # noqa: ANN401 - an array or None
-        return None if values is None else finite(float(values[place]), what=what)
+        return None if values is None else float(values[place])
 
     rows = (
         SliceEntry(
@@ -577,8 +568,8 @@ def _scores(scores: SliceScores, image: Any) -> ScoresEntry:  # noqa: ANN401 - w
             position_mm=at(positions, index),
             sop_instance_uid=images[index].sop_instance_uid if images else None,
             frame=images[index].frame if images else None,
-            probability=finite(float(scores.probability[place]), what=what),
-            smoothed=finite(float(scores.smoothed[place]), what=what),
+            probability=float(scores.probability[place]),
+            smoothed=float(scores.smoothed[place]),
             spread=at(scores.spread, place),
             distance=at(scores.distance, place),
             prediction_set=scores.sets[place] if scores.sets else None,
@@ -590,12 +581,12 @@ def _scores(scores: SliceScores, image: Any) -> ScoresEntry:  # noqa: ANN401 - w
     sets = None
     if scores.error_rate is not None:
         counts = {words: scores.sets.count(words) for words in sorted(set(scores.sets))}
-        sets = SetsEntry(error_rate=finite(scores.error_rate, what=what), counts=counts)
+        sets = SetsEntry(error_rate=scores.error_rate, counts=counts)
     return ScoresEntry(
         region=scores.region,
         source=scores.source,
-        agreement=_optional(scores.agreement, what=what),
-        threshold=finite(scores.threshold, what=what),
+        agreement=scores.agreement,
+        threshold=scores.threshold,
         runs=scores.runs,
         withheld_runs=scores.withheld_runs,
         prediction_sets=sets,

@@ -31,7 +31,8 @@ from osteon.report.findings import (
     Share,
     SliceEntries,
     Text,
-    finite,
+    finished,
+    like,
     slice_entries,
 )
 from osteon.report.lesions import LESION_PICTURE, DrawnLesion, around_regions, colour_hex, draw_lesion
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from osteon.data import Answer, Volume
-    from osteon.ops.lesions import OwnBone
     from osteon.report.blocks import Block, Drawing
     from osteon.report.findings import Findings
     from osteon.systems.ct_metastasis.detail import Lesion
@@ -131,39 +131,23 @@ def lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
         OutputError: a number is NaN or infinite.
     """
     scored = slice_entries(reading, volume)
-    return LesionEntries(
-        scores=scored.scores,
-        heat_maps=scored.heat_maps,
-        lesions=tuple(_entry(lesion, number) for number, lesion in enumerate(reading.lesions, start=1)),
-        own_bone=None if reading.own_bone is None else _own_bone(reading.own_bone),
+    return finished(
+        LesionEntries(
+            scores=scored.scores,
+            heat_maps=scored.heat_maps,
+            lesions=tuple(_entry(lesion, number) for number, lesion in enumerate(reading.lesions, start=1)),
+            own_bone=None if reading.own_bone is None else like(reading.own_bone, OwnBoneEntry),
+        )
     )
-
-
-_NUMBERS: Final = (
-    "volume_ml", "diameter_mm", "axial_diameter_mm", "mean_hu", "sd_hu", "probability", "peak_probability",
-    "lytic_share", "blastic_share",
-)  # fmt: skip
-_PLAIN: Final = ("identifier", "site", "site_reason", "character", "character_reason", "near_metal", "is_cut")
 
 
 def _entry(lesion: Lesion, number: int) -> LesionEntry:
-    what = f"a value of {lesion.identifier}"
-    values: dict[str, Any] = {name: getattr(lesion, name) for name in _NUMBERS}
-    values = {name: None if value is None else finite(value, what=what) for name, value in values.items()}
-    return LesionEntry(
-        number=number,
-        first_slice_number=lesion.slices[0] + 1,
-        last_slice_number=lesion.slices[1],
-        key_slice_number=lesion.key_slice + 1,
-        **values,
-        **{name: getattr(lesion, name) for name in _PLAIN},
-    )
-
-
-def _own_bone(bone: OwnBone) -> OwnBoneEntry:
-    what = "a value of the patient's own bone"
-    names = ("median_hu", "spread_hu", "lytic_below_hu", "blastic_above_hu")
-    return OwnBoneEntry(pixels=bone.pixels, **{name: finite(getattr(bone, name), what=what) for name in names})
+    """Fields of the same names, and slices by their numbers."""
+    names = [name for name in LesionEntry.__struct_fields__ if hasattr(lesion, name)]
+    same: dict[str, Any] = {name: getattr(lesion, name) for name in names}
+    first, last = lesion.slices[0] + 1, lesion.slices[1]
+    key = lesion.key_slice + 1
+    return LesionEntry(number=number, first_slice_number=first, last_slice_number=last, key_slice_number=key, **same)
 
 
 def drawn_lesions(answer: Answer) -> tuple[DrawnLesion, ...]:

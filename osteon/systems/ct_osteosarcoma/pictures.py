@@ -9,7 +9,7 @@ from osteon.data import SliceReading
 from osteon.report import SystemReport
 from osteon.report.blocks import Figure, Heading, Pair, Paragraph, Part, SliceBrowsers, Viewer3D
 from osteon.report.browser import has_browsers, slice_browsers
-from osteon.report.findings import SliceEntries, slice_entries
+from osteon.report.findings import SliceEntries, finished, slice_entries
 from osteon.report.heat_maps import draw_heat_maps
 from osteon.report.overview import draw_overview
 from osteon.report.scores import draw_scores
@@ -40,7 +40,7 @@ _HEAT: Final = (
 def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     """Overview, slices, scores, heat maps and the bone from two sides: those that there is something for."""
     reading = answer.detail_as(SliceReading)
-    entries = slice_entries(reading, volume)
+    entries = finished(slice_entries(reading, volume))
     is_scored = any(len(scores.slices) for scores in reading.scores)
     drawings: dict[str, Drawing] = {
         "overview": partial(draw_overview, answer=answer, volume=volume),

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from osteon.data.slide import TILE_CLASSES
 from osteon.labels import concept
-from osteon.report.findings import CodeEntry, Count, Entry, Number, Positive, Share, Text, code, finite, finite_all
+from osteon.report.findings import CodeEntry, Count, Entry, Number, Positive, Share, Text, like
 from osteon.systems.histology.detail import LEFT_OUT, LOOKS, cell_flags, centre_um, shown_classes
 
 if TYPE_CHECKING:
@@ -142,28 +142,29 @@ class SlideEntries(Entry, frozen=True):
 
 
 def slide_entries(reading: SlideReading, slide: Slide) -> SlideEntries:
-    """The system's own fields of findings.json. Neither path nor name of the file is told.
-
-    Raises:
-        OutputError: a number is NaN or infinite.
-    """
-    source, grade = slide.source, reading.grade
-    others = [(name, area) for name, area in reading.necrosis.area_mm2.items() if name not in TILE_CLASSES]
+    """The system's own fields of findings.json, not yet finished. Neither path nor name of the file is told."""
+    source, grade, necrosis = slide.source, reading.grade, reading.necrosis
+    others = [(name, area) for name, area in necrosis.area_mm2.items() if name not in TILE_CLASSES]
+    is_claimed = not reading.is_unlike
     return SlideEntries(
         slide=SlideEntry(
             format=source.format,
             sha256=source.sha256,
             is_synthetic=source.is_synthetic,
-            microns_per_pixel=finite_all(slide.microns_per_pixel, what="the slide's microns per pixel"),
+            microns_per_pixel=slide.microns_per_pixel,
             microns_from=source.microns_from,
-            levels=tuple(
-                LevelEntry(rows=one.rows, columns=one.columns, downsample=finite(one.downsample, what="a level"))
-                for one in slide.levels
-            ),
+            levels=like(slide.levels, tuple[LevelEntry, ...]),
             grid=_grid(reading),
             classes=_classes(reading),
-            areas=tuple(OtherAreaEntry(name=name, area=_area(area, name)) for name, area in others),
-            necrosis=_necrosis(reading),
+            areas=tuple(OtherAreaEntry(name=name, area=_area(area)) for name, area in others),
+            necrosis=NecrosisEntry(
+                fraction=necrosis.fraction if is_claimed else None,
+                interval=necrosis.interval if is_claimed else None,
+                interval_level=0.95,
+                method=necrosis.method,
+                regions=necrosis.regions,
+                tiles=necrosis.tiles,
+            ),
             grade=None
             if grade is None
             else GradeEntry(
@@ -186,8 +187,8 @@ def _grid(reading: SlideReading) -> CellsEntry:
     plan = reading.map.plan
     read = plan.is_tissue & np.isfinite(reading.map.probability).all(axis=-1)
     return CellsEntry(
-        tile_um=finite(plan.tile_um, what="the side of a tile"),
-        step_um=finite(plan.step_um, what="the side of a cell"),
+        tile_um=plan.tile_um,
+        step_um=plan.step_um,
         tile_pixels=plan.pixels,
         rows=plan.shape[0],
         columns=plan.shape[1],
@@ -197,8 +198,8 @@ def _grid(reading: SlideReading) -> CellsEntry:
     )
 
 
-def _area(value: float, name: str) -> AreaEntry:
-    return AreaEntry(value=finite(value, what=f"the area of {name}"), unit=code(concept("unit_mm2")))
+def _area(value: float) -> AreaEntry:
+    return AreaEntry(value=float(value), unit=like(concept("unit_mm2"), CodeEntry))
 
 
 def _classes(reading: SlideReading) -> tuple[ClassEntry, ClassEntry, ClassEntry]:
@@ -211,24 +212,11 @@ def _classes(reading: SlideReading) -> tuple[ClassEntry, ClassEntry, ClassEntry]
             title=look.title,
             colour=look.colour,
             cells=int((shown == index).sum()),
-            area=_area(areas[look.name], look.name) if look.name in areas else None,
+            area=_area(areas[look.name]) if look.name in areas else None,
         )
         for index, look in enumerate(LOOKS)
     )
     return first, second, third
-
-
-def _necrosis(reading: SlideReading) -> NecrosisEntry:
-    necrosis, is_claimed = reading.necrosis, not reading.is_unlike
-    fraction, interval = (necrosis.fraction, necrosis.interval) if is_claimed else (None, None)
-    return NecrosisEntry(
-        fraction=None if fraction is None else finite(fraction, what="the necrosis fraction"),
-        interval=None if interval is None else finite_all(interval, what="the interval of the necrosis fraction"),
-        interval_level=0.95,
-        method=necrosis.method,
-        regions=necrosis.regions,
-        tiles=necrosis.tiles,
-    )
 
 
 def _novelty(reading: SlideReading) -> DistanceEntry | None:
@@ -236,27 +224,23 @@ def _novelty(reading: SlideReading) -> DistanceEntry | None:
     known = np.array([]) if distance is None else distance[np.isfinite(distance)]
     if not len(known):
         return None
-    above = None if threshold is None else finite(float((known > threshold).mean()), what="a share")
-    return DistanceEntry(
-        threshold=None if threshold is None else finite(threshold, what="the threshold of novelty"),
-        median=finite(float(np.median(known)), what="the median novelty"),
-        share_above=above,
-    )
+    above = None if threshold is None else float((known > threshold).mean())
+    return DistanceEntry(threshold=threshold, median=float(np.median(known)), share_above=above)
 
 
 def _tile(reading: SlideReading, row: int, column: int) -> TileEntry:
-    slide_map, what = reading.map, f"a value of the tile in row {row}, column {column}"
-    x_um, y_um = finite_all(centre_um(slide_map.plan, row, column), what=what)
-    probabilities = finite_all(slide_map.probability[row, column].tolist(), what=what)
+    slide_map = reading.map
+    x_um, y_um = centre_um(slide_map.plan, row, column)
+    first, second, third = slide_map.probability[row, column].tolist()
     novelty = math.nan if slide_map.novelty is None else float(slide_map.novelty[row, column])
     return TileEntry(
         row=row,
         column=column,
         x_um=x_um,
         y_um=y_um,
-        tissue_share=finite(float(slide_map.plan.tissue_share[row, column]), what=what),
-        probabilities=probabilities,
-        called=None if reading.is_unlike else TILE_CLASSES[int(np.argmax(probabilities))],
-        novelty=finite(novelty, what=what) if math.isfinite(novelty) else None,
+        tissue_share=float(slide_map.plan.tissue_share[row, column]),
+        probabilities=(first, second, third),
+        called=None if reading.is_unlike else TILE_CLASSES[int(slide_map.probability[row, column].argmax())],
+        novelty=novelty if math.isfinite(novelty) else None,
         flags=cell_flags(slide_map, row, column),
     )

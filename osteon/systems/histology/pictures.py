@@ -23,6 +23,7 @@ from osteon.report.blocks import (
     Row,
     Table,
 )
+from osteon.report.findings import finished
 from osteon.report.sections import UNLIKE_MARK, finding_card, shown_rows
 from osteon.report.wording import count, percent, upper
 from osteon.systems.histology.detail import SlideReading, flag_look
@@ -64,7 +65,7 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
     tumour no necrosis.
     """
     reading = answer.detail_as(SlideReading)
-    entries = slide_entries(reading, slide)
+    entries = finished(slide_entries(reading, slide))
     pixels, words, about = cache(partial(slide_picture, slide)), marks(answer, slide), entries.slide
     shared: dict[str, Any] = {"reading": reading, "slide": slide, "marks": words}
     drawings: dict[str, Drawing] = {"overview": partial(draw_overview, pixels=pixels, **shared)}

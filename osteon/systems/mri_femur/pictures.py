@@ -11,7 +11,7 @@ from osteon.data import SliceReading
 from osteon.geometry import Box
 from osteon.report import SystemReport
 from osteon.report.blocks import Figure, Heading, Paragraph, Part
-from osteon.report.findings import SliceEntries, slice_entries
+from osteon.report.findings import SliceEntries, finished, slice_entries
 from osteon.report.heat_maps import draw_heat_maps
 from osteon.report.orientation import Display
 from osteon.report.sections import findings_section, trust_section
@@ -69,7 +69,7 @@ _MALIGNANT: Final = "#d55e00"
 def pictures(answer: Answer, volume: Volume | Radiograph, findings: Findings) -> Part:
     """The marked lesion on its slice, the probability, and where the model looked."""
     reading = answer.detail_as(SliceReading)
-    entries = slice_entries(reading, volume)
+    entries = finished(slice_entries(reading, volume))
     drawings: dict[str, Drawing] = {
         "overview": partial(draw_marked_slice, answer=answer, volume=volume),
         "scores": partial(draw_probability, answer=answer, scores=reading.scores[0]),
