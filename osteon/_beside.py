@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from osteon.errors import BackendError
@@ -31,7 +31,8 @@ class Beside(Generic[_Result]):
     def go_on(self) -> None:
         """Let the work pass the place where it waits."""
         if self._pipe is not None:
-            self._pipe.send(None)
+            with suppress(BrokenPipeError):  # it waits for nothing and has ended already
+                self._pipe.send(None)
 
     def result(self) -> _Result:
         """What the work returns, once it is done.

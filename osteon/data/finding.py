@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from osteon.data.volume import Volume
     from osteon.geometry import Box
     from osteon.labels import Concept
 
-__all__ = ["Finding", "Measurement"]
+__all__ = ["Finding", "Measurement", "tracking_uid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +66,13 @@ class Finding:
     segment: tuple[str, int] | None = None
     qualities: tuple[tuple[Concept, Concept], ...] = ()
     is_abnormal: bool = True
+
+
+def tracking_uid(volume: Volume, identifier: str) -> str:
+    """An identifier that follows one thing through SEG, SR and findings.json.
+
+    The same series and finding give the same UID each time; without a series every reading is its own.
+    """
+    if volume.source is None or not volume.source.series.uid:
+        return f"2.25.{uuid.uuid4().int}"
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'osteon/{volume.source.series.uid}/{identifier}').int}"

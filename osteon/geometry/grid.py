@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from osteon.errors import GeometryMismatchError, InputError
-from osteon.geometry.tolerance import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Grid"]
+__all__ = ["ANGLE_TOLERANCE", "POSITION_TOLERANCE_MM", "SPACING_TOLERANCE", "Grid"]
+
+ANGLE_TOLERANCE: Final = 1e-3
+"""Largest difference between direction cosines that are called equal (0.06 degrees)."""
+
+SPACING_TOLERANCE: Final = 1e-2
+"""Largest relative difference between spacings that are called equal.
+
+Scanners round positions to 0.1 or 0.01 mm; 1 % of a 1 mm step accepts that and still shows a missing slice.
+"""
+
+POSITION_TOLERANCE_MM: Final = 1e-2
+"""Largest distance between positions that are called one position."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from contextlib import ExitStack
@@ -141,7 +142,8 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
     tell = progress or silent
     _check_values(options.options)
     require_free(result, replace=options.replace)
-    if path.resolve().is_relative_to(result.resolve()):
+    # os.path, because pathlib ends in an error on links that go round
+    if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(result)):
         raise OutputError(
             f"the folder {result.name} holds the images that were to be read: choose another place with -o"
         )

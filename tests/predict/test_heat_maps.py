@@ -98,14 +98,16 @@ def test_class_activation_maps_are_grad_cam_without_a_gradient(name: str) -> Non
     torch.manual_seed(3)
     networks = [build_network(name).eval() for _ in range(2)]
     crops = np.random.default_rng(0).random((2, 64, 64), dtype=np.float32)
+    seen = []  # with random weights nothing may speak for one of the classes
     for runtime in ("openvino", "torch"):
         one = Predictor.from_networks(networks, name=name, inputs=grey_crops(64), runtime=runtime)
         for column, target in enumerate(("healthy", "tumour")):
             found, told = one.heat_maps(crops, target=target)
             assert told == ()
             assert found is not None
-            assert found.any()
+            seen.append(found.any())
             np.testing.assert_allclose(found, mean_grad_cam(networks, crops, target=column), atol=1e-3)
+    assert any(seen)
 
 
 def test_shipped_models_look_where_grad_cam_says_they_look() -> None:

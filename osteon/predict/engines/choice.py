@@ -9,7 +9,6 @@ from typing import Literal
 
 from osteon._optional import has_package
 from osteon.errors import BackendError, UnknownLabelError, nearest_names
-from osteon.predict.engines.torch import require_cuda
 
 __all__ = ["PRECISIONS", "choose_device", "choose_runtime", "require_known"]
 
@@ -29,6 +28,8 @@ def choose_device(device: str) -> str:
         UnknownLabelError: no such device.
         BackendError: torch sees no such GPU.
     """
+    from osteon.predict.engines.torch import require_cuda
+
     if device == "auto":
         try:
             return require_cuda(0) if _may_have_gpu() else "cpu"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Finding, Label, Measurement, Notice
+from osteon.data.finding import tracking_uid
 from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.lesions import NOT_DETERMINED
-from osteon.predict.tracking import tracking_uid
 from osteon.systems.ct_metastasis.detail import Lesion
 
 if TYPE_CHECKING:

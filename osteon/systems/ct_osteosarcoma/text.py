@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
+from osteon.data.finding import tracking_uid
 from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
-from osteon.predict.tracking import tracking_uid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
+from osteon.data.finding import tracking_uid
 from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.outlines import largest_distance_mm, outline_points_mm
-from osteon.predict.tracking import tracking_uid
 
 if TYPE_CHECKING:
     from osteon.data import RegionNovelty, SliceScores, Volume
