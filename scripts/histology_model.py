@@ -26,14 +26,20 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
 from osteon.metrics.multiclass import cluster_intervals
 from osteon.metrics.temperature import apply_temperature, fit_temperature
+from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.tile_card import Tiles, tile_input
+from osteon.train.heads import fit_ridge_head
 from osteon.train.run_folder import describe_software, digest
-from osteon.train.tiles.bases import classifier_with_base, tile_features
-from osteon.train.tiles.features import tile_labels
-from osteon.train.tiles.pictures import draw_copies, load_tiles, seen_tiles
-from osteon.train.tiles.ridge_head import fit_ridge_head
-from osteon.train.tiles.settings import TileAugmentation, TileSettings
-from osteon.train.tiles.trust import HeldOut, feature_space, fit_tile_limits
+from osteon.train.settings import TileAugmentation
+from osteon.train.tile_features import (
+    classifier_with_base,
+    draw_copies,
+    load_tiles,
+    seen_tiles,
+    tile_features,
+    tile_labels,
+)
+from osteon.train.tile_limits import HeldOut, feature_space, fit_tile_limits
 from osteon.weights import Classes, Golden, MeasuredResult, ModelCard, Training, round_to_half, write_model
 from osteon_phantoms import people
 from osteon_phantoms.slides.sampling import draw_places
@@ -119,7 +125,7 @@ def make_set(name: str, work: Path, rgb: NDArray[np.uint8], labels: NDArray[np.i
     """Features of tiles and copies, kept in the work folder."""
     kept = work / f"features-{name}.npy"
     if not kept.exists():
-        network = classifier_with_base(TileSettings())
+        network = classifier_with_base(RECIPE.settings())
         round_to_half(network)
         parts = [seen_tiles(rgb)]
         for number in range(COPIES[name]):
@@ -274,7 +280,7 @@ def main() -> None:
     halves = np.concatenate([np.full(len(one), 0.5 / len(one)), np.full(len(two), 0.5 / len(two))])
     temperature = fit_temperature(both, truth, weights=halves).temperature
     everyone, every = np.arange(len(real.labels)), np.arange(len(synthetic.labels))
-    network = classifier_with_base(TileSettings())
+    network = classifier_with_base(RECIPE.settings())
     network.head = fit(real, synthetic, everyone, every, strength, share)
     round_to_half(network)
     network.eval()

@@ -34,6 +34,8 @@ from osteon.train.objectives.segment import SEGMENT, called_lesions
 from osteon.train.pixels import prepare_image
 from osteon.train.run_data import synthetic_words
 from osteon.train.run_folder import read_sweeps
+from osteon.train.settings import HeadSettings
+from osteon.train.tile_features import read_tile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,8 +117,11 @@ def _worst_images(data: RunData, evaluation: Evaluation) -> list[NDArray[np.floa
     for row in evaluation.worst:
         name = data.manifest.rows[row].image
         try:
-            image = read_image(data.manifest.folder / name)
-            found.append(prepare_image(image, settings.image_size, is_stretched=settings.stretch))
+            file = data.manifest.folder / name
+            if isinstance(settings, HeadSettings):
+                found.append(read_tile(file, side=settings.pixels).mean(axis=2, dtype=np.float32) / np.float32(255))
+            else:
+                found.append(prepare_image(read_image(file), settings.image_size, is_stretched=settings.stretch))
         except InputError as error:
             _LOG.warning("no gallery of failures: %s", error)
             return []

@@ -12,6 +12,7 @@ import numpy as np
 from osteon import __version__
 from osteon.metrics.text import EVALUATED
 from osteon.train.claim import claim_document
+from osteon.train.settings import HeadSettings
 from osteon.weights import (
     Classes,
     Golden,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from osteon.metrics.operating_points import OperatingPoint as ChosenPoint
     from osteon.train.members import Member
     from osteon.train.run_data import RunData
+    from osteon.train.run_folder import FoldResult
     from osteon.weights import ImageInput
 
 __all__ = [
@@ -97,7 +99,7 @@ class CardFacts:
     """What was found out about a model.
 
     Attributes:
-        point: the operating point, as the card keeps it.
+        point: the operating point, as the card keeps it; None where the likeliest class is called.
         points: all that were fixed on validation.
         results: measured, as the card keeps them.
         golden: what the golden case shows.
@@ -105,7 +107,7 @@ class CardFacts:
         is_demo: whether all images are synthetic.
     """
 
-    point: dict[str, Any]
+    point: dict[str, Any] | None
     points: tuple[ChosenPoint, ...]
     results: list[dict[str, Any]]
     golden: str
@@ -146,7 +148,7 @@ def classifier_card(
             tuple(round(member.temperature, 6) for member in members),
             _calibration_words(members),
         ),
-        operating_point=msgspec.convert(facts.point, OperatingPoint),
+        operating_point=None if facts.point is None else msgspec.convert(facts.point, OperatingPoint),
         golden=Golden(facts.golden),
         training=_training(data, members, facts.points, is_demo=facts.is_demo),
         results=msgspec.convert(facts.results, tuple[MeasuredResult, ...]),
@@ -218,7 +220,7 @@ def _member_words(data: RunData, member: Member) -> dict[str, Any]:
         "fold": fold.fold,
         "best_epoch": fold.best_epoch,
         "epochs": len(fold.history),
-        "validation_auc": fold.monitored,
+        f"validation_{next(iter(fold.history[-1].measures))}": fold.monitored,
         "temperature": member.temperature,
         "class_offsets": [round(offset, 6) for offset in member.offsets],
         "seconds": fold.seconds,
@@ -244,38 +246,26 @@ def _answers(
     folds = [member.fold for member in members]
     versions = data.run.document.get("versions", {})
     unreadable = len(data.run.document.get("unreadable", ()))
-    dropped = max((int(fold.images.get("dropped", 0)) for fold in folds), default=0)
     centres = sorted({row.centre for row in manifest.rows} - {""})
     unknown = {name: int(np.sum(manifest.column(name) == "")) for name in ("sex", "age_years", "centre", "scanner")}
     lacking = ", ".join(f"{name} of {count}" for name, count in unknown.items() if count)
     auc = results[0]
     interval = "no interval" if auc["interval"] is None else f"95 % {EVALUATED.limits(*auc['interval'])}"
-    return {
+    return _training_answers(settings, data.run.classes, folds) | {
         "kind": f"deep learning: a convolutional network ({settings.architecture}) that classifies images",
         "intended_use": f"{words.intended_use} Not for: {'; '.join(words.exclusions)}",
         "goal": "making a model, judged on data of the same origin",
         "sources": (
             f"{data_words(data.manifest, is_demo=is_demo)}" + (f", centres: {', '.join(centres)}" if centres else "")
         ),
-        "preprocessing": f"min-max by image to 0..1, nearest neighbour to {settings.image_size} pixels square",
-        "selection": f"at most {dropped} images a fold left out of training for conflicting labels"
-        if settings.curates
-        else "none: no curation was asked for",
         "missing": f"{unreadable} images could not be read and were left out; unknown fields: {lacking or 'none'}",
         "partition": f"{split.scheme}, {len(split.folds)} folds, stratified by {split.stratify or 'nothing'}, seed "
         f"{split.seed}, osteon split",
         "disjoint": "patients: all images of a patient lie in one part"
         if split.unit == "patient"
         else "images: patients are NOT kept apart, results leak",
-        "model": f"{settings.architecture}, input 1 x {settings.image_size} x {settings.image_size}, classes "
-        f"{', '.join(data.run.classes)}; osteon models arch {settings.architecture} lists its layers",
         "software": ", ".join(f"{name} {text}" for name, text in versions.items()),
         "initialisation": "random" if settings.pretrained == "none" else f"pretrained ({settings.pretrained})",
-        "training": f"strategy {settings.strategy}, configuration {settings.configuration}, loss {settings.loss}, "
-        f"batch {settings.batch}, at most {settings.epochs} epochs, Adam {settings.learning_rate:g} to "
-        f"{settings.final_rate:g}, {'augmented' if settings.augments else 'not augmented'}, seed {settings.seed}",
-        "choice": "the epoch with the largest AUC on the validation part, of each fold on its own: epochs "
-        + ", ".join(str(fold.best_epoch) for fold in folds),
         "ensemble": f"mean of the calibrated probabilities of {len(members)} networks" if len(members) > 1 else "none",
         "measures": "; ".join(dict.fromkeys(entry["metric"] for entry in results)),
         "uncertainty": "patient bootstrap, percentile; further intervals and tests in the run's evaluation",
@@ -295,6 +285,39 @@ def _answers(
         + ("; the split leaks" if split.unit == "image" else ""),
         "details": f"settings.json and run.json of the run; hash of split {data.split_sha256[:12]}",
         "availability": f"weights in this folder, licence {words.licence}; software: osteon {__version__}, Apache-2.0",
+    }
+
+
+def _training_answers(settings: Any, classes: Sequence[str], folds: Sequence[FoldResult]) -> dict[str, str]:  # noqa: ANN401
+    """What differs between networks that learn as a whole and heads on frozen features."""
+    layers = f"classes {', '.join(classes)}; osteon models arch {settings.architecture} lists its layers"
+    epochs = ", ".join(str(fold.best_epoch) for fold in folds)
+    if isinstance(settings, HeadSettings):
+        grid = (
+            f"logistic regression with a ridge at strengths {settings.strengths}"
+            if settings.head == "ridge"
+            else f"Adam at a constant rate of {settings.rates}, epochs {settings.epochs}, {settings.repeats} heads "
+            f"each, batch {settings.batch}"
+        )
+        return {
+            "preprocessing": f"the tile as a whole, by area to {settings.pixels} pixels square, stain {settings.stain}",
+            "selection": "none: no curation was asked for",
+            "model": f"{settings.architecture}, input 3 x {settings.pixels} x {settings.pixels}, {layers}",
+            "training": f"the base is kept as it was; the head: {grid}, augmentation {settings.augmentation.name}, "
+            f"seed {settings.seed}",
+            "choice": "the head with the best accuracy on the validation part, of each fold on its own: epochs (of a "
+            f"ridge: strengths) {epochs}",
+        }
+    dropped = max((int(fold.images.get("dropped", 0)) for fold in folds), default=0)
+    curated = f"at most {dropped} images a fold left out of training for conflicting labels"
+    return {
+        "preprocessing": f"min-max by image to 0..1, nearest neighbour to {settings.image_size} pixels square",
+        "selection": curated if settings.curates else "none: no curation was asked for",
+        "model": f"{settings.architecture}, input 1 x {settings.image_size} x {settings.image_size}, {layers}",
+        "training": f"strategy {settings.strategy}, configuration {settings.configuration}, loss {settings.loss}, "
+        f"batch {settings.batch}, at most {settings.epochs} epochs, Adam {settings.learning_rate:g} to "
+        f"{settings.final_rate:g}, {'augmented' if settings.augments else 'not augmented'}, seed {settings.seed}",
+        "choice": f"the epoch with the largest AUC on the validation part, of each fold on its own: epochs {epochs}",
     }
 
 

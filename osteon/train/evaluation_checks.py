@@ -113,6 +113,8 @@ def _weighted(value: Callable[[NDArray[np.bool_], NDArray[np.float64]], float]) 
     """A measure of images as one of images drawn several times."""
 
     def measure(truth: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.int32]) -> float:
+        if not weights.any():  # a fold of one test patient, who was not drawn
+            return float("nan")
         return value(np.repeat(truth, weights), np.repeat(score, weights))
 
     return measure

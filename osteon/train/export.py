@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,11 @@ from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.predict.out_of_distribution import BANK_VECTORS
 from osteon.train.card_text import CardFacts, CardWords, classifier_card, complete_words
-from osteon.train.export_results import choose_point, test_results, validation_points
+from osteon.train.export_results import choose_point, class_results, half_point, test_results, validation_points
 from osteon.train.model_folder import CLAIM_NAME, check_target, model_name, place_model, smooth_patterns
 from osteon.train.objectives.classify import CLASSIFY
 from osteon.train.run_data import is_synthetic, synthetic_share
+from osteon.train.settings import HeadSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from osteon.train.pixels import Pixels
     from osteon.train.recipe import Recipe
     from osteon.train.run_data import RunData
-    from osteon.train.settings import ClassifySettings
+    from osteon.train.tile_features import SeenTiles
     from osteon.weights import Limits, ModelCard
 
 __all__ = ["CLAIM_NAME", "ExportOptions", "export_run"]
 
 _GOLDEN_EACH = 2
+_MADE_UP = "made-up patterns; no image of the data set is in this folder"
 _FEWEST_REFERENCES = 10
 
 
@@ -75,7 +77,7 @@ class ExportOptions:
 def export_run(
     data: RunData,
     out: Path,
-    recipe: Recipe[ClassifySettings],
+    recipe: Recipe[Any],
     *,
     options: ExportOptions | None = None,
     progress: Progress = silent,
@@ -102,6 +104,7 @@ def export_run(
     """
     from osteon.train.engine import choose_device
     from osteon.train.members import load_members
+    from osteon.train.tile_features import load_seen
     from osteon.weights import write_model
 
     chosen = options or ExportOptions()
@@ -109,46 +112,64 @@ def export_run(
     name = model_name(chosen.name, settings.architecture, out)
     check_target(out)
     folds = data.run.members(chosen.folds)
-    device = choose_device(replace(settings, device=chosen.device, devices=1, precision="32"))
-    pixels = CLASSIFY.load(
-        data.manifest,
-        settings,
-        chosen.cache,
-        skip_unreadable=bool(data.run.document.get("skip_unreadable", False)),
-        progress=progress,
+    is_head = isinstance(settings, HeadSettings)
+    device = (
+        chosen.device if is_head else choose_device(replace(settings, device=chosen.device, devices=1, precision="32"))
+    )
+    skip = bool(data.run.document.get("skip_unreadable", False))
+    inputs = {"image": recipe.card_input(settings, data.manifest)}
+    pixels = (
+        load_seen(data.manifest, settings, skip_unreadable=skip, progress=progress)
+        if is_head
+        else CLASSIFY.load(data.manifest, settings, chosen.cache, skip_unreadable=skip, progress=progress)
     )
     if not _FEWEST_REFERENCES <= chosen.references <= BANK_VECTORS:
         raise InputError(
             f"{chosen.references} reference images were asked for; give {_FEWEST_REFERENCES} to {BANK_VECTORS}"
         )
-    with_trust = chosen.trust and len(data.run.classes) == 2
+    with_trust = chosen.trust and (is_head or len(data.run.classes) == 2)
     members = load_members(
         data,
         folds,
         pixels,
+        inputs=inputs,
         device=device,
         half=chosen.half,
-        bank=chosen.references if with_trust else 0,
+        bank=(len(data.manifest) if is_head else chosen.references) if with_trust else 0,
         progress=progress,
     )
     predictions = [member.predictions for member in members]
     points, validation = validation_points(data.manifest, predictions)
-    point = choose_point(points, validation, wanted=chosen.operating_point, threshold=chosen.threshold)
+    point = (
+        half_point(chosen.threshold)
+        if is_head
+        else choose_point(points, validation, wanted=chosen.operating_point, threshold=chosen.threshold)
+    )
+    made_up = synthetic_share(data.manifest) > 0
     results = test_results(
         data.manifest,
         predictions,
         scheme=data.split.scheme,
         point=point,
         resampling=chosen.resampling,
-        is_synthetic=synthetic_share(data.manifest) > 0,
+        is_synthetic=made_up,
     )
+    if is_head:
+        results += class_results(predictions, resampling=chosen.resampling, is_synthetic=made_up)
     is_demo = is_synthetic(data.manifest)
     crops, golden = _golden(data, members, pixels, wanted=chosen.golden)
-    facts = CardFacts(point=point, points=points, results=results, golden=golden, is_half=chosen.half, is_demo=is_demo)
+    facts = CardFacts(
+        point=None if is_head else point,
+        points=points,
+        results=results,
+        golden=golden,
+        is_half=chosen.half,
+        is_demo=is_demo,
+    )
     words = complete_words(chosen.words, data.manifest, is_demo=is_demo, elsewhere=recipe.elsewhere)
-    inputs = {"image": recipe.card_input(settings, data.manifest)}
     card = classifier_card(name, data, members, words=words, facts=facts, inputs=inputs)
-    limits = _limits(members, settings.seed, chosen) if with_trust else None
+    fit = _tile_limits if is_head else _limits
+    limits = fit(members, settings.seed, chosen) if with_trust else None
     networks = [member.network for member in members]
     return place_model(out, lambda parent: write_model(parent, card, networks, golden={"image": crops}, limits=limits))
 
@@ -160,14 +181,31 @@ def _limits(members: Sequence[Member], seed: int, options: ExportOptions) -> Lim
     return fit_limits(material, error_rate=options.error_rate, seed=seed) if len(material) == len(members) else None
 
 
+def _tile_limits(members: Sequence[Member], seed: int, options: ExportOptions) -> Limits | None:
+    """Each member's validation tiles against the space of its training tiles; the space that ships is of them all."""
+    from osteon.train.tile_limits import HeldOut, feature_space, fit_tile_limits
+
+    found = [member.material for member in members if member.material is not None]
+    held_out = HeldOut(
+        distance=np.concatenate([feature_space(one.train_features).distance(one.validation_features) for one in found]),
+        probability=np.concatenate([one.probability for one in found]),
+        truth=np.concatenate([one.truth for one in found]),
+        patients=np.concatenate([one.patients for one in found]),
+    )
+    learnt = np.unique(np.concatenate([one.train_features for one in found]), axis=0)
+    return fit_tile_limits(learnt, held_out, error_rate=options.error_rate, seed=seed, members=len(members))
+
+
 def _golden(
-    data: RunData, members: Sequence[Member], pixels: Pixels, *, wanted: str
-) -> tuple[NDArray[np.float32], str]:
+    data: RunData, members: Sequence[Member], pixels: Pixels | SeenTiles, *, wanted: str
+) -> tuple[NDArray[Any], str]:
     """Crops that every member must reproduce, (n, size, size), and what they show."""
     if wanted not in {"auto", "images", "pattern"}:
         raise InputError(f"golden {wanted!r} cannot be; choose auto, images or pattern")
     if wanted == "pattern" or (wanted == "auto" and not is_synthetic(data.manifest)):
-        return smooth_patterns(pixels.size), "made-up patterns; no image of the data set is in this folder"
+        if pixels.values.ndim == 4:
+            return np.rint(255 * smooth_patterns(pixels.size, colours=3)).astype(np.uint8), _MADE_UP
+        return smooth_patterns(pixels.size), _MADE_UP
     table = members[0].predictions.of(part="validation")
     number = {row.image: index for index, row in enumerate(data.manifest.rows)}
     # images about which the network is least sure: a saturated probability would hide a difference

@@ -15,6 +15,7 @@ from osteon.data import Predictions
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_bootstraps
 from osteon.metrics.levels import aggregate
+from osteon.metrics.multiclass import cluster_intervals
 from osteon.metrics.operating_points import OperatingPoint, choose_points
 from osteon.ops.runs import smooth_scores
 from osteon.train.evaluation_checks import calibration_intervals
@@ -32,6 +33,8 @@ __all__ = [
     "POINTS",
     "ReadScores",
     "choose_point",
+    "class_results",
+    "half_point",
     "read_scores",
     "test_results",
     "validation_points",
@@ -215,6 +218,50 @@ def _point(threshold: float, source: str, *, smoothed: bool) -> dict[str, Any]:
         "median_slices": median,
         "source": source,
     }
+
+
+def half_point(threshold: float | None) -> dict[str, Any]:
+    """Where the class with the largest probability is called: what the card's measures of one class are made at."""
+    if threshold is not None:
+        raise InputError(
+            "a threshold was given; of tiles the class with the largest probability is called: leave it out"
+        )
+    return _point(0.5, "a probability of one half, not fitted", smoothed=False)
+
+
+def class_results(
+    predictions: Sequence[Predictions], *, resampling: Resampling, is_synthetic: bool
+) -> list[dict[str, Any]]:
+    """Entries of the card's results on all classes: what each member called right on its test part."""
+    table = Predictions.joined([one.of(part="test") for one in predictions])
+    measures = {"accuracy of all classes, images": ("accuracy",)} | {
+        f"recall of {name}, images": ("recall", name) for name in table.classes
+    }
+    rates = cluster_intervals(
+        tuple(measures.values()),
+        table.truth,
+        table.logits.argmax(axis=1),
+        table.patient,
+        classes=table.classes,
+        resampling=resampling,
+    )
+    found = []
+    for metric, key in measures.items():
+        rate = rates[key]
+        interval = None if math.isnan(rate.low) else [round(rate.low, 6), round(rate.high, 6)]
+        found.append(
+            {
+                "metric": metric,
+                "value": None if math.isnan(rate.value) else round(rate.value, 6),
+                "interval": interval,
+                "interval_method": f"patient bootstrap, percentile, {rate.repeats} draws, seed {rate.seed}",
+                "data": "each member on its own test part" + (" (SYNTHETIC)" if is_synthetic else ""),
+                "patients": int(np.unique(table.patient).size),
+                "images": len(table),
+                "is_synthetic": is_synthetic,
+            }
+        )
+    return found
 
 
 def test_results(

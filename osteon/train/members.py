@@ -15,12 +15,13 @@ from osteon.data import Predictions
 from osteon.metrics.temperature import fit_temperature, share_offsets
 from osteon.nets import build_network
 from osteon.predict.out_of_distribution import FoldMaterial
-from osteon.predict.predictor import Predictor, grey_crops
+from osteon.predict.predictor import Predictor
 from osteon.train.engine import load_weights
+from osteon.train.settings import ClassifySettings
 from osteon.weights import Classes, round_to_half
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from osteon.train.pixels import Pixels
     from osteon.train.run_data import RunData
     from osteon.train.run_folder import FoldResult
-    from osteon.train.settings import ClassifySettings
+    from osteon.train.settings import Settings
+    from osteon.train.tile_features import SeenTiles
+    from osteon.weights import Input
 
 __all__ = ["Member", "load_members"]
 
@@ -63,8 +66,9 @@ class Member:
 def load_members(
     data: RunData,
     folds: Sequence[FoldResult],
-    pixels: Pixels,
+    pixels: Pixels | SeenTiles,
     *,
+    inputs: Mapping[str, Input],
     device: str,
     half: bool,
     bank: int,
@@ -76,6 +80,7 @@ def load_members(
         data: the run and its images.
         folds: all done.
         pixels: of the manifest, in the size of the run.
+        inputs: as the card will have them.
         device: as "cpu" or "cuda:0".
         half: whether weights are rounded to float16.
         bank: training images of each member whose features are kept too; 0 for no features.
@@ -84,14 +89,18 @@ def load_members(
     Raises:
         WeightsError: weights are missing, damaged, or do not fit into float16.
     """
-    return tuple(_member(data, fold, pixels, device=device, half=half, bank=bank, progress=progress) for fold in folds)
+    return tuple(
+        _member(data, fold, pixels, inputs=inputs, device=device, half=half, bank=bank, progress=progress)
+        for fold in folds
+    )
 
 
 def _member(
     data: RunData,
     fold: FoldResult,
-    pixels: Pixels,
+    pixels: Pixels | SeenTiles,
     *,
+    inputs: Mapping[str, Input],
     device: str,
     half: bool,
     bank: int,
@@ -110,7 +119,7 @@ def _member(
     predictor = Predictor.from_networks(
         network,
         name=settings.architecture,
-        inputs=grey_crops(settings.image_size),
+        inputs=inputs,
         output=Classes(classes),
         device=device,
         runtime="torch",
@@ -163,12 +172,14 @@ def _member(
     )
 
 
-def _tell_shares(network: nn.Module, settings: ClassifySettings, counts: NDArray[np.int64]) -> tuple[float, ...]:
+def _tell_shares(network: nn.Module, settings: Settings, counts: NDArray[np.int64]) -> tuple[float, ...]:
     """Tell a network that saw the classes in other shares how often they occur: in the bias of its head."""
     import torch
 
     from osteon.nets.anatomy import split_head
 
+    if not isinstance(settings, ClassifySettings):
+        return (0.0,) * counts.size
     seen = np.ones(counts.size) if settings.images_per_epoch is not None else counts.astype(np.float64)
     if settings.class_weights == "balanced":
         seen = seen / counts

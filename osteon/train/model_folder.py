@@ -87,10 +87,15 @@ def place_model(out: Path, write: Callable[[Path], ModelCard]) -> ModelCard:
     return read_card(out)
 
 
-def smooth_patterns(size: int) -> NDArray[np.float32]:
-    """Four smooth random pictures (4, size, size) in 0..1, for models that must not carry images of patients."""
+def smooth_patterns(size: int, *, colours: int = 0) -> NDArray[np.float32]:
+    """Four smooth random pictures in 0..1, for models that must not carry images of patients.
+
+    Returns:
+        (4, size, size), or with colours (4, size, size, colours).
+    """
     from scipy import ndimage
 
     generator = np.random.default_rng(_PATTERN_SEED)
-    blurred = [ndimage.gaussian_filter(generator.random((size, size)), size / 2 ** (2 + k)) for k in range(4)]
+    shape, rest = ((size, size), ()) if not colours else ((size, size, colours), (0.0,))
+    blurred = [ndimage.gaussian_filter(generator.random(shape), (*[size / 2 ** (2 + k)] * 2, *rest)) for k in range(4)]
     return np.stack([(one - one.min()) / (one.max() - one.min()) for one in blurred]).astype(np.float32)

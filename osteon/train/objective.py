@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from osteon.data.split import FoldRows
     from osteon.train.counts import SegmentCounts, ThresholdSweep
     from osteon.train.images import Batch
-    from osteon.train.pixels import Pixels
     from osteon.train.run_folder import EpochRecord
     from osteon.train.settings import Settings
     from osteon.train.strategies import StagePlan
@@ -44,7 +43,7 @@ class FoldData:
     Attributes:
         manifest: of the data set.
         split: folds of it.
-        pixels: of the manifest, as the objective loads them.
+        pixels: of the manifest, or what the objective makes of them: both know ``unreadable`` and ``usable``.
         cache: of the decoded images, which several processes map; or None.
         shared: folder where networks that other networks begin with are shared between runs; None keeps each in the
             folder of its fold.
@@ -56,7 +55,7 @@ class FoldData:
 
     manifest: Manifest = field(repr=False)
     split: Split = field(repr=False)
-    pixels: Pixels = field(repr=False)
+    pixels: Any = field(repr=False)
     cache: Path | None = None
     shared: Path | None = None
     drops: Mapping[int, NDArray[np.int64]] | None = None
@@ -187,7 +186,7 @@ class Objective(Protocol):
         *,
         skip_unreadable: bool = False,
         progress: Progress = silent,
-    ) -> Pixels:
+    ) -> Any:  # noqa: ANN401 - as of FoldData.pixels
         """Images as networks of these settings take them."""
 
     def plan(self, data: FoldData, fold: int, settings: Any, folder: Path) -> FoldJob:  # noqa: ANN401
@@ -203,7 +202,7 @@ class Objective(Protocol):
     def train(
         self,
         job: Any,  # noqa: ANN401
-        pixels: Pixels,
+        pixels: Any,  # noqa: ANN401
         *,
         on_epoch: Callable[[int, EpochRecord], None],
         progress: Progress,
@@ -214,7 +213,7 @@ class Objective(Protocol):
     def best(self, history: Sequence[EpochRecord], settings: Any) -> EpochRecord:  # noqa: ANN401
         """The epoch whose weights were kept."""
 
-    def judge(self, job: Any, pixels: Pixels, progress: Progress) -> Judged | None:  # noqa: ANN401
+    def judge(self, job: Any, pixels: Any, progress: Progress) -> Judged | None:  # noqa: ANN401
         """What the kept weights say; None where another network's job judges this one."""
 
 

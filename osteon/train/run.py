@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest, Split
     from osteon.train.objective import Objective
-    from osteon.train.pixels import Pixels
     from osteon.train.run_folder import EpochRecord
     from osteon.train.settings import Settings
 
@@ -154,7 +153,7 @@ class RunOptions:
     cache: Path | None = None
     shared: Path | None = None
     skip_unreadable: bool = False
-    pixels: Pixels | None = None
+    pixels: Any = None
     on_epoch: Callable[[int, EpochRecord], None] = untold
 
 

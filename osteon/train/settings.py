@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -27,9 +27,11 @@ __all__ = [
     "NOT_DECISIVE",
     "STRATEGIES",
     "ClassifySettings",
+    "HeadSettings",
     "NetworkSettings",
     "SegmentSettings",
     "Settings",
+    "TileAugmentation",
     "parse_assignments",
     "read_settings_file",
 ]
@@ -52,6 +54,8 @@ Share = Annotated[float, Meta(gt=0, lt=1)]
 Rates = tuple[Rate, ...]
 
 _EMBEDDED: Final = "mobilenet_v2"
+_EMBEDDED_TILES: Final = "mobilenet_v2_tiles"
+_LEAST_ZOOM: Final = 0.1
 _WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null", "": "null"}
 _OF_SCHEDULE: Final[Mapping[str, Mapping[str, Any]]] = {
     "cosine": {"epochs": 75, "learning_rate": 1e-5, "patience": 5, "optimiser": "adam"},
@@ -106,6 +110,11 @@ class Settings:
     def decisive(self) -> dict[str, Any]:
         """Those settings of ``document`` that decide the weights."""
         return {name: value for name, value in self.document().items() if name not in NOT_DECISIVE}
+
+    @property
+    def changes_shares(self) -> bool:
+        """Whether training sees the classes, or the slices with a lesion, in other shares than they occur."""
+        return False
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -343,6 +352,149 @@ class SegmentSettings(NetworkSettings):
             raise InputError("draw equal shares images_per_epoch out; say how many images an epoch draws")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileAugmentation:
+    """Transformed copies that stand beside the originals; drawn once from the seed.
+
+    Attributes:
+        rotation_degrees: each copy is turned by an angle drawn from minus this to this.
+        flip: mirrored left to right, every second copy on average.
+        zoom: x draws a factor from 1 - x (at least 0.1) to 1 + x, one for both axes; above 1 shows less of the tile,
+            larger.
+        stain: 0 leaves the colours; s scales the haematoxylin and eosin of a copy by factors within 1 - s to 1 + s.
+        copies: of every original.
+
+    Raises:
+        InputError: a value of another type or out of range.
+
+    References:
+        specs/histology.md, section 2.
+    """
+
+    rotation_degrees: Weight = 0.0
+    flip: bool = False
+    zoom: Weight = 0.0
+    stain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    copies: Whole = 1
+
+    def __post_init__(self) -> None:
+        """Convert what a file or a command line gives; refuse what cannot be drawn."""
+        for name, kind in _kinds(type(self)).items():
+            object.__setattr__(self, name, _converted(f"augmentation.{name}", getattr(self, name), kind))
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to draw."""
+        return self.copies > 0 and bool(self.rotation_degrees or self.flip or self.zoom or self.stain)
+
+    @property
+    def name(self) -> str:
+        """Short, for folders and tables.
+
+        Example:
+            >>> TileAugmentation(rotation_degrees=30, flip=True, zoom=1.5).name, TileAugmentation().name
+            ('rotation30-flip-zoom1.5', 'none')
+        """
+        parts = [
+            f"rotation{self.rotation_degrees:g}" if self.rotation_degrees else "",
+            "flip" if self.flip else "",
+            f"zoom{self.zoom:g}" if self.zoom else "",
+            f"stain{self.stain:g}" if self.stain else "",
+            f"copies{self.copies}" if self.copies > 1 else "",
+        ]
+        return "-".join(part for part in parts if part) if self.changes else "none"
+
+    @property
+    def zoom_range(self) -> tuple[float, float]:
+        """Smallest and largest factor."""
+        return max(1 - self.zoom, _LEAST_ZOOM), 1 + self.zoom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadSettings(Settings):
+    """Settings of heads on the features of a frozen base; a recipe has the paper's, or ours where it is silent (GAP).
+
+    Attributes:
+        classes: names, in the order of the logits.
+        positive: the one that is looked for.
+        pretrained: of the base: "embedded" (MobileNetV2, shipped), "hub" (timm), "none" (random, frozen all the same)
+            or a path of timm's safetensors file; "" is "embedded" where it is shipped, else "hub".
+        pixels: rows and columns that the network sees of a tile.
+        head: "dense", the paper's, or "ridge", logistic regression in the same units.
+        strengths: of the tiles against the ridge, a grid as ``rates`` is that of dense heads.
+        rates: learning rates of the grid.
+        epochs: of the grid, rising.
+        repeats: heads of every setting, each from other weights and another order.
+        choice_repeats: of them, how many a study trains where rate and epochs are chosen (GAP).
+        weight_decay: decoupled, times the rate (GAP: 0).
+        early_stop: choose the epoch with the best accuracy on the validation tiles instead of one of ``epochs``.
+        augmentation: of the training tiles; "augmentation.zoom" names one of its values.
+        stain: how the colours of tiles are made alike before the network sees them.
+        outer_folds: of a study: most folds by patient that are judged; as many patients or fewer are left out one by
+            one (GAP).
+        inner_folds: the same within the training patients, to choose rate and epochs.
+    """
+
+    objective: ClassVar[str] = "head"
+    network_task: ClassVar[Literal["classification", "segmentation", "tiles"]] = "tiles"
+
+    classes: Annotated[tuple[str, ...], Meta(min_length=2)]
+    positive: str
+    pretrained: str = ""
+    pixels: Annotated[int, Meta(ge=32)] = 224
+    head: Literal["dense", "ridge"] = "dense"
+    strengths: Annotated[Rates, Meta(min_length=1)] = (1.0, 10.0, 100.0, 1000.0)
+    rates: Annotated[Rates, Meta(min_length=1)]
+    epochs: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    repeats: Count = 5
+    choice_repeats: Count = 2
+    weight_decay: Weight = 0.0
+    early_stop: bool = False
+    augmentation: TileAugmentation = field(default_factory=TileAugmentation)
+    stain: Literal["none", "macenko", "reinhard"] = "none"
+    outer_folds: Drawn = 10
+    inner_folds: Drawn = 5
+
+    @property
+    def name(self) -> str:
+        """Of the folder of a study's run, as "mobilenet_v2-flip"."""
+        base = self.architecture.removesuffix("_tiles")
+        source = "" if self.pretrained in ("embedded", "hub") else "-random" if self.pretrained == "none" else "-file"
+        stain = "" if self.stain == "none" else f"-{self.stain}"
+        return f"{base}{source}-{self.augmentation.name}{stain}"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from values by name, those of the augmentation as a table or by name; raises as of ``Settings``."""
+        plain: dict[str, Any] = {}
+        drawn: dict[str, Any] = {}
+        for name, value in values.items():
+            table, dot, own = name.partition(".")
+            if table != "augmentation":
+                plain[name] = value
+            elif dot:
+                drawn[own] = value
+            elif isinstance(value, (Mapping, TileAugmentation)):
+                drawn |= value if isinstance(value, Mapping) else asdict(value)
+            else:
+                raise InputError(f"augmentation is {value!r}: name one of its values, as augmentation.zoom=0.5")
+        known = tuple(_kinds(TileAugmentation))
+        for name in drawn:
+            if name not in known:
+                raise UnknownLabelError(f"no setting 'augmentation.{name}': {nearest_names(name, known)}")
+        return super(HeadSettings, cls).of({**plain, "augmentation": TileAugmentation(**drawn)})
+
+    def _check(self) -> None:
+        if list(self.epochs) != sorted(set(self.epochs)):
+            raise InputError(f"epochs {self.epochs} cannot be: they must rise")
+        if self.positive not in self.classes:
+            raise UnknownLabelError(
+                f"positive {self.positive!r} does not exist: {nearest_names(self.positive, self.classes)}"
+            )
+        if not self.pretrained:
+            object.__setattr__(self, "pretrained", "embedded" if self.architecture == _EMBEDDED_TILES else "hub")
+
+
 def read_settings_file(path: Path) -> dict[str, Any]:
     """Values of a settings file by name; the settings check them.
 
@@ -408,6 +560,8 @@ def _converted(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - of an
         UnknownLabelError: a name that does not exist.
         InputError: another type, or out of range.
     """
+    if is_dataclass(kind) and isinstance(value, kind):  # type: ignore[arg-type]
+        return value
     if get_origin(kind) is Literal:
         known = {str(each): each for each in get_args(kind)}
         if isinstance(value, bool) or str(value) not in known:

@@ -15,7 +15,7 @@ from osteon.data.options import silent
 from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
-from osteon.predict.predictor import Predictor
+from osteon.predict.predictor import Predictor, grey_crops
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
 from osteon.train.card_text import CardWords, complete_words
 from osteon.train.claim import OPEN, claim_document, claim_markdown
@@ -269,7 +269,8 @@ def test_shares_that_training_changed_are_told_to_the_network(data: RunData) -> 
     def load(**changes: object) -> Member:
         run = dataclasses.replace(data.run, settings=dataclasses.replace(data.run.settings, **changes))
         one = dataclasses.replace(data, run=run)
-        return load_members(one, [fold], pixels, device="cpu", half=False, bank=0, progress=silent)[0]
+        inputs = grey_crops(data.run.settings.image_size)
+        return load_members(one, [fold], pixels, inputs=inputs, device="cpu", half=False, bank=0, progress=silent)[0]
 
     plain = load(images_per_epoch=None, class_weights="none")
     assert not any(plain.offsets)

@@ -31,7 +31,7 @@ def _train(
     task: str = typer.Argument(
         ...,
         help="What is learnt: ct_osteosarcoma or ct_metastasis_slices (classes of slices), ct_metastasis (maps of "
-        "lesions and bone), mri_femur (benign or malignant).",
+        "lesions and bone), mri_femur (benign or malignant), histology (tiles of slides).",
     ),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."

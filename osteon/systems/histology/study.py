@@ -9,7 +9,6 @@ References:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
@@ -21,13 +20,13 @@ from osteon.metrics.multiclass import class_counts, cluster_intervals
 from osteon.study.page import data_notes
 from osteon.study.plan import Planned, RunState, Step, fold_of
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
+from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.study_baselines import colour_numbers, tile_baselines
+from osteon.systems.histology.study_folds import judge_fold, judge_literally, outer_folds
 from osteon.systems.histology.study_tables import LEAKS, SELECTED, TUMOUR, Judged, histology_pictures, histology_tables
 from osteon.train.run_folder import make_folder, read_document, write_document
-from osteon.train.tiles.features import tile_labels, tile_table
-from osteon.train.tiles.pictures import load_tiles, seen_tiles
-from osteon.train.tiles.protocol import judge_fold, judge_literally, outer_folds
-from osteon.train.tiles.settings import TileAugmentation, TileSettings
+from osteon.train.settings import HeadSettings, TileAugmentation
+from osteon.train.tile_features import load_tiles, seen_tiles, tile_labels, tile_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +104,7 @@ class TileRow(Planned):
 
     trains: ClassVar[str] = "tiles"
 
-    settings: TileSettings
+    settings: HeadSettings
     protocols: tuple[Protocol, ...] = _PROTOCOLS
 
     @property
@@ -119,9 +118,9 @@ class TileRow(Planned):
         return super(TileRow, cls).of({**document, "protocols": tuple(document["protocols"])})
 
     @classmethod
-    def read_settings(cls, document: Mapping[str, Any]) -> TileSettings:
+    def read_settings(cls, document: Mapping[str, Any]) -> HeadSettings:
         """As of ``Planned``."""
-        return TileSettings.of(document)
+        return HeadSettings.of(document)
 
     def with_threads(self, threads: int) -> Self:  # noqa: ARG002  # heads are small
         """The same: there is no such setting."""
@@ -185,7 +184,7 @@ class TileRow(Planned):
         return {f"{protocol}-{fold}": protocol for protocol, count in counts.items() for fold in range(count)}
 
 
-def _test_parts(manifest: Manifest, settings: TileSettings, unit: str) -> tuple[NDArray[np.int64], ...]:
+def _test_parts(manifest: Manifest, settings: HeadSettings, unit: str) -> tuple[NDArray[np.int64], ...]:
     """Rows of the test part of each fold."""
     groups = manifest.column("patient") if unit == "patient" else np.arange(len(manifest)).astype(str)
     return outer_folds(tile_labels(manifest), groups, most=settings.outer_folds, seed=settings.seed)
@@ -197,7 +196,7 @@ def plan_histology(choices: Choices) -> tuple[TileRow, ...]:
     Args:
         choices: parts are protocols, "networks" (no augmentation) and "augmentation"; networks come with or without
             "_tiles", those whose weights are at hand where none is named: MobileNetV2, and with ``pretrained`` "hub" or
-            "none" all four; values as ``TileSettings.changed`` takes them, texts read as JSON where they are.
+            "none" all four; values as of the recipe.
 
     Raises:
         UnknownLabelError: no such network, part or setting.
@@ -207,9 +206,9 @@ def plan_histology(choices: Choices) -> tuple[TileRow, ...]:
     check_parts(choices.only, (*_PROTOCOLS, *parts))
     protocols = tuple(name for name in _PROTOCOLS if name in choices.only) or _PROTOCOLS
     wanted = [name for name in parts if name in choices.only] or parts
-    values = {name: _value(value) for name, value in choices.values.items()}
+    values = dict(choices.values)
     pretrained = choices.pretrained or str(values.pop("pretrained", ""))
-    base = TileSettings().changed(values)
+    base = RECIPE.settings(values)
     copies, stain = base.augmentation.copies, base.augmentation.stain  # of all rows
     if base.architecture != _SHIPPED or base.augmentation != TileAugmentation(copies=copies, stain=stain):
         raise InputError("the study histology varies networks and augmentation itself: choose networks with --network")
@@ -218,24 +217,13 @@ def plan_histology(choices: Choices) -> tuple[TileRow, ...]:
     rows = []
     for network in named or (_NETWORKS if pretrained in ("hub", "none") else (_SHIPPED,)):
         # one call of settings with all values: where the base comes from follows from the network
-        settings = base.changed({"architecture": network, "pretrained": pretrained})
+        settings = replace(base, architecture=network, pretrained=pretrained)
         if "networks" in wanted:
             rows.append(settings)
         if "augmentation" in wanted and network in _AUGMENTED:
-            rows += [
-                settings.changed({"augmentation": replace(one, copies=copies, stain=stain)}) for one in _AUGMENTATIONS
-            ]
+            drawn = [replace(one, copies=copies, stain=stain) for one in _AUGMENTATIONS]
+            rows += [replace(settings, augmentation=one) for one in drawn]
     return tuple(TileRow(one.name, "histology_results", one, protocols=protocols) for one in rows)
-
-
-def _value(value: object) -> object:
-    """A text as the value it spells, where it spells one."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def _plan(choices: Choices, manifest: Manifest) -> tuple[TileRow, ...]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.data.slide import TILE_CLASSES
-from osteon.train.tiles.protocol import outer_folds
+from osteon.systems.histology.study_folds import outer_folds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.train.tiles.protocol import Unit
-    from osteon.train.tiles.settings import TileSettings
+    from osteon.systems.histology.study_folds import Unit
+    from osteon.train.settings import HeadSettings
 
 __all__ = ["Baseline", "colour_numbers", "patient_by_class", "tile_baselines"]
 
@@ -66,7 +66,7 @@ def tile_baselines(
     patients: NDArray[np.str_],
     colours: NDArray[np.float64],
     features: NDArray[np.float32] | None,
-    settings: TileSettings,
+    settings: HeadSettings,
 ) -> tuple[Baseline, ...]:
     """All rows, in the folds of the study.
 

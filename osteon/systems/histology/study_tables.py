@@ -15,7 +15,7 @@ from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.study.published import read_published
 from osteon.systems.histology.study_baselines import patient_by_class
-from osteon.train.tiles.bases import base_words
+from osteon.train.tile_features import base_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from osteon.metrics.multiclass import ClassCounts
     from osteon.study.plan import Study
     from osteon.systems.histology.study_baselines import Baseline
-    from osteon.train.tiles.settings import TileSettings
+    from osteon.train.settings import HeadSettings
 
-    Literally = Mapping[str, tuple[TileSettings, Mapping[str, Any] | None]]
+    Literally = Mapping[str, tuple[HeadSettings, Mapping[str, Any] | None]]
 
 __all__ = ["LEAKS", "SELECTED", "TUMOUR", "Judged", "histology_pictures", "histology_tables"]
 
@@ -65,7 +65,7 @@ class Judged:
         notes: of the folds.
     """
 
-    settings: TileSettings
+    settings: HeadSettings
     protocol: str
     counts: ClassCounts = field(repr=False)
     intervals: dict[tuple[str, ...], BootstrapInterval] = field(repr=False)
@@ -114,7 +114,7 @@ def histology_tables(
     )
 
 
-def row_words(settings: TileSettings) -> str:
+def row_words(settings: HeadSettings) -> str:
     """A row's network, base and augmentation."""
     stain = "" if settings.stain == "none" else f", {settings.stain}"
     base = "" if settings.pretrained in ("embedded", "hub") else f" ({base_words(settings)})"
@@ -289,7 +289,7 @@ def _grid(literal: Literally, notes: tuple[str, ...]) -> Table:
     return Table("histology_grid", title, columns, tuple(rows), notes=(LEAKS, *notes), records=tuple(records))
 
 
-def _best(document: Mapping[str, Any], settings: TileSettings) -> tuple[float, float, str]:
+def _best(document: Mapping[str, Any], settings: HeadSettings) -> tuple[float, float, str]:
     """Best of all runs and epochs, best mean of the repeats on the grid, and where that was."""
     accuracy = np.array(document["accuracy"])
     means = accuracy.mean(axis=1)[:, [epoch - 1 for epoch in settings.epochs]]
@@ -298,7 +298,7 @@ def _best(document: Mapping[str, Any], settings: TileSettings) -> tuple[float, f
     return float(accuracy.max()), float(means.max()), where
 
 
-def _published_name(settings: TileSettings) -> str:
+def _published_name(settings: HeadSettings) -> str:
     """Of the row of ``published.json`` for a network with an augmentation."""
     return f"{settings.architecture} {settings.augmentation.name}"
 

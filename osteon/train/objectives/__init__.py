@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from osteon.errors import InputError, nearest_names
 from osteon.train.objectives.classify import CLASSIFY
+from osteon.train.objectives.head import HEAD
 from osteon.train.objectives.segment import SEGMENT
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OBJECTIVES", "settings_of"]
 
-OBJECTIVES: dict[str, Objective] = {"classify": CLASSIFY, "segment": SEGMENT}
+OBJECTIVES: dict[str, Objective] = {"classify": CLASSIFY, "segment": SEGMENT, "head": HEAD}
 """A system may bring another one: whoever trains with it hands it in."""
 
 

@@ -17,10 +17,10 @@ from osteon.io.table import write_manifest
 from osteon.study.protocol import Choices
 from osteon.study.published import read_published
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study
+from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.study import STUDY, plan_histology
 from osteon.systems.histology.study_baselines import tile_baselines
 from osteon.train.settings import parse_assignments
-from osteon.train.tiles.settings import TileSettings
 
 COLOURS = ((230, 220, 240), (190, 120, 170), (90, 50, 140))
 QUICK = ("rates=[0.01, 0.001]", "epochs=[4, 15]", "repeats=2", "choice_repeats=1", "pixels=64")
@@ -160,7 +160,7 @@ def test_a_patient_known_is_a_class_known_where_they_go_together() -> None:
     colours = np.random.default_rng(0).normal(size=(30, 6))
     found = {
         (one.title.split(":")[0], one.unit): one.accuracy
-        for one in tile_baselines(labels, patients, colours, None, TileSettings())
+        for one in tile_baselines(labels, patients, colours, None, RECIPE.settings())
     }
     assert found["only whose tile it is", "tile"] == 1.0
     assert found["the commonest class of the training tiles", "patient"] == 0.0

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from osteon.errors import InputError
 from osteon.nets.tile_classifier import TileClassifier
-from osteon.train.tiles.bases import classifier_with_base, tile_features
-from osteon.train.tiles.heads import ADAM_BETAS, ADAM_EPSILON, HeadPlan, head_order, head_start, train_heads
-from osteon.train.tiles.settings import TileSettings
+from osteon.systems.histology.recipe import RECIPE
+from osteon.train.heads import ADAM_BETAS, ADAM_EPSILON, HeadPlan, head_order, head_start, train_heads
+from osteon.train.tile_features import classifier_with_base, tile_features
 
 PLAN = HeadPlan(rates=(0.01, 0.001, 0.01), seeds=(1, 1, 2), epochs=3, batch=4)
 
@@ -37,7 +37,7 @@ def trained_alone(
 
 @pytest.mark.parametrize("base", ["mobilenet_v2", "resnetv2_50"])
 def test_features_once_is_the_whole_chain_every_time(base: str) -> None:
-    settings = TileSettings(architecture=f"{base}_tiles", pretrained="none")
+    settings = RECIPE.settings({"architecture": f"{base}_tiles", "pretrained": "none"})
     random = np.random.default_rng(0)
     tiles = random.integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
     labels = np.array([0, 1, 2, 0, 1, 2])

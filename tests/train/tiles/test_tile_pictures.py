@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, UnsupportedError
-from osteon.train.tiles.pictures import draw_copies, read_tile, seen_tiles
-from osteon.train.tiles.settings import TileAugmentation
+from osteon.train.settings import TileAugmentation
+from osteon.train.tile_features import draw_copies, read_tile, seen_tiles
 
 
 def write(path: Path, picture: np.ndarray) -> Path:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, UnknownLabelError
-from osteon.train.tiles.protocol import TileTable, judge_fold, judge_literally, outer_folds
-from osteon.train.tiles.settings import TileAugmentation, TileSettings
+from osteon.systems.histology.recipe import RECIPE
+from osteon.systems.histology.study_folds import judge_fold, judge_literally, outer_folds
+from osteon.train.settings import HeadSettings, TileAugmentation
+from osteon.train.tile_features import TileTable
 
-SETTINGS = TileSettings(rates=(0.05, 0.005), epochs=(2, 6), repeats=2, choice_repeats=1, batch=8)
+SETTINGS = RECIPE.settings({"rates": (0.05, 0.005), "epochs": (2, 6), "repeats": 2, "choice_repeats": 1, "batch": 8})
 
 
 def make_table(*, people: int = 4, each: int = 9, copies: int = 1) -> TileTable:
@@ -86,17 +88,25 @@ def test_copies_stand_beside_the_originals() -> None:
 
 
 def test_settings_are_kept_and_checked() -> None:
-    changed = TileSettings().changed({"rates": [0.1], "augmentation.zoom": 1.5, "augmentation.flip": True})
+    changed = RECIPE.settings({"rates": [0.1], "augmentation.zoom": "1.5", "augmentation.flip": "yes"})
     assert changed.name == "mobilenet_v2-flip-zoom1.5"
-    assert TileSettings.of(changed.document()) == changed
-    assert TileSettings(architecture="resnetv2_50_tiles", pretrained="none").name == "resnetv2_50-random-none"
-    with pytest.raises(UnknownLabelError, match=r"augmentation\.zoom"):
-        TileSettings().changed({"augmentation.zoon": 1})
-    with pytest.raises(UnknownLabelError, match="no tile classifier"):
-        TileSettings(architecture="mobilenet_v2")
-    with pytest.raises(InputError, match="rising"):
-        TileSettings(epochs=(50, 30))
-    with pytest.raises(InputError, match="cannot be"):
-        TileAugmentation(stain=1.0)
-    with pytest.raises(InputError, match="wrong kind"):
-        TileSettings().changed({"repeats": "many"})
+    assert changed.pretrained == "embedded"
+    assert HeadSettings.of(changed.document()) == changed
+    random = RECIPE.settings({"architecture": "resnetv2_50_tiles", "pretrained": "none"})
+    assert random.name == "resnetv2_50-random-none"
+    assert RECIPE.settings({"architecture": "resnetv2_50_tiles"}).pretrained == "hub"
+    for wrong, kind, words in (
+        ({"augmentation.zoon": 1}, UnknownLabelError, "zoom"),
+        ({"augmentation": "zoom"}, InputError, r"augmentation\.zoom"),
+        ({"architecture": "mobilenet_v2"}, UnknownLabelError, "mobilenet_v2_tiles"),
+        ({"positive": "vital"}, UnknownLabelError, "viable"),
+        ({"epochs": (50, 30)}, InputError, "rise"),
+        ({"epochs": ()}, InputError, "epochs"),
+        ({"rates": (0.0,)}, InputError, "rates"),
+        ({"repeats": "many"}, InputError, "repeats"),
+        ({"augmentation.stain": 1.0}, InputError, r"augmentation\.stain"),
+    ):
+        with pytest.raises(kind, match=words):
+            RECIPE.settings(wrong)
+    with pytest.raises(InputError, match=r"augmentation\.copies"):
+        TileAugmentation(copies=-1)

@@ -59,7 +59,10 @@ def feature_space(
         InputError: too few features.
     """
     if len(features) <= dimensions:
-        raise InputError(f"a space of {dimensions} dimensions was asked for; {len(features)} training tiles span less")
+        raise InputError(
+            f"a space of {dimensions} dimensions was asked for; {len(features)} training tiles span less: a model of "
+            "so few tiles cannot know its limits (osteon models export --no-trust)"
+        )
     shares = np.ones(len(features)) if weights is None else weights
     centre = np.average(features.astype(np.float64), axis=0, weights=shares)
     _, _, components = np.linalg.svd((features - centre) * np.sqrt(shares)[:, None], full_matrices=False)
@@ -75,6 +78,7 @@ def fit_tile_limits(
     false_alarm_rate: float = 0.05,
     error_rate: float = 0.1,
     seed: int = 1,
+    members: int = 1,
 ) -> Limits:
     """Fit novelty and prediction sets.
 
@@ -88,17 +92,21 @@ def fit_tile_limits(
         false_alarm_rate: share of held-out tiles that are called unlike training.
         error_rate: of the prediction sets, within each class.
         seed: of the draw of a tile of each patient.
+        members: of the model; all have the same base.
 
     Raises:
         InputError: too few tiles or patients.
     """
     people = np.unique(held_out.patients)
     if people.size < 2:
-        raise InputError(f"novelty needs tiles of at least two held-out patients; there is {people.size}")
+        raise InputError(
+            f"novelty needs tiles of at least two held-out patients; there is {people.size}: more folds, or a model "
+            "that does not know its limits (osteon models export --no-trust)"
+        )
     unit = max(float(np.median(held_out.distance)), 1e-6)
     space = feature_space(features, weights=weights)
     medians = [float(np.median(held_out.distance[held_out.patients == one])) / unit for one in people]
-    banks = (FeatureBank(space.vectors, 1, unit, space.centre),)
+    banks = (FeatureBank(space.vectors, 1, unit, space.centre),) * members
     return Limits(
         out_of_distribution(
             banks,

@@ -16,21 +16,21 @@ import torch
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.train.tiles.heads import HeadPlan, train_heads
+from osteon.train.heads import HeadPlan, train_heads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from osteon.train.tiles.heads import Heads
-    from osteon.train.tiles.settings import TileSettings
+    from osteon.train.heads import Heads
+    from osteon.train.settings import HeadSettings
+    from osteon.train.tile_features import TileTable
 
 __all__ = [
     "Choice",
     "FoldOutcome",
     "LiteralOutcome",
-    "TileTable",
     "Unit",
     "judge_fold",
     "judge_literally",
@@ -41,34 +41,6 @@ Unit = Literal["patient", "tile"]
 
 _HELD_OUT = 0.1
 """Share of the tiles that the paper validated on."""
-
-
-@dataclass(frozen=True, slots=True)
-class TileTable:
-    """Features of a data set's tiles with what is known of them.
-
-    Attributes:
-        features: (n, d) of the tiles as they are.
-        copies: (k, n, d) of their transformed copies; k may be 0.
-        labels: (n,) class, 0 on.
-        patients: (n,) whose.
-        classes: how many there are.
-    """
-
-    features: NDArray[np.float32] = field(repr=False)
-    copies: NDArray[np.float32] = field(repr=False)
-    labels: NDArray[np.int64] = field(repr=False)
-    patients: NDArray[np.str_] = field(repr=False)
-    classes: int = 3
-
-    def training(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Features and labels to learn from: the tiles of rows, then their copies."""
-        copied = self.copies[:, rows].reshape(-1, self.features.shape[1])
-        return np.concatenate([self.features[rows], copied]), np.tile(self.labels[rows], 1 + len(self.copies))
-
-    def groups(self, unit: Unit) -> NDArray[np.str_]:
-        """(n,) what must not be divided."""
-        return self.patients if unit == "patient" else np.arange(len(self.labels)).astype(str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +117,7 @@ def outer_folds(
 
 
 def judge_fold(
-    table: TileTable, test: NDArray[np.int64], settings: TileSettings, *, unit: Unit, progress: Progress = silent
+    table: TileTable, test: NDArray[np.int64], settings: HeadSettings, *, unit: Unit, progress: Progress = silent
 ) -> FoldOutcome:
     """Choose within the rest of the tiles, learn from the rest, judge the test tiles once.
 
@@ -171,7 +143,7 @@ def judge_fold(
     return FoldOutcome(test, logits, choice)
 
 
-def judge_literally(table: TileTable, settings: TileSettings) -> LiteralOutcome:
+def judge_literally(table: TileTable, settings: HeadSettings) -> LiteralOutcome:
     """The whole grid on one division by tile, 90 to 10, with nothing held back from choosing."""
     from sklearn.model_selection import train_test_split
 
@@ -193,7 +165,7 @@ def judge_literally(table: TileTable, settings: TileSettings) -> LiteralOutcome:
 
 
 def _choose(
-    table: TileTable, train: NDArray[np.int64], settings: TileSettings, unit: Unit, progress: Progress
+    table: TileTable, train: NDArray[np.int64], settings: HeadSettings, unit: Unit, progress: Progress
 ) -> Choice:
     """Rate and epochs with the best accuracy on inner validation tiles; of equals, the smallest loss."""
     seeds = range(settings.seed, settings.seed + min(settings.choice_repeats, settings.repeats))
@@ -223,18 +195,18 @@ def _choose(
 
 
 def _inner_folds(
-    table: TileTable, train: NDArray[np.int64], settings: TileSettings, unit: Unit
+    table: TileTable, train: NDArray[np.int64], settings: HeadSettings, unit: Unit
 ) -> tuple[list[tuple[NDArray[np.int64], NDArray[np.int64]]], str]:
     """(rows to learn from, rows to choose by) of each inner fold, and a note where they leak."""
-    groups, note = table.groups(unit)[train], ""
+    groups, note = _groups(table, unit)[train], ""
     if np.unique(groups).size < 2:
-        groups = table.groups("tile")[train]
+        groups = _groups(table, "tile")[train]
         note = "one patient was left to learn from: rate and epochs were chosen by tile within it"
     held = outer_folds(table.labels[train], groups, most=settings.inner_folds, seed=settings.seed)
     return [(np.setdiff1d(train, train[part]), train[part]) for part in held], note
 
 
-def _grid(settings: TileSettings, seeds: range) -> HeadPlan:
+def _grid(settings: HeadSettings, seeds: range) -> HeadPlan:
     """All rates, each with all seeds: the rate is the slower axis."""
     return HeadPlan(
         rates=tuple(rate for rate in settings.rates for _ in seeds),
@@ -247,3 +219,8 @@ def _grid(settings: TileSettings, seeds: range) -> HeadPlan:
 
 def _pairs(rates: int, epochs: range | tuple[int, ...]) -> Iterator[tuple[int, int]]:
     return ((rate, epoch) for rate in range(rates) for epoch in epochs)
+
+
+def _groups(table: TileTable, unit: Unit) -> NDArray[np.str_]:
+    """(n,) what must not be divided."""
+    return table.patients if unit == "patient" else np.arange(len(table.labels)).astype(str)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.tile_head import TileHead
+from osteon.nets.tile_head import HIDDEN_UNITS, TileHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,11 +27,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["ADAM_BETAS", "ADAM_EPSILON", "HeadPlan", "Heads", "head_order", "head_start", "train_heads"]
+__all__ = [
+    "ADAM_BETAS",
+    "ADAM_EPSILON",
+    "HeadPlan",
+    "Heads",
+    "fit_ridge_head",
+    "head_order",
+    "head_start",
+    "linear_head",
+    "train_heads",
+]
+
 
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPSILON = 1e-7
 """Of Keras, which the paper used; torch's own is 1e-8."""
+
+_ITERATIONS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,3 +198,62 @@ def _loss(logits: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return each.mean(dim=1).sum()
     return (each.sum(dim=1) / weights[truth].sum(dim=1)).sum()
+
+
+def fit_ridge_head(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    *,
+    strength: float,
+    classes: int = 3,
+) -> TileHead:
+    """Logistic regression of several classes, in a head.
+
+    Args:
+        features: (n, d).
+        labels: (n,) 0 to classes - 1; every class must be there.
+        weights: (n,) of the tiles' losses; only their proportions matter.
+        strength: of the tiles against the ridge: the weights' sum, as scikit-learn's C times their sum.
+        classes: how many.
+
+    Raises:
+        InputError: shapes that do not fit, or a class without a tile.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if features.ndim != 2 or labels.shape != (len(features),) or weights.shape != labels.shape:
+        raise InputError(f"features {features.shape}, labels {labels.shape} and weights {weights.shape} do not fit")
+    if not np.array_equal(np.unique(labels), np.arange(classes)):
+        raise InputError(f"tiles of all {classes} classes are needed; found classes {np.unique(labels).tolist()}")
+    centre = np.average(features.astype(np.float64), axis=0, weights=weights)
+    model = LogisticRegression(C=1.0, max_iter=_ITERATIONS)
+    model.fit(features - centre, labels, sample_weight=weights * (strength / weights.sum()))
+    slopes = model.coef_
+    return linear_head(slopes, model.intercept_ - slopes @ centre)
+
+
+def linear_head(slopes: NDArray[np.float64], offsets: NDArray[np.float64]) -> TileHead:
+    """A head that gives ``features @ slopes.T + offsets``.
+
+    Args:
+        slopes: (classes, d).
+        offsets: (classes,).
+
+    Raises:
+        InputError: more classes than pairs of units.
+    """
+    classes, features = slopes.shape
+    if 2 * classes > HIDDEN_UNITS or offsets.shape != (classes,):
+        raise InputError(f"{classes} classes with offsets {offsets.shape} do not fit into {HIDDEN_UNITS} units")
+    with torch.random.fork_rng():
+        head = TileHead(features, classes)
+    hidden, bias, last, last_bias = (value.detach() for value in head.parameters())
+    for value in (hidden, bias, last, last_bias):
+        value.zero_()
+    for number in range(classes):
+        row = torch.from_numpy(slopes[number]).to(hidden.dtype)
+        hidden[2 * number], hidden[2 * number + 1] = row, -row
+        last[number, 2 * number], last[number, 2 * number + 1] = 1.0, -1.0
+        last_bias[number] = float(offsets[number])
+    return head.eval()

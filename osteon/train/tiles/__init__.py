@@ -1,1 +1,0 @@
-"""Heads of histology tile classifiers: settings, pictures, features of a frozen base, grids of heads, cards."""
