@@ -299,9 +299,11 @@ class Model:
 
     def __init__(self, predictor: Predictor, card: ModelCard, device: str) -> None:
         """Wrap a predictor with its card."""
+        from osteon.weights import Classes
+
         self._predictor, self._card, self._device = predictor, card, device
         self.name, self.task, self.is_demo = card.name, card.task, card.is_demo
-        self.classes: tuple[str, ...] = tuple(getattr(predictor.output, "classes", ()))
+        self.classes = card.output.names if isinstance(card.output, Classes) else ()
 
     def __repr__(self) -> str:
         """Name and task."""

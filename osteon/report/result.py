@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from osteon._beside import beside
 from osteon._optional import MissingPackageError
 from osteon.data import Notice, Slide
+from osteon.data.provenance import Clock
 from osteon.errors import OutputError
-from osteon.predict.clock import Clock
 from osteon.report.findings import make_findings
 from osteon.report.objects import file_words, write_dicom_objects, write_plain_masks
 from osteon.report.page import write_page

@@ -32,6 +32,7 @@ __all__ = [
     "load_networks",
     "load_state",
     "promised",
+    "prove_graph",
     "read_graph",
     "run_torch",
     "verify_card",

@@ -17,7 +17,7 @@ from osteon.errors import BackendError, WeightsError
 from osteon.weights.card import CARD_NAME, CardFile, Embedding, Maps, ModelCard, card_bytes, read_card
 from osteon.weights.graph import chains_of, modules_of, pack_graph
 from osteon.weights.limits import limits_arrays, limits_entries
-from osteon.weights.load import verify_card
+from osteon.weights.load import prove_graph, run_torch, verify_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["round_to_half", "write_model"]
 
 _LOG = logging.getLogger(__name__)
+_GRAPH = "graph.safetensors"
 
 
 def round_to_half(network: nn.Module) -> None:
@@ -93,17 +94,12 @@ def write_model(
     contents["golden.safetensors"] = _golden_file(card, networks, inputs)
     case = msgspec.structs.replace(card.golden, file=_listed("golden.safetensors", contents["golden.safetensors"]))
     whole["golden"] = case
-    graph = _graph_file(card, networks, [contents[name] for name in members])
-    if graph is not None:
-        contents["graph.safetensors"] = graph
-        whole["graph"] = _listed("graph.safetensors", graph)
     if limits is not None:
         contents["limits.safetensors"] = _saved(limits_arrays(limits))
         known, whole["prediction_sets"] = limits_entries(limits)
         file = _listed("limits.safetensors", contents["limits.safetensors"])
         whole["out_of_distribution"] = msgspec.structs.replace(known, file=file)
-    contents[CARD_NAME] = card_bytes(msgspec.structs.replace(card, **whole))
-    return _placed(parent, card.name, contents)
+    return _placed(parent, msgspec.structs.replace(card, **whole), networks, contents)
 
 
 def _golden_inputs(card: ModelCard, golden: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
@@ -137,8 +133,6 @@ def _golden_file(card: ModelCard, networks: Sequence[nn.Module], inputs: Mapping
 def _raw(card: ModelCard, network: nn.Module, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
     """What a network gives before temperatures."""
     import torch
-
-    from osteon.weights.load import run_torch
 
     if isinstance(card.output, Maps):
         values = torch.from_numpy(inputs["image"].astype(np.float32) / np.float32(255))[:, None]
@@ -196,16 +190,22 @@ def _listed(name: str, data: bytes) -> CardFile:
     return CardFile(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def _placed(parent: Path, name: str, contents: Mapping[str, bytes]) -> ModelCard:
-    """Write files to a folder aside, prove the model there, and move it to its place."""
+def _placed(parent: Path, card: ModelCard, networks: Sequence[nn.Module], contents: Mapping[str, bytes]) -> ModelCard:
+    """Write files to a folder aside, prove the networks there, then their graph, and move the folder to its place."""
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".writing-") as temporary:
         folder = Path(temporary) / "model"
         folder.mkdir()
-        for file, data in contents.items():
+        for file, data in {**contents, CARD_NAME: card_bytes(card)}.items():
             (folder / file).write_bytes(data)
         verify_card(read_card(folder))
-        target = parent / name
+        graph = _graph_file(card, networks, [contents[member.path] for member in card.members])
+        if graph is not None:
+            (folder / _GRAPH).write_bytes(graph)
+            whole = msgspec.structs.replace(card, graph=_listed(_GRAPH, graph))
+            (folder / CARD_NAME).write_bytes(card_bytes(whole))
+            prove_graph(read_card(folder))
+        target = parent / card.name
         if target.exists():
             shutil.move(target, Path(temporary) / "replaced")
         shutil.move(folder, target)

@@ -172,6 +172,7 @@ def test_a_file_that_is_not_what_the_hub_states_is_refused_and_not_pinned(hub: H
 
 
 def test_without_a_network_it_says_what_to_do(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # it tries again, and waits longer
     monkeypatch.setenv(HUB_VARIABLE, "http://127.0.0.1:9")  # nobody listens there
     with pytest.raises(WeightsError, match=r"--pretrained embedded --arch mobilenet_v2.*--pretrained PATH"):
         pretrained_network("densenet121", source="hub")

@@ -16,6 +16,7 @@ from osteon.nets import build_network
 from osteon.nets.segmenter import Segmenter
 from osteon.nets.segmenter_description import SEGMENTERS
 from osteon.weights import (
+    Golden,
     MapOutput,
     ModelCard,
     check_golden,
@@ -55,8 +56,9 @@ def networks() -> list[nn.Module]:
 
 @pytest.fixture(scope="module")
 def segmenters(tmp_path_factory: pytest.TempPathFactory, networks: list[nn.Module]) -> ModelCard:
-    folder = tmp_path_factory.mktemp("segmenters")
-    return write_model(folder, segmenter_card(MAPS), networks, golden={"image": SLICES})
+    """In float32 alone: the chain for bfloat16 takes long to make, and tests/predict has one."""
+    card = segmenter_card(MAPS, golden=Golden("noise", {"float32": 3e-4}))
+    return write_model(tmp_path_factory.mktemp("segmenters"), card, networks, golden={"image": SLICES})
 
 
 @pytest.fixture
@@ -136,20 +138,13 @@ def test_other_weights_with_a_fitting_hash_fail_the_golden_case(random_card: Mod
         verify_card(card)
 
 
-def test_a_graph_of_other_networks_fails_the_golden_case(random_card: ModelCard, tmp_path: Path) -> None:
-    import torch
-
-    torch.manual_seed(99)
-    network = build_network("densenet_small").eval()
-    round_to_half(network)
-    golden = {"image": golden_case(random_card).image}
-    other = write_model(tmp_path / "other", plain_card(), [network], golden=golden)
-    swapped = exchanged(random_card, file_of(random_card, "graph"), file_of(other, "graph").read_bytes())
-    # it points at the weights of this model, so it is the same graph: the text of a graph carries no weights
-    assert verify_card(swapped) < 1e-4
-    broken = exchanged(swapped, file_of(swapped, "graph"), b"\\x00" * 64)
+def test_a_graph_that_is_none_or_another_models_is_refused(random_card: ModelCard) -> None:
+    path = file_of(random_card, "graph")
     with pytest.raises(WeightsError, match="graph of the model cannot be read"):
-        verify_card(broken)
+        verify_card(exchanged(random_card, path, b"\\x00" * 64))
+    other = file_of(find_card("mobilenet_v2.trunk_phantom"), "graph").read_bytes()
+    with pytest.raises(WeightsError, match="graph"):  # it points beyond these weights, or takes other images
+        verify_card(exchanged(read_card(random_card.folder), path, other))
 
 
 def test_weights_of_another_architecture_and_pickles_are_refused(random_card: ModelCard) -> None:
@@ -245,12 +240,14 @@ def test_golden_maps_of_other_weights_are_refused(spoilt: ModelCard) -> None:
 
 
 def test_a_reduced_precision_is_judged_by_its_masks(segmenters: ModelCard) -> None:
-    expected = golden_case(segmenters).mean
+    bounded = Golden("noise", {"float32": 3e-4}, {"bfloat16": 0.1}, segmenters.golden.file)
+    card = msgspec.structs.replace(segmenters, golden=bounded)
+    expected = golden_case(card).mean
     shifted = np.clip(np.where(expected >= 0.5, expected + 0.2, expected - 0.2), 0, 1).astype(np.float32)
     shifted[:, 0] = expected[:, 0]
 
     def check(maps: NDArray[np.float32], precision: str) -> float:
-        return check_golden(segmenters, lambda _: maps, precision=precision)
+        return check_golden(card, lambda _: maps, precision=precision)
 
     assert check(shifted, "bfloat16") > 0.1
     with pytest.raises(WeightsError, match="outputs differ by"):

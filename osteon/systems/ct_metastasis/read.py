@@ -13,12 +13,12 @@ import numpy as np
 
 from osteon.data import Answer, Mask, Notice, Region, named
 from osteon.data.options import Progress, silent
+from osteon.data.provenance import Clock
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Box
 from osteon.geometry.turn import axial_turn
 from osteon.ops.lesions import LesionOptions, grown
 from osteon.ops.series_images import SeriesImages, series_images, slice_step
-from osteon.predict.clock import Clock
 from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, image_options, map_series
 from osteon.systems.ct_metastasis.search import believe, measure_lesions

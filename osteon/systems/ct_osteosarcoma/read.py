@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from osteon.data import Answer, SliceReading, named
 from osteon.data.options import Progress, silent
+from osteon.data.provenance import Clock
 from osteon.errors import NotThisTaskError
 from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.legs import find_legs
-from osteon.predict.clock import Clock
 from osteon.predict.predictor import Predictor
 from osteon.systems.ct_osteosarcoma.slices import classify_leg, leg_heat_maps
 from osteon.systems.ct_osteosarcoma.surfaces import leg_surfaces

@@ -18,12 +18,12 @@ import numpy as np
 
 from osteon.data import TILE_CLASSES, Answer, Notice, RegionNovelty
 from osteon.data.options import Progress, silent
+from osteon.data.provenance import Clock
 from osteon.errors import InputError, WeightsError
 from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view
 from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
-from osteon.predict.clock import Clock
 from osteon.predict.engines.openvino import usable_cores
 from osteon.predict.predictor import Predictor
 from osteon.systems.histology.detail import SlideMap, SlideReading

@@ -13,9 +13,9 @@ import numpy as np
 
 from osteon.data import Answer, ClassProbabilities, HeatMap, Region, SliceReading, SliceScores, named
 from osteon.data.options import Progress, silent
+from osteon.data.provenance import Clock
 from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
-from osteon.predict.clock import Clock
 from osteon.predict.predictor import Predictor
 from osteon.predict.scores import set_names
 from osteon.systems.mri_femur.mark import mark_lesion
