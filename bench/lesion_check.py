@@ -19,7 +19,7 @@ import numpy as np
 from osteon.data.options import silent
 from osteon.metrics.lesion_detection import Matching, detect_lesions, froc, match_lesions
 from osteon.metrics.surface_distance import surface_distances
-from osteon.report.evaluation_charts import draw_froc
+from osteon.report.charts import draw_froc
 from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import TASK

@@ -24,8 +24,8 @@ import torch
 from osteon import __version__
 from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
+from osteon.metrics.calibration import apply_temperature, fit_temperature
 from osteon.metrics.multiclass import cluster_intervals
-from osteon.metrics.temperature import apply_temperature, fit_temperature
 from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.tile_card import Tiles, tile_input
 from osteon.train.heads import fit_ridge_head

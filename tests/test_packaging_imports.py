@@ -24,7 +24,7 @@ import numpy as np
 from osteon.data import Answer, Region, SliceReading
 from osteon.geometry import Box
 from osteon.io import find_images, choose_series, load_volume
-from osteon.report import start_run, write_result
+from osteon.report import Run, write_result
 from osteon.systems.registry import system
 series, folder = Path(sys.argv[1]), Path(sys.argv[2])
 with find_images(series) as inventory:
@@ -32,7 +32,7 @@ with find_images(series) as inventory:
 print(volume.grid.shape, volume.unit, int(volume.array.sum()))
 region = Region(name="left leg", box=Box(start=(0, 0, 0), stop=volume.grid.shape), present=np.ones(6, dtype=bool))
 answer = Answer(task="ct_osteosarcoma", headline="Nothing was looked for.", regions=(region,), detail=SliceReading())
-run = start_run(task="ct_osteosarcoma")
+run = Run(task="ct_osteosarcoma")
 write_result(folder, answer, volume, system("ct_osteosarcoma").report(), run=run)
 """
 

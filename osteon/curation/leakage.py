@@ -14,7 +14,7 @@ import numpy as np
 
 from osteon.curation.near_duplicates import PatientMatch, match_patients
 from osteon.curation.pairs import similar_pairs
-from osteon.data.split import PARTS
+from osteon.data.manifest import PARTS
 from osteon.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from osteon.data import Fold, Split
-from osteon.data.split import PARTS
+from osteon.data.manifest import PARTS
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 
 if TYPE_CHECKING:

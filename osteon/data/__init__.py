@@ -13,12 +13,10 @@ from osteon.data.answer import (
     named,
 )
 from osteon.data.finding import Finding, Measurement
-from osteon.data.labelled import LabelledImage, LabelledStudy
-from osteon.data.manifest import ImageRow, Manifest
-from osteon.data.mask import Label, Mask
+from osteon.data.image import Label, Mask, Radiograph, Surface, Volume
+from osteon.data.manifest import Fold, FoldRows, ImageRow, Manifest, Split
 from osteon.data.predictions import Predictions
-from osteon.data.provenance import ModelUse, Notice
-from osteon.data.radiograph import Radiograph
+from osteon.data.provenance import ModelUse, Notice, Patient, Series, SliceSource, Source, Study
 from osteon.data.slide import (
     TILE_CLASSES,
     TILE_WORDS,
@@ -29,10 +27,7 @@ from osteon.data.slide import (
     SlideSource,
     TilePlan,
 )
-from osteon.data.source import Patient, Series, SliceSource, Source, Study
-from osteon.data.split import Fold, FoldRows, Split
-from osteon.data.surface import Surface
-from osteon.data.volume import Volume
+from osteon.data.system import LabelledImage, LabelledStudy
 
 Image = Volume | Radiograph | Slide
 """Whatever can be read."""

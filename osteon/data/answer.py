@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data.finding import Finding
-    from osteon.data.mask import Mask
+    from osteon.data.image import Mask, Surface
     from osteon.data.provenance import ModelUse, Notice
-    from osteon.data.surface import Surface
     from osteon.geometry import Box
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from osteon.data.volume import Volume
+    from osteon.data.image import Volume
     from osteon.geometry import Box
     from osteon.labels import Concept
 

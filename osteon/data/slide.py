@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
     from osteon.data.provenance import Notice
 
-__all__ = [
-    "TILE_CLASSES",
-    "TILE_WORDS",
-    "GradeProposal",
-    "Necrosis",
-    "Slide",
-    "SlideLevel",
-    "SlideSource",
-    "TilePlan",
-]
+__all__ = ["TILE_CLASSES", "TILE_WORDS", "GradeProposal", "Necrosis", "Slide", "SlideLevel", "SlideSource", "TilePlan"]
 
 TILE_CLASSES = ("non_tumour", "non_viable", "viable")
 """Classes of a tile, in the order of every array of probabilities."""

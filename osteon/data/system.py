@@ -1,26 +1,50 @@
-"""What a system is, and what routing may look at. An engine is handed a System; it never looks one up."""
+"""What a system is, what routing may look at, and its words. An engine is handed a System; it never looks one up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from osteon.data.answer import Answer
-    from osteon.data.labelled import LabelledStudy
+    from osteon.data.image import Volume
     from osteon.data.options import ModelOptions
 
-__all__ = ["UNASKED_FROM", "DatasetMaker", "Header", "Kind", "LabelledMaker", "MadeDataset", "Match", "System", "lazy"]
+__all__ = [
+    "DEMO_LIMIT",
+    "DEMO_MARK",
+    "OUTCOME_LIMIT",
+    "UNASKED_FROM",
+    "DatasetMaker",
+    "Header",
+    "Kind",
+    "LabelledImage",
+    "LabelledMaker",
+    "LabelledStudy",
+    "MadeDataset",
+    "Match",
+    "System",
+    "TaskText",
+    "lazy",
+]
+
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
 """What an image is; "picture" is a file of pixels that says nothing else (PNG, JPEG)."""
 
 UNASKED_FROM = 0.5
 """A system that nobody named is only taken from this score on."""
+
+DEMO_MARK: Final = "demo model - synthetic training data"
+"""Stands on every picture that shows what a demo model said."""
+OUTCOME_LIMIT: Final = "How a probability relates to outcomes is known only as far as the model's statement says."
+DEMO_LIMIT: Final = "The demo model shows how the software works. Its output carries no information about a patient."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,3 +170,76 @@ class System:
 def lazy(package: str, module: str, name: str) -> Callable[[], Any]:
     """What a module of a package calls so; it is imported when the result is called."""
     return lambda: getattr(import_module(f"{package}.{module}"), name)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LabelledImage:
+    """One image and what is known about it.
+
+    Attributes:
+        image: a volume, or the pixels of a picture, (row, column, 3) uint8.
+        masks: by name ("lesion", "bone"), arrays of its shape, not 0 inside.
+        label: of its class, or "" where the masks say it.
+        name: unique in its case.
+        study: examination, where it differs from that of the case.
+        plane: of a single slice, or "".
+        quality: of the JPEG file that a picture becomes; None for PNG.
+        columns: what else is known, for the manifest.
+    """
+
+    image: Volume | NDArray[Any] = field(repr=False)
+    masks: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    label: str = ""
+    name: str = ""
+    study: str = ""
+    plane: str = ""
+    quality: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LabelledStudy:
+    """Patients whose images are made or read when they are asked for.
+
+    Attributes:
+        cases: ``osteon.train.datasets.SeriesCase`` that open as ``LabelledImage`` values, one or several.
+        labels: of the patients, in the same order; "" where the images of one differ.
+        seed: of what is drawn from their images.
+        about: what the data set shall say about them.
+    """
+
+    cases: Sequence[Any]
+    labels: Sequence[str]
+    seed: int
+    about: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskText:
+    """Words of one system.
+
+    Attributes:
+        title: of the report.
+        demo: what a demo model's report must say of itself.
+        unlike: what must be said where the image is unlike the training images.
+        limits: sentences, each with what it depends on: nothing ("always"), a model took part, a demo model did.
+        marked: what the card of an abnormal finding with a box is called.
+        probability: what the probability of a finding is of.
+        image: heading of the details of what was read.
+        demo_mark: on every page that shows what a demo model said.
+        masks: what each mask shows, by its name; "{}" stands for "segment" or "label".
+        files: what each other file of the result is, by its name.
+        typeset: makes a sentence of the answer fit to be printed.
+    """
+
+    title: str
+    demo: str
+    unlike: str
+    limits: tuple[tuple[Literal["always", "model", "demo"], str], ...]
+    marked: str = "Affected region"
+    probability: str = "Probability"
+    image: str = "Images"
+    demo_mark: str = DEMO_MARK
+    masks: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    typeset: Callable[[str], str] = str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data import Fold, Split
-from osteon.data.split import PARTS
+from osteon.data.manifest import PARTS
 from osteon.errors import InputError, nearest_names
 from osteon.io.whole_file import whole_file
 

@@ -21,11 +21,7 @@ BONE_COLOUR = (230, 220, 190, 255)
 
 
 def extract_surface(
-    mask: NDArray[np.bool_],
-    grid: Grid,
-    *,
-    name: str = "bone",
-    colour: tuple[int, int, int, int] = BONE_COLOUR,
+    mask: NDArray[np.bool_], grid: Grid, *, name: str = "bone", colour: tuple[int, int, int, int] = BONE_COLOUR
 ) -> Surface:
     """The closed surface halfway between the voxels inside and outside a mask.
 

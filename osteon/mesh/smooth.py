@@ -165,7 +165,5 @@ def simplify(surface: Surface, *, target_triangles: int) -> Surface:
         points, np.ascontiguousarray(surface.faces), target_count=target_triangles
     )
     return replace(
-        surface,
-        vertices_lps_mm=(points + centre).astype(np.float32),
-        faces=np.ascontiguousarray(faces, dtype=np.int32),
+        surface, vertices_lps_mm=(points + centre).astype(np.float32), faces=np.ascontiguousarray(faces, dtype=np.int32)
     )

@@ -27,11 +27,13 @@ __all__ = [
     "SampleSize",
     "bca_limits",
     "draw_patients",
+    "drawn_patients",
     "interval_of",
     "paired_difference",
     "patient_bootstrap",
     "patient_bootstraps",
     "percentile_limits",
+    "resampled_ratio",
 ]
 
 _METHODS = ("percentile", "bca")
@@ -243,6 +245,41 @@ def draw_patients(
     return counts
 
 
+def drawn_patients(
+    patients: ArrayLike, images: int, how: Resampling, *, of: str
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The number of each image's patient (n,), and how often each is drawn (repeats, patients), for percentiles.
+
+    Args:
+        patients: (n,) id of the patient of each image.
+        images: how many there are.
+        how: they are drawn; its method must be "percentile".
+        of: what the intervals are of, for the error.
+
+    Raises:
+        InputError: not one id an image, or another method was asked for.
+    """
+    ids = np.asarray(patients)
+    if ids.shape != (images,):
+        raise InputError(f"{ids.size} patient ids were given for {images} images: give one an image")
+    if how.method != "percentile":
+        raise InputError(f"intervals of {of} are percentile intervals; {how.method!r} was asked for")
+    names, number = np.unique(ids, return_inverse=True)
+    return number.astype(np.int64), draw_patients(names.size, range(how.repeats), seed=how.seed)
+
+
+def resampled_ratio(
+    part: ArrayLike, whole: ArrayLike, number: NDArray[np.int64], drawn: NDArray[np.int32]
+) -> tuple[float, NDArray[np.float64]]:
+    """A sum over images (n,) divided by another: as they are, and on each draw (repeats,); NaN where that is 0."""
+    tables = (np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
+    sums = np.stack([np.bincount(number, weights=each, minlength=drawn.shape[1]) for each in tables], axis=1)
+    top, bottom = (drawn @ sums).T
+    replicates = np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0)
+    counted, total = sums.sum(axis=0)
+    return float(counted / total) if total > 0 else math.nan, replicates
+
+
 def interval_of(
     value: float,
     replicates: NDArray[np.float64],
@@ -338,12 +375,7 @@ def _intervals(
 
 
 def _intervals_of(
-    statistics: list[Statistic],
-    cases: Judged,
-    strata: ArrayLike | None,
-    how: Resampling,
-    *,
-    against_zero: bool = False,
+    statistics: list[Statistic], cases: Judged, strata: ArrayLike | None, how: Resampling, *, against_zero: bool = False
 ) -> list[BootstrapInterval]:
     """Draw once, apply every statistic, and make the intervals."""
     stratum = _patient_strata(cases, strata)

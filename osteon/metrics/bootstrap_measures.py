@@ -11,7 +11,7 @@ import numpy as np
 from osteon._compiled import compiled
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.checks import checked_score, checked_truth
-from osteon.metrics.classification import MEASURES, log_losses, squared_errors
+from osteon.metrics.classification import ERRORS, MEASURES, SHARES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -137,11 +137,7 @@ class Judged:
 
 
 def judged(
-    truth: ArrayLike,
-    score: ArrayLike,
-    patients: ArrayLike,
-    threshold: ArrayLike = 0.5,
-    folds: ArrayLike | None = None,
+    truth: ArrayLike, score: ArrayLike, patients: ArrayLike, threshold: ArrayLike = 0.5, folds: ArrayLike | None = None
 ) -> Judged:
     """Check what was given and number the patients in the order of their sorted ids.
 
@@ -222,10 +218,10 @@ def _statistic(measure: str | WeightedMeasure, cases: Judged) -> Statistic:
         return _of_weights(measure, cases)
     if measure in _RANKED:
         return _of_ranks(_RANKED[measure], cases)
-    if measure in _ERRORS:
-        return _of_errors(_ERRORS[measure](cases.truth, cases.score), cases)
-    if measure in _SHARES:
-        return _of_confusion(_SHARES[measure], cases)
+    if measure in ERRORS:
+        return _of_errors(ERRORS[measure](cases.truth, cases.score), cases)
+    if measure in SHARES:
+        return _of_confusion(SHARES[measure], cases)
     raise UnknownLabelError(f"measure {measure!r} does not exist; {nearest_names(measure, MEASURES)}")
 
 
@@ -255,7 +251,7 @@ def _of_errors(errors: NDArray[np.float64], cases: Judged) -> Statistic:
 
     def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
         total, drawn = _sums(counts, table).T
-        return _ratio(total, drawn)
+        return np.asarray(np.divide(total, drawn, out=np.full(drawn.shape, np.nan), where=drawn > 0))
 
     return apply
 
@@ -300,19 +296,4 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    ratio: NDArray[np.float64] = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-    return ratio
-
-
 _RANKED: dict[str, Callable[..., None]] = {"auc": auc_of_counts, "pr_auc": pr_auc_of_counts}
-_ERRORS = {"brier": squared_errors, "log_loss": log_losses}
-_SHARES: dict[str, Callable[..., NDArray[np.float64]]] = {
-    "tpr": lambda tp, _fp, _tn, fn: _ratio(tp, tp + fn),
-    "tnr": lambda _tp, fp, tn, _fn: _ratio(tn, tn + fp),
-    "accuracy": lambda tp, fp, tn, fn: _ratio(tp + tn, tp + fp + tn + fn),
-    "balanced_accuracy": lambda tp, fp, tn, fn: (_ratio(tp, tp + fn) + _ratio(tn, tn + fp)) / 2,
-    "precision": lambda tp, fp, _tn, _fn: _ratio(tp, tp + fp),
-    "npv": lambda _tp, _fp, tn, fn: _ratio(tn, tn + fn),
-    "f1": lambda tp, fp, _tn, fn: _ratio(2 * tp, 2 * tp + fp + fn),
-}

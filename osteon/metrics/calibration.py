@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -10,7 +11,6 @@ import numpy as np
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.checks import checked_score, checked_truth
 from osteon.metrics.proportions import wilson
-from osteon.metrics.temperature import image_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -21,20 +21,28 @@ __all__ = [
     "DecisionCurve",
     "Recalibration",
     "ReliabilityCurve",
+    "TemperatureFit",
+    "apply_temperature",
     "brier_decomposition",
+    "cross_entropy",
     "decision_curve",
     "expected_calibration_error",
-    "maximum_calibration_error",
+    "fit_temperature",
+    "image_weights",
     "probability_sample",
     "recalibration",
     "reliability_curve",
+    "share_offsets",
 ]
+
 
 Binning: TypeAlias = Literal["equal_mass", "equal_width"]
 
 _BINNINGS = ("equal_mass", "equal_width")
 _NEWTON_STEPS = 100
 _NEWTON_TOLERANCE = 1e-12
+
+_LARGEST_LOG_TEMPERATURE = math.log(100.0)
 
 
 def probability_sample(truth: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -90,21 +98,15 @@ def _bin_of_each(probability: NDArray[np.float64], bins: int, binning: Binning) 
 
 
 def reliability_curve(
-    truth: ArrayLike,
-    probability: ArrayLike,
-    *,
-    bins: int = 10,
-    binning: Binning = "equal_mass",
-    confidence: float = 0.95,
+    truth: ArrayLike, probability: ArrayLike, *, bins: int = 10, binning: Binning = "equal_mass"
 ) -> ReliabilityCurve:
-    """Mean predicted probability and observed share of positives in each bin, with a Wilson interval.
+    """Mean predicted probability and observed share of positives in each bin, with its 95 % Wilson interval.
 
     Args:
         truth: (n,) 0 or 1.
         probability: (n,) of the positive class, 0..1.
         bins: how many; fewer come back when some are empty.
         binning: ``equal_mass`` cuts at quantiles (every bin as sure as the next), ``equal_width`` at fixed steps.
-        confidence: of the Wilson intervals.
 
     Raises:
         InputError: the sample cannot be used (see ``probability_sample``), or no bins.
@@ -118,7 +120,7 @@ def reliability_curve(
     number = _bin_of_each(values, bins, binning)
     count = np.bincount(number)
     hits = np.bincount(number, weights=labels)
-    intervals = [wilson(int(k), int(n), confidence=confidence) for k, n in zip(hits, count, strict=True)]
+    intervals = [wilson(int(k), int(n)) for k, n in zip(hits, count, strict=True)]
     return ReliabilityCurve(
         binning=binning,
         mean_predicted=np.bincount(number, weights=values) / count,
@@ -142,14 +144,6 @@ def expected_calibration_error(
     """
     curve = reliability_curve(truth, probability, bins=bins, binning=binning)
     return float(np.average(np.abs(curve.observed - curve.mean_predicted), weights=curve.count))
-
-
-def maximum_calibration_error(
-    truth: ArrayLike, probability: ArrayLike, *, bins: int = 10, binning: Binning = "equal_mass"
-) -> float:
-    """MCE: the largest distance of observed share and mean probability in any bin."""
-    curve = reliability_curve(truth, probability, bins=bins, binning=binning)
-    return float(np.abs(curve.observed - curve.mean_predicted).max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,17 +300,6 @@ class DecisionCurve:
     treat_all: NDArray[np.float64] = field(repr=False)
     prevalence: float
 
-    @property
-    def treat_none(self) -> NDArray[np.float64]:
-        """(k,) of acting on no image: 0."""
-        return np.zeros_like(self.thresholds)
-
-    def standardised(self) -> NDArray[np.float64]:
-        """(k,) net benefit of the model over the largest possible one, the prevalence; NaN without a positive."""
-        if self.prevalence == 0:
-            return np.full_like(self.model, np.nan)
-        return self.model / self.prevalence
-
 
 def decision_curve(
     truth: ArrayLike, probability: ArrayLike, *, thresholds: ArrayLike | None = None, weights: ArrayLike | None = None
@@ -357,3 +340,159 @@ def decision_curve(
     odds = at / (1 - at)
     prevalence = float(parts[labels].sum())
     return DecisionCurve(at, positive[first] - negative[first] * odds, prevalence - (1 - prevalence) * odds, prevalence)
+
+
+@dataclass(frozen=True, slots=True)
+class TemperatureFit:
+    """A fitted temperature.
+
+    Attributes:
+        temperature: logits are divided by it; above 1 the model was too sure.
+        loss_before: negative log likelihood an image at temperature 1, in nats.
+        loss_after: the same at ``temperature``; never larger.
+        at_bound: no finite temperature is best (every image right: 0.01; no better than guessing: 100).
+    """
+
+    temperature: float
+    loss_before: float
+    loss_after: float
+    at_bound: bool
+
+
+def _checked(
+    logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    values, classes = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2 or classes.shape != values.shape[:1]:
+        raise InputError(
+            f"logits must be (images, classes) with at least 1 image and 2 classes, and labels (images,); got "
+            f"{values.shape} and {classes.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError("logits hold values that are not finite numbers: the network diverged, or an image is broken")
+    if classes.dtype.kind not in "iub" or classes.min() < 0 or classes.max() >= values.shape[1]:
+        raise InputError(f"labels must be whole numbers 0 to {values.shape[1] - 1}, the columns of the logits")
+    return values, classes.astype(np.int64), image_weights(weights, classes.size)
+
+
+def image_weights(weights: ArrayLike | None, images: int) -> NDArray[np.float64]:
+    """Weights (images,) that sum to 1; all alike when none are given.
+
+    Raises:
+        InputError: not one an image, one below 0 or not finite, or all 0.
+    """
+    parts = np.ones(images) if weights is None else np.asarray(weights, dtype=np.float64)
+    if parts.shape != (images,) or not np.isfinite(parts).all() or parts.min() < 0 or parts.sum() <= 0:
+        raise InputError("weights must be one number an image, none below 0 and not all 0")
+    normalised: NDArray[np.float64] = parts / parts.sum()
+    return normalised
+
+
+def apply_temperature(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
+    """Probabilities of logits divided by the temperature.
+
+    Args:
+        logits: (n, classes).
+        temperature: above 0.
+
+    Returns:
+        (n, classes), rows sum to 1; the order of the classes is that of the logits.
+
+    Raises:
+        InputError: the temperature is not above 0.
+    """
+    from scipy.special import softmax
+
+    if not temperature > 0:
+        raise InputError(f"a temperature must be above 0, got {temperature}")
+    probability: NDArray[np.float64] = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=-1)
+    return probability
+
+
+def cross_entropy(
+    logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0, weights: ArrayLike | None = None
+) -> float:
+    """Mean negative log likelihood of the true class, in nats.
+
+    Raises:
+        InputError: shapes, labels or weights do not fit.
+    """
+    from scipy.special import log_softmax
+
+    values, classes, parts = _checked(logits, labels, weights)
+    picked = log_softmax(values / temperature, axis=1)[np.arange(classes.size), classes]
+    return float(-(parts * picked).sum())
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None) -> TemperatureFit:
+    """The temperature with the smallest negative log likelihood; fit it on validation images only.
+
+    The loss is convex in 1/T, so its derivative has one root at most; the root is bracketed in log T between 0.01 and
+    100 and found by Brent's method.
+
+    Args:
+        logits: (n, classes) of the network, before any softmax.
+        labels: (n,) true class as its column.
+        weights: (n,), for example ``patient_weights``; all alike when left out.
+
+    Raises:
+        InputError: shapes, labels or weights do not fit.
+
+    References:
+        Guo et al.: On calibration of modern neural networks. ICML 2017, arXiv:1706.04599.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import softmax
+
+    values, classes, parts = _checked(logits, labels, weights)
+    true = values[np.arange(classes.size), classes]
+
+    def slope(log_temperature: float) -> float:
+        """Derivative of the loss by 1/T: expected minus true logit."""
+        expected = (softmax(values * math.exp(-log_temperature), axis=1) * values).sum(axis=1)
+        return float((parts * (expected - true)).sum())
+
+    low, high = -_LARGEST_LOG_TEMPERATURE, _LARGEST_LOG_TEMPERATURE
+    at_bound = True
+    if np.ptp(values, axis=1).max() == 0:
+        best = 0.0  # all logits of an image alike: every temperature says the same
+    elif slope(low) <= 0:
+        best = low  # even the surest is not sure enough
+    elif slope(high) >= 0:
+        best = high
+    else:
+        best, at_bound = float(brentq(slope, low, high, xtol=1e-12, rtol=1e-14)), False
+    temperature = math.exp(best)
+    before = cross_entropy(values, classes, weights=parts)
+    after = cross_entropy(values, classes, temperature=temperature, weights=parts)
+    return TemperatureFit(temperature, before, after, at_bound)
+
+
+# --------------------------------------------------------------------------------------------------------- class shares
+
+
+def share_offsets(true: ArrayLike, trained: ArrayLike) -> NDArray[np.float64]:
+    """What to add to logits so that their softmax is the posterior under the true shares (Bayes' rule).
+
+    Args:
+        true: (classes,) how often each class occurs, positive; counts or shares.
+        trained: (classes,) how often, or with what weight, each was seen in training; positive.
+
+    Returns:
+        (classes,) natural logarithms; all 0 where the shares agree.
+
+    Raises:
+        InputError: lengths differ, or a share is not positive.
+
+    Example:
+        >>> share_offsets([90, 10], [1, 1]).round(3).tolist()
+        [0.588, -1.609]
+
+    References:
+        Saerens, Latinne, Decaestecker 2002, doi:10.1162/089976602753284446.
+    """
+    shares = [np.asarray(part, dtype=np.float64) for part in (true, trained)]
+    if shares[0].shape != shares[1].shape or shares[0].ndim != 1 or any((part <= 0).any() for part in shares):
+        raise InputError(f"shares must be two lists of positive numbers, one a class; got {true!r} and {trained!r}")
+    offsets: NDArray[np.float64] = np.log(shares[0] / shares[0].sum()) - np.log(shares[1] / shares[1].sum())
+    return offsets

@@ -19,7 +19,7 @@ from osteon.metrics.checks import check_confidence, checked_score, checked_truth
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["AucComparison", "AucInterval", "auc_covariance", "auc_interval", "compare_paired", "compare_unpaired"]
+__all__ = ["AucComparison", "AucInterval", "auc_covariance", "auc_interval", "compare_paired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class AucInterval:
 
     Attributes:
         value: NaN when a class is missing.
-        low: lower limit; NaN where there is no standard error, and when the area is 0 or 1.
-        high: upper limit; NaN as ``low``.
+        low: lower limit, cut at 0; NaN where there is no standard error, and when the area is 0 or 1.
+        high: upper limit, cut at 1; NaN as ``low``.
         standard_error: NaN with fewer than two positives or two negatives (patients who have such, when clustered).
         confidence: of the interval.
-        method: ``"delong"`` or ``"obuchowski"``, with ``"-logit"`` when made on the logit scale.
+        method: ``"delong"`` or ``"obuchowski"``.
     """
 
     value: float
@@ -56,7 +56,7 @@ class AucComparison:
         statistic: z; NaN where there is no standard error, or it is 0.
         p_value: two-sided; 1 when the difference and its standard error are 0; NaN otherwise where there is no z.
         confidence: of the limits.
-        method: ``"delong"`` or ``"obuchowski"``, with ``"-paired"`` or ``"-unpaired"``.
+        method: ``"delong-paired"`` or ``"obuchowski-paired"``.
     """
 
     first: float
@@ -71,12 +71,7 @@ class AucComparison:
 
 
 def auc_interval(
-    truth: ArrayLike,
-    score: ArrayLike,
-    *,
-    patients: ArrayLike | None = None,
-    confidence: float = 0.95,
-    logit: bool = False,
+    truth: ArrayLike, score: ArrayLike, *, patients: ArrayLike | None = None, confidence: float = 0.95
 ) -> AucInterval:
     """Interval of the area under the ROC curve.
 
@@ -85,14 +80,12 @@ def auc_interval(
         score: (n,) finite; higher means positive.
         patients: (n,) id of the patient of each image, for Obuchowski's variance; None takes images as independent.
         confidence: between 0 and 1.
-        logit: make the interval on the logit scale, where it cannot leave [0, 1]; else it is cut there.
 
     Raises:
         InputError: shapes differ, nothing was given, a score is not finite, or a confidence that cannot be.
 
     References:
-        DeLong et al. 1988, doi:10.2307/2531595; Obuchowski 1997, doi:10.2307/2533958;
-        Pepe 2003, ISBN 978-0-19-850984-4, section 5.2 (logit)
+        DeLong et al. 1988, doi:10.2307/2531595; Obuchowski 1997, doi:10.2307/2533958
 
     Example:
         >>> interval = auc_interval([0, 0, 0, 1, 1, 1], [0.1, 0.3, 0.6, 0.5, 0.8, 0.9])
@@ -109,11 +102,7 @@ def auc_interval(
     if 0 < value < 1 and not math.isnan(error):
         half = _normal_quantile(confidence) * error
         low, high = max(0.0, value - half), min(1.0, value + half)
-        if logit:
-            centre, half = math.log(value / (1 - value)), half / (value * (1 - value))
-            low, high = _expit(centre - half), _expit(centre + half)
-    method = ("delong" if patients is None else "obuchowski") + ("-logit" if logit else "")
-    return AucInterval(value, low, high, error, confidence, method)
+    return AucInterval(value, low, high, error, confidence, "delong" if patients is None else "obuchowski")
 
 
 def compare_paired(
@@ -140,51 +129,26 @@ def compare_paired(
         DeLong et al. 1988, doi:10.2307/2531595; Sun and Xu 2014, doi:10.1109/LSP.2014.2337313;
         Obuchowski 1997, doi:10.2307/2533958
     """
+    from scipy.special import ndtr
+
     check_confidence(confidence)
     images = checked_truth(truth).size
     both = np.stack([checked_score(first, images), checked_score(second, images)])
-    aucs, covariance = auc_covariance(truth, both, patients=patients)
+    (one, two), covariance = auc_covariance(truth, both, patients=patients)
     variance = float(covariance[0, 0] + covariance[1, 1] - covariance[0, 1] - covariance[1, 0])
     # what rounding leaves of a variance that is 0 must not become a z
     if variance < 1e-12 * float(covariance[0, 0] + covariance[1, 1]):
         variance = 0.0
     method = "delong-paired" if patients is None else "obuchowski-paired"
-    return _comparison(float(aucs[0]), float(aucs[1]), variance, confidence, method)
-
-
-def compare_unpaired(
-    first: tuple[ArrayLike, ArrayLike],
-    second: tuple[ArrayLike, ArrayLike],
-    *,
-    patients: tuple[ArrayLike, ArrayLike] | None = None,
-    confidence: float = 0.95,
-) -> AucComparison:
-    """Scores of two sets of images that share no patient (two centres).
-
-    Args:
-        first: truth (n,) and score (n,) of the first set.
-        second: truth (m,) and score (m,) of the second.
-        patients: ids of both sets, for Obuchowski's variance; None takes images as independent.
-        confidence: of the limits of the difference.
-
-    Raises:
-        InputError: shapes differ, nothing was given, a score is not finite, a patient is in both sets, or a confidence
-            that cannot be.
-
-    References:
-        DeLong et al. 1988, doi:10.2307/2531595
-    """
-    check_confidence(confidence)
-    ids: tuple[ArrayLike | None, ArrayLike | None] = (None, None)
-    if patients is not None:
-        ids = patients
-        shared = np.intersect1d(np.asarray(patients[0]), np.asarray(patients[1])).size
-        if shared:
-            raise InputError(f"an unpaired test was asked for; {shared} patients are in both sets: use the paired test")
-    sides = [auc_interval(*side, patients=names) for side, names in zip((first, second), ids, strict=True)]
-    variance = sides[0].standard_error ** 2 + sides[1].standard_error ** 2
-    method = "delong-unpaired" if patients is None else "obuchowski-unpaired"
-    return _comparison(sides[0].value, sides[1].value, variance, confidence, method)
+    difference, error = float(one - two), _root(variance)
+    half = _normal_quantile(confidence) * error
+    if error > 0:
+        statistic = difference / error
+        p_value = float(2 * ndtr(-abs(statistic)))
+    else:
+        statistic, p_value = math.nan, 1.0 if error == 0 and difference == 0 else math.nan
+    low, high = difference - half, difference + half
+    return AucComparison(float(one), float(two), difference, low, high, statistic, p_value, confidence, method)
 
 
 def auc_covariance(
@@ -241,11 +205,7 @@ def auc_covariance(
 def _placements(
     positive: NDArray[np.bool_], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Share of negatives below each positive and of positives above each negative, ties half.
-
-    Returns:
-        (scores, positives) and (scores, negatives), both in [0, 1].
-    """
+    """Share of negatives below each positive (scores, positives) and of positives above each negative, ties half."""
     from scipy.stats import rankdata
 
     positives, negatives = values[:, positive], values[:, ~positive]
@@ -267,20 +227,6 @@ def _summed(parts: NDArray[np.float64], code: NDArray[np.intp], patients: int) -
     return np.stack([np.bincount(code, weights=row, minlength=patients) for row in parts])
 
 
-def _comparison(first: float, second: float, variance: float, confidence: float, method: str) -> AucComparison:
-    from scipy.special import ndtr
-
-    difference, error = first - second, _root(variance)
-    half = _normal_quantile(confidence) * error
-    if error > 0:
-        statistic = difference / error
-        p_value = float(2 * ndtr(-abs(statistic)))
-    else:
-        statistic, p_value = math.nan, 1.0 if error == 0 and difference == 0 else math.nan
-    low, high = difference - half, difference + half
-    return AucComparison(first, second, difference, low, high, statistic, p_value, confidence, method)
-
-
 def _root(variance: float) -> float:
     # the clustered variance is a sum with a signed term: it may fall below 0 for a few patients
     return math.sqrt(variance) if variance >= 0 else math.nan
@@ -290,9 +236,3 @@ def _normal_quantile(confidence: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri((1 + confidence) / 2))
-
-
-def _expit(logit: float) -> float:
-    from scipy.special import expit
-
-    return float(expit(logit))

@@ -14,17 +14,18 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import Resampling, draw_patients, percentile_limits
+from osteon.metrics.bootstrap import Resampling, SampleSize, drawn_patients, interval_of, resampled_ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
@@ -42,7 +43,6 @@ __all__ = [
 ]
 
 _RULES = ("iou", "covered", "centre")
-_NEIGHBOURS = (6, 18, 26)
 _MM3_A_ML = 1000.0
 
 
@@ -119,23 +119,21 @@ class ScanLesions:
         return np.asarray(np.cbrt(self.true_ml * (6 * _MM3_A_ML / math.pi)))
 
 
-def label_lesions(mask: ArrayLike, *, neighbours: int = 26) -> NDArray[np.int32]:
-    """The connected pieces of a mask.
+def label_lesions(mask: ArrayLike) -> NDArray[np.int32]:
+    """The connected pieces of a mask; voxels that share a corner are of one.
 
     Args:
         mask: (slice, row, column) bool.
-        neighbours: 6 share a face with a voxel, 18 an edge, 26 a corner.
 
     Returns:
         Of the same shape; 0 outside, 1 and so on in the pieces.
 
     Raises:
-        InputError: no bool volume, or another number of neighbours.
+        InputError: no bool volume.
 
     Example:
-        >>> diagonal = np.eye(2, dtype=bool)[None]
-        >>> label_lesions(diagonal).max(), label_lesions(diagonal, neighbours=6).max()
-        (np.int32(1), np.int32(2))
+        >>> label_lesions(np.eye(2, dtype=bool)[None]).max()
+        np.int32(1)
     """
     import cc3d
 
@@ -144,9 +142,7 @@ def label_lesions(mask: ArrayLike, *, neighbours: int = 26) -> NDArray[np.int32]
         raise InputError(
             f"a mask of shape {inside.shape} and type {inside.dtype} was given; (slice, row, column) bool is needed"
         )
-    if neighbours not in _NEIGHBOURS:
-        raise InputError(f"{neighbours} neighbours of a voxel were asked for; there are 6, 18 or 26")
-    return np.asarray(cc3d.connected_components(inside, connectivity=neighbours), dtype=np.int32)
+    return np.asarray(cc3d.connected_components(inside, connectivity=26), dtype=np.int32)
 
 
 def match_lesions(
@@ -289,7 +285,6 @@ SIZE_BINS_MM = (0.0, 5.0, 10.0, 20.0, math.inf)
 """Limits of the classes of size: diameter of a ball of the lesion's volume, the lower limit included."""
 
 _BLOCK = 64
-_Statistic = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,45 +385,39 @@ def detect_lesions(
     Raises:
         InputError: no scan, limits that do not rise, or another method.
     """
-    how = _checked(scans, resampling)
+    number, drawn, how = _draws(scans, resampling)
     if len(sizes_mm) < 2 or any(low >= high for low, high in pairwise(sizes_mm)):
         raise InputError(f"classes of size need at least two rising limits in mm; got {tuple(sizes_mm)}")
-    whose, drawn = _draws(scans, how)
-    bins = list(pairwise(sizes_mm))
     found = [scan.true_probability >= threshold for scan in scans]
     called = [scan.predicted_probability >= threshold for scan in scans]
     false = [calls & ~scan.is_hit for scan, calls in zip(scans, called, strict=True)]
-    wrong = [int(np.count_nonzero(each)) for each in false]
 
-    def rate(count: Sequence[int], total: Sequence[int]) -> DetectionRate:
-        return _rate(np.array(count), np.array(total), whose, drawn, how)
+    def rate(part: Sequence[Any], whole: Sequence[Any]) -> DetectionRate:
+        """Of two counts, or of what is to be counted, a scan."""
+        counts, totals = ([int(np.sum(each)) for each in several] for several in (part, whole))
+        value, repeats = resampled_ratio(counts, totals, number, drawn)
+        return _interval(value, repeats, how, count=sum(counts), total=sum(totals), patients=drawn.shape[1])
 
-    inside = [[(scan.true_mm >= low) & (scan.true_mm < high) for scan in scans] for low, high in bins]
-    by_size = tuple(
-        (
-            low,
-            high,
-            rate([int((f & m).sum()) for f, m in zip(found, masks, strict=True)], [int(m.sum()) for m in masks]),
-        )
-        for (low, high), masks in zip(bins, inside, strict=True)
-    )
-    has_mimics = any(scan.mimic_probability.size for scan in scans)
-    on_mimic = [int((each & scan.is_on_mimic).sum()) for scan, each in zip(scans, false, strict=True)]
-    touched = [int((scan.mimic_probability >= threshold).sum()) for scan in scans]
+    def both(one: Sequence[NDArray[np.bool_]], two: Sequence[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
+        return [first & second for first, second in zip(one, two, strict=True)]
+
+    by_size = []
+    for low, high in pairwise(sizes_mm):
+        inside = [(scan.true_mm >= low) & (scan.true_mm < high) for scan in scans]
+        by_size.append((low, high, rate(both(found, inside), inside)))
+    mimics, each_once = [scan.mimic_probability for scan in scans], [1] * len(scans)
+    has_mimics = any(each.size for each in mimics)
     return Detection(
         threshold=threshold,
         scans=len(scans),
-        patients=int(whose.max()) + 1,
-        sensitivity=rate([int(each.sum()) for each in found], [each.size for each in found]),
-        precision=rate(
-            [int((calls & scan.is_hit).sum()) for scan, calls in zip(scans, called, strict=True)],
-            [int(calls.sum()) for calls in called],
-        ),
-        false_positives=rate(wrong, [1] * len(scans)),
-        scans_with_false_positives=rate([int(count > 0) for count in wrong], [1] * len(scans)),
-        by_size=by_size,
-        mimics=rate(touched, [scan.mimic_probability.size for scan in scans]) if has_mimics else None,
-        on_mimics=rate(on_mimic, wrong) if has_mimics else None,
+        patients=drawn.shape[1],
+        sensitivity=rate(found, [each.size for each in found]),
+        precision=rate(both(called, [scan.is_hit for scan in scans]), called),
+        false_positives=rate(false, each_once),
+        scans_with_false_positives=rate([each.any() for each in false], each_once),
+        by_size=tuple(by_size),
+        mimics=rate([each >= threshold for each in mimics], [each.size for each in mimics]) if has_mimics else None,
+        on_mimics=rate(both(false, [scan.is_on_mimic for scan in scans]), false) if has_mimics else None,
     )
 
 
@@ -448,48 +437,44 @@ def froc(
     Raises:
         InputError: no scan, no rate above 0, or another method.
     """
-    how = _checked(scans, resampling)
+    number, drawn, how = _draws(scans, resampling)
     if not rates or min(rates) <= 0:
         raise InputError(f"false positives a scan must be above 0, and at least one rate is needed; got {tuple(rates)}")
-    whose, drawn = _draws(scans, how)
     probabilities = np.concatenate([scan.predicted_probability for scan in scans])
     thresholds = np.concatenate(([np.inf], np.unique(probabilities)[::-1]))
-    patients = int(whose.max()) + 1
-    hits, wrong = np.zeros((patients, thresholds.size)), np.zeros((patients, thresholds.size))
-    lesions, number = np.bincount(whose, [scan.true_ml.size for scan in scans]), np.bincount(whose)
-    for scan, patient in zip(scans, whose, strict=True):
-        hits[patient] += _at_least(scan.true_probability, thresholds)
-        wrong[patient] += _at_least(scan.predicted_probability[~scan.is_hit], thresholds)
+    patients = drawn.shape[1]
+    hits, wrong = np.zeros((2, patients, thresholds.size))
+    lesions, of_patient = np.bincount(number, [scan.true_ml.size for scan in scans]), np.bincount(number)
+    for scan, patient in zip(scans, number, strict=True):
+        for table, values in ((hits, scan.true_probability), (wrong, scan.predicted_probability[~scan.is_hit])):
+            table[patient] += values.size - np.searchsorted(np.sort(values), thresholds, side="left")
 
     def curve(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         with np.errstate(invalid="ignore"):
-            return weights @ hits / (weights @ lesions)[:, None], weights @ wrong / (weights @ number)[:, None]
+            return weights @ hits / (weights @ lesions)[:, None], weights @ wrong / (weights @ of_patient)[:, None]
 
-    everyone = np.ones((1, patients))
-    sensitivity, false_positives = curve(everyone)
+    sensitivity, false_positives = curve(np.ones((1, patients)))
     read = _read_off(sensitivity, false_positives, rates)
     blocks = [curve(drawn[start : start + _BLOCK].astype(np.float64)) for start in range(0, len(drawn), _BLOCK)]
     repeats = np.concatenate([part for part, _ in blocks])
     repeats_read = np.concatenate([_read_off(*block, rates) for block in blocks])
-    low, high = _band(repeats, how, patients)
-    total = int(lesions.sum())
-    at_rates = tuple(
-        (
-            rate,
-            _interval(
-                float(value), each, how, patients, count=round(float(value) * total) if total else 0, total=total
-            ),
-        )
-        for rate, value, each in zip(rates, read[0], repeats_read.T, strict=True)
-    )
-    mean = _interval(float(read[0].mean()), repeats_read.mean(axis=1), how, patients, count=0, total=total)
+    defined, total = repeats[~np.isnan(repeats[:, 0])], int(lesions.sum())
+    low = high = np.full(repeats.shape[1], math.nan)
+    if patients > 1 and len(defined):
+        tail = (1 - how.confidence) / 2
+        low, high = np.quantile(defined, (tail, 1 - tail), axis=0)
+    at_rates = []
+    for rate, value, each in zip(rates, read[0].tolist(), repeats_read.T, strict=True):
+        found = round(value * total) if total else 0
+        at_rates.append((rate, _interval(value, each, how, count=found, total=total, patients=patients)))
+    mean = _interval(float(read[0].mean()), repeats_read.mean(axis=1), how, count=0, total=total, patients=patients)
     return Froc(
         thresholds=thresholds,
         sensitivity=sensitivity[0],
         false_positives=false_positives[0],
         low=low,
         high=high,
-        at_rates=at_rates,
+        at_rates=tuple(at_rates),
         mean=mean,
         scans=len(scans),
         patients=patients,
@@ -497,51 +482,21 @@ def froc(
     )
 
 
-def _checked(scans: Sequence[ScanLesions], resampling: Resampling | None) -> Resampling:
+def _draws(
+    scans: Sequence[ScanLesions], resampling: Resampling | None
+) -> tuple[NDArray[np.int64], NDArray[np.int32], Resampling]:
+    """The number of each scan's patient, how often each patient is drawn in each resample, and how."""
     how = resampling or Resampling()
     if not scans:
         raise InputError("lesions were to be counted in no scan; give at least one")
-    if how.method != "percentile":
-        raise InputError(f"intervals of lesions are made of percentiles; {how.method!r} was asked for")
-    return how
-
-
-def _draws(scans: Sequence[ScanLesions], how: Resampling) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The number of each scan's patient, and how often each patient is drawn in each resample."""
-    whose = np.unique([scan.patient for scan in scans], return_inverse=True)[1].astype(np.int64)
-    return whose, draw_patients(int(whose.max()) + 1, range(how.repeats), seed=how.seed)
-
-
-def _rate(
-    count: NDArray[np.int64],
-    total: NDArray[np.int64],
-    whose: NDArray[np.int64],
-    drawn: NDArray[np.int32],
-    how: Resampling,
-) -> DetectionRate:
-    """A sum over scans divided by another."""
-    patients = drawn.shape[1]
-    counts, totals = (np.bincount(whose, values, minlength=patients) for values in (count, total))
-    counted, of = int(counts.sum()), int(totals.sum())
-    with np.errstate(invalid="ignore"):
-        repeats = (drawn @ counts) / (drawn @ totals)
-    return _interval(counted / of if of else math.nan, repeats, how, patients, count=counted, total=of)
+    return *drawn_patients([scan.patient for scan in scans], len(scans), how, of="lesions"), how
 
 
 def _interval(
-    value: float, repeats: NDArray[np.float64], how: Resampling, patients: int, *, count: int, total: int
+    value: float, repeats: NDArray[np.float64], how: Resampling, *, count: int, total: int, patients: int
 ) -> DetectionRate:
-    defined = repeats[~np.isnan(repeats)]
-    low = high = math.nan
-    if patients > 1 and defined.size and not math.isnan(value):
-        low, high = percentile_limits(defined, how.confidence)
-    return DetectionRate(value, low, high, count, total, repeats.size - defined.size)
-
-
-def _at_least(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many values reach each threshold."""
-    ordered = np.sort(values)
-    return ordered.size - np.searchsorted(ordered, thresholds, side="left")
+    found = interval_of(value, repeats, how, size=SampleSize(patients, total))
+    return DetectionRate(value, found.low, found.high, count, total, found.undefined_repeats)
 
 
 def _read_off(
@@ -550,15 +505,3 @@ def _read_off(
     """Sensitivity (n, rates) of curves (n, k) at the last threshold with at most that many false positives."""
     columns = [(false_positives <= rate + 1e-12).sum(axis=1) - 1 for rate in rates]  # both rise along the curve
     return np.stack([sensitivity[np.arange(len(sensitivity)), column] for column in columns], axis=1)
-
-
-def _band(
-    repeats: NDArray[np.float64], how: Resampling, patients: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    defined = repeats[~np.isnan(repeats[:, 0])]
-    if patients < 2 or not len(defined):
-        nothing = np.full(repeats.shape[1], math.nan)
-        return nothing, nothing
-    tail = (1 - how.confidence) / 2
-    low, high = np.quantile(defined, (tail, 1 - tail), axis=0)
-    return np.asarray(low), np.asarray(high)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import BootstrapInterval, Resampling, SampleSize, draw_patients, interval_of
+from osteon.metrics.bootstrap import BootstrapInterval, Resampling, SampleSize, drawn_patients, interval_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -118,14 +118,10 @@ def cluster_intervals(
         Field and Welsh 2007, 10.1111/j.1467-9868.2007.00593.x
     """
     how = resampling or Resampling()
-    if how.method != "percentile":
-        raise InputError(f"intervals of several classes are percentile intervals; {how.method} was asked for")
-    people, owner = np.unique(np.asarray(patients).astype(str), return_inverse=True)
-    each = _by_group(truth, called, len(classes), owner, people.size)
-    draws = draw_patients(people.size, range(how.repeats), seed=how.seed)
-    drawn = ClassCounts(np.einsum("rp,pij->rij", draws, each), classes)
-    whole = ClassCounts(each.sum(axis=0), classes)
-    size = SampleSize(people.size, int(each.sum()))
+    owner, draws = drawn_patients(np.asarray(patients).astype(str), np.size(truth), how, of="several classes")
+    each = _by_group(truth, called, len(classes), owner, draws.shape[1])
+    drawn, whole = ClassCounts(np.einsum("rp,pij->rij", draws, each), classes), ClassCounts(each.sum(axis=0), classes)
+    size = SampleSize(draws.shape[1], int(each.sum()))
     return {
         measure: interval_of(float(whole.rate(*measure)), drawn.rate(*measure), how, size=size) for measure in measures
     }

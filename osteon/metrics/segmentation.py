@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import BootstrapInterval, Resampling, SampleSize, draw_patients, interval_of
+from osteon.metrics.bootstrap import (
+    BootstrapInterval,
+    Resampling,
+    SampleSize,
+    drawn_patients,
+    interval_of,
+    resampled_ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +34,6 @@ __all__ = [
     "POOLED_MEASURES",
     "PixelCounts",
     "image_dice",
-    "mean_dice",
     "pixel_counts",
     "pooled",
     "pooled_difference",
@@ -110,12 +116,11 @@ def pooled(
         >>> found["accuracy"].value, found["f1"].value
         (0.0, 0.0)
     """
-    chosen = tuple(measures)
-    drawn, number = _draw(counts, patients, chosen, resampling)
-    size = SampleSize(int(number.max()) + 1, number.size)
+    how = resampling or Resampling()
+    number, drawn = drawn_patients(patients, counts.true_positive.size, how, of="pooled measures")
+    size = SampleSize(drawn.shape[1], number.size)
     return {
-        name: interval_of(*_resampled(name, counts, number, drawn), resampling or Resampling(), size=size)
-        for name in chosen
+        name: interval_of(*resampled_ratio(*_parts(name, counts), number, drawn), how, size=size) for name in measures
     }
 
 
@@ -151,41 +156,11 @@ def pooled_difference(
             f"{first.true_positive.size} and {second.true_positive.size} images cannot be compared in pairs: judge "
             "both methods on the same images"
         )
-    drawn, number = _draw(first, patients, (measure,), resampling)
-    one, two = (_resampled(measure, counts, number, drawn) for counts in (first, second))
-    size = SampleSize(int(number.max()) + 1, number.size)
     how = resampling or Resampling()
+    number, drawn = drawn_patients(patients, first.true_positive.size, how, of="pooled measures")
+    one, two = (resampled_ratio(*_parts(measure, counts), number, drawn) for counts in (first, second))
+    size = SampleSize(drawn.shape[1], number.size)
     return interval_of(one[0] - two[0], one[1] - two[1], how, size=size, against_zero=True)
-
-
-def _draw(
-    counts: PixelCounts, patients: ArrayLike, measures: tuple[str, ...], resampling: Resampling | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How often each patient is drawn (repeats, patients), and the number of each image's patient (n,)."""
-    how = resampling or Resampling()
-    ids = np.asarray(patients)
-    if ids.shape != counts.true_positive.shape:
-        raise InputError(f"{ids.size} patient ids were given for {counts.true_positive.size} images: give one an image")
-    if how.method != "percentile":
-        raise InputError(f"intervals of pooled measures are percentile intervals; {how.method!r} was asked for")
-    for name in measures:
-        if name not in MASK_MEASURES:
-            raise UnknownLabelError(f"no pooled measure {name!r}: {nearest_names(name, MASK_MEASURES)}")
-    number = np.unique(ids, return_inverse=True)[1].astype(np.int64)
-    drawn = draw_patients(int(number.max()) + 1, range(how.repeats), seed=how.seed).astype(np.int64)
-    return drawn, number
-
-
-def _resampled(
-    name: str, counts: PixelCounts, number: NDArray[np.int64], drawn: NDArray[np.int64]
-) -> tuple[float, NDArray[np.float64]]:
-    """A measure on the images as they are, and on each draw (repeats,); NaN where the denominator is 0."""
-    parts = _parts(name, counts)
-    sums = np.stack([np.bincount(number, weights=part, minlength=drawn.shape[1]) for part in parts], axis=1)
-    top, whole = (drawn @ sums).T
-    replicates = np.divide(top, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-    part, all_of_it = sums.sum(axis=0)
-    return float(part / all_of_it) if all_of_it > 0 else float("nan"), replicates
 
 
 def image_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> NDArray[np.float64]:
@@ -202,15 +177,10 @@ def image_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> NDArray[np.fl
     return np.where(whole > 0, 2 * counts.true_positive / np.maximum(whole, 1), both_empty)
 
 
-def mean_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> float:
-    """Mean Dice over images; those that are NaN are left out, NaN when none is left."""
-    values = image_dice(counts, both_empty=both_empty)
-    kept = values[~np.isnan(values)]
-    return float(kept.mean()) if kept.size else float("nan")
-
-
 def _parts(name: str, counts: PixelCounts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What each image (n,) adds to the numerator and to the denominator of a measure."""
+    if name not in MASK_MEASURES:
+        raise UnknownLabelError(f"no pooled measure {name!r}: {nearest_names(name, MASK_MEASURES)}")
     hit, extra, missed, clear = (column.astype(np.float64) for column in counts.table.T)
     parts = {
         "f1": (2 * hit, 2 * hit + extra + missed),

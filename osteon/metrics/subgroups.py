@@ -82,25 +82,21 @@ class SubgroupRow:
     note: str
 
 
-def age_bands(ages_years: Sequence[float | None], *, starts: Sequence[int] = AGE_BANDS) -> list[str]:
-    """The band of each age, as ``18-29``; the last is ``70+``, a missing age ``unknown``, one before the first ``<18``.
+def age_bands(ages_years: Sequence[float | None]) -> list[str]:
+    """The band of each age, as ``18-29``; the last is ``70+``, a missing age ``unknown``.
 
     Args:
         ages_years: completed or exact years; None or NaN where not known.
-        starts: first year of each band, rising.
 
     Raises:
-        InputError: no starts, starts that do not rise, or an age that is negative or infinite.
+        InputError: an age that is negative or infinite.
 
     Example:
         >>> age_bands([9.9, 10, 70, None])
         ['0-9', '10-17', '70+', 'unknown']
     """
-    firsts = list(starts)
-    if not firsts or any(later <= earlier for earlier, later in itertools.pairwise(firsts)):
-        raise InputError("bands of age need rising first years, such as 0, 10, 18, 30, 50, 70")
-    names = [f"{first}-{following - 1}" for first, following in itertools.pairwise(firsts)]
-    names.append(f"{firsts[-1]}+")
+    names = [f"{first}-{following - 1}" for first, following in itertools.pairwise(AGE_BANDS)]
+    names.append(f"{AGE_BANDS[-1]}+")
     bands = []
     for age in ages_years:
         if age is None or math.isnan(age):
@@ -108,8 +104,7 @@ def age_bands(ages_years: Sequence[float | None], *, starts: Sequence[int] = AGE
             continue
         if age < 0 or math.isinf(age):
             raise InputError("an age below 0 or without end was found: leave it empty where it is not known")
-        place = int(np.searchsorted(firsts, age, side="right")) - 1
-        bands.append(names[place] if place >= 0 else f"<{firsts[0]}")
+        bands.append(names[int(np.searchsorted(AGE_BANDS, age, side="right")) - 1])
     return bands
 
 
@@ -145,15 +140,20 @@ def subgroup_table(
     who = np.unique(np.asarray(patients), return_inverse=True)[1]
     if values.ndim != 1 or who.shape != positive.shape:
         raise InputError(f"one score and one patient per image are needed: {positive.size} images, {who.size} patients")
-    sample = _Sample(positive, values, who, threshold, resampling or Resampling())
-    rows = [sample.row("all", "all", np.ones(positive.size, dtype=bool))]
+
+    def row(column: str, group: str, inside: NDArray[np.bool_]) -> SubgroupRow:
+        own = positive[inside], values[inside], who[inside]
+        found = patient_bootstraps(("auc", "tpr", "tnr"), *own, threshold=threshold, resampling=resampling)
+        return _row(column, group, own[0], own[2], found)
+
+    rows = [row("all", "all", np.ones(positive.size, dtype=bool))]
     for column, entries in groups.items():
         if len(entries) != positive.size:
             raise InputError(f"column {column!r} has {len(entries)} values for {positive.size} images: one an image")
         names = np.array([_group_name(entry) for entry in entries], dtype=object)
         # bands of age in the order of their numbers, other names alphabetically
         ordered = sorted(set(names), key=lambda name: (name == UNKNOWN, _leading_number(name), name))
-        rows += [sample.row(column, name, names == name) for name in ordered]
+        rows += [row(column, name, names == name) for name in ordered]
     return rows
 
 
@@ -164,46 +164,29 @@ def _group_name(entry: object) -> str:
 
 def _leading_number(name: str) -> float:
     digits = name[: len(name) - len(name.lstrip("0123456789"))]
-    if name.startswith("<"):
-        return -1.0
     return float(digits) if digits else math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    truth: NDArray[np.bool_]
-    score: NDArray[np.float64]
-    who: NDArray[np.int64]
-    threshold: float
-    resampling: Resampling
-
-    def row(self, column: str, group: str, inside: NDArray[np.bool_]) -> SubgroupRow:
-        truth, who = self.truth[inside], self.who[inside]
-        found = patient_bootstraps(
-            ("auc", "tpr", "tnr"),
-            truth,
-            self.score[inside],
-            who,
-            threshold=self.threshold,
-            resampling=self.resampling,
-        )
-        positive_patients, negative_patients = np.unique(who[truth]).size, np.unique(who[~truth]).size
-        patients = int(np.unique(who).size)
-        reasons = [f"no {name} image" for name, count in (("positive", truth), ("negative", ~truth)) if not count.any()]
-        if patients == 1:
-            reasons.append("one patient: no interval over patients")
-        return SubgroupRow(
-            column=column,
-            group=group,
-            patients=patients,
-            images=int(truth.size),
-            positives=int(truth.sum()),
-            positive_patients=int(positive_patients),
-            auc=_value(found["auc"]),
-            tpr=_rate(found["tpr"], positive_patients),
-            tnr=_rate(found["tnr"], negative_patients),
-            note="; ".join(reasons),
-        )
+def _row(
+    column: str, group: str, truth: NDArray[np.bool_], who: NDArray[np.int64], found: Mapping[str, BootstrapInterval]
+) -> SubgroupRow:
+    positive_patients, negative_patients = np.unique(who[truth]).size, np.unique(who[~truth]).size
+    patients = int(np.unique(who).size)
+    reasons = [f"no {name} image" for name, count in (("positive", truth), ("negative", ~truth)) if not count.any()]
+    if patients == 1:
+        reasons.append("one patient: no interval over patients")
+    return SubgroupRow(
+        column=column,
+        group=group,
+        patients=patients,
+        images=int(truth.size),
+        positives=int(truth.sum()),
+        positive_patients=int(positive_patients),
+        auc=_value(found["auc"]),
+        tpr=_rate(found["tpr"], positive_patients),
+        tnr=_rate(found["tnr"], negative_patients),
+        note="; ".join(reasons),
+    )
 
 
 def _value(found: BootstrapInterval) -> GroupValue:

@@ -17,7 +17,7 @@ from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
 from osteon.io.slide import is_slide, open_slide
 from osteon.reading.folder import new_result, require_free
-from osteon.report import file_records, result_document, start_run, write_result
+from osteon.report import Run, file_records, result_document, write_result
 from osteon.systems.registry import SYSTEMS, best_system, system
 from osteon.weights import find_card
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Image, Notice
     from osteon.data.system import System
-    from osteon.report import Run
 
 __all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "read", "read_case"]
 
@@ -185,13 +184,10 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         own = _options(chosen, options.options)
         answer = chosen.read(image, own, progress)
         drawn = [value for each in fields(own) if isinstance(value := getattr(own, each.name), Path)]
-        run = start_run(
+        run = Run(
             task=chosen.stem,
             device=answer.models[0].device if answer.models else "cpu",
-            inputs=file_records(
-                [*paths, *drawn],
-                patient=getattr(image.source, "patient", None),
-            ),
+            inputs=file_records([*paths, *drawn], patient=getattr(image.source, "patient", None)),
             seconds=seconds,
             seeds=options.seeds,
         )

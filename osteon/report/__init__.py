@@ -2,7 +2,7 @@
 
 from osteon.report.blocks import Document, Part
 from osteon.report.result import SystemReport, Written, result_document, write_result
-from osteon.report.run import FileRecord, Run, file_records, schema, start_run, validate_document
+from osteon.report.run import FileRecord, Run, file_records, schema, validate_document
 from osteon.report.wording import DISCLAIMER
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "file_records",
     "result_document",
     "schema",
-    "start_run",
     "validate_document",
     "write_result",
 ]

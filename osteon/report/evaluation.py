@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from osteon.errors import OutputError
 from osteon.metrics.text import EVALUATED
 from osteon.report.blocks import Section, Table, results_document
-from osteon.report.evaluation_charts import (
+from osteon.report.charts import (
     draw_curves,
     draw_decision,
     draw_failures,

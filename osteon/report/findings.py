@@ -25,8 +25,6 @@ if TYPE_CHECKING:
         Answer,
         Finding,
         Image,
-        Measurement,
-        Notice,
         Radiograph,
         Region,
         SliceReading,
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
         Volume,
     )
     from osteon.geometry import Box, Grid
-    from osteon.labels import Concept
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -55,6 +52,7 @@ __all__ = [
     "SliceEntries",
     "Text",
     "document_type",
+    "filled",
     "finished",
     "like",
     "make_findings",
@@ -373,6 +371,12 @@ def _rounded(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON
     return value
 
 
+def filled(kind: type[_Entry], value: object, /, **own: Any) -> _Entry:  # noqa: ANN401 - checked when it is finished
+    """An entry with the fields of a value that are called the same, and some of its own; not yet ``finished``."""
+    names = [name for name in kind.__struct_fields__ if name not in own]
+    return kind(**{name: getattr(value, name) for name in names}, **own)
+
+
 def like(value: object, kind: type[_Other]) -> _Other:
     """A value of osteon as an entry with the fields of the same names."""
     return msgspec.convert(value, kind, from_attributes=True)
@@ -391,37 +395,25 @@ def make_findings(answer: Answer, image: Image, *, created: str) -> Findings:
     """
     source = None if isinstance(image, Slide) else image.source
     grid = None if isinstance(image, Slide) else image.grid
-    told: tuple[tuple[Literal["reading", "system"], tuple[Notice, ...]], ...] = (
-        ("reading", image.source.notices if image.source else ()),
-        ("system", answer.notices),
-    )
+    told = (("reading", image.source.notices if image.source else ()), ("system", answer.notices))
     return finished(
-        Findings(
+        filled(
+            Findings,
+            answer,
             schema_version=SCHEMA_VERSION,
             disclaimer=DISCLAIMER,
             osteon_version=osteon.__version__,
             created=created,
-            task=answer.task,
-            headline=answer.headline,
-            status=answer.status,
-            is_demo=answer.is_demo,
             source=None if source is None else _source(source),
             grid=None if grid is None else _grid(grid),
             regions=tuple(_region(region) for region in answer.regions),
             findings=tuple(_finding(finding, answer.regions, grid) for finding in answer.findings),
-            classes=None if answer.classes is None else like(answer.classes, ClassesEntry),
-            similar=like(answer.similar, tuple[SimilarEntry, ...]),
             masks=like(tuple(answer.masks.values()), tuple[MaskEntry, ...]),
             surfaces=tuple(
                 SurfaceEntry(name=one.name, vertices=len(one.vertices_lps_mm), triangles=len(one.faces))
                 for one in answer.surfaces.values()
             ),
-            models=like(answer.models, tuple[ModelEntry, ...]),
-            notices=tuple(
-                NoticeEntry(code=notice.code, text=notice.text, level=notice.level, origin=origin)
-                for origin, notices in told
-                for notice in notices
-            ),
+            notices=tuple(filled(NoticeEntry, notice, origin=origin) for origin, notices in told for notice in notices),
         )
     )
 
@@ -438,15 +430,8 @@ def region_of(box: Box, regions: tuple[Region, ...]) -> str | None:
 
 
 def _source(source: Source) -> SourceEntry:
-    return SourceEntry(
-        kind=source.kind,  # type: ignore[arg-type] # it is checked when the document is finished
-        modality=source.series.modality,
-        study_instance_uid=source.study.uid,
-        series_instance_uid=source.series.uid,
-        frame_of_reference_uid=source.series.frame_of_reference_uid,
-        sop_class_uid=source.series.sop_class_uid,
-        images=len(source.slices),
-    )
+    uids = {"study_instance_uid": source.study.uid, "series_instance_uid": source.series.uid}
+    return filled(SourceEntry, source.series, kind=source.kind, images=len(source.slices), **uids)
 
 
 def _grid(grid: Grid) -> GridEntry:
@@ -491,47 +476,17 @@ def _region(region: Region) -> RegionEntry:
         slices_seen=len(seen),
         first_slice_number=int(seen[0]) + 1 if len(seen) else None,
         last_slice_number=int(seen[-1]) + 1 if len(seen) else None,
-        novelty=None
-        if novelty is None
-        else NoveltyEntry(
-            score=novelty.score,
-            threshold=novelty.threshold,
-            slice_threshold=novelty.slice_threshold,
-            false_alarm_rate=novelty.false_alarm_rate,
-            is_unlike_training=novelty.is_unlike,
-        ),
+        novelty=None if novelty is None else filled(NoveltyEntry, novelty, is_unlike_training=novelty.is_unlike),
     )
-
-
-def _measurement(measurement: Measurement) -> MeasurementEntry:
-    return MeasurementEntry(
-        concept=like(measurement.concept, CodeEntry),
-        value=measurement.value,
-        unit=like(measurement.unit, CodeEntry),
-        method=_optional_code(measurement.method),
-        derivation=_optional_code(measurement.derivation),
-        interval=measurement.interval,
-    )
-
-
-def _optional_code(concept: Concept | None) -> CodeEntry | None:
-    return None if concept is None else like(concept, CodeEntry)
 
 
 def _finding(finding: Finding, regions: tuple[Region, ...], grid: Grid | None) -> FindingEntry:
     box, segment = finding.box, finding.segment
-    return FindingEntry(
-        identifier=finding.identifier,
-        tracking_uid=finding.tracking_uid,
+    return filled(
+        FindingEntry,
+        finding,
         region=None if box is None else region_of(box, regions),
-        kind=like(finding.kind, CodeEntry),
-        is_abnormal=finding.is_abnormal,
-        statement=finding.statement,
-        site=_optional_code(finding.site),
-        laterality=_optional_code(finding.laterality),
-        probability=finding.probability,
         box=None if box is None or grid is None else _box(box, grid),
-        measurements=tuple(_measurement(measurement) for measurement in finding.measurements),
         segment=None if segment is None else SegmentEntry(mask=segment[0], label=segment[1]),
     )
 
@@ -541,14 +496,7 @@ def slice_entries(reading: SliceReading, image: Volume | Radiograph) -> SliceEnt
     return SliceEntries(
         scores=tuple(_scores(scores, image) for scores in reading.scores),
         heat_maps=tuple(
-            HeatMapEntry(
-                region=heat.region,
-                slice_index=heat.slice_index,
-                slice_number=heat.slice_index + 1,
-                method="Grad-CAM",
-                members=heat.members,
-                is_called=heat.is_called,
-            )
+            filled(HeatMapEntry, heat, slice_number=heat.slice_index + 1, method="Grad-CAM")
             for heat in reading.heat_maps
         ),
     )
@@ -582,13 +530,4 @@ def _scores(scores: SliceScores, image: Volume | Radiograph) -> ScoresEntry:
     if scores.error_rate is not None:
         counts = {words: scores.sets.count(words) for words in sorted(set(scores.sets))}
         sets = SetsEntry(error_rate=scores.error_rate, counts=counts)
-    return ScoresEntry(
-        region=scores.region,
-        source=scores.source,
-        agreement=scores.agreement,
-        threshold=scores.threshold,
-        runs=scores.runs,
-        withheld_runs=scores.withheld_runs,
-        prediction_sets=sets,
-        slices=tuple(rows),
-    )
+    return filled(ScoresEntry, scores, prediction_sets=sets, slices=tuple(rows))

@@ -10,19 +10,7 @@ from xml.sax.saxutils import escape
 
 import osteon
 from osteon.errors import OutputError
-from osteon.report.blocks import (
-    Bullets,
-    Callout,
-    Cards,
-    Cell,
-    Figure,
-    Heading,
-    KeyValues,
-    Pair,
-    Paragraph,
-    Row,
-    Table,
-)
+from osteon.report.blocks import Bullets, Callout, Cards, Cell, Figure, Heading, KeyValues, Pair, Paragraph, Row, Table
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from msgspec import Meta
 import osteon
 from osteon.data import Slide
 from osteon.errors import OutputError
-from osteon.report.findings import Count, Entry, Number, Positive, Text, document_type
+from osteon.report.findings import Count, Entry, Number, Positive, Text, document_type, filled, like
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ __all__ = [
     "make_run",
     "peak_rss_mb",
     "schema",
-    "start_run",
     "validate_document",
     "write_document",
 ]
@@ -111,56 +110,6 @@ class RunEntry(Entry, frozen=True):
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What is known about a run before its result is written.
-
-    Attributes:
-        created: start, ISO 8601 in UTC.
-        task: stem of the system.
-        device: as "cpu".
-        inputs: the files that were read.
-        seconds: time by step outside the system (the system's own steps are in its Answer).
-        seeds: of every random generator by name; empty when nothing was random.
-        command: the options the user gave, without paths, or "".
-        versions: of osteon, Python and the packages that make numbers.
-        git_hash: of the source tree, or None when installed from a package.
-    """
-
-    created: str
-    task: str
-    device: str
-    inputs: tuple[FileRecord, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    seeds: Mapping[str, int] = field(default_factory=dict)
-    command: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    git_hash: str | None = None
-
-
-def start_run(
-    *,
-    task: str,
-    device: str = "cpu",
-    inputs: Iterable[FileRecord] = (),
-    seconds: Mapping[str, float] | None = None,
-    seeds: Mapping[str, int] | None = None,
-    command: str = "",
-) -> Run:
-    """A Run with the present time and the versions of what is installed; no package is imported for it."""
-    return Run(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        task=task,
-        device=device,
-        inputs=tuple(inputs),
-        seconds=dict(seconds or {}),
-        seeds=dict(seeds or {}),
-        command=command,
-        versions=_versions(),
-        git_hash=_git_hash(),
-    )
-
-
 def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tuple[FileRecord, ...]:
     """Hash files.
 
@@ -184,6 +133,59 @@ def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tu
     return tuple(records)
 
 
+def _versions() -> dict[str, str]:
+    found = {"osteon": osteon.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_hash() -> str | None:
+    """Commit of the source tree this package runs from; read from .git, so git itself is not needed."""
+    root = Path(osteon.__file__).resolve().parents[1]
+    folder = root / ".git"
+    if not (root / "pyproject.toml").is_file() or not folder.is_dir():
+        return None
+    head = (folder / "HEAD").read_text(encoding="ascii").strip()
+    if not head.startswith("ref: "):
+        return head
+    reference = head.removeprefix("ref: ")
+    loose = folder / reference
+    if loose.is_file():
+        return loose.read_text(encoding="ascii").strip()
+    packed = folder / "packed-refs"
+    lines = packed.read_text(encoding="ascii").splitlines() if packed.is_file() else []
+    return next((line.split()[0] for line in lines if line.endswith(f" {reference}")), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is known about a run before its result is written; by default it starts now.
+
+    Attributes:
+        task: stem of the system.
+        device: as "cpu".
+        inputs: the files that were read.
+        seconds: time by step outside the system (the system's own steps are in its Answer).
+        seeds: of every random generator by name; empty when nothing was random.
+        created: start, ISO 8601 in UTC.
+        versions: of osteon, Python and the packages that make numbers; no package is imported for it.
+        git_hash: of the source tree, or None when installed from a package.
+    """
+
+    task: str
+    device: str = "cpu"
+    inputs: tuple[FileRecord, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    versions: Mapping[str, str] = field(default_factory=_versions)
+    git_hash: str | None = field(default_factory=_git_hash)
+
+
 def make_run(
     answer: Answer,
     image: Image,
@@ -203,29 +205,22 @@ def make_run(
     """
     times = {**run.seconds, **answer.seconds, **(seconds or {})}
     notices = (*(image.source.notices if image.source else ()), *answer.notices)
-    return RunEntry(
+    return filled(
+        RunEntry,
+        run,
         schema_version="1.1",
         disclaimer=DISCLAIMER,
-        created=run.created,
         task=answer.task,
-        device=run.device,
-        command=run.command,
-        versions=dict(run.versions),
-        git_hash=run.git_hash,
+        command="",
         platform=PlatformEntry(
             system=platform.system(),
             release=platform.release(),
             machine=platform.machine(),
             cpu_count=os.cpu_count() or 1,
         ),
-        inputs=tuple(run.inputs),
         outputs=tuple(outputs),
-        models=tuple(
-            ModelFileEntry(name=one.name, version=one.version, sha256=one.sha256, runtime=one.runtime)
-            for one in answer.models
-        ),
+        models=like(answer.models, tuple[ModelFileEntry, ...]),
         configuration=dict(answer.configuration),
-        seeds=dict(run.seeds),
         runtime_seconds={step: round(float(time), 4) for step, time in times.items()},
         runtime_seconds_total=round(sum(float(time) for time in times.values()), 4),
         peak_rss_mb=peak_rss_mb(),
@@ -306,31 +301,3 @@ def _patient_words(patient: Patient | None) -> tuple[str, ...]:
         return ()
     words = re.split(r"[\^=\s,]+", patient.name.casefold())
     return tuple(word for word in (*words, patient.identifier.casefold()) if len(word) >= 3)
-
-
-def _versions() -> dict[str, str]:
-    found = {"osteon": osteon.__version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_hash() -> str | None:
-    """Commit of the source tree this package runs from; read from .git, so git itself is not needed."""
-    root = Path(osteon.__file__).resolve().parents[1]
-    folder = root / ".git"
-    if not (root / "pyproject.toml").is_file() or not folder.is_dir():
-        return None
-    head = (folder / "HEAD").read_text(encoding="ascii").strip()
-    if not head.startswith("ref: "):
-        return head
-    reference = head.removeprefix("ref: ")
-    loose = folder / reference
-    if loose.is_file():
-        return loose.read_text(encoding="ascii").strip()
-    packed = folder / "packed-refs"
-    lines = packed.read_text(encoding="ascii").splitlines() if packed.is_file() else []
-    return next((line.split()[0] for line in lines if line.endswith(f" {reference}")), None)

@@ -212,11 +212,7 @@ def _dress(axes: Axes) -> None:
 
 
 def _draw_areas(
-    axes: Axes,
-    scores: SliceScores,
-    positions_mm: NDArray[np.float64],
-    half_mm: float,
-    lesions: Sequence[DrawnLesion],
+    axes: Axes, scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float, lesions: Sequence[DrawnLesion]
 ) -> None:
     """Fill the area of lesions in each slice and write the numbers of the largest ones above it.
 

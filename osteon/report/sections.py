@@ -10,18 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from osteon.data import Slide
-from osteon.report.blocks import (
-    Bullets,
-    Callout,
-    Card,
-    Cards,
-    Document,
-    Download,
-    Heading,
-    KeyValues,
-    Paragraph,
-    Row,
-)
+from osteon.report.blocks import Bullets, Callout, Card, Cards, Document, Download, Heading, KeyValues, Paragraph, Row
 from osteon.report.wording import (
     DISCLAIMER,
     count,
@@ -42,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from osteon.data import Answer, Image, Radiograph, Source, Volume
-    from osteon.data.text import TaskText
+    from osteon.data.system import TaskText
     from osteon.report.blocks import Block, Only, Part
     from osteon.report.findings import (
         FindingEntry,
@@ -160,12 +149,7 @@ def _unlike(regions: Iterable[RegionEntry]) -> Iterator[str]:
 
 
 def findings_section(
-    findings: Findings,
-    text: TaskText,
-    *,
-    title: str = "Findings",
-    listed: Sequence[str] | None = None,
-    note: Only = "",
+    findings: Findings, text: TaskText, *, title: str = "Findings", listed: Sequence[str] | None = None, note: Only = ""
 ) -> tuple[Block, ...]:
     """Cards in reading order; several regions of one part are numbered.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.data.text import DEMO_MARK
+from osteon.data.system import DEMO_MARK
 from osteon.errors import OutputError
 from osteon.report.blocks import Picture
 

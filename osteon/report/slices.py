@@ -1,4 +1,4 @@
-"""Which slices, masks and regions a picture shows; and slices.png: those that the model finds most suspicious."""
+"""Which slices, masks and regions a picture shows; overview.png, slices.png and heat_maps.png."""
 
 from __future__ import annotations
 
@@ -23,38 +23,55 @@ from osteon.report.sheet import (
     show_outline,
     show_scale_bar,
 )
-from osteon.report.wording import position, probability, upper
+from osteon.report.wording import count, position, probability, upper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
-    from osteon.data import Answer, Mask, SliceScores, Volume
+    from osteon.data import Answer, HeatMap, Mask, Radiograph, SliceReading, SliceScores, Volume
     from osteon.geometry import Grid
     from osteon.report.blocks import Picture
 
 __all__ = [
     "BONE_WINDOW_HU",
+    "MOST_HEAT_MAPS",
     "SliceLook",
     "affected_boxes",
     "bone_mask",
     "bone_values",
     "crop_window",
+    "draw_heat_maps",
+    "draw_overview",
     "draw_slices",
     "in_a_run",
     "is_of_map",
+    "projection",
     "regions_or_whole",
     "scores_of",
     "telling_slices",
 ]
+
 
 BONE_WINDOW_HU: Final = (-500.0, 1300.0)
 """Level 400, width 1800."""
 
 _WIDEST, _TALLEST, _NARROWEST = 500.0, 540.0, 410.0
 _GAP, _EDGE, _HEAD, _FOOT = 24.0, 24.0, 70.0, 92.0
+
+_LOWEST_HU: Final = -50.0
+"""Fat and air would only veil the bone."""
+_HIGHEST_HU: Final = 1300.0
+"""Metal would outshine everything."""
+_FRONT_MARGIN, _FRONT_GAP, _FRONT_HEAD = 24.0, 26.0, 112.0
+
+MOST_HEAT_MAPS: Final = 6
+_HEAT_SIDE, _HEAT_GAP, _HEAT_HEAD, _BETWEEN = 330.0, 10.0, 104.0, 44.0
+_COLUMNS: Final = 2
+_NOT_OUTLINE: Final = "A heat map shows what the model used. It is not an outline of a tumour."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,3 +270,210 @@ def _caption(answer: Answer, mask: Mask | None, scores: Sequence[SliceScores]) -
     outline = " Blue line: outline of the bone." if mask is not None else ""
     box = " Dashed frame with hatched sides: affected region." if affected_boxes(answer) else ""
     return f"{which}, in bone window (level 400 HU, width 1,800 HU).{outline}{box}"
+
+
+def draw_overview(path: Path, answer: Answer, volume: Volume) -> Picture:
+    """Draw simulated radiographs: the mean attenuation along straight rays.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    display = Display.of(volume.grid)
+    whole = Box(start=(0, 0, 0), stop=volume.grid.shape)
+    front = _window(answer.regions, whole, display)
+    panels = [("From the front", 1, front, answer.regions)]
+    panels += [(f"{region.name.capitalize()}, from the side", 2, region.box, (region,)) for region in answer.regions]
+    sizes_mm = [display.extent_mm(box, axis) for _, axis, box, _ in panels]
+    scale = _scale(sizes_mm)
+    width = sum(across for across, _ in sizes_mm) * scale + _FRONT_GAP * (len(panels) - 1) + 2 * _FRONT_MARGIN
+    sheet = Sheet(max(width, 900), max(down for _, down in sizes_mm) * scale + _FRONT_HEAD + _FRONT_MARGIN)
+    sheet.head("Overview", demo=answer.is_demo)
+    images = [projection(volume, display, box=box, axis=axis) for _, axis, box, _ in panels]
+    white = {
+        axis: max(_white(image) for (_, other, *_), image in zip(panels, images, strict=True) if other == axis)
+        for axis in {axis for _, axis, *_ in panels}
+    }
+    left = _FRONT_MARGIN
+    for (title, axis, box, regions), (across, down), image in zip(panels, sizes_mm, images, strict=True):
+        sheet.text(left, 74, title, size=20, colour=MUTED)
+        axes = sheet.panel(left, _FRONT_HEAD, across * scale, down * scale, extent_mm=(across, down))
+        show_image(axes, image, low=0.0, high=white[axis])
+        _mark(axes, answer, display, window=box, axis=axis, regions=regions)
+        show_letters(axes, display.edge_letters(axis))
+        show_scale_bar(axes)
+        left += across * scale + _FRONT_GAP
+    return sheet.picture(path, "Overview", _front_caption(answer))
+
+
+def projection(volume: Volume, display: Display, *, box: Box, axis: int) -> NDArray[np.float32]:
+    """Mean of the clipped values along one display axis, inside a box; a simulated radiograph.
+
+    Args:
+        volume: any orientation.
+        display: of its grid.
+        box: on the grid.
+        axis: display axis the rays run along.
+
+    Returns:
+        (rows, columns) of the display plane without that axis; 0 for soft rays.
+    """
+    part = volume.array[box.slices]
+    along = display.order[axis]
+    slabs = []
+    total = np.zeros(part.shape[1:], dtype=np.float32)
+    for slab in part:  # slice by slice: the volume is never copied whole
+        clipped = np.clip(slab, _LOWEST_HU, _HIGHEST_HU).astype(np.float32) - np.float32(_LOWEST_HU)
+        if along == 0:
+            total += clipped
+        else:
+            slabs.append(clipped.mean(axis=along - 1))
+    flat = total / np.float32(len(part)) if along == 0 else np.stack(slabs)
+    turned: NDArray[np.float32] = display.turn(np.expand_dims(flat, axis=along)).squeeze(axis=axis)
+    return turned
+
+
+def _white(image: NDArray[np.float32]) -> float:
+    return max(float(np.percentile(image, 99.7)), 1.0)
+
+
+def _window(regions: tuple[Region, ...], whole: Box, display: Display) -> Box:
+    """What the picture from the front shows: all regions with a margin, so the table is left out where it can be."""
+    if not regions:
+        return whole
+    start = [min(region.box.start[axis] for region in regions) for axis in range(3)]
+    stop = [max(region.box.stop[axis] for region in regions) for axis in range(3)]
+    for axis, step_mm in zip(display.order, display.spacing_mm, strict=True):
+        margin = 0 if axis == 0 else round(12 / step_mm)
+        start[axis], stop[axis] = max(start[axis] - margin, 0), min(stop[axis] + margin, whole.stop[axis])
+    start[0], stop[0] = 0, whole.stop[0]
+    return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
+
+
+def _scale(sizes_mm: list[tuple[float, float]]) -> float:
+    """Pixels a millimetre that fill 1600 x 1200."""
+    room = 1600 - 2 * _FRONT_MARGIN - _FRONT_GAP * (len(sizes_mm) - 1)
+    return min(room / sum(across for across, _ in sizes_mm), 1100 / max(down for _, down in sizes_mm))
+
+
+def _mark(axes: Axes, answer: Answer, display: Display, *, window: Box, axis: int, regions: tuple[Region, ...]) -> None:
+    """Draw the regions and the affected extents that belong to a panel."""
+    for region in regions if axis == 1 else ():
+        show_box(axes, _place(display, region.box, window, axis), affected=False, label=region.name)
+    wanted = (
+        [box for region in regions for box in affected_boxes(answer, region.name)]
+        if regions
+        else affected_boxes(answer)
+    )
+    for box in wanted:
+        show_box(axes, _place(display, box, window, axis), affected=True, label="affected")
+
+
+def _place(display: Display, box: Box, window: Box, axis: int) -> tuple[float, float, float, float]:
+    """Where a box lies on a panel, cut at its edges."""
+    left, top, right, bottom = display.place_mm(box, window, axis)
+    across, down = display.extent_mm(window, axis)
+    return max(left, 0.0), max(top, 0.0), min(right, across), min(bottom, down)
+
+
+def _front_caption(answer: Answer) -> str:
+    affected = affected_boxes(answer)
+    marks = (
+        "Dashed frames with hatched sides mark the affected extent." if affected else "No affected extent is marked."
+    )
+    return (
+        "Simulated radiographs from the CT (mean attenuation along parallel rays), in true proportions and "
+        f"radiological orientation. Dotted frames: the parts that were looked at. {marks}"
+    )
+
+
+def draw_heat_maps(
+    path: Path, reading: SliceReading, volume: Volume | Radiograph, *, look: SliceLook, demo: bool
+) -> Picture:
+    """Draw the crop of every explained slice, plain and with its heat; at most ``MOST_HEAT_MAPS``, called ones first.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    chosen = sorted(reading.heat_maps, key=lambda heat: not heat.is_called)[:MOST_HEAT_MAPS]
+    display = Display.of(volume.grid)
+    columns = min(_COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    cell = 2 * _HEAT_SIDE + _HEAT_GAP
+    sheet = Sheet(
+        max(2 * _EDGE + columns * cell + (columns - 1) * _BETWEEN, 1000), _HEAT_HEAD + rows * (_HEAT_SIDE + _FOOT) + 8
+    )
+    sheet.head("Where the model looked", demo=demo)
+    sheet.text(_EDGE, 60, _NOT_OUTLINE, size=20, colour=AFFECTED)
+    letters = display.edge_letters(display.slice_axis)
+    for number, heat in enumerate(chosen):
+        left = _EDGE + number % columns * (cell + _BETWEEN)
+        top = _HEAT_HEAD + number // columns * (_HEAT_SIDE + _FOOT)
+        extent_mm = _extent_mm(heat, display)
+        across, down = (side * _HEAT_SIDE / max(extent_mm) for side in extent_mm)
+        for place, shows_heat in ((left, False), (left + _HEAT_SIDE + _HEAT_GAP, True)):
+            axes = sheet.panel(place, top, across, down, extent_mm=extent_mm)
+            show_image(axes, _turned(heat.crop, display), low=0.0, high=1.0)
+            if shows_heat:
+                _show_heat(axes, _turned(heat.heat, display))
+            if volume.grid.is_in_mm:
+                show_letters(axes, letters, size=17)
+        _write_below_heat(sheet, (left, top + down + 8), reading, heat, look)
+    left_out = len(reading.heat_maps) - len(chosen)
+    return sheet.picture(path, "Where the model looked", _heat_caption(reading, look.explained, left_out=left_out))
+
+
+def _extent_mm(heat: HeatMap, display: Display) -> tuple[float, float]:
+    """(width, height) of the crop as it is shown."""
+    down, across = (axis for axis in display.order if axis != 0)
+    return heat.extent_mm[across - 1], heat.extent_mm[down - 1]
+
+
+def _turned(image: NDArray[np.float32], display: Display) -> NDArray[np.float32]:
+    """A crop lies as the volume does; the picture is turned as every other of the report."""
+    turned: NDArray[np.float32] = display.turn(image[None]).squeeze(axis=display.slice_axis)
+    return turned
+
+
+def _show_heat(axes: Axes, heat: NDArray[np.float32]) -> None:
+    """Warm and translucent where the heat is high; a line at half of it, for those who do not see the colours."""
+    from matplotlib import colormaps
+
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    colours = colormaps["inferno"](heat)
+    colours[..., 3] = np.clip(1.6 * heat, 0, 0.62)
+    axes.imshow(colours, extent=(left, right, bottom, top), aspect="auto", interpolation="bilinear")
+    if heat.min() < 0.5 < heat.max():
+        rows, columns = heat.shape
+        x = (np.arange(columns) + 0.5) / columns * (right - left) + left
+        y = (np.arange(rows) + 0.5) / rows * (bottom - top) + top
+        axes.contour(x, y, heat, levels=[0.5], colors=["#ffffff"], linewidths=1.1, linestyles="dashed")
+
+
+def _write_below_heat(
+    sheet: Sheet, place: tuple[float, float], reading: SliceReading, heat: HeatMap, look: SliceLook
+) -> None:
+    left, top = place
+    sheet.text(left, top, f"{heat.region.capitalize()}, slice {heat.slice_index + 1}", size=19, colour=INK)
+    scores = scores_of(reading.scores, heat.region)
+    if scores is not None and heat.slice_index in scores.slices:
+        at = int((scores.slices == heat.slice_index).argmax())
+        words = f"Probability {probability(float(scores.probability[at]))}"
+        if scores.spread is not None:
+            words += f", spread of the networks {scores.spread[at]:.2f}"
+        sheet.text(left, top + 26, words, size=19, colour=INK)
+    verdict = f"called {look.called}" if heat.is_called else look.not_called
+    if scores is not None and any(first <= heat.slice_index < stop for first, stop in scores.withheld_runs):
+        verdict = "not reported: unlike training"
+    sheet.text(left, top + 52, upper(verdict), size=19, colour=AFFECTED if heat.is_called else MUTED)
+
+
+def _heat_caption(reading: SliceReading, explained: str, *, left_out: int) -> str:
+    members = max(heat.members for heat in reading.heat_maps)
+    mean = f", the mean over {members} networks" if members > 1 else ""
+    more = f" {count(left_out, 'further map')} left out." if left_out else ""
+    return (
+        f"Grad-CAM{mean}: left the part of the slice that the model was given, right the same with the places that "
+        f"raised its score for {explained} in warm colours; the dashed line is half of the highest value. It is as "
+        "coarse as the model's last layer and shows what the model used: it is not a segmentation and no outline of a "
+        f"tumour.{more}"
+    )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from osteon.data import Manifest, Split
-    from osteon.metrics.operating_points import OperatingPoint as ChosenPoint
+    from osteon.metrics.classification import OperatingPoint as ChosenPoint
     from osteon.train.members import Member
     from osteon.train.run_data import RunData
     from osteon.train.run_folder import FoldResult

@@ -15,11 +15,9 @@ import numpy as np
 
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling, patient_bootstraps
-from osteon.metrics.classification import confusion_at, measure
+from osteon.metrics.classification import aggregate, choose_points, confusion_at, measure
 from osteon.metrics.delong import auc_interval
 from osteon.metrics.folds import fold_interval
-from osteon.metrics.levels import aggregate
-from osteon.metrics.operating_points import choose_points
 from osteon.train.evaluation_checks import (
     baseline_entries,
     calibration_entry,

@@ -15,10 +15,9 @@ from osteon.metrics.calibration import (
     recalibration,
     reliability_curve,
 )
-from osteon.metrics.classification import roc_curve
+from osteon.metrics.classification import aggregate, roc_curve
 from osteon.metrics.conformal import fit_conformal, measure_coverage, predict_sets
 from osteon.metrics.delong import compare_paired
-from osteon.metrics.levels import aggregate
 from osteon.metrics.proportions import mcnemar
 from osteon.metrics.subgroups import age_bands, subgroup_table
 from osteon.train.baselines import fields_only, known_fields, majority_class

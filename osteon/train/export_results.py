@@ -14,9 +14,8 @@ import numpy as np
 from osteon.data import Predictions
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_bootstraps
-from osteon.metrics.levels import aggregate
+from osteon.metrics.classification import OperatingPoint, aggregate, choose_points
 from osteon.metrics.multiclass import cluster_intervals
-from osteon.metrics.operating_points import OperatingPoint, choose_points
 from osteon.ops.runs import smooth_scores
 from osteon.train.evaluation_checks import calibration_intervals
 from osteon.train.extents import extent_point, leg_extents

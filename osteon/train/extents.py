@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_bootstrap, patient_bootstraps
-from osteon.metrics.operating_points import OperatingPoint
+from osteon.metrics.classification import OperatingPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

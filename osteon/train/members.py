@@ -12,7 +12,7 @@ import numpy as np
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.data import Predictions
-from osteon.metrics.temperature import fit_temperature, share_offsets
+from osteon.metrics.calibration import fit_temperature, share_offsets
 from osteon.nets import build_network
 from osteon.predict.out_of_distribution import FoldMaterial
 from osteon.predict.predictor import Predictor

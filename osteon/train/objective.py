@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from osteon.data import Manifest, Predictions, Split
-    from osteon.data.split import FoldRows
+    from osteon.data.manifest import FoldRows
     from osteon.train.counts import SegmentCounts, ThresholdSweep
     from osteon.train.images import Batch
     from osteon.train.run_folder import EpochRecord
@@ -223,7 +223,7 @@ def part_rows(data: FoldData, fold: int, settings: Any) -> tuple[FoldRows, int]:
     Raises:
         InputError: no such fold, or nothing to judge by.
     """
-    from osteon.data.split import PARTS, FoldRows
+    from osteon.data.manifest import PARTS, FoldRows
 
     if not 0 <= fold < len(data.split.folds):
         raise InputError(f"fold {fold} was asked for; the split has folds 0 to {len(data.split.folds) - 1}")

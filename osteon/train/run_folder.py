@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from osteon import __version__
 from osteon.data import Predictions
-from osteon.data.split import PARTS
+from osteon.data.manifest import PARTS
 from osteon.errors import InputError, OutputError
 from osteon.io.predictions_file import read_predictions, write_predictions
 from osteon.io.whole_file import whole_file

@@ -21,11 +21,18 @@ from osteon.weights.card import (
     Training,
     read_card,
 )
-from osteon.weights.files import verify_files
 from osteon.weights.golden import GoldenCase, check_golden, golden_case, mask_difference
 from osteon.weights.limits import FeatureBank, Limits, read_limits
 from osteon.weights.load import load_network, load_networks, verify_card
-from osteon.weights.store import MODELS_VARIABLE, CardProblem, card_problems, find_card, list_cards, model_folders
+from osteon.weights.store import (
+    MODELS_VARIABLE,
+    CardProblem,
+    card_problems,
+    find_card,
+    list_cards,
+    model_folders,
+    verify_files,
+)
 from osteon.weights.write import round_to_half, write_model
 
 __all__ = [

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from osteon.errors import UnknownLabelError, WeightsError, nearest_names
 from osteon.weights.card import CARD_NAME, read_card
-from osteon.weights.files import read_verified
 from osteon.weights.hub import fetch_hub_file, fold_normalisation, is_for_photographs
 from osteon.weights.load import fitted_kernels, load_state
+from osteon.weights.store import read_verified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

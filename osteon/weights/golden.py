@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.errors import WeightsError
 from osteon.weights.card import Classes, Embedding, ImageInput, Maps
-from osteon.weights.files import load_arrays
+from osteon.weights.store import load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -33,14 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = [
-    "HUB_VARIABLE",
-    "HubFile",
-    "fetch_hub_file",
-    "fold_normalisation",
-    "hub_architectures",
-    "is_for_photographs",
-]
+__all__ = ["HUB_VARIABLE", "HubFile", "fetch_hub_file", "fold_normalisation", "hub_architectures", "is_for_photographs"]
 
 HUB_VARIABLE = "HF_ENDPOINT"
 """Environment variable that names another hub, as the mirror of a hospital; Hugging Face's own name for it."""

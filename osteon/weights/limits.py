@@ -15,7 +15,7 @@ import numpy as np
 from osteon.errors import WeightsError
 from osteon.metrics.conformal import ConformalThreshold
 from osteon.weights.card import OutOfDistribution, PredictionSets
-from osteon.weights.files import load_arrays
+from osteon.weights.store import load_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

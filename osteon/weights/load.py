@@ -12,10 +12,10 @@ import numpy as np
 
 from osteon.errors import WeightsError
 from osteon.weights.card import Classes, Embedding, Maps
-from osteon.weights.files import read_verified, verify_files
 from osteon.weights.golden import check_golden, check_golden_member, golden_case
 from osteon.weights.graph import import_openvino, modules_of, unpack_graph
 from osteon.weights.limits import read_limits
+from osteon.weights.store import read_verified, verify_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

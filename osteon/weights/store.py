@@ -1,4 +1,4 @@
-"""Where model folders lie, and how a model is found by name.
+"""Where model folders lie, how a model is found by name, and its files: what is hashed is what is used.
 
 Packaged models come first, then the user's: the folder named by the environment variable ``OSTEON_MODELS``, else
 ``models`` in the user's data folder. Nothing is downloaded.
@@ -6,18 +6,37 @@ Packaged models come first, then the user's: the folder named by the environment
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
 
 from osteon.errors import UnknownLabelError, WeightsError, nearest_names
 from osteon.weights.card import CARD_NAME, ModelCard, read_card
 
-__all__ = ["MODELS_VARIABLE", "CardProblem", "card_problems", "find_card", "list_cards", "model_folders"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from osteon.weights.card import CardFile
+
+__all__ = [
+    "MODELS_VARIABLE",
+    "CardProblem",
+    "card_problems",
+    "find_card",
+    "list_cards",
+    "load_arrays",
+    "model_folders",
+    "read_verified",
+    "verify_files",
+]
+
 
 MODELS_VARIABLE = "OSTEON_MODELS"
 """Environment variable that names the folder of the user's own models."""
@@ -109,3 +128,57 @@ def _scan(folders: tuple[Path, ...]) -> tuple[tuple[ModelCard, ...], tuple[CardP
             else:
                 cards[card.name] = card
     return tuple(cards[name] for name in sorted(cards)), tuple(problems)
+
+
+def read_verified(card: ModelCard, file: CardFile) -> bytes:
+    """The bytes of a file, of the length and SHA-256 that its card says.
+
+    Raises:
+        WeightsError: the file is missing or was changed.
+    """
+    path = card.folder / file.path
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == file.bytes else b""
+    except OSError as error:
+        raise WeightsError(
+            f"{card.name} needs {path}; it cannot be read ({type(error).__name__}): fetch the model again"
+        ) from error
+    if size != file.bytes:
+        raise WeightsError(f"{path} has {size} bytes, the card says {file.bytes}: fetch the model again")
+    found = hashlib.sha256(data).hexdigest()
+    if found != file.sha256:
+        raise WeightsError(
+            f"{path} was changed: SHA-256 is {found[:12]}..., the card says {file.sha256[:12]}...; "
+            "fetch the model again"
+        )
+    return data
+
+
+def load_arrays(card: ModelCard, file: CardFile) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a safetensors file by name; the file is verified first.
+
+    Raises:
+        WeightsError: the file is missing, was changed, or is no safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    data = read_verified(card, file)
+    try:
+        found: dict[str, NDArray[np.generic]] = load(data)
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{card.folder / file.path} is no safetensors file ({error}): fetch the model again"
+        ) from error
+    return found
+
+
+def verify_files(card: ModelCard) -> None:
+    """Check size and SHA-256 of every file of a model.
+
+    Raises:
+        WeightsError: a file is missing or was changed.
+    """
+    for file in card.files:
+        read_verified(card, file)

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
 from osteon.errors import InputError
-from osteon.metrics.temperature import share_offsets
+from osteon.metrics.calibration import share_offsets
 
 
 def test_bayes_rule_in_closed_form() -> None:

@@ -29,18 +29,16 @@ def test_it_is_the_formula() -> None:
     np.testing.assert_allclose(curve.model, [counted(truth, probability, t) for t in thresholds], atol=1e-14)
     everyone = np.ones(200)
     np.testing.assert_allclose(curve.treat_all, [counted(truth, everyone, t) for t in thresholds], atol=1e-14)
-    assert not curve.treat_none.any()
 
 
 def test_by_hand() -> None:
     # 10 images, 4 positive; at 0.2 the model acts on 3 positives and 2 negatives: 3/10 - 2/10 x 1/4 = 0.25;
-    # acting on all: 4/10 - 6/10 x 1/4 = 0.25; the most one can have is 0.4
+    # acting on all: 4/10 - 6/10 x 1/4 = 0.25
     truth = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
     probability = [0.9, 0.6, 0.2, 0.1, 0.5, 0.2, 0.1, 0.1, 0.0, 0.0]
     curve = decision_curve(truth, probability, thresholds=[0.2])
     assert curve.model.tolist() == pytest.approx([0.25])
     assert curve.treat_all.tolist() == pytest.approx([0.25])
-    assert curve.standardised().tolist() == pytest.approx([0.625])
 
 
 def test_acting_on_all_is_worth_nothing_at_the_prevalence() -> None:
@@ -56,7 +54,6 @@ def test_a_perfect_model_is_worth_the_prevalence_everywhere() -> None:
     curve = decision_curve(truth, truth.astype(float))
     assert curve.thresholds.size == 99
     np.testing.assert_allclose(curve.model, truth.mean())
-    np.testing.assert_allclose(curve.standardised(), 1)
 
 
 def test_weights_repeat_images() -> None:
@@ -66,10 +63,6 @@ def test_weights_repeat_images() -> None:
     repeated = decision_curve(np.repeat(truth, times), np.repeat(probability, times))
     np.testing.assert_allclose(weighted.model, repeated.model, atol=1e-14)
     assert weighted.prevalence == pytest.approx(repeated.prevalence)
-
-
-def test_without_a_positive_the_standardised_benefit_is_not_defined() -> None:
-    assert np.isnan(decision_curve([0, 0], [0.2, 0.7]).standardised()).all()
 
 
 @pytest.mark.parametrize("thresholds", [[1.0], [-0.1], [np.nan], []])

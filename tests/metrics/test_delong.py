@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from osteon.errors import InputError
 from osteon.metrics.classification import roc_auc
-from osteon.metrics.delong import auc_covariance, auc_interval, compare_paired, compare_unpaired
+from osteon.metrics.delong import auc_covariance, auc_interval, compare_paired
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,31 +128,8 @@ def test_a_score_does_not_differ_from_itself_or_its_logarithm() -> None:
         assert math.isnan(same.statistic)
 
 
-def test_unpaired_test_adds_the_variances() -> None:
-    one, two = cohort(6, 2), cohort(7, 2)
-    ours = compare_unpaired((one[0], one[1][0]), (two[0], two[1][0]))
-    variances = [plain_delong(truth, scores[:1])[1].item() for truth, scores, _ in (one, two)]
-    assert ours.statistic == pytest.approx(ours.difference / math.sqrt(sum(variances)))
-    clustered = compare_unpaired((one[0], one[1][0]), (two[0], two[1][0]), patients=(one[2], two[2] + 100))
-    assert clustered.method == "obuchowski-unpaired"
-    assert clustered.difference == ours.difference
-    with pytest.raises(InputError, match="in both sets"):
-        compare_unpaired((one[0], one[1][0]), (two[0], two[1][0]), patients=(one[2], two[2]))
-
-
-def test_the_logit_interval_stays_inside() -> None:
-    truth, score = np.repeat([False, True], [6, 6]), np.array([1, 2, 3, 4, 5, 7, 6, 8, 9, 10, 11, 12])
-    plain, logit = auc_interval(truth, score), auc_interval(truth, score, logit=True)
-    assert plain.high == 1  # cut
-    assert 0 < logit.low < logit.value < logit.high < 1
-    centre = math.log(plain.value / (1 - plain.value))
-    half = norm.ppf(0.975) * plain.standard_error / (plain.value * (1 - plain.value))
-    assert logit.low == pytest.approx(1 / (1 + math.exp(half - centre)))
-
-
-@pytest.mark.parametrize("logit", [False, True])
-def test_a_perfect_score_has_no_interval(logit: bool) -> None:
-    perfect = auc_interval([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], logit=logit)
+def test_a_perfect_score_has_no_interval() -> None:
+    perfect = auc_interval([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
     assert (perfect.value, perfect.standard_error) == (1, 0)
     assert math.isnan(perfect.low)
 

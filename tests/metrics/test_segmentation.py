@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling, draw_patients
-from osteon.metrics.segmentation import POOLED_MEASURES, image_dice, mean_dice, pixel_counts, pooled
+from osteon.metrics.segmentation import POOLED_MEASURES, image_dice, pixel_counts, pooled
 
 Masks = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.str_]]
 
@@ -49,12 +49,11 @@ def test_pooled_measures_are_scikit_learns(masks: Masks, name: str) -> None:
     assert (found.patients, found.undefined_repeats) == (3, 0)
 
 
-def test_dice_of_an_image_is_its_f1_and_the_mean_weighs_images_equally(masks: Masks) -> None:
+def test_dice_of_an_image_is_its_f1(masks: Masks) -> None:
     truth, called, _ = masks
     counts = pixel_counts(truth, called)
     wanted = [metrics.f1_score(one.ravel(), other.ravel()) for one, other in zip(truth, called, strict=True)]
     assert image_dice(counts) == pytest.approx(wanted)
-    assert mean_dice(counts) == pytest.approx(np.mean(wanted))
 
 
 def test_two_empty_masks_have_a_stated_rule() -> None:
@@ -63,10 +62,7 @@ def test_two_empty_masks_have_a_stated_rule() -> None:
     truth[0, 0, 0] = called[0, 0, 0] = called[1, 0, 0] = True  # right, wrong, empty
     counts = pixel_counts(truth, called)
     assert image_dice(counts).tolist() == [1, 0, 1]
-    assert mean_dice(counts) == pytest.approx(2 / 3)
-    assert mean_dice(counts, both_empty=math.nan) == 0.5
     nothing = pixel_counts(truth[2:], called[2:])
-    assert math.isnan(mean_dice(nothing, both_empty=math.nan))
     found = pooled(nothing, ["p"])
     assert math.isnan(found["f1"].value)
     assert math.isnan(found["sensitivity"].low)

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from osteon.errors import InputError
-from osteon.metrics.temperature import apply_temperature, cross_entropy, fit_temperature, patient_weights
+from osteon.metrics.calibration import apply_temperature, cross_entropy, fit_temperature
 
 
 def calibrated(n: int = 4000, classes: int = 3, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -71,10 +71,9 @@ def test_weights_repeat_images() -> None:
 
 
 def test_a_patient_counts_once() -> None:
-    assert patient_weights(["b", "a", "b", "b"]).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1 / 3])
     # one patient with 98 wrong images weighs as much as each of three with one right image
     logits, labels = [[2.0, 0.0]] * 101, [1] * 98 + [0] * 3
-    weights = patient_weights(["x"] * 98 + ["a", "b", "c"])
+    weights = [1 / 98] * 98 + [1] * 3
     assert fit_temperature(logits, labels, weights=weights).temperature == pytest.approx(2 / np.log(3))
 
 

@@ -192,6 +192,7 @@ def run() -> Run:
         inputs=(FileRecord(name="1.dcm", sha256="0" * 64, size_bytes=10),),
         seconds={"read": 0.5},
         versions={"osteon": "0.1.0", "python": "3.11"},
+        git_hash=None,
     )
 
 

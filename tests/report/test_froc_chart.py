@@ -11,7 +11,7 @@ import pytest
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.lesion_detection import Froc, Matching, ScanLesions, froc
-from osteon.report.evaluation_charts import draw_froc
+from osteon.report.charts import draw_froc
 
 FEW = Resampling(repeats=100)
 

@@ -11,7 +11,7 @@ import pytest
 
 from osteon import mesh
 from osteon.data import named
-from osteon.data.text import DEMO_MARK
+from osteon.data.system import DEMO_MARK
 from osteon.report.blocks import KeyValues
 from osteon.report.browser import slice_browsers
 from osteon.report.scores import call_stretches

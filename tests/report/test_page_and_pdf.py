@@ -12,7 +12,7 @@ import pypdf
 import pytest
 
 from osteon.data import Notice, SliceReading, Volume, named
-from osteon.data.text import DEMO_MARK
+from osteon.data.system import DEMO_MARK
 from osteon.errors import OutputError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm

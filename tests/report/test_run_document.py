@@ -8,7 +8,7 @@ import pytest
 
 from osteon.data import Patient
 from osteon.errors import OutputError
-from osteon.report import FileRecord, file_records, start_run
+from osteon.report import FileRecord, Run, file_records
 from osteon.report.run import make_run, write_document
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test_it_tells_how_the_answer_was_made(answer: Answer, volume: Volume, run: R
 
 
 def test_a_started_run_knows_versions_without_importing_them() -> None:
-    run = start_run(task="ct_osteosarcoma", seeds={"phantom": 1})
+    run = Run(task="ct_osteosarcoma", seeds={"phantom": 1})
     assert {"osteon", "python", "numpy"} <= set(run.versions)
     assert run.created.endswith("+00:00")
     assert run.git_hash is None or len(run.git_hash) == 40

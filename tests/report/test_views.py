@@ -11,9 +11,8 @@ from osteon.data import SliceReading, named
 from osteon.errors import OutputError
 from osteon.geometry import Box
 from osteon.report.orientation import Display
-from osteon.report.overview import projection
 from osteon.report.sheet import Sheet
-from osteon.report.slices import regions_or_whole, telling_slices
+from osteon.report.slices import projection, regions_or_whole, telling_slices
 from osteon.report.surfaces import surface_region
 from tests.report_writing import drawn
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from osteon.app.cli.program import build
 from osteon.errors import InputError, OutputError
 from osteon.metrics.bootstrap import Resampling
+from osteon.report.charts import draw_histogram
 from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_words, key_table, write_evaluation
-from osteon.report.evaluation_charts import draw_histogram
 from osteon.study.evaluate import evaluate_into
 
 if TYPE_CHECKING:

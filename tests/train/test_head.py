@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from osteon.app.cli.program import build
 from osteon.data import ImageRow, Manifest, Split
+from osteon.data.manifest import Fold
 from osteon.data.slide import TILE_CLASSES
-from osteon.data.split import Fold
 from osteon.errors import InputError
 from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest, write_manifest

@@ -36,10 +36,9 @@ from osteon.report.findings import (
     slice_entries,
 )
 from osteon.report.lesions import LESION_PICTURE, DrawnLesion, around_regions, colour_hex, draw_lesion
-from osteon.report.overview import draw_overview
 from osteon.report.scores import curve_caption, draw_scores
 from osteon.report.sections import findings_section, slice_note, trust_section
-from osteon.report.slices import SliceLook, draw_slices
+from osteon.report.slices import SliceLook, draw_overview, draw_slices
 from osteon.report.surfaces import bone_scene, bone_surfaces
 from osteon.report.wording import count, probability, upper, whole_range
 from osteon.systems.ct_metastasis.detail import LesionReading

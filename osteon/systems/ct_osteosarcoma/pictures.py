@@ -10,11 +10,9 @@ from osteon.report import SystemReport
 from osteon.report.blocks import Figure, Heading, Pair, Paragraph, Part, SliceBrowsers, Viewer3D
 from osteon.report.browser import has_browsers, slice_browsers
 from osteon.report.findings import SliceEntries, finished, slice_entries
-from osteon.report.heat_maps import draw_heat_maps
-from osteon.report.overview import draw_overview
 from osteon.report.scores import draw_scores
 from osteon.report.sections import findings_section, trust_section
-from osteon.report.slices import SliceLook, draw_slices
+from osteon.report.slices import SliceLook, draw_heat_maps, draw_overview, draw_slices
 from osteon.report.surfaces import bodies_and_boxes, bone_scene, draw_bone_from_front, draw_bone_from_side
 from osteon.systems.ct_osteosarcoma.text import TEXT
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
 

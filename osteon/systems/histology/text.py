@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import TILE_CLASSES, TILE_WORDS, Finding, Measurement, Notice
-from osteon.data.text import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.labels import concept
 
 if TYPE_CHECKING:

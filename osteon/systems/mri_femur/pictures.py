@@ -12,7 +12,6 @@ from osteon.geometry import Box
 from osteon.report import SystemReport
 from osteon.report.blocks import Figure, Heading, Paragraph, Part
 from osteon.report.findings import SliceEntries, finished, slice_entries
-from osteon.report.heat_maps import draw_heat_maps
 from osteon.report.orientation import Display
 from osteon.report.sections import findings_section, trust_section
 from osteon.report.sheet import (
@@ -31,7 +30,7 @@ from osteon.report.sheet import (
     show_scale_bar,
     show_word,
 )
-from osteon.report.slices import SliceLook, affected_boxes, crop_window
+from osteon.report.slices import SliceLook, affected_boxes, crop_window, draw_heat_maps
 from osteon.report.wording import probability
 from osteon.systems.mri_femur.text import TEXT
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon.data import Predictions
+from osteon.data.manifest import PARTS, FoldRows
 from osteon.data.options import Progress, silent
-from osteon.data.split import PARTS, FoldRows
 from osteon.errors import InputError
-from osteon.metrics.temperature import fit_temperature
+from osteon.metrics.calibration import fit_temperature
 from osteon.train.objective import EpochMeasures, FoldJob, Judged, part_rows
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest

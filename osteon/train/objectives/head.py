@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon.data import Predictions
+from osteon.data.manifest import PARTS
 from osteon.data.options import Progress, silent
-from osteon.data.split import PARTS
 from osteon.errors import InputError
-from osteon.metrics.temperature import fit_temperature
+from osteon.metrics.calibration import fit_temperature
 from osteon.train.objective import FoldJob, Judged, part_rows
 from osteon.train.run_folder import BEST_NAME, HISTORY_NAME, EpochRecord, digest, history_text, write_text
 from osteon.train.settings import HeadSettings

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.data.manifest import PARTS
 from osteon.data.options import Progress, silent
-from osteon.data.split import PARTS
 from osteon.errors import InputError
 from osteon.io.whole_file import whole_file
 from osteon.metrics.segmentation import pixel_counts
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from osteon.data import Manifest
-    from osteon.data.split import FoldRows
+    from osteon.data.manifest import FoldRows
     from osteon.train.images import Batch
     from osteon.train.objective import FoldData
     from osteon.train.pixels import Pixels

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from osteon.data.manifest import FoldRows
     from osteon.data.options import Progress
-    from osteon.data.split import FoldRows
     from osteon.train.counts import ThresholdSweep
     from osteon.train.pixels import Pixels
     from osteon.train.run_data import RunData

@@ -181,4 +181,5 @@ def slide_run() -> Run:
         inputs=(FileRecord(name="slide.tif", sha256="0" * 64, size_bytes=10),),
         seconds={"open": 0.1},
         versions={"osteon": "0.1.0", "python": "3.11"},
+        git_hash=None,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from osteon.data import Answer, Finding, HeatMap, Label, Mask, Region, RegionNovelty, SliceReading, SliceScores, Volume
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
-from osteon.report import start_run
+from osteon.report import Run
 from osteon.report.orientation import Display
 from osteon.systems.mri_femur.pictures import draw_marked_slice, draw_probability
 from tests.report_writing import drawn, page_words, paper_words, write_both
@@ -112,7 +112,7 @@ def test_the_diamond_stands_at_the_probability_and_is_empty_where_no_word_is_giv
 
 def test_the_report_shows_all_three_and_lists_the_finding_once(tmp_path: Path) -> None:
     answer, volume = case()
-    run = start_run(task=answer.task)
+    run = Run(task=answer.task)
     pictures = drawn(answer, volume, run, tmp_path / "views")
     assert list(pictures) == ["overview", "scores", "heat_maps"]
     assert "raised its score for malignant" in pictures["heat_maps"].caption
