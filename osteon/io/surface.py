@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon.errors import InputError, OutputError
-from osteon.mesh.measure import vertex_normals
+from osteon.mesh.render import vertex_normals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

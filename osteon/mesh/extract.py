@@ -1,7 +1,8 @@
-"""From a mask, or from every piece of one, to triangles in the patient."""
+"""From a mask, or from every piece of one, to triangles in the patient; boxes, and the affected part of a bone."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +15,34 @@ if TYPE_CHECKING:
 
     from osteon.geometry import Grid
 
-__all__ = ["BONE_COLOUR", "extract_parts", "extract_surface"]
+__all__ = [
+    "AFFECTED_COLOUR",
+    "BONE_COLOUR",
+    "BOX_COLOUR",
+    "box_surface",
+    "extract_parts",
+    "extract_surface",
+    "split_between_slices",
+]
+
 
 BONE_COLOUR = (230, 220, 190, 255)
 """Ivory."""
+
+AFFECTED_COLOUR = (216, 118, 102, 255)
+"""Bone tinted red."""
+
+BOX_COLOUR = (214, 39, 40, 255)
+"""Red, as in the paper."""
+
+_CUBE = np.array([(i >> 2 & 1, i >> 1 & 1, i & 1) for i in range(8)], dtype=np.float64)
+_CUBE_FACES = np.array(
+    [
+        (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
+        (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3),
+    ],
+    dtype=np.int32,
+)  # fmt: skip
 
 
 def extract_surface(
@@ -69,14 +94,7 @@ def extract_surface(
     return Surface(vertices_lps_mm=vertices, faces=np.ascontiguousarray(faces), name=name, colour=colour)
 
 
-def extract_parts(
-    labels: NDArray[np.integer],
-    grid: Grid,
-    *,
-    name: str,
-    colour: tuple[int, int, int, int] = BONE_COLOUR,
-    smallest_voxels: int = 1,
-) -> list[Surface]:
+def extract_parts(labels: NDArray[np.integer], grid: Grid, *, name: str) -> list[Surface]:
     """The surface of every labelled piece, the largest first.
 
     Args:
@@ -84,8 +102,6 @@ def extract_parts(
         grid: where the labels lie.
         name: of the whole, as "bone_left"; the pieces become "bone_left_1", "bone_left_2" and so on by falling number
             of voxels (at a tie the smaller label first).
-        colour: RGBA of all pieces.
-        smallest_voxels: pieces below this size are left out.
 
     Returns:
         One closed surface a piece; none when there is no piece.
@@ -100,13 +116,11 @@ def extract_parts(
     pieces = []
     for value, block in enumerate(find_objects(labels), start=1):
         if block is not None:
-            size = int(np.count_nonzero(labels[block] == value))
-            if size >= smallest_voxels:
-                pieces.append((-size, value, block))
+            pieces.append((-int(np.count_nonzero(labels[block] == value)), value, block))
     surfaces = []
     for number, (_, value, block) in enumerate(sorted(pieces, key=lambda piece: piece[:2]), start=1):
         local = grid.crop([part.start for part in block], [part.stop for part in block])
-        surfaces.append(extract_surface(labels[block] == value, local, name=f"{name}_{number}", colour=colour))
+        surfaces.append(extract_surface(labels[block] == value, local, name=f"{name}_{number}"))
     return surfaces
 
 
@@ -119,3 +133,141 @@ def _bounds_of(mask: NDArray[np.bool_], name: str) -> tuple[list[int], list[int]
     start = [int(line.argmax()) for line in lines]
     stop = [line.size - int(line[::-1].argmax()) for line in lines]
     return start, stop
+
+
+def box_surface(
+    corners_lps_mm: NDArray[np.float64],
+    *,
+    name: str = "tumour_box",
+    colour: tuple[int, int, int, int] = BOX_COLOUR,
+    thickness_mm: float = 1.0,
+) -> Surface:
+    """The twelve edges of a box as square beams centred on them.
+
+    Lines of a mesh file are one pixel wide or not drawn at all in most viewers; beams are seen in each.
+
+    Args:
+        corners_lps_mm: (8, 3), in the order of `osteon.geometry.Box.corners_lps_mm`: bits 2, 1, 0 of the row number
+            pick the far end along the three edges that leave corner 0.
+        name: of the surface.
+        colour: RGBA of the surface.
+        thickness_mm: side of a beam.
+
+    Returns:
+        Twelve closed beams of 8 vertices and 12 triangles each, which overlap in the corners.
+
+    Raises:
+        InputError: not (8, 3) finite numbers, not a box with right angles, or a thickness that is not positive.
+
+    Example:
+        >>> corners = np.array([(i >> 2 & 1, i >> 1 & 1, i & 1) for i in range(8)]) * 10.0
+        >>> box_surface(corners, thickness_mm=1).faces.shape
+        (144, 3)
+    """
+    corners = np.asarray(corners_lps_mm, dtype=np.float64)
+    if corners.shape != (8, 3) or not np.isfinite(corners).all():
+        raise InputError(f"box {name}: eight finite corners (8, 3) are needed, found shape {corners.shape}")
+    if thickness_mm <= 0:
+        raise InputError(f"box {name}: the beams need a positive thickness, found {thickness_mm} mm")
+    edges = corners[[4, 2, 1]] - corners[0]
+    lengths = np.linalg.norm(edges, axis=1)
+    if (lengths <= 0).any() or not np.allclose(corners, corners[0] + _CUBE @ edges, atol=1e-3 * float(lengths.max())):
+        raise InputError(f"box {name}: the corners do not span a box; give them in the order of Box.corners_lps_mm")
+    axes = edges / lengths[:, None]
+    if np.abs(axes @ axes.T - np.eye(3)).max() > 1e-2:
+        raise InputError(f"box {name}: the edges of the box are not at right angles")
+
+    half = thickness_mm / 2
+    flip = bool(np.linalg.det(axes) < 0)
+    faces = _CUBE_FACES[:, ::-1] if flip else _CUBE_FACES
+    vertices: list[NDArray[np.float64]] = []
+    triangles: list[NDArray[np.int32]] = []
+    for along in range(3):
+        for across in range(4):
+            start = np.zeros(3)
+            start[(along + 1) % 3] = lengths[(along + 1) % 3] * (across >> 1)
+            start[(along + 2) % 3] = lengths[(along + 2) % 3] * (across & 1)
+            stop = start + half
+            stop[along] = lengths[along] + half
+            beam = (start - half) + _CUBE * (stop - start + half)
+            triangles.append(faces + 8 * len(vertices))
+            vertices.append(corners[0] + beam @ axes)
+    return Surface(
+        vertices_lps_mm=np.concatenate(vertices).astype(np.float32),
+        faces=np.concatenate(triangles).astype(np.int32),
+        name=name,
+        colour=colour,
+    )
+
+
+def split_between_slices(surface: Surface, grid: Grid, *, first_slice: int, last_slice: int) -> tuple[Surface, Surface]:
+    """Cut a surface into what lies between two slices of a grid, and the rest.
+
+    The cuts run along the outer faces of the two slices, as those of a `Box` from first_slice to last_slice + 1.
+
+    Args:
+        surface: any triangles.
+        grid: whose slices are meant.
+        first_slice: first affected slice.
+        last_slice: last affected slice, at least first_slice.
+
+    Returns:
+        affected (named ``{name}_affected``) and rest (name and colour kept). Triangles that cross a cut are divided, so
+        the areas add up; neither part is closed by a lid. Either may have no triangle.
+
+    Raises:
+        InputError: last_slice lies before first_slice.
+    """
+    if last_slice < first_slice:
+        raise InputError(f"the last affected slice {last_slice} lies before the first one {first_slice}")
+    to_slice = np.linalg.inv(grid.affine)[0]
+    below, rest = _divide(surface, to_slice, first_slice - 0.5)
+    affected, above = _divide(rest, to_slice, last_slice + 0.5)
+    affected = replace(affected, name=f"{surface.name}_affected", colour=AFFECTED_COLOUR)
+    return affected, _joined(below, above)
+
+
+def _divide(surface: Surface, to_slice: NDArray[np.float64], level: float) -> tuple[Surface, Surface]:
+    """The parts of a surface below and from a slice coordinate on; to_slice is that row of the inverse affine."""
+    height = surface.vertices_lps_mm.astype(np.float64) @ to_slice[:3] + to_slice[3] - level
+    upper = height >= 0
+    faces = surface.faces
+    ups = upper[faces].sum(axis=1)
+    crossing = (ups == 1) | (ups == 2)
+    cut = faces[crossing]
+    # turn each triangle so that its first corner is the one alone on its side
+    alone = (upper[cut] == (ups[crossing] == 1)[:, None]).argmax(axis=1)
+    apex, second, third = (cut[np.arange(len(cut)), (alone + i) % 3] for i in range(3))
+
+    edges = np.sort(np.concatenate([np.stack([apex, second], 1), np.stack([third, apex], 1)]), axis=1)
+    edges, number = np.unique(edges, axis=0, return_inverse=True)
+    low, high = edges[:, 0], edges[:, 1]
+    share = (height[low] / (height[low] - height[high]))[:, None]
+    vertices = surface.vertices_lps_mm
+    new = ((1 - share) * vertices[low] + share * vertices[high]).astype(np.float32)
+    number = number.reshape(2, -1) + len(vertices)
+    to_second, to_third = number[0], number[1]
+
+    tips = np.stack([apex, to_second, to_third], axis=1)
+    stumps = np.concatenate([np.stack([to_second, second, third], 1), np.stack([to_second, third, to_third], 1)])
+    tip_up = upper[apex]
+    everything = np.concatenate([vertices, new])
+    lower_faces = np.concatenate([faces[ups == 0], tips[~tip_up], stumps[np.tile(tip_up, 2)]])
+    upper_faces = np.concatenate([faces[ups == 3], tips[tip_up], stumps[np.tile(~tip_up, 2)]])
+    below = _without_spare_vertices(surface, everything, lower_faces)
+    return below, _without_spare_vertices(surface, everything, upper_faces)
+
+
+def _without_spare_vertices(surface: Surface, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> Surface:
+    used = np.zeros(len(vertices), dtype=bool)
+    used[faces] = True
+    new_number = np.cumsum(used, dtype=np.int64) - 1
+    return replace(surface, vertices_lps_mm=vertices[used], faces=new_number[faces].astype(np.int32).reshape(-1, 3))
+
+
+def _joined(first: Surface, second: Surface) -> Surface:
+    return replace(
+        first,
+        vertices_lps_mm=np.concatenate([first.vertices_lps_mm, second.vertices_lps_mm]),
+        faces=np.concatenate([first.faces, second.faces + np.int32(len(first.vertices_lps_mm))]),
+    )

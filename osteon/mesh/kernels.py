@@ -17,7 +17,6 @@ __all__ = [
     "march_cubes",
     "mean_normals",
     "nearest_of_blocks",
-    "pairs_filter",
     "shade_blocks",
     "vertex_rings",
 ]
@@ -232,61 +231,20 @@ def _step(
 
 
 @compiled
-def _restore(points: NDArray[np.float32], fixed: NDArray[np.bool_], moved: NDArray[np.float32]) -> None:
-    """Put the fixed vertices back where they were."""
-    for v in range(points.shape[0]):
-        if fixed[v]:
-            for k in range(3):
-                moved[v, k] = points[v, k]
-
-
-@compiled
 def chebyshev_filter(
-    points: NDArray[np.float32],
-    first: NDArray[np.int32],
-    ring: NDArray[np.int32],
-    fixed: NDArray[np.bool_],
-    coefficients: NDArray[np.float64],
+    points: NDArray[np.float32], first: NDArray[np.int32], ring: NDArray[np.int32], coefficients: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Sum of coefficients[n] * T_n(P) applied to the points, P the half-way step (point + mean of neighbours) / 2."""
     now = np.empty_like(points)
     _step(points, first, ring, (0.5, 0.5, 0.0), points, now)
     past = points.copy()
-    total = np.empty_like(points)
-    c0 = np.float32(coefficients[0])
-    for v in range(points.shape[0]):
-        for k in range(3):
-            total[v, k] = c0 * points[v, k]
+    total = np.float32(coefficients[0]) * points
     for n in range(1, coefficients.size):
         if n > 1:
             _step(now, first, ring, (1.0, 1.0, -1.0), past, past)  # T_n = 2 P T_(n-1) - T_(n-2)
             past, now = now, past
-        c = np.float32(coefficients[n])
-        for v in range(points.shape[0]):
-            for k in range(3):
-                total[v, k] += c * now[v, k]
-    _restore(points, fixed, total)
+        total += np.float32(coefficients[n]) * now
     return total
-
-
-@compiled
-def pairs_filter(
-    points: NDArray[np.float32],
-    first: NDArray[np.int32],
-    ring: NDArray[np.int32],
-    fixed: NDArray[np.bool_],
-    factors: NDArray[np.float64],
-    pairs: int,
-) -> NDArray[np.float32]:
-    """Pairs of steps point + factor * (mean of neighbours - point), with factors[0] > 0 and factors[1] < 0."""
-    now = points.copy()
-    after = np.empty_like(points)
-    for n in range(2 * pairs):
-        factor = factors[n % 2]
-        _step(now, first, ring, (1.0 - factor, factor, 0.0), now, after)
-        _restore(points, fixed, after)
-        now, after = after, now
-    return now
 
 
 @compiled
@@ -443,9 +401,8 @@ def shade_blocks(
             diffuse, mirrored = _light(nx, ny, nz, lights)
             free = openness[row, column]
             sky = (np.float32(0.10) + np.float32(0.06) * ny + np.float32(0.06) * nz) * free
-            rim = (
-                np.float32(0.55) + np.float32(0.45) * nz
-            )  # a body turns darker towards its outline: its roundness shows
+            # a body turns darker towards its outline: its roundness shows
+            rim = np.float32(0.55) + np.float32(0.45) * nz
             shade = sky + diffuse * rim * (np.float32(0.2) + np.float32(0.8) * free)
             gloss = np.float32(0.06) * mirrored * free
             for k in range(3):

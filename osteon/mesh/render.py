@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.mesh.measure import vertex_normals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 
     from osteon.data import Surface
 
-__all__ = ["VIEWS", "Camera", "Rendering", "View", "fit_camera", "render"]
+
+__all__ = ["VIEWS", "Camera", "Rendering", "View", "bounds_lps_mm", "fit_camera", "render", "vertex_normals"]
+
 
 View = Literal[
     "anterior",
@@ -311,3 +312,23 @@ def _to_srgb(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
     value = np.clip(linear, 0, 1)
     coded = np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** np.float32(1 / 2.4) - 0.055)
     return np.round(coded * 255).astype(np.uint8)
+
+
+def bounds_lps_mm(surfaces: Sequence[Surface]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest LPS coordinates over all surfaces, each (3,); NaN when there is no vertex."""
+    filled = [surface.vertices_lps_mm for surface in surfaces if surface.vertices_lps_mm.size]
+    if not filled:
+        return np.full(3, np.nan), np.full(3, np.nan)
+    low = np.min([vertices.min(axis=0) for vertices in filled], axis=0)
+    high = np.max([vertices.max(axis=0) for vertices in filled], axis=0)
+    return low.astype(np.float64), high.astype(np.float64)
+
+
+def vertex_normals(surface: Surface) -> NDArray[np.float32]:
+    """(vertices, 3) outward unit normals: the mean of the triangles around a vertex, weighted by their area.
+
+    A vertex that no triangle uses, or whose triangles cancel, gets (0, 0, 1).
+    """
+    from osteon.mesh.kernels import mean_normals
+
+    return mean_normals(surface.vertices_lps_mm, surface.faces)

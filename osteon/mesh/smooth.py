@@ -3,88 +3,57 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Surface
 
-__all__ = ["TaubinOptions", "simplify", "smooth_taubin", "transfer_coefficients"]
-
-Method = Literal["windowed_sinc", "lambda_mu"]
+__all__ = ["simplify", "smooth_taubin", "transfer_coefficients"]
 
 _NUTTALL = (0.355768, 0.487396, 0.144232, 0.012604)
 
 
-@dataclass(frozen=True, slots=True)
-class TaubinOptions:
-    """How a surface is smoothed. The defaults are PyVista's, which the paper used without saying its parameters.
+def smooth_taubin(surface: Surface, *, iterations: int = 20, pass_band: float = 0.1) -> Surface:
+    """Smooth a surface by a low-pass filter of its Laplacian (windowed sinc), keeping its volume.
 
-    Attributes:
-        method: "windowed_sinc", a low-pass filter of the mesh Laplacian (Taubin, Zhang and Golub; VTK and PyVista), or
-            "lambda_mu", pairs of a shrinking and a growing step (Taubin 1995; trimesh, MeshLab).
-        iterations: degree of the filter; for "lambda_mu" the number of pairs.
-        pass_band: frequency kept, 0 to 2; smaller smooths more. At 0.1, bumps of a few voxels vanish.
-        shrink: lambda of "lambda_mu", above 0; the growing factor follows from it and from the pass band.
-    """
-
-    method: Method = "windowed_sinc"
-    iterations: int = 20
-    pass_band: float = 0.1
-    shrink: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse values without meaning."""
-        if self.method not in {"windowed_sinc", "lambda_mu"}:
-            raise UnknownLabelError(
-                f"no smoothing method {self.method!r}: {nearest_names(self.method, ['windowed_sinc', 'lambda_mu'])}"
-            )
-        if self.iterations < 0:
-            raise InputError(f"smoothing needs 0 or more iterations, found {self.iterations}")
-        if not 0 < self.pass_band < 2:
-            raise InputError(f"the pass band lies between 0 and 2, found {self.pass_band}")
-        if not 0 < self.shrink < 1:
-            raise InputError(f"the shrinking factor lies between 0 and 1, found {self.shrink}")
-
-
-def smooth_taubin(surface: Surface, options: TaubinOptions | None = None) -> Surface:
-    """Smooth a surface, keeping its volume.
-
-    Windowed sinc equals `pyvista.PolyData.smooth_taubin` with the same iterations and pass band, with one difference:
-    the filter's gain for a constant is made exactly 1, so that a surface far from the origin is not moved.
+    It equals `pyvista.PolyData.smooth_taubin` with the same iterations and pass band, whose defaults the paper used
+    without saying so, with one difference: the filter's gain for a constant is made exactly 1, so that a surface far
+    from the origin is not moved.
 
     Args:
         surface: triangles; vertices on an open border or on an edge of more than two triangles stay where they are.
-        options: by default `TaubinOptions()`.
+        iterations: degree of the filter; 0 gives the surface as it is.
+        pass_band: frequency kept, above 0 and below 2; smaller smooths more. At 0.1, bumps of a few voxels vanish.
 
     Returns:
         The same triangles, name and colour with moved vertices.
 
+    Raises:
+        InputError: iterations or pass band out of range.
+
     References:
         Taubin, doi:10.1145/218380.218473; Taubin, Zhang and Golub, doi:10.1007/BFb0015544.
     """
-    options = options or TaubinOptions()
-    if options.iterations == 0 or surface.faces.size == 0:
+    if iterations < 0 or not 0 < pass_band < 2:
+        raise InputError(f"0 or more iterations and a pass band in 0 to 2 smooth, found {iterations} and {pass_band}")
+    if iterations == 0 or surface.faces.size == 0:
         return surface
-    from osteon.mesh.kernels import chebyshev_filter, fixed_vertices, pairs_filter, vertex_rings
+    from osteon.mesh.kernels import chebyshev_filter, fixed_vertices, vertex_rings
 
     centre = surface.vertices_lps_mm.mean(axis=0, dtype=np.float64)  # float32 keeps more digits near 0
     points = (surface.vertices_lps_mm - centre).astype(np.float32)
     faces = np.ascontiguousarray(surface.faces)
     first, ring = vertex_rings(faces, len(points))
     fixed = fixed_vertices(faces, first, ring)
-    if options.method == "windowed_sinc":
-        coefficients = transfer_coefficients(options.iterations, options.pass_band)
-        moved = chebyshev_filter(points, first, ring, fixed, coefficients)
-    else:
-        grow = 1 / (options.pass_band - 1 / options.shrink)
-        moved = pairs_filter(points, first, ring, fixed, np.array((options.shrink, grow)), options.iterations)
+    moved = chebyshev_filter(points, first, ring, transfer_coefficients(iterations, pass_band))
+    moved[fixed] = points[fixed]
     return replace(surface, vertices_lps_mm=(moved + centre).astype(np.float32))
 
 

@@ -65,13 +65,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 class CardFile(_Entry, frozen=True):
-    """A file beside the card.
-
-    Attributes:
-        path: its name; never a pickle.
-        sha256: of its bytes, hexadecimal.
-        bytes: its length.
-    """
+    """A file beside the card: its name (never a pickle), SHA-256 in hexadecimal and length."""
 
     path: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+\.safetensors$")]
     sha256: Sha256
@@ -286,7 +280,6 @@ class OperatingPoint(_Entry, frozen=True):
     """From which smoothed probability on a slice is called positive, and how it is smoothed.
 
     Attributes:
-        threshold: 0 to 1.
         gaussian_sigma_slices: of the Gaussian along the slices; 0 for none.
         median_slices: width of the median after it.
         source: how the threshold was chosen.
@@ -308,10 +301,7 @@ class OutOfDistribution(_Entry, frozen=True):
         slice_threshold: an image above it is unlike those of training.
         region_threshold: for the median over the images of a region.
         false_alarm_rate: expected share of patients like those of training who have a region above it.
-        training_images: behind the vectors, all members together.
-        validation_images: behind the thresholds.
-        validation_regions: behind the thresholds.
-        validation_patients: behind the thresholds.
+        training_images: behind the vectors, all members together; the validation counts stand behind the thresholds.
         kind: whether distances are those to neighbours, or from the space that training images span.
         file: with the vectors; None while a card is being made.
     """
@@ -358,10 +348,7 @@ class Training(_Entry, frozen=True):
     Attributes:
         data: in words.
         is_synthetic: whether all of it is.
-        split: in words.
-        split_sha256: of the split.
         script: that made the model.
-        date: ISO.
         seed: of everything random.
         details: whatever else the one who trained it wants to keep.
     """
@@ -377,7 +364,7 @@ class Training(_Entry, frozen=True):
 
 
 class MeasuredResult(_Entry, frozen=True):
-    """A number that was measured with the model.
+    """A number that was measured with the model, on so many patients and images.
 
     Attributes:
         metric: as "ROC AUC, slices".
@@ -385,8 +372,6 @@ class MeasuredResult(_Entry, frozen=True):
         interval: 95 %, or None.
         interval_method: how the interval was found, "" without one.
         data: what it was measured on.
-        patients: how many.
-        images: how many.
         is_synthetic: whether the data were.
     """
 
@@ -404,11 +389,7 @@ class ClaimItem(_Entry, frozen=True):
     """One reporting item, filled from the run or left open for a person.
 
     Attributes:
-        number: of the checklist.
-        section: of a paper.
         topic: in our words.
-        status: who fills it.
-        answer: in words.
         sure: whether number and scope were checked against the printed checklist.
     """
 
@@ -421,13 +402,7 @@ class ClaimItem(_Entry, frozen=True):
 
 
 class Claim(_Entry, frozen=True):
-    """Reporting items of CLAIM 2024, in our words.
-
-    Attributes:
-        about: what they are.
-        reference: of the checklist.
-        items: all of them.
-    """
+    """Reporting items of CLAIM 2024, in our words, and where the checklist stands."""
 
     about: Text
     reference: Text
@@ -504,47 +479,32 @@ class ModelCard(_Entry, frozen=True, kw_only=True):
         """Of the first member."""
         return self.members[0]
 
-    @property
-    def classes(self) -> Classes:
-        """The output of a classifier.
+    def _given(self, kind: type[_T], what: str, choose: str, *, gives: str = "") -> _T:
+        """The output, which must be of a kind.
 
         Raises:
             WeightsError: the model gives something else.
         """
-        if not isinstance(self.output, Classes):
-            raise WeightsError(
-                f"{self.name} (task {self.task}) was asked for classes; it gives {_gives(self.output)}: choose a "
-                "classification model (osteon models list)"
-            )
-        return self.output
+        if isinstance(self.output, kind):
+            return self.output
+        gives = gives or _gives(self.output)
+        raise WeightsError(f"{self.name} (task {self.task}) was asked for {what}; it gives {gives}: choose {choose}")
+
+    @property
+    def classes(self) -> Classes:
+        """The output of a classifier; a WeightsError where the model gives something else."""
+        return self._given(Classes, "classes", "a classification model (osteon models list)")
 
     @property
     def maps(self) -> Maps:
-        """The output of a segmenter.
-
-        Raises:
-            WeightsError: the model gives something else.
-        """
-        if not isinstance(self.output, Maps):
-            raise WeightsError(
-                f"{self.name} (task {self.task}) was asked for maps; it gives {_gives(self.output)}: choose a "
-                "segmentation model (osteon models list)"
-            )
-        return self.output
+        """The output of a segmenter; a WeightsError where the model gives something else."""
+        return self._given(Maps, "maps", "a segmentation model (osteon models list)")
 
     @property
     def embedding(self) -> Embedding:
-        """The output of a backbone.
-
-        Raises:
-            WeightsError: the model gives something else.
-        """
-        if not isinstance(self.output, Embedding):
-            raise WeightsError(
-                f"{self.name} (task {self.task}) was asked for an embedding; it gives others: choose "
-                "one of osteon.weights.backbone.backbone_names()"
-            )
-        return self.output
+        """The output of a backbone; a WeightsError where the model gives something else."""
+        choose = "one of osteon.weights.backbone.backbone_names()"
+        return self._given(Embedding, "an embedding", choose, gives="others")
 
     @property
     def files(self) -> tuple[CardFile, ...]:

@@ -124,11 +124,7 @@ def check_golden(
 def check_golden_member(
     card: ModelCard, predict: Callable[[Mapping[str, NDArray[np.generic]]], NDArray[np.float32]], *, member: int
 ) -> float:
-    """As ``check_golden`` in float32, for the network of one member: probabilities (n, ...) out.
-
-    Raises:
-        WeightsError: as ``check_golden``.
-    """
+    """As ``check_golden`` in float32, for the network of one member: probabilities (n, ...) out."""
     case = golden_case(card)
     return _compared(card, predict(case.inputs), case.expected[member], precision="float32")
 

@@ -320,11 +320,7 @@ def _places_of_tensors(weights: Sequence[bytes]) -> tuple[dict[bytes, int], int]
 
 
 def _narrow(model: Model, places: Mapping[bytes, int]) -> list[NDArray[np.uint16]]:
-    """Store constants that half of the bytes hold exactly as such, and widen them where they are used.
-
-    Returns:
-        What some of the new constants point at: keep it as long as the model.
-    """
+    """Store constants that half of the bytes hold exactly as such; what is returned must live as long as the model."""
     openvino = import_openvino()
     from openvino import opset13
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["HUB_VARIABLE", "HubFile", "fetch_hub_file", "fold_normalisation", "hub_architectures", "is_for_photographs"]
+__all__ = ["HUB_VARIABLE", "HubFile", "fetch_hub_file", "fold_normalisation", "is_for_photographs"]
 
 HUB_VARIABLE = "HF_ENDPOINT"
 """Environment variable that names another hub, as the mirror of a hospital; Hugging Face's own name for it."""
@@ -50,21 +50,13 @@ _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 @dataclass(frozen=True, slots=True)
 class _Published:
-    """Weights on the hub.
-
-    Attributes:
-        repository: on the hub.
-        convolution: the first one.
-        shift: the tensor behind it that takes up a constant: the running mean of a normalisation, or its own bias.
-        photographs: mean and deviation, channel by channel, with which it was trained.
-        surplus: beginning of the names of tensors that belong to a second head.
-    """
+    """Weights on the hub: the first convolution, and the tensor behind it that takes up a constant."""
 
     repository: str
     convolution: str
-    shift: str
-    photographs: tuple[tuple[float, float, float], tuple[float, float, float]] = _IMAGENET
-    surplus: str | None = None
+    shift: str  # the running mean of a normalisation, or its own bias
+    photographs: tuple[tuple[float, float, float], tuple[float, float, float]] = _IMAGENET  # mean and deviation
+    surplus: str | None = None  # beginning of the names of tensors that belong to a second head
 
 
 _PATCHES = ("patch_embed.proj", "patch_embed.proj.bias")
@@ -110,16 +102,11 @@ class HubFile:
     licence: str = "Apache-2.0"
 
 
-def hub_architectures() -> tuple[str, ...]:
-    """Networks whose weights are on the hub."""
-    return tuple(_PUBLISHED)
-
-
 def fetch_hub_file(architecture: str) -> HubFile:
     """Published ImageNet weights, from the cache or, the first time, from the hub.
 
     Args:
-        architecture: one of ``hub_architectures()``, or a base of tile classifiers.
+        architecture: name in ``osteon.nets``, or a base of tile classifiers.
 
     Raises:
         UnknownLabelError: there are none for that network.
@@ -155,7 +142,7 @@ def fold_normalisation(architecture: str, state: Mapping[str, Tensor]) -> dict[s
     takes the shift into its running mean; where none follows, the bias of the convolution does.
 
     Args:
-        architecture: one of ``hub_architectures()``.
+        architecture: that has weights on the hub.
         state: of timm's network, three channels.
 
     Raises:

@@ -57,12 +57,7 @@ def load_network(card: ModelCard, *, member: int = 0) -> nn.Module:
 
 
 def load_networks(card: ModelCard) -> tuple[nn.Module, ...]:
-    """All networks of a card, each as ``load_network`` gives it.
-
-    Raises:
-        WeightsError: see ``load_network``.
-        BackendError: torch or timm is not installed.
-    """
+    """All networks of a card, each as ``load_network`` gives it."""
     return tuple(load_network(card, member=member) for member in range(len(card.members)))
 
 
@@ -126,11 +121,7 @@ def read_graph(card: ModelCard) -> Mapping[Precision, tuple[GraphPart, ...]]:
 
 
 def load_state(data: bytes, name: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, floating point widened to float32.
-
-    Args:
-        data: the file.
-        name: of it, for the error.
+    """The tensors of a safetensors file, floating point widened to float32; ``name`` is for the error.
 
     Raises:
         WeightsError: it is no safetensors file.
@@ -147,13 +138,9 @@ def load_state(data: bytes, name: str) -> dict[str, Tensor]:
 
 
 def fitted_kernels(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """First kernels of stored weights for a network of another number of equal channels.
+    """First kernels of stored weights for a network of the same architecture and another number of equal channels.
 
     Kernels are summed for one channel, and shared equally among three: grey images then give what they gave before.
-
-    Args:
-        network: as ``osteon.nets.build_network`` makes it.
-        state: of the same architecture.
     """
     from torch.nn import Conv2d
 

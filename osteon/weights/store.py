@@ -46,12 +46,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CardProblem:
-    """A model folder that cannot be used.
-
-    Attributes:
-        folder: where it lies.
-        reason: a sentence.
-    """
+    """A model folder that cannot be used, and why."""
 
     folder: Path
     reason: str

@@ -10,7 +10,8 @@ import pytest
 
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import Grid
-from osteon.mesh import enclosed_volume_mm3, extract_surface, is_watertight, kernels
+from osteon.mesh import extract_surface, kernels
+from tests.surface_measures import enclosed_volume_mm3, is_watertight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

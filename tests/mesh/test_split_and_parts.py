@@ -10,17 +10,8 @@ import pytest
 from osteon.data import Surface
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import Grid
-from osteon.mesh import (
-    bounds_lps_mm,
-    enclosed_volume_mm3,
-    extract_parts,
-    extract_surface,
-    is_watertight,
-    simplify,
-    smooth_taubin,
-    split_between_slices,
-    surface_area_mm2,
-)
+from osteon.mesh import bounds_lps_mm, extract_parts, extract_surface, simplify, smooth_taubin, split_between_slices
+from tests.surface_measures import enclosed_volume_mm3, is_watertight, surface_area_mm2
 
 OBLIQUE = [(0.0, 0.6, 0.8), (1.0, 0.0, 0.0), (0.0, -0.8, 0.6)]
 
@@ -98,9 +89,9 @@ def test_pieces_are_named_by_size(grid: Grid) -> None:
     labels[6:12, 6:12, 6:12] = 2  # 216
     labels[15:17, 2:5, 2:5] = 4  # 18
     labels[20, 18, 18] = 9  # 1
-    pieces = extract_parts(labels, grid, name="bone_left", smallest_voxels=2)
-    assert [piece.name for piece in pieces] == ["bone_left_1", "bone_left_2", "bone_left_3"]
-    for piece, value in zip(pieces, (2, 4, 7), strict=True):
+    pieces = extract_parts(labels, grid, name="bone_left")
+    assert [piece.name for piece in pieces] == ["bone_left_1", "bone_left_2", "bone_left_3", "bone_left_4"]
+    for piece, value in zip(pieces, (2, 4, 7, 9), strict=True):
         whole = extract_surface(labels == value, grid)
         np.testing.assert_allclose(piece.vertices_lps_mm, whole.vertices_lps_mm, atol=1e-4)
         assert is_watertight(piece)

@@ -12,7 +12,7 @@ from osteon.data import ModelUse, Volume
 from osteon.data.system import Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
-from osteon.mesh import bounds_lps_mm, is_watertight
+from osteon.mesh import bounds_lps_mm
 from osteon.ops.series_images import slice_frame, windowed
 from osteon.predict.predictor import PAPER_POINT, Predictor
 from osteon.predict.scores import Scores
@@ -23,6 +23,7 @@ from osteon.systems.ct_metastasis.read import answer, read_trunk
 from osteon.systems.registry import best_system
 from osteon.weights import Classes, MapOutput, OperatingPoint
 from tests.cards import segmenter_card
+from tests.surface_measures import is_watertight
 from tests.trunk_truth import SHAPE, TrueSegmenter, Trunk, axes, make_trunk
 
 if TYPE_CHECKING:
