@@ -20,7 +20,8 @@ from safetensors.numpy import load
 
 from osteon.metrics.conformal import ConformalThreshold
 from osteon.nets import build_network
-from osteon.weights import FeatureBank, Limits, ModelCard, OutOfDistribution, write_model
+from osteon.weights import Limits, ModelCard, OutOfDistribution, write_model
+from osteon.weights.limits import FeatureBank
 from osteon.weights.load import load_state
 
 if TYPE_CHECKING:

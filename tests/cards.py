@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from osteon.weights import (
-    CARD_NAME,
     Classes,
     Golden,
     ImageInput,
@@ -21,6 +20,7 @@ from osteon.weights import (
     Training,
     read_card,
 )
+from osteon.weights.card import CARD_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable

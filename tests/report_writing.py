@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Answer, Image
-    from osteon.report import Document, Part, Run
-    from osteon.report.blocks import Picture
+    from osteon.report import Run
+    from osteon.report.blocks import Document, Part, Picture
 
 __all__ = ["content", "document_of", "drawn", "page_words", "paper_words", "part_of", "plain_words", "write_both"]
 

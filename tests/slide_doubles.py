@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import cv2
 import numpy as np
 
-from osteon.data import TILE_CLASSES, SlideLevel, SlideSource
+from osteon.data import TILE_CLASSES
+from osteon.data.slide import SlideLevel, SlideSource
 
 if TYPE_CHECKING:
     from pathlib import Path

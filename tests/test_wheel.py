@@ -94,7 +94,8 @@ def test_schemas_and_page_are_read_from_it(unpacked: Path) -> None:
         "from osteon.labels import concept\n"
         "print(schema_of('findings')['$schema'], len(schema_of('run')['anyOf']), concept('bone').meaning)\n"
         "from osteon.errors import WeightsError\n"
-        "from osteon.weights import model_folders, read_card\n"
+        "from osteon.weights import read_card\n"
+        "from osteon.weights.store import model_folders\n"
         f"card = model_folders()[0] / {MODEL.rsplit('/', 1)[1]!r}\n"
         "print(card)\n"
         "try:\n    read_card(card)\nexcept WeightsError as error:\n    print(error)\n",

@@ -6,7 +6,6 @@ from osteon.data.answer import (
     HeatMap,
     Region,
     RegionNovelty,
-    SimilarCase,
     SliceReading,
     SliceScores,
     Status,
@@ -14,19 +13,10 @@ from osteon.data.answer import (
 )
 from osteon.data.finding import Finding, Measurement
 from osteon.data.image import Label, Mask, Radiograph, Surface, Volume
-from osteon.data.manifest import Fold, FoldRows, ImageRow, Manifest, Split
+from osteon.data.manifest import Fold, ImageRow, Manifest, Split
 from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice, Patient, Series, SliceSource, Source, Study
-from osteon.data.slide import (
-    TILE_CLASSES,
-    TILE_WORDS,
-    GradeProposal,
-    Necrosis,
-    Slide,
-    SlideLevel,
-    SlideSource,
-    TilePlan,
-)
+from osteon.data.slide import TILE_CLASSES, TILE_WORDS, GradeProposal, Necrosis, Slide, TilePlan
 from osteon.data.system import LabelledImage, LabelledStudy
 
 Image = Volume | Radiograph | Slide
@@ -39,7 +29,6 @@ __all__ = [
     "ClassProbabilities",
     "Finding",
     "Fold",
-    "FoldRows",
     "GradeProposal",
     "HeatMap",
     "Image",
@@ -59,13 +48,10 @@ __all__ = [
     "Region",
     "RegionNovelty",
     "Series",
-    "SimilarCase",
     "SliceReading",
     "SliceScores",
     "SliceSource",
     "Slide",
-    "SlideLevel",
-    "SlideSource",
     "Source",
     "Split",
     "Status",

@@ -150,12 +150,7 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True)
 class SliceReading:
-    """The own part of an Answer that scores slices.
-
-    Attributes:
-        scores: at most one per region.
-        heat_maps: where the classifier looked, in slices worth explaining.
-    """
+    """The own part of an Answer that scores slices: at most one score a region, and slices worth explaining."""
 
     scores: tuple[SliceScores, ...] = field(default=(), repr=False)
     heat_maps: tuple[HeatMap, ...] = field(default=(), repr=False)
@@ -163,11 +158,9 @@ class SliceReading:
 
 @dataclass(frozen=True, slots=True)
 class ClassProbabilities:
-    """What a classifier says of a case as a whole.
+    """What a classifier says of a case as a whole: calibrated probabilities that are together 1.
 
     Attributes:
-        names: of the classes.
-        probability: of each, calibrated; together 1.
         prediction_set: the classes that cannot be ruled out at ``error_rate``; None where no set was made.
         error_rate: of the set, at most; None likewise.
 
@@ -201,13 +194,7 @@ class ClassProbabilities:
 
 @dataclass(frozen=True, slots=True)
 class SimilarCase:
-    """A past case that looks like this one.
-
-    Attributes:
-        case: its identifier in the archive; no patient text.
-        label: what it turned out to be.
-        similarity: -1 to 1, cosine of the two embeddings.
-    """
+    """A past case that looks like this one, its label, and the cosine of both embeddings; no patient text."""
 
     case: str = field(repr=False)
     label: str

@@ -16,16 +16,7 @@ __all__ = ["Finding", "Measurement", "tracking_uid"]
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A number with its concept and unit.
-
-    Attributes:
-        concept: what was measured.
-        value: the number.
-        unit: UCUM concept.
-        method: how (coded), or None.
-        derivation: mean, standard deviation..., or None.
-        interval: 95 % interval, or None where none was computed.
-    """
+    """A number with its concept, UCUM unit, coded method and derivation, and 95 % interval; None where none is."""
 
     concept: Concept
     value: float

@@ -150,11 +150,6 @@ class Manifest:
 class Fold:
     """One division. The members are patients, or images when the split's unit is the image.
 
-    Attributes:
-        train: to learn from.
-        validation: to stop, calibrate and fix thresholds by.
-        test: to judge by; touched once.
-
     Raises:
         InputError: a part is empty, or a member is in two parts.
     """

@@ -19,11 +19,10 @@ __all__ = ["Clock", "ModelUse", "Notice", "Patient", "Series", "SliceSource", "S
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence for the reader.
+    """One sentence for the reader, no patient text.
 
     Attributes:
         code: short stable name, as "gantry-tilt-corrected".
-        text: a full sentence, no patient text.
         level: "info" (a choice made), "warning" (read the result with care).
     """
 
@@ -38,7 +37,6 @@ class ModelUse:
 
     Attributes:
         name: ``architecture.tag``.
-        version: of its card.
         sha256: of its weights file.
         runtime: as "openvino float32".
         device: as "cpu".
@@ -83,8 +81,6 @@ class Patient:
     """Who; empty strings and None where the file does not say.
 
     Attributes:
-        identifier: DICOM Patient ID.
-        name: DICOM person name, as written.
         birth_date: YYYYMMDD or "".
         sex: "F", "M", "O" or "".
         age_years: from Patient's Age, else from birth and study date, else None.
@@ -109,18 +105,13 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One acquisition or reconstruction.
+    """One acquisition or reconstruction, as its DICOM attributes say; "" and None where they do not.
 
     Attributes:
-        uid: Series Instance UID.
-        modality: DICOM modality, as "CT".
-        number: Series Number or None.
-        description: Series Description.
-        body_part: Body Part Examined, upper case, or "".
+        modality: as "CT".
+        body_part: Body Part Examined, upper case.
         laterality: "L", "R" or "".
-        patient_position: as "HFS", or "".
-        manufacturer: of the scanner, or "".
-        frame_of_reference_uid: or "".
+        patient_position: as "HFS".
         sop_class_uid: of its images, or "" when not DICOM.
     """
 

@@ -27,13 +27,7 @@ TILE_WORDS = {"non_tumour": "non-tumour", "non_viable": "non-viable tumour", "vi
 
 @dataclass(frozen=True, slots=True)
 class SlideLevel:
-    """One level of a pyramid.
-
-    Attributes:
-        rows: of the level.
-        columns: of the level.
-        downsample: pixels of level 0 along one pixel of this level; 1 at level 0.
-    """
+    """One level of a pyramid; ``downsample`` pixels of level 0 lie along one pixel of it."""
 
     rows: int
     columns: int
@@ -63,13 +57,7 @@ class SlideSource:
 
 @runtime_checkable
 class Slide(Protocol):
-    """A slide that gives its pixels where they are asked for. Safe to read from several threads.
-
-    Attributes:
-        levels: level 0, the largest, first.
-        microns_per_pixel: of level 0, (row, column); both are equal but for rounding.
-        source: where it came from.
-    """
+    """A slide that gives its pixels where they are asked for. Safe to read from several threads."""
 
     @property
     def levels(self) -> tuple[SlideLevel, ...]:
@@ -114,10 +102,9 @@ class TilePlan:
 
     Attributes:
         tile_um: side of a tile.
-        step_um: side of a cell; at most ``tile_um``.
+        step_um: side of a cell; at most ``tile_um``. Cell (i, j) begins at (i, j) times it from the slide's corner.
         pixels: rows and columns that the network sees of a tile.
-        shape: cells of the grid (rows, columns); cell (i, j) begins at (i, j) times ``step_um`` from
-            the slide's corner.
+        shape: cells of the grid (rows, columns).
         is_tissue: (rows, columns) bool: whether the tile of the cell is read.
         tissue_share: (rows, columns) float32, share of the cell that is tissue.
 
@@ -167,13 +154,7 @@ class Necrosis:
 
 @dataclass(frozen=True, slots=True)
 class GradeProposal:
-    """A Huvos-style grade that a necrosis fraction would give.
-
-    Attributes:
-        grade: "I", "II", "III" or "IV".
-        possible: all grades that the interval reaches, in order.
-        source: who cut where.
-    """
+    """A Huvos-style grade (I to IV), all that the interval of the fraction reaches, and who cut where."""
 
     grade: str
     possible: tuple[str, ...]

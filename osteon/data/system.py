@@ -72,12 +72,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How well an image fits a system.
-
-    Attributes:
-        score: 0 (never) to 1; below ``UNASKED_FROM`` only for a person who names the system.
-        reason: in a sentence.
-    """
+    """How well an image fits a system: 0 to 1, below ``UNASKED_FROM`` only for who names it; and why."""
 
     score: float
     reason: str
@@ -85,13 +80,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class MadeDataset:
-    """A data set that was made of what a person has.
-
-    Attributes:
-        built: manifest, and what was left out and why.
-        lines: what a person is told before the counts.
-        items: what is counted as left out; "" for what the maker says.
-    """
+    """A data set that was made: manifest and what was left out, lines for a person, and what is counted as left out."""
 
     built: Any
     lines: tuple[str, ...] = ()
@@ -199,10 +188,9 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LabelledStudy:
-    """Patients whose images are made or read when they are asked for.
+    """Patients (``osteon.train.datasets.SeriesCase``) whose images are made or read when they are asked for.
 
     Attributes:
-        cases: ``osteon.train.datasets.SeriesCase`` that open as ``LabelledImage`` values, one or several.
         labels: of the patients, in the same order; "" where the images of one differ.
         seed: of what is drawn from their images.
         about: what the data set shall say about them.

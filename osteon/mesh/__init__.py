@@ -1,11 +1,10 @@
 """Surfaces: extraction, smoothing, boxes, measures and pictures of them."""
 
 from osteon.mesh.extract import box_surface, extract_parts, extract_surface, split_between_slices
-from osteon.mesh.render import VIEWS, Camera, View, bounds_lps_mm, fit_camera, render, vertex_normals
+from osteon.mesh.render import Camera, View, bounds_lps_mm, fit_camera, render
 from osteon.mesh.smooth import simplify, smooth_taubin
 
 __all__ = [
-    "VIEWS",
     "Camera",
     "View",
     "bounds_lps_mm",
@@ -17,5 +16,4 @@ __all__ = [
     "simplify",
     "smooth_taubin",
     "split_between_slices",
-    "vertex_normals",
 ]

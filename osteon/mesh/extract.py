@@ -201,15 +201,7 @@ def box_surface(
 
 
 def split_between_slices(surface: Surface, grid: Grid, *, first_slice: int, last_slice: int) -> tuple[Surface, Surface]:
-    """Cut a surface into what lies between two slices of a grid, and the rest.
-
-    The cuts run along the outer faces of the two slices, as those of a `Box` from first_slice to last_slice + 1.
-
-    Args:
-        surface: any triangles.
-        grid: whose slices are meant.
-        first_slice: first affected slice.
-        last_slice: last affected slice, at least first_slice.
+    """Cut a surface into what lies between the outer faces of two slices of a grid, and the rest.
 
     Returns:
         affected (named ``{name}_affected``) and rest (name and colour kept). Triangles that cross a cut are divided, so

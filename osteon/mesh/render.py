@@ -148,12 +148,7 @@ def _axes_of(view: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendering:
-    """A picture and the camera that took it.
-
-    Attributes:
-        rgb: (height, width, 3) uint8, sRGB.
-        camera: maps points of the patient into the picture; its mm_per_px is the scale for a scale bar.
-    """
+    """A picture (height, width, 3) uint8, sRGB, and the camera that took it."""
 
     rgb: NDArray[np.uint8] = field(repr=False)
     camera: Camera
@@ -215,15 +210,7 @@ def render(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """All surfaces as one, in the pixels of the raster.
-
-    Attributes:
-        points: (vertices, 3) column, row, nearness.
-        normals: (vertices, 3) right, up, towards the viewer.
-        faces: (triangles, 3).
-        material: (triangles,) row of the palette.
-        palette: (surfaces, 3) in linear light.
-    """
+    """All surfaces as one, in the pixels of the raster: points are column, row, nearness; colours in linear light."""
 
     points: NDArray[np.float32]
     normals: NDArray[np.float32]

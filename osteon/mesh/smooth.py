@@ -95,26 +95,13 @@ def transfer_coefficients(iterations: int, pass_band: float) -> NDArray[np.float
 
 
 def _derivative_at_edge(coefficients: NDArray[np.float64], edge: float) -> float:
-    """The slope in VTK's Newton step: without the last coefficient and with the constant term not halved.
-
-    Any slope of the right sign converges, but where the search stops, within 0.001 of gain 1, depends on it: taking
-    VTK's makes the filter the same as VTK's.
-    """
+    """VTK's Newton slope (no last coefficient, whole constant term): where the search stops depends on it."""
     derivative = np.polynomial.chebyshev.chebder(coefficients[:-1])
     return float(derivative[0] + np.polynomial.chebyshev.chebval(math.cos(edge), derivative))
 
 
 def simplify(surface: Surface, *, target_triangles: int) -> Surface:
-    """Collapse edges where the surface is flattest until about so many triangles are left.
-
-    For display only: measures are taken from the full surface.
-
-    Args:
-        surface: triangles.
-        target_triangles: at least 4; a surface that has no more is returned as it is.
-
-    Returns:
-        A surface of the same name and colour.
+    """Collapse edges where the surface is flattest until about so many triangles are left; for display only.
 
     Raises:
         InputError: a target below 4.

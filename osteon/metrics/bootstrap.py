@@ -76,11 +76,6 @@ class BootstrapInterval:
         value: on the patients as they are; NaN where the measure is not defined.
         low: lower limit; NaN when the value is not defined or there are fewer than two patients.
         high: upper limit; NaN as ``low``.
-        method: ``"percentile"`` or ``"bca"``.
-        confidence: of the interval.
-        repeats: resamples drawn.
-        seed: of the draws.
-        patients: number of patients.
         images: number of images (rows, where an image is judged in several folds).
         models: whose measures were averaged in each resample.
         folds: that were given; the measure was averaged over those where it is defined.
@@ -157,9 +152,8 @@ def patient_bootstrap(
         >>> round(one.value, 3), one.patients, one.images
         (0.778, 4, 6)
     """
-    return _intervals([measure], judged(truth, score, patients, threshold, folds), strata, resampling or Resampling())[
-        0
-    ]
+    cases = judged(truth, score, patients, threshold, folds)
+    return _intervals([statistic(measure, cases)], cases, strata, resampling or Resampling())[0]
 
 
 def patient_bootstraps(
@@ -174,9 +168,10 @@ def patient_bootstraps(
     resampling: Resampling | None = None,
 ) -> dict[str, BootstrapInterval]:
     """Intervals of several measures on the same resamples; arguments as of ``patient_bootstrap``."""
-    names = list(measures)
     cases = judged(truth, score, patients, threshold, folds)
-    return dict(zip(names, _intervals(names, cases, strata, resampling or Resampling()), strict=True))
+    statistics = {name: statistic(name, cases) for name in measures}
+    intervals = _intervals(list(statistics.values()), cases, strata, resampling or Resampling())
+    return dict(zip(statistics, intervals, strict=True))
 
 
 def paired_difference(
@@ -190,20 +185,10 @@ def paired_difference(
     folds: ArrayLike | None = None,
     resampling: Resampling | None = None,
 ) -> BootstrapInterval:
-    """Difference of a measure, first minus second score, on the same resampled patients.
+    """Difference of a measure, first minus second score, on the same resampled patients; as ``patient_bootstrap``.
 
     The p value is twice the smaller share of resamples on either side of 0, one resample added to each side, so it is
-    never 0; ties with 0 count for both sides.
-
-    Args:
-        measure: as of ``patient_bootstrap``.
-        truth: (n,) bool or 0 and 1.
-        scores: two of shape (n,) or (models, n), on the same images.
-        patients: (n,) id of the patient of each image.
-        thresholds: of the first and of the second score.
-        strata: (n,) the patient's stratum.
-        folds: (n,) fold of each row; the differences of the folds where both are defined are averaged.
-        resampling: repeats, seed, confidence and method.
+    never 0; ties with 0 count for both sides. The differences of the folds where both are defined are averaged.
 
     Raises:
         InputError: as ``patient_bootstrap``.
@@ -214,7 +199,7 @@ def paired_difference(
     """
     how = resampling or Resampling()
     first, second = (judged(truth, s, patients, t, folds) for s, t in zip(scores, thresholds, strict=True))
-    return _intervals_of([statistic(measure, first, second)], first, strata, how, against_zero=True)[0]
+    return _intervals([statistic(measure, first, second)], first, strata, how, against_zero=True)[0]
 
 
 def draw_patients(
@@ -250,14 +235,8 @@ def drawn_patients(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The number of each image's patient (n,), and how often each is drawn (repeats, patients), for percentiles.
 
-    Args:
-        patients: (n,) id of the patient of each image.
-        images: how many there are.
-        how: they are drawn; its method must be "percentile".
-        of: what the intervals are of, for the error.
-
     Raises:
-        InputError: not one id an image, or another method was asked for.
+        InputError: not one id an image, or another method was asked for; the error says what the intervals are ``of``.
     """
     ids = np.asarray(patients)
     if ids.shape != (images,):
@@ -322,12 +301,7 @@ def interval_of(
 
 
 def percentile_limits(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """The middle part of the replicates.
-
-    Args:
-        replicates: (defined repeats,) finite, at least one.
-        confidence: share that lies between the limits.
-    """
+    """The ends of the middle part of the replicates (defined repeats,), at least one, that holds such a share."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(replicates, (tail, 1 - tail))
     return float(low), float(high)
@@ -345,8 +319,7 @@ def bca_limits(
         confidence: share that the interval is meant to cover.
 
     References:
-        Efron 1987, doi:10.1080/01621459.1987.10478410; Davison and Hinkley 1997,
-        doi:10.1017/CBO9780511802843 (chapter 5)
+        Efron 1987, doi:10.1080/01621459.1987.10478410; Davison, Hinkley 1997, doi:10.1017/CBO9780511802843 (chapter 5)
     """
     from scipy.special import ndtr, ndtri
 
@@ -369,12 +342,6 @@ def bca_limits(
 
 
 def _intervals(
-    measures: list[str] | list[str | WeightedMeasure], cases: Judged, strata: ArrayLike | None, how: Resampling
-) -> list[BootstrapInterval]:
-    return _intervals_of([statistic(measure, cases) for measure in measures], cases, strata, how)
-
-
-def _intervals_of(
     statistics: list[Statistic], cases: Judged, strata: ArrayLike | None, how: Resampling, *, against_zero: bool = False
 ) -> list[BootstrapInterval]:
     """Draw once, apply every statistic, and make the intervals."""

@@ -139,14 +139,7 @@ class Judged:
 def judged(
     truth: ArrayLike, score: ArrayLike, patients: ArrayLike, threshold: ArrayLike = 0.5, folds: ArrayLike | None = None
 ) -> Judged:
-    """Check what was given and number the patients in the order of their sorted ids.
-
-    Args:
-        truth: (n,) bool or 0 and 1.
-        score: (n,) finite, or (models, n).
-        patients: (n,) id of the patient of each image.
-        threshold: one number; one a model; or one an image, (n,) or (models, n), where each fold brings its own.
-        folds: (n,) fold that each row was judged in; None for one.
+    """Check what was given, as of ``patient_bootstrap``, and number the patients in the order of their sorted ids.
 
     Raises:
         InputError: shapes differ, nothing was given, a score is not finite, or a threshold is NaN.
@@ -177,15 +170,10 @@ def _numbered(ids: ArrayLike, images: int, what: str) -> tuple[NDArray[np.int32]
 
 
 def statistic(measure: str | WeightedMeasure, cases: Judged, minus: Judged | None = None) -> Statistic:
-    """The measure, averaged over models and folds, as a function of patient counts.
+    """The measure, averaged over models and folds, as a function of patient counts; that of ``minus`` subtracted.
 
     Folds where the measure is not defined on the images as they are do not count; where one of the others is not
     defined in a resample, the resample is not. A model where it is not defined leaves the mean undefined.
-
-    Args:
-        measure: a name, or a function of image weights.
-        cases: what is judged.
-        minus: the same images with other scores, whose measure is subtracted fold by fold.
 
     Raises:
         UnknownLabelError: no measure has that name.

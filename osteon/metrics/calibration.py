@@ -83,10 +83,7 @@ class ReliabilityCurve:
 
 
 def _bin_of_each(probability: NDArray[np.float64], bins: int, binning: Binning) -> NDArray[np.int64]:
-    """Number of the bin of each value, counted over the bins that hold something.
-
-    A value on an edge belongs to the lower bin; equal values share a bin, so with ties equal-mass bins are not equal.
-    """
+    """Bin of each value, counted over bins that hold something; an edge is of the lower one, equal values share one."""
     if bins < 1:
         raise InputError(f"at least one bin is needed, asked for {bins}")
     if binning not in _BINNINGS:
@@ -223,12 +220,7 @@ def recalibration(truth: ArrayLike, probability: ArrayLike, *, clip: float = 1e-
 
     The truth is regressed on the log odds of the probability: once with free slope and intercept, once with the log
     odds as offset and the intercept alone. Images of one patient are no independent draws: take intervals from a
-    patient bootstrap of this function.
-
-    Args:
-        truth: (n,) 0 or 1.
-        probability: (n,) of the positive class, 0..1.
-        clip: 0 and 1 have no finite log odds; probabilities are held in ``clip..1-clip``.
+    patient bootstrap of this function. 0 and 1 have no finite log odds; probabilities are held in ``clip..1-clip``.
 
     Raises:
         InputError: the sample cannot be used, or clip is not inside 0..0.5.
@@ -286,12 +278,10 @@ def _newton(
 
 @dataclass(frozen=True, slots=True)
 class DecisionCurve:
-    """Net benefit over thresholds, in true positives an image.
+    """Net benefit over thresholds (k,), in true positives an image, of acting on the model and on every image.
 
     Attributes:
-        thresholds: (k,) probabilities at which one would act.
-        model: (k,) net benefit of acting on the model.
-        treat_all: (k,) of acting on every image.
+        thresholds: probabilities at which one would act.
         prevalence: weighted share of positives.
     """
 
@@ -389,14 +379,7 @@ def image_weights(weights: ArrayLike | None, images: int) -> NDArray[np.float64]
 
 
 def apply_temperature(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Probabilities of logits divided by the temperature.
-
-    Args:
-        logits: (n, classes).
-        temperature: above 0.
-
-    Returns:
-        (n, classes), rows sum to 1; the order of the classes is that of the logits.
+    """Probabilities (n, classes) of logits divided by the temperature; rows sum to 1.
 
     Raises:
         InputError: the temperature is not above 0.
@@ -483,10 +466,6 @@ def share_offsets(true: ArrayLike, trained: ArrayLike) -> NDArray[np.float64]:
 
     Raises:
         InputError: lengths differ, or a share is not positive.
-
-    Example:
-        >>> share_offsets([90, 10], [1, 1]).round(3).tolist()
-        [0.588, -1.609]
 
     References:
         Saerens, Latinne, Decaestecker 2002, doi:10.1162/089976602753284446.

@@ -62,13 +62,7 @@ value, "f1" the harmonic mean of precision and sensitivity.
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Counts at one threshold.
-
-    Attributes:
-        tp: positives called positive.
-        fp: negatives called positive.
-        tn: negatives called negative.
-        fn: positives called negative.
+    """Counts at one threshold: true and false positives, true and false negatives.
 
     Example:
         >>> Confusion(tp=8, fp=1, tn=9, fn=2).sensitivity
@@ -248,8 +242,7 @@ def measure(name: str, truth: ArrayLike, score: ArrayLike, *, threshold: float =
 
     Raises:
         UnknownLabelError: no measure has that name.
-        InputError: as ``roc_auc``; a score is not within [0, 1] where probabilities are needed, or the threshold is
-            NaN where one is.
+        InputError: as ``roc_auc``; scores are no probabilities, or the threshold is NaN, where they are needed.
 
     Example:
         >>> measure("tpr", [0, 1, 1, 1], [0.2, 0.6, 0.7, 0.1])
@@ -294,11 +287,6 @@ def aggregate(groups: ArrayLike, truth: ArrayLike, score: ArrayLike) -> Aggregat
 
     Raises:
         InputError: shapes differ, nothing was given, or a score is not finite.
-
-    Example:
-        >>> patients = aggregate(["b", "a", "b"], [1, 0, 0], [0.9, 0.2, 0.5])
-        >>> patients.groups.tolist(), patients.truth.tolist(), patients.score.tolist()
-        (['a', 'b'], [False, True], [0.2, 0.9])
     """
     positive = checked_truth(truth)
     values = checked_score(score, positive.size)
@@ -319,9 +307,9 @@ class OperatingPoint:
     Attributes:
         name: short, for tables.
         rule: the rule in words.
-        threshold: positive when score >= threshold; None when the rule cannot be met.
-        sensitivity: on the validation images; None when the rule cannot be met.
-        specificity: on the validation images; None when the rule cannot be met.
+        threshold: positive when score >= threshold; None, as the others, when the rule cannot be met.
+        sensitivity: on the validation images.
+        specificity: on the validation images.
         note: why the rule cannot be met; empty otherwise.
     """
 
@@ -360,10 +348,6 @@ def _candidates(truth: ArrayLike, score: ArrayLike) -> _Candidates:
 def youden_point(truth: ArrayLike, score: ArrayLike) -> OperatingPoint:
     """The threshold with the largest sensitivity + specificity - 1; of equals the one with the higher sensitivity.
 
-    Args:
-        truth: (n,) 0 or 1, validation images.
-        score: (n,) higher means positive.
-
     Returns:
         The point; without a threshold when no score does better than calling all images the same.
 
@@ -389,17 +373,11 @@ def target_point(
 ) -> OperatingPoint:
     """The threshold that is best in one of the two where the other is at least a target; of equals the highest.
 
-    Args:
-        truth: (n,) 0 or 1, validation images.
-        score: (n,) higher means positive.
-        of: what the target is of.
-        at_least: target, above 0 and at most 1.
-
     Returns:
         The point; without a threshold when only calling every image the same reaches the target.
 
     Raises:
-        InputError: a class is missing, the sample or the target cannot be used.
+        InputError: a class is missing, the sample cannot be used, or the target is not above 0 and at most 1.
     """
     if not 0 < at_least <= 1:
         raise InputError(f"a target must lie above 0 and be at most 1, got {at_least}")

@@ -206,15 +206,11 @@ def _note(quantiles: list[float], found: list[NDArray[np.float64]], alpha: float
 def predict_sets(threshold: ConformalThreshold, probability: ArrayLike) -> NDArray[np.bool_]:
     """The prediction set of each image.
 
-    Args:
-        threshold: from ``fit_conformal``.
-        probability: (n, classes) of the same model.
-
     Returns:
         (n, classes) True where the class is in the set. An empty set means: unlike what the model was calibrated on.
 
     Raises:
-        InputError: another number of classes, or no probabilities.
+        InputError: another number of classes than the threshold was fitted for, or no probabilities.
     """
     values = _require_probability(probability)
     if values.shape[1] != len(threshold.quantiles):
@@ -225,14 +221,11 @@ def predict_sets(threshold: ConformalThreshold, probability: ArrayLike) -> NDArr
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How often the sets held the truth.
+    """How often the sets held the truth, with the 95 % Wilson interval.
 
     Attributes:
         covered: units whose set held the true class (all images of the patient, when patients are the unit).
         n: units.
-        share: covered / n.
-        low: lower end of the 95 % Wilson interval.
-        high: upper end.
         mean_size: mean number of classes in a set, over images.
         empty: images with an empty set.
     """

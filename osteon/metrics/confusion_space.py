@@ -33,7 +33,6 @@ class PrintedValue:
     """A printed share and what it may have been before rounding.
 
     Attributes:
-        name: of the measure.
         low: lower end, a share in 0..1, included.
         high: upper end, included.
         percent: whether it was printed as a percentage.

@@ -70,12 +70,7 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A set of printed values that cannot all hold, while any fewer of them can.
-
-    Attributes:
-        values: names of the values.
-        message: what was printed and what is possible.
-    """
+    """A set of printed values, by name, that cannot all hold, while any fewer of them can; and why, in words."""
 
     values: tuple[str, ...]
     message: str

@@ -31,7 +31,6 @@ class AucInterval:
         low: lower limit, cut at 0; NaN where there is no standard error, and when the area is 0 or 1.
         high: upper limit, cut at 1; NaN as ``low``.
         standard_error: NaN with fewer than two positives or two negatives (patients who have such, when clustered).
-        confidence: of the interval.
         method: ``"delong"`` or ``"obuchowski"``.
     """
 
@@ -45,17 +44,11 @@ class AucInterval:
 
 @dataclass(frozen=True, slots=True)
 class AucComparison:
-    """Two areas under ROC curves.
+    """Two areas under ROC curves, and their difference, first minus second, with its limits.
 
     Attributes:
-        first: area of the first score.
-        second: area of the second.
-        difference: first minus second.
-        low: lower limit of the difference.
-        high: upper limit of the difference.
         statistic: z; NaN where there is no standard error, or it is 0.
         p_value: two-sided; 1 when the difference and its standard error are 0; NaN otherwise where there is no z.
-        confidence: of the limits.
         method: ``"delong-paired"`` or ``"obuchowski-paired"``.
     """
 
@@ -113,14 +106,7 @@ def compare_paired(
     patients: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> AucComparison:
-    """Two scores of the same images.
-
-    Args:
-        truth: (n,) bool or 0 and 1.
-        first: (n,) finite.
-        second: (n,) finite.
-        patients: (n,) id of the patient of each image, for Obuchowski's variance; None takes images as independent.
-        confidence: of the limits of the difference.
+    """Two scores (n,) of the same images; arguments as of ``auc_interval``.
 
     Raises:
         InputError: shapes differ, nothing was given, a score is not finite, or a confidence that cannot be.
@@ -154,15 +140,10 @@ def compare_paired(
 def auc_covariance(
     truth: ArrayLike, scores: ArrayLike, *, patients: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Areas of several scores of the same images, and their covariance.
+    """Areas of several scores of the same images, and their covariance; arguments as of ``auc_interval``.
 
     Clusters of one image give exactly DeLong's covariance: both divide by one less than the number of positives and of
     negatives (of the patients who have such), and the term between both classes is then 0.
-
-    Args:
-        truth: (n,) bool or 0 and 1.
-        scores: (n,) or (scores, n), finite.
-        patients: (n,) id of the patient of each image; None takes images as independent.
 
     Returns:
         (scores,) areas, NaN when a class is missing; and (scores, scores) covariance, NaN with fewer than two positives

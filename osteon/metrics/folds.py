@@ -28,7 +28,6 @@ class FoldInterval:
         standard_deviation: of the folds, with n - 1.
         folds: that were used.
         undefined_folds: whose value was NaN (a class was missing); they were left out.
-        confidence: of the interval.
         leaves_range: whether a limit lies outside [0, 1], which no rate can reach: to be told beside the table.
     """
 
@@ -44,17 +43,7 @@ class FoldInterval:
 
 @dataclass(frozen=True, slots=True)
 class CorrectedTTest:
-    """Two configurations over the same folds.
-
-    Attributes:
-        difference: mean of first minus second.
-        low: lower limit of the difference.
-        high: upper limit of the difference.
-        statistic: t.
-        degrees_of_freedom: folds - 1.
-        p_value: two-sided.
-        confidence: of the limits.
-    """
+    """Two configurations over the same folds: mean of first minus second with its limits, t, two-sided p value."""
 
     difference: float
     low: float

@@ -120,20 +120,13 @@ class ScanLesions:
 
 
 def label_lesions(mask: ArrayLike) -> NDArray[np.int32]:
-    """The connected pieces of a mask; voxels that share a corner are of one.
-
-    Args:
-        mask: (slice, row, column) bool.
+    """The connected pieces of a mask (slice, row, column); voxels that share a corner are of one.
 
     Returns:
         Of the same shape; 0 outside, 1 and so on in the pieces.
 
     Raises:
         InputError: no bool volume.
-
-    Example:
-        >>> label_lesions(np.eye(2, dtype=bool)[None]).max()
-        np.int32(1)
     """
     import cc3d
 
@@ -314,12 +307,9 @@ class Detection:
 
     Attributes:
         threshold: of the probability of a predicted lesion, included.
-        scans: number of them.
-        patients: number of them.
         sensitivity: found of the true lesions.
         precision: hits of the predicted lesions.
         false_positives: a scan.
-        scans_with_false_positives: of all scans.
         by_size: (lower, upper limit in mm, sensitivity) of each class of size.
         mimics: mimics that a false positive lies on, of all mimics; None where none were marked.
         on_mimics: false positives that lie on a mimic, of all false positives; None as ``mimics``.
@@ -339,7 +329,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Froc:
-    """A free-response curve.
+    """A free-response curve of so many scans, patients and true lesions.
 
     Attributes:
         thresholds: (k,) falling; the first is infinite: nothing is called.
@@ -350,9 +340,6 @@ class Froc:
         at_rates: (false positives a scan, sensitivity) where the curve is read off; the count is that of the lesions
             found there.
         mean: mean sensitivity over those rates; its count is 0.
-        scans: number of them.
-        patients: number of them.
-        lesions: number of true lesions.
     """
 
     thresholds: NDArray[np.float64] = field(repr=False)

@@ -75,12 +75,7 @@ class ClassCounts:
 
 
 def class_counts(truth: ArrayLike, called: ArrayLike, classes: tuple[str, ...]) -> ClassCounts:
-    """Count.
-
-    Args:
-        truth: (n,) true class of each image, 0 to len(classes) - 1.
-        called: (n,) what it was called.
-        classes: names.
+    """Count classes 0 to len(classes) - 1, true and called, one of each an image.
 
     Raises:
         InputError: shapes differ, or a number is no class.

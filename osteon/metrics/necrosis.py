@@ -49,14 +49,7 @@ _CHUNK_NUMBERS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Tumour in squares within connected regions.
-
-    Attributes:
-        region: (blocks,) index of the region, from 0, in order.
-        area: (blocks,) mm2 of tumour as called.
-        non_viable: (blocks, steps) mm2 of non-viable tumour for each place of the uniform number.
-        tumour: (blocks, steps) mm2 of tumour likewise.
-    """
+    """Tumour in squares within connected regions; non-viable and tumour (blocks, steps) are mm2 a draw would find."""
 
     region: NDArray[np.intp]
     area: NDArray[np.float64]

@@ -48,14 +48,7 @@ MASK_MEASURES = ("f1", "dice", "iou", "accuracy", "specificity", "sensitivity", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PixelCounts:
-    """Pixels of each image by truth and prediction.
-
-    Attributes:
-        true_positive: (n,) int64.
-        false_positive: (n,) int64.
-        false_negative: (n,) int64.
-        true_negative: (n,) int64.
-    """
+    """Pixels of each image (n,) by truth and prediction."""
 
     true_positive: NDArray[np.int64] = field(repr=False)
     false_positive: NDArray[np.int64] = field(repr=False)
@@ -69,11 +62,7 @@ class PixelCounts:
 
 
 def pixel_counts(truth: ArrayLike, predicted: ArrayLike) -> PixelCounts:
-    """Count the pixels of masks.
-
-    Args:
-        truth: (n, row, column) bool.
-        predicted: (n, row, column) bool.
+    """Count the pixels of masks (n, row, column), bool.
 
     Raises:
         InputError: shapes differ, there is no image, or a mask holds something else than False and True.
@@ -132,17 +121,10 @@ def pooled_difference(
     measure: str = "f1",
     resampling: Resampling | None = None,
 ) -> BootstrapInterval:
-    """First minus second method, both judged on the same images and the same resampled patients.
+    """First minus second method, both judged on the same images and the same resampled patients; as ``pooled``.
 
     The p value is twice the smaller share of resamples on either side of 0, one resample added to each side, so it is
     never 0; ties with 0 count for both sides.
-
-    Args:
-        first: of n images.
-        second: of the same images in the same order.
-        patients: (n,) id of the patient of each image.
-        measure: of ``MASK_MEASURES``.
-        resampling: as of ``pooled``.
 
     Raises:
         UnknownLabelError: no such measure.
@@ -164,15 +146,7 @@ def pooled_difference(
 
 
 def image_dice(counts: PixelCounts, *, both_empty: float = 1.0) -> NDArray[np.float64]:
-    """Dice of each image.
-
-    Args:
-        counts: of n images.
-        both_empty: what an image without pixels in both masks gets: 1 (nothing there, nothing called), or NaN.
-
-    Returns:
-        (n,) 0 to 1.
-    """
+    """Dice of each image (n,), 0 to 1; ``both_empty`` (1, or NaN) where neither mask has a pixel."""
     whole = 2 * counts.true_positive + counts.false_positive + counts.false_negative
     return np.where(whole > 0, 2 * counts.true_positive / np.maximum(whole, 1), both_empty)
 

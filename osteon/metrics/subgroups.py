@@ -55,16 +55,12 @@ class GroupValue:
 
 @dataclass(frozen=True, slots=True)
 class SubgroupRow:
-    """One subgroup.
+    """One subgroup: its patients (with at least one image in it) and images, and measures at the threshold.
 
     Attributes:
         column: what was grouped by, as ``sex``; ``all`` for everybody.
         group: value of the column.
-        patients: with at least one image in the group.
-        images: in the group.
-        positives: positive images.
         positive_patients: patients with a positive image in the group.
-        auc: area under the ROC curve.
         tpr: sensitivity at the threshold.
         tnr: specificity at the threshold.
         note: what is missing, as "no negative image"; empty otherwise.
@@ -83,10 +79,7 @@ class SubgroupRow:
 
 
 def age_bands(ages_years: Sequence[float | None]) -> list[str]:
-    """The band of each age, as ``18-29``; the last is ``70+``, a missing age ``unknown``.
-
-    Args:
-        ages_years: completed or exact years; None or NaN where not known.
+    """The band of each completed or exact age, as ``18-29``; the last is ``70+``, None or NaN ``unknown``.
 
     Raises:
         InputError: an age that is negative or infinite.

@@ -156,11 +156,7 @@ def surface_distances(
 
 
 def volume_ml(mask: ArrayLike, *, spacing_mm: tuple[float, float, float]) -> float:
-    """Volume of a mask: its voxels times the volume of one.
-
-    Args:
-        mask: (slice, row, column) bool.
-        spacing_mm: of the voxels.
+    """Volume of a mask (slice, row, column), bool: its voxels times the volume of one.
 
     Example:
         >>> volume_ml(np.ones((10, 10, 10), dtype=bool), spacing_mm=(2.0, 1.0, 0.5))

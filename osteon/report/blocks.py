@@ -52,10 +52,8 @@ class Picture:
 
     Attributes:
         path: of the file; its bytes go into the page.
-        title: a few words.
         caption: what is seen and how it was made; also the text for those who do not see it.
-        width: pixels; 0 where they do not matter.
-        height: likewise.
+        width: pixels, as the height; 0 where they do not matter.
     """
 
     path: Path
@@ -118,14 +116,12 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A paragraph.
+    """A paragraph of plain text.
 
     Attributes:
-        text: plain.
         style: "" for running text; "note" and "small" are smaller, "mark" is a frame nobody overlooks, "nothing" and
             "statement" are of the summary, "warning" begins with a call for care.
         link: (anchor, words) at its end.
-        only: where it is shown.
     """
 
     text: str
@@ -155,13 +151,11 @@ class Callout:
 
 @dataclass(frozen=True, slots=True)
 class KeyValues:
-    """Rows of label and value.
+    """Rows of label and value, from the top.
 
     Attributes:
-        rows: from the top.
         style: "key" for the numbers that stand first, with their intervals as small print.
         folded: a title under which the page hides the rows, and which stands above them on paper; "" shows them.
-        only: where it is shown.
     """
 
     rows: tuple[Row, ...]
@@ -195,14 +189,12 @@ class Table:
     Attributes:
         name: of its files, as "table1".
         title: one line; "" for none.
-        columns: headings.
         rows: as many texts a row as there are columns; some may be a ``Cell``.
         notes: sentences below the table; warnings stand here, inside the table's own files.
         records: the same content as numbers, one entry a number or row; written as CSV. All have the same keys.
         strong: indices of rows to be set off, as the best or the baselines.
         numeric: indices of columns of numbers.
         widths_mm: of the columns on paper.
-        only: where it is shown.
     """
 
     name: str
@@ -219,14 +211,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture with its caption.
-
-    Attributes:
-        picture: that was drawn, or the name of a drawing of the report.
-        told: whether its caption is shown.
-        tallest_mm: on paper.
-        only: where it is shown.
-    """
+    """A picture, or the name of a drawing of the report; ``told`` with its caption."""
 
     picture: str | Picture
     told: bool = True
@@ -249,8 +234,6 @@ class Item:
 
     Attributes:
         name: its path in the manifest.
-        patient: whose.
-        label: of the manifest.
         note: what else a person must know, or "".
         picture: data URI of ``thumbnail``; "" where the image cannot be read.
     """
@@ -270,7 +253,6 @@ class Gallery:
         groups: (title, images) that are shown.
         total: groups there are; more than shown when there are too many for a page.
         more: the file that lists all of them, or "".
-        only: where it is shown.
     """
 
     groups: tuple[tuple[str, tuple[Item, ...]], ...] = field(default=(), repr=False)
@@ -322,7 +304,6 @@ class Document:
     """A whole report or page of results.
 
     Attributes:
-        title: of the document.
         headline: first sentence.
         blocks: in order; those before the first heading are of the summary.
         patient: whose images they are; () where nothing is known.
@@ -351,8 +332,7 @@ class Part:
         summary: blocks of the summary, as that the slide is synthetic.
         image: details of what was read, where the generic ones do not fit.
         files: other files of the result by their name; each is written by a function of its path.
-        mark: what every page of the paper must carry, or "".
-        skip: (anchor, words) of the page's first link.
+        mark: as of ``Document``, as ``skip``.
     """
 
     blocks: tuple[Block, ...]
@@ -396,14 +376,9 @@ def results_document(
     sections: Iterable[Section],
     links: Iterable[tuple[str, str]] = (),
 ) -> Document:
-    """A page of measured results.
+    """A page of measured results; links are (file name, words) of files beside the page.
 
-    Args:
-        title: of the page.
-        lead: the most important sentence.
-        warnings: sentences that nobody may miss, as that the data are synthetic.
-        sections: in order.
-        links: (file name, words) of files beside the page.
+    The lead is the most important sentence; warnings are what nobody may miss, as that the data are synthetic.
     """
     told, files = tuple(warnings), tuple(links)
     blocks: list[Block] = [Callout("", "", told)] if told else []

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from osteon.report.orientation import Display, axis_letters, slice_positions_mm
-from osteon.report.scores import call_stretches, half_step_mm
+from osteon.report.scores import call_stretches, half_step_mm, run_ends_mm
 from osteon.report.slices import (
     BONE_WINDOW_HU,
     affected_boxes,
@@ -58,9 +58,6 @@ class SliceBrowser:
     """One region of the page's slice browser.
 
     Attributes:
-        region: its name.
-        tile_width: pixels of one small slice.
-        tile_height: pixels of one small slice.
         frames: one a shown slice: slice number, position in mm, raw and smoothed probability or None, in a run or not,
             called by the segmentation or not or None.
         boxes: affected boxes: first and last slice number, left, top, right, bottom in tile pixels, and its word.
@@ -95,29 +92,14 @@ class SliceBrowser:
 
     def payload(self) -> dict[str, object]:
         """What the script in the page needs."""
-        return {
-            "width": self.tile_width,
-            "height": self.tile_height,
-            "columns": _COLUMNS,
-            "frames": [list(frame) for frame in self.frames],
-            "boxes": [list(box) for box in self.boxes],
-            "image": self.image,
-            "outline": self.outline,
-            "lesions": self.lesions,
-            "called": self.called,
-            "measure": self.measure,
-        }
+        names = ("frames", "boxes", "image", "outline", "lesions", "called", "measure")
+        size = {"width": self.tile_width, "height": self.tile_height, "columns": _COLUMNS}
+        return size | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where positions lie in the drawing, in units of its view box.
-
-    Attributes:
-        low_mm: position at the left end.
-        high_mm: position at the right end; above ``low_mm``.
-        letters: patient directions at the two ends.
-    """
+    """Where positions lie in the drawing; ``letters`` are the patient directions at the two ends."""
 
     low_mm: float
     high_mm: float
@@ -143,12 +125,7 @@ def slice_browsers(
 ) -> tuple[SliceBrowser, ...]:
     """A browser for every region that is seen in at least two slices.
 
-    Args:
-        answer: its regions, masks and findings.
-        volume: that was read.
-        scores: of the regions.
-        look: of the system.
-        lesions: the mask that shows lesions, whose outlines are drawn, and the lesions, whose numbers are.
+    ``lesions`` are the mask that shows them, whose outlines are drawn, and the lesions, whose numbers are.
     """
     positions = slice_positions_mm(volume.grid)
     regions = [region for region in regions_or_whole(answer, volume) if np.count_nonzero(region.present) > 1]
@@ -298,18 +275,9 @@ def _score_svg(
     half_mm: float,
     called: str,
 ) -> Markup:
-    """The curve of one region, or only its axis when it has no scores.
+    """The curve of one region, or only its axis when it has no scores, as an ``svg`` element safe to put into a page.
 
-    Args:
-        scores: along the region, or None.
-        positions_mm: (slices of the volume,) along the slice axis.
-        frame: shared by all regions, so that they can be compared.
-        name: of the region, for those who do not see the picture.
-        half_mm: half the distance between slices: a run ends at the outer faces of its slices.
-        called: what a slice is called at or above the threshold.
-
-    Returns:
-        An ``svg`` element, safe to put into a page; it carries a line of class "cursor" that a script may move.
+    It carries a line of class "cursor" that a script may move. A run ends at the outer faces of its slices.
     """
     rows = [] if scores is None else call_stretches(scores, positions_mm, half_mm)
     height = _HEIGHT + _STRIP * len(rows)
@@ -371,9 +339,8 @@ def _curves(
     scores: SliceScores, positions_mm: NDArray[np.float64], frame: _Frame, half_mm: float, *, called: str
 ) -> list[str]:
     parts = []
-    for first, stop in scores.runs:
-        ends = sorted((float(positions_mm[first]), float(positions_mm[stop - 1])))
-        left, right = frame.x(ends[0] - half_mm), frame.x(ends[1] + half_mm)
+    for run in scores.runs:
+        left, right = (frame.x(end) for end in run_ends_mm(positions_mm, run, half_mm))
         parts.append(
             f'<rect class="run" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_BOTTOM - _TOP}"/>'
         )

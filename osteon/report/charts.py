@@ -87,7 +87,6 @@ class Estimate:
     """A row of the chart: a name, a mean and its intervals; NaN or None where there is none.
 
     Attributes:
-        name: of the run.
         mean: over folds, or of the one division.
         folds: Student's t interval.
         patients: bootstrap interval.
@@ -135,11 +134,7 @@ def _unit_square(axes: Axes, *, diagonal: bool = False) -> None:
 def draw_estimates(path: Path, title: str, estimates: Sequence[Estimate], *, mark: str = "") -> Picture:
     """A mean with both intervals a row, the printed value beneath it, on an axis from 0 to 1.
 
-    Args:
-        path: of the PNG.
-        title: of the measure.
-        estimates: rows from the top.
-        mark: words in the upper corner, as that the data are synthetic.
+    ``mark`` are words in the upper corner, as that the data are synthetic.
 
     Raises:
         OutputError: the picture cannot be written.
@@ -212,13 +207,7 @@ def draw_learning_curves(path: Path, curves: Sequence[Curve], *, measure: str = 
 
 @dataclass(frozen=True, slots=True)
 class FoldDots:
-    """A row of the chart.
-
-    Attributes:
-        name: of the method.
-        values: one a fold, as shares; NaN where there is none.
-        printed: as ``values``, of the paper; empty where it prints none.
-    """
+    """A row of the chart: a share a fold, NaN where there is none; and those that the paper prints, if it does."""
 
     name: str
     values: tuple[float, ...] = field(repr=False)
@@ -259,12 +248,10 @@ def draw_folds(path: Path, title: str, rows: Sequence[FoldDots], *, mark: str = 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RocLine:
-    """A classifier's curve.
+    """A classifier's curve, (points,) rising from 0 to 1.
 
     Attributes:
         name: for the legend.
-        false_positive_rate: (points,) rising from 0 to 1.
-        true_positive_rate: (points,) as that.
         point: (false positive rate, true positive rate) at which it was judged.
         words: behind the name, as its AUC.
     """
@@ -331,7 +318,6 @@ class OutlinedImage:
     """A row of the picture.
 
     Attributes:
-        name: of the image.
         image: (row, column) float, 0 black to 1 white.
         truth: (row, column) bool.
         called: method -> (row, column) bool.
@@ -348,12 +334,7 @@ class OutlinedImage:
 def draw_outlines(path: Path, title: str, rows: Sequence[OutlinedImage], *, caption: str, mark: str = "") -> Picture:
     """The image alone, the image with the truth, then one panel a method with its outline above the truth's.
 
-    Args:
-        path: of the PNG.
-        title: of the picture.
-        rows: from the top, all with the same methods; at least one.
-        caption: how to read it; what the colours mean is added.
-        mark: as of ``draw_estimates``.
+    There is at least one row, all with the same methods; to the caption is added what the colours mean.
 
     Raises:
         OutputError: the picture cannot be written.
@@ -594,11 +575,7 @@ def draw_failures(
 def draw_froc(path: Path, curves: Mapping[str, Froc], *, matching: str, mark: str = "") -> Picture:
     """Sensitivity for lesions over false positives a scan, in powers of two, with the points that are read off.
 
-    Args:
-        path: of the PNG.
-        curves: by name of the method, at most four.
-        matching: the rule in words (``osteon.metrics.lesion_detection.Matching.words``).
-        mark: as of ``draw_estimates``.
+    The curves have the names of methods; ``matching`` is the rule in words (``lesion_detection.Matching.words``).
 
     Raises:
         InputError: no curve, or more than four.

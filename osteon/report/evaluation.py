@@ -111,14 +111,7 @@ def write_evaluation(
 
 
 def write_metrics(folder: Path, document: Mapping[str, Any]) -> Path:
-    """Write metrics.json.
-
-    Args:
-        folder: made when it is not there.
-        document: to be written.
-
-    Returns:
-        The folder of the figures beside it.
+    """Write metrics.json into a folder, which is made when it is not there; gives that of the figures beside it.
 
     Raises:
         OutputError: it cannot be written.

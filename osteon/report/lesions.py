@@ -47,7 +47,6 @@ class DrawnLesion:
         box: around it, on the volume's grid.
         value: its label in the mask of lesions; 0 where no mask shows it.
         key_slice: the slice that shows most of it.
-        volume_ml: of it.
         colour: in every picture, RGB.
         kind: what the colour stands for, as "lytic".
         group: what it is switched with in 3D when there are many, as "Lytic lesions".
@@ -77,14 +76,7 @@ def colour_hex(colour: tuple[int, int, int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A rectangle of one plane through the image, in display indices.
-
-    Attributes:
-        axis: display axis that the plane leaves out.
-        index: of the plane along it.
-        rows: half-open range, may reach beyond the image.
-        columns: likewise.
-    """
+    """A rectangle of the plane at ``index`` of a display axis, in display indices that may reach beyond the image."""
 
     axis: int
     index: int
@@ -119,15 +111,7 @@ def around_regions(answer: Answer, volume: Volume, *, margin_mm: float) -> Box:
 
 
 def draw_lesion(path: Path, lesion: DrawnLesion, mask: Mask, volume: Volume, *, around: Box, demo: bool) -> Picture:
-    """Draw one lesion.
-
-    Args:
-        path: of the PNG.
-        lesion: to be drawn.
-        mask: that shows it, on the volume's grid.
-        volume: that was read.
-        around: what the whole slice shows.
-        demo: whether a demo model called it.
+    """Draw one lesion of a mask on the volume's grid; ``around`` is what the whole slice shows.
 
     Raises:
         OutputError: the picture cannot be written.

@@ -81,7 +81,6 @@ class Written:
     Attributes:
         answer: as written, with the notices of writing.
         findings: content of findings.json.
-        pictures: by name.
         skipped: parts that could not be made, in words; the result is valid without them.
     """
 
@@ -174,11 +173,7 @@ def write_result(
 
 
 def draw_all(folder: Path, drawings: Mapping[str, Drawing]) -> dict[str, Picture]:
-    """Draw every picture into a folder.
-
-    Args:
-        folder: made when it is missing; existing pictures of the same names are replaced.
-        drawings: by the stem of the file.
+    """Draw every picture by the stem of its file into a folder, made when it is missing.
 
     Raises:
         OutputError: the folder or a picture cannot be written.
@@ -249,45 +244,22 @@ def write_dicom_objects(
         for mask in answer.masks.values():
             if not mask.labels:  # nothing was called; a Segmentation needs at least one segment
                 continue
-            path = folder / _segmentation_name(mask.name)
-            words = f"osteon {mask.name}"
-            write_segmentation(
-                path,
-                mask,
-                source=source,
-                grid_of_source=volume.grid,
-                algorithm=None if mask.is_drawn else _algorithm(answer, by_model=mask.algorithm is None),
-                series=series(words),
-                headers=headers,
-            )
-            segmentations[mask.name] = path
+            path = segmentations[mask.name] = folder / _segmentation_name(mask.name)
+            by = None if mask.is_drawn else _algorithm(answer, by_model=mask.algorithm is None)
+            place: dict[str, Any] = {"source": source, "grid_of_source": volume.grid, "headers": headers}
+            write_segmentation(path, mask, algorithm=by, series=series(f"osteon {mask.name}"), **place)
+        findings = series("osteon findings")
         write_report_sr(
-            folder / "sr.dcm",
-            answer,
-            volume,
-            segmentations=segmentations,
-            series=series("osteon findings"),
-            headers=headers,
+            folder / "sr.dcm", answer, volume, segmentations=segmentations, series=findings, headers=headers
         )
         of_pdf = series("osteon report")
+        common: dict[str, Any] = {"source": source, "headers": headers}
         if (folder / "bone.stl").is_file():
-            write_encapsulated_stl(
-                folder / "bone_stl.dcm",
-                folder / "bone.stl",
-                source=source,
-                title=f"osteon bone, {answer.task}",
-                series=series("osteon bone surface"),
-                headers=headers,
-            )
+            paths, title = (folder / "bone_stl.dcm", folder / "bone.stl"), f"osteon bone, {answer.task}"
+            write_encapsulated_stl(*paths, title=title, series=series("osteon bone surface"), **common)
         wait()
-        write_encapsulated_pdf(
-            folder / "report_pdf.dcm",
-            folder / "report.pdf",
-            source=source,
-            title=f"osteon report, {answer.task}",
-            series=of_pdf,
-            headers=headers,
-        )
+        paths, title = (folder / "report_pdf.dcm", folder / "report.pdf"), f"osteon report, {answer.task}"
+        write_encapsulated_pdf(*paths, title=title, series=of_pdf, **common)
     except InputError as error:
         for path in folder.glob("*.dcm"):
             path.unlink()

@@ -194,15 +194,7 @@ def make_run(
     outputs: Sequence[FileRecord] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> RunEntry:
-    """Content of run.json.
-
-    Args:
-        answer: of the system.
-        image: that was read; gives the notices of reading and the size.
-        run: as it was started.
-        outputs: files of the result folder, run.json itself excepted.
-        seconds: time of the steps after the system, as writing.
-    """
+    """Content of run.json; ``seconds`` is the time of the steps after the system, as writing."""
     times = {**run.seconds, **answer.seconds, **(seconds or {})}
     notices = (*(image.source.notices if image.source else ()), *answer.notices)
     return filled(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,6 +31,7 @@ __all__ = [
     "draw_scores",
     "half_step_mm",
     "novelty_stretches",
+    "run_ends_mm",
     "set_stretches",
 ]
 
@@ -65,13 +66,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Neighbouring slices of one kind.
-
-    Attributes:
-        low_mm: lower end along the slice axis, outer face.
-        high_mm: upper end.
-        kind: of the slices.
-    """
+    """Neighbouring slices of one kind, between the outer faces along the slice axis."""
 
     low_mm: float
     high_mm: float
@@ -140,28 +135,18 @@ def _draw_curve(
     """The curve inside limits that are set already: a word stands only where there is room for it."""
     low, high = axes.get_xlim()
     x = positions[scores.slices]
-    for first, stop in scores.runs:
-        ends = sorted((float(positions[first]), float(positions[stop - 1])))
-        axes.axvspan(ends[0] - half_mm, ends[1] + half_mm, facecolor=_RUN, alpha=0.13, linewidth=0)
-        axes.axvspan(
-            ends[0] - half_mm, ends[1] + half_mm, fill=False, hatch="//", edgecolor=_RUN, alpha=0.35, linewidth=0
-        )
-        if (ends[1] - ends[0] + 2 * half_mm) / (high - low) < 0.011 * len(called):
-            continue
-        axes.text(
-            sum(ends) / 2,
-            0.07,
-            called,
-            ha="center",
-            va="bottom",
-            color=DARK_AFFECTED,
-            fontsize=Sheet.points(19),
-            weight="bold",
-        )
-    for first, stop in scores.withheld_runs:
-        ends = sorted((float(positions[first]), float(positions[stop - 1])))
-        axes.axvspan(ends[0] - half_mm, ends[1] + half_mm, fill=False, hatch="..", edgecolor=_GREY, alpha=0.35, lw=0)
-        axes.text(sum(ends) / 2, 0.07, "not reported", ha="center", va="bottom", color=_GREY, fontsize=Sheet.points(19))
+    middle: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": Sheet.points(19)}
+    hatched: dict[str, Any] = {"fill": False, "alpha": 0.35, "linewidth": 0}
+    for run in scores.runs:
+        start, end = run_ends_mm(positions, run, half_mm)
+        axes.axvspan(start, end, facecolor=_RUN, alpha=0.13, linewidth=0)
+        axes.axvspan(start, end, hatch="//", edgecolor=_RUN, **hatched)
+        if (end - start) / (high - low) >= 0.011 * len(called):
+            axes.text((start + end) / 2, 0.07, called, color=DARK_AFFECTED, weight="bold", **middle)
+    for run in scores.withheld_runs:
+        start, end = run_ends_mm(positions, run, half_mm)
+        axes.axvspan(start, end, hatch="..", edgecolor=_GREY, **hatched)
+        axes.text((start + end) / 2, 0.07, "not reported", color=_GREY, **middle)
     if scores.spread is not None:
         least, most = (np.clip(scores.probability + sign * scores.spread, 0, 1) for sign in (-1, 1))
         axes.fill_between(x, least, most, color=_RAW, alpha=0.35, linewidth=0, label="spread of the networks")
@@ -186,25 +171,29 @@ def _draw_strips(axes: Axes, rows: list[tuple[str, list[Stretch]]]) -> None:
     for height, (_, stretches) in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
         for stretch in stretches:
             colour, hatch = _KINDS[stretch.kind]
-            axes.broken_barh(
-                [(stretch.low_mm, stretch.high_mm - stretch.low_mm)],
-                (height + 0.12, 0.76),
-                facecolor=colour,
-                edgecolor=DARK_AFFECTED if hatch else colour,
-                hatch=hatch,
-                linewidth=0,
-            )
+            edge, place = DARK_AFFECTED if hatch else colour, [(stretch.low_mm, stretch.high_mm - stretch.low_mm)]
+            axes.broken_barh(place, (height + 0.12, 0.76), facecolor=colour, edgecolor=edge, hatch=hatch, linewidth=0)
     axes.set_ylim(0, len(rows))
     axes.set_yticks([len(rows) - 0.5 - place for place in range(len(rows))], [name for name, _ in rows])
     axes.tick_params(axis="y", colors=_GREY, labelsize=Sheet.points(18), length=0)
     plain_axes(axes, without=("top", "right", "left", "bottom"))
 
 
+def run_ends_mm(positions_mm: NDArray[np.float64], run: tuple[int, int], half_mm: float) -> tuple[float, float]:
+    """The outer faces of the first and the last slice of a run, the lower one first."""
+    low, high = sorted((float(positions_mm[run[0]]), float(positions_mm[run[1] - 1])))
+    return low - half_mm, high + half_mm
+
+
 def _dress(axes: Axes) -> None:
     axes.set_ylim(-0.02, 1.05)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    axes.tick_params(colors=_GREY, labelsize=Sheet.points(18), length=4)
     axes.grid(visible=True, axis="y", color="#e3e6ea", linewidth=1)
+    _dress_sides(axes)
+
+
+def _dress_sides(axes: Axes) -> None:
+    axes.tick_params(colors=_GREY, labelsize=Sheet.points(18), length=4)
     axes.set_axisbelow(True)
     plain_axes(axes)
     for side in ("left", "bottom"):
@@ -214,15 +203,7 @@ def _dress(axes: Axes) -> None:
 def _draw_areas(
     axes: Axes, scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float, lesions: Sequence[DrawnLesion]
 ) -> None:
-    """Fill the area of lesions in each slice and write the numbers of the largest ones above it.
-
-    Args:
-        axes: with the limits of the curve.
-        scores: with the areas; nothing is drawn without.
-        positions_mm: (slices of the volume,) along the slice axis.
-        half_mm: half the distance between slices.
-        lesions: of the answer.
-    """
+    """Fill the area of lesions in each slice, where it is known, and write the numbers of the largest ones above it."""
     areas = scores.lesion_area_mm2
     if areas is None:
         return
@@ -240,12 +221,8 @@ def _draw_areas(
             height = float(np.interp(at, x[order], y[order])) + 0.04 * top
             axes.text(at, height, str(item.number), ha="center", va="bottom", color=_DARK, fontsize=Sheet.points(17))
     axes.set_ylabel("lesions, cm²", color=_GREY, fontsize=Sheet.points(18))
-    axes.tick_params(colors=_GREY, labelsize=Sheet.points(18), length=4)
     axes.locator_params(axis="y", nbins=3)
-    axes.set_axisbelow(True)
-    plain_axes(axes)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#b7bdc5")
+    _dress_sides(axes)
 
 
 def curve_caption(answer: Answer, volume: Volume, scores: Sequence[SliceScores], *, called: str) -> str:
@@ -270,8 +247,7 @@ def _strip_rows(
     scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[tuple[str, list[Stretch]]]:
     """What is drawn under the curve, row by row with its name; arguments as ``novelty_stretches``."""
-    rows: list[tuple[str, list[Stretch]]] = []
-    rows.append(("set", set_stretches(scores, positions_mm, half_mm)))
+    rows = [("set", set_stretches(scores, positions_mm, half_mm))]
     rows.append(("unlike training", novelty_stretches(scores, region, positions_mm, half_mm)))
     rows += call_stretches(scores, positions_mm, half_mm)
     return [(name, stretches) for name, stretches in rows if stretches]
@@ -311,20 +287,10 @@ def call_stretches(
     ]
 
 
-def _set_kind(words: str) -> str:
-    """Kind of a prediction set: "healthy", "either", "neither", else "positive"."""
-    return words if words in {"healthy", "either", "neither"} else "positive"
-
-
 def set_stretches(scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float) -> list[Stretch]:
-    """Stretches of prediction sets along a region.
-
-    Args:
-        scores: along the region.
-        positions_mm: (slices of the volume,) along the slice axis.
-        half_mm: half the distance between slices.
-    """
-    return _stretches([_set_kind(words) for words in scores.sets], scores, positions_mm, half_mm)
+    """Stretches of prediction sets along a region; arguments as of ``call_stretches``."""
+    kinds = [words if words in {"healthy", "either", "neither"} else "positive" for words in scores.sets]
+    return _stretches(kinds, scores, positions_mm, half_mm)
 
 
 def novelty_stretches(
@@ -338,12 +304,7 @@ def novelty_stretches(
 
 
 def _strip_words(curves: Sequence[SliceScores], names: Collection[str]) -> list[str]:
-    """Sentences that explain band and strips.
-
-    Args:
-        curves: that are drawn.
-        names: of the rows of ``_strip_rows`` that are drawn.
-    """
+    """Sentences that explain band and strips, of which those of these names are drawn."""
     found = []
     if any(scores.withheld_runs for scores in curves):
         found.append("Dotted: above the threshold, but not reported, because the leg is unlike the training images.")

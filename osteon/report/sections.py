@@ -79,17 +79,7 @@ def make_document(
     run: Run,
     files: Sequence[tuple[str, str]] = (),
 ) -> Document:
-    """The whole report.
-
-    Args:
-        answer: of the system.
-        image: that was read.
-        text: words of the system.
-        part: what the system adds.
-        findings: what findings.json holds of the answer.
-        run: as it was started.
-        files: (name, words) of the files beside the page.
-    """
+    """The whole report, with what a system adds to it and the (name, words) of the files beside the page."""
     source = None if isinstance(image, Slide) else image.source
     level_of = {"always": True, "model": bool(answer.models), "demo": answer.is_demo}
     beside: tuple[Block, ...] = (

@@ -189,46 +189,34 @@ def show_picture(axes: Axes, rgb: NDArray[np.uint8]) -> None:
 
 def show_word(axes: Axes, word: str, place_mm: tuple[float, float], *, colour: str, size: float = 18) -> None:
     """A word whose lower left corner is at a place of the panel."""
-    axes.annotate(
-        word,
-        place_mm,
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="left",
-        va="bottom",
-        color=colour,
-        fontsize=Sheet.points(size),
-        weight="bold",
-        path_effects=_shadow(),
-    )
+    _annotate(axes, word, place_mm, (0, 4), ("left", "bottom"), size=size, color=colour, weight="bold")
+
+
+def _annotate(
+    axes: Axes,
+    words: str,
+    place: tuple[float, float],
+    offset: tuple[float, float],
+    aligned: tuple[str, str],
+    *,
+    size: float,
+    **options: Any,  # noqa: ANN401 - passed to matplotlib
+) -> None:
+    """Words some points beside a place, with a shadow behind them."""
+    settings: dict[str, Any] = {"ha": aligned[0], "va": aligned[1], "fontsize": Sheet.points(size)} | options
+    axes.annotate(words, place, xytext=offset, textcoords="offset points", path_effects=_shadow(), **settings)
 
 
 def show_letters(axes: Axes, letters: tuple[str, str, str, str], *, size: float = 20) -> None:
     """Patient directions at the left, right, top and bottom edge of a panel."""
-    places = (
-        (0.0, 0.5, "left", "center"),
-        (1.0, 0.5, "right", "center"),
-        (0.5, 1.0, "center", "top"),
-        (0.5, 0.0, "center", "bottom"),
+    places: tuple[tuple[tuple[float, float], tuple[float, float], tuple[str, str]], ...] = (
+        ((0.0, 0.5), (6, 0), ("left", "center")),
+        ((1.0, 0.5), (-6, 0), ("right", "center")),
+        ((0.5, 1.0), (0, -4), ("center", "top")),
+        ((0.5, 0.0), (0, 4), ("center", "bottom")),
     )
-    for letter, (x, y, across, down) in zip(letters, places, strict=True):
-        offset = (
-            6 if across == "left" else -6 if across == "right" else 0,
-            -4 if down == "top" else 4 if down == "bottom" else 0,
-        )
-        axes.annotate(
-            letter,
-            (x, y),
-            xycoords="axes fraction",
-            xytext=offset,
-            textcoords="offset points",
-            ha=across,
-            va=down,
-            color=INK,
-            fontsize=Sheet.points(size),
-            weight="bold",
-            path_effects=_shadow(),
-        )
+    for letter, place in zip(letters, places, strict=True):
+        _annotate(axes, letter, *place, size=size, color=INK, weight="bold", xycoords="axes fraction")
 
 
 def show_scale_bar(axes: Axes, *, size: float = 18) -> None:
@@ -240,24 +228,9 @@ def show_scale_bar(axes: Axes, *, size: float = 18) -> None:
     right, base = 0.97 * across_mm, down_mm - 0.03 * max(across_mm, down_mm)
     tick = 0.009 * max(across_mm, down_mm)
     left = right - length
-    axes.plot(
-        [left, left, right, right],
-        [base - tick, base, base, base - tick],
-        color=INK,
-        linewidth=2,
-        path_effects=_shadow(),
-    )
-    axes.annotate(
-        words,
-        ((left + right) / 2, base),
-        xytext=(0, 5),
-        textcoords="offset points",
-        ha="center",
-        va="bottom",
-        color=INK,
-        fontsize=Sheet.points(size),
-        path_effects=_shadow(),
-    )
+    ends = [left, left, right, right], [base - tick, base, base, base - tick]
+    axes.plot(*ends, color=INK, linewidth=2, path_effects=_shadow())
+    _annotate(axes, words, ((left + right) / 2, base), (0, 5), ("center", "bottom"), size=size, color=INK)
 
 
 def show_outline(
@@ -269,15 +242,9 @@ def show_outline(
     width: float = 1.3,
     style: str = "solid",
 ) -> None:
-    """Line around a mask, halfway between pixels inside and outside; closed where the mask reaches the edge.
+    """Line around a mask (row, column), halfway between pixels inside and outside; closed at the edge of the mask.
 
-    Args:
-        axes: of a panel.
-        inside: (row, column) bool.
-        steps: size of a (row, column) in units of the panel.
-        colour: of the line.
-        width: of the line.
-        style: of the line.
+    ``steps`` are the size of a (row, column) in units of the panel.
     """
     if not inside.any():
         return
@@ -292,49 +259,24 @@ def _shadow() -> list[Any]:
     return [withStroke(linewidth=3, foreground=DARK, alpha=0.75)]
 
 
-def show_box(
-    axes: Axes, place_mm: tuple[float, float, float, float], *, affected: bool, label: str = "", size: float = 18
-) -> None:
-    """Mark a rectangle without hiding what is in it.
+def show_box(axes: Axes, place_mm: tuple[float, float, float, float], *, affected: bool, label: str = "") -> None:
+    """Mark a rectangle (left, top, right, bottom in mm of the panel) without hiding what is in it.
 
     Affected parts get a dashed vermilion frame with hatched strips along the left and right side; regions a thin
     dotted grey frame.
-
-    Args:
-        axes: of a panel.
-        place_mm: left, top, right, bottom in millimetres of the panel.
-        affected: kind of mark.
-        label: word in the upper left corner.
-        size: of the label in pixels.
     """
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = place_mm
     width, height = right - left, bottom - top
     strip = min(0.022 * axes.get_xlim()[1], 0.2 * width) if affected else 0.0
-    if affected:
-        for start in (left, right - strip):
-            axes.add_patch(Rectangle((start, top), strip, height, facecolor=AFFECTED, alpha=0.3, linewidth=0))
-            axes.add_patch(
-                Rectangle((start, top), strip, height, fill=False, hatch="////", edgecolor=AFFECTED, linewidth=0)
-            )
-        axes.add_patch(
-            Rectangle((left, top), width, height, fill=False, edgecolor=AFFECTED, linewidth=2.2, linestyle=(0, (5, 2)))
-        )
-    else:
-        axes.add_patch(
-            Rectangle((left, top), width, height, fill=False, edgecolor=REGION, linewidth=1.1, linestyle=(0, (1, 3)))
-        )
+    colour, thick, dashes = (AFFECTED, 2.2, (5, 2)) if affected else (REGION, 1.1, (1, 3))
+    for start in (left, right - strip) if affected else ():
+        axes.add_patch(Rectangle((start, top), strip, height, facecolor=colour, alpha=0.3, linewidth=0))
+        axes.add_patch(Rectangle((start, top), strip, height, fill=False, hatch="////", edgecolor=colour, linewidth=0))
+    frame: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": thick, "linestyle": (0, dashes)}
+    axes.add_patch(Rectangle((left, top), width, height, **frame))
     if label:
-        axes.annotate(
-            label,
-            (left + strip, top),
-            xytext=(5, -5 if affected else -24),  # a region's name stays clear of the letter at the edge
-            textcoords="offset points",
-            ha="left",
-            va="top",
-            color=AFFECTED if affected else REGION,
-            fontsize=Sheet.points(size),
-            weight="bold" if affected else "normal",
-            path_effects=_shadow(),
-        )
+        offset = (5, -5 if affected else -24)  # a region's name stays clear of the letter at the edge
+        weight = "bold" if affected else "normal"
+        _annotate(axes, label, (left + strip, top), offset, ("left", "top"), size=18, color=colour, weight=weight)

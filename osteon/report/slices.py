@@ -147,18 +147,10 @@ def in_a_run(scores: SliceScores, slice_index: int) -> bool:
 
 
 def telling_slices(scored: Sequence[SliceScores], region: Region, *, most: int = 3) -> list[int]:
-    """Slices worth showing first, in ascending order.
+    """Slices worth showing first, at most so many, in ascending order; none when the region is seen in no slice.
 
     With scores: those with the highest smoothed probability, apart from each other by at least a fifteenth of the
     region so that neighbours do not crowd out a second place. Without: evenly spread over the region.
-
-    Args:
-        scored: scores of the regions.
-        region: where to look.
-        most: how many at most.
-
-    Returns:
-        Slice indices into the volume; empty when the region is seen in no slice.
     """
     seen = np.flatnonzero(region.present)
     scores = scores_of(scored, region.name)
@@ -306,13 +298,7 @@ def draw_overview(path: Path, answer: Answer, volume: Volume) -> Picture:
 
 
 def projection(volume: Volume, display: Display, *, box: Box, axis: int) -> NDArray[np.float32]:
-    """Mean of the clipped values along one display axis, inside a box; a simulated radiograph.
-
-    Args:
-        volume: any orientation.
-        display: of its grid.
-        box: on the grid.
-        axis: display axis the rays run along.
+    """Mean of the clipped values along one display axis, inside a box of the grid; a simulated radiograph.
 
     Returns:
         (rows, columns) of the display plane without that axis; 0 for soft rays.

@@ -182,11 +182,7 @@ def bone_scene(
 ) -> list[dict[str, Any]]:
     """Surfaces as the viewer in the page reads them; empty when there is no body.
 
-    Args:
-        answer: its surfaces.
-        volume: places boxes that the answer has no surface for.
-        lesions: that shine through the bone; None for boxes around what is affected instead.
-        most_triangles: of all bodies together; boxes are kept whole.
+    Lesions shine through the bone; None draws boxes around what is affected instead, where the answer has none, too.
 
     Returns:
         For each surface its label, colour, how strongly it shines through what lies before it, how flat its light is,

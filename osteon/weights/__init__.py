@@ -1,8 +1,6 @@
 """Model cards, where models lie, and loading them with proof. Importing it does not import torch."""
 
 from osteon.weights.card import (
-    CARD_NAME,
-    CardFile,
     Classes,
     Embedding,
     FieldsInput,
@@ -21,31 +19,17 @@ from osteon.weights.card import (
     Training,
     read_card,
 )
-from osteon.weights.golden import GoldenCase, check_golden, golden_case, mask_difference
-from osteon.weights.limits import FeatureBank, Limits, read_limits
-from osteon.weights.load import load_network, load_networks, verify_card
-from osteon.weights.store import (
-    MODELS_VARIABLE,
-    CardProblem,
-    card_problems,
-    find_card,
-    list_cards,
-    model_folders,
-    verify_files,
-)
+from osteon.weights.golden import check_golden, mask_difference
+from osteon.weights.limits import Limits, read_limits
+from osteon.weights.load import load_networks, verify_card
+from osteon.weights.store import card_problems, find_card, list_cards, verify_files
 from osteon.weights.write import round_to_half, write_model
 
 __all__ = [
-    "CARD_NAME",
-    "MODELS_VARIABLE",
-    "CardFile",
-    "CardProblem",
     "Classes",
     "Embedding",
-    "FeatureBank",
     "FieldsInput",
     "Golden",
-    "GoldenCase",
     "ImageInput",
     "Input",
     "Limits",
@@ -62,12 +46,9 @@ __all__ = [
     "card_problems",
     "check_golden",
     "find_card",
-    "golden_case",
     "list_cards",
-    "load_network",
     "load_networks",
     "mask_difference",
-    "model_folders",
     "read_card",
     "read_limits",
     "round_to_half",

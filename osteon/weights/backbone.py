@@ -131,11 +131,7 @@ def pretrained_network(
 ) -> nn.Module:
     """A network that knows something, with a fresh head from torch's global generator, in training mode.
 
-    Args:
-        architecture: name in ``osteon.nets``.
-        in_channels: 1 or 3; images in 0..1 either way. One grey channel gives what three equal ones give.
-        classes: length of the output.
-        source: as for ``pretrained_weights``.
+    Images are in 0..1 with 1 or 3 channels; one grey channel gives what three equal ones give.
 
     Raises:
         UnknownLabelError: no such network, or the source has no weights for it.

@@ -87,14 +87,7 @@ _TILE_BASES = {
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """Weights from the hub.
-
-    Attributes:
-        repository: on the hub, as "timm/resnet18.a1_in1k".
-        data: the safetensors file.
-        sha256: of it.
-        licence: SPDX identifier, as timm states it for all of them.
-    """
+    """Weights from the hub, as "timm/resnet18.a1_in1k"; the licence is what timm states for all of them."""
 
     repository: str
     data: bytes = field(repr=False)

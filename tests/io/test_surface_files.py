@@ -14,7 +14,8 @@ from osteon.data import Surface
 from osteon.errors import InputError, OutputError
 from osteon.geometry import Grid
 from osteon.io.surface import stl_bytes, write_glb, write_stl
-from osteon.mesh import bounds_lps_mm, box_surface, extract_surface, vertex_normals
+from osteon.mesh import bounds_lps_mm, box_surface, extract_surface
+from osteon.mesh.render import vertex_normals
 from tests.surface_measures import enclosed_volume_mm3, is_watertight
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 from osteon.data import Surface
 from osteon.errors import InputError
 from osteon.geometry import Box, Grid
-from osteon.mesh import bounds_lps_mm, box_surface, vertex_normals
+from osteon.mesh import bounds_lps_mm, box_surface
+from osteon.mesh.render import vertex_normals
 from tests.surface_measures import enclosed_volume_mm3, is_watertight, surface_area_mm2
 
 TETRAHEDRON = np.array([(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)], dtype=np.int32)

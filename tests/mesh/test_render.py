@@ -11,8 +11,9 @@ import pytest
 from osteon.data import Surface
 from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import Box, Grid
-from osteon.mesh import VIEWS, View, box_surface, extract_surface, fit_camera, render, smooth_taubin
+from osteon.mesh import View, box_surface, extract_surface, fit_camera, render, smooth_taubin
 from osteon.mesh.kernels import draw_triangles
+from osteon.mesh.render import VIEWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

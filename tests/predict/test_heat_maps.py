@@ -15,7 +15,8 @@ from osteon.nets.anatomy import last_feature_map_module
 from osteon.nets.deployed import DeployedClassifier
 from osteon.predict.grad_cam import grad_cam, mean_grad_cam
 from osteon.predict.predictor import Predictor, grey_crops
-from osteon.weights import find_card, golden_case, load_networks
+from osteon.weights import find_card, load_networks
+from osteon.weights.golden import golden_case
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

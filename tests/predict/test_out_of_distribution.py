@@ -11,7 +11,7 @@ import pytest
 from osteon.errors import InputError
 from osteon.metrics.conformal import measure_coverage, predict_sets
 from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
-from osteon.weights import FeatureBank
+from osteon.weights.limits import FeatureBank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,20 +27,20 @@ from osteon.predict.scores import combined, joined, set_names
 from osteon.systems.histology.tile_card import Tiles, tile_input
 from osteon.weights import (
     Classes,
-    FeatureBank,
     FieldsInput,
     Golden,
     Limits,
     ModelCard,
     OutOfDistribution,
     find_card,
-    golden_case,
     load_networks,
     read_card,
     read_limits,
 )
 from osteon.weights.backbone import read_backbone
+from osteon.weights.golden import golden_case
 from osteon.weights.graph import import_openvino
+from osteon.weights.limits import FeatureBank
 from tests.predict.conftest import SIZE
 from tests.slide_doubles import TILE, write_tile_card
 

@@ -16,7 +16,7 @@ from osteon.io.dicom.read_back import read_report_sr, read_segmentation
 from osteon.io.dicom.write_ct import write_ct_series
 from osteon.io.nifti import read_mask_nifti
 from osteon.reading import CaseOptions, case, read_case
-from osteon.report import validate_document
+from osteon.report.run import validate_document
 from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.pictures import LesionEntries
 from osteon.systems.ct_metastasis.read import read_trunk

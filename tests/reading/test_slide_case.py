@@ -14,7 +14,7 @@ from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UnknownLabelError
 from osteon.io.slide.pyramid import write_pyramid
 from osteon.reading import CaseOptions, CaseResult, read_case
-from osteon.report import validate_document
+from osteon.report.run import validate_document
 from osteon.systems.histology import read as histology
 from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.entries import SlideEntries

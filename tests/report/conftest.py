@@ -32,7 +32,8 @@ from osteon.data import (
 from osteon.geometry import Box, Grid
 from osteon.labels import concept
 from osteon.mesh import box_surface
-from osteon.report import FileRecord, Run
+from osteon.report import Run
+from osteon.report.run import FileRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,9 +12,9 @@ from osteon.data import Measurement, SliceReading
 from osteon.errors import OutputError
 from osteon.geometry import Box
 from osteon.labels import concept
-from osteon.report import schema, validate_document
+from osteon.report import schema
 from osteon.report.findings import SliceEntries, region_of
-from osteon.report.run import write_document
+from osteon.report.run import validate_document, write_document
 from osteon.systems.registry import SYSTEMS
 from tests.report_writing import content
 

@@ -16,12 +16,12 @@ from osteon.data.system import DEMO_MARK
 from osteon.errors import OutputError
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm
-from osteon.report import DISCLAIMER
 from osteon.report.browser import MOST_SLICES, slice_browsers
 from osteon.report.page import write_page
 from osteon.report.paper import write_paper
 from osteon.report.slices import SliceLook
 from osteon.report.surfaces import bone_scene
+from osteon.report.wording import DISCLAIMER
 from tests.report_writing import content, document_of, drawn, page_words, paper_words, plain_words, write_both
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from osteon.data import Patient
 from osteon.errors import OutputError
-from osteon.report import FileRecord, Run, file_records
-from osteon.report.run import make_run, write_document
+from osteon.report import Run, file_records
+from osteon.report.run import FileRecord, make_run, write_document
 
 if TYPE_CHECKING:
     from pathlib import Path

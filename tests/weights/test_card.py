@@ -11,8 +11,6 @@ import pytest
 
 from osteon.errors import WeightsError
 from osteon.weights import (
-    CARD_NAME,
-    CardFile,
     Classes,
     Embedding,
     FieldsInput,
@@ -23,7 +21,7 @@ from osteon.weights import (
     OperatingPoint,
     read_card,
 )
-from osteon.weights.card import card_bytes
+from osteon.weights.card import CARD_NAME, CardFile, card_bytes
 from tests.cards import crops, plain_card, segmenter_card, slices
 
 if TYPE_CHECKING:

@@ -21,8 +21,6 @@ from osteon.weights import (
     ModelCard,
     check_golden,
     find_card,
-    golden_case,
-    load_network,
     load_networks,
     mask_difference,
     read_card,
@@ -31,6 +29,8 @@ from osteon.weights import (
     verify_files,
     write_model,
 )
+from osteon.weights.golden import golden_case
+from osteon.weights.load import load_network
 from tests.cards import exchanged, file_of, plain_card, reread, segmenter_card
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def test_the_command_line_lists_shows_and_verifies_it(segmenters: ModelCard, mon
     from typer.testing import CliRunner
 
     from osteon.app.cli.models import build
-    from osteon.weights import MODELS_VARIABLE
+    from osteon.weights.store import MODELS_VARIABLE
 
     monkeypatch.setenv(MODELS_VARIABLE, str(segmenters.folder.parent))
     listed = CliRunner().invoke(build(), ["list"])

@@ -12,11 +12,9 @@ from osteon.errors import WeightsError
 from osteon.nets import build_network
 from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
 from osteon.weights import (
-    CARD_NAME,
     Classes,
     Limits,
     ModelCard,
-    golden_case,
     load_networks,
     read_limits,
     round_to_half,
@@ -24,6 +22,8 @@ from osteon.weights import (
     verify_files,
     write_model,
 )
+from osteon.weights.card import CARD_NAME
+from osteon.weights.golden import golden_case
 from tests.cards import plain_card, reread
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from osteon.errors import UnknownLabelError, WeightsError
-from osteon.weights import MODELS_VARIABLE, card_problems, find_card, list_cards, model_folders
+from osteon.weights import card_problems, find_card, list_cards
+from osteon.weights.store import MODELS_VARIABLE, model_folders
 
 if TYPE_CHECKING:
     from osteon.weights import ModelCard

@@ -17,7 +17,8 @@ from osteon.data.slide import (
     TilePlan,
 )
 from osteon.labels import concept
-from osteon.report import FileRecord, Run
+from osteon.report import Run
+from osteon.report.run import FileRecord
 from osteon.systems.histology.detail import SlideMap, SlideReading
 
 if TYPE_CHECKING:

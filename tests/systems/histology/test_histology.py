@@ -20,7 +20,9 @@ from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import read_slide
 from osteon.systems.histology.tile_reader import read_tiles
-from osteon.weights import CardFile, FeatureBank, Limits, OutOfDistribution
+from osteon.weights import Limits, OutOfDistribution
+from osteon.weights.card import CardFile
+from osteon.weights.limits import FeatureBank
 from tests.slide_doubles import COLOURS, TILE, PaintedSlide, tile_card
 
 if TYPE_CHECKING:

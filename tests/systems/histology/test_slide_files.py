@@ -13,7 +13,8 @@ from osteon.data import Measurement
 from osteon.data.slide import TILE_CLASSES, Slide
 from osteon.errors import OutputError
 from osteon.labels import concept
-from osteon.report import validate_document, write_result
+from osteon.report import write_result
+from osteon.report.run import validate_document
 from osteon.systems.histology.detail import LEFT_OUT, LOOKS, NOT_READ, UNCLAIMED, SlideReading, rgb_of, shown_classes
 from osteon.systems.histology.entries import SlideEntries
 from osteon.systems.histology.files import TILE_COLUMNS, heat_map_picture

@@ -11,8 +11,9 @@ import pypdf
 import pytest
 
 from osteon.data.slide import GradeProposal
-from osteon.report import DISCLAIMER, write_result
+from osteon.report import write_result
 from osteon.report.blocks import Callout, KeyValues, Paragraph, Table
+from osteon.report.wording import DISCLAIMER
 from osteon.systems.histology.detail import LOOKS, SlideReading, rgb_of
 from osteon.systems.histology.pictures import REPORT
 from osteon.systems.histology.sheet import SYNTHETIC_MARK, Panels
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Answer
-    from osteon.report import Written
+    from osteon.report.result import Written
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,9 @@ from osteon.nets import build_network
 from osteon.systems.histology.tile_card import Tiles, tile_input, tiles_of
 from osteon.train.heads import fit_ridge_head, linear_head
 from osteon.train.tile_limits import HeldOut, feature_space, fit_tile_limits
-from osteon.weights import Classes, find_card, golden_case, load_network, read_limits, round_to_half, write_model
+from osteon.weights import Classes, find_card, read_limits, round_to_half, write_model
+from osteon.weights.golden import golden_case
+from osteon.weights.load import load_network
 from tests.slide_doubles import tile_card
 
 
