@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from osteon.errors import InputError, OutputError
-from osteon.io.dicom.write_ct import CtSeriesInfo, planes_of, seeded_uid, write_ct_series
-from osteon.io.dicom.write_mr import MrSeriesInfo, write_mr_series
-from osteon.io.image import write_colour
-from osteon.io.mask_image import write_png8
+from osteon.io.dicom.write_series import (
+    CtSeriesInfo,
+    MrSeriesInfo,
+    planes_of,
+    seeded_uid,
+    write_ct_series,
+    write_mr_series,
+)
+from osteon.io.image import write_colour, write_png8
 from osteon.io.nifti import write_mask_nifti
 from osteon_phantoms.spec import table
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.io.dicom.write_ct import SlicePlanes
+    from osteon.io.dicom.write_series import SlicePlanes
 
 __all__ = ["Finding", "Phantom", "fictitious_patient", "measured"]
 

@@ -49,7 +49,7 @@ from osteon_phantoms.study import SlideStudy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.nets.tile_head import TileHead
+    from osteon.nets.tile_classifier import TileHead
     from osteon_phantoms.slides.slide import PhantomSlide
 
 NAME = "mobilenet_v2_tiles.demo"

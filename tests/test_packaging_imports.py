@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from osteon.data import Volume
 from osteon.geometry import Grid
-from osteon.io.dicom.write_ct import CtSeriesInfo, write_ct_series
+from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
 
 # None in sys.modules makes every import of the name fail, as if the package were not installed
 BLOCK = "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'timm', 'openvino')))\n"

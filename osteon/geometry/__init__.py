@@ -1,6 +1,5 @@
 """Where a voxel lies: one convention, (slice, row, column) indices and LPS millimetres."""
 
-from osteon.geometry.box import Box
-from osteon.geometry.grid import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
+from osteon.geometry.grid import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Box, Grid
 
 __all__ = ["ANGLE_TOLERANCE", "POSITION_TOLERANCE_MM", "SPACING_TOLERANCE", "Box", "Grid"]

@@ -1,9 +1,10 @@
-"""The regular lattice of voxel centres that an image lies on."""
+"""The regular lattice of voxel centres that an image lies on, boxes in it, and turns of its axes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ANGLE_TOLERANCE", "POSITION_TOLERANCE_MM", "SPACING_TOLERANCE", "Grid"]
+__all__ = [
+    "ANGLE_TOLERANCE",
+    "POSITION_TOLERANCE_MM",
+    "SPACING_TOLERANCE",
+    "Box",
+    "Grid",
+    "Turn",
+    "axial_turn",
+    "turn_onto",
+]
+
 
 ANGLE_TOLERANCE: Final = 1e-3
 """Largest difference between direction cosines that are called equal (0.06 degrees)."""
@@ -27,6 +38,9 @@ Scanners round positions to 0.1 or 0.01 mm; 1 % of a 1 mm step accepts that and 
 
 POSITION_TOLERANCE_MM: Final = 1e-2
 """Largest distance between positions that are called one position."""
+
+_AXIAL: Final = np.array([(0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)])
+"""Feet to head, front to back, the patient's right to left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +86,7 @@ class Grid:
         if skew > ANGLE_TOLERANCE:
             raise InputError(
                 f"the axes are not orthogonal (largest cosine {skew:.4f}): a sheared grid, as of a tilted gantry, "
-                "must be corrected before it is used",
+                "must be corrected before it is used"
             )
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
@@ -137,11 +151,6 @@ class Grid:
         """Volume of one voxel."""
         return float(np.prod(self.spacing_mm))
 
-    @property
-    def is_right_handed(self) -> bool:
-        """Whether slice, row and column directions form a right-handed system in that order."""
-        return bool(np.linalg.det(self.directions) > 0)
-
     def to_lps_mm(self, points_vox: ArrayLike) -> NDArray[np.float64]:
         """Map (..., 3) voxel indices (slice, row, column; fractions allowed) to LPS millimetres."""
         points = np.asarray(points_vox, dtype=np.float64)
@@ -196,3 +205,130 @@ class Grid:
         spacing = " x ".join(f"{v:.3g}" for v in self.spacing_mm)
         origin = ", ".join(f"{v:.1f}" for v in self.origin_lps_mm)
         return f"{' x '.join(map(str, self.shape))} voxels at {spacing} mm from ({origin}) LPS mm"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A block of voxels of one grid: half-open index ranges.
+
+    Attributes:
+        start: first (slice, row, column) inside.
+        stop: first (slice, row, column) outside.
+
+    Raises:
+        InputError: the box is empty on an axis.
+
+    Example:
+        >>> Box(start=(0, 0, 0), stop=(2, 3, 4)).shape
+        (2, 3, 4)
+    """
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty box."""
+        if any(b <= a for a, b in zip(self.start, self.stop, strict=True)):
+            raise InputError(f"a box must hold at least one voxel, found {self.start} to {self.stop}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along (slice, row, column)."""
+        slices, rows, columns = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return slices, rows, columns
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Index of the box into an array on the grid."""
+        first, second, third = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return first, second, third
+
+    def corners_lps_mm(self, grid: Grid) -> NDArray[np.float64]:
+        """(8, 3) corners at the outer faces of the voxels; bit 2, 1, 0 of the row number picks slice, row, column."""
+        ends = [(a - 0.5, b - 0.5) for a, b in zip(self.start, self.stop, strict=True)]
+        return grid.to_lps_mm(list(product(*ends)))
+
+    def bounds_lps_mm(self, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest LPS coordinates of the corners, each (3,)."""
+        corners = self.corners_lps_mm(grid)
+        return np.asarray(corners.min(axis=0)), np.asarray(corners.max(axis=0))
+
+    def volume_mm3(self, grid: Grid) -> float:
+        """Volume of the box."""
+        return float(np.prod(self.shape)) * grid.voxel_volume_mm3
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A transposition and flips.
+
+    Attributes:
+        order: old axis behind each new axis.
+        flipped: whether a new axis runs against its old one.
+    """
+
+    order: tuple[int, int, int]
+    flipped: tuple[bool, bool, bool]
+
+    def array(self, array: NDArray[Any]) -> NDArray[Any]:
+        """View of a (slice, row, column) array along the new axes."""
+        return array.transpose(self.order)[tuple(slice(None, None, -1 if flip else None) for flip in self.flipped)]
+
+    def grid(self, grid: Grid) -> Grid:
+        """The grid of the turned array."""
+        affine = grid.affine.copy()
+        first = [0, 0, 0]
+        for new, (old, flip) in enumerate(zip(self.order, self.flipped, strict=True)):
+            affine[:3, new] = grid.affine[:3, old] * (-1 if flip else 1)
+            first[old] = grid.shape[old] - 1 if flip else 0
+        affine[:3, 3] = grid.to_lps_mm(first)
+        slices, rows, columns = (grid.shape[axis] for axis in self.order)
+        return Grid(shape=(slices, rows, columns), affine=affine)
+
+
+def axial_turn(grid: Grid) -> Turn:
+    """The turn that makes slices ascend to the head, rows to the back, columns to the left, as nearly as axes allow.
+
+    Example:
+        >>> axial_turn(
+        ...     Grid.from_axes(shape=(3, 4, 5), spacing_mm=(2, 1, 1), directions=[(0, 0, 1), (0, -1, 0), (1, 0, 0)])
+        ... )
+        Turn(order=(0, 1, 2), flipped=(False, True, False))
+    """
+    return _turn(grid, _AXIAL)
+
+
+def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
+    """The turn that brings a grid onto another one that has the same voxels in another order.
+
+    How thick a single slice is called does not matter: files of one slice say its thickness, its distance, or nothing.
+
+    Args:
+        grid: of what is to be turned.
+        target: where it has to lie.
+        what: named in the error, as "the lesion mask and its image".
+
+    Raises:
+        GeometryMismatchError: shape, spacing or place differ, not the order of the axes only.
+    """
+    turn = _turn(grid, target.directions)
+    target.require_same(_as_thick(turn.grid(grid), target), what=what)
+    return turn
+
+
+def _as_thick(grid: Grid, target: Grid) -> Grid:
+    """The grid with the target's spacing along axes that have one voxel in both: no distance lies along them."""
+    affine = grid.affine.copy()
+    for axis in range(3):
+        if grid.shape[axis] == target.shape[axis] == 1:
+            affine[:3, axis] *= target.spacing_mm[axis] / grid.spacing_mm[axis]
+    return Grid(shape=grid.shape, affine=affine)
+
+
+def _turn(grid: Grid, wanted: NDArray[np.float64]) -> Turn:
+    closeness = wanted @ grid.directions.T
+    first, second, third = max(
+        permutations(range(3)), key=lambda order: sum(abs(closeness[new, order[new]]) for new in range(3))
+    )
+    flips = [bool(closeness[new, old] < 0) for new, old in enumerate((first, second, third))]
+    return Turn(order=(first, second, third), flipped=(flips[0], flips[1], flips[2]))

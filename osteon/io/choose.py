@@ -72,7 +72,7 @@ def choose_series(
     if fit[0].kind == "nifti" and len(fit) > 1:
         raise InputError(
             f"{_place(inventory)}: found {len(fit)} NIfTI files, and nothing in them says which one is meant; name "
-            "one file",
+            "one file"
         )
     ranked = sorted(fit, key=_rank)
     chosen = ranked[0]
@@ -134,9 +134,7 @@ def _which_part(parts: list[SeriesEntry]) -> InputError:
 def _named(inventory: Inventory, series_uid: str, modalities: tuple[str, ...] | None) -> SeriesEntry:
     found = [entry for entry in inventory.entries if series_uid in (entry.series.uid, entry.name)]
     if not found:
-        raise InputError(
-            f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}",
-        )
+        raise InputError(f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}")
     if len({_person(entry) for entry in found}) > 1:
         raise InputError(f"series {series_uid} holds images of {len(found)} patients; give one patient's folder")
     entry = found[0]
@@ -187,7 +185,7 @@ def _require_one_patient(inventory: Inventory, entries: list[SeriesEntry]) -> No
     if len(people) > 1 and entries[0].kind == "dicom":
         raise InputError(
             f"{_place(inventory)}: found images of {len(people)} patients; say which series is meant with --series "
-            f"UID, or give one patient's folder. Found {_listing(inventory.entries)}",
+            f"UID, or give one patient's folder. Found {_listing(inventory.entries)}"
         )
 
 

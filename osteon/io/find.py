@@ -1,26 +1,38 @@
-"""What is there to read: one door for a folder of any layout, a file, a zip."""
+"""What is there to read: one door for a folder of any layout, a file, a zip.
+
+A zip that came from anywhere is unpacked into a folder of our own, under names of our own, within limits.
+"""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
 
 from osteon.errors import InputError
-from osteon.io.archive import is_zip, unpack_zip
 from osteon.io.dicom.series import DicomFile, build_entries, read_dicom_file
 from osteon.io.image import is_picture, picture_entry
 from osteon.io.inventory import Inventory, SkippedFile
 from osteon.io.nifti import is_nifti_name, nifti_entry
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
     from osteon.io.inventory import Progress, SeriesEntry
 
-__all__ = ["find_images"]
+__all__ = ["UnpackLimits", "find_images", "unpack_zip"]
+
 
 PROGRESS_EVERY = 32
+
+GIB: Final = 1024**3
+CHUNK_BYTES: Final = 1024 * 1024
+NAME_LENGTH: Final = 80
 
 
 def find_images(path: str | Path, *, progress: Progress | None = None) -> Inventory:
@@ -48,7 +60,7 @@ def find_images(path: str | Path, *, progress: Progress | None = None) -> Invent
             raise InputError(
                 f"{location} is neither a folder nor a file; give a folder, a DICOM or NIfTI file, or a zip"
             )
-        if location.is_file() and not is_nifti_name(location) and is_zip(location):
+        if location.is_file() and not is_nifti_name(location) and _is_zip(location):
             unpacked = unpack_zip(location, progress=progress)
             try:
                 return _scan(Path(unpacked.name), location=location, progress=progress, unpacked=unpacked)
@@ -79,11 +91,7 @@ def _scan(
             progress("scan", done, len(paths))
     entries = [*build_entries(images, location=location), *entries]
     return Inventory(
-        location=location,
-        entries=tuple(entries),
-        skipped=tuple(skipped),
-        n_files=len(paths),
-        unpacked=unpacked,
+        location=location, entries=tuple(entries), skipped=tuple(skipped), n_files=len(paths), unpacked=unpacked
     )
 
 
@@ -91,9 +99,6 @@ def _files(root: Path) -> tuple[list[Path], list[Path]]:
     """All files below a folder in a stable order, and the folders that could not be opened.
 
     Links to folders are not followed, so there are no loops.
-
-    Raises:
-        OSError: the folder itself cannot be opened.
     """
     if root.is_file():
         return [root], []
@@ -115,10 +120,137 @@ def _look_at(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntr
         found = read_dicom_file(path)
         if found is not None:
             return found
-        if is_zip(path):
+        if _is_zip(path):
             return SkippedFile(path, "an archive inside the input; archives are not opened twice", damaged=False)
         if path == location and is_picture(path):
             return picture_entry(path, location=location)
     except OSError as error:
         return SkippedFile(path, f"cannot be read: {error.strerror or type(error).__name__}", damaged=True)
     return SkippedFile(path, "neither DICOM nor NIfTI", damaged=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackLimits:
+    """What an archive may hold at most."""
+
+    files: int = 100_000  # members
+    total_bytes: int = 32 * GIB  # of all members, unpacked
+    # unpacked to packed bytes, judged only above ``ratio_from_bytes`` (a CT of mostly air packs 20-fold; the best that
+    # deflate can do is about 1000-fold)
+    ratio: float = 500.0
+    ratio_from_bytes: int = 64 * 1024**2  # unpacked size from which the ratio counts
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip archive does."""
+    with path.open("rb") as file:
+        return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06"}
+
+
+def unpack_zip(
+    path: Path, *, limits: UnpackLimits | None = None, progress: Progress | None = None
+) -> TemporaryDirectory[str]:
+    """Unpack an archive into a new temporary folder.
+
+    Args:
+        path: the archive; never changed.
+        limits: of files, size and packing ratio.
+        progress: called as ``progress("unpack", done, total)``.
+
+    Returns:
+        The folder; the caller removes it. Files lie flat in it as ``NUMBER_NAME``: nothing of a member's folder is
+        used.
+
+    Raises:
+        InputError: damaged, encrypted, beyond the limits, or a member is a link or points outside.
+    """
+    limits = limits or UnpackLimits()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _check(path, members, limits)
+            return _extract(path, archive, members, limits, progress)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise InputError(
+            f"{path.name} is a damaged zip archive, or packed in a way that is not known; pack it again"
+        ) from error
+
+
+def _check(path: Path, members: list[zipfile.ZipInfo], limits: UnpackLimits) -> None:
+    if len(members) > limits.files:
+        raise InputError(
+            f"{path.name} holds {len(members)} files, more than the {limits.files} that are read from an archive"
+        )
+    for member in members:
+        _check_member(path, member)
+    total = sum(member.file_size for member in members)
+    packed = max(1, min(sum(member.compress_size for member in members), path.stat().st_size))
+    if total > limits.total_bytes:
+        raise InputError(
+            f"{path.name} would unpack to {total / GIB:.1f} GiB, more than the {limits.total_bytes / GIB:.1f} GiB "
+            "allowed; unpack it by hand if you trust it"
+        )
+    if total > limits.ratio_from_bytes and total / packed > limits.ratio:
+        raise InputError(
+            f"{path.name} would unpack to {total / packed:.0f} times its size, which no images do: it looks like a "
+            "zip bomb; unpack it by hand if you trust it"
+        )
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
+    name = member.filename.replace("\\", "/")
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or ".." in PurePosixPath(name).parts:
+        raise InputError(f"{path.name} holds a file that points outside the archive; such an archive is not opened")
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in {0, stat.S_IFREG}:
+        raise InputError(f"{path.name} holds a link or a device file; such an archive is not opened")
+    if member.flag_bits & 0x1:
+        raise InputError(f"{path.name} is encrypted; unpack it with its password first")
+
+
+def _extract(
+    path: Path,
+    archive: zipfile.ZipFile,
+    members: list[zipfile.ZipInfo],
+    limits: UnpackLimits,
+    progress: Progress | None,
+) -> TemporaryDirectory[str]:
+    folder = TemporaryDirectory(prefix="osteon-", ignore_cleanup_errors=True)
+    total = sum(member.file_size for member in members)
+    allowed = min(total, limits.total_bytes)
+    try:
+        _require_room(path, total, Path(folder.name))
+        for number, member in enumerate(members, start=1):
+            target = Path(folder.name) / f"{number:06d}_{_plain_name(member.filename)}"
+            with archive.open(member) as source, target.open("xb") as sink:
+                while block := source.read(CHUNK_BYTES):
+                    # the directory of a zip may lie about sizes: count what really comes out
+                    allowed -= len(block)
+                    _require_honest(path, allowed)
+                    sink.write(block)
+            if progress is not None:
+                progress("unpack", number, len(members))
+    except BaseException:
+        folder.cleanup()
+        raise
+    return folder
+
+
+def _require_room(path: Path, total: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise InputError(
+            f"{path.name} needs {total / GIB:.1f} GiB to unpack, the temporary folder has {free / GIB:.1f} GiB free; "
+            "set TMPDIR to a larger disk"
+        )
+
+
+def _require_honest(path: Path, allowed: int) -> None:
+    if allowed < 0:
+        raise InputError(f"{path.name} unpacks to more than it says: it looks like a zip bomb and was not opened")
+
+
+def _plain_name(name: str) -> str:
+    """The base name with nothing in it that a file system could misread; the end is kept, for its extension."""
+    base = PurePosixPath(name.replace("\\", "/")).name
+    return re.sub(r"[^A-Za-z0-9._-]", "_", base)[-NAME_LENGTH:]

@@ -1,4 +1,4 @@
-"""Images of one plane: PNG, JPEG, a DICOM image or a NIfTI slice, as a Radiograph; and grey pictures to write."""
+"""Images of one plane (PNG, JPEG, a DICOM image, a NIfTI slice) as a Radiograph, masks, and pictures to write."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.data import Notice, Patient, Radiograph, Series, Source, Study
+from osteon.data import Notice, Radiograph, Series
 from osteon.errors import InputError, OsteonError, UnsupportedError
 from osteon.geometry import Grid
 from osteon.io.inventory import SeriesEntry
 from osteon.io.nifti import is_nifti_name
-from osteon.io.whole_file import whole_file
+from osteon.io.whole_file import file_bytes, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,10 @@ __all__ = [
     "load_radiograph",
     "picture_entry",
     "read_image",
+    "read_mask_image",
     "stored_picture",
     "write_colour",
+    "write_png8",
     "write_png16",
 ]
 
@@ -49,6 +51,9 @@ _NOT_KNOWN = Notice(
     "and no DICOM object is written.",
     "warning",
 )
+
+_JPEG_NOISE: Final = 63
+"""How far JPEG moves a pixel of 0 or 255 (measured on ellipses: by 43 at quality 75, by 8 at 95)."""
 
 
 def read_image(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
@@ -105,8 +110,7 @@ def write_png16(path: Path, picture: NDArray[np.floating[Any]]) -> None:
     if not (picture.size and float(picture.min()) >= 0.0 and float(picture.max()) <= 1.0):
         raise InputError(f"{path.name}: a picture to be written must hold values from 0 to 1 and at least one pixel")
     _, data = cv2.imencode(".png", np.rint(picture.astype(np.float64) * HIGHEST_16).astype(np.uint16))
-    with whole_file(path) as work:
-        work.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())
 
 
 def _only(frame: int | None, count: int, name: str) -> int:
@@ -134,11 +138,7 @@ def _full_scale(image: NDArray[Any]) -> float:
 
 
 def stored_picture(data: bytes, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The numbers of a picture as they are stored.
-
-    Args:
-        data: the file.
-        name: of it, for errors.
+    """The numbers of a picture file as they are stored; ``name`` is for errors.
 
     Returns:
         (row, column), or (row, column, channel) with blue first; 8 or 16 bits, pixels as stored (no EXIF rotation).
@@ -183,11 +183,9 @@ def _is_whole(data: bytes) -> bool:
 
 def _dicom(path: Path, frame: int | None) -> Radiograph | None:
     """A DICOM image, or None when the file is none."""
-    from osteon.io.dicom.decode import stored_values
+    from osteon.io.dicom.decode import stored_values, to_float32
     from osteon.io.dicom.elements import read_elements
-    from osteon.io.dicom.header import WANTED, read_frame, text
-    from osteon.io.dicom.multiframe import split_frames
-    from osteon.io.dicom.rescale import to_float32
+    from osteon.io.dicom.header import WANTED, read_frame, split_frames, text
 
     elements = read_elements(path, wanted=WANTED)
     if elements is None:
@@ -262,8 +260,6 @@ def picture_entry(path: Path, *, location: Path) -> SeriesEntry:
     return SeriesEntry(
         kind="picture",
         series=Series(uid=path.name, modality=""),
-        patient=Patient(),
-        study=Study(uid=""),
         location=location,
         n_images=1,
         grid=grid,
@@ -295,38 +291,15 @@ def load_picture(entry: SeriesEntry, *, progress: Progress | None = None) -> Rad
     pixels: NDArray[Any] = grey.astype(np.int16 if high <= INT16_MAX else np.float32)
     if progress is not None:
         progress("decode", 1, 1)
-    source = Source(
-        kind="picture",
-        location=entry.location,
-        patient=entry.patient,
-        study=entry.study,
-        series=entry.series,
-        notices=entry.notices,
-    )
-    return Radiograph(pixels, full_scale=_full_scale(grey), source=source)
+    return Radiograph(pixels, full_scale=_full_scale(grey), source=entry.source())
 
 
 def _grey(path: Path) -> NDArray[Any]:
-    """(row, column), as stored.
-
-    Raises:
-        InputError: damaged, or in colour.
-        UnsupportedError: other bit depths.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
-    stored = stored_picture(data, path.name)
-    if stored.ndim == 2:
-        return stored
-    colours = stored[:, :, : 3 if stored.shape[2] >= 3 else 1]
-    if (colours != colours[:, :, :1]).any():
-        raise InputError(
-            f"{path.name} is a colour picture: a slice is grey; export the image itself, without overlays or colour "
-            "tables"
-        )
-    return np.asarray(colours[:, :, 0])
+    """(row, column), as stored."""
+    return _one_channel(
+        stored_picture(file_bytes(path), path.name),
+        f"{path.name} is a colour picture: a slice is grey; export the image itself, without overlays or colour tables",
+    )
 
 
 def write_colour(path: Path, picture: NDArray[np.uint8], *, quality: int = 90) -> None:
@@ -349,5 +322,88 @@ def write_colour(path: Path, picture: NDArray[np.uint8], *, quality: int = 90) -
         )
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if path.suffix == ".jpg" else []
     _, data = cv2.imencode(path.suffix, np.ascontiguousarray(picture[:, :, ::-1]), options)
-    with whole_file(path) as work:
-        work.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())
+
+
+def read_mask_image(path: Path, *, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """Read a mask as it was drawn: nothing is resized, nothing is guessed.
+
+    A mask holds 0 outside and one other value inside: 1, or the largest number of its bits (255, 65535). JPEG blurs
+    what it stores: there every pixel must be nearer than 64 to 0 or to 255, and a mask that is not empty must reach
+    the bright part. A coloured file is a mask when its channels are equal; transparency is ignored.
+
+    Args:
+        path: PNG, JPEG or what else OpenCV decodes; judged by its content.
+        shape: rows and columns that it must have, those of its image.
+
+    Returns:
+        (row, column), True inside.
+
+    Raises:
+        InputError: no such file, damaged, other values, colours, or another size.
+        UnsupportedError: a kind of image that cannot be read.
+    """
+    data = file_bytes(path)
+    stored = stored_picture(data, f"the mask {path.name}")
+    if shape is not None and stored.shape[:2] != shape:
+        raise InputError(
+            f"the mask {path.name} has {stored.shape[0]} x {stored.shape[1]} pixels, its image has "
+            f"{shape[0]} x {shape[1]}: draw it on that image, or export both at one size"
+        )
+    coloured = f"the mask {path.name} is coloured: write it in grey, 0 outside and 255 inside"
+    values = _one_channel(stored, coloured)
+    return _blurred(values, path.name) if data.startswith(JPEG) else _exact(values, path.name)
+
+
+def _one_channel(stored: NDArray[Any], refusal: str) -> NDArray[Any]:
+    """(row, column) of a grey picture, or of a coloured one whose channels are equal; else an InputError."""
+    if stored.ndim == 2:
+        return stored
+    colours = stored[:, :, : 3 if stored.shape[2] >= 3 else 1]
+    if (colours != colours[:, :, :1]).any():
+        raise InputError(refusal)
+    return np.asarray(colours[:, :, 0])
+
+
+def _exact(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
+    top = int(np.iinfo(values.dtype).max)
+    inside = np.unique(values[values != 0])
+    if inside.size > 1 or (inside.size == 1 and int(inside[0]) not in (1, top)):
+        shown = ", ".join(map(str, inside[:4])) + (", ..." if inside.size > 4 else "")
+        raise InputError(
+            f"the mask {name} holds {shown} beside 0: a mask has one value inside, 1 or {top}; make one file of each "
+            "label, and cut a blurred or resized mask at one half"
+        )
+    return np.asarray(values != 0)
+
+
+def _blurred(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
+    between = np.count_nonzero((values > _JPEG_NOISE) & (values < 255 - _JPEG_NOISE))
+    if between:
+        raise InputError(
+            f"the JPEG mask {name} holds {between} pixels between black and white: its labels are not 0 and 255, or it "
+            "was resized or compressed too much; export it as PNG"
+        )
+    highest = int(values.max())
+    if 0 < highest <= _JPEG_NOISE:
+        raise InputError(
+            f"the JPEG mask {name} holds values up to {highest} and none near 255: its labels cannot be told from the "
+            "noise of JPEG; export it as PNG, or as 0 and 255"
+        )
+    return np.asarray(values > 127)
+
+
+def write_png8(path: Path, picture: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
+    """Write a grey picture, or a mask as 0 and 255, (row, column), as an 8-bit PNG, whole or not at all.
+
+    Raises:
+        InputError: no pixel.
+        OutputError: cannot be written.
+    """
+    import cv2
+
+    if picture.ndim != 2 or not picture.size:
+        raise InputError(f"{path.name}: a picture to be written needs two axes and a pixel, found {picture.shape}")
+    grey: NDArray[Any] = picture.astype(np.uint8) * np.uint8(255) if picture.dtype == np.bool_ else picture
+    _, data = cv2.imencode(".png", np.ascontiguousarray(grey))
+    write_whole(path, data.tobytes())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from osteon.data import Patient, Source, Study
 from osteon.data.system import Header
 from osteon.errors import InputError
 
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from osteon.data import Notice, Patient, Series, Study
+    from osteon.data import Notice, Series, SliceSource
     from osteon.geometry import Grid
-    from osteon.io.frame import Frame
 
-__all__ = ["Inventory", "Progress", "SeriesEntry", "SkippedFile", "Stack", "require_memory"]
+__all__ = ["Frame", "Inventory", "PixelFormat", "Progress", "SeriesEntry", "SkippedFile", "Stack", "require_memory"]
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -32,76 +32,46 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """Frames in slice order and the grid they fill.
+    """Frames in slice order and the grid they fill."""
 
-    Attributes:
-        frames: one per slice.
-        grid: of the volume after loading (for a sheared stack: the grid the slices are resampled onto).
-        shift_vox: (slices, 2) float64, how far each slice is moved along (rows, columns) of the grid, in voxels, all
-            at least 0; None when no slice moves.
-    """
-
-    frames: tuple[Frame, ...] = field(repr=False)
-    grid: Grid
+    frames: tuple[Frame, ...] = field(repr=False)  # one per slice
+    grid: Grid  # of the volume after loading (for a sheared stack: the grid the slices are resampled onto)
+    # (slices, 2) float64, how far each slice is moved along (rows, columns) of the grid, in voxels, all at least 0;
+    # None when no slice moves
     shift_vox: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that is no part of any series.
+    """A file that is no part of any series."""
 
-    Attributes:
-        path: of the file.
-        reason: why, in words.
-        damaged: a DICOM or NIfTI file that should have been readable; False for other kinds of file.
-    """
-
-    path: Path = field(repr=False)
-    reason: str
-    damaged: bool
+    path: Path = field(repr=False)  # of the file
+    reason: str  # why, in words
+    damaged: bool  # a DICOM or NIfTI file that should have been readable; False for other kinds of file
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SeriesEntry:
-    """One series, fit to be read as a volume or not.
+    """One series, fit to be read as a volume or not."""
 
-    Attributes:
-        kind: "dicom", "nifti" or "picture".
-        series: what it is.
-        patient: whose.
-        study: of which visit.
-        location: the file or folder the user named.
-        n_images: image planes found, those left out of the volume included.
-        grid: of the volume, or None when it cannot be read as one.
-        problem: why it cannot be read as a volume; None when it can.
-        unsupported: the problem is osteon's: the series may be sound, but there is no decoder for it.
-        reasons: facts for or against choosing it, in words.
-        notices: what the volume leaves out or corrects.
-        image_type: of its first image, upper case.
-        kernel: convolution kernel, or "".
-        thickness_mm: nominal slice thickness, or None.
-        stack: frames in slice order; None when there is a problem or the file is not DICOM.
-        path: of a NIfTI file or a picture, else None.
-        part: which part of its series it is, as "echo-2"; "" when it is all of it.
-    """
-
-    kind: str
-    series: Series
-    patient: Patient
-    study: Study
-    location: Path = field(repr=False)
-    n_images: int
-    grid: Grid | None = None
-    problem: str | None = None
-    unsupported: bool = False
-    reasons: tuple[str, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    image_type: tuple[str, ...] = ()
-    kernel: str = ""
-    thickness_mm: float | None = None
+    kind: str  # "dicom", "nifti" or "picture"
+    series: Series  # what it is
+    patient: Patient = field(default_factory=Patient)  # whose
+    study: Study = field(default_factory=lambda: Study(uid=""))  # of which visit
+    location: Path = field(repr=False)  # the file or folder the user named
+    n_images: int  # image planes found, those left out of the volume included
+    grid: Grid | None = None  # of the volume, or None when it cannot be read as one
+    problem: str | None = None  # why it cannot be read as a volume; None when it can
+    unsupported: bool = False  # the problem is osteon's: the series may be sound, but there is no decoder for it
+    reasons: tuple[str, ...] = ()  # facts for or against choosing it, in words
+    notices: tuple[Notice, ...] = ()  # what the volume leaves out or corrects
+    image_type: tuple[str, ...] = ()  # of its first image, upper case
+    kernel: str = ""  # convolution kernel, or ""
+    thickness_mm: float | None = None  # nominal slice thickness, or None
+    # frames in slice order; None when there is a problem or the file is not DICOM
     stack: Stack | None = field(default=None, repr=False)
-    path: Path | None = field(default=None, repr=False)
-    part: str = ""
+    path: Path | None = field(default=None, repr=False)  # of a NIfTI file or a picture, else None
+    part: str = ""  # which part of its series it is, as "echo-2"; "" when it is all of it
 
     @property
     def name(self) -> str:
@@ -118,6 +88,20 @@ class SeriesEntry:
             age_years=self.patient.age_years,
             spacing_mm=None if self.grid is None or not self.grid.is_in_mm else self.grid.spacing_mm,
             shape=() if self.grid is None else self.grid.shape,
+        )
+
+    def source(
+        self, *, notices: tuple[Notice, ...] = (), modality: str | None = None, slices: tuple[SliceSource, ...] = ()
+    ) -> Source:
+        """Where an image read from it came from; notices of reading it follow its own."""
+        return Source(
+            kind=self.kind,
+            location=self.location,
+            patient=self.patient,
+            study=self.study,
+            series=self.series if modality is None else replace(self.series, modality=modality),
+            slices=slices,
+            notices=self.notices + notices,
         )
 
     @property
@@ -137,12 +121,6 @@ class SeriesEntry:
 class Inventory:
     """All series under one path; a context manager that removes what was unpacked.
 
-    Attributes:
-        location: what the user named.
-        entries: one per series, in a stable order.
-        skipped: files that are no part of a series, with the reason.
-        n_files: files looked at.
-
     Example:
         >>> from pathlib import Path
         >>> with Inventory(location=Path("empty"), entries=(), skipped=(), n_files=0) as inventory:
@@ -150,10 +128,10 @@ class Inventory:
         0
     """
 
-    location: Path = field(repr=False)
-    entries: tuple[SeriesEntry, ...]
-    skipped: tuple[SkippedFile, ...]
-    n_files: int
+    location: Path = field(repr=False)  # what the user named
+    entries: tuple[SeriesEntry, ...]  # one per series, in a stable order
+    skipped: tuple[SkippedFile, ...]  # files that are no part of a series, with the reason
+    n_files: int  # files looked at
     unpacked: TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     @property
@@ -171,10 +149,7 @@ class Inventory:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close."""
         self.close()
@@ -206,3 +181,50 @@ def require_memory(shape: Sequence[int], *, what: str) -> None:
             f"{what} says that it holds {size} voxels: that needs {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB of "
             "memory are free; if that size is right, use a larger machine or a part of the series"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """How the numbers of a frame are stored."""
+
+    rows: int  # of the frame
+    columns: int  # of the frame
+    samples: int  # per pixel; 1 is grey
+    bits_allocated: int  # 8, 16 or 32
+    bits_stored: int  # of these, used
+    high_bit: int  # position of the highest used bit
+    signed: bool  # two's complement
+    transfer_syntax: str  # UID of the encoding
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one uncompressed frame."""
+        return self.rows * self.columns * self.samples * self.bits_allocated // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A plane of pixels with its place, all numbers as the file says them; unreadable numbers are NaN."""
+
+    path: Path = field(repr=False)  # the file
+    number: int | None  # 1-based frame number of a multi-frame image, else None
+    frames_in_file: int  # how many planes the file holds
+    sop_instance_uid: str  # of the image
+    pixels: PixelFormat  # storage format
+    # byte where the pixel data begin in the file (deflated: in the inflated data set); -1 when there are none
+    offset: int
+    length: int  # bytes of the pixel data; -1 when encapsulated
+    position: tuple[float, ...] | None  # Image Position (Patient), LPS mm, or None when absent
+    orientation: tuple[float, ...] | None  # Image Orientation (Patient), six cosines, or None
+    spacing: tuple[float, ...] | None  # Pixel Spacing, mm between (rows, columns), or None
+    thickness: float | None  # Slice Thickness, mm, or None
+    step: float | None  # Spacing Between Slices, mm, or None
+    rescale: tuple[float, float] | None  # (slope, intercept); None when the file has none
+    padding: tuple[int, int] | None  # smallest and largest stored value that means "no data", or None
+    image_type: tuple[str, ...]  # upper case values of Image Type
+    frame_of_reference_uid: str  # or ""
+    # values that may tell two acquisitions of one place apart, in the order of ``dicom.header.SPLIT_KEYS``
+    split_keys: tuple[str, ...]
+    lossy: bool  # whether the pixels went through lossy compression
+    damage: str | None = None  # why the pixels cannot be read, or None
+    is_inverted: bool = False  # whether the lowest value is white (MONOCHROME1)

@@ -14,29 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.data import Label, Mask, Notice, Patient, Series, Source, Study, Volume
+from osteon.data import Mask, Notice, Series, Volume
 from osteon.errors import InputError, OsteonError, OutputError
 from osteon.geometry import Grid
 from osteon.io.inventory import SeriesEntry, require_memory
-from osteon.labels import Concept
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from osteon.io.inventory import Progress
 
-__all__ = [
-    "is_nifti_name",
-    "labels_path",
-    "load_nifti",
-    "nifti_entry",
-    "nifti_voxels",
-    "read_mask_nifti",
-    "write_mask_nifti",
-]
+__all__ = ["is_nifti_name", "load_nifti", "nifti_entry", "nifti_voxels", "write_mask_nifti"]
 
 
 AIR_AT_MOST_HU: Final = -500
@@ -69,8 +59,6 @@ def nifti_entry(path: Path, *, location: Path) -> SeriesEntry:
     return SeriesEntry(
         kind="nifti",
         series=Series(uid=path.name, modality=""),
-        patient=Patient(),
-        study=Study(uid=""),
         location=location,
         n_images=planes,
         grid=grid,
@@ -94,17 +82,18 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
     Raises:
         InputError: a problem of the entry, values that are not CT numbers, NaN, one value everywhere, damaged data.
     """
-    path, grid, array, (low, high) = _voxels(entry)
+    array, grid, (low, high) = nifti_voxels(entry)
+    name = entry.series.uid
     if progress is not None:
         progress("decode", 1, 1)
     if low == high:
-        raise InputError(f"{path.name}: every voxel has the value {low:g}; it shows nothing")
+        raise InputError(f"{name}: every voxel has the value {low:g}; it shows nothing")
     if not modality:
         if low > AIR_AT_MOST_HU:
             raise InputError(
-                f"{path.name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to "
+                f"{name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to "
                 f"{high:g}) do not look like Hounsfield units (nothing at or below {AIR_AT_MOST_HU}). If it is a CT of "
-                "tissue only, say so by naming the task (--task; modality='CT' in Python); otherwise give a CT",
+                "tissue only, say so by naming the task (--task; modality='CT' in Python); otherwise give a CT"
             )
         modality = "CT"
         text = (
@@ -115,41 +104,24 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
         notices = (
             Notice("modality-from-user", f"NIfTI does not name the modality; it was read as {modality}, as asked."),
         )
-    source = Source(
-        kind="nifti",
-        location=entry.location,
-        patient=entry.patient,
-        study=entry.study,
-        series=Series(uid=entry.series.uid, modality=modality),
-        notices=entry.notices + notices,
-    )
+    source = entry.source(notices=notices, modality=modality)
     return Volume(array=array, grid=grid, modality=modality, unit="HU" if modality == "CT" else "", source=source)
 
 
-def nifti_voxels(entry: SeriesEntry) -> tuple[NDArray[np.int16] | NDArray[np.float32], Grid]:
+def nifti_voxels(entry: SeriesEntry) -> tuple[NDArray[np.int16] | NDArray[np.float32], Grid, tuple[float, float]]:
     """The voxels of a NIfTI file whatever they mean, as of a mask.
 
-    Args:
-        entry: from ``nifti_entry``.
-
     Returns:
-        (slice, row, column) int16 when all values are whole and fit, else float32; and their Grid in LPS.
+        (slice, row, column) int16 when all values are whole and fit, else float32; their Grid in LPS; and
+        their smallest and largest value.
 
     Raises:
         InputError: a problem of the entry, NaN, damaged data.
     """
-    _, grid, array, _ = _voxels(entry)
-    return array, grid
-
-
-def _voxels(
-    entry: SeriesEntry,
-) -> tuple[Path, Grid, NDArray[np.int16] | NDArray[np.float32], tuple[float, float]]:
-    """File, grid, voxels, and their smallest and largest value."""
     if entry.path is None or entry.grid is None:
         raise InputError(f"the file cannot be read as a volume: {entry.problem or 'it is not NIfTI'}")
     array, low, high = _values(_open(entry.path), entry.path)
-    return entry.path, entry.grid, array, (low, high)
+    return array, entry.grid, (low, high)
 
 
 def _open(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
@@ -251,85 +223,27 @@ def _fits_int16(plane: NDArray[Any], bottom: float, top: float) -> bool:
     return plane.dtype.kind in "iu" or bool((plane == np.rint(plane)).all())
 
 
-SCHEMA: Final = "osteon-labels/1"
-LPS_TO_RAS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
-SUFFIXES: Final = (".nii.gz", ".nii")
-SCANNER_SPACE: Final = 1
-
-
-def labels_path(path: Path) -> Path:
-    """Where the label table of a NIfTI mask lies: ``bone.nii.gz`` has ``bone.labels.json``.
-
-    Raises:
-        InputError: the name ends neither in .nii nor in .nii.gz.
-    """
-    for suffix in SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.with_name(path.name.removesuffix(suffix) + ".labels.json")
-    raise InputError(f"a NIfTI file ends in .nii or .nii.gz, found {path.name}")
-
-
 def write_mask_nifti(path: Path, mask: Mask) -> None:
     """Write a Mask as NIfTI-1 (uint8, RAS millimetres) and its labels as JSON beside it.
 
-    Args:
-        path: ends in .nii or .nii.gz.
-        mask: on any grid.
-
     Raises:
-        InputError: the name has another ending.
+        InputError: the name ends neither in .nii nor in .nii.gz.
         OutputError: the place cannot be written.
     """
     import nibabel
 
-    table = labels_path(path)
-    affine = LPS_TO_RAS @ mask.grid.affine[:, [2, 1, 0, 3]]
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise InputError(f"a NIfTI file ends in .nii or .nii.gz, found {path.name}")
+    table = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".labels.json")
+    affine = RAS_TO_LPS @ mask.grid.affine[:, [2, 1, 0, 3]]
     image = nibabel.Nifti1Image(mask.array.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
-    image.set_sform(affine, code=SCANNER_SPACE)
-    image.set_qform(affine, code=SCANNER_SPACE)
-    document = {"schema": SCHEMA, "name": mask.name, "labels": [asdict(label) for label in mask.labels]}
+    image.set_sform(affine, code=1)  # of the scanner
+    image.set_qform(affine, code=1)
+    document = {"schema": "osteon-labels/1", "name": mask.name, "labels": [asdict(label) for label in mask.labels]}
     try:
         nibabel.save(image, path)
         table.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         message = f"asked to write {path.name}, found {type(error).__name__}: choose a folder that can be written"
         raise OutputError(message) from error
-
-
-def read_mask_nifti(path: Path) -> Mask:
-    """Read what ``write_mask_nifti`` wrote.
-
-    Args:
-        path: the NIfTI file; its label table must lie beside it.
-
-    Raises:
-        InputError: a file is missing or is not such a mask.
-    """
-    import nibabel
-
-    table = labels_path(path)
-    try:
-        image = nibabel.load(path)
-        document = json.loads(table.read_text(encoding="utf-8"))
-        labels = tuple(_label(item) for item in document["labels"])
-        name = str(document["name"])
-    except (OSError, nibabel.filebasedimages.ImageFileError, ValueError, KeyError, TypeError) as error:
-        message = (
-            f"asked to read the mask {path.name} and its labels {table.name}, found {type(error).__name__}: "
-            "give a mask that osteon wrote, with its table"
-        )
-        raise InputError(message) from error
-    if image.get_data_dtype() != np.uint8 or len(image.shape) != 3:
-        raise InputError(f"a mask is a 3D image of type uint8, found {image.get_data_dtype()} of shape {image.shape}")
-    array = np.asarray(image.dataobj, dtype=np.uint8).transpose(2, 1, 0)
-    affine = (LPS_TO_RAS @ image.affine)[:, [2, 1, 0, 3]]
-    return Mask(array=array, grid=Grid(shape=array.shape, affine=affine), labels=labels, name=name)
-
-
-def _label(item: Mapping[str, Any]) -> Label:
-    concepts = {
-        key: None if item[key] is None else Concept(**item[key]) for key in ("category", "kind", "site", "laterality")
-    }
-    colour = tuple(int(value) for value in item["colour"])
-    return Label(**{**item, **concepts, "colour": colour})

@@ -48,11 +48,7 @@ def write_predictions(predictions: Predictions, path: str | Path) -> Path:
     for number, name in enumerate(predictions.classes):
         columns[f"logit_{name}"] = pa.array(np.ascontiguousarray(predictions.logits[:, number], dtype=np.float32))
     columns["temperature"] = pa.array(predictions.temperature.astype(np.float64))
-    about = {
-        "schema_version": SCHEMA_VERSION,
-        "classes": list(predictions.classes),
-        "positive": predictions.positive,
-    }
+    about = {"schema_version": SCHEMA_VERSION, "classes": list(predictions.classes), "positive": predictions.positive}
     table = pa.table(columns).replace_schema_metadata({_META: json.dumps(about).encode("utf-8")})
     target = Path(path)
     with whole_file(target) as work:

@@ -17,7 +17,7 @@ from osteon.errors import InputError, OutputError
 from osteon.mesh.render import vertex_normals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from osteon.data import Surface
@@ -30,13 +30,12 @@ _TARGETS = (34962, 34962, 34963)
 """What glTF calls an array of positions, of normals and of vertex numbers."""
 
 
-def write_glb(path: Path, surfaces: Sequence[Surface], *, metadata: Mapping[str, Any] | None = None) -> None:
+def write_glb(path: Path, surfaces: Sequence[Surface]) -> None:
     """Write surfaces as named nodes of one binary glTF 2.0 file.
 
     Args:
         path: file to write; replaced when it exists.
         surfaces: at least one, with different names; colour and smooth normals go with them.
-        metadata: added to the extras of the scene; no patient text belongs here.
 
     Raises:
         InputError: no surface, an empty one, or two of one name.
@@ -51,10 +50,7 @@ def write_glb(path: Path, surfaces: Sequence[Surface], *, metadata: Mapping[str,
         "asset": {"version": "2.0", "generator": "osteon"},
         "scene": 0,
         "scenes": [
-            {
-                "nodes": list(range(len(surfaces))),
-                "extras": {"unit": "mm", "space": "LPS", "generator": "osteon", **(metadata or {})},
-            }
+            {"nodes": list(range(len(surfaces))), "extras": {"unit": "mm", "space": "LPS", "generator": "osteon"}}
         ],
         "nodes": [{"name": surface.name, "mesh": number} for number, surface in enumerate(surfaces)],
         "meshes": [_gltf_mesh(surface, number) for number, surface in enumerate(surfaces)],

@@ -18,14 +18,14 @@ from osteon._optional import require
 from osteon.data import ImageRow, Manifest
 from osteon.data.manifest import MASKS, PLANES
 from osteon.errors import InputError, nearest_names
-from osteon.io.whole_file import whole_file
+from osteon.io.whole_file import file_bytes, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MANIFEST_NAMES", "find_manifest", "missing_images", "read_manifest", "read_rows", "write_manifest"]
+__all__ = ["find_manifest", "read_manifest", "read_rows", "write_manifest"]
 
-MANIFEST_NAMES: Final = ("manifest.csv", "manifest.parquet")
+_MANIFEST_NAMES: Final = ("manifest.csv", "manifest.parquet")
 """What is looked for in a folder."""
 
 REQUIRED: Final = ("image", "patient", "label")
@@ -58,12 +58,12 @@ def find_manifest(path: str | Path) -> Path:
     if place.is_file():
         return place
     if not place.is_dir():
-        raise InputError(f"no data set at {place}: give a folder with {' or '.join(MANIFEST_NAMES)}, or that file")
-    found = [place / name for name in MANIFEST_NAMES if (place / name).is_file()]
+        raise InputError(f"no data set at {place}: give a folder with {' or '.join(_MANIFEST_NAMES)}, or that file")
+    found = [place / name for name in _MANIFEST_NAMES if (place / name).is_file()]
     if not found:
-        raise InputError(f"the folder {place.name} holds neither {' nor '.join(MANIFEST_NAMES)}: write one of them")
+        raise InputError(f"the folder {place.name} holds neither {' nor '.join(_MANIFEST_NAMES)}: write one of them")
     if len(found) > 1:
-        raise InputError(f"the folder {place.name} holds both {' and '.join(MANIFEST_NAMES)}: name the one to use")
+        raise InputError(f"the folder {place.name} holds both {' and '.join(_MANIFEST_NAMES)}: name the one to use")
     return found[0]
 
 
@@ -109,10 +109,7 @@ def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]], str]:
     Raises:
         InputError: cannot be read, or is no table.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    data = file_bytes(file)
     header, lines = _parquet(data, file.name) if data[:4] == b"PAR1" else _csv(data, file.name)
     return header, lines, hashlib.sha256(data).hexdigest()
 
@@ -144,15 +141,8 @@ def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
             data = _parquet_bytes(header, lines, [row.age_years for row in manifest.rows])
         case other:
             raise InputError(f"a manifest is written as .csv or .parquet, not {other!r}: rename it")
-    with whole_file(target) as work:
-        work.write_bytes(data)
+    write_whole(target, data)
     return replace(manifest, folder=target.parent, sha256=hashlib.sha256(data).hexdigest())
-
-
-def missing_images(manifest: Manifest) -> tuple[str, ...]:
-    """Paths, as in the manifest, of images and masks that are no files below its folder."""
-    named = (path for row in manifest.rows for path in (row.image, row.bone_mask, row.lesion_mask) if path)
-    return tuple(path for path in named if not (manifest.folder / path).is_file())
 
 
 # ------------------------------------------------------------------------------------------------------------- parsing

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Files read and written whole."""
 
 from __future__ import annotations
 
@@ -6,13 +6,35 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from osteon.errors import OutputError
+from osteon.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["whole_file"]
+__all__ = ["file_bytes", "whole_file", "write_whole"]
+
+
+def file_bytes(path: Path) -> bytes:
+    """What a file holds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OutputError: cannot be written.
+    """
+    with whole_file(path) as work:
+        work.write_bytes(data)
 
 
 @contextmanager

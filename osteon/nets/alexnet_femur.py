@@ -58,12 +58,7 @@ class AlexNetFemur(nn.Module):
     feature_map: ClassVar[str] = "features.conv5"
 
     def __init__(self, *, in_chans: int = 3, num_classes: int = 1000) -> None:
-        """Random weights from torch's global generator.
-
-        Args:
-            in_chans: 1 or 3.
-            num_classes: length of the output.
-        """
+        """Random weights from torch's global generator; ``in_chans`` is 1 or 3."""
         super().__init__()
         self.num_features = _HIDDEN
         self.features = nn.Sequential(
@@ -133,9 +128,5 @@ def _pooling() -> nn.MaxPool2d:
 def _fully_connected(inputs: int) -> nn.Sequential:
     """A layer of 4,096, and its dropout behind it."""
     return nn.Sequential(
-        OrderedDict(
-            linear=nn.Linear(inputs, _HIDDEN),
-            activation=nn.ReLU(inplace=True),
-            dropout=nn.Dropout(_DROPOUT),
-        )
+        OrderedDict(linear=nn.Linear(inputs, _HIDDEN), activation=nn.ReLU(inplace=True), dropout=nn.Dropout(_DROPOUT))
     )

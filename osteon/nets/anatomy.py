@@ -12,21 +12,14 @@ from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.tile_head import TileHead
+from osteon.nets.tile_classifier import TileHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-__all__ = [
-    "PooledFeatures",
-    "feature_dimensions",
-    "feature_stages",
-    "last_feature_map_module",
-    "pooled_features",
-    "split_head",
-]
+__all__ = ["feature_stages", "last_feature_map_module", "pooled_features", "split_head"]
 
 
 _OF_MAPS = (nn.Conv2d, nn.BatchNorm2d)
@@ -54,7 +47,7 @@ class _OwnParameters(nn.Module):
             self.register_parameter(name, value)
 
 
-class PooledFeatures(nn.Module):
+class _PooledFeatures(nn.Module):
     """A network without its head: images in, pooled features out. It shares the network's weights.
 
     Attributes:
@@ -79,9 +72,6 @@ def feature_stages(network: nn.Module) -> list[tuple[str, list[nn.Module]]]:
     block before it: it makes no sense to train one without the other; so do the parameters that are of no block, as
     the class token and the places of a transformer, to the first. Every parameter of the network is in exactly one
     layer. A branch of a joined network is one layer.
-
-    Args:
-        network: as ``build_network`` makes it.
 
     Returns:
         (name, modules) of each layer; the name is that of the block, as "denseblock3".
@@ -114,14 +104,7 @@ def feature_stages(network: nn.Module) -> list[tuple[str, list[nn.Module]]]:
 
 
 def pooled_features(network: nn.Module, images: Tensor) -> Tensor:
-    """What the head of a network sees; gradients flow, and the mode (training, evaluation) is left as it is.
-
-    Args:
-        network: as ``build_network`` makes it.
-        images: (n, channel, row, column).
-
-    Returns:
-        (n, d), d as ``feature_dimensions`` says.
+    """What the head of a network sees of images (n, channel, row, column), (n, d); gradients flow, the mode stays.
 
     Raises:
         InputError: the network is none of the registry's kind.
@@ -130,22 +113,13 @@ def pooled_features(network: nn.Module, images: Tensor) -> Tensor:
     return known.forward_head(known.forward_features(images), pre_logits=True)
 
 
-def feature_dimensions(network: nn.Module) -> int:
-    """Length of the pooled feature.
-
-    Raises:
-        InputError: the network is none of the registry's kind.
-    """
-    return int(_head(network).in_features)
-
-
-def split_head(network: nn.Module) -> tuple[PooledFeatures, nn.Linear | TileHead]:
+def split_head(network: nn.Module) -> tuple[_PooledFeatures, nn.Linear | TileHead]:
     """A network as two: ``head(body(images))`` equals ``network(images)``. Both share its weights.
 
     Raises:
         InputError: the network is none of the registry's kind.
     """
-    return PooledFeatures(network), _head(network)
+    return _PooledFeatures(network), _head(network)
 
 
 def last_feature_map_module(network: nn.Module) -> nn.Module:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from osteon.nets.tile_head import TileHead
+    from osteon.nets.tile_classifier import TileHead
 
 __all__ = ["DeployedClassifier", "DeployedEmbedder"]
 

@@ -23,15 +23,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.segmenter import ConvolutionBlock, PyramidNode, Segmenter
-from osteon.nets.segmenter_pair import SegmenterPair
+from osteon.nets.segmenter import ConvolutionBlock, PyramidNode, Segmenter, SegmenterPair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-__all__ = ["DeployedSegmenter", "FirstBlocks", "LastNodes", "MiddleNodes", "round_kernels"]
+__all__ = ["DeployedSegmenter", "round_kernels"]
 
 
 class DeployedSegmenter(nn.Module):
@@ -103,15 +102,15 @@ class DeployedSegmenter(nn.Module):
         images = image[:, None].to(torch.float32)
         return _mean([(network(images) / self.temperatures).sigmoid() for network in self.networks])
 
-    def parts(self) -> tuple[FirstBlocks, MiddleNodes, LastNodes] | None:
+    def parts(self) -> tuple[_FirstBlocks, _MiddleNodes, _LastNodes] | None:
         """The three parts, which share the weights; None where a member is a pair, which stays whole."""
         members = [each for each in self.networks if isinstance(each, Segmenter)]
         if len(members) < len(self.networks):
             return None
-        return FirstBlocks(members), MiddleNodes(members), LastNodes(members, self.temperatures)
+        return _FirstBlocks(members), _MiddleNodes(members), _LastNodes(members, self.temperatures)
 
 
-class FirstBlocks(nn.Module):
+class _FirstBlocks(nn.Module):
     """Images (n, row, column) uint8 to the map X(0, 0) of each member, (n, row, column, width).
 
     Between parts channels come last, as OpenVINO holds them inside: bringing them to the front and back again would
@@ -136,11 +135,11 @@ class FirstBlocks(nn.Module):
         return tuple(_channels_last(block(images)) for block in self.blocks)
 
 
-class MiddleNodes(nn.Module):
+class _MiddleNodes(nn.Module):
     """The maps X(0, 0) to all that the last nodes of the decoders take.
 
     Attributes:
-        takes: of ``FirstBlocks``.
+        takes: of ``_FirstBlocks``.
         gives: of each member the gated maps of level 0 and the newest one, if there are inner nodes; then of each
             decoder the map below.
     """
@@ -162,8 +161,8 @@ class MiddleNodes(nn.Module):
         )
 
 
-class LastNodes(nn.Module):
-    """What ``MiddleNodes`` gives, after X(0, 0) in networks without inner nodes, to the mean of probabilities.
+class _LastNodes(nn.Module):
+    """What ``_MiddleNodes`` gives, after X(0, 0) in networks without inner nodes, to the mean of probabilities.
 
     Attributes:
         takes: of the parts before it.
@@ -191,16 +190,10 @@ class LastNodes(nn.Module):
 
 
 def round_kernels(weights: Tensor) -> Tensor:
-    """Weights of a convolution rounded to bfloat16, the sum of each kernel kept.
+    """Float32 weights (out, in, row, column) rounded to values of bfloat16, the sum of each kernel kept.
 
     From the largest weight down, what rounding took or gave is handed to the next: the sum is off by no more than half
     the last place of the smallest.
-
-    Args:
-        weights: (out, in, row, column) float32.
-
-    Returns:
-        The same shape, float32, every value one of bfloat16.
 
     Example:
         >>> kernel = torch.tensor([1.003, 0.501, 0.0304]).reshape(1, 1, 1, 3)
@@ -286,22 +279,8 @@ def _last_names(network: Segmenter) -> tuple[str, ...]:
 
 def _middle(network: Segmenter, first: Tensor) -> tuple[Tensor, ...]:
     """What ``_middle_names`` names."""
-    depth = network.description.depth
-    maps: list[list[Tensor]] = [[_channels_first(first)]]
-    for level in range(1, depth + 1):
-        maps.append([network.encoder[f"x{level}0"](functional.max_pool2d(maps[-1][0], 2))])
-    gated: list[list[Tensor]] = [[] for _ in maps]
-    for name, node in network.inner.items():  # each after those that it reads
-        level, column = int(name[1]), int(name[2])
-        found, kept = node(tuple(gated[level]), maps[level][-1], maps[level + 1][column - 1])
-        maps[level].append(found)
-        gated[level].append(kept)
-    ends = []
-    for output in network.outputs:
-        below, decoder = maps[-1][0], _decoder(network, output)
-        for level in range(depth - 1, 0, -1):
-            below, _ = decoder[f"x{level}{depth - level}"](tuple(gated[level]), maps[level][-1], below)
-        ends.append(below)
+    maps, gated = network.shared_maps(_channels_first(first))
+    ends = [network.below_last(output, maps, gated) for output in network.outputs]
     return tuple(_channels_last(found) for found in (*gated[0], *maps[0][1:][-1:], *ends))
 
 
@@ -311,7 +290,7 @@ def _last(network: Segmenter, given: tuple[Tensor, ...]) -> Tensor:
     *gated, newest = given[: -len(outputs)]
     logits = []
     for output, below in zip(outputs, given[-len(outputs) :], strict=True):
-        decoder = _decoder(network, output)
+        decoder = network.decoder(output)
         node = decoder[f"x0{depth}"]
         if not isinstance(node, PyramidNode):
             raise InputError(f"the last node of {output!r} was replaced by a {type(node).__name__}")
@@ -335,10 +314,3 @@ def _channels_last(maps: Tensor) -> Tensor:
 
 def _channels_first(maps: Tensor) -> Tensor:
     return maps.permute(0, 3, 1, 2)
-
-
-def _decoder(network: Segmenter, output: str) -> nn.ModuleDict:
-    decoder = network.decoders[output]
-    if not isinstance(decoder, nn.ModuleDict):
-        raise InputError(f"the decoder {output!r} was replaced by a {type(decoder).__name__}")
-    return decoder

@@ -43,12 +43,7 @@ class GoogLeNet(nn.Module):
     fc: nn.Module
 
     def __init__(self, *, in_chans: int = 3, num_classes: int = 1000) -> None:
-        """Random weights from torch's global generator, a truncated normal distribution as torchvision draws it.
-
-        Args:
-            in_chans: 1 or 3.
-            num_classes: length of the output.
-        """
+        """Random weights as torchvision draws them, truncated normal; ``in_chans`` is 1 or 3."""
         super().__init__()
         whole = TorchvisionGoogLeNet(num_classes=num_classes, aux_logits=False, init_weights=True)
         if in_chans != whole.conv1.conv.in_channels:

@@ -26,7 +26,7 @@ import osteon._torchvision  # noqa: F401 - every module that uses torch repairs 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["InvertedResidual", "MobileNetV2", "SameConv2d"]
+__all__ = ["MobileNetV2", "SameConv2d"]
 
 _STEM_WIDTH = 32
 _STAGES = (  # expansion, width, blocks, stride of the first: table 2 of the paper
@@ -69,7 +69,7 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return whole // 2, whole - whole // 2
 
 
-class InvertedResidual(nn.Module):
+class _InvertedResidual(nn.Module):
     """Widen with 1x1, filter each channel with 3x3, project with 1x1; added to the input where shapes allow."""
 
     def __init__(self, in_channels: int, out_channels: int, *, expansion: int, stride: int) -> None:
@@ -101,12 +101,7 @@ class MobileNetV2(nn.Module):
     """
 
     def __init__(self, *, in_chans: int = 3, num_classes: int = 1001) -> None:
-        """Random weights from torch's global generator (He et al. 2015, 10.1109/ICCV.2015.123).
-
-        Args:
-            in_chans: 1 or 3.
-            num_classes: length of the output.
-        """
+        """Random weights of torch's generator (He et al. 2015, 10.1109/ICCV.2015.123); ``in_chans`` is 1 or 3."""
         super().__init__()
         self.num_features = _FEATURES
         self.input_scale: Tensor
@@ -120,7 +115,7 @@ class MobileNetV2(nn.Module):
             stage = nn.Sequential()
             for block in range(blocks):
                 first = stride if block == 0 else 1
-                stage.append(InvertedResidual(width, wanted, expansion=expansion, stride=first))
+                stage.append(_InvertedResidual(width, wanted, expansion=expansion, stride=first))
                 width = wanted
             parts[f"stage{number}"] = stage
         parts["last"] = _relu6(SameConv2d(width, _FEATURES, 1))
@@ -154,7 +149,7 @@ class MobileNetV2(nn.Module):
         """
         with torch.no_grad():
             for part in self.features.modules():
-                if isinstance(part, InvertedResidual):
+                if isinstance(part, _InvertedResidual):
                     _scale(part.project, 2.0 / (_BRANCHES if part.is_residual else 1))
                     _scale(part.depthwise[0], 2.0)
                     if isinstance(part.expand, nn.Sequential):

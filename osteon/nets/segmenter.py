@@ -8,12 +8,14 @@ Readings where the spec (specs/bone-metastasis.md) is silent or contradicts itse
 * gates by reading R2: the map of X(i, n) is gated once, by the upsampled X(i + 1, n), and every later node of the level
   takes the gated map (8.1 #9). Convolutions in the gate have a bias and are normalised [A];
 * a decoder is its own copy of the last diagonal with its own gates, and a plain 1x1 convolution as head (2.1.6); no
-  inner node depends on a decoder, so one set of them serves all decoders (2.1.5).
+  inner node depends on a decoder, so one set of them serves all decoders (2.1.5);
+* a pair of networks in sequence (2.3) hands the bone on as the image multiplied by the bone mask, hard at 0.5.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -21,14 +23,14 @@ from torch.nn import functional
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.segmenter_description import SEGMENTERS
+from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from osteon.nets.segmenter_description import SegmenterDescription
 
-__all__ = ["AttentionGate", "ConvolutionBlock", "PyramidNode", "Segmenter", "maps_by_name", "named_segmenter"]
+__all__ = ["AttentionGate", "ConvolutionBlock", "PyramidNode", "Segmenter", "SegmenterPair", "named_segmenter"]
 
 
 class ConvolutionBlock(nn.Module):
@@ -166,28 +168,11 @@ class Segmenter(nn.Module):
             images: float (n, in_channels, row, column); rows and columns are multiples of 16 (with five levels).
 
         Returns:
-            (n, output, row, column): one channel for each of ``outputs``; ``maps_by_name`` takes them apart.
+            (n, output, row, column): one channel for each of ``outputs``.
 
         Raises:
             InputError: rows or columns are no such multiples.
         """
-        maps, gated = self._shared(images)
-        return torch.cat([self._decode(output, maps, gated) for output in self.description.outputs], dim=1)
-
-    def forward_deep(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Logits of the side heads, shallow first, then those of ``forward``; each (n, output, row, column).
-
-        For deep supervision (Zhou et al. 2018, 10.1007/978-3-030-00889-5_1). Without side heads: only the last.
-
-        Raises:
-            InputError: as ``forward``.
-        """
-        maps, gated = self._shared(images)
-        sides = tuple(head(maps[0][column]) for column, head in enumerate(self.side_heads.values(), start=1))
-        return (*sides, torch.cat([self._decode(each, maps, gated) for each in self.description.outputs], dim=1))
-
-    def _shared(self, images: Tensor) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        """What all decoders share: by level, the maps of encoder and inner nodes, and those of them gated so far."""
         step = self.description.size_step
         rows, columns = images.shape[-2:]
         if rows % step or columns % step:
@@ -195,9 +180,19 @@ class Segmenter(nn.Module):
                 f"the network halves images {self.description.depth} times and got {rows} x {columns} pixels; "
                 f"pad or resize them to multiples of {step}"
             )
-        maps: list[list[Tensor]] = []
-        for level, block in enumerate(self.encoder.values()):
-            maps.append([block(functional.max_pool2d(maps[-1][0], 2) if level else images)])
+        maps, gated = self.shared_maps(self.encoder[_name(0, 0)](images))
+        logits = []
+        for output in self.outputs:
+            decoder, below = self.decoder(output), self.below_last(output, maps, gated)
+            below, _ = decoder[_name(0, self.description.depth)](tuple(gated[0]), maps[0][-1], below)
+            logits.append(decoder["head"](below))
+        return torch.cat(logits, dim=1)
+
+    def shared_maps(self, first: Tensor) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """From X(0, 0) to what all decoders share: by level, the maps of encoder and inner nodes, and those gated."""
+        maps: list[list[Tensor]] = [[first]]
+        for level in range(1, len(self.encoder)):
+            maps.append([self.encoder[_name(level, 0)](functional.max_pool2d(maps[-1][0], 2))])
         gated: list[list[Tensor]] = [[] for _ in maps]
         if self.description.is_nested:
             for level, column in _inner_places(self.description.depth):
@@ -207,16 +202,19 @@ class Segmenter(nn.Module):
                 gated[level].append(kept)
         return maps, gated
 
-    def _decode(self, output: str, maps: list[list[Tensor]], gated: list[list[Tensor]]) -> Tensor:
-        """Run one decoder; nothing that another decoder reads is changed."""
+    def below_last(self, output: str, maps: list[list[Tensor]], gated: list[list[Tensor]]) -> Tensor:
+        """Run a decoder up to its last node; nothing that another decoder reads is changed."""
+        decoder, below = self.decoder(output), maps[-1][0]
+        for level, column in _diagonal(self.description.depth)[:-1]:
+            below, _ = decoder[_name(level, column)](tuple(gated[level]), maps[level][-1], below)
+        return below
+
+    def decoder(self, output: str) -> nn.ModuleDict:
+        """The nodes of a decoder and its head."""
         decoder = self.decoders[output]
         if not isinstance(decoder, nn.ModuleDict):
             raise InputError(f"the decoder {output!r} was replaced by a {type(decoder).__name__}")
-        below = maps[-1][0]
-        for level, column in _diagonal(self.description.depth):
-            below, _ = decoder[_name(level, column)](tuple(gated[level]), maps[level][-1], below)
-        logits: Tensor = decoder["head"](below)
-        return logits
+        return decoder
 
     def _initialise(self) -> None:
         """He's variance for every kernel: the plain blocks have nothing else that keeps the signal's size."""
@@ -225,41 +223,6 @@ class Segmenter(nn.Module):
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)
-
-
-class _NamesOutputs(Protocol):
-    """A segmenter or a pair of them."""
-
-    outputs: tuple[str, ...]
-
-
-def maps_by_name(network: _NamesOutputs, maps: Tensor) -> dict[str, Tensor]:
-    """Output maps (n, output, row, column) of a segmenter, logits or what was made of them, by name.
-
-    Returns:
-        Views of shape (n, 1, row, column).
-
-    Raises:
-        InputError: another number of channels than the network has outputs.
-    """
-    if maps.shape[1] != len(network.outputs):
-        raise InputError(f"{maps.shape[1]} maps were given for the outputs {', '.join(network.outputs)}")
-    return {name: maps[:, index : index + 1] for index, name in enumerate(network.outputs)}
-
-
-def named_segmenter(*, in_chans: int, num_classes: int, segmenter: str) -> Segmenter:
-    """What the registry calls: a network of ``SEGMENTERS``.
-
-    Raises:
-        InputError: another number of output maps than the network has.
-    """
-    description = SEGMENTERS[segmenter]
-    if num_classes != len(description.outputs):
-        raise InputError(
-            f"{segmenter} was asked for {num_classes} output maps; it has {len(description.outputs)}: "
-            f"{', '.join(description.outputs)}"
-        )
-    return Segmenter(description, in_channels=in_chans)
 
 
 def _convolution(in_channels: int, out_channels: int, *, is_normalised: bool) -> list[nn.Module]:
@@ -290,3 +253,65 @@ def _diagonal(depth: int) -> list[tuple[int, int]]:
         [(3, 1), (2, 2), (1, 3), (0, 4)]
     """
     return [(level, depth - level) for level in reversed(range(depth))]
+
+
+class SegmenterPair(nn.Module):
+    """A bone network, then a lesion network that sees the image only where there is bone.
+
+    Attributes:
+        bone: gives one map of logits.
+        lesion: gives one map of logits.
+        mask: "hard" is bone or no bone at probability 0.5, and no gradient of the lesion's loss reaches the bone
+            network; "soft" multiplies by the probability, and it does.
+        outputs: names of the output channels, in their order.
+    """
+
+    def __init__(self, bone: Segmenter, lesion: Segmenter, *, mask: Literal["hard", "soft"] = "hard") -> None:
+        """Join two networks; nothing is copied.
+
+        Raises:
+            InputError: a network has more than one output.
+        """
+        super().__init__()
+        for role, network in (("bone", bone), ("lesion", lesion)):
+            if len(network.outputs) != 1:
+                raise InputError(
+                    f"the {role} network of a pair gives {', '.join(network.outputs)}; it must give one map"
+                )
+        self.bone, self.lesion = bone, lesion
+        self.mask = mask
+        self.outputs: tuple[str, ...] = ("lesion", "bone")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits (n, 2, row, column) of lesion and bone.
+
+        Args:
+            images: float (n, channel, row, column), 0 where there is nothing; sizes as the two networks take them.
+
+        Raises:
+            InputError: sizes that the networks do not take.
+        """
+        bone: Tensor = self.bone(images)
+        # a logit of 0 is a probability of 0.5
+        region = (bone.detach() >= 0).to(images.dtype) if self.mask == "hard" else bone.sigmoid()
+        return torch.cat((self.lesion(images * region), bone), dim=1)
+
+
+def named_segmenter(*, in_chans: int, num_classes: int, segmenter: str) -> Segmenter | SegmenterPair:
+    """What the registry calls: a network of ``SEGMENTERS`` or a pair of ``SEQUENCES``.
+
+    Raises:
+        InputError: another number of output maps than the network has.
+    """
+    outputs = ("lesion", "bone") if segmenter in SEQUENCES else SEGMENTERS[segmenter].outputs
+    if num_classes != len(outputs):
+        raise InputError(
+            f"{segmenter} was asked for {num_classes} output maps; it has {len(outputs)}: {', '.join(outputs)}"
+        )
+    if segmenter not in SEQUENCES:
+        return Segmenter(SEGMENTERS[segmenter], in_channels=in_chans)
+    first, second = (replace(SEGMENTERS[name], has_side_heads=False) for name in SEQUENCES[segmenter])
+    return SegmenterPair(
+        Segmenter(replace(first, outputs=("bone",)), in_channels=in_chans),
+        Segmenter(replace(second, outputs=("lesion",)), in_channels=in_chans),
+    )

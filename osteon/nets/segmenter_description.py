@@ -27,31 +27,27 @@ __all__ = ["SEGMENTERS", "SEQUENCES", "SegmenterDescription"]
 class SegmenterDescription:
     """One network of the family.
 
-    Attributes:
-        block: two 3x3 convolutions with ReLU ("plain"), with batch normalisation ("normalised"), or these with a
-            normalised 1x1 convolution around them ("residual", the paper's BCBlock).
-        is_nested: whether the skip connections are dense and pass the inner nodes (UNet++).
-        gates: what the attention gates on the skips are like. "full": as wide inside as their level, the reading of
-            AttUNet++; "halved": half as wide, but never narrower than level 0, as in the Attention U-Net of the
-            reference code; "none": there are none.
-        upsampling: "bilinear" x2 with aligned corners and no convolution, or "convolution": nearest x2, then a 3x3
-            convolution to the width of the level, normalisation and ReLU.
-        outputs: names of the maps, in the order of the output channels; each has its own decoder. The thesis has
-            the lesion first (2.1), its code the bone: ask for a map by name, never by position.
-        has_side_heads: whether X(0, 1), X(0, 2), X(0, 3) have heads for deep supervision (UNet++ with one output).
-        widths: channels of the levels, from level 0 down; at least two levels.
-
     Raises:
         InputError: a combination that is no network.
     """
 
+    # two 3x3 convolutions with ReLU ("plain"), with batch normalisation ("normalised"), or these with a normalised 1x1
+    # convolution around them ("residual", the paper's BCBlock)
     block: Literal["plain", "normalised", "residual"]
-    is_nested: bool
+    is_nested: bool  # whether the skip connections are dense and pass the inner nodes (UNet++)
+    # what the attention gates on the skips are like. "full": as wide inside as their level, the reading of AttUNet++;
+    # "halved": half as wide, but never narrower than level 0, as in the Attention U-Net of the reference code; "none":
+    # there are none.
     gates: Literal["none", "halved", "full"] = "none"
+    # "bilinear" x2 with aligned corners and no convolution, or "convolution": nearest x2, then a 3x3 convolution to the
+    # width of the level, normalisation and ReLU
     upsampling: Literal["bilinear", "convolution"] = "bilinear"
+    # names of the maps, in the order of the output channels; each has its own decoder. The thesis has the lesion first
+    # (2.1), its code the bone: ask for a map by name, never by position.
     outputs: tuple[str, ...] = ("lesion",)
+    # whether X(0, 1), X(0, 2), X(0, 3) have heads for deep supervision (UNet++ with one output)
     has_side_heads: bool = False
-    widths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    widths: tuple[int, ...] = (32, 64, 128, 256, 512)  # channels of the levels, from level 0 down; at least two levels
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""

@@ -11,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -19,14 +20,14 @@ from torch import nn
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets.mobilenet_v2 import MobileNetV2
-from osteon.nets.tile_head import TileHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-__all__ = ["TILE_BASES", "TileClassifier"]
+__all__ = ["HIDDEN_UNITS", "TILE_BASES", "TileClassifier", "TileHead"]
+
 
 TILE_BASES = {
     "inception_resnet_v2": "inception_resnet_v2",
@@ -35,6 +36,9 @@ TILE_BASES = {
     "xception": "legacy_xception",
 }
 """timm's name of a base; "" where it is osteon's own."""
+
+HIDDEN_UNITS = 100
+"""Width of the layer between pooling and classes."""
 
 
 class TileClassifier(nn.Module):
@@ -105,3 +109,28 @@ def _without_head(base: str) -> nn.Module:
 
     network: nn.Module = timm.create_model(TILE_BASES[base], pretrained=False, num_classes=0)
     return network
+
+
+class TileHead(nn.Sequential):
+    """Pooled features (n, d) to logits (n, classes): dense 100, ReLU, dense; Keras' start (Glorot uniform, bias 0).
+
+    Attributes:
+        in_features: length of the pooled feature.
+
+    References:
+        specs/histology.md, section 2. Glorot and Bengio 2010, proceedings.mlr.press/v9/glorot10a.html
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        """Random weights from torch's global generator."""
+        hidden, last = nn.Linear(features, HIDDEN_UNITS), nn.Linear(HIDDEN_UNITS, classes)
+        for layer in (hidden, last):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        super().__init__(OrderedDict(hidden=hidden, relu=nn.ReLU(), classes=last))
+        self.in_features = features
+
+    @property
+    def bias(self) -> Tensor:
+        """Of the classes, as of a linear head."""
+        return cast("nn.Linear", self.get_submodule("classes")).bias

@@ -5,8 +5,14 @@ Patches are 16 x 16; an image is filled up with black to whole patches. The embe
 one for the rows and one for the columns, because OpenVINO has no such resampling and its gradient on a GPU is not
 repeatable.
 
+The thesis on bone metastases joins the feature maps of a ResNeXt-50 and a ViT-Tiny channel by channel and averages over
+places (its equations 5.6 and 5.7); how two grids (at 224 pixels 7 x 7 and 14 x 14) are brought together it does not
+say. An average is linear: averaging equal blocks of the finer grid does not change its mean. So each branch is averaged
+on its own grid here, exactly and for images of any size.
+
 References:
     Dosovitskiy et al. 2021, 10.48550/arXiv.2010.11929. Touvron et al. 2021, 10.48550/arXiv.2012.12877.
+    specs/bone-metastasis.md, section 2.5. Xie et al. 2017, 10.1109/CVPR.2017.634.
 """
 
 from __future__ import annotations
@@ -18,14 +24,17 @@ import osteon._torchvision  # noqa: F401 - timm imports torchvision
 
 # isort: split
 import numpy as np
+import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer as _TimmVisionTransformer
+from torch import nn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["VisionTransformer"]
+__all__ = ["VisionTransformer", "VitResnext"]
+
 
 _SIDE = 14
 """Rows and columns of the grid of places that is stored."""
@@ -91,3 +100,42 @@ def _bicubic(size: int) -> NDArray[np.float64]:
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4.0 * distance + 2.0
     weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+class VitResnext(nn.Module):
+    """ResNeXt-50 (32x4d) and ViT-Tiny/16 with one head; its methods are named as timm's.
+
+    Attributes:
+        num_features: length of the joined feature, 2048 + 192.
+        convolutional: images (n, c, row, column) to the mean of the last feature map (n, 2048).
+        transformer: images (n, c, row, column) to the mean of the normalised patch tokens, without the class token,
+            (n, 192). The class token takes part in the attention and is not read.
+        classifier: the linear head.
+    """
+
+    def __init__(self, *, in_chans: int = 3, num_classes: int = 1000) -> None:
+        """Random weights from torch's global generator; ``in_chans`` is 1 or 3."""
+        super().__init__()
+        self.convolutional: nn.Module = timm.create_model("resnext50_32x4d", in_chans=in_chans, num_classes=0)
+        # the norm stays before the mean, as in a ViT that reads its class token: published weights fit
+        self.transformer = VisionTransformer(
+            embed_dim=192, num_heads=3, in_chans=in_chans, num_classes=0, global_pool="avg", fc_norm=False
+        )
+        self.num_features = int(self.convolutional.num_features) + int(self.transformer.num_features)
+        self.classifier = nn.Linear(self.num_features, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, channel, row, column) to logits (n, class)."""
+        return self.forward_head(self.forward_features(images))
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Map images (n, channel, row, column) to the joined feature (n, 2240); it is pooled already."""
+        return torch.cat((self.convolutional(images), self.transformer(images)), dim=1)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - timm's signature
+        """Map the joined feature to logits (n, class), or give it back."""
+        return x if pre_logits else self.classifier(x)
+
+    def get_classifier(self) -> nn.Module:
+        """The linear head."""
+        return self.classifier

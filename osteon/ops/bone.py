@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from osteon._compiled import in_threads
+from osteon._compiled import compiled, in_threads
 from osteon.data import Notice
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, nearest_names
-from osteon.ops.bone_kernel import best_intervals, smooth_slice
 from osteon.ops.closing import ball_rows, close_ball, fill_holes
-from osteon.ops.opening import reflected_indices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,29 +40,19 @@ DENSE_BONE_HU = 2000
 class BoneOptions:
     """Settings of the chain; the defaults are the paper's.
 
-    Attributes:
-        units: of sigma and the radii: "voxel" (the paper) or "mm".
-        sigma: of the Gaussian in the picture plane.
-        clusters: k of k-means.
-        slice_radius: of the disk that closes each slice.
-        ball_radius: of the ball that closes the volume.
-        min_part_mm3: parts smaller than this are dropped; 0 keeps all.
-        metal_hu: above it is metal.
-        min_metal_mm3: less metal than this is ignored.
-
     Raises:
         InputError: a negative number, or no cluster.
         UnknownLabelError: units that do not exist.
     """
 
-    units: Literal["voxel", "mm"] = "voxel"
-    sigma: float = 2.0
-    clusters: int = 5
-    slice_radius: float = 2.0
-    ball_radius: float = 3.0
-    min_part_mm3: float = 100.0
-    metal_hu: int = 3000
-    min_metal_mm3: float = 50.0
+    units: Literal["voxel", "mm"] = "voxel"  # of sigma and the radii: "voxel" (the paper) or "mm"
+    sigma: float = 2.0  # of the Gaussian in the picture plane
+    clusters: int = 5  # k of k-means
+    slice_radius: float = 2.0  # of the disk that closes each slice
+    ball_radius: float = 3.0  # of the ball that closes the volume
+    min_part_mm3: float = 100.0  # parts smaller than this are dropped; 0 keeps all
+    metal_hu: int = 3000  # above it is metal
+    min_metal_mm3: float = 50.0  # less metal than this is ignored
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
@@ -77,23 +65,14 @@ class BoneOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoneMask:
-    """Bone of one leg, on the grid of the crop.
+    """Bone of one leg, on the grid of the crop."""
 
-    Attributes:
-        parts: (slice, row, column) uint16; 0 none, 1 the largest part, 2 the next... (26-connected).
-        part_volumes_mm3: of part 1, 2...
-        threshold_hu: smallest smoothed HU of the brightest cluster.
-        centres_hu: cluster means, ascending.
-        has_metal: whether metal was left out of the clustering.
-        notices: choices and warnings.
-    """
-
+    # (slice, row, column) uint16; 0 none, 1 the largest part, 2 the next... (26-connected).
     parts: NDArray[np.uint16] = field(repr=False)
-    part_volumes_mm3: tuple[float, ...]
-    threshold_hu: int
-    centres_hu: tuple[float, ...]
-    has_metal: bool = False
-    notices: tuple[Notice, ...] = ()
+    part_volumes_mm3: tuple[float, ...]  # of part 1, 2...
+    threshold_hu: int  # smallest smoothed HU of the brightest cluster
+    centres_hu: tuple[float, ...]  # cluster means, ascending
+    notices: tuple[Notice, ...] = ()  # choices and warnings
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -104,33 +83,18 @@ class BoneMask:
 def smooth_slices(array: NDArray[Any], *, sigma: tuple[float, float]) -> NDArray[np.int16]:
     """Gaussian of every slice, rounded to whole HU; edges mirrored, cut off at 4 sigma.
 
-    Args:
-        array: (slice, row, column) HU.
-        sigma: along (row, column), in voxels.
-
-    Returns:
-        (slice, row, column) int16: ``rint`` of scipy's ``gaussian_filter`` of each slice as float32.
+    ``sigma`` is along (row, column), in voxels. The result is int16 of the same shape.
     """
-    weights = [_half_gaussian(s) for s in sigma]
-    rows_of, columns_of = (reflected_indices(n, w.size - 1) for n, w in zip(array.shape[1:], weights, strict=True))
+    from scipy import ndimage
+
     smoothed = np.empty(array.shape, dtype=np.int16)
 
     def work(first: int, stop: int) -> None:
         for k in range(first, stop):
-            smooth_slice(array[k], weights[0], weights[1], rows_of, columns_of, smoothed[k])
+            smoothed[k] = np.rint(ndimage.gaussian_filter(array[k].astype(np.float32), sigma))
 
     in_threads(work, array.shape[0], chunk=8)
     return smoothed
-
-
-def _half_gaussian(sigma: float) -> NDArray[np.float64]:
-    """Weights of the centre and of one side, as scipy computes them."""
-    if sigma == 0:
-        return np.ones(1)
-    radius = int(4.0 * sigma + 0.5)
-    weights = np.exp(-0.5 / (sigma * sigma) * np.arange(-radius, radius + 1) ** 2)
-    weights = weights / weights.sum()
-    return np.ascontiguousarray(weights[radius:])
 
 
 def segment_bone(
@@ -179,7 +143,6 @@ def segment_bone(
         part_volumes_mm3=volumes,
         threshold_hu=threshold,
         centres_hu=tuple(float(c) for c in centres),
-        has_metal=metal is not None,
         notices=_notices(metal is not None, threshold),
     )
 
@@ -281,10 +244,67 @@ def exact_kmeans(
     centre = float(np.round((weights * used).sum() / weights.sum()))
     values = used - centre
     sums = [np.concatenate(([0.0], np.cumsum(weights * values**power))) for power in (0, 1, 2)]
-    starts, inertia = best_intervals(sums[0], sums[1], sums[2], k)
+    starts, inertia = _best_intervals(sums[0], sums[1], sums[2], k)
     bounds = np.append(starts, used.size)
     means = np.diff(sums[1][bounds]) / np.diff(sums[0][bounds])
     return means + centre + low, used[starts].astype(np.int64) + low, float(inertia)
+
+
+@compiled
+def _cost(weight: NDArray[Any], first: NDArray[Any], second: NDArray[Any], i: int, j: int) -> float:
+    """Sum of squared distances to the mean of values i to j - 1."""
+    total = weight[j] - weight[i]
+    moment = first[j] - first[i]
+    squares: float = second[j] - second[i] - moment * moment / total
+    return max(squares, 0.0)
+
+
+@compiled
+def _best_intervals(
+    weight: NDArray[Any], first: NDArray[Any], second: NDArray[Any], clusters: int
+) -> tuple[NDArray[np.int64], float]:
+    """Starts of the best intervals and their cost.
+
+    The best last start grows with the end of the range (the cost is Monge), so each row of the table is filled by
+    halving: n log n costs a cluster instead of n squared.
+    """
+    n = weight.size - 1
+    best = np.empty(n + 1, np.float64)
+    best[0] = 0.0
+    for j in range(1, n + 1):
+        best[j] = _cost(weight, first, second, 0, j)
+    origin = np.zeros((clusters, n + 1), np.int64)
+    stack = np.empty((2 * n + 64, 4), np.int64)
+    for cluster in range(1, clusters):
+        row = np.full(n + 1, np.inf)
+        depth = 0
+        stack[0] = (cluster + 1, n, cluster, n - 1)
+        depth = 1
+        while depth > 0:
+            depth -= 1
+            low, high, low_from, high_from = stack[depth]
+            if low > high:
+                continue
+            middle = (low + high) // 2
+            smallest = np.inf
+            where = low_from
+            for i in range(max(low_from, cluster), min(high_from, middle - 1) + 1):
+                value = best[i] + _cost(weight, first, second, i, middle)
+                if value < smallest:
+                    smallest = value
+                    where = i
+            row[middle] = smallest
+            origin[cluster, middle] = where
+            stack[depth] = (low, middle - 1, low_from, where)
+            stack[depth + 1] = (middle + 1, high, where, high_from)
+            depth += 2
+        best = row
+    starts = np.zeros(clusters, np.int64)
+    end = n
+    for cluster in range(clusters - 1, 0, -1):
+        starts[cluster] = origin[cluster, end]
+        end = starts[cluster]
+    return starts, best[n]
 
 
 AIR_HU, DENSE_HU = -200, 1500

@@ -7,13 +7,12 @@ array in an endless empty space, so nothing at the border is lost (scipy's own b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon._compiled import in_threads
+from osteon._compiled import compiled, in_threads
 from osteon.errors import InputError
-from osteon.ops.bone_kernel import dilate_packed, fill_slice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,15 +57,7 @@ def ball_rows(
 
 
 def close_ball(mask: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Binary closing with a footprint of rows, as ``ball_rows`` gives it.
-
-    Args:
-        mask: (slice, row, column) bool.
-        rows: of the footprint.
-
-    Returns:
-        The closing, of the same shape; holds the mask.
-    """
+    """Binary closing of (slice, row, column) with a footprint as ``ball_rows`` gives it; holds the mask."""
     if not mask.any():
         return np.zeros_like(mask)
     pads = [int(np.abs(rows[:, axis]).max()) for axis in range(3)]
@@ -84,8 +75,8 @@ def close_ball(mask: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.b
             bits[pads[0] + k, inner[1]] = np.packbits(wide, axis=1, bitorder="little")
 
     in_threads(pack, mask.shape[0], chunk=16)
-    in_threads(lambda a, b: dilate_packed(packed, rows, 0, a, b, reached), shape[0], chunk=16)
-    in_threads(lambda a, b: dilate_packed(reached, rows, 1, a, b, packed), shape[0], chunk=16)
+    in_threads(lambda a, b: _dilate_packed(packed, rows, 0, a, b, reached), shape[0], chunk=16)
+    in_threads(lambda a, b: _dilate_packed(reached, rows, 1, a, b, packed), shape[0], chunk=16)
     closed = np.empty(mask.shape, dtype=np.bool_)
 
     def unpack(first: int, stop: int) -> None:
@@ -98,17 +89,61 @@ def close_ball(mask: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.b
 
 
 def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill the holes of every slice; background is 4-connected, as scipy's ``binary_fill_holes`` has it.
+    """Fill the holes of every slice of a 3D mask; background is 4-connected, as in scipy's ``binary_fill_holes``."""
+    import cv2
 
-    Args:
-        mask: (slice, row, column) bool.
-    """
-    filled = mask.astype(np.uint8)
+    filled = np.empty(mask.shape, dtype=np.bool_)
 
     def work(first: int, stop: int) -> None:
-        stack = np.empty(mask.shape[1] * mask.shape[2], dtype=np.int32)
         for k in range(first, stop):
-            fill_slice(filled[k], stack)
+            wide = np.pad(mask[k].astype(np.uint8), 1)
+            cv2.floodFill(wide, None, (0, 0), 2)  # what is outside becomes 2
+            np.not_equal(wide[1:-1, 1:-1], 2, out=filled[k])
 
     in_threads(work, mask.shape[0], chunk=16)
-    return filled.view(np.bool_)
+    return filled
+
+
+@compiled
+def _widened(row: NDArray[Any], width: int, out: NDArray[Any]) -> None:
+    """``out |= row`` spread by ``width`` bits to both sides; bit i of word w is column 64 * w + i."""
+    words = row.size
+    for word in range(words):
+        here = row[word]
+        spread = here
+        before = row[word - 1] if word > 0 else np.uint64(0)
+        after = row[word + 1] if word + 1 < words else np.uint64(0)
+        if here | before | after:
+            for step in range(1, width + 1):
+                up = np.uint64(step)
+                rest = np.uint64(64 - step)
+                spread |= (here << up) | (before >> rest) | (here >> up) | (after << rest)
+            out[word] |= spread
+
+
+@compiled
+def _dilate_packed(
+    packed: NDArray[Any], offsets: NDArray[Any], complement: int, first: int, stop: int, out: NDArray[Any]
+) -> None:
+    """Dilation of a packed volume by a set of rows, for slices first to stop - 1."""
+    slices, rows, words = packed.shape
+    everything = np.uint64(0xFFFFFFFFFFFFFFFF)
+    line = np.empty(words, np.uint64)
+    for k in range(first, stop):
+        for row in range(rows):
+            target = out[k, row]
+            target[:] = np.uint64(0)
+            for i in range(offsets.shape[0]):
+                z = k + offsets[i, 0]
+                y = row + offsets[i, 1]
+                if z < 0 or z >= slices or y < 0 or y >= rows:
+                    continue
+                if complement == 1:
+                    for word in range(words):
+                        line[word] = packed[z, y, word] ^ everything
+                    _widened(line, offsets[i, 2], target)
+                else:
+                    _widened(packed[z, y], offsets[i, 2], target)
+            if complement == 1:
+                for word in range(words):
+                    target[word] ^= everything

@@ -9,7 +9,6 @@ import numpy as np
 
 from osteon._compiled import in_threads
 from osteon.errors import GeometryMismatchError
-from osteon.ops.crops_kernel import scaled_crop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,13 +19,6 @@ __all__ = ["leg_crops", "nearest_indices"]
 
 
 @cache
-def _nearest(count: int, size: int) -> NDArray[np.int64]:
-    position = (np.arange(size, dtype=np.float64) + 0.5) * (count / size) - 0.5
-    indices = np.clip(np.floor(position + 0.5).astype(np.int64), 0, count - 1)
-    indices.setflags(write=False)
-    return indices
-
-
 def nearest_indices(count: int, size: int) -> NDArray[np.int64]:
     """Which of ``count`` samples nearest-neighbour resizing puts at each of ``size`` places.
 
@@ -40,16 +32,14 @@ def nearest_indices(count: int, size: int) -> NDArray[np.int64]:
         >>> nearest_indices(2, 4).tolist()
         [0, 0, 1, 1]
     """
-    return _nearest(count, size)
+    position = (np.arange(size, dtype=np.float64) + 0.5) * (count / size) - 0.5
+    indices = np.clip(np.floor(position + 0.5).astype(np.int64), 0, count - 1)
+    indices.setflags(write=False)
+    return indices
 
 
 def leg_crops(
-    array: NDArray[Any],
-    box: Box,
-    present: NDArray[np.bool_],
-    *,
-    size: int = 256,
-    keep: NDArray[np.bool_] | None = None,
+    array: NDArray[Any], box: Box, present: NDArray[np.bool_], *, size: int = 256, keep: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
     """Crops of one leg for the slice classifier.
 
@@ -79,12 +69,15 @@ def leg_crops(
     rows = nearest_indices(inside.shape[1], size)
     columns = nearest_indices(inside.shape[2], size)
     crops = np.empty((chosen.size, size, size), dtype=np.float32)
-    everything = np.ones((1, 1), dtype=np.bool_)
 
     def work(first: int, stop: int) -> None:
         for i in range(first, stop):
-            kept = everything if keep is None else keep[chosen[i]]
-            scaled_crop(inside[chosen[i]], kept, rows, columns, crops[i])
+            image = inside[chosen[i]]
+            low = image.min()
+            kept = image if keep is None else np.where(keep[chosen[i]], image, low)
+            bottom = np.float32(low)
+            span = np.float32(kept.max()) - bottom
+            crops[i] = (kept[rows][:, columns].astype(np.float32) - bottom) / span if span > 0 else 0
 
     in_threads(work, chosen.size, chunk=8)
     return crops

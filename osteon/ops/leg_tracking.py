@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.ops.body_kernel import basins, grow_labels
+from osteon.ops.body import basins, grow_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.ops.body import BodyMaps
 
-__all__ = ["Tracks", "candidate_parts", "follow_legs", "in_plane_distance_mm"]
+__all__ = ["Tracks", "follow_legs"]
 
 MIN_AREA_MM2 = 300.0
 """Smaller parts of a slice (a toe) are not a leg by themselves; they join the leg they hang on."""
@@ -59,27 +59,20 @@ REACH_MM = 40.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """Which leg each block belongs to.
+    """Which leg each block belongs to."""
 
-    Attributes:
-        count: 1 or 2 legs.
-        labels: (slice, block row, block column) uint8: 0 none, 1 the leg at lower columns (or the only one), 2 the
-            other.
-        touching: (slice,) where one part of the slice was divided between two legs.
-        merged: (slice,) where the halves touch over their whole thickness, as in a trunk.
-        hips: (slice,) merged, but within HIP_REACH_MM of legs that are not: the thigh bones reach up to there.
-        ignored_parts: parts with bone that are no leg (hands, arms).
-    """
-
-    count: int
+    count: int  # 1 or 2 legs
+    # (slice, block row, block column) uint8: 0 none, 1 the leg at lower columns (or the only one), 2 the other
     labels: NDArray[np.uint8] = field(repr=False)
-    touching: NDArray[np.bool_] = field(repr=False)
+    touching: NDArray[np.bool_] = field(repr=False)  # (slice,) where one part of the slice was divided between two legs
+    # (slice,) where the halves touch over their whole thickness, as in a trunk
     merged: NDArray[np.bool_] = field(repr=False)
+    # (slice,) merged, but within HIP_REACH_MM of legs that are not: the thigh bones reach up to there
     hips: NDArray[np.bool_] = field(repr=False)
-    ignored_parts: int
+    ignored_parts: int  # parts with bone that are no leg (hands, arms)
 
 
-def in_plane_distance_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
+def _in_plane_distance_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:
     """Distance of every block to the outside, slice by slice; the edge of the picture counts as outside."""
     import edt
 
@@ -89,13 +82,8 @@ def in_plane_distance_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float
     return np.asarray(np.minimum(distance, np.float32(reach)))
 
 
-def candidate_parts(maps: BodyMaps) -> tuple[NDArray[np.uint8], int]:
-    """Parts of the body that may be legs: connected through the series and holding bone.
-
-    Returns:
-        (slice, block row, block column) uint8: rank by volume, from 1; 0 where there is no such part; IGNORED in parts
-        with bone that are too thin beside the largest to be its fellow (hands, arms). And the number of these.
-    """
+def _candidate_parts(maps: BodyMaps) -> tuple[NDArray[np.uint8], int]:
+    """Parts of the body that may be legs: connected through the series and holding bone."""
     import cc3d
 
     labels = cc3d.connected_components(maps.body, connectivity=6)
@@ -140,7 +128,7 @@ class _Walk:
         structure[1] = True
         labels, _ = ndimage.label(candidates, structure=structure)
         self.parts: NDArray[np.int32] = np.asarray(labels, dtype=np.int32)
-        self.distance = in_plane_distance_mm(candidates, maps.spacing_mm)
+        self.distance = _in_plane_distance_mm(candidates, maps.spacing_mm)
         depth = candidates.shape[0]
         self.labels: NDArray[np.uint8] = np.zeros(candidates.shape, dtype=np.uint8)
         self.touching = np.zeros(depth, dtype=np.bool_)
@@ -283,10 +271,7 @@ class _Walk:
 
         bones, count = ndimage.label((self.maps.bone[k] > SOLID_BONE) & mask)
         for number, (rows, columns) in enumerate(ndimage.find_objects(bones), start=1) if count else ():
-            around = (
-                slice(max(rows.start - 1, 0), rows.stop + 1),
-                slice(max(columns.start - 1, 0), columns.stop + 1),
-            )
+            around = (slice(max(rows.start - 1, 0), rows.stop + 1), slice(max(columns.start - 1, 0), columns.stop + 1))
             bone = bones[around] == number
             share = np.bincount(split[around][bone], minlength=3)[1:]
             if share.min() == 0:
@@ -346,17 +331,10 @@ def _start(walk: _Walk, depth: int) -> tuple[int, NDArray[np.uint8]] | None:
 
 
 def follow_legs(maps: BodyMaps) -> Tracks:
-    """Follow one or two legs through the series.
-
-    Args:
-        maps: of the series, the table removed.
-
-    Returns:
-        Labels of the legs. With no candidate part, one leg that is nowhere.
-    """
+    """Follow one or two legs through a series without its table; without a candidate part, one leg that is nowhere."""
     window = _window(maps.body)
     cut = _cut(maps, window)
-    ranks, ignored = candidate_parts(cut)
+    ranks, ignored = _candidate_parts(cut)
     candidates = (ranks > 0) & (ranks != IGNORED)
     walk = _Walk(cut, candidates)
     start = _start(walk, candidates.shape[0])
@@ -408,15 +386,8 @@ def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
 
 
 def _cut(maps: BodyMaps, window: tuple[slice, slice, slice]) -> BodyMaps:
-    return replace(
-        maps,
-        body=maps.body[window],
-        tissue=maps.tissue[window],
-        table=maps.table[window],
-        bone=maps.bone[window],
-        metal=maps.metal[window],
-        mean_hu=maps.mean_hu[window],
-    )
+    names = ("body", "tissue", "table", "bone", "metal", "mean_hu")
+    return replace(maps, **{name: getattr(maps, name)[window] for name in names})
 
 
 def _walk_from(walk: _Walk, first: int, seed: NDArray[np.uint8]) -> None:

@@ -58,6 +58,9 @@ RIM_ASPECT = 1.7
 """A round section of this area whose bone lies this far out (rms radius against the section's own) is a head or a
 trunk; a foot, the only leg part with bone that far out, is long and thin or small."""
 
+MOST_JUDGED = 80
+"""Slices looked at."""
+
 MIN_SHARE = 0.5
 LONG_STRETCH_MM = 200.0
 PAIR_STRETCH_MM = 100.0
@@ -67,19 +70,13 @@ second: of two legs side by side): a scan from the crest of the hip to the knee,
 
 @dataclass(frozen=True, slots=True)
 class SliceVerdicts:
-    """What the slices look like.
+    """What the slices look like."""
 
-    Attributes:
-        leg: (slice,) bool: looks like one or two legs. Slices without a body are False.
-        filled: (slice,) bool: something with bone is there.
-        reasons: (words, number of slices), the most frequent first: why slices were not legs.
-        is_leg: whether the series is of the legs.
-    """
-
+    # (slice,) bool: looks like one or two legs. Slices without a body are False.
     leg: NDArray[np.bool_] = field(repr=False)
-    filled: NDArray[np.bool_] = field(repr=False)
-    reasons: tuple[tuple[str, int], ...]
-    is_leg: bool
+    filled: NDArray[np.bool_] = field(repr=False)  # (slice,) bool: something with bone is there
+    reasons: tuple[tuple[str, int], ...]  # (words, number of slices), the most frequent first: why slices were not legs
+    is_leg: bool  # whether the series is of the legs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,18 +180,12 @@ def _masks(tracks: Tracks, k: int) -> list[NDArray[np.bool_]]:
     return [mask for mask in masks if mask.any()]
 
 
-def judge_slices(maps: BodyMaps, tracks: Tracks, *, most: int = 80) -> SliceVerdicts:
-    """Judge every slice; in a long series evenly spaced ones, and the others by their nearest judged neighbour.
-
-    Args:
-        maps: of the series, the table removed.
-        tracks: legs as followed.
-        most: slices looked at.
-    """
+def judge_slices(maps: BodyMaps, tracks: Tracks) -> SliceVerdicts:
+    """Judge every slice; in a long series evenly spaced ones, and the others by their nearest judged neighbour."""
     filled = np.asarray((tracks.labels > 0).any(axis=(1, 2)))
     places = np.flatnonzero(filled)
     judged = (
-        places[np.unique(np.linspace(0, places.size - 1, min(most, places.size)).round().astype(int))]
+        places[np.unique(np.linspace(0, places.size - 1, min(MOST_JUDGED, places.size)).round().astype(int))]
         if places.size
         else places
     )

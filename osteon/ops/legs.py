@@ -10,8 +10,7 @@ import numpy as np
 from osteon.data import Notice, Volume
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, nearest_names
 from osteon.geometry import Box
-from osteon.ops.body import BodyMaps, map_body, opened_foreground, remove_table
-from osteon.ops.body_kernel import two_largest
+from osteon.ops.body import BodyMaps, map_body, opened_foreground, remove_table, two_largest
 from osteon.ops.leg_tracking import Tracks, follow_legs
 from osteon.ops.leg_verdict import SliceVerdicts, judge_slices
 from osteon.ops.runs import stretches
@@ -19,7 +18,7 @@ from osteon.ops.runs import stretches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Leg", "LegSearch", "PaperLegs", "Side", "find_legs", "paper_legs"]
+__all__ = ["Leg", "LegSearch", "Side", "find_legs", "paper_legs"]
 
 
 Side = Literal["left", "right", "unknown"]
@@ -30,26 +29,19 @@ MIN_PRESENT_MM2 = 100.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leg:
-    """One leg of a series.
+    """One leg of a series."""
 
-    Attributes:
-        side: of the patient; "unknown" for a single leg without laterality.
-        box: on the Volume's grid, one for the whole series.
-        present: (slices of the Volume,) bool: where the leg is seen. False outside the box.
-        centre_line_vox: (slices, 2) centroid (row, column) in voxels; NaN where absent.
-        area_mm2: (slices,) of the cross-section, skin included; 0 where absent.
-        territory: (slices of the box, block rows, block columns) bool: blocks of the box that belong to this leg.
-        block: pixels along a block of the territory.
-        block_origin: (row, column) in the Volume of the territory's first pixel, at or before the box's corner.
-    """
-
-    side: Side
-    box: Box
+    side: Side  # of the patient; "unknown" for a single leg without laterality
+    box: Box  # on the Volume's grid, one for the whole series
+    # (slices of the Volume,) bool: where the leg is seen. False outside the box.
     present: NDArray[np.bool_] = field(repr=False)
+    # (slices, 2) centroid (row, column) in voxels; NaN where absent
     centre_line_vox: NDArray[np.float64] = field(repr=False)
-    area_mm2: NDArray[np.float64] = field(repr=False)
+    area_mm2: NDArray[np.float64] = field(repr=False)  # (slices,) of the cross-section, skin included; 0 where absent
+    # (slices of the box, block rows, block columns) bool: blocks of the box that belong to this leg
     territory: NDArray[np.bool_] = field(repr=False)
-    block: int
+    block: int  # pixels along a block of the territory
+    # (row, column) in the Volume of the territory's first pixel, at or before the box's corner
     block_origin: tuple[int, int]
 
     @property
@@ -72,31 +64,15 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LegSearch:
-    """What a search for legs found.
+    """What a search for legs found."""
 
-    Attributes:
-        legs: the right leg before the left one.
-        mode: "series" or "paper".
-        notices: choices and warnings, in words.
-        is_leg: the verdict; False only when forced.
-        thresholds_hu: (slices,) foreground thresholds used.
-        has_metal: whether metal was seen in a leg.
-    """
-
-    legs: tuple[Leg, ...]
-    mode: str
-    notices: tuple[Notice, ...]
-    is_leg: bool
-    thresholds_hu: NDArray[np.int16] = field(repr=False)
-    has_metal: bool = False
+    legs: tuple[Leg, ...]  # the right leg before the left one
+    notices: tuple[Notice, ...]  # choices and warnings, in words
+    is_leg: bool  # the verdict; False only when forced
 
 
 def find_legs(
-    volume: Volume,
-    *,
-    mode: Literal["series", "paper"] = "series",
-    margin_mm: float = 5.0,
-    force: bool = False,
+    volume: Volume, *, mode: Literal["series", "paper"] = "series", margin_mm: float = 5.0, force: bool = False
 ) -> LegSearch:
     """Find the legs of a CT series.
 
@@ -125,21 +101,14 @@ def find_legs(
     verdicts = judge_slices(maps, tracks)
     notices = [*_refuse_or_warn(verdicts, force=force), *_maps_notices(volume, maps, tracks, verdicts)]
     if mode == "paper":
-        return _paper_search(volume, margin_mm=margin_mm, notices=notices, verdicts=verdicts, maps=maps)
+        return _paper_search(volume, margin_mm=margin_mm, notices=notices, verdicts=verdicts)
     legs = _legs(volume, maps, tracks, verdicts, margin_mm=margin_mm, force=force)
     if not legs:
         raise NotThisTaskError(
             "asked for the legs of a CT series, found no part large enough in any slice: nothing to read"
         )
     sided, side_notices = _with_sides(volume, legs)
-    return LegSearch(
-        legs=sided,
-        mode=mode,
-        notices=(*notices, *side_notices),
-        is_leg=verdicts.is_leg,
-        thresholds_hu=maps.thresholds_hu,
-        has_metal=_has_metal(maps, tracks),
-    )
+    return LegSearch(sided, (*notices, *side_notices), verdicts.is_leg)
 
 
 def _refuse_or_warn(verdicts: SliceVerdicts, *, force: bool) -> list[Notice]:
@@ -149,13 +118,13 @@ def _refuse_or_warn(verdicts: SliceVerdicts, *, force: bool) -> list[Notice]:
     if filled == 0:
         raise NotThisTaskError(
             "asked for the legs of a CT series, found no soft tissue with bone in it in any slice: "
-            "choose another series (an empty, constant or wrongly scaled one cannot be read)",
+            "choose another series (an empty, constant or wrongly scaled one cannot be read)"
         )
     told = "; ".join(f"{words} ({count} of {filled} slices)" for words, count in verdicts.reasons[:4])
     if not force:
         raise NotThisTaskError(
             f"asked for the legs of a CT series, but this does not look like legs: {told}. "
-            "Choose a series of the legs, or force it (--force) if you know better",
+            "Choose a series of the legs, or force it (--force) if you know better"
         )
     text = f"Forced: the series does not look like legs: {told}. Results may mean nothing."
     return [Notice(code="not-a-leg-forced", text=text, level="warning")]
@@ -310,9 +279,7 @@ def _with_sides(volume: Volume, legs: list[Leg]) -> tuple[tuple[Leg, ...], list[
     return (legs[0],), [Notice(code="side-unknown", text=text, level="warning")]
 
 
-def _paper_search(
-    volume: Volume, *, margin_mm: float, notices: list[Notice], verdicts: SliceVerdicts, maps: BodyMaps
-) -> LegSearch:
+def _paper_search(volume: Volume, *, margin_mm: float, notices: list[Notice], verdicts: SliceVerdicts) -> LegSearch:
     """The literal recipe, in the same words as the series mode."""
     array = volume.array
     whole = array if array.dtype == np.int16 else np.rint(array).astype(np.int16)
@@ -344,37 +311,23 @@ def _paper_search(
         "The paper's recipe was used to the letter: slices without legs may show the table, touching legs count as one."
     )
     literal = Notice(code="roi-paper", text=text, level="warning")
-    return LegSearch(
-        legs=sided,
-        mode="paper",
-        notices=(literal, *notices, *side_notices),
-        is_leg=verdicts.is_leg,
-        thresholds_hu=found.thresholds_hu,
-        has_metal=bool((maps.metal > 0.5).any()),
-    )
+    return LegSearch(sided, (literal, *notices, *side_notices), verdicts.is_leg)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PaperLegs:
-    """Parts that the recipe calls legs.
+class _PaperLegs:
+    """Parts that the recipe calls legs."""
 
-    Attributes:
-        labels: (slice, row, column) uint8; 1 the part at lower columns, 2 the other. A slice with one part has it on
-            the side of the picture where its centroid lies.
-        boxes: of label 1 and 2 over the whole series, or None where the label does not occur.
-        area_pixels: (2, slice).
-        centres: (2, slice, 2) float: centroid (row, column), NaN where absent.
-        thresholds_hu: (slice,) Otsu's.
-    """
-
+    # (slice, row, column) uint8; 1 the part at lower columns, 2 the other. A slice with one part has it on the side of
+    # the picture where its centroid lies.
     labels: NDArray[np.uint8] = field(repr=False)
+    # of label 1 and 2 over the whole series, or None where the label does not occur
     boxes: tuple[Box | None, Box | None]
-    area_pixels: NDArray[np.int64] = field(repr=False)
-    centres: NDArray[np.float64] = field(repr=False)
-    thresholds_hu: NDArray[np.int16] = field(repr=False)
+    area_pixels: NDArray[np.int64] = field(repr=False)  # (2, slice)
+    centres: NDArray[np.float64] = field(repr=False)  # (2, slice, 2) float: centroid (row, column), NaN where absent
 
 
-def paper_legs(array: NDArray[np.int16], *, radius: int = 10) -> PaperLegs:
+def paper_legs(array: NDArray[np.int16], *, radius: int = 10) -> _PaperLegs:
     """Run the recipe on a series.
 
     Args:
@@ -397,17 +350,11 @@ def paper_legs(array: NDArray[np.int16], *, radius: int = 10) -> PaperLegs:
         two_largest(mask, labels[k], tables[k])
         _order_by_column(labels[k], tables[k], columns)
 
-    thresholds, _ = opened_foreground(array, radius=radius, limits=None, receive=receive)
+    opened_foreground(array, radius=radius, limits=None, receive=receive)
     area = tables[:, :, 0].T
     with np.errstate(invalid="ignore", divide="ignore"):
         centres = np.stack([tables[:, :, 5].T / area, tables[:, :, 6].T / area], axis=-1)
-    return PaperLegs(
-        labels=labels,
-        boxes=(_box(tables[:, 0]), _box(tables[:, 1])),
-        area_pixels=area,
-        centres=centres,
-        thresholds_hu=thresholds,
-    )
+    return _PaperLegs(labels=labels, boxes=(_box(tables[:, 0]), _box(tables[:, 1])), area_pixels=area, centres=centres)
 
 
 def _order_by_column(labels: NDArray[np.uint8], table: NDArray[np.int64], columns: int) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from osteon._compiled import in_threads
 from osteon.errors import InputError
-from osteon.ops.closing import fill_holes
+from osteon.ops.closing import ball_rows, close_ball, fill_holes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_DETERMINED",
     "Character",
-    "ContrastOptions",
     "LesionOptions",
     "OwnBone",
     "find_contrast",
@@ -53,67 +52,44 @@ MOST_LESIONS = 255
 
 @dataclass(frozen=True, slots=True)
 class OwnBone:
-    """The patient's own spongy bone outside lesions, which lesions are compared with.
+    """The patient's own spongy bone outside lesions, which lesions are compared with."""
 
-    Attributes:
-        median_hu: of its pixels, as the network sees them.
-        spread_hu: 1.4826 times their median absolute deviation.
-        pixels: how many.
-        lytic_below_hu: a pixel of a lesion below it counts as lytic.
-        blastic_above_hu: a pixel of a lesion above it counts as blastic.
-    """
-
-    median_hu: float
-    spread_hu: float
-    pixels: int
-    lytic_below_hu: float
-    blastic_above_hu: float
+    median_hu: float  # of its pixels, as the network sees them
+    spread_hu: float  # 1.4826 times their median absolute deviation
+    pixels: int  # how many
+    lytic_below_hu: float  # a pixel of a lesion below it counts as lytic
+    blastic_above_hu: float  # a pixel of a lesion above it counts as blastic
 
 
 @dataclass(frozen=True, slots=True)
 class LesionOptions:
     """What counts as a lesion, and as lytic or blastic.
 
-    Attributes:
-        threshold: of the lesion map, above 0 to 1.
-        bone_threshold: of the bone map.
-        near_bone_mm: a pixel further from bone (in its slice) belongs to no lesion.
-        in_bone_share: a piece with a smaller share of its pixels in bone is no lesion...
-        close_bone_mm: ...where gaps of bone up to twice this and its holes count as bone: a lytic lesion makes them.
-        min_volume_mm3: smaller lesions are not listed; 40 mm3 are a ball of 4.2 mm.
-        slice_area_mm2: a slice with this much lesion is called by the segmentation; 20 mm2 are a disc of 5 mm.
-        apart_mm: own bone lies at least so far from a lesion.
-        lytic_spreads: so many spreads below the own bone's median a pixel is lytic...
-        lytic_least_hu: ...and at least so many HU.
-        blastic_spreads: so many spreads above it a pixel is blastic...
-        blastic_least_hu: ...and at least so many HU.
-        main_share: a lesion is lytic (blastic) with at least this share of such pixels; of own bone a quarter is lytic
-            by this measure, and a fifteenth blastic...
-        other_share: ...and less than this of the other; with at least this share of both, and the main share together,
-            it is mixed.
-        least_pixels: fewer pixels of a lesion tell nothing.
-        least_own_pixels: likewise of own bone.
-
     Raises:
         InputError: a threshold outside (0, 1], or a negative number.
     """
 
-    threshold: float = 0.5
-    bone_threshold: float = 0.5
-    near_bone_mm: float = 5.0
-    in_bone_share: float = 0.3
+    threshold: float = 0.5  # of the lesion map, above 0 to 1
+    bone_threshold: float = 0.5  # of the bone map
+    near_bone_mm: float = 5.0  # a pixel further from bone (in its slice) belongs to no lesion
+    in_bone_share: float = 0.3  # a piece with a smaller share of its pixels in bone is no lesion...
+    # ...where gaps of bone up to twice this and its holes count as bone: a lytic lesion makes them
     close_bone_mm: float = 6.0
-    min_volume_mm3: float = 40.0
+    min_volume_mm3: float = 40.0  # smaller lesions are not listed; 40 mm3 are a ball of 4.2 mm
+    # a slice with this much lesion is called by the segmentation; 20 mm2 are a disc of 5 mm
     slice_area_mm2: float = 20.0
-    apart_mm: float = 6.0
-    lytic_spreads: float = 0.75
-    lytic_least_hu: float = 30.0
-    blastic_spreads: float = 1.5
-    blastic_least_hu: float = 80.0
+    apart_mm: float = 6.0  # own bone lies at least so far from a lesion
+    lytic_spreads: float = 0.75  # so many spreads below the own bone's median a pixel is lytic...
+    lytic_least_hu: float = 30.0  # ...and at least so many HU
+    blastic_spreads: float = 1.5  # so many spreads above it a pixel is blastic...
+    blastic_least_hu: float = 80.0  # ...and at least so many HU
+    # a lesion is lytic (blastic) with at least this share of such pixels; of own bone a quarter is lytic by this
+    # measure, and a fifteenth blastic...
     main_share: float = 0.5
+    # ...and less than this of the other; with at least this share of both, and the main share together, it is mixed
     other_share: float = 0.15
-    least_pixels: int = 8
-    least_own_pixels: int = 300
+    least_pixels: int = 8  # fewer pixels of a lesion tell nothing
+    least_own_pixels: int = 300  # likewise of own bone
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
@@ -127,12 +103,7 @@ class LesionOptions:
 
 
 def grown(mask: NDArray[np.bool_], radius_px: float) -> NDArray[np.bool_]:
-    """Every slice widened by a disc.
-
-    Args:
-        mask: (n, row, column) bool.
-        radius_px: of the disc; below 1 nothing is widened.
-    """
+    """Every slice of (n, row, column) bool widened by a disc; of a radius below 1, as it is."""
     import cv2
 
     reach = int(radius_px)
@@ -170,8 +141,6 @@ def label_lesions(
         Labels, 1 for the largest piece; and how many pieces beyond 255 were left out.
     """
     import cc3d
-
-    from osteon.ops.closing import ball_rows, close_ball, fill_holes
 
     wanted = lesion >= level_of(options.threshold)
     if not wanted.any():
@@ -216,11 +185,7 @@ def upper_half_mean(values: NDArray[np.uint8]) -> float:
 
 
 def measure_own_bone(
-    images: SeriesImages,
-    bone: NDArray[np.bool_],
-    lesions: NDArray[np.uint8],
-    *,
-    options: LesionOptions,
+    images: SeriesImages, bone: NDArray[np.bool_], lesions: NDArray[np.uint8], *, options: LesionOptions
 ) -> OwnBone | None:
     """The patient's own spongy bone, outside lesions and away from the outer edge of bone and from metal.
 
@@ -261,19 +226,9 @@ def _weighted_median(values: NDArray[np.floating] | NDArray[np.integer], counts:
 
 
 def judge_character(
-    grey: NDArray[np.uint8],
-    own: OwnBone | None,
-    images: SeriesImages,
-    *,
-    options: LesionOptions,
+    grey: NDArray[np.uint8], own: OwnBone | None, images: SeriesImages, *, options: LesionOptions
 ) -> tuple[Character, str, float | None, float | None]:
     """Lytic, blastic or mixed, by the pixels of one lesion.
-
-    Args:
-        grey: of its pixels.
-        own: what they are compared with.
-        images: for the HU of a grey level.
-        options: of the comparison.
 
     Returns:
         Character, a sentence that says why, share of lytic pixels and share of blastic pixels.
@@ -297,51 +252,34 @@ def judge_character(
     return character, told, lytic, blastic
 
 
-@dataclass(frozen=True, slots=True)
-class ContrastOptions:
-    """What counts as filled with contrast agent.
-
-    Attributes:
-        least_hu: below it, it is not brighter than spongy bone and no network takes it for cortex.
-        most_hu: above it, it is dense bone.
-        even_hu: standard deviation over 3 x 3 pixels that even parts do not exceed.
-        least_height_mm: of the even part, across slices, or...
-        least_width_mm: ...within them; no vertebra reaches either.
-        rim_hu: a neighbour by so much brighter than the middle of the structure is cortex.
-        most_rim_share: share of neighbours that may be that bright.
-        most_bone_share: share of the surroundings, two to four pixels away, that may be candidates, too: a vessel lies
-            in soft tissue and touches bone at most, cortex and dense bone lie against other bone.
-        most_hollow: area that the even part encloses without being even itself, against its own: marrow.
-    """
-
-    least_hu: float = 160.0
-    most_hu: float = 700.0
-    even_hu: float = 30.0
-    least_height_mm: float = 45.0
-    least_width_mm: float = 110.0
-    rim_hu: float = 40.0
-    most_rim_share: float = 0.1
-    most_bone_share: float = 0.25
-    most_hollow: float = 0.15
+_CONTRAST_HU = (160.0, 700.0)
+"""Below, it is not brighter than spongy bone and no network takes it for cortex; above, it is dense bone."""
+_EVEN_HU = 30.0
+"""Standard deviation over 3 x 3 pixels that even parts do not exceed."""
+_LEAST_HEIGHT_MM, _LEAST_WIDTH_MM = 45.0, 110.0
+"""Of the even part, across slices or within them; no vertebra reaches either."""
+_RIM_HU, _MOST_RIM_SHARE = 40.0, 0.1
+"""A neighbour by so much brighter than the middle of the structure is cortex; the share that may be that bright."""
+_MOST_BONE_SHARE = 0.25
+"""Share of the surroundings, two to four pixels away, that may be candidates, too: a vessel lies in soft tissue and
+touches bone at most, cortex and dense bone lie against other bone."""
+_MOST_HOLLOW = 0.15
+"""Area that the even part encloses without being even itself, against its own: marrow."""
 
 
-def find_contrast(
-    images: SeriesImages, candidates: NDArray[np.bool_], *, options: ContrastOptions | None = None
-) -> NDArray[np.bool_]:
+def find_contrast(images: SeriesImages, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where candidates for bone or lesion are contrast agent.
 
     Args:
         images: of the series.
         candidates: (n, row, column) bool: what the network calls bone or lesion.
-        options: what counts.
 
     Returns:
         Of the same shape: the even structures with their partial-volume rim of one pixel; a subset of the candidates.
     """
     import cc3d
 
-    chosen = options or ContrastOptions()
-    even = _even(images, candidates, chosen)
+    even = _even(images, candidates)
     pieces, count = cc3d.connected_components(even, connectivity=6, return_N=True)
     found = np.zeros_like(candidates)
     if count == 0:
@@ -351,17 +289,17 @@ def find_contrast(
     for label in range(1, count + 1):
         box = boxes[label]
         height, *sides = ((part.stop - part.start) * mm for part, mm in zip(box, images.spacing_mm, strict=True))
-        if height < chosen.least_height_mm and max(sides) < chosen.least_width_mm:
+        if height < _LEAST_HEIGHT_MM and max(sides) < _LEAST_WIDTH_MM:
             continue
         wide = tuple(slice(max(0, part.start - 5), part.stop + 5) for part in box)
         own = pieces[wide] == label
         grey = images.grey[wide]
-        bright = grey > float(np.median(grey[own])) + chosen.rim_hu / level_hu
+        bright = grey > float(np.median(grey[own])) + _RIM_HU / level_hu
         rim = _share(bright, grown(own, 3.0) & ~grown(own, 1.0))
         in_bone = _share(candidates[wide], grown(own, 4.0) & ~grown(own, 2.0))
         wider = grown(own, 1.5)
         hollow = np.count_nonzero(fill_holes(wider)) / np.count_nonzero(wider) - 1
-        if rim <= chosen.most_rim_share and in_bone <= chosen.most_bone_share and hollow <= chosen.most_hollow:
+        if rim <= _MOST_RIM_SHARE and in_bone <= _MOST_BONE_SHARE and hollow <= _MOST_HOLLOW:
             found[wide] |= grown(own, 2.0) & candidates[wide]
     return found
 
@@ -370,13 +308,13 @@ def _share(flags: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
     return float(flags[where].mean()) if where.any() else 0.0
 
 
-def _even(images: SeriesImages, candidates: NDArray[np.bool_], options: ContrastOptions) -> NDArray[np.bool_]:
+def _even(images: SeriesImages, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Candidates of contrast's HU whose 3 x 3 neighbourhood is even."""
     import cv2
 
     level_hu = (images.window_hu[1] - images.window_hu[0]) / 255
-    low, high = images.grey_of(options.least_hu), images.grey_of(options.most_hu)
-    most_variance = (options.even_hu / level_hu) ** 2
+    low, high = (images.grey_of(hu) for hu in _CONTRAST_HU)
+    most_variance = (_EVEN_HU / level_hu) ** 2
     out = np.zeros_like(candidates)
 
     def work(first: int, stop: int) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from osteon.errors import InputError
+from osteon.ops.closing import fill_holes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,21 +42,13 @@ LEAST_SHARE: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class RegionOptions:
-    """How a lesion is cut out.
+    """How a lesion is cut out."""
 
-    Attributes:
-        margin_px: added to the lesion's box on every side.
-        opening_px: radius of the disk of the opening.
-        closing_px: radius of the disk of the closing.
-        masked: whether what is outside the region becomes 0.
-        size: rows and columns of the crop.
-    """
-
-    margin_px: int = 20
-    opening_px: int = 2
-    closing_px: int = 2
-    masked: bool = False
-    size: int = 224
+    margin_px: int = 20  # added to the lesion's box on every side
+    opening_px: int = 2  # radius of the disk of the opening
+    closing_px: int = 2  # radius of the disk of the closing
+    masked: bool = False  # whether what is outside the region becomes 0
+    size: int = 224  # rows and columns of the crop
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +94,18 @@ class PlaneBox:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MrRegion:
-    """A lesion on one slice.
+    """A lesion on one slice."""
 
-    Attributes:
-        drawn: the box that was given, or the bounding box of the mask that was given.
-        box: bounding box of the lesion: that of the region, unless the region is no outline of what was drawn.
-        window: ``box`` with the margin, inside the image: what the network is shown.
-        mask: (row, column) bool of the whole slice: the lesion's outline; empty where none was found.
-        polarity: whether the lesion was taken as brighter or darker than its surround; "" of a mask that was given.
-        threshold: of the normalised image, between lesion and surround; None of a mask that was given.
-        box_kept: whether the drawn box was kept because the region covers too little of it.
-    """
-
-    drawn: PlaneBox
-    box: PlaneBox
-    window: PlaneBox
+    drawn: PlaneBox  # the box that was given, or the bounding box of the mask that was given
+    box: PlaneBox  # bounding box of the lesion: that of the region, unless the region is no outline of what was drawn
+    window: PlaneBox  # ``box`` with the margin, inside the image: what the network is shown
+    # (row, column) bool of the whole slice: the lesion's outline; empty where none was found
     mask: NDArray[np.bool_] = field(repr=False)
+    # whether the lesion was taken as brighter or darker than its surround; "" of a mask that was given
     polarity: Literal["brighter", "darker", ""] = ""
+    # of the normalised image, between lesion and surround; None of a mask that was given
     threshold: float | None = None
-    box_kept: bool = False
+    box_kept: bool = False  # whether the drawn box was kept because the region covers too little of it
 
 
 def normalise(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -127,9 +113,6 @@ def normalise(image: NDArray[Any]) -> NDArray[np.float32]:
 
     MR has no unit, so a slice is its own scale. The coil's uneven brightness is not corrected. Where the two
     percentiles are equal (a small lesion in black), the smallest and the largest value take their place.
-
-    Args:
-        image: (row, column), finite.
 
     Raises:
         InputError: no pixel, one value everywhere, or a value that is no number.
@@ -219,11 +202,7 @@ def lesion_in_box(image: NDArray[np.float32], drawn: PlaneBox, *, options: Regio
 
 
 def lesion_of_mask(mask: NDArray[np.bool_], *, options: RegionOptions | None = None) -> MrRegion:
-    """The lesion that a person outlined: the mask is the region, its bounding box with the margin the window.
-
-    Args:
-        mask: (row, column) bool of the whole slice.
-        options: margin.
+    """The lesion that a person outlined on a slice: the mask is the region, its box with the margin the window.
 
     Raises:
         InputError: nothing is marked.
@@ -268,7 +247,7 @@ def find_region(
     found = _opened(found, chosen.opening_px)
     found = _closed(found, chosen.closing_px)
     mask = np.zeros(image.shape, dtype=np.bool_)
-    mask[drawn.slices] = _filled(found)
+    mask[drawn.slices] = fill_holes(found[None])[0]
     return mask, polarity, threshold
 
 
@@ -365,12 +344,3 @@ def _disk(radius: int) -> NDArray[np.uint8]:
     """(2 r + 1, 2 r + 1): pixels whose middle lies within the radius."""
     squares = np.arange(-radius, radius + 1) ** 2
     return np.asarray(squares[:, None] + squares[None] <= radius * radius, dtype=np.uint8)
-
-
-def _filled(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Holes filled: background that no path of edge neighbours joins to the outside."""
-    import cv2
-
-    outside = np.pad((~found).astype(np.uint8), 1, constant_values=1)
-    _, labels = cv2.connectedComponents(outside, connectivity=4)
-    return np.asarray(labels[1:-1, 1:-1] != labels[0, 0])

@@ -25,25 +25,15 @@ __all__ = ["LesionShape", "MapStack", "draw_outlines", "largest_distance_mm", "o
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapStack:
-    """What was found on the images of a series.
+    """What was found on the images of a series."""
 
-    Attributes:
-        frame: of the images.
-        slices: (n,) slice index of every image, evenly spaced.
-        bone: (n, row, column) uint8 map, 0 where bone is not believed.
-        lesion: (n, row, column) uint8 map.
-        labels: (n, row, column) uint8, the lesions.
-        bone_level: byte from which a pixel is bone.
-        lesion_level: byte from which a pixel is lesion.
-    """
-
-    frame: SliceFrame
-    slices: NDArray[np.int64] = field(repr=False)
-    bone: NDArray[np.uint8] = field(repr=False)
-    lesion: NDArray[np.uint8] = field(repr=False)
-    labels: NDArray[np.uint8] = field(repr=False)
-    bone_level: int = 128
-    lesion_level: int = 128
+    frame: SliceFrame  # of the images
+    slices: NDArray[np.int64] = field(repr=False)  # (n,) slice index of every image, evenly spaced
+    bone: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8 map, 0 where bone is not believed
+    lesion: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8 map
+    labels: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8, the lesions
+    bone_level: int = 128  # byte from which a pixel is bone
+    lesion_level: int = 128  # byte from which a pixel is lesion
 
     def neighbours(self, k: int) -> tuple[int, int, float]:
         """The two images around slice k, and the weight of the second."""
@@ -55,29 +45,17 @@ class MapStack:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LesionShape:
-    """Numbers of one lesion on the CT's own grid.
+    """Numbers of one lesion on the CT's own grid."""
 
-    Attributes:
-        label: on the images.
-        voxels: how many.
-        mean_hu: of them.
-        sd_hu: of them.
-        diameter_mm: largest distance in 3D, from voxel face to voxel face.
-        axial_diameter_mm: the same in one slice.
-        start: first (slice, row, column).
-        stop: first one outside.
-        areas: voxels by slice, from ``start[0]`` on.
-    """
-
-    label: int
-    voxels: int
-    mean_hu: float
-    sd_hu: float
-    diameter_mm: float
-    axial_diameter_mm: float
-    start: tuple[int, int, int]
-    stop: tuple[int, int, int]
-    areas: NDArray[np.int64] = field(repr=False)
+    label: int  # on the images
+    voxels: int  # how many
+    mean_hu: float  # of them
+    sd_hu: float  # of them
+    diameter_mm: float  # largest distance in 3D, from voxel face to voxel face
+    axial_diameter_mm: float  # the same in one slice
+    start: tuple[int, int, int]  # first (slice, row, column)
+    stop: tuple[int, int, int]  # first one outside
+    areas: NDArray[np.int64] = field(repr=False)  # voxels by slice, from ``start[0]`` on
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +229,7 @@ def outline_points_mm(
 
 
 def largest_distance_mm(points_mm: NDArray[np.float64]) -> float:
-    """Largest distance between any two points (the maximum Feret diameter); 0 for fewer than two.
-
-    Args:
-        points_mm: (n, 2) or (n, 3).
+    """Largest distance between any two points (n, 2 or 3), the maximum Feret diameter; 0 for fewer than two.
 
     Example:
         >>> largest_distance_mm(np.array([[0.0, 0.0, 0.0], [3.0, 4.0, 0.0], [1.0, 1.0, 1.0]]))

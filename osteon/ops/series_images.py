@@ -44,31 +44,19 @@ PIXEL_MM = 1.75
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesImages:
-    """Images of the slices of a series.
+    """Images of the slices of a series."""
 
-    Attributes:
-        grey: (n, row, column) uint8, windowed.
-        slices: (n,) int64, index of each image's slice in the series, ascending.
-        frame: how slices become images.
-        window_hu: HU of grey 0 and 255.
-        pixel_mm: side of a pixel.
-        slice_mm: between neighbouring images.
-        lowest_hu: (n,) of each whole slice.
-        highest_hu: (n,) of each whole slice.
-        metal: (n, row, column) bool; None where the series holds none.
-        metal_mm3: in all slices taken.
-    """
-
-    grey: NDArray[np.uint8] = field(repr=False)
-    slices: NDArray[np.int64] = field(repr=False)
-    frame: SliceFrame
-    window_hu: tuple[float, float]
-    pixel_mm: float
-    slice_mm: float
-    lowest_hu: NDArray[np.float32] = field(repr=False)
-    highest_hu: NDArray[np.float32] = field(repr=False)
+    grey: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8, windowed
+    slices: NDArray[np.int64] = field(repr=False)  # (n,) int64, index of each image's slice in the series, ascending
+    frame: SliceFrame  # how slices become images
+    window_hu: tuple[float, float]  # HU of grey 0 and 255
+    pixel_mm: float  # side of a pixel
+    slice_mm: float  # between neighbouring images
+    lowest_hu: NDArray[np.float32] = field(repr=False)  # (n,) of each whole slice
+    highest_hu: NDArray[np.float32] = field(repr=False)  # (n,) of each whole slice
+    # (n, row, column) bool; None where the series holds none
     metal: NDArray[np.bool_] | None = field(default=None, repr=False)
-    metal_mm3: float = 0.0
+    metal_mm3: float = 0.0  # in all slices taken
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -176,31 +164,24 @@ _Map = TypeVar("_Map", np.float32, np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class SliceFrame:
-    """How slices of one grid become images of one size, and back.
+    """How slices of one grid become images of one size, and back."""
 
-    Attributes:
-        source: rows and columns of a slice.
-        scaled: rows and columns of the slice at the pixel size of the images.
-        size: rows and columns of an image.
-    """
+    source: tuple[int, int]  # rows and columns of a slice
+    scaled: tuple[int, int]  # rows and columns of the slice at the pixel size of the images
+    size: tuple[int, int]  # rows and columns of an image
 
-    source: tuple[int, int]
-    scaled: tuple[int, int]
-    size: tuple[int, int]
-
-    def images(self, slices: NDArray[np.uint8], *, fill: int = 0) -> NDArray[np.uint8]:
+    def images(self, slices: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Slices as images.
 
         Args:
             slices: (n, row, column) uint8 of ``source`` size: windowed values, or 0 and 255 of a mask.
-            fill: what lies outside the slice.
 
         Returns:
             (n, *size) uint8. Threshold a mask at 128: a pixel is inside when at least half of it is.
         """
         if slices.shape[1:] != self.source:
             raise InputError(f"slices of {slices.shape[1:]} pixels for a frame of {self.source}: make a frame for them")
-        out = np.full((len(slices), *self.size), fill, dtype=np.uint8)
+        out = np.zeros((len(slices), *self.size), dtype=np.uint8)
         here, there = self._overlap()
         shrinks = self.scaled[0] * self.scaled[1] < self.source[0] * self.source[1]
         way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -271,11 +252,7 @@ def slice_frame(
 def windowed(
     hu: NDArray[np.integer] | NDArray[np.floating], window_hu: tuple[float, float] = BONE_WINDOW_HU
 ) -> NDArray[np.uint8]:
-    """HU as grey values: 0 at and below the window, 255 at and above it.
-
-    Args:
-        hu: of any shape, finite.
-        window_hu: lowest and highest HU.
+    """Finite HU of any shape as grey values: 0 at and below the window, 255 at and above it.
 
     Example:
         >>> import numpy as np

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon._compiled import in_threads
+from osteon.ops.closing import fill_holes
 from osteon.ops.lesions import NOT_DETERMINED, grown
 from osteon.ops.runs import stretches
 from osteon.ops.spinal_canal import SpinalCanal, track_spinal_canal
@@ -64,44 +64,28 @@ _RIB_LUNG_SHARE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site and what proves it.
+    """A site and what proves it."""
 
-    Attributes:
-        name: "vertebra", "rib", "pelvis" or "not determined".
-        reason: a sentence: what proves it, or what is missing.
-    """
-
-    name: str
-    reason: str
+    name: str  # "vertebra", "rib", "pelvis" or "not determined"
+    reason: str  # a sentence: what proves it, or what is missing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
-    """What the whole series shows that sites are proved by.
+    """What the whole series shows that sites are proved by."""
 
-    Attributes:
-        bone: (n, row, column) bool, lesions included.
-        canal: or None.
-        lung: (n, row, column) bool, every second row and column: large gas inside the body.
-        has_lungs: (n,) both sides of the canal show lung in that image.
-        large_left: (n,) a large bone to the side of lower columns.
-        large_right: (n,) to the side of higher columns.
-        sees_flanks: (n,) the image shows both flanks out to the skin or 110 mm from the canal.
-        flesh_mm2: (n,) what is denser than gas in the image.
-        to_head: whether images follow one another towards the head.
-        pieces: (n, row, column) labels of the bone off the spine; None where ribs cannot be proved: without canal or
-            lung.
-    """
-
-    bone: NDArray[np.bool_] = field(repr=False)
-    canal: SpinalCanal | None
+    bone: NDArray[np.bool_] = field(repr=False)  # (n, row, column) bool, lesions included
+    canal: SpinalCanal | None  # or None
+    # (n, row, column) bool, every second row and column: large gas inside the body
     lung: NDArray[np.bool_] = field(repr=False)
-    has_lungs: NDArray[np.bool_] = field(repr=False)
-    large_left: NDArray[np.bool_] = field(repr=False)
-    large_right: NDArray[np.bool_] = field(repr=False)
+    has_lungs: NDArray[np.bool_] = field(repr=False)  # (n,) both sides of the canal show lung in that image
+    large_left: NDArray[np.bool_] = field(repr=False)  # (n,) a large bone to the side of lower columns
+    large_right: NDArray[np.bool_] = field(repr=False)  # (n,) to the side of higher columns
+    # (n,) the image shows both flanks out to the skin or 110 mm from the canal
     sees_flanks: NDArray[np.bool_] = field(repr=False)
-    flesh_mm2: NDArray[np.float64] = field(repr=False)
-    to_head: bool = True
+    flesh_mm2: NDArray[np.float64] = field(repr=False)  # (n,) what is denser than gas in the image
+    to_head: bool = True  # whether images follow one another towards the head
+    # (n, row, column) labels of the bone off the spine; None where ribs cannot be proved: without canal or lung
     pieces: NDArray[np.integer] | None = field(default=None, repr=False)
 
     @property
@@ -300,24 +284,10 @@ def _sees_flanks(images: SeriesImages, n: int, middle: float) -> bool:
 def _lung(images: SeriesImages) -> NDArray[np.bool_]:
     """Gas that does not reach the edge of its slice, in pieces of at least 150 ml, on every second row and column."""
     import cc3d
-    import cv2
 
     coarse = images.grey[:, ::_LUNG_STEP, ::_LUNG_STEP]
-    edge = images.grey_of(-440.0)
-    inside = np.zeros(coarse.shape, dtype=np.bool_)
-
-    def work(first: int, stop: int) -> None:
-        for n in range(first, stop):
-            gas = (coarse[n] <= edge).astype(np.uint8)
-            count, labels, stats, _ = cv2.connectedComponentsWithStats(gas, connectivity=4)
-            left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
-            right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-            is_open = (left == 0) | (top == 0) | (right == gas.shape[1]) | (bottom == gas.shape[0])
-            is_open[0] = True
-            if count > 1:
-                inside[n] = ~is_open[labels]
-
-    in_threads(work, len(coarse), chunk=16)
+    gas = coarse <= images.grey_of(-440.0)
+    inside = fill_holes(~gas) & gas
     pieces, count = cc3d.connected_components(inside, connectivity=6, return_N=True)
     if count == 0:
         return inside

@@ -21,63 +21,37 @@ if TYPE_CHECKING:
 
     from osteon.ops.series_images import SeriesImages
 
-__all__ = ["CanalOptions", "SpinalCanal", "track_spinal_canal"]
+__all__ = ["SpinalCanal", "track_spinal_canal"]
 
 
-@dataclass(frozen=True, slots=True)
-class CanalOptions:
-    """What counts as a canal.
-
-    Attributes:
-        join_mm: bone so far above and below a slice counts to its ring.
-        close_mm: gaps of the ring up to twice this are closed.
-        area_mm2: of the hole.
-        hole_hu: mean of the hole: cord, fluid, fat, nerve roots; not gas or bone.
-        most_aspect: of the hole's bounding box.
-        body_mm: bone in front of the hole, along its middle.
-        most_lopsided: bone left of the hole against right of it, or the other way round, at most.
-        middle_mm: from the middle of the body, where both flanks are seen.
-        step_mm: sideways from one hole to the next, plus a third of the distance between their slices.
-        gap_mm: between holes of one chain.
-        length_mm: of the chain, at least.
-        seen_share: of its slices that show a hole, at least.
-    """
-
-    join_mm: float = 7.0
-    close_mm: float = 3.5
-    area_mm2: tuple[float, float] = (80.0, 700.0)
-    hole_hu: tuple[float, float] = (-130.0, 130.0)
-    most_aspect: float = 2.5
-    body_mm: float = 12.0
-    most_lopsided: float = 1.8
-    middle_mm: float = 30.0
-    step_mm: float = 6.0
-    gap_mm: float = 25.0
-    length_mm: float = 60.0
-    seen_share: float = 0.3
+_JOIN_MM = 7.0
+"""Bone so far above and below a slice counts to its ring."""
+_CLOSE_MM = 3.5
+"""Gaps of the ring up to twice this are closed."""
+_AREA_MM2 = (80.0, 700.0)  # of the hole
+_HOLE_HU = (-130.0, 130.0)
+"""Mean of the hole: cord, fluid, fat, nerve roots; not gas or bone."""
+_MOST_ASPECT = 2.5  # of the hole's bounding box
+_BODY_MM = 12.0
+"""Bone in front of the hole, along its middle."""
+_MOST_LOPSIDED = 1.8
+"""Bone left of the hole against right of it, or the other way round, at most."""
+_MIDDLE_MM = 30.0  # from the middle of the body, where both flanks are seen
+_STEP_MM = 6.0
+"""Sideways from one hole to the next, plus a third of the distance between their slices."""
+_GAP_MM, _LENGTH_MM, _SEEN_SHARE = 25.0, 60.0, 0.3
+"""Of a chain: between its holes at most, from end to end at least, and the least share of slices that show a hole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpinalCanal:
-    """A canal by image of the series.
+    """A canal by image of the series."""
 
-    Attributes:
-        first: first image that shows it.
-        stop: first image behind the last that does.
-        row: (n,) of its middle, between rings by interpolation; NaN outside.
-        column: (n,) likewise.
-        front_row: (n,) of its front edge.
-        back_row: (n,) of its back edge.
-        seen: (n,) bool: where bone rings it.
-    """
-
-    first: int
-    stop: int
-    row: NDArray[np.float64] = field(repr=False)
-    column: NDArray[np.float64] = field(repr=False)
-    front_row: NDArray[np.float64] = field(repr=False)
-    back_row: NDArray[np.float64] = field(repr=False)
-    seen: NDArray[np.bool_] = field(repr=False)
+    first: int  # first image that shows it
+    stop: int  # first image behind the last that does
+    column: NDArray[np.float64] = field(repr=False)  # (n,) of its middle, between rings by interpolation; NaN outside
+    front_row: NDArray[np.float64] = field(repr=False)  # (n,) of its front edge
+    back_row: NDArray[np.float64] = field(repr=False)  # (n,) of its back edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,55 +63,48 @@ class _Hole:
     back: float
 
 
-def track_spinal_canal(
-    images: SeriesImages, bone: NDArray[np.bool_], *, options: CanalOptions | None = None
-) -> SpinalCanal | None:
-    """The longest chain of holes that may be a spinal canal.
+def track_spinal_canal(images: SeriesImages, bone: NDArray[np.bool_]) -> SpinalCanal | None:
+    """The longest chain of holes that may be a spinal canal; None where no chain is long enough.
 
     Args:
         images: of a series whose rows run from front to back.
         bone: (n, row, column) bool, lesions included.
-        options: what counts.
-
-    Returns:
-        None where no chain is long enough.
     """
-    chosen = options or CanalOptions()
     holes: list[list[_Hole]] = [[] for _ in range(len(bone))]
 
-    reach = int(chosen.join_mm / images.slice_mm)
+    reach = int(_JOIN_MM / images.slice_mm)
 
     def work(first: int, stop: int) -> None:
         for n in range(first, stop):
             joined = np.asarray(bone[max(0, n - reach) : n + reach + 1].any(axis=0))
             if joined.any():
-                holes[n] = _holes(images, joined, n, chosen)
+                holes[n] = _holes(images, joined, n)
 
     in_threads(work, len(bone), chunk=16)
-    chains = _chains([hole for some in holes for hole in some], images, chosen)
+    chains = _chains([hole for some in holes for hole in some], images)
     best = max(chains, key=len, default=None)
     return None if best is None else _canal(best, len(bone))
 
 
-def _holes(images: SeriesImages, bone: NDArray[np.bool_], n: int, options: CanalOptions) -> list[_Hole]:
+def _holes(images: SeriesImages, bone: NDArray[np.bool_], n: int) -> list[_Hole]:
     """Holes of one slice that pass every test of a single slice."""
     import cv2
 
     pixel = images.pixel_mm
-    reach = max(1, round(options.close_mm / pixel))
+    reach = max(1, round(_CLOSE_MM / pixel))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     padded = np.pad(bone.astype(np.uint8), reach + 1)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
     count, labels, stats, centres = cv2.connectedComponentsWithStats(1 - closed, connectivity=4)
     found = []
-    low, high = (area / pixel**2 for area in options.area_mm2)
+    low, high = (area / pixel**2 for area in _AREA_MM2)
     for label in range(1, count):
         left, top, width, height, area = (int(value) for value in stats[label])
-        if left == 0 or not low <= area <= high or max(width, height) > options.most_aspect * min(width, height):
+        if left == 0 or not low <= area <= high or max(width, height) > _MOST_ASPECT * min(width, height):
             continue
         inside = labels[reach + 1 : -reach - 1, reach + 1 : -reach - 1] == label
         mean = images.hu(float(images.grey[n][inside].mean())) if inside.any() else np.inf
-        if not options.hole_hu[0] <= mean <= options.hole_hu[1]:
+        if not _HOLE_HU[0] <= mean <= _HOLE_HU[1]:
             continue
         hole = _Hole(
             image=n,
@@ -146,37 +113,37 @@ def _holes(images: SeriesImages, bone: NDArray[np.bool_], n: int, options: Canal
             front=top - reach - 1.0,
             back=top + height - reach - 2.0,
         )
-        if _has_body(
-            closed[reach + 1 : -reach - 1, reach + 1 : -reach - 1], hole, pixel, options
-        ) and _is_in_the_middle(images.grey[n], images, hole, options):
+        if _has_body(closed[reach + 1 : -reach - 1, reach + 1 : -reach - 1], hole, pixel) and _is_in_the_middle(
+            images.grey[n], images, hole
+        ):
             found.append(hole)
     return found
 
 
-def _has_body(closed: NDArray[np.uint8], hole: _Hole, pixel: float, options: CanalOptions) -> bool:
+def _has_body(closed: NDArray[np.uint8], hole: _Hole, pixel: float) -> bool:
     """Thick bone in front, and about as much on both sides."""
     column, front = round(hole.column), round(hole.front)
     ahead = closed[:front, max(0, column - 2) : column + 3].mean(axis=1)[::-1] > 0.5
     thickness = ahead.size if ahead.all() else int(ahead.argmin())
-    if thickness * pixel < options.body_mm:
+    if thickness * pixel < _BODY_MM:
         return False
     reach = round(30 / pixel)
     rows = slice(max(0, front - reach), round(hole.back) + reach // 2)
     left = int(closed[rows, max(0, column - reach) : column].sum())
     right = int(closed[rows, column + 1 : column + 1 + reach].sum())
-    return max(left, right) <= options.most_lopsided * max(1, min(left, right))
+    return max(left, right) <= _MOST_LOPSIDED * max(1, min(left, right))
 
 
-def _is_in_the_middle(grey: NDArray[np.uint8], images: SeriesImages, hole: _Hole, options: CanalOptions) -> bool:
+def _is_in_the_middle(grey: NDArray[np.uint8], images: SeriesImages, hole: _Hole) -> bool:
     """Near the middle of the trunk in its rows; true where a flank is cut off, so that the middle is not known."""
     flesh = grey[max(0, round(hole.front) - 5) : round(hole.back) + 6] > images.grey_of(-200.0)
     columns = np.flatnonzero(flesh.mean(axis=0) > 0.5)
     if not columns.size or columns[0] == 0 or columns[-1] == grey.shape[1] - 1:
         return True
-    return bool(abs(hole.column - (columns[0] + columns[-1]) / 2) * images.pixel_mm <= options.middle_mm)
+    return bool(abs(hole.column - (columns[0] + columns[-1]) / 2) * images.pixel_mm <= _MIDDLE_MM)
 
 
-def _chains(holes: list[_Hole], images: SeriesImages, options: CanalOptions) -> list[list[_Hole]]:
+def _chains(holes: list[_Hole], images: SeriesImages) -> list[list[_Hole]]:
     """Chains of holes that are long and dense enough."""
     chains: list[list[_Hole]] = []
     for hole in holes:
@@ -185,7 +152,7 @@ def _chains(holes: list[_Hole], images: SeriesImages, options: CanalOptions) -> 
             last = chain[-1]
             along = (hole.image - last.image) * images.slice_mm
             aside = float(np.hypot(hole.row - last.row, hole.column - last.column)) * images.pixel_mm
-            if 0 < along <= options.gap_mm and aside <= options.step_mm + along / 3 and aside < nearest:
+            if 0 < along <= _GAP_MM and aside <= _STEP_MM + along / 3 and aside < nearest:
                 best, nearest = chain, aside
         if best is None:
             chains.append([hole])
@@ -194,7 +161,7 @@ def _chains(holes: list[_Hole], images: SeriesImages, options: CanalOptions) -> 
     kept = []
     for chain in chains:
         spanned = chain[-1].image - chain[0].image + 1
-        if spanned * images.slice_mm >= options.length_mm and len(chain) >= options.seen_share * spanned:
+        if spanned * images.slice_mm >= _LENGTH_MM and len(chain) >= _SEEN_SHARE * spanned:
             kept.append(chain)
     return kept
 
@@ -209,14 +176,10 @@ def _canal(chain: list[_Hole], count: int) -> SpinalCanal:
         line[outside] = np.nan
         return line
 
-    seen = np.zeros(count, dtype=np.bool_)
-    seen[at] = True
     return SpinalCanal(
         first=int(at[0]),
         stop=int(at[-1]) + 1,
-        row=filled([hole.row for hole in chain]),
         column=filled([hole.column for hole in chain]),
         front_row=filled([hole.front for hole in chain]),
         back_row=filled([hole.back for hole in chain]),
-        seen=seen,
     )

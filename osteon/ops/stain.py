@@ -57,30 +57,18 @@ _NOT_FOUND = Notice(
 
 @dataclass(frozen=True, slots=True)
 class StainLook:
-    """How stained tissue looks on a slide.
+    """How stained tissue looks on a slide."""
 
-    Attributes:
-        stains: (3, 2) unit vectors of optical density of haematoxylin and eosin, by red, green, blue.
-        density: (2,) 99th percentile of the amount of each.
-        lab_mean: (3,) mean of CIE L, a, b over the picture.
-        lab_spread: (3,) standard deviation likewise, above 0.
-    """
-
+    # (3, 2) unit vectors of optical density of haematoxylin and eosin, by red, green, blue
     stains: NDArray[np.float64] = field(repr=False)
-    density: NDArray[np.float64] = field(repr=False)
-    lab_mean: NDArray[np.float64] = field(repr=False)
-    lab_spread: NDArray[np.float64] = field(repr=False)
+    density: NDArray[np.float64] = field(repr=False)  # (2,) 99th percentile of the amount of each
+    lab_mean: NDArray[np.float64] = field(repr=False)  # (3,) mean of CIE L, a, b over the picture
+    lab_spread: NDArray[np.float64] = field(repr=False)  # (3,) standard deviation likewise, above 0
 
 
 @dataclass(frozen=True, slots=True)
 class StainNormaliser:
     """Brings pictures to the look of a reference.
-
-    Attributes:
-        method: "macenko" or "reinhard".
-        target: the look that is aimed at.
-        source: the look of the slide that the pictures come from; None measures each picture by itself, as the
-            published methods do and as only a picture that stands alone should be.
 
     Raises:
         UnknownLabelError: no such method.
@@ -92,8 +80,10 @@ class StainNormaliser:
         (True, 'stain-too-little-tissue')
     """
 
-    method: Method
-    target: StainLook
+    method: Method  # "macenko" or "reinhard"
+    target: StainLook  # the look that is aimed at
+    # the look of the slide that the pictures come from; None measures each picture by itself, as the published methods
+    # do and as only a picture that stands alone should be
     source: StainLook | None = None
 
     def __post_init__(self) -> None:
@@ -109,22 +99,6 @@ class StainNormaliser:
         which has none, the mean and spread of the 45 public osteosarcoma tiles (TCIA, CC BY 3.0).
         """
         return cls(method, _published_look())
-
-    @classmethod
-    def fitted(cls, reference: NDArray[np.uint8], method: Method = "macenko") -> StainNormaliser:
-        """Aims at the look of a picture.
-
-        Args:
-            reference: (rows, columns, 3) uint8.
-            method: "macenko" or "reinhard".
-
-        Raises:
-            InputError: the picture shows too little tissue, or only one stain.
-        """
-        look = _look(reference)
-        if isinstance(look, Notice):
-            raise InputError(f"this reference gives no stain: {look.text} Choose another")
-        return cls(method, look)
 
     def of_slide(self, tiles: Sequence[NDArray[np.uint8]]) -> tuple[StainNormaliser, Notice | None]:
         """The same for pictures of one slide, whose look is measured once on a sample of it.
@@ -145,9 +119,6 @@ class StainNormaliser:
 
     def apply(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Notice | None]:
         """A picture with the reference's look.
-
-        Args:
-            rgb: (rows, columns, 3) uint8.
 
         Returns:
             A picture of the same shape and None; or ``rgb`` itself and a notice where its stain cannot be measured.

@@ -45,21 +45,13 @@ _WHOLE_PIXEL = 0.01
 
 @dataclass(frozen=True, slots=True)
 class TileWindow:
-    """A rectangle of one level, in pixels of that level, to be resized to ``pixels`` x ``pixels``.
+    """A rectangle of one level, in pixels of that level, to be resized to ``pixels`` x ``pixels``."""
 
-    Attributes:
-        level: of the slide.
-        row: first; may be negative.
-        column: first; may be negative.
-        rows: at least 1.
-        columns: at least 1.
-    """
-
-    level: int
-    row: int
-    column: int
-    rows: int
-    columns: int
+    level: int  # of the slide
+    row: int  # first; may be negative
+    column: int  # first; may be negative
+    rows: int  # at least 1
+    columns: int  # at least 1
 
 
 def slide_size_um(slide: Slide) -> tuple[float, float]:
@@ -184,12 +176,7 @@ def tile_window(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> TileWind
 
 
 def tile_view(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> NDArray[np.uint8]:
-    """What a network sees of the tile of a cell.
-
-    Args:
-        slide: to be read.
-        plan: of that slide.
-        cell: (row, column) of the plan.
+    """What a network sees of the tile of a cell (row, column) of a plan.
 
     Returns:
         (pixels, pixels, 3) uint8 RGB, averaged over areas; interpolated where the slide is coarser than that.
@@ -201,16 +188,11 @@ def tile_view(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> NDArray[np
 
 
 def tile_views(slide: Slide, plan: TilePlan, cells: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
-    """What a network sees of the tiles of several cells that lie close together.
+    """What a network sees of the tiles of cells (row, column) that lie close together.
 
     The rectangle of all of them is read once, and averaged once where tiles begin at whole pixels of the answer, which
     takes a third of the time of single tiles. A tile then differs from ``tile_view`` by the rounding of its place,
     at most half a pixel of the level.
-
-    Args:
-        slide: to be read.
-        plan: of that slide.
-        cells: (row, column) each; at least one.
 
     Returns:
         (n, pixels, pixels, 3) uint8 RGB, in the order of the cells.

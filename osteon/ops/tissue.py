@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FLAGS",
-    "TILE_UM_PER_PIXEL",
     "check_rgb",
-    "extremes",
     "fold_share",
     "green_density",
     "optical_density",
@@ -74,17 +72,14 @@ def check_rgb(rgb: NDArray[np.uint8]) -> None:
 
 
 def white_level(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The light that comes through bare glass, by channel.
-
-    Args:
-        rgb: (rows, columns, 3) uint8.
+    """The light that comes through bare glass, by channel of (rows, columns, 3) uint8.
 
     Returns:
         The 95th percentile of bright colourless pixels, at least 225; 245 where fewer than 0.2 % are such.
     """
     check_rgb(rgb)
     rgb = np.ascontiguousarray(rgb)  # OpenCV takes no reversed axes
-    largest, smallest = extremes(rgb)
+    largest, smallest = _extremes(rgb)
     bright = ((smallest >= _BRIGHT) & (largest - smallest <= _BRIGHT_SPREAD)).view(np.uint8)
     count = int(np.count_nonzero(bright))
     if count < _LEAST_BRIGHT * bright.size:
@@ -96,7 +91,7 @@ def white_level(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(np.maximum(levels, _LEAST_WHITE), dtype=np.float32)
 
 
-def extremes(planes: NDArray[_Value]) -> tuple[NDArray[_Value], NDArray[_Value]]:
+def _extremes(planes: NDArray[_Value]) -> tuple[NDArray[_Value], NDArray[_Value]]:
     """Largest and smallest of the three values of every pixel; (rows, columns) each of the type that was given."""
     first, second, third = cv2.split(planes)
     return cv2.max(cv2.max(first, second), third), cv2.min(cv2.min(first, second), third)
@@ -155,7 +150,7 @@ def pen_mask(density: NDArray[np.float32], *, um_per_pixel: float) -> NDArray[np
     """
     _check_pixel(um_per_pixel)
     red, green, blue = cv2.split(density)
-    largest, smallest = extremes(density)
+    largest, smallest = _extremes(density)
     ink = (red > _BLUE_PEN_RATIO * green) & (red > _BLUE_PEN_DENSITY)
     ink |= (blue > _RED_PEN_RATIO * green) & (green > _RED_PEN_DENSITY) & (red < _RED_PEN_RED)
     ink |= (smallest > _BLACK_PEN_DENSITY) & (largest - smallest < _BLACK_PEN_SPREAD * largest)
@@ -216,7 +211,7 @@ def _check_pixel(um_per_pixel: float) -> None:
 
 
 def _contrast(density: NDArray[np.float32]) -> NDArray[np.float32]:
-    largest, smallest = extremes(density)
+    largest, smallest = _extremes(density)
     return largest - smallest
 
 
@@ -259,7 +254,7 @@ def _parts(mask: NDArray[np.bool_], *, most: float, inside: bool) -> NDArray[np.
 
 FLAGS = ("blur", "pen", "fold")
 """Names that ``tile_flags`` may give, in its order."""
-TILE_UM_PER_PIXEL = 1024 / 224
+_TILE_UM_PER_PIXEL = 1024 / 224
 
 LEAST_SHARPNESS = 2.0
 MOST_PEN_SHARE = 0.02
@@ -275,7 +270,7 @@ _TISSUE_DENSITY = 0.1
 _LEAST_TISSUE_PIXELS = 400
 
 
-def sharpness(green: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float | None:
+def sharpness(green: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_PER_PIXEL) -> float | None:
     """Variance of the Laplacian over the variance of detail, which is what differs from the mean of 40 um around.
 
     Both are taken on tissue alone, so neither white gaps nor a pale stain count as blur.
@@ -295,12 +290,12 @@ def sharpness(green: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_P
     return (_deviation(cv2.Laplacian(green, cv2.CV_32F), tissue) / spread) ** 2 if spread > 0 else 0.0
 
 
-def pen_share(density: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float:
+def pen_share(density: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_PER_PIXEL) -> float:
     """Share of the tile that is ink, 0 to 1; ``osteon.ops.tissue.pen_mask`` says of which colours."""
     return float(pen_mask(density, um_per_pixel=um_per_pixel).mean())
 
 
-def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> float:
+def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_PER_PIXEL) -> float:
     """Share of the tile that is so dark, and so much darker than the rest of its tissue, that it may be a fold.
 
     A fold doubles or trebles the thickness. In pale tissue that is no darker than ordinary cellular tissue and is not
@@ -315,13 +310,13 @@ def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = TILE_UM_PE
     if squares.max() <= FOLD_DENSITY:
         return 0.0
     mean = cv2.transform(density, np.full((1, 3), 1 / 3, dtype=np.float32))
-    usual = float(np.median(mean[extremes(density)[0] > _TISSUE_DENSITY]))
+    usual = float(np.median(mean[_extremes(density)[0] > _TISSUE_DENSITY]))
     dark = squares > max(FOLD_DENSITY, FOLD_RATIO * usual)
     ink = pen_mask(density, um_per_pixel=um_per_pixel).view(np.uint8)
     return float((dark & (cv2.resize(ink, (columns, rows), interpolation=cv2.INTER_NEAREST) == 0)).mean())
 
 
-def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = TILE_UM_PER_PIXEL) -> tuple[str, ...]:
+def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = _TILE_UM_PER_PIXEL) -> tuple[str, ...]:
     """Names of what makes a tile unfit to be judged.
 
     Args:

@@ -283,7 +283,7 @@ def write_plain_masks(folder: Path, answer: Answer, volume: Volume | Radiograph)
 
     The picture is that of the one slice that was read.
     """
-    from osteon.io.mask_image import write_png8
+    from osteon.io.image import write_png8
     from osteon.io.nifti import write_mask_nifti
 
     for mask in answer.masks.values():

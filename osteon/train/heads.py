@@ -19,7 +19,7 @@ from torch.nn import functional
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.tile_head import HIDDEN_UNITS, TileHead
+from osteon.nets.tile_classifier import HIDDEN_UNITS, TileHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

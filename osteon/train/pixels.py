@@ -24,8 +24,7 @@ import numpy as np
 from osteon._compiled import available_threads
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnsupportedError
-from osteon.io.image import read_image
-from osteon.io.mask_image import read_mask_image
+from osteon.io.image import read_image, read_mask_image
 from osteon.ops.crops import nearest_indices
 from osteon.ops.series_images import SliceFrame
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.geometry import Grid
-    from osteon.io.dicom.write_ct import SlicePlanes
+    from osteon.io.dicom.write_series import SlicePlanes
     from osteon_phantoms.legs.spec import LegSpec, Side
     from osteon_phantoms.shapes import F32
     from osteon_phantoms.texture import Textures
@@ -280,7 +280,7 @@ def _tilted(row_axis: NDArray[np.float64], degrees: float) -> NDArray[np.float64
 
 
 def _tilted_planes(array: NDArray[np.int16], grid: Grid, tilt_degrees: float) -> SlicePlanes:
-    from osteon.io.dicom.write_ct import SlicePlanes
+    from osteon.io.dicom.write_series import SlicePlanes
 
     slices, rows, _ = grid.shape
     column_direction = _tilted(grid.directions[1], tilt_degrees)

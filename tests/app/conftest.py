@@ -130,7 +130,7 @@ def write_study(folder: Path, study: Study) -> Path:
     """Write the series of a made-up patient, as ``study`` changes it."""
     from osteon.data import Patient, Volume
     from osteon.geometry import Grid
-    from osteon.io.dicom.write_ct import CtSeriesInfo, write_ct_series
+    from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
 
     array = noise() if study.array is None else study.array
     grid = Grid.from_axes(

@@ -13,8 +13,9 @@ import trimesh
 
 from osteon.errors import InputError, NotThisTaskError, OutputError
 from osteon.io import open_volume
-from osteon.io.dicom.read_back import read_report_sr, read_segmentation
+from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
+from tests.read_back import read_report_sr
 
 FILES = {
     "bone.glb", "bone.stl", "bone_stl.dcm", "findings.json", "report.html", "report.pdf", "report_pdf.dcm", "run.json",

@@ -21,9 +21,10 @@ from osteon.app.cli.program import build
 from osteon.errors import InputError
 from osteon.geometry import Box
 from osteon.io import open_volume
-from osteon.io.dicom.read_back import read_report_sr, read_segmentation
+from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
 from tests.femur_card import femur_card
+from tests.read_back import read_report_sr
 
 Check = Callable[[Path], tuple[list[str], list[str]]]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, UnsupportedError
-from osteon.io.mask_image import read_mask_image, write_png8
+from osteon.io.image import read_mask_image, write_png8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

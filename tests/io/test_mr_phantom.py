@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, OutputError
-from osteon.io.nifti import read_mask_nifti
 from osteon.io.volume import open_volume
 from osteon_phantoms.femur.painter import make_femur_mr
 from osteon_phantoms.femur.spec import FemurMrSpec, MrLesionSpec, MrPlane
 from osteon_phantoms.files import write_femur_mr
+from tests.read_back import read_mask_nifti
 
 SPEC = FemurMrSpec(seed=8, size=(40, 36), pixel_mm=4.0, slices=5, lesion=MrLesionSpec(kind="sarcoma", size_mm=35))
 

@@ -12,10 +12,10 @@ import pytest
 
 from osteon.errors import InputError, OutputError
 from osteon.io import open_volume
-from osteon.io.dicom.write_ct import CtSeriesInfo, planes_of, seeded_uid, write_ct_series
-from osteon.io.nifti import read_mask_nifti
+from osteon.io.dicom.write_series import CtSeriesInfo, planes_of, seeded_uid, write_ct_series
 from osteon_phantoms import LegSpec, LesionSpec, Phantom, TrunkSpec, make_leg_ct, make_trunk
 from osteon_phantoms.files import WrittenPhantom, write_ct_phantom
+from tests.read_back import read_mask_nifti
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import tifffile
 
 from osteon.data.slide import Slide
 from osteon.errors import InputError
-from osteon.io.slide import hash_slide, is_slide, open_slide
+from osteon.io.slide import is_slide, open_slide
 from osteon.io.slide.microns import StoredScale, choose_microns, openslide_scale
 from osteon.io.slide.pixels import to_rgb8
 from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
@@ -233,16 +233,6 @@ def test_the_objective_is_named_and_not_used() -> None:
 def test_a_size_that_is_none_is_refused(asked: float) -> None:
     with pytest.raises(InputError, match=r"it must be from 0\.01 to 1000"):
         choose_microns("a.svs", StoredScale((0.5, 0.5)), asked)
-
-
-def test_the_hash_of_a_folder_follows_its_files(made: dict[str, Path], tmp_path: Path) -> None:
-    import hashlib
-
-    file = made["picture.png"]
-    assert hash_slide(file) == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert hash_slide(file) == open_slide(file, microns_per_pixel=1.0).source.sha256
-    write_dicom_slide(tmp_path / "other", [CHART])
-    assert hash_slide(made["dicom"]) != hash_slide(tmp_path / "other")
 
 
 def test_a_plain_picture_needs_no_package_of_the_extra(made: dict[str, Path]) -> None:

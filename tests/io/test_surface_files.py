@@ -79,10 +79,10 @@ def test_glb_brings_back_names_colours_vertices_and_triangles(surfaces: list[Sur
 
 
 def test_glb_says_its_unit_and_space_and_carries_normals(surfaces: list[Surface], tmp_path: Path) -> None:
-    write_glb(tmp_path / "bone.glb", surfaces, metadata={"version": "0.1.0"})
+    write_glb(tmp_path / "bone.glb", surfaces)
     document = glb_document(tmp_path / "bone.glb")
     extras = document["scenes"][document["scene"]]["extras"]
-    assert (extras["unit"], extras["space"], extras["version"]) == ("mm", "LPS", "0.1.0")
+    assert (extras["unit"], extras["space"]) == ("mm", "LPS")
     assert {node["name"] for node in document["nodes"]} >= {surface.name for surface in surfaces}
     assert not any("matrix" in node or "scale" in node for node in document["nodes"])
     materials = {material["name"]: material for material in document["materials"]}

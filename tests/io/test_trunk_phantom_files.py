@@ -11,9 +11,9 @@ import pytest
 
 from osteon.errors import OutputError
 from osteon.io import open_volume
-from osteon.io.nifti import read_mask_nifti
 from osteon_phantoms import Phantom, TrunkLesionSpec, TrunkMimicSpec, TrunkSpec, make_trunk
 from osteon_phantoms.files import WrittenPhantom, write_ct_phantom
+from tests.read_back import read_mask_nifti
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,11 +12,12 @@ import pytest
 
 from osteon.data import Volume
 from osteon.io.dicom.derived import DerivedSeries, derived_uid
-from osteon.io.dicom.read_back import read_report_sr, read_segmentation
+from osteon.io.dicom.read_back import read_segmentation
 from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.sr import write_report_sr
 from osteon.labels import concept
 from osteon.systems.ct_metastasis.detail import LesionReading
+from tests.read_back import read_report_sr
 
 if TYPE_CHECKING:
     from collections.abc import Callable

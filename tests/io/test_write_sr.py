@@ -16,10 +16,10 @@ from osteon.data import Answer, Finding, Label, Mask, Measurement, ModelUse, Not
 from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import Box, Grid
 from osteon.io.dicom.derived import DerivedSeries, derived_uid
-from osteon.io.dicom.read_back import read_report_sr
 from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.sr import DISCLAIMER, write_report_sr
 from osteon.labels import concept
+from tests.read_back import read_report_sr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,8 +222,3 @@ def test_a_finding_that_shows_a_segment_needs_its_file(case: Case, tmp_path: Pat
     with pytest.raises(InputError, match=r"findings\.json"):
         write_report_sr(case.report, answer, replace(case.volume, source=None), segmentations={}, series=series)
     assert not case.report.exists()
-
-
-def test_reading_refuses_other_objects(case: Case) -> None:
-    with pytest.raises(InputError, match="TID 1500"):
-        read_report_sr(case.segmentation)

@@ -11,7 +11,6 @@ from torch import nn
 from osteon.errors import InputError
 from osteon.nets import build_network, network_names
 from osteon.nets.anatomy import (
-    feature_dimensions,
     feature_stages,
     last_feature_map_module,
     pooled_features,
@@ -104,7 +103,7 @@ def test_head_of_pooled_features_is_the_network(name: str) -> None:
         features = pooled_features(network(name), images)
         torch.testing.assert_close(body(images), features)
         torch.testing.assert_close(head(features), network(name)(images))
-    assert features.shape == (2, feature_dimensions(network(name)))
+    assert features.shape == (2, split_head(network(name))[1].in_features)
     assert features.shape[1] == DIMENSIONS.get(name, features.shape[1])
 
 
@@ -145,4 +144,4 @@ def test_other_networks_are_refused() -> None:
     headless = build_network("resnet18")
     headless.reset_classifier(0)  # type: ignore[operator]
     with pytest.raises(InputError, match="a linear one is needed"):
-        feature_dimensions(headless)
+        split_head(headless)

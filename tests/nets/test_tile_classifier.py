@@ -7,7 +7,7 @@ import torch
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.nets import build_network, describe_network, network_names
-from osteon.nets.anatomy import feature_dimensions, feature_stages, split_head
+from osteon.nets.anatomy import feature_stages, split_head
 from osteon.nets.tile_classifier import TileClassifier
 
 # length of the pooled feature, and parameters of the base without its own head: timm's pages for 1,000 classes
@@ -45,7 +45,7 @@ def test_the_pooled_feature_is_what_the_head_sees() -> None:
         pooled = body(tiles)
         torch.testing.assert_close(pooled, maps.mean(dim=(2, 3)))
         torch.testing.assert_close(head(pooled), network(tiles))
-    assert pooled.shape == (2, feature_dimensions(network)) == (2, 1280)
+    assert pooled.shape == (2, split_head(network)[1].in_features) == (2, 1280)
     assert [name for name, _ in feature_stages(network)] == ["base", "head"]
 
 

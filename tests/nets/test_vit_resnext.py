@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from osteon.nets import build_network
-from osteon.nets.vit_resnext import VitResnext
+from osteon.nets.vision_transformer import VitResnext
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ import torch
 from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError
 from osteon.nets import build_network, network_names
 from osteon.nets.deployed_segmenter import DeployedSegmenter, round_kernels
-from osteon.nets.segmenter import Segmenter
+from osteon.nets.segmenter import Segmenter, SegmenterPair
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
-from osteon.nets.segmenter_pair import SegmenterPair
 from osteon.predict import predictor as module
 from osteon.predict.engines.openvino import OpenVinoEngine
 from osteon.predict.engines.torch import TorchEngine

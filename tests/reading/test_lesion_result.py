@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from osteon.data import Patient
-from osteon.io.dicom.read_back import read_report_sr, read_segmentation
-from osteon.io.dicom.write_ct import write_ct_series
-from osteon.io.nifti import read_mask_nifti
+from osteon.io.dicom.read_back import read_segmentation
+from osteon.io.dicom.write_series import write_ct_series
 from osteon.reading import CaseOptions, case, read_case
 from osteon.report.run import validate_document
 from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.pictures import LesionEntries
 from osteon.systems.ct_metastasis.read import read_trunk
 from osteon.systems.registry import system
+from tests.read_back import read_mask_nifti, read_report_sr
 from tests.trunk_truth import make_trunk
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError, OutputError
-from osteon.io.mask_image import write_png8
+from osteon.io.image import write_png8
 from osteon.train.pixels import Pixels, load_pixels
 
 if TYPE_CHECKING:

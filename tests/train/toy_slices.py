@@ -7,7 +7,7 @@ import numpy as np
 
 from osteon.curation.splits import make_split
 from osteon.data import ImageRow, Manifest, Split
-from osteon.io.mask_image import write_png8
+from osteon.io.image import write_png8
 from osteon.io.split_file import write_split
 from osteon.io.table import write_manifest
 from osteon.train.pixels import Pixels

@@ -142,7 +142,7 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
     """
     import numpy as np
 
-    from osteon.io.mask_image import write_png8
+    from osteon.io.image import write_png8
     from osteon.ops.mr_region import normalise
 
     persons = cohort.people()

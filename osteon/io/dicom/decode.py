@@ -1,4 +1,4 @@
-"""From the bytes of a frame to its stored pixel values, for every transfer syntax a decoder knows.
+"""From the bytes of a frame to its pixel values, for every transfer syntax a decoder knows: Hounsfield units for a CT.
 
 Uncompressed pixels are read straight into the caller's memory. Compressed ones go to imagecodecs (libjpeg-turbo,
 CharLS,
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from osteon.errors import InputError, UnsupportedError
-from osteon.io.dicom.elements import DEFLATED, inflate, meta_end
+from osteon.io.dicom.elements import DEFLATED, EXPLICIT_BIG, ITEM, NATIVE, SEQUENCE_END, inflate, meta_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +23,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.io.frame import Frame
-
-__all__ = ["claimed_shape", "is_decodable", "raw_bytes", "same_pixels", "stored_values"]
+    from osteon.io.inventory import Frame
 
 
-IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
-EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
-NATIVE: Final = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
+__all__ = [
+    "AIR_HU",
+    "RangeError",
+    "claimed_shape",
+    "is_decodable",
+    "is_whole",
+    "same_pixels",
+    "stored_values",
+    "to_float32",
+    "to_int16",
+]
+
 
 CODECS: Final[dict[str, str]] = {
     "1.2.840.10008.1.2.4.50": "jpeg8",  # JPEG baseline
@@ -49,9 +55,16 @@ CODECS: Final[dict[str, str]] = {
 }
 """Transfer syntax -> decoder of imagecodecs."""
 
-ITEM: Final = 0xFFFEE000
-SEQUENCE_END: Final = 0xFFFEE0DD
 TRUNCATED: Final = "truncated, the pixels end before they should; send the series again"
+
+AIR_HU: Final = -1024
+"""What "no data" becomes in a CT: air, the lowest value of the usual scale."""
+
+LOWEST_TISSUE_HU: Final = -1000
+HIGHEST_METAL_HU: Final = 30710
+"""The extended CT scale ends here; a padding value above it cannot be a measurement."""
+
+INT16_MIN, INT16_MAX = -32768, 32767
 
 
 def is_decodable(transfer_syntax: str) -> bool:
@@ -92,7 +105,7 @@ def same_pixels(first: Frame, second: Frame) -> bool:
     Raises:
         InputError, UnsupportedError: as ``stored_values``.
     """
-    if first.pixels == second.pixels and raw_bytes(first) == raw_bytes(second):
+    if first.pixels == second.pixels and _raw_bytes(first) == _raw_bytes(second):
         return first.rescale == second.rescale
     slope_a, intercept_a = first.rescale or (1.0, 0.0)
     slope_b, intercept_b = second.rescale or (1.0, 0.0)
@@ -101,12 +114,8 @@ def same_pixels(first: Frame, second: Frame) -> bool:
     return bool(np.array_equal(a, b))
 
 
-def raw_bytes(frame: Frame) -> bytes:
-    """The bytes of a frame as they lie in the file: native pixels, or one encapsulated frame.
-
-    Raises:
-        InputError: the file ends early, or its fragments cannot be followed.
-    """
+def _raw_bytes(frame: Frame) -> bytes:
+    """The bytes of a frame as they lie in the file: native pixels, or one encapsulated frame."""
     number = (frame.number or 1) - 1
     size = frame.pixels.frame_bytes
     if frame.pixels.transfer_syntax == DEFLATED:
@@ -131,7 +140,7 @@ def _native(frame: Frame, into: NDArray[np.int16] | None) -> NDArray[Any]:
     shape = (pixels.rows, pixels.columns)
     plain = pixels.transfer_syntax != DEFLATED and kind.itemsize == 2
     if into is None or not plain or not into.flags.c_contiguous or into.shape != shape:
-        data = np.frombuffer(bytearray(raw_bytes(frame)), dtype=kind).reshape(shape)
+        data = np.frombuffer(bytearray(_raw_bytes(frame)), dtype=kind).reshape(shape)
         return data.astype(kind.newbyteorder("="), copy=False)
     target = into.view(np.uint8).data.cast("B")
     with frame.path.open("rb", buffering=0) as file:
@@ -146,7 +155,7 @@ def _native(frame: Frame, into: NDArray[np.int16] | None) -> NDArray[Any]:
 
 def _decoded(frame: Frame) -> NDArray[Any]:
     """Decompress one frame; imagecodecs first."""
-    data = raw_bytes(frame)
+    data = _raw_bytes(frame)
     pixels = frame.pixels
     kind = np.dtype(f"{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
     claimed = claimed_shape(data)
@@ -198,7 +207,7 @@ def _pydicom_decoders(frame: Frame, first: Exception) -> NDArray[Any]:
         raise InputError(
             f"{frame.path.name}: the compressed pixels cannot be decoded ({CODECS[frame.pixels.transfer_syntax]}: "
             f"{str(first).splitlines()[0] if str(first) else type(first).__name__}); the file is damaged or does not "
-            "keep to its transfer syntax",
+            "keep to its transfer syntax"
         ) from error
     return np.asarray(image)
 
@@ -289,10 +298,7 @@ BOXES_BYTES: Final = 4096
 
 
 def claimed_shape(data: bytes) -> tuple[int, int, int] | None:
-    r"""Rows, columns and components that a JPEG, JPEG-LS or JPEG 2000 code stream claims.
-
-    Args:
-        data: one encapsulated frame.
+    r"""Rows, columns and components that one encapsulated frame of JPEG, JPEG-LS or JPEG 2000 claims.
 
     Returns:
         None when the stream does not say (or says it behind the picture, as JPEG may).
@@ -316,9 +322,92 @@ def claimed_shape(data: bytes) -> tuple[int, int, int] | None:
         marker = data[at + 1]
         if marker == 0xFF:  # filling
             at += 1
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:  # of no length
+            at += 2
         elif marker == JPEG_LS_FRAME or (0xC0 <= marker <= 0xCF and marker not in NO_FRAME):
             rows, columns, components = unpack_from(">HHB", data, at + 5)
             return (rows, columns, components) if rows else None
         else:
             at += 2 + int(unpack_from(">H", data, at + 2)[0])
     return None
+
+
+class RangeError(Exception):
+    """Values do not fit in int16."""
+
+
+def is_whole(frame: Frame) -> bool:
+    """Whether stored integers stay integers after the rescale."""
+    slope, intercept = frame.rescale or (1.0, 0.0)
+    return float(slope).is_integer() and float(intercept).is_integer()
+
+
+def to_int16(stored: NDArray[Any], frame: Frame, *, out: NDArray[np.int16], is_ct: bool) -> tuple[int, int, int]:
+    """Rescale into int16.
+
+    Args:
+        stored: integer pixels; may share memory with ``out`` and is then overwritten.
+        frame: its slope, intercept and padding; whole numbers.
+        out: (rows, columns) int16, written.
+        is_ct: whether padding becomes air.
+
+    Returns:
+        Smallest and largest value written, and how many pixels were padding.
+
+    Raises:
+        RangeError: a value does not fit.
+    """
+    slope, intercept = (int(value) for value in frame.rescale or (1.0, 0.0))
+    empty = _padding(stored, frame) if is_ct else None
+    real = stored if empty is None else stored[~empty]
+    if real.size:
+        ends = int(real.min()) * slope + intercept, int(real.max()) * slope + intercept
+        low, high = min(ends), max(ends)
+    else:
+        low = high = AIR_HU
+    if low < INT16_MIN or high > INT16_MAX:
+        raise RangeError
+    # the results fit, so arithmetic modulo 2^16 gives them exactly, whatever the intermediate values
+    narrow = stored.view(np.int16) if stored.dtype.itemsize == 2 else stored.astype(np.int16)
+    if slope != 1:
+        narrow = np.multiply(narrow, _modulo(slope), out=out)
+    np.add(narrow, _modulo(intercept), out=out)
+    if empty is None:
+        return low, high, 0
+    out[empty] = AIR_HU
+    return min(low, AIR_HU), max(high, AIR_HU), int(np.count_nonzero(empty))
+
+
+def to_float32(
+    stored: NDArray[Any], frame: Frame, *, out: NDArray[np.float32], is_ct: bool
+) -> tuple[float, float, int]:
+    """Rescale into float32; as ``to_int16`` for scales that are not whole numbers or do not fit."""
+    slope, intercept = frame.rescale or (1.0, 0.0)
+    empty = _padding(stored, frame) if is_ct else None
+    out[...] = stored * np.float64(slope) + intercept
+    count = 0
+    if empty is not None:
+        out[empty] = AIR_HU
+        count = int(np.count_nonzero(empty))
+    return float(out.min()), float(out.max()), count
+
+
+def _modulo(value: int) -> np.int16:
+    return np.int16((value + 32768) % 65536 - 32768)
+
+
+def _padding(stored: NDArray[Any], frame: Frame) -> NDArray[np.bool_] | None:
+    """Where a CT holds no data; None when nowhere.
+
+    A padding value that is also a tissue's value (as 0 HU in a file that sets the tag without meaning it) is no
+    padding.
+    """
+    if frame.padding is None:
+        return None
+    slope, intercept = frame.rescale or (1.0, 0.0)
+    first, last = frame.padding
+    ends = first * slope + intercept, last * slope + intercept
+    if not (max(ends) <= LOWEST_TISSUE_HU or min(ends) > HIGHEST_METAL_HU):
+        return None
+    empty = np.asarray(stored == first if first == last else (stored >= first) & (stored <= last))
+    return empty if empty.any() else None

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVICE_UID",
     "MANUFACTURER",
-    "PRIVATE_SCHEME",
     "DerivedSeries",
     "SourceHeaders",
     "coded",
@@ -54,7 +53,7 @@ __all__ = [
 ]
 
 MANUFACTURER: Final = "osteon"
-PRIVATE_SCHEME: Final = "99OSTEON"
+_PRIVATE_SCHEME: Final = "99OSTEON"
 UID_NAMESPACE: Final = uuid.UUID("6f2cf5b0-6c0c-5a0e-9b57-05d1a3c0f5e1")
 LONG_STRING: Final = 64
 PATIENT_NAME: Final = 0x00100010
@@ -76,7 +75,7 @@ NEEDED_TAGS: Final = [
     "Columns",
     "NumberOfFrames",
 ]
-EMPTY_WHEN_ABSENT: Final = (
+EMPTY_WHEN_ABSENT: Final = [
     "PatientID",
     "PatientName",
     "PatientBirthDate",
@@ -86,7 +85,7 @@ EMPTY_WHEN_ABSENT: Final = (
     "StudyDate",
     "StudyTime",
     "ReferringPhysicianName",
-)
+]
 MUST_BE_THERE: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 WELL_FORMED: Final = {
     "PatientSex": r"[MFO]",
@@ -107,7 +106,7 @@ PLAIN: Final = str.maketrans(
         "\u2264": "<=",
         "\u00b1": "+/-",
         "\u00df": "ss",
-    },
+    }
 )
 
 
@@ -137,35 +136,24 @@ def _new_uid() -> str:
 
 @dataclass(frozen=True, slots=True)
 class DerivedSeries:
-    """The series that a written object opens.
+    """The series that a written object opens."""
 
-    Attributes:
-        number: Series Number, at least 1.
-        description: Series Description; longer than 64 characters is shortened.
-        uid: Series Instance UID; new by default, ``derived_uid`` for a repeatable one.
-        instance_uid: SOP Instance UID; as ``uid``.
-        moment: when the content was made.
-    """
-
-    number: int
-    description: str
+    number: int  # Series Number, at least 1
+    description: str  # Series Description; longer than 64 characters is shortened
+    # Series Instance UID; new by default, ``derived_uid`` for a repeatable one
     uid: str = field(default_factory=_new_uid)
-    instance_uid: str = field(default_factory=_new_uid)
-    moment: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    instance_uid: str = field(default_factory=_new_uid)  # SOP Instance UID; as ``uid``
+    moment: datetime = field(default_factory=lambda: datetime.now().astimezone())  # when the content was made
 
 
 @dataclass(frozen=True, slots=True)
 class SourceHeaders:
-    """The source images without their pixels.
+    """The source images without their pixels."""
 
-    Attributes:
-        images: one data set for each file, in slice order; the first holds every attribute, the others what is needed
-            to refer to them. Patient's Name is empty: highdicom logs a name that it doubts, and no log may hold one.
-        patient_name: to be set on the finished object.
-    """
-
+    # one data set for each file, in slice order; the first holds every attribute, the others what is needed to refer to
+    # them. Patient's Name is empty: highdicom logs a name that it doubts, and no log may hold one.
     images: tuple[Dataset, ...] = field(repr=False)
-    patient_name: PersonName = field(repr=False)
+    patient_name: PersonName = field(repr=False)  # to be set on the finished object
 
     @property
     def first(self) -> Dataset:
@@ -188,7 +176,7 @@ def read_source_headers(source: Source) -> SourceHeaders:
     if source.kind != "dicom" or not source.slices:
         raise InputError(
             "asked to write a DICOM object that refers to its source images, but the input was not DICOM: "
-            "write the mask as NIfTI instead",
+            "write the mask as NIfTI instead"
         )
     headers: dict[Path, Dataset] = {}
     expected = {piece.path: piece.sop_instance_uid for piece in source.slices}
@@ -197,7 +185,7 @@ def read_source_headers(source: Source) -> SourceHeaders:
         if str(header.get("SOPInstanceUID", "")) != sop_instance_uid:
             raise InputError(
                 f"the file of slice {position} holds another image than the one that was read: "
-                "the input changed while it was read; read it again",
+                "the input changed while it was read; read it again"
             )
         headers[path] = header
     images = tuple(headers.values())
@@ -224,7 +212,7 @@ def _read_header(path: Path, *, everything: bool) -> Dataset:
     if missing:
         raise InputError(
             f"a DICOM object that refers to the source images needs {', '.join(missing)}, which they do not have: "
-            "write NIfTI instead, or repair the series",
+            "write NIfTI instead, or repair the series"
         )
     if everything:
         _clean(header)
@@ -299,14 +287,10 @@ def coded(concept: Concept) -> CodedConcept:
 
 def private_schemes(concepts: Iterable[Concept | None]) -> list[CodingSchemeIdentificationItem] | None:
     """Who is responsible for the codes of scheme 99OSTEON; None where no concept is of that scheme."""
-    if not any(concept is not None and concept.scheme == PRIVATE_SCHEME for concept in concepts):
+    if not any(concept is not None and concept.scheme == _PRIVATE_SCHEME for concept in concepts):
         return None
     return [
-        CodingSchemeIdentificationItem(
-            PRIVATE_SCHEME,
-            name="osteon concepts",
-            responsible_organization=MANUFACTURER,
-        ),
+        CodingSchemeIdentificationItem(_PRIVATE_SCHEME, name="osteon concepts", responsible_organization=MANUFACTURER)
     ]
 
 
@@ -326,12 +310,7 @@ def equipment(series: DerivedSeries) -> dict[str, Any]:
 
 
 def contributing_equipment(series: DerivedSeries, *, purpose: str) -> list[ContributingEquipment]:
-    """Osteon as the equipment that processed the source; highdicom adds the scanner and itself.
-
-    Args:
-        series: gives the moment.
-        purpose: what osteon did, as "segmentation".
-    """
+    """Osteon as the equipment that processed the source; highdicom adds the scanner and itself."""
     return [
         ContributingEquipment(
             MANUFACTURER,
@@ -341,7 +320,7 @@ def contributing_equipment(series: DerivedSeries, *, purpose: str) -> list[Contr
             device_serial_number=f"{MANUFACTURER}-{__version__}",
             contribution_datetime=series.moment.replace(tzinfo=None),
             contribution_description=long_string(purpose),
-        ),
+        )
     ]
 
 

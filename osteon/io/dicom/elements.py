@@ -17,12 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
-__all__ = ["DEFLATED", "Elements", "inflate", "meta_end", "read_elements"]
+__all__ = [
+    "DEFLATED",
+    "EXPLICIT_BIG",
+    "ITEM",
+    "NATIVE",
+    "SEQUENCE_END",
+    "Elements",
+    "inflate",
+    "meta_end",
+    "read_elements",
+]
 
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE: Final = "1.2.840.10008.1.2.1"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
+NATIVE: Final = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 
 FIRST_PIXEL_TAG: Final = 0x7FE00008
 PIXEL_DATA: Final = 0x7FE00010
@@ -32,9 +43,7 @@ ITEM: Final = 0xFFFEE000
 ITEM_END: Final = 0xFFFEE00D
 SEQUENCE_END: Final = 0xFFFEE0DD
 LONG_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-SHORT_VRS: Final = frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(),
-)
+SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 FIRST_READ_BYTES: Final = 32 * 1024
 MAX_INFLATED_BYTES: Final = 2 * 1024**3
 INFLATE_PIECE_BYTES: Final = 4096
@@ -43,25 +52,16 @@ MAX_DEPTH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """The asked-for elements of one file.
+    """The asked-for elements of one file."""
 
-    Attributes:
-        values: tag -> raw bytes of the top-level elements that were wanted and present.
-        transfer_syntax: UID.
-        little_endian: byte order of ``values`` and of native pixels.
-        size: bytes of the data set's container (the file; when deflated, the inflated data set).
-        pixel_offset: where the value of the pixel data begins, -1 when there is none.
-        pixel_length: its length, -1 when undefined (encapsulated).
-        damage: what is wrong with the file, or None.
-    """
-
+    # tag -> raw bytes of the top-level elements that were wanted and present
     values: dict[int, bytes] = field(repr=False)
-    transfer_syntax: str
-    little_endian: bool
-    size: int
-    pixel_offset: int
-    pixel_length: int
-    damage: str | None = None
+    transfer_syntax: str  # UID
+    little_endian: bool  # byte order of ``values`` and of native pixels
+    size: int  # bytes of the data set's container (the file; when deflated, the inflated data set)
+    pixel_offset: int  # where the value of the pixel data begins, -1 when there is none
+    pixel_length: int  # its length, -1 when undefined (encapsulated)
+    damage: str | None = None  # what is wrong with the file, or None
 
 
 class _NeedMoreError(Exception):

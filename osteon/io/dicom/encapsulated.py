@@ -11,15 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage, ExplicitVRLittleEndian
 
 from osteon.errors import InputError
-from osteon.io.dicom.derived import (
-    coded,
-    complete,
-    contributing_equipment,
-    equipment,
-    long_string,
-    read_source_headers,
-    save_object,
-)
+from osteon.io.dicom import derived
+from osteon.io.dicom.derived import coded, long_string
 from osteon.labels import concept
 
 if TYPE_CHECKING:
@@ -27,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.data import Source
-    from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
 
 __all__ = ["write_encapsulated_pdf", "write_encapsulated_stl"]
@@ -43,8 +35,8 @@ def write_encapsulated_pdf(
     *,
     source: Source,
     title: str,
-    series: DerivedSeries,
-    headers: SourceHeaders | None = None,
+    series: derived.DerivedSeries,
+    headers: derived.SourceHeaders | None = None,
 ) -> None:
     """Wrap a PDF report; it counts as carrying the patient's identity (Burned In Annotation YES).
 
@@ -66,12 +58,12 @@ def write_encapsulated_pdf(
     document = _read_bytes(pdf_path)
     if not document.startswith(b"%PDF-"):
         raise InputError(f"asked to wrap {pdf_path.name} as a PDF, but it does not begin as one")
-    headers = headers or read_source_headers(source)
+    headers = headers or derived.read_source_headers(source)
     dataset = _document(headers, series, sop_class_uid=EncapsulatedPDFStorage, modality="DOC", purpose="report")
     dataset.ConversionType = "SYN"
     dataset.BurnedInAnnotation = "YES"
     _encapsulate(dataset, document, mime_type="application/pdf", title=title, name=concept("imaging_report"))
-    save_object(dataset, path)
+    derived.save_object(dataset, path)
 
 
 def write_encapsulated_stl(
@@ -80,9 +72,8 @@ def write_encapsulated_stl(
     *,
     source: Source,
     title: str,
-    series: DerivedSeries,
-    colour: tuple[int, int, int] = (230, 220, 190),
-    headers: SourceHeaders | None = None,
+    series: derived.DerivedSeries,
+    headers: derived.SourceHeaders | None = None,
 ) -> None:
     """Wrap a binary STL model whose coordinates are LPS millimetres of the source's frame of reference.
 
@@ -92,7 +83,6 @@ def write_encapsulated_stl(
         source: of the volume that the model was made from.
         title: Document Title; the Series Description becomes the Content Description.
         series: where it goes.
-        colour: display RGB, 0 to 255.
         headers: of ``read_source_headers``, when several objects of one source are written; read again by default.
 
     Raises:
@@ -104,7 +94,7 @@ def write_encapsulated_stl(
     """
     model = _read_bytes(stl_path)
     _require_binary_stl(model, stl_path.name)
-    headers = headers or read_source_headers(source)
+    headers = headers or derived.read_source_headers(source)
     dataset = _document(headers, series, sop_class_uid=EncapsulatedSTLStorage, modality="M3D", purpose="surface model")
     dataset.FrameOfReferenceUID = headers.first.FrameOfReferenceUID
     dataset.PositionReferenceIndicator = headers.first.get("PositionReferenceIndicator") or ""
@@ -114,11 +104,11 @@ def write_encapsulated_stl(
     dataset.ModelMirroring = "NO"
     dataset.ModelUsageCodeSequence = [coded(concept("diagnostic_intent"))]
     dataset.ContentDescription = long_string(series.description)
-    dataset.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*colour).value)
+    dataset.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(230, 220, 190).value)
     name = concept(MODEL_OF_MODALITY.get(str(headers.first.Modality), "ct_model"))
     _encapsulate(dataset, model, mime_type="model/stl", title=title, name=name)
     dataset.ReferencedSeriesSequence = [_series_reference(headers.images)]
-    save_object(dataset, path)
+    derived.save_object(dataset, path)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -135,17 +125,12 @@ def _require_binary_stl(model: bytes, name: str) -> None:
     if not whole or len(model) != STL_HEADER + 4 + triangles * STL_TRIANGLE or triangles == 0:
         raise InputError(
             f"asked to wrap {name} as binary STL, but its length ({len(model)} bytes) is not that of its triangle "
-            f"count ({triangles}): write the surface as binary STL",
+            f"count ({triangles}): write the surface as binary STL"
         )
 
 
 def _document(
-    headers: SourceHeaders,
-    series: DerivedSeries,
-    *,
-    sop_class_uid: str,
-    modality: str,
-    purpose: str,
+    headers: derived.SourceHeaders, series: derived.DerivedSeries, *, sop_class_uid: str, modality: str, purpose: str
 ) -> SOPClass:
     """Patient, study, series, equipment and references that both documents share."""
     first = headers.first
@@ -163,14 +148,14 @@ def _document(
         study_time=first.StudyTime,
         referring_physician_name=first.ReferringPhysicianName,
         specific_character_set=first.get("SpecificCharacterSet"),
-        **equipment(series),
+        **derived.equipment(series),
     )
     dataset.copy_patient_and_study_information(first)
-    dataset.ContributingEquipmentSequence = contributing_equipment(series, purpose=purpose)
+    dataset.ContributingEquipmentSequence = derived.contributing_equipment(series, purpose=purpose)
     dataset.AcquisitionDateTime = ""
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.SourceInstanceSequence = [_source_instance(header) for header in headers.images]
-    complete(dataset, series, headers)
+    derived.complete(dataset, series, headers)
     return dataset
 
 

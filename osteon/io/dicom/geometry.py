@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.io.frame import Frame
+    from osteon.io.inventory import Frame
 
 __all__ = ["Plane", "distances_mm", "place_frames", "plane_of"]
 
@@ -37,15 +37,10 @@ STEEPEST_SHEAR_DEGREES: Final = 40.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plane:
-    """Orientation and in-plane spacing of a slice.
+    """Orientation and in-plane spacing of a slice."""
 
-    Attributes:
-        axes: (3, 3) orthonormal rows: the LPS directions in which slice, row and column index grow.
-        spacing_mm: (row, column).
-    """
-
-    axes: NDArray[np.float64]
-    spacing_mm: tuple[float, float]
+    axes: NDArray[np.float64]  # (3, 3) orthonormal rows: the LPS directions in which slice, row and column index grow
+    spacing_mm: tuple[float, float]  # (row, column)
 
 
 def plane_of(frame: Frame) -> Plane:
@@ -82,13 +77,13 @@ def _axes(orientation: tuple[float, ...]) -> NDArray[np.float64]:
     if max(abs(length - 1) for length in lengths) > ANGLE_TOLERANCE:
         raise InputError(
             f"Image Orientation (Patient) must hold two unit vectors, found lengths {lengths[0]:.4f} and "
-            f"{lengths[1]:.4f}",
+            f"{lengths[1]:.4f}"
         )
     cosine = float(along_row @ along_column)
     if abs(cosine) > ANGLE_TOLERANCE:
         angle = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
         raise InputError(
-            f"rows and columns must be at right angles, found {angle:.2f} degrees in Image Orientation (Patient)",
+            f"rows and columns must be at right angles, found {angle:.2f} degrees in Image Orientation (Patient)"
         )
     along_row = along_row / lengths[0]
     along_column = along_column - (along_column @ along_row) * along_row
@@ -137,10 +132,7 @@ def place_frames(frames: Sequence[Frame]) -> tuple[Stack, tuple[Notice, ...]]:
         notices.append(_tilt_notice(shear_mm, along))
     _compare_step(frames, step_mm, positions, notices)
     grid = Grid.from_axes(
-        shape=shape,
-        spacing_mm=(step_mm, *plane.spacing_mm),
-        directions=plane.axes,
-        origin_lps_mm=origin.tolist(),
+        shape=shape, spacing_mm=(step_mm, *plane.spacing_mm), directions=plane.axes, origin_lps_mm=origin.tolist()
     )
     if shift_vox is None and float(np.abs(plane.axes).max(axis=1).min()) < 1 - ANGLE_TOLERANCE:
         text = "The slices are oblique to the patient's axes; they were kept as scanned, without resampling."
@@ -183,21 +175,17 @@ def _regular_step(along: NDArray[np.float64]) -> float:
             raise InputError(
                 f"{count} slice{'s are' if count != 1 else ' is'} missing: the slices lie {usual:.3f} mm apart, but "
                 f"nothing lies between {places}{more} (along the slice normal); send the series again, or choose "
-                "another one",
+                "another one"
             )
     worst = int(np.argmax(np.abs(gaps - usual)))
     raise InputError(
         f"the slices lie at irregular distances: most are {usual:.3f} mm apart, found {gaps.min():.3f} to "
         f"{gaps.max():.3f} mm (first between {along[worst]:.2f} and {along[worst + 1]:.2f} mm along the slice "
-        "normal); choose another series",
+        "normal); choose another series"
     )
 
 
-def _shear(
-    positions: NDArray[np.float64],
-    along: NDArray[np.float64],
-    plane: Plane,
-) -> NDArray[np.float64] | None:
+def _shear(positions: NDArray[np.float64], along: NDArray[np.float64], plane: Plane) -> NDArray[np.float64] | None:
     """(n, 2) displacement in mm along (rows, columns) of a sheared stack; None when the stack is upright."""
     sideways = (positions - positions[0]) @ plane.axes[1:].T
     if len(along) < 2:
@@ -210,14 +198,14 @@ def _shear(
     if angle > STEEPEST_SHEAR_DEGREES:
         raise InputError(
             f"the slices advance at {angle:.0f} degrees to their normal: position and orientation tags contradict "
-            "each other",
+            "each other"
         )
     residual = sideways - fitted
     worst = float(np.abs(residual - residual.mean(axis=0)).max())
     if worst > ROUNDING_MM:
         raise InputError(
             f"the slices are displaced sideways by up to {worst:.2f} mm without a rule: their positions cannot form "
-            "a volume",
+            "a volume"
         )
     reach_mm = steepness * float(along[-1] - along[0])
     if steepness <= ANGLE_TOLERANCE or reach_mm <= ROUNDING_MM:
@@ -226,10 +214,7 @@ def _shear(
 
 
 def _unsheared(
-    shear_mm: NDArray[np.float64],
-    plane: Plane,
-    shape: tuple[int, int, int],
-    origin: NDArray[np.float64],
+    shear_mm: NDArray[np.float64], plane: Plane, shape: tuple[int, int, int], origin: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], tuple[int, int, int], NDArray[np.float64]]:
     """Shift of every slice in voxels, shape and origin of the upright grid that holds all slices whole."""
     spacing = np.array(plane.spacing_mm)

@@ -1,6 +1,7 @@
 """From raw elements to a Frame and to patient, study and series: the one place that knows which tag means what.
 
 Numbers that cannot be read become NaN, so that one broken tag is refused where it matters and not where it is read.
+Enhanced and legacy-converted multi-frame images give one Frame per plane (PS3.3 C.7.6.16, functional groups).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import hashlib
 import math
 import uuid
 import warnings
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data import Patient, Series, Study
-from osteon.io.frame import Frame, PixelFormat
+from osteon.io.dicom.elements import NATIVE
+from osteon.io.inventory import Frame, PixelFormat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,17 +28,16 @@ __all__ = [
     "WANTED",
     "age_in_years",
     "has_series_uid",
-    "image_type_of",
-    "made_uid",
     "numbers",
     "read_frame",
     "read_patient",
     "read_series",
     "read_study",
     "series_uid",
-    "study_uid",
+    "split_frames",
     "text",
 ]
+
 
 MEDIA_SOP_CLASS: Final = 0x00020002
 MEDIA_SOP_INSTANCE: Final = 0x00020003
@@ -99,12 +101,7 @@ WANTED: Final = frozenset(SPLIT_KEYS) | {
 }
 """Every tag that this module reads."""
 
-NATIVE_SYNTAXES: Final = frozenset(
-    {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"},
-)
-LOSSY_SYNTAXES: Final = frozenset(
-    {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"},
-)
+LOSSY_SYNTAXES: Final = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"})
 MAX_FRAME_PIXELS: Final = 2**26
 """8192 x 8192; the largest radiographs have half of that."""
 
@@ -140,12 +137,7 @@ def _number(part: bytes) -> float:
 def text(raw: bytes | None, character_set: bytes | None = None) -> str:
     """Text of an element; other alphabets through the Specific Character Set of the file.
 
-    Args:
-        raw: bytes of the element.
-        character_set: bytes of Specific Character Set (0008,0005).
-
-    Returns:
-        Stripped text, "" when absent. Bytes that cannot be decoded become the replacement character.
+    Stripped, "" when absent. Bytes that cannot be decoded become the replacement character.
     """
     if raw is None:
         return ""
@@ -165,7 +157,7 @@ def text(raw: bytes | None, character_set: bytes | None = None) -> str:
 
 
 @lru_cache(maxsize=256)
-def image_type_of(raw: bytes | None) -> tuple[str, ...]:
+def _image_type_of(raw: bytes | None) -> tuple[str, ...]:
     """Values of Image Type, upper case."""
     return tuple(part.strip().upper() for part in text(raw).split("\\")) if raw else ()
 
@@ -173,12 +165,7 @@ def image_type_of(raw: bytes | None) -> tuple[str, ...]:
 def read_frame(path: Path, found: Elements) -> Frame:
     """The Frame of a single-frame image, or the whole file as one when it holds several.
 
-    Args:
-        path: the file.
-        found: its elements.
-
-    Returns:
-        A Frame; ``damage`` says what is wrong with the file as far as the header shows it.
+    ``damage`` says what is wrong with the file as far as the header shows it.
     """
     values = found.values
     get = values.get
@@ -196,7 +183,7 @@ def read_frame(path: Path, found: Elements) -> Frame:
         path=path,
         number=None,
         frames_in_file=frames,
-        sop_instance_uid=text(get(SOP_INSTANCE_UID)) or text(get(MEDIA_SOP_INSTANCE)) or made_uid(str(path)),
+        sop_instance_uid=text(get(SOP_INSTANCE_UID)) or text(get(MEDIA_SOP_INSTANCE)) or _made_uid(str(path)),
         pixels=pixels,
         offset=found.pixel_offset,
         length=found.pixel_length,
@@ -207,7 +194,7 @@ def read_frame(path: Path, found: Elements) -> Frame:
         step=(numbers(get(SPACING_BETWEEN_SLICES)) or (None,))[0],
         rescale=rescale,
         padding=_padding(get(PADDING), get(PADDING_LIMIT), signed=pixels.signed, little=little),
-        image_type=image_type_of(get(IMAGE_TYPE)),
+        image_type=_image_type_of(get(IMAGE_TYPE)),
         frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
         split_keys=tuple(text(get(tag)) for tag in SPLIT_KEYS),
         lossy=text(get(LOSSY)) == "01" or found.transfer_syntax in LOSSY_SYNTAXES,
@@ -216,11 +203,11 @@ def read_frame(path: Path, found: Elements) -> Frame:
     )
 
 
-def made_uid(*parts: str) -> str:
+def _made_uid(*parts: str) -> str:
     """A UID that stands in for a missing one: the same for the same parts (PS3.5 B.2, a UUID as an integer).
 
     Example:
-        >>> made_uid("a") == made_uid("a"), made_uid("a")[:5]
+        >>> _made_uid("a") == _made_uid("a"), _made_uid("a")[:5]
         (True, '2.25.')
     """
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
@@ -235,14 +222,14 @@ def series_uid(found: Elements) -> str:
     if found.pixel_offset < 0:
         return ""
     tags = (STUDY_UID, FRAME_OF_REFERENCE, MODALITY, SERIES_NUMBER, KERNEL, STUDY_DATE, ROWS, COLUMNS)
-    return made_uid("series", *(text(get(tag)) if tag not in {ROWS, COLUMNS} else str(get(tag)) for tag in tags))
+    return _made_uid("series", *(text(get(tag)) if tag not in {ROWS, COLUMNS} else str(get(tag)) for tag in tags))
 
 
-def study_uid(found: Elements) -> str:
+def _study_uid(found: Elements) -> str:
     """Study Instance UID; made from patient, date and frame of reference when the file has lost it."""
     get = found.values.get
     tags = (PATIENT_ID, STUDY_DATE, ACCESSION_NUMBER, FRAME_OF_REFERENCE)
-    return text(get(STUDY_UID)) or made_uid("study", *(text(get(tag), get(CHARACTER_SET)) for tag in tags))
+    return text(get(STUDY_UID)) or _made_uid("study", *(text(get(tag), get(CHARACTER_SET)) for tag in tags))
 
 
 def has_series_uid(found: Elements) -> bool:
@@ -269,7 +256,7 @@ def read_study(found: Elements) -> Study:
     get = found.values.get
     alphabet = get(CHARACTER_SET)
     return Study(
-        uid=study_uid(found),
+        uid=_study_uid(found),
         date=text(get(STUDY_DATE)),
         description=text(get(STUDY_DESCRIPTION), alphabet),
         accession_number=text(get(ACCESSION_NUMBER), alphabet),
@@ -328,11 +315,14 @@ def age_in_years(age: str, *, birth_date: str = "", study_date: str = "") -> flo
     return years if 0 <= years <= 130 else None
 
 
+def _whole(raw: bytes, *, little: bool, signed: bool = False) -> int:
+    return int.from_bytes(raw[:2], "little" if little else "big", signed=signed)
+
+
 @lru_cache(maxsize=256)
 def _pixel_format(raw: tuple[bytes | None, ...], syntax: str, *, little: bool) -> PixelFormat:
-    order = "little" if little else "big"
     rows, columns, samples, allocated, stored, high, signed = (
-        int.from_bytes(value[:2], "little" if order == "little" else "big") if value else None for value in raw
+        _whole(value, little=little) if value else None for value in raw
     )
     allocated = allocated or 0
     stored = stored or allocated
@@ -353,11 +343,8 @@ def _padding(value: bytes | None, limit: bytes | None, *, signed: bool, little: 
     """Pixel Padding Value and Range Limit: two bytes each, with the sign of the pixels."""
     if not value or len(value) < 2:
         return None
-    order = "little" if little else "big"
-    first = int.from_bytes(value[:2], "little" if order == "little" else "big", signed=signed)
-    last = first
-    if limit is not None and len(limit) >= 2:
-        last = int.from_bytes(limit[:2], "little" if order == "little" else "big", signed=signed)
+    first = _whole(value, little=little, signed=signed)
+    last = first if limit is None or len(limit) < 2 else _whole(limit, little=little, signed=signed)
     return min(first, last), max(first, last)
 
 
@@ -383,7 +370,7 @@ def _format_damage(pixels: PixelFormat) -> str | None:
 def _length_damage(found: Elements, pixels: PixelFormat, frames: int) -> str | None:
     if found.pixel_offset + found.pixel_length > found.size:
         return "it is truncated, the pixels end before they should"
-    if pixels.transfer_syntax not in NATIVE_SYNTAXES:
+    if pixels.transfer_syntax not in NATIVE:
         return "it says that its pixels are compressed, but they are not"
     expected = pixels.frame_bytes * frames
     # one byte pads to an even length; some writers pad further, but never by a whole row
@@ -393,3 +380,85 @@ def _length_damage(found: Elements, pixels: PixelFormat, frames: int) -> str | N
             f"{found.pixel_length} bytes"
         )
     return None
+
+
+def split_frames(whole: Frame) -> tuple[Frame, ...]:
+    """The planes of a multi-frame image, each with its own place and rescale.
+
+    Without functional groups the planes have no position and are refused later.
+    A file whose functional groups cannot be read gives the one Frame with ``damage``.
+    """
+    from pydicom import dcmread
+
+    try:
+        with warnings.catch_warnings():
+            # pydicom warns of every value that bends the standard; what matters is checked where it is used
+            warnings.simplefilter("ignore")
+            return _planes(whole, dcmread(whole.path, stop_before_pixels=True, force=True))
+    except (ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError) as error:
+        return (replace(whole, damage=f"its functional groups cannot be read ({type(error).__name__})"),)
+
+
+def _planes(whole: Frame, data_set: Any) -> tuple[Frame, ...]:  # noqa: ANN401 - pydicom has no types
+    shared = _first(data_set, "SharedFunctionalGroupsSequence")
+    groups = list(data_set.get("PerFrameFunctionalGroupsSequence") or [])
+    if groups and len(groups) != whole.frames_in_file:
+        return (replace(whole, damage=f"it says {whole.frames_in_file} frames and describes {len(groups)}"),)
+    if not groups:
+        groups = [None] * whole.frames_in_file
+    return tuple(_frame(whole, number, shared, group) for number, group in enumerate(groups, start=1))
+
+
+def _frame(whole: Frame, number: int, shared: Any, group: Any) -> Frame:  # noqa: ANN401 - pydicom has no types
+    """One plane; what its own group does not say, the shared group or the image says."""
+
+    def macro(name: str) -> Any:  # noqa: ANN401 - pydicom has no types
+        return _first(group, name) or _first(shared, name)
+
+    measures = macro("PixelMeasuresSequence")
+    rescale = macro("PixelValueTransformationSequence")
+    content = macro("FrameContentSequence")
+    kind = macro("CTImageFrameTypeSequence") or macro("MRImageFrameTypeSequence")
+    image_type = _texts(kind, "FrameType")
+    slope, intercept = _floats(rescale, "RescaleSlope"), _floats(rescale, "RescaleIntercept")
+    keys = dict(zip(SPLIT_KEYS.values(), whole.split_keys, strict=True))
+    acquisition, temporal = _texts(content, "FrameAcquisitionNumber"), _texts(content, "TemporalPositionIndex")
+    echo = _texts(macro("MREchoSequence"), "EffectiveEchoTime")
+    keys |= {
+        name: value[0]
+        for name, value in (("acquisition number", acquisition), ("temporal position", temporal), ("echo time", echo))
+        if value
+    }
+    return replace(
+        whole,
+        number=number,
+        position=_floats(macro("PlanePositionSequence"), "ImagePositionPatient") or whole.position,
+        orientation=_floats(macro("PlaneOrientationSequence"), "ImageOrientationPatient") or whole.orientation,
+        spacing=_floats(measures, "PixelSpacing") or whole.spacing,
+        thickness=(_floats(measures, "SliceThickness") or (whole.thickness,))[0],
+        step=(_floats(measures, "SpacingBetweenSlices") or (whole.step,))[0],
+        rescale=whole.rescale
+        if slope is None and intercept is None
+        else ((slope or (1.0,))[0], (intercept or (0.0,))[0]),
+        image_type=tuple(value.upper() for value in image_type) or whole.image_type,
+        split_keys=tuple(keys.values()),
+    )
+
+
+def _first(group: Any, name: str) -> Any:  # noqa: ANN401 - pydicom has no types
+    items = group.get(name) if group is not None else None
+    return items[0] if items else None
+
+
+def _floats(group: Any, name: str) -> tuple[float, ...] | None:  # noqa: ANN401 - pydicom has no types
+    value = group.get(name) if group is not None else None
+    if value is None or value == "":
+        return None
+    return tuple(float(part) for part in (value if hasattr(value, "__iter__") else [value]))
+
+
+def _texts(group: Any, name: str) -> tuple[str, ...]:  # noqa: ANN401 - pydicom has no types
+    value = group.get(name) if group is not None else None
+    if value is None or value == "":
+        return ()
+    return tuple(str(part) for part in ([value] if isinstance(value, (str, int, float)) else value))

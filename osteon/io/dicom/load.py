@@ -6,36 +6,28 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from osteon.data import Notice, SliceSource, Source, Volume
+from osteon.data import Notice, SliceSource, Volume
 from osteon.errors import InputError
-from osteon.io.dicom.decode import stored_values
-from osteon.io.dicom.rescale import AIR_HU, RangeError, is_whole, to_float32, to_int16
+from osteon.io.dicom.decode import AIR_HU, RangeError, is_whole, stored_values, to_float32, to_int16
 from osteon.io.inventory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.io.frame import Frame
-    from osteon.io.inventory import Progress, SeriesEntry, Stack
+    from osteon.io.inventory import Frame, Progress, SeriesEntry, Stack
 
-__all__ = ["load_series", "shift_plane"]
+__all__ = ["load_series"]
 
 
 MAX_WORKERS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """What decoding saw: extreme values, and pixels that held no data."""
-
-    low: float
-    high: float
-    empty: int
+_Range: TypeAlias = tuple[float, float, int]
+"""What decoding saw: smallest and largest value, and how many pixels held no data."""
 
 
 def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers: int | None = None) -> Volume:
@@ -64,46 +56,27 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
             decoded = _decode(stack, np.dtype(np.int16), is_ct=is_ct, progress=progress, workers=workers)
     if decoded is None:
         decoded = _decode(stack, np.dtype(np.float32), is_ct=is_ct, progress=progress, workers=workers)
-    array, seen = decoded
-    if seen.low == seen.high:
-        raise InputError(f"every voxel has the value {seen.low:g}: the series shows nothing; choose another one")
-    if not np.isfinite((seen.low, seen.high)).all():
+    array, (low, high, empty) = decoded
+    if low == high:
+        raise InputError(f"every voxel has the value {low:g}: the series shows nothing; choose another one")
+    if not np.isfinite((low, high)).all():
         raise InputError("the rescale of the series gives NaN or infinite values: Rescale Slope or Intercept is broken")
     if not is_ct and all(frame.is_inverted for frame in stack.frames):
-        _invert(array, seen)
-    notices = entry.notices + _value_notices(stack, seen, is_ct=is_ct)
-    source = Source(
-        kind="dicom",
-        location=entry.location,
-        patient=entry.patient,
-        study=entry.study,
-        series=entry.series,
-        slices=tuple(SliceSource(frame.sop_instance_uid, frame.path, frame.number) for frame in stack.frames),
-        notices=notices,
-    )
-    unit = "HU" if entry.series.modality == "CT" else ""
+        _invert(array, low + high)
+    slices = tuple(SliceSource(frame.sop_instance_uid, frame.path, frame.number) for frame in stack.frames)
     return Volume(
         array=array,
         grid=stack.grid,
         modality=entry.series.modality,
-        unit=unit,
-        source=source,
+        unit="HU" if entry.series.modality == "CT" else "",
+        source=entry.source(notices=_value_notices(stack, empty, is_ct=is_ct), slices=slices),
     )
 
 
 def _decode(
-    stack: Stack,
-    kind: np.dtype[Any],
-    *,
-    is_ct: bool,
-    progress: Progress | None,
-    workers: int | None,
+    stack: Stack, kind: np.dtype[Any], *, is_ct: bool, progress: Progress | None, workers: int | None
 ) -> tuple[Any, _Range]:
-    """All frames into one array of the asked type.
-
-    Raises:
-        RangeError: int16 was asked for and a value does not fit.
-    """
+    """All frames into one array of the asked type."""
     array = np.empty(stack.grid.shape, dtype=kind)
     total = len(stack.frames)
     threads = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
@@ -123,16 +96,19 @@ def _decode(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    low, high = min(item.low for item in ranges), max(item.high for item in ranges)
-    return array, _Range(low, high, sum(item.empty for item in ranges))
+    return array, _joined(ranges)
+
+
+def _joined(seen: list[_Range]) -> _Range:
+    lows, highs, empty = zip(*seen, strict=True)
+    return min(lows), max(highs), sum(empty)
 
 
 def _decode_chunk(stack: Stack, chunk: range, array: NDArray[Any], *, is_ct: bool) -> _Range:
-    seen = [_decode_one(stack, index, array[index], is_ct=is_ct) for index in chunk]
-    return _Range(min(item[0] for item in seen), max(item[1] for item in seen), sum(item[2] for item in seen))
+    return _joined([_decode_one(stack, index, array[index], is_ct=is_ct) for index in chunk])
 
 
-def _decode_one(stack: Stack, index: int, out: NDArray[Any], *, is_ct: bool) -> tuple[float, float, int]:
+def _decode_one(stack: Stack, index: int, out: NDArray[Any], *, is_ct: bool) -> _Range:
     """One frame into its slice."""
     frame = stack.frames[index]
     if stack.shift_vox is None:
@@ -140,29 +116,28 @@ def _decode_one(stack: Stack, index: int, out: NDArray[Any], *, is_ct: bool) -> 
     plane = np.empty((frame.pixels.rows, frame.pixels.columns), dtype=out.dtype)
     seen = _rescaled(frame, plane, is_ct=is_ct)
     down, right = (float(value) for value in stack.shift_vox[index])
-    moved = shift_plane(plane, (down, right), shape=out.shape, fill=AIR_HU if is_ct else 0)
+    moved = _shift_plane(plane, (down, right), shape=out.shape, fill=AIR_HU if is_ct else 0)
     out[...] = np.rint(moved, out=moved) if out.dtype == np.int16 else moved
     return seen
 
 
-def _rescaled(frame: Frame, out: NDArray[Any], *, is_ct: bool) -> tuple[float, float, int]:
+def _rescaled(frame: Frame, out: NDArray[Any], *, is_ct: bool) -> _Range:
     if out.dtype == np.int16:
         return to_int16(stored_values(frame, into=out), frame, out=out, is_ct=is_ct)
     return to_float32(stored_values(frame), frame, out=out, is_ct=is_ct)
 
 
-def _invert(array: NDArray[Any], seen: _Range) -> None:
-    """Turn a series whose lowest value is white (MONOCHROME1) over, in place; its range stays."""
-    total = seen.low + seen.high
+def _invert(array: NDArray[Any], total: float) -> None:
+    """Turn a series whose lowest value is white (MONOCHROME1) over, in place; ``total`` of its ends, which stay."""
     if array.dtype == np.int16:  # the results fit, so arithmetic modulo 2^16 gives them exactly
         total = (int(total) + 32768) % 65536 - 32768
     np.subtract(array.dtype.type(total), array, out=array)
 
 
-def _value_notices(stack: Stack, seen: _Range, *, is_ct: bool) -> tuple[Notice, ...]:
+def _value_notices(stack: Stack, empty: int, *, is_ct: bool) -> tuple[Notice, ...]:
     notices = []
-    if is_ct and seen.empty:
-        share = 100 * seen.empty / (len(stack.frames) * stack.frames[0].pixels.rows * stack.frames[0].pixels.columns)
+    if is_ct and empty:
+        share = 100 * empty / (len(stack.frames) * stack.frames[0].pixels.rows * stack.frames[0].pixels.columns)
         text = f"{share:.1f} % of the pixels are marked as holding no data; they count as air ({AIR_HU} HU)."
         notices.append(Notice("padding-is-air", text))
     if is_ct and any(frame.rescale is None for frame in stack.frames):
@@ -171,26 +146,13 @@ def _value_notices(stack: Stack, seen: _Range, *, is_ct: bool) -> tuple[Notice, 
     return tuple(notices)
 
 
-def shift_plane(
-    plane: NDArray[Any],
-    shift_vox: tuple[float, float],
-    *,
-    shape: tuple[int, int],
-    fill: float,
+def _shift_plane(
+    plane: NDArray[Any], shift_vox: tuple[float, float], *, shape: tuple[int, int], fill: float
 ) -> NDArray[np.float32]:
     """Place an image on a larger lattice, displaced by a fraction of a pixel; linear interpolation along each axis.
 
-    Args:
-        plane: (rows, columns).
-        shift_vox: where its first pixel comes to lie, in (rows, columns) of the result; at least 0.
-        shape: of the result; holds the displaced image whole.
-        fill: value of pixels that no source pixel covers.
-
-    Returns:
-        ``shape`` float32.
-
     Example:
-        >>> shift_plane(np.array([[0.0, 2.0, 4.0]]), (0.0, 0.5), shape=(1, 4), fill=-1.0).tolist()
+        >>> _shift_plane(np.array([[0.0, 2.0, 4.0]]), (0.0, 0.5), shape=(1, 4), fill=-1.0).tolist()
         [[-1.0, 1.0, 3.0, -1.0]]
     """
     moved = _shift_rows(plane.astype(np.float32), shift_vox[0], shape[0], fill)

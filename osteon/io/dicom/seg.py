@@ -13,18 +13,8 @@ from highdicom.seg.enum import SegmentAlgorithmTypeValues, SegmentationTypeValue
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
-from osteon.io.dicom.derived import (
-    coded,
-    complete,
-    contributing_equipment,
-    derived_uid,
-    equipment,
-    long_string,
-    plain_text,
-    private_schemes,
-    read_source_headers,
-    save_object,
-)
+from osteon.io.dicom import derived
+from osteon.io.dicom.derived import coded, long_string, plain_text
 from osteon.labels import concept
 
 if TYPE_CHECKING:
@@ -35,7 +25,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from osteon.data import Label, Mask, Source
-    from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
 
 __all__ = ["segment_number", "write_segmentation"]
@@ -59,8 +48,8 @@ def write_segmentation(
     source: Source,
     grid_of_source: Grid,
     algorithm: tuple[str, str] | None,
-    series: DerivedSeries,
-    headers: SourceHeaders | None = None,
+    series: derived.DerivedSeries,
+    headers: derived.SourceHeaders | None = None,
 ) -> None:
     """Write a Mask as a DICOM Segmentation (binary), one segment for each declared label.
 
@@ -87,7 +76,7 @@ def write_segmentation(
     """
     if not mask.labels:
         raise InputError(f"mask {mask.name} declares no label: a DICOM Segmentation needs at least one segment")
-    headers = headers or read_source_headers(source)
+    headers = headers or derived.read_source_headers(source)
     occupied = _occupied_slices(mask)
     pixels = _segment_numbers(mask)
     if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers.images, grid_of_source):
@@ -108,14 +97,14 @@ def write_segmentation(
         content_label=re.sub(r"[^A-Z0-9_ ]", "_", plain_text(mask.name).upper())[:16] or "MASK",
         content_description=long_string(series.description),
         omit_empty_frames=True,
-        contributing_equipment=contributing_equipment(
+        contributing_equipment=derived.contributing_equipment(
             series, purpose="automatic segmentation" if algorithm else "segmentation by hand"
         ),
-        coding_schemes=private_schemes(code for label in mask.labels for code in _codes(label)),
-        **equipment(series),
+        coding_schemes=derived.private_schemes(code for label in mask.labels for code in _codes(label)),
+        **derived.equipment(series),
     )
-    complete(dataset, series, headers)
-    save_object(dataset, path)
+    derived.complete(dataset, series, headers)
+    derived.save_object(dataset, path)
 
 
 def _codes(label: Label) -> tuple[Concept | None, ...]:
@@ -132,7 +121,7 @@ def _occupied_slices(mask: Mask) -> NDArray[np.bool_]:
     if undeclared:
         raise UnknownLabelError(
             f"mask {mask.name} holds the values {undeclared}, declared are {[label.value for label in mask.labels]}: "
-            "declare a label for every value",
+            "declare a label for every value"
         )
     return np.asarray(present[:, 1:].any(axis=1))
 
@@ -167,7 +156,9 @@ def _lies_on(headers: Sequence[Dataset], grid: Grid) -> bool:
     )
 
 
-def _descriptions(mask: Mask, *, algorithm: tuple[str, str] | None, series: DerivedSeries) -> list[SegmentDescription]:
+def _descriptions(
+    mask: Mask, *, algorithm: tuple[str, str] | None, series: derived.DerivedSeries
+) -> list[SegmentDescription]:
     identification = None
     if algorithm is not None:
         name, version = algorithm
@@ -184,11 +175,7 @@ def _descriptions(mask: Mask, *, algorithm: tuple[str, str] | None, series: Deri
 
 
 def _description(
-    label: Label,
-    number: int,
-    *,
-    identification: AlgorithmIdentificationSequence | None,
-    series: DerivedSeries,
+    label: Label, number: int, *, identification: AlgorithmIdentificationSequence | None, series: derived.DerivedSeries
 ) -> SegmentDescription:
     description = SegmentDescription(
         segment_number=number,
@@ -197,7 +184,7 @@ def _description(
         segmented_property_type=coded(label.kind),
         algorithm_type=SegmentAlgorithmTypeValues.MANUAL if identification is None else _AUTOMATIC,
         algorithm_identification=identification,
-        tracking_uid=label.tracking_uid or derived_uid(series.instance_uid, "segment", str(number)),
+        tracking_uid=label.tracking_uid or derived.derived_uid(series.instance_uid, "segment", str(number)),
         tracking_id=plain_text(label.name),
         anatomic_regions=None if label.site is None else [coded(label.site)],
         display_color=CIELabColor.from_rgb(*label.colour),
@@ -206,6 +193,6 @@ def _description(
         description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [coded(label.laterality)]
     elif label.laterality is not None:
         description.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
-            coded(label.laterality),
+            coded(label.laterality)
         ]
     return description

@@ -1,27 +1,17 @@
-"""Group DICOM images into series and say of each whether it is a volume."""
+"""Group DICOM images into series and say of each whether it is a volume.
+
+Special about MR: mosaics, several echoes of the same places, images without a pixel size.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from osteon.data import Notice
+from osteon.io.dicom import header
 from osteon.io.dicom.elements import read_elements
-from osteon.io.dicom.header import (
-    KERNEL,
-    PATIENT_ID,
-    WANTED,
-    has_series_uid,
-    read_frame,
-    read_patient,
-    read_series,
-    read_study,
-    series_uid,
-    text,
-)
-from osteon.io.dicom.magnetic import bare_pictures, echo_parts, mosaic_problem
-from osteon.io.dicom.multiframe import split_frames
-from osteon.io.dicom.stack import plan_stack
+from osteon.io.dicom.stack import grouped, natural, plan_stack
 from osteon.io.inventory import SeriesEntry, SkippedFile
 
 if TYPE_CHECKING:
@@ -30,11 +20,16 @@ if TYPE_CHECKING:
 
     from osteon.data import Series
     from osteon.io.dicom.elements import Elements
-    from osteon.io.frame import Frame
+    from osteon.io.inventory import Frame
+
 
 __all__ = ["DicomFile", "build_entries", "read_dicom_file"]
 
+
 PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "MG", "RF", "XA", "RG", "IO", "PX"})
+
+AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+ORIGIN: Final = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +49,17 @@ def read_dicom_file(path: Path) -> DicomFile | SkippedFile | None:
     Raises:
         OSError: the file cannot be read.
     """
-    elements = read_elements(path, wanted=WANTED)
+    elements = read_elements(path, wanted=header.WANTED)
     if elements is None:
         return None
-    if not series_uid(elements):
+    if not header.series_uid(elements):
         if elements.damage is None:
             return SkippedFile(path, "DICOM without a series: a directory or another record", damaged=False)
         return SkippedFile(path, elements.damage, damaged=True)
     if elements.pixel_offset < 0 and elements.damage is None:
-        modality = text(elements.values.get(0x00080060)) or "unknown modality"
+        modality = header.text(elements.values.get(0x00080060)) or "unknown modality"
         return SkippedFile(path, f"DICOM without pixels ({modality})", damaged=False)
-    return DicomFile(elements, read_frame(path, elements))
+    return DicomFile(elements, header.read_frame(path, elements))
 
 
 def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[SeriesEntry, ...]:
@@ -72,7 +67,7 @@ def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[Series
     groups: dict[tuple[str, str], list[DicomFile]] = {}
     for file in files:
         # the patient is part of the key: two people under one copied UID must never become one volume
-        key = (series_uid(file.elements), text(file.elements.values.get(PATIENT_ID)))
+        key = (header.series_uid(file.elements), header.text(file.elements.values.get(header.PATIENT_ID)))
         groups.setdefault(key, []).append(file)
     entries = [entry for group in groups.values() for entry in _entries(group, location)]
     return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid, entry.part)))
@@ -83,16 +78,16 @@ def _entries(files: list[DicomFile], location: Path) -> list[SeriesEntry]:
     files = sorted(files, key=lambda file: file.frame.path)
     # a file that broke off early must not speak for the series
     first = next((file for file in files if file.elements.damage is None), files[0]).elements
-    series = read_series(first)
+    series = header.read_series(first)
     frames: list[Frame] = []
     for file in files:
         several = file.frame.frames_in_file > 1 and file.frame.damage is None
-        frames.extend(split_frames(file.frame) if several else (file.frame,))
+        frames.extend(header.split_frames(file.frame) if several else (file.frame,))
     if series.modality != "MR":
         return [_entry(first, series, frames, location)]
     found = []
-    for part in echo_parts(frames):
-        own, bare = bare_pictures(part.frames)
+    for part in _echo_parts(frames):
+        own, bare = _bare_pictures(part.frames)
         entry = _entry(first, series, own, location)
         if bare is not None and entry.grid is not None and entry.stack is not None:
             grid = replace(entry.grid, unit="pixel")
@@ -114,26 +109,26 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
     problem: str | None
     if series.modality in PROJECTION_MODALITIES:
         problem = f"{series.modality} images are projections (radiographs), not slices of a volume"
-    elif series.modality == "MR" and (mosaic := mosaic_problem(frames)) is not None:
+    elif series.modality == "MR" and (mosaic := _mosaic_problem(frames)) is not None:
         problem = mosaic
     else:
         plan = plan_stack(frames)
         stack, problem, unsupported, notices = plan.stack, plan.problem, plan.unsupported, plan.notices
-    if not has_series_uid(first):
-        text_ = (
+    if not header.has_series_uid(first):
+        text = (
             "The images have lost their Series Instance UID; one was made from their other tags, unknown to any "
             "archive."
         )
-        notices = (*notices, Notice("uid-made", text_, "warning"))
+        notices = (*notices, Notice("uid-made", text, "warning"))
     used = stack.frames if stack is not None else frames
     if any(frame.lossy for frame in used):
-        text_ = "The images went through lossy compression: their values differ slightly from the scanner's."
-        notices = (*notices, Notice("lossy-compression", text_, "warning"))
+        text = "The images went through lossy compression: their values differ slightly from the scanner's."
+        notices = (*notices, Notice("lossy-compression", text, "warning"))
     return SeriesEntry(
         kind="dicom",
         series=series,
-        patient=read_patient(first),
-        study=read_study(first),
+        patient=header.read_patient(first),
+        study=header.read_study(first),
         location=location,
         n_images=len(frames),
         grid=stack.grid if stack is not None else None,
@@ -141,7 +136,95 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
         unsupported=unsupported,
         notices=notices,
         image_type=used[0].image_type,
-        kernel=text(first.values.get(KERNEL)).split("\\")[0].strip(),
+        kernel=header.text(first.values.get(header.KERNEL)).split("\\")[0].strip(),
         thickness_mm=used[0].thickness,
         stack=stack,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _EchoPart:
+    """The images of one echo."""
+
+    name: str  # as "echo-2", counted by rising echo time; "" when the series holds one echo
+    words: str  # as "echo 2 of 3, TE 26 ms"
+    frames: tuple[Frame, ...] = field(repr=False)  # of the echo
+
+
+def _mosaic_problem(frames: Sequence[Frame]) -> str | None:
+    """Why a Siemens mosaic is no volume; None when no image is one.
+
+    Many slices lie side by side in one image there, and where each of them lies stands in private elements only.
+    """
+    count = sum("MOSAIC" in frame.image_type for frame in frames)
+    if not count:
+        return None
+    return (
+        f"{count} of its {len(frames)} images are mosaics (many slices side by side in one picture): send the series "
+        "as single slices, or convert it to NIfTI with a program that knows Siemens' private elements (dcm2niix)"
+    )
+
+
+def _echo_parts(frames: Sequence[Frame]) -> tuple[_EchoPart, ...]:
+    """The echoes of a series: one part when it holds one, or when its echo times belong to different places.
+
+    Images are told apart by echo time and, where that says nothing, by echo number. Two echoes of one place are
+    different pictures; which one is meant is not guessed.
+    """
+    whole = _EchoPart("", "", tuple(frames))
+    if any(frame.damage is not None for frame in frames):
+        return (whole,)
+    names = list(header.SPLIT_KEYS.values())
+    for key, unit in (("echo time", "TE {} ms"), ("echo number", "echo number {}")):
+        at = names.index(key)
+        groups = grouped(frames, lambda frame, at=at: _plain(frame.split_keys[at].strip()))  # type: ignore[misc]
+        if len(groups) > 1 and "" not in groups and _share_places(list(groups.values())):
+            ranked = sorted(groups.items(), key=lambda item: natural(item[0]))
+            total = len(ranked)
+            return tuple(
+                _EchoPart(f"echo-{n}", f"echo {n} of {total}, {unit.format(value)}", tuple(group))
+                for n, (value, group) in enumerate(ranked, start=1)
+            )
+    return (whole,)
+
+
+def _bare_pictures(frames: Sequence[Frame]) -> tuple[tuple[Frame, ...], Notice | None]:
+    """Frames without a pixel size on a grid that counts pixels."""
+    frames = tuple(frames)
+    if any(frame.spacing is not None for frame in frames):
+        return frames, None
+    changed = tuple(replace(frame, spacing=(1.0, 1.0)) for frame in frames)
+    if len(frames) == 1:
+        changed = (replace(changed[0], position=ORIGIN, orientation=AXIAL, thickness=1.0, step=None),)
+    text = (
+        "The images have no Pixel Spacing: how large anything is in millimetres is not known, so no length is given "
+        "and no DICOM object is written."
+    )
+    return changed, Notice("no-pixel-size", text, "warning")
+
+
+def _share_places(groups: Sequence[Sequence[Frame]]) -> bool:
+    """Whether two groups hold an image of one place."""
+    seen: set[object] = set()
+    for group in groups:
+        places = {_place(frame) for frame in group}
+        if seen & places:
+            return True
+        seen |= places
+    return False
+
+
+def _place(frame: Frame) -> tuple[object, object]:
+    position, orientation = frame.position, frame.orientation
+    return (
+        None if position is None else tuple(round(value, 2) for value in position),
+        None if orientation is None else tuple(round(value, 3) for value in orientation),
+    )
+
+
+def _plain(value: str) -> str:
+    """A number as it is shown, so that 20 and 20.0 are one echo; other text as it is."""
+    try:
+        return f"{float(value):g}"
+    except ValueError:
+        return value

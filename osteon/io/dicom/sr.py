@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from highdicom.sr import (
-    AlgorithmIdentification,
-    CodeContentItem,
-    CodedConcept,
-    Comprehensive3DSR,
-    ContainerContentItem,
-    ContentSequence,
-    DeviceObserverIdentifyingAttributes,
-    FindingSite,
-    ImageContentItem,
-    LanguageOfContentItemAndDescendants,
-    Measurement,
-    MeasurementsAndQualitativeEvaluations,
-    NumContentItem,
-    ObservationContext,
-    ObserverContext,
-    QualitativeEvaluation,
-    ReferencedSegment,
-    RelationshipTypeValues,
-    Scoord3DContentItem,
-    SourceImageForMeasurementGroup,
-    SourceSeriesForSegmentation,
-    TextContentItem,
-    TrackingIdentifier,
-    UIDRefContentItem,
-    VolumetricROIMeasurementsAndQualitativeEvaluations,
-)
+from highdicom import sr as hd
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
@@ -38,25 +12,13 @@ from pydicom.sr.codedict import codes
 from osteon import __version__
 from osteon.data import Measurement as Number
 from osteon.errors import InputError
-from osteon.io.dicom.derived import (
-    DEVICE_UID,
-    MANUFACTURER,
-    coded,
-    complete,
-    contributing_equipment,
-    derived_uid,
-    equipment,
-    long_string,
-    plain_text,
-    private_schemes,
-    read_source_headers,
-    save_object,
-)
+from osteon.io.dicom import derived
+from osteon.io.dicom.derived import coded, long_string, plain_text
 from osteon.io.dicom.seg import segment_number
 from osteon.labels import concept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -65,22 +27,22 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Finding, Radiograph, Volume
     from osteon.geometry import Box, Grid
-    from osteon.io.dicom.derived import DerivedSeries, SourceHeaders
     from osteon.labels import Concept
 
-__all__ = ["BOX_FACES", "DISCLAIMER", "write_report_sr"]
+__all__ = ["DISCLAIMER", "write_report_sr"]
 
 DISCLAIMER: Final = "Research decision support; not a diagnosis."
 
-BOX_FACES: Final = ((0, 1, 3, 2), (4, 5, 7, 6))
+_BOX_FACES: Final = ((0, 1, 3, 2), (4, 5, 7, 6))
 """Rows of ``Box.corners_lps_mm`` around the face of the lowest and of the highest slice index."""
 
 PROCEDURE_OF_MODALITY: Final = {"CT": "procedure_ct", "MR": "procedure_mr"}
 SEG_TAGS: Final = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "NumberOfFrames"]
-HAS_ACQ: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
-CONTAINS: Final = RelationshipTypeValues.CONTAINS
-INFERRED_FROM: Final = RelationshipTypeValues.INFERRED_FROM
-HAS_PROPERTIES: Final = RelationshipTypeValues.HAS_PROPERTIES
+HAS_CONCEPT_MOD: Final = hd.RelationshipTypeValues.HAS_CONCEPT_MOD
+HAS_ACQ: Final = hd.RelationshipTypeValues.HAS_ACQ_CONTEXT
+CONTAINS: Final = hd.RelationshipTypeValues.CONTAINS
+INFERRED_FROM: Final = hd.RelationshipTypeValues.INFERRED_FROM
+HAS_PROPERTIES: Final = hd.RelationshipTypeValues.HAS_PROPERTIES
 
 
 def write_report_sr(
@@ -89,8 +51,8 @@ def write_report_sr(
     volume: Volume | Radiograph,
     *,
     segmentations: Mapping[str, Path],
-    series: DerivedSeries,
-    headers: SourceHeaders | None = None,
+    series: derived.DerivedSeries,
+    headers: derived.SourceHeaders | None = None,
 ) -> None:
     """Write an Answer as a Comprehensive 3D SR: complete, unverified, preliminary.
 
@@ -119,26 +81,26 @@ def write_report_sr(
         raise InputError(
             "asked to write a DICOM report, but the volume has no DICOM source: write findings.json instead"
         )
-    source = headers or read_source_headers(volume.source)
+    source = headers or derived.read_source_headers(volume.source)
     images = source.images
     segment_files = {name: _segmentation_header(file) for name, file in segmentations.items()}
     groups = [
         _group(finding, answer=answer, headers=images, segment_files=segment_files, grid=volume.grid)
         for finding in answer.findings
     ]
-    dataset = Comprehensive3DSR(
+    dataset = hd.Comprehensive3DSR(
         evidence=[*images, *segment_files.values()],
         content=_root(answer, images, groups),
         is_complete=True,
         is_final=False,
         is_verified=False,
         performed_procedure_codes=[_procedure(images[0])],
-        contributing_equipment=contributing_equipment(series, purpose="automatic reading"),
-        coding_schemes=private_schemes(_all_codes(answer)),
-        **equipment(series),
+        contributing_equipment=derived.contributing_equipment(series, purpose="automatic reading"),
+        coding_schemes=derived.private_schemes(_all_codes(answer)),
+        **derived.equipment(series),
     )
-    complete(dataset, series, source)
-    save_object(dataset, path)
+    derived.complete(dataset, series, source)
+    derived.save_object(dataset, path)
 
 
 def _all_codes(answer: Answer) -> Iterator[Concept | None]:
@@ -161,51 +123,51 @@ def _segmentation_header(path: Path) -> Dataset:
         raise InputError(message) from error
 
 
-def _procedure(header: Dataset) -> CodedConcept:
+def _procedure(header: Dataset) -> hd.CodedConcept:
     return coded(concept(PROCEDURE_OF_MODALITY.get(str(header.Modality), "procedure_ct")))
 
 
-def _root(answer: Answer, headers: Sequence[Dataset], groups: Sequence[ContentSequence]) -> Dataset:
-    root = ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
-    content = ContentSequence()
-    content.extend(LanguageOfContentItemAndDescendants(CodedConcept("en-US", "RFC5646", "English (United States)")))
-    device = DeviceObserverIdentifyingAttributes(
-        uid=DEVICE_UID,
-        name=MANUFACTURER,
-        manufacturer_name=MANUFACTURER,
-        model_name=MANUFACTURER,
-        serial_number=f"{MANUFACTURER}-{__version__}",
+def _root(answer: Answer, headers: Sequence[Dataset], groups: Sequence[hd.ContentSequence]) -> Dataset:
+    root = hd.ContainerContentItem(name=codes.DCM.ImagingMeasurementReport, template_id="1500")
+    content = hd.ContentSequence()
+    english = hd.CodedConcept("en-US", "RFC5646", "English (United States)")
+    content.extend(hd.LanguageOfContentItemAndDescendants(english))
+    name = derived.MANUFACTURER
+    device = hd.DeviceObserverIdentifyingAttributes(
+        uid=derived.DEVICE_UID,
+        name=name,
+        manufacturer_name=name,
+        model_name=name,
+        serial_number=f"{name}-{__version__}",
     )
-    content.extend(ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device)))
-    content.append(
-        CodeContentItem(
-            codes.DCM.ProcedureReported,
-            _procedure(headers[0]),
-            relationship_type=RelationshipTypeValues.HAS_CONCEPT_MOD,
-        ),
-    )
+    content.extend(hd.ObservationContext(observer_device_context=hd.ObserverContext(codes.DCM.Device, device)))
+    content.append(_code(codes.DCM.ProcedureReported, _procedure(headers[0]), HAS_CONCEPT_MOD))
     content.append(_image_library(headers))
     if groups:
-        measurements = ContainerContentItem(codes.DCM.ImagingMeasurements, relationship_type=CONTAINS)
-        measurements.ContentSequence = ContentSequence()
-        for group in groups:
-            measurements.ContentSequence.extend(group)
-        content.append(measurements)
+        content.append(_container(codes.DCM.ImagingMeasurements, [item for group in groups for item in group]))
     content.append(_evaluations(answer))
     root.ContentSequence = content
     return root
 
 
-def _image_library(headers: Sequence[Dataset]) -> ContainerContentItem:
+def _container(name: Any, items: Iterable[Dataset]) -> hd.ContainerContentItem:  # noqa: ANN401 - highdicom's codes
+    found = hd.ContainerContentItem(name, relationship_type=CONTAINS)
+    found.ContentSequence = hd.ContentSequence(items)
+    return found
+
+
+def _code(name: Any, value: Any, relation: hd.RelationshipTypeValues) -> hd.CodeContentItem:  # noqa: ANN401 - as above
+    return hd.CodeContentItem(name, value, relationship_type=relation)
+
+
+def _comment(text: str) -> hd.TextContentItem:
+    return hd.TextContentItem(codes.DCM.Comment, plain_text(text), relationship_type=CONTAINS)
+
+
+def _image_library(headers: Sequence[Dataset]) -> hd.ContainerContentItem:
     """TID 1600 with one group (TID 1602): what the images share stands once, each image is one reference."""
     first = headers[0]
-    group = ContainerContentItem(codes.DCM.ImageLibraryGroup, relationship_type=CONTAINS)
-    content = ContentSequence()
     modality = codes.cid33.ComputedTomography if first.Modality == "CT" else codes.cid33.MagneticResonance
-    content.append(CodeContentItem(codes.DCM.Modality, modality, relationship_type=HAS_ACQ))
-    content.append(
-        UIDRefContentItem(codes.DCM.FrameOfReferenceUID, first.FrameOfReferenceUID, relationship_type=HAS_ACQ)
-    )
     numbers = [(codes.DCM.PixelDataRows, first.Rows, concept("unit_pixels"))]
     numbers += [(codes.DCM.PixelDataColumns, first.Columns, concept("unit_pixels"))]
     if "PixelSpacing" in first:
@@ -214,73 +176,45 @@ def _image_library(headers: Sequence[Dataset]) -> ContainerContentItem:
         numbers += [(codes.DCM.VerticalPixelSpacing, float(row_mm), concept("unit_mm"))]
     if first.get("SliceThickness"):
         numbers += [(codes.DCM.SliceThickness, float(first.SliceThickness), concept("unit_mm"))]
-    for name, value, unit in numbers:
-        content.append(NumContentItem(name, value, coded(unit), relationship_type=HAS_ACQ))
-    for header in headers:
-        content.append(
-            ImageContentItem(
-                codes.SCT.Source,
-                referenced_sop_class_uid=header.SOPClassUID,
-                referenced_sop_instance_uid=header.SOPInstanceUID,
-                relationship_type=CONTAINS,
-            ),
-        )
-    group.ContentSequence = content
-    library = ContainerContentItem(codes.DCM.ImageLibrary, relationship_type=CONTAINS)
-    library.ContentSequence = ContentSequence([group])
-    return library
+    uid = hd.UIDRefContentItem(codes.DCM.FrameOfReferenceUID, first.FrameOfReferenceUID, relationship_type=HAS_ACQ)
+    items = [_code(codes.DCM.Modality, modality, HAS_ACQ), uid]
+    items += [hd.NumContentItem(name, value, coded(unit), relationship_type=HAS_ACQ) for name, value, unit in numbers]
+    items += [
+        hd.ImageContentItem(codes.SCT.Source, header.SOPClassUID, header.SOPInstanceUID, relationship_type=CONTAINS)
+        for header in headers
+    ]
+    return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, items)])
 
 
-def _evaluations(answer: Answer) -> ContainerContentItem:
+def _evaluations(answer: Answer) -> hd.ContainerContentItem:
     """Rows 12 to 14 of TID 1500: what was found in one code, and the sentences a reader must see."""
+    is_unlike = any(region.novelty is not None and region.novelty.is_unlike for region in answer.regions)
     is_found = any(finding.is_abnormal for finding in answer.findings)
-    if any(region.novelty is not None and region.novelty.is_unlike for region in answer.regions):
-        summary = (
-            codes.DCM.NotAllAlgorithmsSucceededWithFindings
-            if is_found
-            else codes.DCM.NotAllAlgorithmsSucceededWithoutFindings
-        )
-    else:
-        summary = (
-            codes.DCM.AllAlgorithmsSucceededWithFindings
-            if is_found
-            else codes.DCM.AllAlgorithmsSucceededWithoutFindings
-        )
+    done = "NotAllAlgorithmsSucceeded" if is_unlike else "AllAlgorithmsSucceeded"
+    summary = getattr(codes.DCM, f"{done}{'With' if is_found else 'Without'}Findings")
     sentences = [DISCLAIMER]
     for model in answer.models:
         trained = "Demonstration model, trained on synthetic data only. " if model.is_demo else ""
         sentences.append(f"Model {model.name} {model.version}: {trained}{model.statement}")
     sentences += [notice.text for notice in answer.notices if notice.level == "warning"]
-    content = ContentSequence()
-    content.append(CodeContentItem(codes.DCM.CADProcessingAndFindingsSummary, summary, relationship_type=CONTAINS))
-    content.append(
-        TextContentItem(
-            codes.DCM.NarrativeSummary, plain_text(answer.headline) or "No headline.", relationship_type=CONTAINS
-        ),
-    )
-    for sentence in sentences:
-        content.append(TextContentItem(codes.DCM.Comment, plain_text(sentence), relationship_type=CONTAINS))
-    evaluations = ContainerContentItem(
-        CodedConcept("C0034375", "UMLS", "Qualitative Evaluations"),
-        relationship_type=CONTAINS,
-    )
-    evaluations.ContentSequence = content
-    return evaluations
+    headline = plain_text(answer.headline) or "No headline."
+    items = [
+        _code(codes.DCM.CADProcessingAndFindingsSummary, summary, CONTAINS),
+        hd.TextContentItem(codes.DCM.NarrativeSummary, headline, relationship_type=CONTAINS),
+        *(_comment(sentence) for sentence in sentences),
+    ]
+    return _container(hd.CodedConcept("C0034375", "UMLS", "Qualitative Evaluations"), items)
 
 
 def _group(
-    finding: Finding,
-    *,
-    answer: Answer,
-    headers: Sequence[Dataset],
-    segment_files: Mapping[str, Dataset],
-    grid: Grid,
-) -> ContentSequence:
+    finding: Finding, *, answer: Answer, headers: Sequence[Dataset], segment_files: Mapping[str, Dataset], grid: Grid
+) -> hd.ContentSequence:
     """One Measurement Group for a finding."""
     algorithm = _algorithm(answer)
     shared = {
-        "tracking_identifier": TrackingIdentifier(
-            uid=finding.tracking_uid or derived_uid(headers[0].SeriesInstanceUID, "finding", finding.identifier),
+        "tracking_identifier": hd.TrackingIdentifier(
+            uid=finding.tracking_uid
+            or derived.derived_uid(headers[0].SeriesInstanceUID, "finding", finding.identifier),
             identifier=plain_text(finding.identifier),
         ),
         "finding_type": coded(finding.kind),
@@ -289,84 +223,76 @@ def _group(
         "qualitative_evaluations": _qualities(finding) or None,
     }
     if finding.segment is None:
-        group = MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, headers, grid), **shared)
+        group = hd.MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, headers, grid), **shared)
     else:
-        group = VolumetricROIMeasurementsAndQualitativeEvaluations(
-            referenced_segment=_referenced_segment(finding.segment, answer, headers[0], segment_files),
-            **shared,
+        group = hd.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            referenced_segment=_referenced_segment(finding.segment, answer, headers[0], segment_files), **shared
         )
     content = group[0].ContentSequence
     for measurement in _measurements(finding, grid):
-        content.extend(
-            _number(measurement, box=finding.box, grid=grid, frame_of_reference=headers[0].FrameOfReferenceUID)
-        )
+        content.extend(_number(measurement, finding.box, grid, headers[0].FrameOfReferenceUID))
     if finding.statement:
-        content.append(TextContentItem(codes.DCM.Comment, plain_text(finding.statement), relationship_type=CONTAINS))
+        content.append(_comment(finding.statement))
     return group
 
 
-def _qualities(finding: Finding) -> list[QualitativeEvaluation]:
+def _qualities(finding: Finding) -> list[hd.QualitativeEvaluation]:
     """The side of a finding without a site, and its own qualities."""
-    found = [QualitativeEvaluation(coded(what), coded(which)) for what, which in finding.qualities]
+    found = [hd.QualitativeEvaluation(coded(what), coded(which)) for what, which in finding.qualities]
     if finding.site is None and finding.laterality is not None:
-        found.insert(0, QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality)))
+        found.insert(0, hd.QualitativeEvaluation(codes.SCT.Laterality, coded(finding.laterality)))
     return found
 
 
-def _algorithm(answer: Answer) -> AlgorithmIdentification:
+def _algorithm(answer: Answer) -> hd.AlgorithmIdentification:
     """TID 4019: the model that took part, or osteon's task itself."""
     model = answer.models[0] if answer.models else None
     name, version = (answer.task, __version__) if model is None else (f"{answer.task} ({model.name})", model.version)
     parameters = [f"{item.name} sha256 {item.sha256}" for item in answer.models]
-    return AlgorithmIdentification(
+    return hd.AlgorithmIdentification(
         name=long_string(name),
         version=long_string(version),
         parameters=[*parameters, f"osteon {__version__}"],
         family=None if model is None else coded(concept("artificial_intelligence")),
-        manufacturer=MANUFACTURER,
+        manufacturer=derived.MANUFACTURER,
     )
 
 
-def _site(finding: Finding) -> FindingSite:
+def _site(finding: Finding) -> hd.FindingSite:
     if finding.site is None:
         raise InputError(f"finding {finding.identifier} has no site")
     side = None if finding.laterality is None else coded(finding.laterality)
-    return FindingSite(anatomic_location=coded(finding.site), laterality=side)
+    return hd.FindingSite(anatomic_location=coded(finding.site), laterality=side)
 
 
 def _sources(
-    finding: Finding,
-    headers: Sequence[Dataset],
-    grid: Grid,
-) -> list[SourceImageForMeasurementGroup] | None:
+    finding: Finding, headers: Sequence[Dataset], grid: Grid
+) -> list[hd.SourceImageForMeasurementGroup] | None:
     """The images of the finding's slices, where each slice is one file."""
     if finding.box is None or len(headers) != grid.shape[0] or "NumberOfFrames" in headers[0]:
         return None
     return [
-        SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
+        hd.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
         for header in headers[finding.box.start[0] : finding.box.stop[0]]
     ]
 
 
 def _referenced_segment(
-    segment: tuple[str, int],
-    answer: Answer,
-    header: Dataset,
-    segment_files: Mapping[str, Dataset],
-) -> ReferencedSegment:
+    segment: tuple[str, int], answer: Answer, header: Dataset, segment_files: Mapping[str, Dataset]
+) -> hd.ReferencedSegment:
     name, value = segment
     mask = answer.masks.get(name)
     if mask is None or name not in segment_files:
         raise InputError(
             f"a finding shows a segment of mask {name!r}; given are the segmentations {sorted(segment_files)}: "
-            "write the segmentation of that mask and pass its file",
+            "write the segmentation of that mask and pass its file"
         )
     file = segment_files[name]
-    return ReferencedSegment(
+    return hd.ReferencedSegment(
         sop_class_uid=file.SOPClassUID,
         sop_instance_uid=file.SOPInstanceUID,
         segment_number=segment_number(mask, value),
-        source_series=SourceSeriesForSegmentation(header.SeriesInstanceUID),
+        source_series=hd.SourceSeriesForSegmentation(header.SeriesInstanceUID),
     )
 
 
@@ -381,44 +307,43 @@ def _measurements(finding: Finding, grid: Grid) -> list[Number]:
     return numbers
 
 
-def _number(number: Number, *, box: Box | None, grid: Grid, frame_of_reference: str) -> Measurement:
+def _number(number: Number, box: Box | None, grid: Grid, frame_of_reference: str) -> hd.Measurement:
     """TID 300; the uncertainty is the distance to the ends of the interval, in the unit of the number."""
-    measurement = Measurement(
+    measurement = hd.Measurement(
         name=coded(number.concept),
         value=float(number.value),
         unit=coded(number.unit),
         derivation=None if number.derivation is None else coded(number.derivation),
         method=None if number.method is None else coded(number.method),
     )
-    extra = ContentSequence()
+    extra = hd.ContentSequence()
     if number.interval is not None:
         low, high = number.interval
-        ends = (
+        for name, distance in (
             (codes.SCT.RangeOfUpperMeasurementUncertainty, high - number.value),
             (codes.SCT.RangeOfLowerMeasurementUncertainty, number.value - low),
-        )
-        extra.extend(
-            [NumContentItem(name, float(d), coded(number.unit), relationship_type=HAS_PROPERTIES) for name, d in ends],
-        )
+        ):
+            item = hd.NumContentItem(name, float(distance), coded(number.unit), relationship_type=HAS_PROPERTIES)
+            extra.append(item)
     if box is not None and number.concept.value == concept("box_volume").value:
         extra.extend(_faces(box.corners_lps_mm(grid), frame_of_reference))
     if extra:
-        item = measurement[0]
-        if "ContentSequence" in item:
-            item.ContentSequence.extend(extra)
+        measured = measurement[0]
+        if "ContentSequence" in measured:
+            measured.ContentSequence.extend(extra)
         else:
-            item.ContentSequence = extra
+            measured.ContentSequence = extra
     return measurement
 
 
-def _faces(corners_lps_mm: NDArray[np.float64], frame_of_reference: str) -> list[Scoord3DContentItem]:
+def _faces(corners_lps_mm: NDArray[np.float64], frame_of_reference: str) -> list[hd.Scoord3DContentItem]:
     return [
-        Scoord3DContentItem(
+        hd.Scoord3DContentItem(
             name=codes.SCT.Source,
             graphic_type="POLYGON",
             graphic_data=corners_lps_mm[[*face, face[0]]],
             frame_of_reference_uid=frame_of_reference,
             relationship_type=INFERRED_FROM,
         )
-        for face in BOX_FACES
+        for face in _BOX_FACES
     ]

@@ -17,19 +17,18 @@ from osteon.io.dicom.geometry import distances_mm, place_frames, plane_of
 from osteon.io.dicom.header import SPLIT_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from osteon.io.frame import Frame
-    from osteon.io.inventory import Stack
+    from osteon.io.inventory import Frame, Stack
 
-__all__ = ["Plan", "plan_stack"]
+__all__ = ["grouped", "natural", "plan_stack"]
 
 CLEAR_MAJORITY: Final = 2.0
 """A group of images is taken as the volume when it is this many times larger than the next."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class _Plan:
     """The outcome: a stack, or the reason why there is none; and what a reader must know.
 
     ``unsupported`` tells a valid series that osteon cannot decode from a series that is no volume.
@@ -45,7 +44,7 @@ class _RefusedError(Exception):
     """The series cannot be read as a volume; the text says why."""
 
 
-def plan_stack(frames: Sequence[Frame]) -> Plan:
+def plan_stack(frames: Sequence[Frame]) -> _Plan:
     """Find the volume in the images of one series.
 
     Args:
@@ -63,8 +62,8 @@ def plan_stack(frames: Sequence[Frame]) -> Plan:
         chosen = _one_image_a_place(chosen, notices)
         stack, remarks = place_frames(chosen)
     except (_RefusedError, OsteonError) as error:
-        return Plan(None, str(error), isinstance(error, UnsupportedError), tuple(notices))
-    return Plan(stack, problem=None, unsupported=False, notices=(*notices, *remarks))
+        return _Plan(None, str(error), isinstance(error, UnsupportedError), tuple(notices))
+    return _Plan(stack, problem=None, unsupported=False, notices=(*notices, *remarks))
 
 
 def _readable(frames: Sequence[Frame]) -> list[Frame]:
@@ -79,7 +78,7 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
         if not is_decodable(frame.pixels.transfer_syntax):
             raise UnsupportedError(
                 f"no decoder for transfer syntax {frame.pixels.transfer_syntax} ({frame.path.name}); convert the "
-                "series, for instance with dcmdjpeg or gdcmconv",
+                "series, for instance with dcmdjpeg or gdcmconv"
             )
     return list(frames)
 
@@ -133,11 +132,7 @@ def _same_format(first: Frame, second: Frame) -> bool:
 
 
 def _close(
-    first: tuple[float, ...] | None,
-    second: tuple[float, ...] | None,
-    *,
-    relative: float,
-    absolute: float,
+    first: tuple[float, ...] | None, second: tuple[float, ...] | None, *, relative: float, absolute: float
 ) -> bool:
     if first == second or first is None or second is None or len(first) != len(second):
         return first == second
@@ -184,7 +179,7 @@ def _one_image_a_place(frames: list[Frame], notices: list[Notice]) -> list[Frame
         raise _RefusedError(
             f"{len(conflicts)} position{'s hold' if len(conflicts) > 1 else ' holds'} two different images (first at "
             f"{first:.2f} mm along the slice normal) and no tag tells the acquisitions apart; choose another series, "
-            "or separate them",
+            "or separate them"
         )
     return frames
 
@@ -230,10 +225,10 @@ def _is_regular(frames: list[Frame]) -> bool:
 def _split(frames: list[Frame]) -> tuple[str, list[Frame], int] | None:
     """One acquisition out of several that overlap: the tag, its images, how many acquisitions."""
     for index, name in enumerate(SPLIT_KEYS.values()):
-        groups = _group(frames, lambda frame, index=index: frame.split_keys[index])  # type: ignore[misc]
+        groups = grouped(frames, lambda frame, index=index: frame.split_keys[index])  # type: ignore[misc]
         if len(groups) < 2 or "" in groups:
             continue
-        ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), _natural(item[0])))
+        ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), natural(item[0])))
         if (
             _overlap(list(groups.values()))
             and len(ranked[0][1]) > 1
@@ -243,14 +238,15 @@ def _split(frames: list[Frame]) -> tuple[str, list[Frame], int] | None:
     return None
 
 
-def _group(frames: list[Frame], key: Callable[[Frame], str]) -> dict[str, list[Frame]]:
+def grouped(frames: Iterable[Frame], key: Callable[[Frame], str]) -> dict[str, list[Frame]]:
+    """Frames by what ``key`` says of them, in the order in which it says it first."""
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
         groups.setdefault(key(frame), []).append(frame)
     return groups
 
 
-def _natural(value: str) -> tuple[float, str]:
+def natural(value: str) -> tuple[float, str]:
     """Sort key: numbers by value, before text."""
     try:
         return float(value), value

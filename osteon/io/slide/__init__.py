@@ -6,19 +6,19 @@ applied. How large a pixel is comes from the file or from a person and is never 
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from osteon._optional import has_package
 from osteon.errors import InputError
-from osteon.io.slide.dicom import holds_whole_slide, is_dicom, is_whole_slide, whole_slide_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from osteon.data.slide import Slide
 
-__all__ = ["CACHE_BYTES", "hash_slide", "is_slide", "open_slide"]
+__all__ = ["is_slide", "open_slide"]
+
 
 TIFF_MAGIC: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -31,6 +31,14 @@ SLIDE_SUFFIXES: Final = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu
 GENERIC_TIFF: Final = "generic-tiff"
 HAMAMATSU: Final = "hamamatsu"
 """Its TIFF counts bytes in 32 bits beyond 4 GiB, so that ends cannot be told."""
+
+_WHOLE_SLIDE: Final = b"1.2.840.10008.5.1.4.1.1.77.1.6"
+"""VL Whole Slide Microscopy Image Storage."""
+
+HEAD_BYTES: Final = 1024
+SOP_CLASS_IN_META: Final = b"\x02\x00\x02\x00UI"
+FILES_LOOKED_AT: Final = 8
+FOLDERS_LOOKED_AT: Final = 64
 
 
 def open_slide(path: Path, *, microns_per_pixel: float | None = None, cache_bytes: int = CACHE_BYTES) -> Slide:
@@ -57,16 +65,16 @@ def open_slide(path: Path, *, microns_per_pixel: float | None = None, cache_byte
     from osteon.io.slide.picture import open_picture
 
     if path.is_dir():
-        file = whole_slide_file(path)
+        file = _whole_slide_file(path)
         return open_openslide(file, name=path.name, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
     head = _head(path)
     if not head:
         raise InputError(f"{path.name} is empty, it holds not one byte: copy it again")
     if head.startswith(TIFF_MAGIC):
         return _open_tiff(path, microns_per_pixel, cache_bytes)
-    if is_dicom(head) and not is_whole_slide(path):
+    if _is_dicom(head) and not _is_whole_slide(path):
         raise InputError(f"{path.name} is a DICOM file, but no whole-slide image: give a slide")
-    if is_dicom(head) or path.suffix.lower() in SLIDE_SUFFIXES:
+    if _is_dicom(head) or path.suffix.lower() in SLIDE_SUFFIXES:
         return open_openslide(path, name=path.name, microns_per_pixel=microns_per_pixel, cache_bytes=cache_bytes)
     return open_picture(path, microns_per_pixel=microns_per_pixel)
 
@@ -80,36 +88,20 @@ def is_slide(path: Path) -> bool:
         path: a file, or a folder that may hold a DICOM whole-slide image.
     """
     if path.is_dir():
-        return holds_whole_slide(path)
+        return _holds_whole_slide(path)
     try:
         head = _head(path) if path.is_file() else b""  # a pipe would be waited for
     except InputError:
         return False
     if path.suffix.lower() in SLIDE_SUFFIXES:
         return bool(head)
-    if is_dicom(head):
-        return is_whole_slide(path)
+    if _is_dicom(head):
+        return _is_whole_slide(path)
     if not head.startswith(TIFF_MAGIC) or not has_package("openslide"):
         return False
     from osteon.io.slide.openslide import openslide_format
 
     return bool(openslide_format(path))
-
-
-def hash_slide(path: Path) -> str:
-    """SHA-256 of a slide: of the file; of a folder, that of the hashes of its files in the order of their names.
-
-    Raises:
-        InputError: cannot be read.
-    """
-    try:
-        if path.is_dir():
-            files = sorted(inside for inside in path.rglob("*") if inside.is_file())
-            return hashlib.sha256("".join(hash_slide(file) for file in files).encode()).hexdigest()
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
 
 
 def _open_tiff(path: Path, microns_per_pixel: float | None, cache_bytes: int) -> Slide:
@@ -132,3 +124,73 @@ def _head(path: Path) -> bytes:
             return file.read(256)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+
+
+def _is_dicom(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a DICOM file."""
+    return head[128:132] == b"DICM"
+
+
+def _is_whole_slide(path: Path) -> bool:
+    """Whether a file is a DICOM whole-slide image, by its meta information; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False
+    place = head.find(SOP_CLASS_IN_META, 132)
+    if not _is_dicom(head) or place < 0:
+        return False
+    start = place + len(SOP_CLASS_IN_META) + 2
+    length = int.from_bytes(head[start - 2 : start], "little")
+    return head[start : start + length].rstrip(b"\0 ") == _WHOLE_SLIDE
+
+
+def _holds_whole_slide(folder: Path) -> bool:
+    """Whether a folder holds a DICOM whole-slide image, by a few files of it and of the folders in it."""
+    return any(_is_whole_slide(path) for path in _files(folder, most=FILES_LOOKED_AT, folders=FOLDERS_LOOKED_AT))
+
+
+def _whole_slide_file(folder: Path) -> Path:
+    """A file of the only whole-slide series in a folder; openslide finds the other files of the series beside it."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    series: dict[str, list[Path]] = {}
+    for path in _files(folder):
+        if _is_whole_slide(path):
+            try:
+                header = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
+            except (InvalidDicomError, OSError, EOFError, ValueError) as error:
+                raise InputError(f"{path.name} is a damaged DICOM whole-slide image: send it again") from error
+            series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
+    if not series:
+        raise InputError(
+            f"the folder {folder.name} is no slide: no file in it is a DICOM whole-slide image; give the slide file "
+            "itself (SVS, NDPI, TIFF, ...)"
+        )
+    if len(series) > 1:
+        raise InputError(
+            f"the folder {folder.name} holds {len(series)} DICOM slides: give a file or the folder of the one you mean"
+        )
+    (files,) = series.values()
+    if len({path.parent for path in files}) > 1:
+        raise InputError(
+            f"the {len(files)} files of the DICOM slide in {folder.name} lie in several folders: put them into one"
+        )
+    return files[0]
+
+
+def _files(folder: Path, *, most: int | None = None, folders: int | None = None) -> Iterator[Path]:
+    """Files of a folder and of the folders in it, sorted, hidden ones left out."""
+    waiting = [folder]
+    seen = 0
+    while waiting and (folders is None or seen < folders):
+        place = waiting.pop(0)
+        seen += 1
+        try:
+            inside = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+        except OSError:
+            continue
+        waiting += [path for path in inside if path.is_dir() and not path.is_symlink()]
+        yield from [path for path in inside if path.is_file()][:most]

@@ -12,7 +12,7 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KnownMicrons", "StoredScale", "choose_microns", "openslide_scale", "tiff_scale"]
+__all__ = ["StoredScale", "choose_microns", "openslide_scale", "tiff_scale"]
 
 SMALLEST_UM: Final = 0.01
 LARGEST_STORED_UM: Final = 10.0
@@ -25,33 +25,22 @@ UM_AN_UNIT: Final = {"inch": 25400.0, "centimeter": 10000.0}
 
 @dataclass(frozen=True, slots=True)
 class StoredScale:
-    """What a file says of the size of its pixels.
+    """What a file says of the size of its pixels."""
 
-    Attributes:
-        microns: (row, column) of level 0, or None where it says nothing usable.
-        hint: what it says instead, a phrase for the message; "".
-    """
-
-    microns: tuple[float, float] | None = None
-    hint: str = ""
+    microns: tuple[float, float] | None = None  # (row, column) of level 0, or None where it says nothing usable
+    hint: str = ""  # what it says instead, a phrase for the message; ""
 
 
 @dataclass(frozen=True, slots=True)
-class KnownMicrons:
-    """The size of a pixel of level 0.
+class _KnownMicrons:
+    """The size of a pixel of level 0."""
 
-    Attributes:
-        per_pixel: (row, column).
-        known_from: who said so.
-        notices: where file and person differ.
-    """
-
-    per_pixel: tuple[float, float]
-    known_from: Literal["file", "person"]
-    notices: tuple[Notice, ...] = ()
+    per_pixel: tuple[float, float]  # (row, column)
+    known_from: Literal["file", "person"]  # who said so
+    notices: tuple[Notice, ...] = ()  # where file and person differ
 
 
-def choose_microns(name: str, stored: StoredScale, asked: float | None) -> KnownMicrons:
+def choose_microns(name: str, stored: StoredScale, asked: float | None) -> _KnownMicrons:
     """The size of a pixel, from a person if they gave it, else from the file.
 
     Args:
@@ -78,13 +67,13 @@ def choose_microns(name: str, stored: StoredScale, asked: float | None) -> Known
                 "Every area and the scale of the tiles depend on it."
             )
             told = (Notice("slide-microns-differ", text, "warning"),)
-        return KnownMicrons((asked, asked), "person", told)
+        return _KnownMicrons((asked, asked), "person", told)
     if found is None:
         raise InputError(
             f"how large a pixel of {name} is, is not known: the file does not say it{stored.hint}; "
             "pass --microns, the micrometres per pixel of its largest level"
         )
-    return KnownMicrons(found, "file")
+    return _KnownMicrons(found, "file")
 
 
 def openslide_scale(properties: Mapping[str, str]) -> StoredScale:

@@ -35,13 +35,7 @@ def openslide_format(path: Path) -> str:
         return ""
 
 
-def open_openslide(
-    path: Path,
-    *,
-    name: str,
-    microns_per_pixel: float | None,
-    cache_bytes: int,
-) -> OpenSlideSlide:
+def open_openslide(path: Path, *, name: str, microns_per_pixel: float | None, cache_bytes: int) -> OpenSlideSlide:
     """Open a slide through openslide.
 
     Args:
@@ -98,16 +92,7 @@ class OpenSlideSlide:
         *,
         name: str,
     ) -> None:
-        """Take over a handle.
-
-        Args:
-            path: to open further handles.
-            opened: handle and its cache of tiles, which further handles share.
-            levels: of the slide.
-            microns_per_pixel: (row, column) of level 0.
-            source: where it came from.
-            name: for errors.
-        """
+        """Take over a handle and its cache of tiles, which further handles of the file share."""
         self.levels = levels
         self.microns_per_pixel = microns_per_pixel
         self.source = source

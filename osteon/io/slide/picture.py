@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, UnsupportedError
+from osteon.io.dicom.decode import claimed_shape
 from osteon.io.image import JPEG, PNG, stored_picture
 from osteon.io.slide.microns import StoredScale, choose_microns
 from osteon.io.slide.pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+from osteon.io.whole_file import file_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,23 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureSlide", "open_picture"]
 
-LENGTHLESS_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xD9)})
-NO_FRAME_MARKERS: Final = frozenset({0xC4, 0xC8, 0xCC})
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PictureSlide:
-    """A picture as a slide of one level.
+    """A picture as a slide of one level."""
 
-    Attributes:
-        pixels: (row, column, 3) uint8 RGB.
-        microns_per_pixel: (row, column).
-        source: where it came from.
-    """
-
-    pixels: NDArray[np.uint8] = field(repr=False)
-    microns_per_pixel: tuple[float, float]
-    source: SlideSource
+    pixels: NDArray[np.uint8] = field(repr=False)  # (row, column, 3) uint8 RGB
+    microns_per_pixel: tuple[float, float]  # (row, column)
+    source: SlideSource  # where it came from
 
     @property
     def levels(self) -> tuple[SlideLevel, ...]:
@@ -77,13 +70,10 @@ def open_picture(path: Path, *, microns_per_pixel: float | None) -> PictureSlide
 
 def _decoded(path: Path) -> tuple[bytes, NDArray[np.uint8], tuple[Notice, ...]]:
     """The file, its pixels in 8-bit RGB, and what was done to them."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    data = file_bytes(path)
     if not data:
         raise InputError(f"{path.name} is empty, it holds not one byte: copy it again")
-    if data.startswith(JPEG) and _jpeg_channels(data) == 4:
+    if data.startswith(JPEG) and (claimed_shape(data) or (0,))[-1] == 4:
         raise UnsupportedError(
             f"{path.name} is stored in CMYK, for a printing press: its colours cannot be told without that press; "
             "export it as RGB"
@@ -104,17 +94,3 @@ def _has_profile(data: bytes) -> bool:
     if data.startswith(PNG):
         return b"iCCP" in data[: max(data.find(b"IDAT"), 0)]
     return data.startswith(JPEG) and b"ICC_PROFILE\0" in data[: max(data.find(b"\xff\xda"), 0)]
-
-
-def _jpeg_channels(data: bytes) -> int:
-    """Components in the frame header of a JPEG; 0 where there is none."""
-    place = 2
-    while place + 10 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == 0xFF or marker in LENGTHLESS_MARKERS:
-            place += 1 if marker == 0xFF else 2
-        elif 0xC0 <= marker <= 0xCF and marker not in NO_FRAME_MARKERS:
-            return data[place + 9]
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return 0

@@ -58,11 +58,7 @@ def to_rgb8(stored: NDArray[Any], *, premultiplied: bool = False) -> NDArray[np.
 
 
 def check_brightness(name: str, brightest: int) -> None:
-    """Refuse 16-bit values of which nobody can say what is white.
-
-    Args:
-        name: of the file.
-        brightest: highest value of a colour.
+    """Refuse 16-bit values of which nobody can say what is white, by the highest value of a colour.
 
     Raises:
         InputError: all values lie in the lowest sixteenth.
@@ -75,12 +71,7 @@ def check_brightness(name: str, brightest: int) -> None:
 
 
 def pixel_notices(*, bits: int, channels: int) -> tuple[Notice, ...]:
-    """What was done to the stored values.
-
-    Args:
-        bits: of a channel.
-        channels: 1 grey, 2 with alpha, 3 RGB, 4 with alpha.
-    """
+    """What was done to the stored values; channels are 1 grey, 2 with alpha, 3 RGB, 4 with alpha."""
     told = []
     if bits > 8:
         text = "The slide stores 16 bits a channel; they were divided by 257, so that 65535 is white."

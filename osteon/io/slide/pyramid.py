@@ -36,20 +36,15 @@ STEP: Final = "writing the slide"
 class PyramidOptions:
     """How a pyramid is stored.
 
-    Attributes:
-        tile: rows and columns of a tile, a multiple of 16.
-        compression: "jpeg" (RGB only), "deflate" (nothing is lost), or None: deflate where there is alpha, else jpeg.
-        quality: of JPEG, 1 to 100; colours are kept at full resolution.
-        smallest: levels are halved until the longer side is at most this.
-
     Raises:
         InputError: another tile, quality or size.
     """
 
-    tile: int = 256
+    tile: int = 256  # rows and columns of a tile, a multiple of 16
+    # "jpeg" (RGB only), "deflate" (nothing is lost), or None: deflate where there is alpha, else jpeg
     compression: Literal["jpeg", "deflate"] | None = None
-    quality: int = 90
-    smallest: int = 512
+    quality: int = 90  # of JPEG, 1 to 100; colours are kept at full resolution
+    smallest: int = 512  # levels are halved until the longer side is at most this
 
     def __post_init__(self) -> None:
         """Refuse what no reader takes."""
@@ -143,11 +138,7 @@ def write_pyramid(
 
 
 def _source(name: str, source: Slide | NDArray[np.uint8], microns: float | None) -> _Source:
-    """One face for slides and arrays.
-
-    Raises:
-        InputError: no pixel, another kind of array, or the size of a pixel not told.
-    """
+    """One face for slides and arrays."""
     if isinstance(source, np.ndarray):
         array = source
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (3, 4):

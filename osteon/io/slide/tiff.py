@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from osteon.io.slide.microns import StoredScale
 
 
-__all__ = ["SYNTHETIC_MARK", "TiffFacts", "TiffSlide", "check_all_there", "check_length", "open_tiff"]
+__all__ = ["SYNTHETIC_MARK", "TiffFacts", "TiffSlide", "check_all_there", "open_tiff"]
 
 
 SYNTHETIC_MARK: Final = "osteon synthetic slide"
@@ -58,25 +58,15 @@ BROKEN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TiffFacts:
-    """What the tags of the largest picture in a TIFF say.
+    """What the tags of the largest picture in a TIFF say."""
 
-    Attributes:
-        bits: of a channel.
-        channels: 1 to 4, alpha counted.
-        premultiplied: whether the colours were multiplied with alpha.
-        levels: of its pyramid.
-        scale: of a pixel.
-        has_profile: whether there is an ICC profile.
-        is_synthetic: whether osteon wrote it as synthetic.
-    """
-
-    bits: int
-    channels: int
-    premultiplied: bool
-    levels: tuple[SlideLevel, ...]
-    scale: StoredScale
-    has_profile: bool
-    is_synthetic: bool
+    bits: int  # of a channel
+    channels: int  # 1 to 4, alpha counted
+    premultiplied: bool  # whether the colours were multiplied with alpha
+    levels: tuple[SlideLevel, ...]  # of its pyramid
+    scale: StoredScale  # of a pixel
+    has_profile: bool  # whether there is an ICC profile
+    is_synthetic: bool  # whether osteon wrote it as synthetic
 
 
 def open_tiff(path: Path, *, microns_per_pixel: float | None, cache_bytes: int) -> TiffSlide:
@@ -120,15 +110,7 @@ class TiffSlide:
         *,
         cache_bytes: int,
     ) -> None:
-        """Take over an open file.
-
-        Args:
-            file: ``tifffile.TiffFile``.
-            facts: of it.
-            microns_per_pixel: (row, column) of level 0.
-            source: where it came from.
-            cache_bytes: of decoded pieces that are kept.
-        """
+        """Take over an open ``tifffile.TiffFile``; pixels are (row, column), so many bytes of pieces are kept."""
         self.levels = facts.levels
         self.microns_per_pixel = microns_per_pixel
         self.source = source
@@ -270,7 +252,7 @@ def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships
         needed = max((end for page in pages for end in _ends(page)), default=0)
     except (*BROKEN, OSError, AttributeError) as error:
         raise InputError(f"{path.name} is a damaged or truncated TIFF file: copy it again") from error
-    check_length(path, needed)
+    _check_length(path, needed)
     if several > 1:
         raise InputError(f"{path.name} holds {several} pictures of one size, not one slide: extract one")
     page = pages[0]
@@ -350,15 +332,11 @@ def check_all_there(path: Path) -> None:
     """
     with path.open("rb") as file:
         needed = _needed(file, path.stat().st_size)
-    check_length(path, needed)
+    _check_length(path, needed)
 
 
-def check_length(path: Path, needed: int) -> None:
-    """Refuse a file shorter than it must be.
-
-    Raises:
-        InputError: truncated.
-    """
+def _check_length(path: Path, needed: int) -> None:
+    """Refuse a file shorter than it must be."""
     size = path.stat().st_size
     if needed > size:
         raise InputError(f"{path.name} is truncated: {size} of at least {needed} bytes are there; copy it again")

@@ -10,8 +10,7 @@ import numpy as np
 
 from osteon.curation.splits import NORMAL
 from osteon.errors import InputError, OsteonError, OutputError
-from osteon.io.image import read_image, write_png16
-from osteon.io.mask_image import read_mask_image, write_png8
+from osteon.io.image import read_image, read_mask_image, write_png8, write_png16
 from osteon.systems.ct_metastasis.dataset import BONE, FOLDERS, IMAGE, LESION, METASTASIS, mask_notes, rows_file
 from osteon.train.datasets.case_builder import (
     AnyCase,

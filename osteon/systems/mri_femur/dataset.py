@@ -18,7 +18,7 @@ import numpy as np
 
 from osteon.data.system import MadeDataset
 from osteon.errors import GeometryMismatchError, InputError, OsteonError, OutputError, UnknownLabelError, nearest_names
-from osteon.io.mask_image import write_png8
+from osteon.io.image import write_png8
 from osteon.ops.mr_region import PlaneBox, RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
 from osteon.train.datasets.case_builder import (
     BuiltDataset,

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data.manifest import PLANES
 from osteon.errors import InputError, OsteonError, nearest_names
-from osteon.io.image import read_image
-from osteon.io.mask_image import read_mask_image
+from osteon.io.image import read_image, read_mask_image
 from osteon.io.nifti import is_nifti_name
 from osteon.io.table import read_rows
 from osteon.ops.mr_region import PlaneBox

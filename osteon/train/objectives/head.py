@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Manifest
-    from osteon.nets.tile_head import TileHead
+    from osteon.nets.tile_classifier import TileHead
     from osteon.train.heads import Heads
     from osteon.train.objective import FoldData
     from osteon.train.tile_features import TileTable

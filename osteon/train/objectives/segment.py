@@ -16,9 +16,8 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.io.whole_file import whole_file
 from osteon.metrics.segmentation import pixel_counts
-from osteon.nets.segmenter import Segmenter
+from osteon.nets.segmenter import Segmenter, SegmenterPair
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
-from osteon.nets.segmenter_pair import SegmenterPair
 from osteon.train.counts import SWEPT, SegmentCounts, ThresholdSweep
 from osteon.train.fold import fit_job
 from osteon.train.losses import map_loss, map_weights

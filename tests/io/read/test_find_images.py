@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from osteon.errors import InputError
 from osteon.io import choose_series, find_images, load_volume, open_volume
-from osteon.io.archive import UnpackLimits, unpack_zip
+from osteon.io.find import UnpackLimits, unpack_zip
 
 Make = Callable[..., Path]
 

@@ -50,7 +50,7 @@ def test_world_coordinates_survive_the_door(tmp_path: Path, voxels: NDArray[np.i
 def test_both_hands_are_kept(tmp_path: Path, voxels: NDArray[np.int16], flip: int) -> None:
     affine = RAS @ np.diag([flip, 1, 1, 1])
     grid = open_volume(save(tmp_path / "a.nii", voxels, affine)).grid
-    assert grid.is_right_handed == (np.linalg.det(affine[:3, :3][:, ::-1]) > 0)
+    assert (np.linalg.det(grid.directions) > 0) == (np.linalg.det(affine[:3, :3][:, ::-1]) > 0)
 
 
 def test_oblique_affine(tmp_path: Path, voxels: NDArray[np.int16]) -> None:

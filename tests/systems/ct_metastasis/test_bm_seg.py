@@ -11,11 +11,12 @@ import pytest
 
 from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING, make_split
 from osteon.errors import InputError
-from osteon.io.table import missing_images, read_manifest
+from osteon.io.table import read_manifest
 from osteon.systems.ct_metastasis.dataset import TrunkOptions
 from osteon.systems.ct_metastasis.source import MadeDataset, SourceOptions, build_from_source
 from osteon.train.datasets.patients_table import read_patients
 from osteon.train.pixels import load_pixels
+from tests.read_back import missing_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

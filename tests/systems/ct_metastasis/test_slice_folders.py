@@ -10,8 +10,8 @@ import pytest
 
 from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING
 from osteon.errors import InputError
-from osteon.io.table import missing_images
 from osteon.systems.ct_metastasis.source import SourceOptions, build_from_source
+from tests.read_back import missing_images
 
 
 def put(path: Path, seed: int) -> None:

@@ -16,9 +16,10 @@ import pytest
 from osteon.data import Volume
 from osteon.errors import InputError, OutputError
 from osteon.geometry import Grid
-from osteon.io.table import missing_images, read_manifest
+from osteon.io.table import read_manifest
 from osteon.ops.series_images import slice_frame, windowed
 from osteon.systems.ct_metastasis.dataset import OpenedTrunk, TrunkCase, TrunkOptions, build_dataset
+from tests.read_back import missing_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

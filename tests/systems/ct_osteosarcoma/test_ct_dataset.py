@@ -18,7 +18,7 @@ from osteon.data import ImageRow, Manifest, Volume
 from osteon.errors import GeometryMismatchError, InputError, NotThisTaskError, OutputError, UnknownLabelError
 from osteon.geometry import Box
 from osteon.io.image import read_image
-from osteon.io.table import missing_images, read_manifest
+from osteon.io.table import read_manifest
 from osteon.ops.crops import leg_crops
 from osteon.ops.legs import Leg, find_legs
 from osteon.systems.ct_osteosarcoma.dataset import Case, OpenedCase, build_dataset
@@ -33,6 +33,7 @@ from osteon.systems.ct_osteosarcoma.options import LabelledOptions
 from osteon.train.datasets.cohort_table import cohort_lines, write_cohort
 from osteon_phantoms import people
 from osteon_phantoms.study import LegStudy, images_of
+from tests.read_back import missing_images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

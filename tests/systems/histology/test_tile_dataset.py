@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from osteon.app.cli.program import build
 from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
 from osteon.errors import InputError
-from osteon.io.table import missing_images, read_manifest
+from osteon.io.table import read_manifest
 from osteon.systems.histology.dataset import TileOptions, build_tiles, read_tile_name, tile_class
+from tests.read_back import missing_images
 
 if TYPE_CHECKING:
     from pathlib import Path
