@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import GeometryMismatchError
-from osteon.geometry import Grid
-from osteon.geometry.grid import Turn, axial_turn, turn_onto
+from osteon.geometry import Grid, Turn, axial_turn, turn_onto
 
 GRID = Grid.from_axes(shape=(3, 4, 5), spacing_mm=(3.0, 1.0, 0.5), origin_lps_mm=(7.0, -2.0, 11.0))
 TURNS = [Turn(order, flips) for order in permutations(range(3)) for flips in product((False, True), repeat=3)]  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError, OutputError
-from osteon.io.volume import open_volume
+from osteon.io import open_volume
 from osteon_phantoms.femur.painter import make_femur_mr
 from osteon_phantoms.femur.spec import FemurMrSpec, MrLesionSpec, MrPlane
 from osteon_phantoms.files import write_femur_mr

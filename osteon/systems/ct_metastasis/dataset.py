@@ -16,7 +16,7 @@ import numpy as np
 
 from osteon.curation.splits import NORMAL, PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
 from osteon.errors import GeometryMismatchError, InputError, OsteonError, OutputError
-from osteon.geometry.grid import axial_turn
+from osteon.geometry import axial_turn
 from osteon.io.image import write_png8
 from osteon.ops.series_images import PIXEL_MM, slice_frame, windowed
 from osteon.train.datasets.case_builder import (

@@ -12,8 +12,7 @@ import numpy as np
 
 from osteon.curation.splits import NORMAL
 from osteon.errors import InputError
-from osteon.io import find_images, load_volume
-from osteon.io.volume import read_mask_volume
+from osteon.io import find_images, load_volume, read_mask_volume
 from osteon.systems.ct_metastasis.dataset import OpenedTrunk, TrunkCase, build_dataset
 from osteon.train.datasets.case_builder import file_state
 from osteon.train.datasets.series_index import ABOUT, check_about, find_series, read_series_table, series_fields

@@ -15,8 +15,7 @@ from osteon.data import Answer, Mask, Notice, Region, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
-from osteon.geometry import Box
-from osteon.geometry.grid import axial_turn
+from osteon.geometry import Box, axial_turn
 from osteon.ops.lesions import LesionOptions, grown
 from osteon.ops.series_images import SeriesImages, series_images, slice_step
 from osteon.systems.ct_metastasis.detail import LesionReading
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import SliceScores, Volume
-    from osteon.geometry.grid import Turn
+    from osteon.geometry import Turn
     from osteon.predict.predictor import Predictor
     from osteon.systems.ct_metastasis.detail import Lesion
     from osteon.systems.ct_metastasis.maps import Segmenter

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from osteon.data import Mask, SliceScores, Volume
-    from osteon.geometry.grid import Turn
+    from osteon.geometry import Turn
     from osteon.labels import Concept
     from osteon.ops.series_images import SeriesImages
     from osteon.systems.ct_metastasis.search import FoundLesion, TrunkSearch

@@ -9,8 +9,8 @@ import numpy as np
 
 from osteon.data import Notice
 from osteon.errors import InputError
+from osteon.io import read_mask_volume
 from osteon.io.image import is_picture, read_mask_image
-from osteon.io.volume import read_mask_volume
 from osteon.ops.mr_region import PlaneBox, box_with_margin, largest_part
 
 if TYPE_CHECKING:

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from osteon.data import Label, Mask, Patient, Volume
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import Grid
-from osteon.io import open_volume
+from osteon.io import open_volume, read_mask_volume
 from osteon.io.dicom.derived import DerivedSeries
 from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
 from osteon.io.nifti import write_mask_nifti
-from osteon.io.volume import read_mask_volume
 from osteon.labels import concept
 from osteon.systems.ct_metastasis.dataset import TrunkOptions
 from osteon.systems.ct_metastasis.masked_series import build_masked, read_masks

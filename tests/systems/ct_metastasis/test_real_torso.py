@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osteon.data import Volume
-from osteon.geometry.grid import axial_turn
+from osteon.geometry import axial_turn
 from osteon.io import choose_series, find_images, load_volume
 from osteon.ops.lesions import find_contrast
 from osteon.ops.series_images import series_images
