@@ -20,9 +20,9 @@ from osteon.data.options import silent
 from osteon.metrics.lesion_detection import Matching, detect_lesions, froc, match_lesions
 from osteon.metrics.surface_distance import surface_distances
 from osteon.report.charts import draw_froc
-from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import TASK
+from osteon.systems.ct_metastasis.text import LesionReading
 from osteon.systems.registry import system
 from osteon_phantoms import Phantom, TrunkSpec, make_trunk, people
 from osteon_phantoms.study import TrunkStudy

@@ -155,9 +155,9 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     """
     from osteon.io import open_volume
     from osteon.predict.predictor import Predictor
-    from osteon.systems.ct_metastasis.detail import LesionReading
     from osteon.systems.ct_metastasis.options import Options
-    from osteon.systems.ct_metastasis.read import read_trunk
+    from osteon.systems.ct_metastasis.read import answer
+    from osteon.systems.ct_metastasis.text import LesionReading
     from osteon.weights import find_card
 
     del threads  # osteon takes the cores that it may use
@@ -166,7 +166,7 @@ def osteon_series(folder: Path, model: str, threads: int) -> Mapping[str, float]
     read = time.perf_counter() - start
     segmenter = Predictor.load(find_card(model), device="cpu")
     loaded = time.perf_counter() - start - read
-    found = read_trunk(volume, Options(device="cpu"), segmenter=segmenter)
+    found = answer(volume, Options(device="cpu"), segmenter=segmenter)
     lesions = len(found.detail_as(LesionReading).lesions)
     return {"read DICOM": read, "load model": loaded, **found.seconds, "lesions": float(lesions)}
 

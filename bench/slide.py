@@ -101,7 +101,7 @@ def bench_tiles(network: nn.Module, tiles: NDArray[np.uint8], *, rounds: int, th
     from osteon.data import TILE_CLASSES
     from osteon.errors import BackendError
     from osteon.predict.predictor import Predictor
-    from osteon.systems.histology.tile_card import Tiles, tile_input
+    from osteon.systems.histology.detail import Tiles, tile_input
     from osteon.weights import Classes
 
     some = tiles[: max(BATCHES)]
@@ -151,7 +151,7 @@ def bench_overlap(classifier: Predictor, pixels: NDArray[np.uint8], *, rounds: i
     from osteon.io.slide.pyramid import write_pyramid
     from osteon.ops.tissue import tile_flags
     from osteon.predict.engines.openvino import usable_cores
-    from osteon.systems.histology.tile_reader import read_tiles
+    from osteon.systems.histology.read import read_tiles
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "slide.tif"
@@ -218,12 +218,12 @@ def _answer(side: int, path: Path | None) -> None:
     from osteon.io.slide import open_slide
     from osteon.systems.histology.detail import SlideReading
     from osteon.systems.histology.options import Options
-    from osteon.systems.histology.read import answer_slide
+    from osteon.systems.histology.read import answer as read_slide
     from osteon_phantoms.slides.slide import make_slide
     from osteon_phantoms.slides.spec import SlideSpec
 
     slide = make_slide(SlideSpec(seed=2, size=(side, side))) if path is None else open_slide(path)
-    answer = answer_slide(slide, Options(device="cpu", report_unlike=True))
+    answer = read_slide(slide, Options(device="cpu", report_unlike=True))
     slide.close()
     seconds = time.perf_counter() - start
     tiles = int(answer.detail_as(SlideReading).map.plan.is_tissue.sum())

@@ -9,6 +9,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -358,6 +359,7 @@ def load_model(name: str | Path, *, device: str = "auto") -> Model:
     return Model(Predictor.load(card, device=device), card, device)
 
 
+@dataclass(frozen=True, repr=False)
 class Trained:
     """A run of trainings.
 
@@ -366,9 +368,8 @@ class Trained:
         failed: one sentence a fold that failed.
     """
 
-    def __init__(self, folder: Path, failed: Sequence[str]) -> None:
-        """Keep where it is and what went wrong."""
-        self.folder, self.failed = folder, tuple(failed)
+    folder: Path
+    failed: tuple[str, ...]
 
     def __repr__(self) -> str:
         """The name of the folder."""
@@ -411,9 +412,10 @@ def train(
     divided = read_split(Path(split) if split is not None else manifest.folder)
     asked = RunOptions(folds=None if folds is None else tuple(folds))
     run = train_run(manifest, divided, wanted, Path(out), options=asked, progress=progress)
-    return Trained(run.folder, [fold.error for fold in run.failed])
+    return Trained(run.folder, tuple(fold.error for fold in run.failed))
 
 
+@dataclass(frozen=True, repr=False)
 class Evaluated:
     """The numbers of a run on its test parts.
 
@@ -422,9 +424,8 @@ class Evaluated:
         metrics: the content of metrics.json.
     """
 
-    def __init__(self, folder: Path, metrics: Mapping[str, Any]) -> None:
-        """Keep where it is and what it says."""
-        self.folder, self.metrics = folder, metrics
+    folder: Path
+    metrics: Mapping[str, Any]
 
     def __repr__(self) -> str:
         """The name of the folder."""

@@ -26,8 +26,8 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
 from osteon.metrics.calibration import apply_temperature, fit_temperature
 from osteon.metrics.multiclass import cluster_intervals
+from osteon.systems.histology.detail import Tiles, tile_input
 from osteon.systems.histology.recipe import RECIPE
-from osteon.systems.histology.tile_card import Tiles, tile_input
 from osteon.train.heads import fit_ridge_head
 from osteon.train.run_folder import describe_software, digest
 from osteon.train.settings import TileAugmentation

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from osteon.reading import CaseOptions, read_case
-from osteon.systems.ct_metastasis.detail import LesionReading
+from osteon.systems.ct_metastasis.text import LesionReading
 
 TASK = "ct_metastasis"
 

@@ -131,7 +131,7 @@ def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     64 x 64 pixels, three planes, at most 6 pictures of a leg and plane. Half of the patients have a tumour in one leg.
     Made in about 10 seconds of one processor. Do not write into the folder: copy it first.
     """
-    from osteon.app.cli.phantom_cohort import Cohort, build_cohort
+    from osteon.app.cli.phantom import Cohort, build_cohort
     from osteon.systems.ct_osteosarcoma.options import LabelledOptions
     from osteon_phantoms.study import LegStudy
 

@@ -29,7 +29,7 @@ from osteon.geometry import Box, Grid
 from osteon.labels import concept
 from osteon.mesh import extract_surface
 from osteon.ops.lesions import OwnBone
-from osteon.systems.ct_metastasis.detail import Lesion, LesionReading
+from osteon.systems.ct_metastasis.text import Lesion, LesionReading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -108,7 +108,7 @@ def _shrunk(pixels: NDArray[np.uint8], down: float) -> NDArray[np.uint8]:
 
 def tile_card(*, temperatures: int = 1, stain: Stain = "none", **changes: Any) -> ModelCard:  # noqa: ANN401 - entries of a card
     """A valid card of a tile classifier, without its files."""
-    from osteon.systems.histology.tile_card import Tiles, tile_input
+    from osteon.systems.histology.detail import Tiles, tile_input
     from osteon.weights import Classes, Golden
     from tests.cards import plain_card
 

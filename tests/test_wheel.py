@@ -90,7 +90,7 @@ def test_nothing_else_is_in_it(source: Path, wheel: Path) -> None:
 def test_schemas_and_page_are_read_from_it(unpacked: Path) -> None:
     said = run_in(
         unpacked,
-        "from osteon.reading.environment import schema_of\n"
+        "from osteon.app.cli.info import schema_of\n"
         "from osteon.labels import concept\n"
         "print(schema_of('findings')['$schema'], len(schema_of('run')['anyOf']), concept('bone').meaning)\n"
         "from osteon.errors import WeightsError\n"

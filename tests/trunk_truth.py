@@ -10,7 +10,7 @@ import numpy as np
 from osteon.data import ModelUse, Volume
 from osteon.geometry import Grid
 from osteon.ops.series_images import series_images, slice_step
-from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, body_box
+from osteon.systems.ct_metastasis.search import LEAST_BONE_HU, body_box
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,9 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from osteon.data.options import silent
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from osteon.data.options import Progress
 
 __all__ = ["Clock", "ModelUse", "Notice", "Patient", "Series", "SliceSource", "Source", "Study"]
 
@@ -69,11 +73,13 @@ class Clock:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time of a ``with`` block to a step."""
+    def step(self, name: str, progress: Progress = silent, said: str = "") -> Iterator[None]:
+        """Add the time of a ``with`` block to a step; the progress is told of it in other words."""
+        progress(said, 0, 1)
         start = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        progress(said, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)

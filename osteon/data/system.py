@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from osteon.data.provenance import Notice
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from osteon.data.answer import Answer
+    from osteon.data.answer import Answer, RegionNovelty
     from osteon.data.image import Volume
     from osteon.data.options import ModelOptions
 
@@ -20,6 +22,7 @@ __all__ = [
     "DEMO_LIMIT",
     "DEMO_MARK",
     "OUTCOME_LIMIT",
+    "PERSON_LIMIT",
     "UNASKED_FROM",
     "DatasetMaker",
     "Header",
@@ -31,9 +34,11 @@ __all__ = [
     "Match",
     "System",
     "TaskText",
+    "demo_sentence",
+    "late",
     "lazy",
+    "unlike_notice",
 ]
-
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
 """What an image is; "picture" is a file of pixels that says nothing else (PNG, JPEG)."""
@@ -43,6 +48,7 @@ UNASKED_FROM = 0.5
 
 DEMO_MARK: Final = "demo model - synthetic training data"
 """Stands on every picture that shows what a demo model said."""
+PERSON_LIMIT: Final = "osteon is research software, not a medical device. Every image must be read by a person."
 OUTCOME_LIMIT: Final = "How a probability relates to outcomes is known only as far as the model's statement says."
 DEMO_LIMIT: Final = "The demo model shows how the software works. Its output carries no information about a patient."
 
@@ -161,6 +167,15 @@ def lazy(package: str, module: str, name: str) -> Callable[[], Any]:
     return lambda: getattr(import_module(f"{package}.{module}"), name)
 
 
+def late(package: str, module: str, name: str) -> Callable[..., Any]:
+    """A function of a module of a package; it is imported when it is called."""
+
+    def call(*given: Any) -> Any:  # noqa: ANN401 - as the function
+        return lazy(package, module, name)()(*given)
+
+    return call
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LabelledImage:
     """One image and what is known about it.
@@ -231,3 +246,26 @@ class TaskText:
     masks: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     typeset: Callable[[str], str] = str
+
+
+def demo_sentence(sentence: str, *, is_demo: bool) -> str:
+    """The first sentence of a report; a demo model's word is never given without saying whose it is."""
+    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
+    return f"{warned}: {sentence[0].lower()}{sentence[1:]}" if is_demo else sentence
+
+
+def unlike_notice(what: str, distance: str, novelty: RegionNovelty, tail: str) -> Notice:
+    """What must be said of a part of the image that is unlike anything the model was trained on.
+
+    Args:
+        what: as "left leg".
+        distance: which distance it is, in words.
+        novelty: that it has.
+        tail: whether it is reported all the same; "" stands for: it is.
+    """
+    tail = tail or "It is reported all the same, because that was asked for; it may mean nothing."
+    text = (
+        f"The {what} is unlike anything this model was trained on: {distance} is {novelty.score:.2f}, the limit "
+        f"{novelty.threshold:.2f} (1 is usual). What the model says of it carries no weight. {tail}"
+    )
+    return Notice("unlike-training", text, level="warning")

@@ -1,15 +1,5 @@
 """One case from file to result folder."""
 
-from osteon.reading.case import CaseOptions, CaseResult, Progress, Reading, read, read_case
-from osteon.reading.folder import new_result, require_free
+from osteon.reading.case import CaseOptions, CaseResult, Progress, Reading, new_result, read, read_case, require_free
 
-__all__ = [
-    "CaseOptions",
-    "CaseResult",
-    "Progress",
-    "Reading",
-    "new_result",
-    "read",
-    "read_case",
-    "require_free",
-]
+__all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "new_result", "read", "read_case", "require_free"]

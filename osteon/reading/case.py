@@ -1,11 +1,14 @@
-"""One case, volume, radiograph or slide, from file to Answer and from Answer to result folder."""
+"""One case, volume, radiograph or slide, from file to Answer and to a result folder, there whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import time
+import uuid
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +19,38 @@ from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
 from osteon.io.slide import is_slide, open_slide
-from osteon.reading.folder import new_result, require_free
 from osteon.report import Run, file_records, result_document, write_result
 from osteon.systems.registry import SYSTEMS, best_system, system
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from osteon.data import Answer, Image, Notice
     from osteon.data.system import System
 
-__all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "read", "read_case"]
+__all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "new_result", "read", "read_case", "require_free"]
+
 
 _WITH_A_FOLDER = ".mrxs"
+
+_RESULT_MARK = "findings.json"
+"""The file that makes a folder a result."""
+
+_ELSEWHERE = "choose another place with -o"
+
+_ADVICE = {
+    errno.ENOSPC: f"the disk is full: free some space or {_ELSEWHERE}",
+    errno.EDQUOT: f"the disk quota is used up: free some space or {_ELSEWHERE}",
+    errno.EFBIG: f"a file grew larger than this account may write: {_ELSEWHERE}",
+    errno.EACCES: f"it is not writable for this account: {_ELSEWHERE}",
+    errno.EPERM: f"it is not writable for this account: {_ELSEWHERE}",
+    errno.EROFS: f"it lies on a read-only disk: {_ELSEWHERE}",
+    errno.ENOTDIR: f"a part of the path is a file, not a folder: {_ELSEWHERE}",
+    errno.EEXIST: f"a part of the path is a file, not a folder: {_ELSEWHERE}",
+    errno.ENAMETOOLONG: f"its name is too long: {_ELSEWHERE}",
+    errno.ENOTEMPTY: f"something was put there meanwhile: {_ELSEWHERE}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,22 +270,19 @@ def _open(
         if named is None
         else named.modalities
     )
+    # options with which a person marks a place in one image
+    marks = {each.name for one in SYSTEMS.values() for each in choices(one.options) if each.marks}
     entry = choose_series(
         inventory,
         modality=modalities[0],
         series_uid=options.series_uid,
         also=modalities[1:],
-        is_marked=any(options.options.get(name) is not None for name in _marks()),
+        is_marked=any(options.options.get(name) is not None for name in marks),
     )
     image = load_image(entry, modality=modalities[0] if named else "", progress=progress)
     source = image.source
     paths = [] if source is None else sorted({image.path for image in source.slices}) or [source.location]
     return image, replace(entry.header, modality=image.modality), paths
-
-
-def _marks() -> set[str]:
-    """Options with which a person marks a place in one image."""
-    return {each.name for one in SYSTEMS.values() for each in choices(one.options) if each.marks}
 
 
 def _slide_files(path: Path) -> list[Path]:
@@ -273,3 +291,136 @@ def _slide_files(path: Path) -> list[Path]:
     folders = [path] if path.is_dir() else [pixels] if path.suffix.lower() == _WITH_A_FOLDER and pixels.is_dir() else []
     inside = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
     return inside if path.is_dir() else [path, *inside]
+
+
+def require_free(result: Path, *, replace: bool) -> None:
+    """Raise unless a result may and can be written at this path.
+
+    A folder is made beside it and removed again: that the disk refuses is learnt now, not after the work.
+
+    Args:
+        result: the folder to be.
+        replace: whether an earlier result there may be replaced. Anything else is never replaced.
+
+    Raises:
+        OutputError: something is there that must not be lost, or nothing can be written there.
+    """
+    with _explained(result):
+        _require_free(result, replace=replace)
+        _remove_empty(_make_folders(_beside(result, "part")))
+
+
+def _require_free(result: Path, *, replace: bool) -> None:
+    if not result.exists() and not result.is_symlink():
+        return
+    if not result.is_dir():
+        raise OutputError(
+            f"the result was to be the folder {result.name}, but a file of that name is there: {_ELSEWHERE}"
+        )
+    # the result takes the place of the folder; neither a shell in it nor a mount would follow
+    if Path.cwd().is_relative_to(result.resolve()):
+        raise OutputError(
+            f"the result was to be the current folder or one above it: {_ELSEWHERE}, as a new folder here"
+        )
+    if result.is_mount():
+        raise OutputError(f"the folder {result.name} is a mount point: name a folder below it with -o")
+    if not any(result.iterdir()):
+        return
+    if not (result / _RESULT_MARK).is_file():
+        raise OutputError(f"the folder {result.name} is not empty and holds no osteon result: {_ELSEWHERE}")
+    if not replace:
+        raise OutputError(f"the folder {result.name} already holds a result: {_ELSEWHERE}, or add --replace")
+
+
+@contextmanager
+def new_result(result: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside ``result`` that takes its place when the block ends well.
+
+    When the block raises, or the program is interrupted, the temporary folder is removed and what was at
+    ``result`` before is untouched.
+
+    Args:
+        result: the folder to be; its parents are made. A link to a folder is followed.
+        replace: as :func:`require_free`.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputError: the place is taken, not writable, or the disk is full.
+    """
+    require_free(result, replace=replace)
+    result = result.resolve()
+    work = _beside(result, "part")
+    made: list[Path] = []
+    try:
+        with _explained(result):
+            made = _make_folders(work)
+        with _explained(result, known_only=True):
+            yield work
+        with _explained(result):
+            _require_free(result, replace=replace)
+            _put_in_place(work, result)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        _remove_empty(made)
+
+
+@contextmanager
+def _explained(result: Path, *, known_only: bool = False) -> Iterator[None]:
+    """Turn what the system says of a place into advice."""
+    try:
+        yield
+    except (OSError, OutputError) as error:
+        # a writer names its file; what the system said is its cause
+        said = error.__cause__ if isinstance(error, OutputError) else error
+        if not isinstance(said, OSError):
+            raise
+        advice = _ADVICE.get(said.errno or 0)
+        if advice is None and known_only:
+            raise
+        advice = advice or f"{said.strerror or type(said).__name__}: {_ELSEWHERE}"
+        raise OutputError(f"the result folder {result.name[:80]} cannot be written: {advice}") from error
+
+
+def _beside(result: Path, kind: str) -> Path:
+    """A name beside the result that nobody else takes."""
+    return result.absolute().parent / f".osteon-{uuid.uuid4().hex[:12]}.{kind}"
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Make a folder and its missing parents; gives those that were made, the deepest first."""
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    made: list[Path] = []
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=folder != path)
+            made.insert(0, folder)
+    except BaseException:
+        _remove_empty(made)
+        raise
+    return made
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove those that are empty, in this order."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _put_in_place(work: Path, result: Path) -> None:
+    if not result.exists():
+        os.replace(work, result)  # noqa: PTH105 - the one rename that makes the result visible
+        return
+    old = _beside(result, "old")
+    result.rename(old)
+    try:
+        work.rename(result)
+    except BaseException:  # an interruption too must not cost the earlier result
+        if not result.exists():
+            old.rename(result)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -78,11 +78,17 @@ class Published:
         tables: by name, the rows by name, in the printed order.
         facts: whatever else the paper prints.
         checks: what was held against arithmetic, with what came out: a table, or none.
+        sentences: of the tables beside it, by name.
     """
 
     tables: Mapping[str, Mapping[str, PublishedRow]] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)
     checks: tuple[Table, ...] = field(repr=False)
+    sentences: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def said(self, *names: str) -> tuple[str, ...]:
+        """Some of the sentences."""
+        return tuple(self.sentences[name] for name in names)
 
     def row(self, name: str) -> PublishedRow | None:
         """The first row of that name in any table."""
@@ -109,8 +115,8 @@ def read_published(package: str) -> Published:
         }
         for name, table in document.pop("tables").items()
     }
-    checks = document.pop("checks", None)
-    return Published(tables, document, (_checks(checks),) if checks else ())
+    checks, sentences = document.pop("checks", None), document.pop("sentences", {})
+    return Published(tables, document, (_checks(checks),) if checks else (), sentences)
 
 
 def _checks(document: Mapping[str, Any]) -> Table:

@@ -39,6 +39,7 @@ __all__ = [
     "contrast_table",
     "evaluate_classifier",
     "judge_masks",
+    "measure_heads",
     "measured_record",
     "over_folds",
     "over_patients",
@@ -47,6 +48,11 @@ __all__ = [
 
 TRIVIAL: Final = {"majority": "majority class", "fields": "fields only"}
 """The baselines that look at no image."""
+
+_HEADS: Final = {
+    "accuracy": "Accuracy", "precision": "Precision", "sensitivity": "Sensitivity", "specificity": "Specificity",
+    "f1": "F1", "auc": "AUC", "dice": "Dice", "iou": "IoU",
+}  # fmt: skip
 
 MEAN_OF_FOLDS: Final = "mean of {folds} folds"
 
@@ -133,6 +139,11 @@ class ResultTable:
     record: tuple[str, ...]
     shares: frozenset[str] = frozenset()
     named: int = 1
+
+
+def measure_heads(*names: str) -> dict[str, str]:
+    """Head of a column by measure."""
+    return {name: _HEADS[name] for name in names}
 
 
 def result_table(layout: ResultTable, rows: Sequence[ResultRow], notes: Iterable[str]) -> Table:

@@ -17,8 +17,8 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 
-from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import run_guarded
 
 NAME, IDENTIFIER = "Quux^Zelda", "MRN-47110815"
 PATIENT_WORDS = ("quux", "zelda", "47110815", "19700102")

@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import logging, warnings
-from osteon.app.cli.logs import keep_libraries_quiet
+from osteon.app.cli.terminal import keep_libraries_quiet
 keep_libraries_quiet()
 warnings.warn("The string 'Secret^Name' is unlikely to be a name")
 logging.getLogger("highdicom").warning("Secret^Name")

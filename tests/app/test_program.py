@@ -13,7 +13,7 @@ import pytest
 
 from osteon import __version__
 from osteon.app.cli import show as show_module
-from osteon.app.cli.failure import run_guarded
+from osteon.app.cli.terminal import run_guarded
 from osteon.errors import InputError
 
 Run = Callable[..., SimpleNamespace]

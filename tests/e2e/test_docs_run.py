@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import run_guarded
 from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
 from osteon.reading import CaseResult
 

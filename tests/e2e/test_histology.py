@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import run_guarded
 from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
-from osteon.systems.histology.read import answer_slide
+from osteon.systems.histology.read import answer as read_slide
 from osteon_phantoms.slides.slide import PhantomSlide, make_slide
 from osteon_phantoms.slides.spec import SlideSpec
 
@@ -44,7 +44,7 @@ def synthetic() -> PhantomSlide:
 
 @pytest.fixture(scope="module")
 def answer(synthetic: PhantomSlide) -> Answer:
-    return answer_slide(synthetic, OPTIONS)
+    return read_slide(synthetic, OPTIONS)
 
 
 @pytest.mark.slow

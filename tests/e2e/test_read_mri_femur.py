@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 
-from osteon.app.cli.failure import run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import run_guarded
 from osteon.errors import InputError
 from osteon.geometry import Box
 from osteon.io import open_volume

@@ -13,9 +13,9 @@ import pytest
 
 from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
-from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
+from osteon.systems.ct_metastasis.text import LesionReading
 from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
 from osteon_phantoms import Phantom, TrunkSpec, make_trunk, random_trunk_spec

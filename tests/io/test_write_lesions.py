@@ -16,7 +16,7 @@ from osteon.io.dicom.read_back import read_segmentation
 from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.sr import write_report_sr
 from osteon.labels import concept
-from osteon.systems.ct_metastasis.detail import LesionReading
+from osteon.systems.ct_metastasis.text import LesionReading
 from tests.read_back import read_report_sr
 
 if TYPE_CHECKING:

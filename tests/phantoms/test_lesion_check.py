@@ -11,7 +11,7 @@ from bench import lesion_check
 from bench.lesion_check import CheckedScan, check_scan
 from osteon.metrics.lesion_detection import detect_lesions
 from osteon.systems.ct_metastasis.options import Options
-from osteon.systems.ct_metastasis.read import read_trunk
+from osteon.systems.ct_metastasis.read import answer as read_trunk
 from osteon_phantoms import Phantom, TrunkSpec, make_trunk, people
 from osteon_phantoms.study import TrunkStudy
 from tests.trunk_truth import TrueSegmenter

@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.app.cli.phantom_cohort import Cohort, build_cohort, write_slices
+from osteon.app.cli.phantom import Cohort, build_cohort, write_slices
+from osteon.data.options import silent
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, OutputError, UnknownLabelError
 from osteon.io.table import read_manifest
 from osteon.ops.legs import find_legs
-from osteon.systems.mri_femur.source import build_from_table
+from osteon.systems.mri_femur.dataset import make_dataset
+from osteon.systems.mri_femur.options import DatasetOptions
 from osteon_phantoms import CENTRES, KINDS, SCANNERS, Person, make_leg_ct, make_trunk, people, random_trunk_spec
 from osteon_phantoms.femur.painter import make_femur_mr
 from osteon_phantoms.labels import INFECTION_VALUE, LESION_VALUE
@@ -267,7 +269,7 @@ def test_the_data_set_of_femurs_is_what_the_study_takes(tmp_path: Path) -> None:
 
 def test_whole_slices_with_masks_make_the_same_crops(tmp_path: Path) -> None:
     write_slices(FEMUR, tmp_path / "slices")
-    files = build_from_table(tmp_path / "slices", tmp_path / "from_files").manifest
+    files = make_dataset(tmp_path / "slices", tmp_path / "from_files", DatasetOptions(), 1, silent).built.manifest
     direct = build_cohort(FEMUR, tmp_path / "direct").built.manifest
     assert [(row.text("box"), row.label) for row in files.rows] == [
         (row.text("box"), row.label) for row in direct.rows

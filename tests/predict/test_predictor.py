@@ -24,7 +24,7 @@ from osteon.predict import predictor as module
 from osteon.predict.engines import choice, openvino
 from osteon.predict.predictor import Predictor, grey_crops
 from osteon.predict.scores import combined, joined, set_names
-from osteon.systems.histology.tile_card import Tiles, tile_input
+from osteon.systems.histology.detail import Tiles, tile_input
 from osteon.weights import (
     Classes,
     FieldsInput,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from osteon.errors import OutputError
-from osteon.reading.folder import new_result
+from osteon.reading.case import new_result
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -73,7 +73,7 @@ def test_a_disk_that_refuses_more_is_a_clear_error(tmp_path: Path) -> None:
 import signal, sys
 from pathlib import Path
 from osteon.errors import OutputError
-from osteon.reading.folder import new_result
+from osteon.reading.case import new_result
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 try:
     with new_result(Path(sys.argv[1])) as work:

@@ -16,9 +16,9 @@ from osteon.io.dicom.read_back import read_segmentation
 from osteon.io.dicom.write_series import write_ct_series
 from osteon.reading import CaseOptions, case, read_case
 from osteon.report.run import validate_document
-from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.pictures import LesionEntries
-from osteon.systems.ct_metastasis.read import read_trunk
+from osteon.systems.ct_metastasis.read import answer
+from osteon.systems.ct_metastasis.text import LesionReading
 from osteon.systems.registry import system
 from tests.read_back import read_mask_nifti, read_report_sr
 from tests.trunk_truth import make_trunk
@@ -39,7 +39,7 @@ trunk = cache(make_trunk)
 
 
 def _answer(volume: Volume, options: Options, progress: Progress) -> Answer:
-    return read_trunk(volume, options, segmenter=trunk().segmenter(), progress=progress)
+    return answer(volume, options, segmenter=trunk().segmenter(), progress=progress)
 
 
 @pytest.fixture(scope="module")

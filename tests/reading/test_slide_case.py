@@ -17,7 +17,7 @@ from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.report.run import validate_document
 from osteon.systems.histology import read as histology
 from osteon.systems.histology.detail import SlideReading
-from osteon.systems.histology.entries import SlideEntries
+from osteon.systems.histology.pictures import SlideEntries
 from osteon.systems.registry import best_system, system
 from tests.slide_doubles import PaintedSlide, write_tile_card
 

@@ -17,9 +17,8 @@ from osteon.report.browser import slice_browsers
 from osteon.report.scores import call_stretches
 from osteon.report.slices import SliceLook
 from osteon.report.surfaces import bone_scene, bone_surfaces
-from osteon.systems.ct_metastasis.detail import LesionReading
-from osteon.systems.ct_metastasis.pictures import MOST_PICTURES, drawn_lesions, largest
-from osteon.systems.ct_metastasis.skeleton import see_through
+from osteon.systems.ct_metastasis.pictures import MOST_PICTURES, drawn_lesions, largest, see_through
+from osteon.systems.ct_metastasis.text import LesionReading
 from tests.report_writing import content, drawn, page_words, paper_words, part_of, write_both
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from osteon.app.cli.failure import EXIT_USAGE, run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import EXIT_USAGE, run_guarded
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from osteon.app.cli.failure import EXIT_OK, run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import EXIT_OK, run_guarded
 from osteon.curation.splits import make_split
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError

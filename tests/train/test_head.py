@@ -20,8 +20,8 @@ from osteon.errors import InputError
 from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest, write_manifest
 from osteon.predict.predictor import Predictor
+from osteon.systems.histology.detail import tiles_of
 from osteon.systems.histology.recipe import RECIPE
-from osteon.systems.histology.tile_card import tiles_of
 from osteon.train.run import Run, RunOptions, train_run
 from osteon.train.tile_features import read_tile
 from osteon.weights import read_card

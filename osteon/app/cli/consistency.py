@@ -8,64 +8,59 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from osteon.app.cli.failure import EXIT_SKIPPED
-from osteon.app.cli.terminal import say
+from osteon.app.cli.terminal import EXIT_SKIPPED, say
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
     from osteon.metrics.consistency import Consistency
 
-__all__ = ["register"]
+__all__ = ["consistency"]
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb."""
+def consistency(
+    accuracy: str | None = typer.Option(None, help="As printed: 98.34, 98.34% or 0.9834; trailing zeros count."),
+    sensitivity: str | None = typer.Option(None, help="As printed; also called recall or TPR."),
+    specificity: str | None = typer.Option(None, help="As printed; also called TNR."),
+    precision: str | None = typer.Option(None, help="As printed; also called PPV."),
+    f1: str | None = typer.Option(None, help="As printed."),
+    auc: str | None = typer.Option(None, help="As printed."),
+    positives: int | None = typer.Option(None, help="Number of positive cases; goes with --negatives."),
+    negatives: int | None = typer.Option(None, help="Number of negative cases; goes with --positives."),
+    total: int | None = typer.Option(None, help="Number of all cases, where the split is not known."),
+    prevalence: tuple[float, float] | None = typer.Option(
+        None, help="Smallest and largest share of positives, where no number is known."
+    ),
+    allowance: float = typer.Option(
+        0.0, help="Percentage points that every value may be off beyond rounding: for means over folds."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Say whether any confusion matrix gives printed numbers; ends with 3 when none does."""
+    from osteon.metrics.consistency import Classes, PrintedRates, check
 
-    @program.command()
-    def consistency(
-        accuracy: str | None = typer.Option(None, help="As printed: 98.34, 98.34% or 0.9834; trailing zeros count."),
-        sensitivity: str | None = typer.Option(None, help="As printed; also called recall or TPR."),
-        specificity: str | None = typer.Option(None, help="As printed; also called TNR."),
-        precision: str | None = typer.Option(None, help="As printed; also called PPV."),
-        f1: str | None = typer.Option(None, help="As printed."),
-        auc: str | None = typer.Option(None, help="As printed."),
-        positives: int | None = typer.Option(None, help="Number of positive cases; goes with --negatives."),
-        negatives: int | None = typer.Option(None, help="Number of negative cases; goes with --positives."),
-        total: int | None = typer.Option(None, help="Number of all cases, where the split is not known."),
-        prevalence: tuple[float, float] | None = typer.Option(
-            None, help="Smallest and largest share of positives, where no number is known."
-        ),
-        allowance: float = typer.Option(
-            0.0, help="Percentage points that every value may be off beyond rounding: for means over folds."
-        ),
-        as_json: bool = typer.Option(False, "--json", help="Print JSON."),
-    ) -> None:
-        """Say whether any confusion matrix gives printed numbers; ends with 3 when none does."""
-        from osteon.metrics.consistency import Classes, PrintedRates, check
-
-        named = {
-            "accuracy": accuracy,
-            "sensitivity": sensitivity,
-            "specificity": specificity,
-            "precision": precision,
-            "f1": f1,
-            "auc": auc,
-        }
-        printed: PrintedRates = {name: text for name, text in named.items() if text is not None}  # type: ignore[assignment]
-        try:
-            found = check(
-                classes=Classes(positives=positives, negatives=negatives, total=total, prevalence=prevalence),
-                allowance_points=allowance,
-                **printed,
-            )
-        except InputError as error:
-            raise typer.BadParameter(str(error)) from error
-        if as_json:
-            typer.echo(json.dumps(asdict(found), indent=2))
-        else:
-            _tell(found)
-        if not found.possible:
-            raise typer.Exit(EXIT_SKIPPED)
+    named = {
+        "accuracy": accuracy,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "precision": precision,
+        "f1": f1,
+        "auc": auc,
+    }
+    printed: PrintedRates = {name: text for name, text in named.items() if text is not None}  # type: ignore[assignment]
+    try:
+        found = check(
+            classes=Classes(positives=positives, negatives=negatives, total=total, prevalence=prevalence),
+            allowance_points=allowance,
+            **printed,
+        )
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+    else:
+        _tell(found)
+    if not found.possible:
+        raise typer.Exit(EXIT_SKIPPED)
 
 
 def _tell(found: Consistency) -> None:

@@ -8,25 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from osteon.app.cli.failure import EXIT_SKIPPED
-from osteon.app.cli.options import chosen, parameter, set_parameters
-from osteon.app.cli.progress import shown_progress
-from osteon.app.cli.terminal import say
+from osteon.app.cli.options import parameter, set_parameters
+from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 from osteon.curation.options import CurateOptions
 from osteon.data.options import choices, make_options
 
 if TYPE_CHECKING:
     from osteon.curation.search import Curation
 
-__all__ = ["register"]
+__all__ = ["curate"]
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb."""
-    program.command("curate")(_curate)
-
-
-def _curate(
+def curate(
     dataset: Path = typer.Argument(..., help="A data set folder, or its manifest."),
     out: Path = typer.Option(..., "-o", "--out", help="The report folder to make; with --apply the new manifest."),
     apply: Path | None = typer.Option(None, "--apply", help="A filled-in review.csv: write a new manifest to --out."),
@@ -46,7 +39,7 @@ def _curate(
             say(f"{done.dropped} dropped, {done.relabelled} relabelled, {done.kept} kept after a look")
             say(f"manifest {out} ({len(done.manifest)} images); the given one is as it was")
         return
-    options = make_options(CurateOptions, chosen(given))
+    options = make_options(CurateOptions, given)
     with shown_progress(quiet=quiet) as progress:
         found = curate_dataset(dataset, out, options, progress)
     if as_json:
@@ -57,7 +50,7 @@ def _curate(
         raise typer.Exit(EXIT_SKIPPED)
 
 
-set_parameters(_curate, [parameter(each) for each in choices(CurateOptions)], last=3)
+set_parameters(curate, [parameter(each) for each in choices(CurateOptions)], last=3)
 
 
 def _tell(found: Curation, out: Path) -> None:

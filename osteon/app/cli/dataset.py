@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from osteon.app.cli.failure import EXIT_SKIPPED
-from osteon.app.cli.options import chosen, parameter, set_parameters
-from osteon.app.cli.progress import shown_progress
-from osteon.app.cli.terminal import say
+from osteon.app.cli.options import parameter, set_parameters
+from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 from osteon.data.options import choices, make_options
 from osteon.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
-    from osteon.data.system import DatasetMaker
+    from osteon.data.system import DatasetMaker, MadeDataset
     from osteon.train.datasets.case_builder import BuiltDataset
 
-__all__ = ["build", "told_skipped"]
+__all__ = ["build", "tell_made"]
 
 
 def build() -> typer.Typer:
@@ -38,21 +36,19 @@ def _add(group: typer.Typer, stem: str, maker: DatasetMaker) -> None:
         quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
         **given: Any,  # noqa: ANN401 - options of the maker
     ) -> None:
-        own = choices(maker.options)
-        switches = {each.name: given.pop(each.name) for each in own if each.kind is bool}
-        options: Any = make_options(maker.options, chosen(given) | switches)
         with shown_progress(quiet=quiet) as progress:
-            made = maker.make(source, out, options, workers, progress)
-        for line in made.lines:
-            say(line)
-        told_skipped(made.built, out, what=made.items or maker.items)
+            made = maker.make(source, out, make_options(maker.options, given), workers, progress)
+        tell_made(made, out, what=made.items or maker.items)
 
     set_parameters(make, [parameter(each) for each in choices(maker.options)], last=2)
     group.command(stem, help=maker.summary)(make)
 
 
-def told_skipped(built: BuiltDataset, out: Path, *, what: str = "series") -> None:
+def tell_made(made: MadeDataset, out: Path, *, what: str) -> None:
     """Print what was made and what was left out; leave with code 3 when something was."""
+    for line in made.lines:
+        say(line)
+    built: BuiltDataset = made.built
     manifest = built.manifest
     counts = ", ".join(f"{sum(row.label == label for row in manifest.rows)} {label}" for label in manifest.labels)
     say(f"{len(manifest)} images of {len(manifest.patients)} patients: {counts}")

@@ -7,43 +7,36 @@ from tempfile import TemporaryDirectory
 
 import typer
 
-from osteon.app.cli.progress import shown_progress
 from osteon.app.cli.read import tell
-from osteon.app.cli.terminal import say
+from osteon.app.cli.terminal import say, shown_progress
 
-__all__ = ["register"]
+__all__ = ["demo"]
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb."""
+def demo(
+    out: Path = typer.Option(Path("demo-result"), "-o", "--out", help="The result folder."),
+    seed: int = typer.Option(1, min=0, help="Another seed makes another patient."),
+    replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
+    prepare: bool = typer.Option(
+        False, "--prepare", help="Read a coarse patient and keep nothing: what is compiled on first use is ready then."
+    ),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+) -> None:
+    """Make a synthetic patient as a DICOM series, read it, and leave the full result folder."""
+    from osteon.reading import CaseOptions, read_case, require_free
+    from osteon_phantoms import demo_spec, make_leg_ct
+    from osteon_phantoms.files import write_ct_phantom
 
-    @program.command()
-    def demo(
-        out: Path = typer.Option(Path("demo-result"), "-o", "--out", help="The result folder."),
-        seed: int = typer.Option(1, min=0, help="Another seed makes another patient."),
-        replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
-        prepare: bool = typer.Option(
-            False,
-            "--prepare",
-            help="Read a coarse patient and keep nothing: what is compiled on first use is ready then.",
-        ),
-        quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
-    ) -> None:
-        """Make a synthetic patient as a DICOM series, read it, and leave the full result folder."""
-        from osteon.reading import CaseOptions, read_case, require_free
-        from osteon_phantoms import demo_spec, make_leg_ct
-        from osteon_phantoms.files import write_ct_phantom
-
-        if not prepare:
-            require_free(out, replace=replace)
-            say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
-        options = CaseOptions(task="ct_osteosarcoma", replace=replace, seeds={"phantom": seed})
-        with shown_progress(quiet=quiet) as progress, TemporaryDirectory(prefix="osteon-demo-") as work:
-            progress("making a synthetic patient", 0, 1)
-            spec = demo_spec(seed, coarse=prepare)
-            patient = write_ct_phantom(make_leg_ct(spec), Path(work) / f"synthetic-patient-{seed}")
-            progress("making a synthetic patient", 1, 1)
-            result = Path(work) / "result" if prepare else out
-            case = read_case(patient.dicom, result, options=options, progress=progress)
-        if not prepare:
-            tell(case, as_json=False)
+    if not prepare:
+        require_free(out, replace=replace)
+        say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
+    options = CaseOptions(task="ct_osteosarcoma", replace=replace, seeds={"phantom": seed})
+    with shown_progress(quiet=quiet) as progress, TemporaryDirectory(prefix="osteon-demo-") as work:
+        progress("making a synthetic patient", 0, 1)
+        spec = demo_spec(seed, coarse=prepare)
+        patient = write_ct_phantom(make_leg_ct(spec), Path(work) / f"synthetic-patient-{seed}")
+        progress("making a synthetic patient", 1, 1)
+        result = Path(work) / "result" if prepare else out
+        case = read_case(patient.dicom, result, options=options, progress=progress)
+    if not prepare:
+        tell(case, as_json=False)

@@ -8,20 +8,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from osteon.data.options import Choice
 
-__all__ = ["chosen", "parameter", "set_parameters"]
+__all__ = ["parameter", "set_parameters"]
 
 
 def parameter(choice: Choice, *, note: str = "") -> inspect.Parameter:
-    """A parameter that typer reads.
-
-    Args:
-        choice: of an options dataclass.
-        note: put behind its help.
-    """
+    """A parameter that typer reads."""
     kind: Any = str if choice.kind is tuple else choice.kind
     if kind is bool:
         flag = f"{choice.flag}/--no-{choice.flag.removeprefix('--')}" if choice.default else choice.flag
@@ -56,8 +51,3 @@ def set_parameters(command: Callable[..., None], more: Sequence[inspect.Paramete
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own[:-last], *more, *own[-last:])]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
-
-
-def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given: neither left out nor a switch that was not set."""
-    return {name: value for name, value in given.items() if value is not None and value is not False}

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from osteon import __version__
-from osteon.app.cli.failure import clean_up_when_stopped, run_guarded
-from osteon.app.cli.logs import keep_libraries_quiet
-from osteon.app.cli.terminal import tolerate_any_text
+from osteon.app.cli.terminal import clean_up_when_stopped, keep_libraries_quiet, run_guarded, tolerate_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +20,7 @@ VERBS: Final = (
     "read", "show", "demo", "info", "curate", "split", "study", "evaluate", "consistency", "train",
     "models", "phantom", "dataset",
 )  # fmt: skip
-"""Each is a module beside this one; it gives a command (``register``) or a group of commands (``build``)."""
+"""Each is a module beside this one; it gives a command (a function of its name) or a group of commands (``build``)."""
 
 
 def _version(value: bool) -> None:
@@ -52,7 +50,7 @@ def build(verbs: Sequence[str] = VERBS) -> typer.Typer:
         if hasattr(module, "build"):
             program.add_typer(module.build())
         else:
-            module.register(program)
+            program.command(verb)(getattr(module, verb))
     return program
 
 

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from osteon.app.cli.failure import EXIT_SKIPPED
-from osteon.app.cli.options import chosen, parameter, set_parameters
-from osteon.app.cli.progress import shown_progress
+from osteon.app.cli.options import parameter, set_parameters
 from osteon.app.cli.show import announce
-from osteon.app.cli.terminal import say
+from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 from osteon.data.options import choices
 from osteon.systems.registry import SYSTEMS
 
@@ -22,50 +20,37 @@ if TYPE_CHECKING:
     from osteon.data.options import Choice
     from osteon.reading import CaseResult
 
-__all__ = ["register", "tell"]
+__all__ = ["read", "tell"]
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb; the options of the systems are those of their options dataclasses."""
+def read(
+    study: Path = typer.Argument(
+        ..., help="A DICOM folder (any layout), a zip of one, a DICOM or NIfTI file; a slide, or a picture of one."
+    ),
+    out: Path | None = typer.Option(None, "-o", "--out", help="The result folder. Default: NAME-result here."),
+    series: str | None = typer.Option(None, help="Series Instance UID to read; default: the best one, with reasons."),
+    task: str | None = typer.Option(
+        None,
+        help=f"System to run: {', '.join(SYSTEMS)} (`osteon info` says what each reads); default: the one that "
+        "fits the image best.",
+    ),
+    microns: float | None = typer.Option(
+        None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
+    ),
+    replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
+    as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
+    quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
+    **given: Any,  # noqa: ANN401 - options of the systems
+) -> None:
+    """Read one study or slide: what was found, how sure it is, report and objects, all in one result folder."""
+    from osteon.reading import CaseOptions, read_case
 
-    def read(
-        study: Path = typer.Argument(
-            ..., help="A DICOM folder (any layout), a zip of one, a DICOM or NIfTI file; a slide, or a picture of one."
-        ),
-        out: Path | None = typer.Option(None, "-o", "--out", help="The result folder. Default: NAME-result here."),
-        series: str | None = typer.Option(
-            None, help="Series Instance UID to read; default: the best one, with reasons."
-        ),
-        task: str | None = typer.Option(
-            None,
-            help=f"System to run: {', '.join(SYSTEMS)} (`osteon info` says what each reads); default: the one that "
-            "fits the image best.",
-        ),
-        microns: float | None = typer.Option(
-            None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
-        ),
-        replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
-        as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
-        quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
-        **given: Any,  # noqa: ANN401 - options of the systems
-    ) -> None:
-        """Read one study or slide: what was found, how sure it is, report and objects, all in one result folder."""
-        from osteon.reading import CaseOptions, read_case
-
-        options = CaseOptions(
-            series_uid=series,
-            task=task,
-            replace=replace,
-            microns_per_pixel=microns,
-            options=chosen(given),
-        )
-        result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
-        with shown_progress(quiet=quiet or as_json) as progress:
-            case = read_case(study, result, options=options, progress=progress)
-        tell(case, as_json=as_json)
-
-    set_parameters(read, _system_parameters(), last=3)
-    program.command()(read)
+    own = {name: value for name, value in given.items() if value is not None and value is not False}
+    options = CaseOptions(series_uid=series, task=task, replace=replace, microns_per_pixel=microns, options=own)
+    result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
+    with shown_progress(quiet=quiet or as_json) as progress:
+        case = read_case(study, result, options=options, progress=progress)
+    tell(case, as_json=as_json)
 
 
 def _system_parameters() -> list[inspect.Parameter]:
@@ -78,6 +63,9 @@ def _system_parameters() -> list[inspect.Parameter]:
             having.setdefault(choice.name, []).append(stem)
     notes = {name: "" if len(stems) == len(SYSTEMS) else f" [{', '.join(stems)}]" for name, stems in having.items()}
     return [parameter(choice, note=notes[name]) for name, choice in found.items()]
+
+
+set_parameters(read, _system_parameters(), last=3)
 
 
 def _plain_name(study: Path) -> str:

@@ -12,27 +12,23 @@ import typer
 from osteon.app.cli.terminal import say
 from osteon.errors import InputError
 
-__all__ = ["announce", "register"]
+__all__ = ["announce", "show"]
 
 _OTHERS = (".glb", ".stl", ".dcm", ".gz", ".tif", ".geojson", ".csv", ".json")
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb."""
-
-    @program.command()
-    def show(
-        result: Path = typer.Argument(..., help="A result folder of `osteon read`."),
-        browser: bool = typer.Option(True, help="Open the report in a browser when there is one."),
-    ) -> None:
-        """Open the report of a result; without a browser, print where its pictures are."""
-        report = result / "report.html"
-        if not report.is_file():
-            raise InputError(f"{result.name} was to be a result folder of `osteon read`, but holds no report.html")
-        if browser and _has_screen() and webbrowser.open(report.absolute().as_uri()):
-            say(f"opened {report}")
-            return
-        announce(result)
+def show(
+    result: Path = typer.Argument(..., help="A result folder of `osteon read`."),
+    browser: bool = typer.Option(True, help="Open the report in a browser when there is one."),
+) -> None:
+    """Open the report of a result; without a browser, print where its pictures are."""
+    report = result / "report.html"
+    if not report.is_file():
+        raise InputError(f"{result.name} was to be a result folder of `osteon read`, but holds no report.html")
+    if browser and _has_screen() and webbrowser.open(report.absolute().as_uri()):
+        say(f"opened {report}")
+        return
+    announce(result)
 
 
 def _has_screen() -> bool:

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import typer
 
-from osteon.app.cli.failure import EXIT_SKIPPED
-from osteon.app.cli.progress import shown_progress
-from osteon.app.cli.terminal import say
+from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 
-__all__ = ["register"]
+__all__ = ["study"]
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb."""
-    program.command("study")(_study)
-
-
-def _study(
+def study(
     task: str = typer.Argument(..., help="The study: ct_osteosarcoma, ct_metastasis, histology or mri_femur."),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."

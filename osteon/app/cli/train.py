@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from osteon.app.cli.choices import Device
-from osteon.app.cli.failure import EXIT_SKIPPED
-from osteon.app.cli.progress import shown_progress
-from osteon.app.cli.terminal import say
+from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 
 if TYPE_CHECKING:
     from osteon.train.counts import SegmentCounts
     from osteon.train.run import Run
     from osteon.train.run_folder import EpochRecord
 
-__all__ = ["register"]
+__all__ = ["train"]
+
+
+class Device(StrEnum):
+    """Where a network runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
 
 _TITLES = {"auc": "AUC", "macro_auc": "mean AUC", "f1": "F1", "dice": "mean Dice", "iou": "IoU"}
 
 
-def register(program: typer.Typer) -> None:
-    """Add the verb."""
-    program.command("train")(_train)
-
-
-def _train(
+def train(
     task: str = typer.Argument(
         ...,
         help="What is learnt: ct_osteosarcoma or ct_metastasis_slices (classes of slices), ct_metastasis (maps of "

@@ -1,37 +1,41 @@
 """The data set of the metastasis study: axial slices of CT series with a mask of the bone and one of the lesions.
 
 The folders ``image``, ``bone mask`` and ``lesion mask`` are those of the public set BM-Seg: the same file name in each.
-A series is done when its file ``cases/NAME.json`` is there, which is written last.
+A series is done when its file ``cases/NAME.json`` is there, which is written last. Of real series a table says which,
+whose, and which files mark lesions and bone.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
 from osteon.curation.splits import NORMAL, PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
-from osteon.errors import GeometryMismatchError, InputError, OsteonError, OutputError
+from osteon.data.system import MadeDataset
+from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import axial_turn
+from osteon.io import load_volume, read_mask_volume
 from osteon.io.image import write_png8
 from osteon.ops.series_images import PIXEL_MM, slice_frame, windowed
 from osteon.train.datasets.case_builder import (
-    BuiltDataset,
     CaseMaker,
     SeriesCase,
     build_cases,
-    case_key,
+    build_labelled,
+    file_state,
     folder_name,
     known_fields,
-    write_json,
 )
+from osteon.train.datasets.series_index import ABOUT, check_about, listed_series, read_series_table, series_fields
+from osteon.train.run_folder import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,13 +43,27 @@ if TYPE_CHECKING:
     from osteon.data import ImageRow, LabelledImage, LabelledStudy, Manifest, Volume
     from osteon.data.options import Progress
     from osteon.geometry import Grid
+    from osteon.io import SeriesEntry
     from osteon.ops.series_images import SliceFrame
+    from osteon.systems.ct_metastasis.options import LabelledOptions
 
-__all__ = ["METASTASIS", "NORMAL", "OpenedTrunk", "TrunkCase", "TrunkOptions", "build_dataset", "build_labelled_study"]
+__all__ = [
+    "MAKER",
+    "METASTASIS",
+    "NORMAL",
+    "MaskedSeries",
+    "OpenedTrunk",
+    "TrunkOptions",
+    "build_masked",
+    "make_labelled",
+    "mask_notes",
+    "read_masks",
+]
 
 METASTASIS: Final = "metastasis"
 IMAGE, BONE, LESION = "image", "bone mask", "lesion mask"
 FOLDERS: Final = (IMAGE, BONE, LESION, "cases")
+COLUMNS: Final = ("series", *ABOUT, "label", "lesion_mask", "bone_mask", "lesion_labels", "bone_labels")
 _HALF: Final = 128
 _SLICES_A_PATIENT: Final = 70
 """The published set has as many slices of a CT at most (thesis, L1184)."""
@@ -99,11 +117,6 @@ class OpenedTrunk:
     bone: NDArray[Any] | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrunkCase(SeriesCase[OpenedTrunk]):
-    """One series of the trunk."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pictures:
     """All slices of a series as pictures, from the feet to the head; (slices, size, size)."""
@@ -117,47 +130,15 @@ class _Pictures:
     """(slices,) a lesion is marked in the slice, and its picture does not show it: too small, or outside."""
 
 
-def build_dataset(
-    cases: Iterable[TrunkCase],
-    out: Path,
-    options: TrunkOptions | None = None,
-    *,
-    workers: int = 1,
-    progress: Progress | None = None,
-    about: Mapping[str, object] | None = None,
-) -> BuiltDataset:
-    """Make a data set folder: pictures, masks, ``manifest.csv``, the cohort table, ``dataset.json`` that says how.
-
-    A picture shows "metastasis" when its lesion mask has a pixel, else "normal". Slices whose lesion is lost in the
-    picture, being smaller than half a pixel or outside its frame, are neither and are left out.
-
-    Args:
-        cases: the series; their order is that of the manifest.
-        out: new, empty, or an earlier data set of this builder: series that are complete there are kept.
-        options: which slices.
-        workers: processes; 1 works in this one.
-        progress: told about every series; called often, so that it may stop the work.
-        about: what else ``dataset.json`` shall say.
-
-    Returns:
-        The manifest and the series that were left out.
-
-    Raises:
-        InputError: two cases of one name, none, or no picture in the end.
-        OutputError: the folder holds something else, or cannot be written.
-        BackendError: a process was ended from outside.
-    """
-    return build_cases(
-        cases, out, _MAKER, options=options or TrunkOptions(), workers=workers, progress=progress, about=about
-    )
-
-
-def build_labelled_study(
-    study: LabelledStudy, out: Path, options: TrunkOptions, *, workers: int = 1, progress: Progress | None = None
-) -> BuiltDataset:
-    """As ``build_dataset``, of volumes with the masks "lesion" and "bone"."""
-    cases = [replace(case, open=partial(_open_labelled, case.open)) for case in study.cases]
-    return build_dataset(cases, out, options, workers=workers, progress=progress, about=study.about)
+def make_labelled(
+    study: LabelledStudy, out: Path, options: LabelledOptions, workers: int, progress: Progress
+) -> MadeDataset:
+    """Make the data set of volumes with the masks "lesion" and "bone"."""
+    normal = options.normal_slices
+    if normal is None:
+        normal = _SLICES_A_PATIENT if NORMAL in study.labels else 0
+    asked = TrunkOptions(lesion_slices=options.lesion_slices, normal_slices=normal, size=options.size, seed=study.seed)
+    return MadeDataset(build_labelled(study, out, MAKER, asked, _open_labelled, workers=workers, progress=progress))
 
 
 def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> OpenedTrunk:
@@ -165,36 +146,25 @@ def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> Opened
     return OpenedTrunk(cast("Volume", image.image), image.masks["lesion"], image.masks["bone"])
 
 
-def make_case(case: TrunkCase, out: Path, options: TrunkOptions) -> str:
-    """Make the pictures of one series; gives the reason when it could not be read, else "".
+def _rows(
+    case: SeriesCase[OpenedTrunk], opened: OpenedTrunk, out: Path, options: TrunkOptions
+) -> Iterator[dict[str, object]]:
+    """Write the pictures of a series and give their rows.
 
-    Raises:
-        OutputError: cannot be written.
+    A picture shows "metastasis" when its lesion mask has a pixel, else "normal". Slices whose lesion is lost in the
+    picture, being smaller than half a pixel or outside its frame, are neither and are left out.
     """
+    if opened.bone is None and options.need_bone:
+        raise InputError("its bone is not marked: give a bone mask, or say that none is needed")
+    pictures = _pictures(opened, options)
     stem = folder_name(case.name)
-    try:
-        opened = case.open()
-        if opened.bone is None and options.need_bone:
-            raise InputError("its bone is not marked: give a bone mask, or say that none is needed")
-        pictures = _pictures(opened, options)
-    except OutputError:
-        raise
-    except OsteonError as error:
-        return str(error)
-    chosen = _draw(pictures, options, case.name)
-    try:
-        _forget(out, stem)
-        rows = [_write(case, opened, pictures, int(index), out, options) for index in chosen]
-    except OSError as error:
-        raise OutputError(f"the pictures of a series cannot be written: {error.strerror}; free the disk") from error
-    reason = "" if rows else "it has no slice of the kinds that were asked for"
-    write_json(out / rows_file(stem), {"key": case_key(case, options), "reason": reason, "rows": rows})
-    return ""
-
-
-def rows_file(stem: str) -> str:
-    """Where the rows of a case are kept."""
-    return f"cases/{stem}.json"
+    ours = re.compile(re.escape(stem) + r"_\d+\.png")
+    for folder in (IMAGE, BONE, LESION):  # what a run that was stopped left
+        for path in (out / folder).glob(f"{stem}_*.png"):
+            if ours.fullmatch(path.name):
+                path.unlink()
+    for index in _draw(pictures, options, case.name):
+        yield _write(case, opened, pictures, int(index), out, options)
 
 
 def _pictures(opened: OpenedTrunk, options: TrunkOptions) -> _Pictures:
@@ -240,16 +210,22 @@ def _draw(pictures: _Pictures, options: TrunkOptions, name: str) -> NDArray[np.i
 
 
 def _write(
-    case: TrunkCase, opened: OpenedTrunk, pictures: _Pictures, index: int, out: Path, options: TrunkOptions
+    case: SeriesCase[OpenedTrunk],
+    opened: OpenedTrunk,
+    pictures: _Pictures,
+    index: int,
+    out: Path,
+    options: TrunkOptions,
 ) -> dict[str, object]:
     """Write a picture and its masks; gives its row as JSON keeps it."""
     name = f"{folder_name(case.name)}_{index:04}.png"
-    lesion = pictures.lesion[index]
+    lesion, (_, rows, columns) = pictures.lesion[index], pictures.grid.shape
+    middle_lps_mm = pictures.grid.to_lps_mm([index, (rows - 1) / 2, (columns - 1) / 2])
     write_png8(out / IMAGE / name, pictures.frame.images(windowed(pictures.hu[index])[None])[0])
     write_png8(out / LESION / name, lesion)
     extra = {
         "slice": str(index),
-        "position_mm": f"{_height_mm(pictures.grid, index):.2f}",
+        "position_mm": f"{middle_lps_mm[2]:.2f}",
         "pixel_mm": f"{options.pixel_mm:g}",
         "pixels": str(lesion.size),
         "lesion_pixels": str(np.count_nonzero(lesion)),
@@ -268,28 +244,8 @@ def _write(
     }
 
 
-def _height_mm(grid: Grid, index: int) -> float:
-    """Of the middle of a slice above the origin of the patient's coordinates."""
-    _, rows, columns = grid.shape
-    return float(grid.to_lps_mm([index, (rows - 1) / 2, (columns - 1) / 2])[2])
-
-
-def _forget(out: Path, stem: str) -> None:
-    """Remove what an earlier run with other options made of a case."""
-    (out / rows_file(stem)).unlink(missing_ok=True)
-    ours = re.compile(re.escape(stem) + r"_\d+\.png")
-    for folder in (IMAGE, BONE, LESION):
-        for path in (out / folder).glob(f"{stem}_*.png"):
-            if ours.fullmatch(path.name):
-                path.unlink()
-
-
 def mask_notes(manifest: Manifest) -> list[str]:
-    """Sentences for the cohort table.
-
-    Args:
-        manifest: with the extra columns ``pixels``, ``lesion_pixels`` and perhaps ``bone_pixels`` of the builder.
-    """
+    """Sentences for the cohort table."""
     counts = [sum(row.patient == patient for row in manifest.rows) for patient in manifest.patients]
     told = [f"Slices of a patient: {min(counts)} to {max(counts)}, median {np.median(counts):g}."]
     told += _ages(manifest)
@@ -328,4 +284,128 @@ def _ages(manifest: Manifest) -> list[str]:
     return told
 
 
-_MAKER: Final = CaseMaker(make=make_case, rows_file=rows_file, folders=FOLDERS, notes=mask_notes)
+MAKER: Final = CaseMaker(
+    rows=_rows, folders=FOLDERS, notes=mask_notes, empty="it has no slice of the kinds that were asked for"
+)
+
+
+# ---------------------------------------------------------------------------------------------------- series with masks
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedSeries:
+    """A row of the table.
+
+    Attributes:
+        series: Series Instance UID, name of the folder of its files, or name of the NIfTI file.
+        about: columns of ``ABOUT`` that are filled.
+        lesion: file that marks the lesions; None: there is none.
+        bone: file that marks the bone; None: it is not marked.
+        lesion_labels: values or segment numbers that are lesions, none named for all of them; None: there is one.
+        bone_labels: those that are bone.
+    """
+
+    series: str
+    about: Mapping[str, str]
+    lesion: Path | None
+    bone: Path | None
+    lesion_labels: tuple[int, ...] | None = None
+    bone_labels: tuple[int, ...] | None = None
+
+
+def read_masks(file: Path) -> tuple[MaskedSeries, ...]:
+    """Read a table of series and masks.
+
+    Every row names a ``series``, its ``patient`` and its ``lesion_mask`` (NIfTI or DICOM SEG, path from the table's
+    folder), or has the ``label`` normal instead: no lesion in the series. Optional: ``bone_mask``; ``lesion_labels``
+    and ``bone_labels`` (values of the mask or segments that count: numbers with spaces, or all; needed where a NIfTI
+    mask holds more than 0 and 1, and when one file marks both); centre, scanner, sex, age_years, split, kind.
+
+    Raises:
+        InputError: with the number of the row, counted below the header.
+    """
+    rows = read_series_table(file, COLUMNS)
+    try:
+        return tuple(_row(number, line, file.parent) for number, line in rows)
+    except InputError as error:
+        raise InputError(f"{file.name}: {error}") from error
+
+
+def build_masked(
+    series: Path, masks: Path, out: Path, options: TrunkOptions, *, workers: int = 1, progress: Progress | None = None
+) -> MadeDataset:
+    """Make a data set of CT series with masks.
+
+    Raises:
+        InputError: a table that cannot be read, or that names a series that is not there.
+        OutputError: cannot be written.
+    """
+    what, listed = "CT series with masks", read_masks(masks)
+    twice = f"{masks.name} names a series twice: keep one row of each"
+    with listed_series(series, listed, _case, twice=twice, progress=progress) as (cases, others):
+        about = {"what": what, "masks": masks.name}
+        built = build_cases(cases, out, MAKER, options=options, workers=workers, progress=progress, about=about)
+        masks_too = {path.resolve() for item in listed for path in (item.lesion, item.bone) if path}
+        unused = sum(
+            entry.series.modality in ("CT", "") and (entry.path is None or entry.path.resolve() not in masks_too)
+            for entry in others
+        )
+    lines = [f"- {unused} series there are not in {masks.name}: not used"] if unused else []
+    return MadeDataset(built, (f"source   {what}", *lines), items="series")
+
+
+def open_masked(entry: SeriesEntry, item: MaskedSeries) -> OpenedTrunk:
+    """Load a series with its masks; top level, so that another process can do it.
+
+    Raises:
+        InputError, UnsupportedError, GeometryMismatchError: no CT, or a series or mask that cannot be used.
+    """
+    if entry.series.modality not in ("CT", ""):
+        raise InputError(f"a CT was asked for, the series is {entry.series.modality}")
+    volume = load_volume(entry, modality="CT")
+    bone = None if item.bone is None else read_mask_volume(item.bone, like=volume.grid, labels=item.bone_labels)
+    if item.lesion is None:
+        return OpenedTrunk(volume, np.zeros(volume.grid.shape, dtype=np.bool_), bone)
+    return OpenedTrunk(volume, read_mask_volume(item.lesion, like=volume.grid, labels=item.lesion_labels), bone)
+
+
+def _row(number: int, line: Mapping[str, str], folder: Path) -> MaskedSeries:
+    about = {column: line[column] for column in ABOUT if line.get(column)}
+    check_about(number, about)
+    label, lesion, bone = (line.get(column, "") for column in ("label", "lesion_mask", "bone_mask"))
+    if label not in ("", NORMAL):
+        raise InputError(f"row {number} has the label {label!r}: it must be empty, or normal where there is no lesion")
+    if bool(lesion) == (label == NORMAL):
+        raise InputError(f"row {number} must have either a lesion_mask or the label normal")
+    lesions, bones = (_labels(number, column, line.get(column, "")) for column in ("lesion_labels", "bone_labels"))
+    if lesion and lesion == bone and (lesions is None or bones is None):
+        raise InputError(f"row {number} names one file for lesions and bone: fill lesion_labels and bone_labels")
+    return MaskedSeries(
+        series=line["series"],
+        about=about,
+        lesion=folder / lesion if lesion else None,
+        bone=folder / bone if bone else None,
+        lesion_labels=lesions,
+        bone_labels=bones,
+    )
+
+
+def _labels(number: int, column: str, text: str) -> tuple[int, ...] | None:
+    if not text or text == "all":
+        return () if text else None
+    words = re.split(r"[\s|+]+", text)
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise InputError(
+            f"row {number} has the {column} {text!r}: they must be numbers from 1 with spaces between, or all"
+        )
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _case(name: str, item: MaskedSeries, entry: SeriesEntry) -> SeriesCase[OpenedTrunk]:
+    files = [file_state(path) for path in (item.lesion, item.bone)]
+    return SeriesCase(
+        name=name,
+        open=partial(open_masked, entry, item),
+        fingerprint=digest([repr((entry.series.uid, entry.n_images, item)), files]),
+        **series_fields(item.about, entry),
+    )

@@ -13,19 +13,7 @@ __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetOptions:
-    """What a person may choose about slices with masks.
-
-    Attributes:
-        masks: table of CT series and their masks; None: the source is no series.
-        patients: table of patients.
-        own_patients: take every image for a patient of its own.
-        bone: whether bone masks are needed.
-        drop_normal: leave the normal slices of metastatic patients out.
-        lesion_slices: at most so many slices with a lesion of a series, or "all".
-        normal_slices: at most so many without one, or "all".
-        size: rows and columns of a picture.
-        seed: another seed draws other slices.
-    """
+    """What a person may choose about slices with masks."""
 
     masks: Path | None = option(
         "--masks",
@@ -57,13 +45,7 @@ class DatasetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledOptions:
-    """What a person may choose about slices of trunks whose bone and lesions are outlined.
-
-    Attributes:
-        lesion_slices: at most so many slices with a lesion of a patient.
-        normal_slices: at most so many without one; None for 0, or 70 when some patients are healthy.
-        size: rows and columns of a picture.
-    """
+    """What a person may choose about slices of trunks whose bone and lesions are outlined."""
 
     lesion_slices: int = option(
         "--lesion-slices", default=70, low=0, help="At most so many slices with a lesion of a patient, at random."

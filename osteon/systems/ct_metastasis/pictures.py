@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+import numpy as np
 from msgspec import Meta
 
+from osteon import mesh
 from osteon.ops.lesions import NOT_DETERMINED
 from osteon.report import SystemReport
-from osteon.report.blocks import (
-    Cell,
-    Figure,
-    Heading,
-    KeyValues,
-    Paragraph,
-    Part,
-    Row,
-    SliceBrowsers,
-    Table,
-    Viewer3D,
-)
+from osteon.report.blocks import Cell, Figure, Heading, KeyValues, Paragraph, Part, Row, SliceBrowsers, Table, Viewer3D
 from osteon.report.browser import has_browsers, slice_browsers
 from osteon.report.findings import (
     Count,
@@ -36,24 +27,28 @@ from osteon.report.findings import (
     slice_entries,
 )
 from osteon.report.lesions import LESION_PICTURE, DrawnLesion, around_regions, colour_hex, draw_lesion
+from osteon.report.orientation import direction_letters
 from osteon.report.scores import curve_caption, draw_scores
 from osteon.report.sections import findings_section, slice_note, trust_section
+from osteon.report.sheet import INK, MUTED, Sheet, show_letters, show_picture, show_scale_bar
 from osteon.report.slices import SliceLook, draw_overview, draw_slices
-from osteon.report.surfaces import bone_scene, bone_surfaces
+from osteon.report.surfaces import bone_scene, bone_surfaces, extent_mm
 from osteon.report.wording import count, probability, upper, whole_range
-from osteon.systems.ct_metastasis.detail import LesionReading
-from osteon.systems.ct_metastasis.skeleton import draw_skeleton
-from osteon.systems.ct_metastasis.text import LESION_MASK, TEXT
+from osteon.systems.ct_metastasis.text import LESION_MASK, TEXT, LesionReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from osteon.data import Answer, Volume
-    from osteon.report.blocks import Block, Drawing
+    from numpy.typing import NDArray
+
+    from osteon.data import Answer, Surface, Volume
+    from osteon.report.blocks import Block, Drawing, Picture
     from osteon.report.findings import Findings
-    from osteon.systems.ct_metastasis.detail import Lesion
+    from osteon.systems.ct_metastasis.text import Lesion
 
-__all__ = ["MOST_PICTURES", "REPORT", "LesionEntries", "drawn_lesions", "largest", "lesion_entries", "pictures"]
+__all__ = ["MOST_PICTURES", "REPORT", "LesionEntries", "drawn_lesions", "largest", "pictures", "see_through"]
+
 
 MOST_PICTURES: Final = 12
 """Lesions that get a picture, the largest ones; the list holds all."""
@@ -79,6 +74,18 @@ _PROBABILITY: Final = (
 )
 _MEANS: Final = "What the columns mean"
 _MINUS: Final = "\u2212"
+
+_MARGIN, _GAP, _HEAD, _FOOT = 24.0, 30.0, 116.0, 62.0
+_CALLOUT: Final = 58.0
+"""Room for numbers on each side of a panel."""
+_STEP: Final = 25.0
+"""Least distance between two numbers, in pixels."""
+_WIDEST, _TALLEST = 1560.0, 1120.0
+_AROUND: Final = 1.1
+_FLAT: Final = 0.25
+"""Share of the width below which a skeleton is too low to be seen from the front."""
+_THROUGH: Final = 0.72
+"""How strongly a lesion shows through the bone before it."""
 
 
 class LesionEntry(Entry, frozen=True):
@@ -123,7 +130,7 @@ class LesionEntries(SliceEntries, frozen=True):
     own_bone: OwnBoneEntry | None
 
 
-def lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
+def _lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
     """The system's own fields of findings.json.
 
     Raises:
@@ -190,11 +197,11 @@ def largest(lesions: Sequence[DrawnLesion], *, most: int = MOST_PICTURES) -> tup
 def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     """The list, the skeleton, lesion by lesion, the curve of slices and all of it in 3D."""
     reading, lesions = answer.detail_as(LesionReading), drawn_lesions(answer)
-    entries, mask, scores = lesion_entries(reading, volume), answer.masks.get(LESION_MASK), reading.scores
+    entries, mask, scores = _lesion_entries(reading, volume), answer.masks.get(LESION_MASK), reading.scores
     is_scored = any(len(each.slices) for each in scores)
     has_bone = bool(bone_surfaces(answer))
     drawings: dict[str, Drawing] = {
-        "overview": partial(draw_skeleton, bones=bone_surfaces(answer), lesions=lesions, demo=answer.is_demo)
+        "overview": partial(_draw_skeleton, bones=bone_surfaces(answer), lesions=lesions, demo=answer.is_demo)
         if has_bone
         else partial(draw_overview, answer=answer, volume=volume)
     }
@@ -249,9 +256,12 @@ def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tu
     yield Heading("Lesions", anchor="lesions")
     if not entries.lesions:
         slices = count(findings.grid.shape[0] if findings.grid else 0, "slice")
+        scored = [scores for scores in entries.scores if scores.source == "classifier"]
+        called = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
+        words = f" The classifier of slices calls {count(called, 'slice')} {_LOOK.called} all the same."
         yield Paragraph(
             f"No lesion was called in the {slices} that were read. "
-            f"That a model lists nothing does not show that nothing is there.{_called_all_the_same(entries)}",
+            f"That a model lists nothing does not show that nothing is there.{words if called else ''}",
             "nothing",
         )
         return
@@ -261,14 +271,6 @@ def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tu
     yield Paragraph(slice_note(findings), "note", only="page")
     yield Paragraph(f"Probability: {_PROBABILITY}", "note", only="page")
     yield replace(means, only="page")
-
-
-def _called_all_the_same(entries: LesionEntries) -> str:
-    """What must be said of an empty list when the classifier called slices."""
-    scored = [scores for scores in entries.scores if scores.source == "classifier"]
-    called = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
-    words = f" The classifier of slices calls {count(called, 'slice')} {_LOOK.called} all the same."
-    return words if called else ""
 
 
 def _row(lesion: LesionEntry) -> tuple[str, ...]:
@@ -374,6 +376,167 @@ def _definitions(bone: OwnBoneEntry | None, options: object) -> Iterator[Row]:
     yield Row("Largest diameter", "Largest distance between two of its points, in three dimensions.")
     yield Row("Mean HU", "Mean attenuation of its voxels.")
     yield Row("Probability", upper(_PROBABILITY))
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One side of the skeleton and the millimetres that it needs."""
+
+    title: str
+    view: mesh.View
+    extent_mm: tuple[float, float]
+
+
+def _draw_skeleton(path: Path, bones: Sequence[Surface], lesions: Sequence[DrawnLesion], *, demo: bool) -> Picture:
+    """Draw the skeleton from the front and from the left; one that is flat, of a few slices, from the feet.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    bodies = [*bones, *(lesion.surface for lesion in lesions if lesion.surface is not None)]
+    front = _Panel("From the front", "anterior", _extent_mm(bodies, "anterior"))
+    panels = [front, _Panel("From the left", "left", _extent_mm(bodies, "left"))]
+    if front.extent_mm[1] < _FLAT * front.extent_mm[0]:
+        panels = [_Panel("From the feet, as in a slice", "inferior", _extent_mm(bodies, "inferior"))]
+    across, down = sum(p.extent_mm[0] for p in panels), max(p.extent_mm[1] for p in panels)
+    room = _WIDEST - 2 * _MARGIN - _GAP * (len(panels) - 1) - 2 * _CALLOUT * len(panels)
+    scale = min(room / across, _TALLEST / down)
+    tall = down * scale
+    used = across * scale + _GAP * (len(panels) - 1) + 2 * _CALLOUT * len(panels)
+    sheet = Sheet(max(used + 2 * _MARGIN, 1000), tall + _HEAD + _FOOT)
+    title = "Lesions in the skeleton" if lesions else "Skeleton"
+    sheet.head(title, demo=demo)
+    left, numbered = (sheet.width - used) / 2, 0
+    for panel in panels:
+        width = panel.extent_mm[0] * scale
+        place = (left + _CALLOUT, _HEAD, width, tall)
+        sheet.text(place[0], 76, panel.title, size=20, colour=MUTED)
+        numbered = max(numbered, _draw_panel(sheet, place, panel, bones, lesions, mm_per_px=1 / scale))
+        left += width + 2 * _CALLOUT + _GAP
+    _legend(sheet, lesions)
+    return sheet.picture(path, title, _caption(panels, lesions, numbered))
+
+
+def see_through(bones: Sequence[Surface], lesions: Sequence[Surface], camera: mesh.Camera) -> NDArray[np.uint8]:
+    """A picture of bones through which the lesions shine.
+
+    Returns:
+        (height, width, 3) uint8, sRGB, on black.
+    """
+    whole = mesh.render([*bones, *lesions], camera=camera).rgb
+    if not lesions:
+        return whole
+    dark = mesh.render(lesions, camera=camera).rgb.astype(np.float32)
+    bright = mesh.render(lesions, camera=camera, background=(255, 255, 255)).rgb.astype(np.float32)
+    covered = 1 - (bright - dark).mean(axis=2, keepdims=True) / 255
+    share = _THROUGH * covered
+    mixed = whole * (1 - share) + _THROUGH * dark
+    return np.asarray(np.rint(np.clip(mixed, 0, 255)), dtype=np.uint8)
+
+
+def _extent_mm(bodies: Sequence[Surface], view: mesh.View) -> tuple[float, float]:
+    across, down = extent_mm(bodies, view)
+    return max(across, 5.0) * _AROUND, max(down, 5.0) * _AROUND
+
+
+def _draw_panel(
+    sheet: Sheet,
+    place: tuple[float, float, float, float],
+    panel: _Panel,
+    bones: Sequence[Surface],
+    lesions: Sequence[DrawnLesion],
+    *,
+    mm_per_px: float,
+) -> int:
+    """Draw one side; gives how many lesions are numbered there."""
+    left, top, width, height = place
+    shown = [lesion.surface for lesion in lesions if lesion.surface is not None]
+    camera = mesh.fit_camera([*bones, *shown], view=panel.view, size=(round(width), round(height)), mm_per_px=mm_per_px)
+    axes = sheet.panel(left, top, width, height, extent_mm=(width * mm_per_px, height * mm_per_px))
+    show_picture(axes, see_through(bones, shown, camera))
+    right, up, _ = camera.axes
+    show_letters(
+        axes, (direction_letters(-right), direction_letters(right), direction_letters(up), direction_letters(-up))
+    )
+    show_scale_bar(axes)
+    return _number(sheet, place, lesions, camera)
+
+
+def _number(
+    sheet: Sheet, place: tuple[float, float, float, float], lesions: Sequence[DrawnLesion], camera: mesh.Camera
+) -> int:
+    """Numbers in the margins with a line to the middle of each lesion; the first ones when not all find room."""
+    left, top, width, height = place
+    most = int((height - 20) // _STEP)
+    points = {
+        lesion.number: camera.project(lesion.surface.vertices_lps_mm.mean(axis=0, dtype=np.float64))[:2]
+        for lesion in lesions[: 2 * most]
+        if lesion.surface is not None
+    }
+    colours = {lesion.number: colour_hex(lesion.colour) for lesion in lesions}
+    overlay = sheet.axes(left - _CALLOUT, top, width + 2 * _CALLOUT, height)
+    overlay.set_xlim(-_CALLOUT, width + _CALLOUT)
+    overlay.set_ylim(height, 0)
+    overlay.set_axis_off()
+    ranked = sorted(points, key=lambda number: float(points[number][0]))
+    half = -(-len(ranked) // 2)
+    for side, numbers in (("left", ranked[:half]), ("right", ranked[half:])):
+        ordered = sorted(numbers, key=lambda number: float(points[number][1]))
+        rows = _spread([float(points[number][1]) for number in ordered], low=12, high=height - 12)
+        edge, text = (-6.0, -14.0) if side == "left" else (width + 6.0, width + 14.0)
+        for number, row in zip(ordered, rows, strict=True):
+            x, y = points[number]
+            overlay.plot([x, edge], [y, row], color=colours[number], linewidth=0.9, alpha=0.75)
+            overlay.plot([x], [y], marker="o", markersize=2.4, color=INK)
+            overlay.text(
+                text,
+                row,
+                str(number),
+                ha="right" if side == "left" else "left",
+                va="center",
+                color=colours[number],
+                fontsize=Sheet.points(20),
+                weight="bold",
+            )
+    return len(points)
+
+
+def _spread(wanted: Sequence[float], *, low: float, high: float) -> list[float]:
+    """Ascending rows as near to the wanted ones as a least distance allows, inside two limits."""
+    rows: list[float] = []
+    for row in wanted:
+        rows.append(max(row, low, rows[-1] + _STEP if rows else low))
+    limit = high
+    for place in range(len(rows) - 1, -1, -1):
+        rows[place] = min(rows[place], limit)
+        limit = rows[place] - _STEP
+    return rows
+
+
+def _legend(sheet: Sheet, lesions: Sequence[DrawnLesion]) -> None:
+    """Which colour is which character."""
+    kinds = {item.kind: colour_hex(item.colour) for item in lesions}
+    left = _MARGIN
+    for character in ("lytic", "blastic", "mixed", NOT_DETERMINED):
+        if character in kinds:
+            words = f"character {character}" if character == NOT_DETERMINED else character
+            sheet.text(left, sheet.height - 40, "\u25cf", size=24, colour=kinds[character])
+            sheet.text(left + 26, sheet.height - 38, words, size=20, colour=MUTED)
+            left += 60 + 11.5 * len(words)
+
+
+def _caption(panels: Sequence[_Panel], lesions: Sequence[DrawnLesion], numbered: int) -> str:
+    sides = " and ".join(panel.title[:1].lower() + panel.title[1:] for panel in panels)
+    told = f"Surface of the bone, parallel projection, to scale, seen {sides}."
+    if not lesions:
+        return f"{told} No lesion was called."
+    through = "Lesions shine through the bone before them; a number is that of the list, a colour its character."
+    some = (
+        ""
+        if numbered >= len(lesions)
+        else f" Only the first {numbered} of {count(len(lesions), 'lesion')} carry a number here."
+    )
+    return f"{told} {through}{some}"
 
 
 REPORT: Final = SystemReport(TEXT, pictures, LesionEntries)

@@ -11,48 +11,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Answer, Mask, Notice, Region, named
+from osteon.data import Answer, Mask, Notice, Region, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, axial_turn
 from osteon.ops.lesions import LesionOptions, grown
-from osteon.ops.series_images import SeriesImages, series_images, slice_step
-from osteon.systems.ct_metastasis.detail import LesionReading
-from osteon.systems.ct_metastasis.maps import LEAST_BONE_HU, image_options, map_series
-from osteon.systems.ct_metastasis.search import believe, measure_lesions
-from osteon.systems.ct_metastasis.slices import REGION, score_slices
-from osteon.systems.ct_metastasis.surfaces import trunk_surfaces
-from osteon.systems.ct_metastasis.text import (
-    BONE_MASK,
-    LESION_MASK,
-    bone_label,
-    describe,
-    describe_bone,
-    headline,
-    lesion_labels,
-    metal_notice,
+from osteon.ops.runs import smooth_scores, stretches
+from osteon.ops.series_images import SeriesImages, SliceFrame, series_images, slice_step
+from osteon.systems.ct_metastasis import text
+from osteon.systems.ct_metastasis.search import (
+    LEAST_BONE_HU,
+    ImageOptions,
+    believe,
+    map_series,
+    measure_lesions,
+    trunk_surfaces,
 )
 from osteon.weights import MapOutput, Maps, find_card
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from osteon.data import SliceScores, Volume
+    from osteon.data import Volume
     from osteon.geometry import Turn
     from osteon.predict.predictor import Predictor
-    from osteon.systems.ct_metastasis.detail import Lesion
-    from osteon.systems.ct_metastasis.maps import Segmenter
     from osteon.systems.ct_metastasis.options import Options
-    from osteon.systems.ct_metastasis.search import Belief, TrunkSearch
+    from osteon.systems.ct_metastasis.search import Belief, Segmenter, TrunkSearch
+    from osteon.systems.ct_metastasis.text import Lesion
     from osteon.weights import ModelCard
 
-__all__ = ["DEFAULT_SEGMENTER", "DEFAULT_SLICE_MODEL", "SLICE_TASK", "TASK", "answer", "read_trunk"]
+__all__ = ["DEFAULT_SEGMENTER", "DEFAULT_SLICE_MODEL", "SLICE_TASK", "TASK", "answer"]
 
 TASK = "ct_metastasis"
 SLICE_TASK = "ct_metastasis_slices"
 DEFAULT_SEGMENTER = "hybrid_attunetpp_small.phantom"
 DEFAULT_SLICE_MODEL = "mobilenet_v2.trunk_phantom"
+REGION = "skeleton"
+IMAGES_AT_ONCE = 64
 
 THICK_SLICES_MM = 3.0
 LEAST_BONE_MM3 = 1000.0
@@ -62,13 +60,22 @@ BONE_SEEN_HU = 150.0
 """Somewhere in its cortex every bone is at least this dense."""
 
 
-def answer(volume: Volume, options: Options, progress: Progress = silent) -> Answer:
+def answer(
+    volume: Volume,
+    options: Options,
+    progress: Progress = silent,
+    *,
+    segmenter: Segmenter | None = None,
+    classifier: Predictor | None = None,
+) -> Answer:
     """Read a CT of the trunk.
 
     Args:
         volume: CT in HU, axial slices.
         options: device, model (the segmenter), threshold (of its lesion map).
         progress: told about every step.
+        segmenter: a model at hand, which gives the maps "bone" and "lesion"; None for the one that the options name.
+        classifier: of whole slices, beside a segmenter at hand; None leaves that to the outlines.
 
     Raises:
         InputError: no CT, no HU, values that are no numbers.
@@ -79,41 +86,11 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     """
     _require_ct(volume)
     clock = Clock()
-    with clock.step("load model"):
-        segmenter = _load_segmenter(options)
-        classifier, told = _load_classifier(options)
-    return read_trunk(
-        volume, options, segmenter=segmenter, classifier=classifier, notices=told, clock=clock, progress=progress
-    )
-
-
-def read_trunk(
-    volume: Volume,
-    options: Options,
-    *,
-    segmenter: Segmenter,
-    classifier: Predictor | None = None,
-    notices: tuple[Notice, ...] = (),
-    clock: Clock | None = None,
-    progress: Progress = silent,
-) -> Answer:
-    """Read a CT of the trunk with models at hand.
-
-    Args:
-        volume: CT in HU, axial slices.
-        options: the threshold and ``force`` are used.
-        segmenter: gives the maps "bone" and "lesion".
-        classifier: of whole slices; None leaves that to the outlines.
-        notices: told before.
-        clock: that counts already.
-        progress: told about every step.
-
-    Raises:
-        InputError: no CT, no HU, values that are no numbers.
-        NotThisTaskError: no bone in the field of view, or slices that are not axial.
-    """
-    _require_ct(volume)
-    clock = clock or Clock()
+    notices: tuple[Notice, ...] = ()
+    if segmenter is None:
+        with clock.step("load model"):
+            segmenter = _load_segmenter(options)
+            classifier, notices = _load_classifier(options)
     turn = _turn(volume)
     array, spacing_mm = turn.array(volume.array), turn.grid(volume.grid).spacing_mm
     lesion_options = _lesion_options(segmenter.card, options)
@@ -143,17 +120,17 @@ def read_trunk(
             lesions=search.lesions,
             progress=progress,
         )
-    labels = lesion_labels(search, volume)
-    told, findings = describe(search, labels, volume, turn=turn)
-    masks = [Mask(bone, volume.grid, labels=(bone_label(volume),), name=BONE_MASK)]
+    labels = text.lesion_labels(search, volume)
+    told, findings = text.describe(search, labels, volume, turn=turn)
+    masks = [Mask(bone, volume.grid, labels=(text.bone_label(volume),), name=text.BONE_MASK)]
     if told:
-        masks.append(Mask(lesions, volume.grid, labels=labels, name=LESION_MASK))
+        masks.append(Mask(lesions, volume.grid, labels=labels, name=text.LESION_MASK))
     uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
     return Answer(
         task=TASK,
-        headline=headline(told, scores, is_demo=any(use.is_demo for use in uses)),
+        headline=text.headline(told, scores, is_demo=any(use.is_demo for use in uses)),
         status="positive" if told else "negative",
-        findings=(*findings, describe_bone(masks[0])),
+        findings=(*findings, text.describe_bone(masks[0])),
         regions=_regions(bone),
         masks=named(masks),
         surfaces=named(surfaces),
@@ -161,7 +138,7 @@ def read_trunk(
         notices=(*notices, *_notices(volume, images, belief, search, told, lesion_options)),
         configuration=_configuration(options, lesion_options, images, segmenter, classifier),
         seconds=clock.seconds,
-        detail=LesionReading((scores,) if scores.slices.size else (), lesions=told, own_bone=search.own_bone),
+        detail=text.LesionReading((scores,) if scores.slices.size else (), lesions=told, own_bone=search.own_bone),
     )
 
 
@@ -180,14 +157,21 @@ def _believed(
         NotThisTaskError: no bone, and it is not forced.
     """
     system_options, lesion_options = options
-    progress("preparing the slices", 0, 1)
-    with clock.step("prepare slices"):
-        images = _images(array, spacing_mm, segmenter.card)
-        _require_hu(images)
-        if float(images.highest_hu.max()) < BONE_SEEN_HU and not system_options.force:
+    with clock.step("prepare slices", progress, "preparing the slices"):
+        card = segmenter.card
+        made = ImageOptions() if card is None else card.image.parameters_of(ImageOptions, name=card.name)
+        size_step, step = card.image.size_step if card else 16, slice_step(spacing_mm[0], pixel_mm=made.pixel_mm)
+        images = series_images(
+            array, spacing_mm, window_hu=made.window_hu, pixel_mm=made.pixel_mm, size_step=size_step, step=step
+        )
+        low, high = float(images.lowest_hu.min()), float(images.highest_hu.max())
+        if low >= 0 and high <= 255:
+            raise InputError(
+                f"{TASK} reads CT in Hounsfield units, found values from {low:g} to {high:g}, as in an 8-bit picture: "
+                "give the CT itself (pictures of the public data set become a data set with `osteon dataset`)"
+            )
+        if high < BONE_SEEN_HU and not system_options.force:
             raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
-    progress("preparing the slices", 1, 1)
-    size_step = segmenter.card.image.size_step if segmenter.card else 16
     with clock.step("segment"):
         maps = map_series(images, segmenter, size_step=size_step, progress=progress)
     progress("lesions", 0, 2)
@@ -215,15 +199,6 @@ def _turn(volume: Volume) -> Turn:
             "patient (a sagittal or coronal reformat): choose the axial series of the study"
         )
     return replace(turn, flipped=(False, *turn.flipped[1:]))
-
-
-def _require_hu(images: SeriesImages) -> None:
-    low, high = float(images.lowest_hu.min()), float(images.highest_hu.max())
-    if low >= 0 and high <= 255:
-        raise InputError(
-            f"{TASK} reads CT in Hounsfield units, found values from {low:g} to {high:g}, as in an 8-bit picture: "
-            "give the CT itself (pictures of the public data set become a data set with `osteon dataset`)"
-        )
 
 
 def _no_bone(reason: str) -> NotThisTaskError:
@@ -256,11 +231,11 @@ def _load_classifier(options: Options) -> tuple[Predictor | None, tuple[Notice, 
     try:
         card = find_card(DEFAULT_SLICE_MODEL)
     except UnknownLabelError:
-        text = (
+        said = (
             f"No classifier of whole slices is installed ({DEFAULT_SLICE_MODEL}): slices are called by the outlines "
             "alone."
         )
-        return None, (Notice("no-slice-classifier", text),)
+        return None, (Notice("no-slice-classifier", said),)
     if card.task != SLICE_TASK:
         raise WeightsError(f"{card.name} is of task {card.task}; the slices of {TASK} need one of task {SLICE_TASK}")
     return Predictor.load(card, device=options.device), ()
@@ -275,20 +250,6 @@ def _lesion_options(card: ModelCard | None, options: Options) -> LesionOptions:
     return plain if lesion.least_mm3 is None else replace(plain, min_volume_mm3=lesion.least_mm3)
 
 
-def _images(
-    array: NDArray[np.int16] | NDArray[np.float32], spacing_mm: tuple[float, float, float], card: ModelCard | None
-) -> SeriesImages:
-    made = image_options(card)
-    return series_images(
-        array,
-        spacing_mm,
-        window_hu=made.window_hu,
-        pixel_mm=made.pixel_mm,
-        size_step=card.image.size_step if card else 16,
-        step=slice_step(spacing_mm[0], pixel_mm=made.pixel_mm),
-    )
-
-
 def _scores(
     images: SeriesImages,
     belief: Belief,
@@ -298,23 +259,64 @@ def _scores(
     spacing_mm: tuple[float, float, float],
     progress: Progress,
 ) -> SliceScores:
-    """Scores of the slices that the network was shown and that hold bone."""
+    """Scores of the slices that the network was shown and that hold bone, by outlines and, if there is one, classifier.
+
+    Without a classifier the highest of the lesion map stands in for its probability.
+    """
     areas = np.zeros(int(images.slices[-1]) + 1, dtype=np.float32)
     for one in search.lesions:
         first, stop = one.shape.start[0], min(one.shape.stop[0], areas.size)
         areas[first:stop] += one.shape.areas[: stop - first] * spacing_mm[1] * spacing_mm[2]
     near = grown(belief.bone, options.near_bone_mm / images.pixel_mm)
     peak = np.where(near, belief.maps.lesion, np.uint8(0)).max(axis=(1, 2)).astype(np.float32) / np.float32(255)
-    return score_slices(
-        images,
-        belief.bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU),
-        classifier=classifier,
-        area_mm2=areas[images.slices],
-        peak=peak,
-        least_area_mm2=options.slice_area_mm2,
-        lesion_threshold=options.threshold,
-        progress=progress,
+    shown = belief.bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU)
+    at, area_mm2 = np.flatnonzero(shown), areas[images.slices]
+    outlined = area_mm2 >= options.slice_area_mm2
+    by_outlines = SliceScores(
+        region=REGION,
+        slices=images.slices[at],
+        probability=peak[at],
+        smoothed=peak[at],
+        threshold=options.threshold,
+        runs=_runs(outlined & shown, images),
+        source="segmentation",
+        by_segmentation=outlined[at],
+        lesion_area_mm2=area_mm2[at],
     )
+    if classifier is None:
+        return by_outlines
+    point = classifier.operating_point()
+    found = classifier.scores(_blocks(images, at, classifier.size), progress=progress, total=int(at.size))
+    probability = np.zeros(shown.shape, dtype=np.float32)
+    probability[at] = found.positive
+    smoothed = smooth_scores(probability, present=shown, sigma=point.gaussian_sigma_slices, median=point.median_slices)
+    return replace(
+        by_outlines,
+        probability=found.positive,
+        smoothed=smoothed[at],
+        threshold=point.threshold,
+        runs=_runs((smoothed >= np.float32(point.threshold)) & shown, images),
+        source="classifier",
+        spread=found.positive_spread,
+        distance=found.distance,
+    )
+
+
+def _runs(flags: NDArray[np.bool_], images: SeriesImages) -> tuple[tuple[int, int], ...]:
+    """Runs of images as half-open ranges of slices."""
+    return tuple((int(images.slices[a]), int(images.slices[b - 1]) + 1) for a, b in stretches(flags))
+
+
+def _blocks(images: SeriesImages, at: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
+    """Images of the classifier's size, 0 to 1, in blocks: the same pixels, cut or padded around the same centre."""
+    rows, columns = (
+        slice((whole - scaled) // 2, (whole - scaled) // 2 + scaled)
+        for whole, scaled in zip(images.frame.size, images.frame.scaled, strict=True)
+    )
+    frame = SliceFrame(source=images.frame.scaled, scaled=images.frame.scaled, size=size)
+    for first in range(0, at.size, IMAGES_AT_ONCE):
+        some = images.grey[at[first : first + IMAGES_AT_ONCE], rows, columns]
+        yield frame.images(np.ascontiguousarray(some)).astype(np.float32) / np.float32(255)
 
 
 def _regions(bone: NDArray[np.uint8]) -> tuple[Region, ...]:
@@ -336,54 +338,51 @@ def _notices(
     search: TrunkSearch,
     lesions: tuple[Lesion, ...],
     options: LesionOptions,
-) -> list[Notice]:
-    notices = _notices_of_slices(volume, images)
+) -> Iterator[Notice]:
+    yield from _notices_of_slices(volume, images)
     if images.metal is not None and images.metal_mm3 >= LEAST_METAL_MM3:
-        notices.append(metal_notice(images, lesions))
+        yield text.metal_notice(images, lesions)
     if belief.contrast_ml >= LEAST_CONTRAST_ML:
         where = images.slices[np.flatnonzero(belief.contrast_images)]
-        text = (
+        said = (
             f"The network took {belief.contrast_ml:.0f} ml for bone or lesion that is even inside and has no cortex, "
             f"as vessels, bowel or bladder filled with contrast agent are (slices {where[0] + 1} to {where[-1] + 1}): "
             "it was left out."
         )
-        notices.append(Notice("contrast-left-out", text, level="warning"))
+        yield Notice("contrast-left-out", said, level="warning")
     if search.too_small:
-        text = f"Lesions smaller than {options.min_volume_mm3:.0f} mm3 are not listed; {search.too_small} were found."
-        notices.append(Notice("small-lesions", text))
+        said = f"Lesions smaller than {options.min_volume_mm3:.0f} mm3 are not listed; {search.too_small} were found."
+        yield Notice("small-lesions", said)
     if belief.lesions_left_out:
-        text = f"More than 255 lesions were found: {belief.lesions_left_out} of the smallest are not listed."
-        notices.append(Notice("too-many-lesions", text, level="warning"))
+        said = f"More than 255 lesions were found: {belief.lesions_left_out} of the smallest are not listed."
+        yield Notice("too-many-lesions", said, level="warning")
     if lesions and search.own_bone is None:
-        text = "Too little spongy bone outside lesions was seen: none could be called lytic or blastic."
-        notices.append(Notice("no-own-bone", text, level="warning"))
-    return notices
+        said = "Too little spongy bone outside lesions was seen: none could be called lytic or blastic."
+        yield Notice("no-own-bone", said, level="warning")
 
 
-def _notices_of_slices(volume: Volume, images: SeriesImages) -> list[Notice]:
+def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]:
     """What the slices themselves do not let one see."""
     slice_mm = volume.grid.spacing_mm[0]
-    notices = []
     step = int(images.slices[1] - images.slices[0]) if images.slices.size > 1 else 1
     if volume.grid.shape[0] == 1:
-        text = (
+        said = (
             "The series holds a single slice: lesions are outlined in it, but volumes are area times slice thickness, "
             "diameters are those of the slice, and nothing is known of what lies above and below."
         )
-        notices.append(Notice("single-slice", text, level="warning"))
+        yield Notice("single-slice", said, level="warning")
     elif slice_mm > THICK_SLICES_MM:
-        text = (
+        said = (
             f"Slices lie {slice_mm:.1f} mm apart: lesions below {2 * slice_mm:.0f} mm may be missed or measured "
             "wrongly, and volumes and diameters along the slice axis are good to a slice at best."
         )
-        notices.append(Notice("thick-slices", text, level="warning"))
+        yield Notice("thick-slices", said, level="warning")
     if step > 1:
-        text = (
+        said = (
             f"Slices lie {slice_mm:.2f} mm apart, closer than the pixels of the network ({images.pixel_mm:.2f} mm): "
             f"it was shown every {_ORDINALS.get(step, f'{step}th')} slice, and its maps are linear between them."
         )
-        notices.append(Notice("slices-taken", text))
-    return notices
+        yield Notice("slices-taken", said)
 
 
 _ORDINALS = {2: "second", 3: "third"}
@@ -396,6 +395,8 @@ def _configuration(
     segmenter: Segmenter,
     classifier: Predictor | None,
 ) -> dict[str, object]:
+    maps = segmenter.card.maps.maps if segmenter.card else ()
+    chosen = None if options.threshold is None else "chosen for this reading"
     return {
         "force": options.force,
         "model": options.model or DEFAULT_SEGMENTER,
@@ -403,15 +404,8 @@ def _configuration(
         "lesions": asdict(lesion_options),
         "lesion_connectivity": 26,
         "probability": "mean of the upper half of the lesion map inside the lesion",
-        "threshold_source": _threshold_source(options, segmenter),
+        "threshold_source": chosen or next((each.source for each in maps if each.name == "lesion"), ""),
         "window_hu": list(images.window_hu),
         "pixel_mm": images.pixel_mm,
         "images": list(images.grey.shape),
     }
-
-
-def _threshold_source(options: Options, segmenter: Segmenter) -> str:
-    if options.threshold is not None:
-        return "chosen for this reading"
-    maps = segmenter.card.maps.maps if segmenter.card else ()
-    return next((each.source for each in maps if each.name == "lesion"), "")

@@ -1,12 +1,20 @@
-"""From maps of a segmenter to what is believed: bone without contrast and specks, lesions in it, and their sites."""
+"""From a series to what is believed of it: maps of a segmenter, bone without contrast and specks, lesions, surfaces.
+
+A segmenter is given images in slabs, cropped to the body; its maps are kept as bytes. What is not shown to the network
+cannot hold bone: slices without any voxel of 100 HU, and what lies beyond the body's box (air, where the images are
+black). A crop ends in the same black that pads an image, so the network sees no new edge.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from osteon.errors import WeightsError
+from osteon.geometry import Grid
+from osteon.mesh import extract_surface, simplify, smooth_taubin
 from osteon.ops.lesions import (
     LesionOptions,
     find_contrast,
@@ -18,6 +26,7 @@ from osteon.ops.lesions import (
     upper_half_mean,
 )
 from osteon.ops.outlines import LesionShape, MapStack, draw_outlines
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
 from osteon.ops.skeleton_site import Site, find_landmarks, prove_site
 
 if TYPE_CHECKING:
@@ -25,10 +34,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from osteon.data import ModelUse, Surface
+    from osteon.data.options import Progress
     from osteon.ops.lesions import Character, OwnBone
     from osteon.ops.series_images import SeriesImages
+    from osteon.weights import ModelCard
 
-__all__ = ["Belief", "FoundLesion", "TrunkSearch", "believe", "measure_lesions"]
+__all__ = [
+    "LEAST_BONE_HU",
+    "Belief",
+    "FoundLesion",
+    "ImageOptions",
+    "Segmenter",
+    "TrunkSearch",
+    "believe",
+    "body_box",
+    "colour_of",
+    "image_grid",
+    "map_series",
+    "measure_lesions",
+    "trunk_surfaces",
+]
+
 
 SPECK_MM3 = 300.0
 """Smaller pieces of the bone map are not shown: calcified plaques, stones, noise."""
@@ -36,6 +63,31 @@ BONE_HU = 120.0
 BONE_SHARE = 0.05
 """A piece with fewer pixels above this HU is no bone."""
 METAL_REACH_MM = 10.0
+
+
+LEAST_BONE_HU = 100.0
+"""A slice without a single voxel this dense shows no bone."""
+SLAB = 32
+"""Images given to the segmenter at a time."""
+MARGIN_PX = 16
+"""As much black as the training images have around a body."""
+
+SKELETON_TRIANGLES = 300_000
+LESION_TRIANGLES = 20_000
+STEP_MM = 1.75
+"""Slices of the skeleton are thinned out to about this: its pixels are as large."""
+
+
+LESION_COLOURS: Final = (
+    (214, 39, 40),
+    (255, 127, 14),
+    (148, 103, 189),
+    (44, 160, 44),
+    (31, 119, 180),
+    (227, 119, 194),
+    (23, 190, 207),
+    (188, 189, 34),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,13 +149,7 @@ class TrunkSearch:
 
 
 def believe(images: SeriesImages, maps: Mapping[str, NDArray[np.uint8]], *, options: LesionOptions) -> Belief:
-    """Leave out contrast and specks, and label the lesions that lie in what is left.
-
-    Args:
-        images: of the series.
-        maps: "bone" and "lesion", bytes; the arrays are changed.
-        options: thresholds.
-    """
+    """Leave out contrast and specks, and label the lesions in what is left; the maps ("bone", "lesion") are changed."""
     bone_map, lesion_map = maps["bone"], maps["lesion"]
     bone_level, lesion_level = level_of(options.bone_threshold), level_of(options.threshold)
     bone = bone_map >= bone_level
@@ -158,15 +204,8 @@ def measure_lesions(
 ) -> TrunkSearch:
     """Masks on the CT's own grid, and every lesion measured, characterised and placed.
 
-    Args:
-        array: (slice, row, column) HU, rows from front to back.
-        images: of it.
-        belief: what its maps hold.
-        spacing_mm: of the array.
-        bone_out: of its shape, zeros; becomes 1 in bone.
-        lesions_out: of its shape, zeros; becomes 1, 2... in lesions, the largest first.
-        options: of lesions.
-        to_head: whether slices follow one another towards the head.
+    The array has its rows from front to back. ``bone_out`` and ``lesions_out`` are zeros of its shape; they become 1 in
+    bone, and 1, 2... in lesions, the largest first. ``to_head``: slices follow one another towards the head.
     """
     shapes = draw_outlines(array, belief.maps, spacing_mm=spacing_mm, bone_out=bone_out, lesions_out=lesions_out)
     least = options.min_volume_mm3 / float(np.prod(spacing_mm))
@@ -233,3 +272,143 @@ def _inner(places: NDArray[np.int64], least: int = 12) -> tuple[NDArray[np.int64
     inside &= block[n, row, column - 1] & block[n, row, column + 1]
     chosen = places[inside] if np.count_nonzero(inside) >= least else places
     return tuple(chosen.T)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """How a segmenter's images are made of slices: the parameters of the preprocessing in its card.
+
+    Attributes:
+        window_hu: lowest and highest HU of the window, grey 0 and 255.
+        pixel_mm: side of a pixel.
+
+    Raises:
+        ValueError: the window has no width, or a pixel no size.
+    """
+
+    window_hu: tuple[float, float] = BONE_WINDOW_HU
+    pixel_mm: float = PIXEL_MM
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.window_hu[0] >= self.window_hu[1] or not self.pixel_mm > 0:
+            raise ValueError(f"the window {self.window_hu} HU has no width, or a pixel of {self.pixel_mm} mm no size")
+
+
+class Segmenter(Protocol):
+    """What a reading needs of a ``Predictor`` whose output is maps.
+
+    Attributes:
+        card: of the model; None for one without a card.
+    """
+
+    card: ModelCard | None
+
+    def maps(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
+        """Maps (n, row, column) by name, of images (n, row, column); sides are multiples of 16."""
+
+    def use(self) -> ModelUse:
+        """The record of the model for a result."""
+
+
+def map_series(
+    images: SeriesImages, segmenter: Segmenter, *, size_step: int = 16, progress: Progress
+) -> dict[str, NDArray[np.uint8]]:
+    """Maps "bone" and "lesion" of every image of a series, 255 for probability 1.
+
+    Raises:
+        WeightsError: the model gives no map of bone or of lesions.
+    """
+    shown = np.flatnonzero(images.highest_hu >= LEAST_BONE_HU)
+    maps = {name: np.zeros(images.grey.shape, dtype=np.uint8) for name in ("bone", "lesion")}
+    rows, columns = body_box(images, shown, size_step)
+    step = "bone and lesions"
+    progress(step, 0, int(shown.size))
+    for first in range(0, shown.size, SLAB):
+        slab = shown[first : first + SLAB]
+        given = np.ascontiguousarray(images.grey[slab, rows, columns])
+        found = segmenter.maps(given)
+        for name, whole in maps.items():
+            if name not in found:
+                raise WeightsError(
+                    f"the model gives no map {name!r} (it gives {', '.join(sorted(found))}): name a segmentation model "
+                    "of task ct_metastasis with --model"
+                )
+            whole[slab, rows, columns] = np.asarray(found[name] * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        progress(step, int(min(first + SLAB, shown.size)), int(shown.size))
+    return maps
+
+
+def body_box(images: SeriesImages, shown: NDArray[np.int64], size_step: int) -> tuple[slice, slice]:
+    """Rows and columns that hold all of the body in all images, with a margin, in multiples of the step."""
+    highest = images.grey[shown].max(axis=0) if shown.size else np.zeros(images.frame.size, dtype=np.uint8)
+    body = highest > images.grey_of(-250.0)
+    ends = []
+    for axis, count in enumerate(body.shape):
+        used = np.flatnonzero(body.any(axis=1 - axis))
+        if not used.size:
+            ends.append(slice(0, count))
+            continue
+        first, stop = max(0, int(used[0]) - MARGIN_PX), min(count, int(used[-1]) + 1 + MARGIN_PX)
+        length = min(count, -(-(stop - first) // size_step) * size_step)
+        first = min(first, count - length)
+        ends.append(slice(first, first + length))
+    return ends[0], ends[1]
+
+
+def image_grid(grid: Grid, images: SeriesImages) -> Grid:
+    """Where the images of a series lie."""
+    frame = images.frame
+    affine = grid.affine.copy()
+    start = [float(images.slices[0]), 0.0, 0.0]
+    affine[:3, 0] *= int(images.slices[1] - images.slices[0]) if images.slices.size > 1 else 1
+    for axis in (0, 1):
+        ratio = frame.source[axis] / frame.scaled[axis]
+        before = (frame.size[axis] - frame.scaled[axis]) // 2
+        start[axis + 1] = (0.5 - before) * ratio - 0.5
+        affine[:3, axis + 1] *= ratio
+    affine[:3, 3] = grid.to_lps_mm(start)
+    return Grid(shape=(images.slices.size, *frame.size), affine=affine)
+
+
+def trunk_surfaces(
+    bone: NDArray[np.bool_],
+    images: SeriesImages,
+    *,
+    grid: Grid,
+    lesions_mask: NDArray[np.uint8],
+    lesions: tuple[FoundLesion, ...],
+    progress: Progress,
+) -> tuple[Surface, ...]:
+    """Surfaces "skeleton" and "lesion_1", "lesion_2"... in that order."""
+    step = "surfaces"
+    total = len(lesions) + 1
+    progress(step, 0, total)
+    surfaces = []
+    if bone.any():
+        thin = max(1, round(STEP_MM / images.slice_mm))
+        whole = image_grid(grid, images)
+        affine = whole.affine.copy()
+        affine[:3, 0] *= thin
+        kept = bone[::thin]
+        coarse = Grid(shape=(len(kept), *bone.shape[1:]), affine=affine)
+        surface = smooth_taubin(extract_surface(kept, coarse, name="skeleton"))
+        surfaces.append(simplify(surface, target_triangles=SKELETON_TRIANGLES))
+    progress(step, 1, total)
+    for number, one in enumerate(lesions, start=1):
+        shape = one.shape
+        block = tuple(slice(a, b) for a, b in zip(shape.start, shape.stop, strict=True))
+        surface = extract_surface(
+            lesions_mask[block] == shape.label,
+            grid.crop(shape.start, shape.stop),
+            name=f"lesion_{shape.label}",
+            colour=(*colour_of(shape.label), 255),
+        )
+        surfaces.append(simplify(smooth_taubin(surface), target_triangles=LESION_TRIANGLES))
+        progress(step, number + 1, total)
+    return tuple(surfaces)
+
+
+def colour_of(number: int) -> tuple[int, int, int]:
+    """Display colour of lesion 1, 2...; they come again after eight."""
+    return LESION_COLOURS[(number - 1) % len(LESION_COLOURS)]

@@ -8,52 +8,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from osteon.metrics.segmentation import image_dice, pixel_counts
 from osteon.metrics.text import PERCENT
 from osteon.report.blocks import Table
-from osteon.report.charts import FoldDots, draw_folds
-from osteon.study.page import (
-    data_notes,
-    division_note,
-    draw_measures,
-    draw_trainings,
-    other_settings,
-    shown_warnings,
-    state_notes,
-    trivial_predictions,
-)
-from osteon.study.plan import PlannedRun, labelled
+from osteon.report.charts import FoldDots, OutlinedImage, draw_folds, draw_outlines
+from osteon.study import page, tables
+from osteon.study.plan import PlannedRun, fold_weights, labelled, member_run
 from osteon.study.protocol import Results, StudyProtocol, StudySection
-from osteon.study.published import DAGGER, read_published
-from osteon.study.tables import (
-    MEAN_OF_FOLDS,
-    PAIRED_NOTES,
-    TRIVIAL,
-    Contrast,
-    Line,
-    ResultRow,
-    ResultTable,
-    called_counts,
-    compare_masks,
-    contrast_table,
-    evaluate_classifier,
-    judge_masks,
-    over_folds,
-    over_patients,
-    result_table,
-)
+from osteon.study.published import read_published
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
-from osteon.systems.ct_metastasis.study_examples import example_pictures
-from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS, LESION_LABEL, LITERAL, SEGMENTERS, plan_metastasis
+from osteon.systems.ct_metastasis.study_rows import (
+    CLASSIFIERS,
+    LESION_LABEL,
+    LITERAL,
+    NESTED,
+    SEGMENTERS,
+    plan_metastasis,
+)
 from osteon.train.judging import compare_runs
+from osteon.train.objectives.segment import SEGMENT, called_lesions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from osteon.data import Predictions
+    from numpy.typing import NDArray
+
+    from osteon.data import Manifest, Predictions
     from osteon.metrics.bootstrap import Resampling
+    from osteon.report.blocks import Picture
     from osteon.study.plan import Study
     from osteon.systems.ct_metastasis.study_rows import SegmenterRow
     from osteon.train.counts import SegmentCounts
+    from osteon.train.pixels import Pixels
 
 __all__ = [
     "STUDY",
@@ -65,67 +53,21 @@ __all__ = [
     "segmenter_rows",
 ]
 
-_LITERAL_WARNING: Final = (
-    "LEAKS: in the literal ensemble all members but one were trained on the images they are judged on. The row shows "
-    "what the sentence of the thesis gives when it is taken at its word; it is no result."
+
+_SEGMENTED: Final = tables.measure_heads("f1", "dice", "iou", "accuracy", "specificity", "sensitivity", "precision")
+_SEGMENT_LINES: Final = (
+    tables.Line(tables.MEAN_OF_FOLDS, tables.over_folds),
+    tables.Line("all test images", tables.over_patients),
 )
-_WHICH_BASELINE: Final = (
-    "Which baseline stands for which printed row: AttUnet++ is the one with the plain block (the ablation counts the "
-    "modified block, MB, as a step of its own); Unet++, also inside the pairs, is that of the public code, with the "
-    "residual block. Unet++ with the plain block, and AttUnet++ with MB in table 4.1, have no printed row."
-)
-_SEGMENTED: Final = {
-    "f1": "F1",
-    "dice": "Dice",
-    "iou": "IoU",
-    "accuracy": "Accuracy",
-    "specificity": "Specificity",
-    "sensitivity": "Sensitivity",
-    "precision": "Precision",
-}
-_HOW_SEGMENTED: Final = (
-    "Percent, of the lesion map, pixels called from a probability of 0.5 on. F1 to precision are pooled over pixels, "
-    "Dice is the mean over images (1 where both masks are empty). Mean of folds: 95 % Student's t over the folds (with "
-    "* where it leaves 0 to 100). All test images together: 95 % patient bootstrap."
-)
-_OTHER_IMAGES: Final = (
-    "The printed values were measured on the thesis's own images (23 patients, folds not by patient as far as it says) "
-    "and are no target here."
-)
-_EXCHANGED: Final = (
-    f"{DAGGER} cannot be as printed: specificity and sensitivity stand exchanged, as the checks of the printed values "
-    "show."
-)
-_SWITCHES: Final = (
-    "MB: residual block with normalisation; DD: second decoder for the bone; EN: ensemble, here the nested one."
-)
-_SEGMENT_LINES: Final = (Line(MEAN_OF_FOLDS, over_folds), Line("all test images", over_patients))
 _SEGMENT_RECORD: Final = (
     *("mean", "t_low", "t_high", "folds", "all_images", "bootstrap_low", "bootstrap_high", "patients"),
     *("printed", "printed_as_it_must_be"),
 )
 
 _CLASSIFIED: Final = {
-    "accuracy": "Accuracy",
-    "f1": "F1",
+    **tables.measure_heads("accuracy", "f1", "sensitivity", "precision", "specificity", "auc"),
     "sensitivity": "Recall",
-    "precision": "Precision",
-    "specificity": "Specificity",
-    "auc": "AUC",
 }
-_HOW_CLASSIFIED: Final = (
-    "Percent, on the test part of one division; positive is metastasis, from a probability of 0.5 on; recall "
-    "is sensitivity. In brackets: 95 % patient bootstrap. The printed tables have no specificity and no AUC: the "
-    "specificity shown was worked out from the thesis's test set."
-)
-_OTHER_SLICES: Final = (
-    "The printed values were measured on 12,041 of the thesis's own slices, by networks that had seen ImageNet (as far "
-    "as it says), and are no target here."
-)
-_MISPRINTED: Final = (
-    f"{DAGGER} cannot be as printed: recall and precision stand exchanged, and 45.17 is a misprint, as the checks of "
-    "the printed values show."
-)
 _CLASSIFY_RECORD: Final = (
     *("measured", "bootstrap_low", "bootstrap_high", "patients", "images", "printed", "printed_as_it_must_be"),
 )
@@ -134,26 +76,23 @@ _BEST_SINGLE: Final = "classify_vit_tiny"
 _PAPER_SEGMENTS: Final = ("image_size", "batch", "epochs", "rates", "loss", "lesion_weight", "bone_weight")
 _PAPER_CLASSIFIES: Final = ("image_size", "batch", "epochs", "learning_rate", "configuration", "augmentation")
 
+_SHOWN = 5
+_FOLD = 0
+
 
 # -------------------------------------------------------------------------------------------------- lesions, chapter 4
 
 
 def segmenter_rows(
     counted: Mapping[str, SegmentCounts], states: Mapping[str, str], resampling: Resampling | None = None
-) -> dict[str, ResultRow]:
-    """Every method of chapter 4 by name of its run, with what it comes to.
-
-    Args:
-        counted: by run that has ended, the lesion map of the test parts of all folds.
-        states: word by run for those that have not, as "failed"; "not run" where there is none.
-        resampling: of the patient bootstrap.
-    """
+) -> dict[str, tables.ResultRow]:
+    """Every method of chapter 4 by name of its run, with what it comes to."""
     published = read_published(__package__)
     return {
-        row.run: ResultRow(
+        row.run: tables.ResultRow(
             (row.title,),
             row.run,
-            judge_masks(counted[row.run], resampling=resampling) if row.run in counted else None,
+            tables.judge_masks(counted[row.run], resampling=resampling) if row.run in counted else None,
             states.get(row.run, "not run"),
             published.row(row.printed) if row.printed else None,
         )
@@ -161,41 +100,41 @@ def segmenter_rows(
     }
 
 
-def segmentation_tables(rows: Mapping[str, ResultRow], notes: tuple[str, ...] = ()) -> tuple[Table, ...]:
-    """Tables 4.1 to 4.4.
-
-    Args:
-        rows: of ``segmenter_rows``.
-        notes: sentences for every table.
-    """
+def segmentation_tables(rows: Mapping[str, tables.ResultRow], notes: tuple[str, ...] = ()) -> tuple[Table, ...]:
+    """Tables 4.1 to 4.4."""
     titles = {"table4_1": "Table 4.1: the hybrid and its baselines", "table4_2": "Table 4.2: sequential networks"}
-    tables = []
+    made = []
     for name, title in titles.items():
         shown = [rows[row.run] for row in _rows_of(name)]
         is_wrong = any(row.published and row.published.corrected for row in shown)
-        remarks = (*_warnings(name, rows), _HOW_SEGMENTED, _OTHER_IMAGES, *((_EXCHANGED,) if is_wrong else ()))
-        layout = ResultTable(
-            name=name,
-            title=title,
-            heads=("Method",),
-            measures=_SEGMENTED,
-            lines=_SEGMENT_LINES,
-            record=_SEGMENT_RECORD,
+        remarks = (
+            *_warnings(name, rows),
+            *_said("how_segmented", "other_images", *(["exchanged"] if is_wrong else [])),
         )
-        tables.append(result_table(layout, shown, (*remarks, _WHICH_BASELINE, *_undefined(shown), *notes)))
-    return (*tables, _folds_table(rows, (*_warnings("table4_3", rows), *_FOLD_NOTES, *notes)), _ablation(rows, notes))
+        layout = tables.ResultTable(
+            name=name, title=title, heads=("Method",), measures=_SEGMENTED, lines=_SEGMENT_LINES, record=_SEGMENT_RECORD
+        )
+        made.append(
+            tables.result_table(layout, shown, (*remarks, *_said("which_baseline"), *_undefined(shown), *notes))
+        )
+    of_folds = (*_warnings("table4_3", rows), *_said("folds", "other_folds"), *notes)
+    return (*made, _folds_table(rows, of_folds), _ablation(rows, notes))
+
+
+def _said(*names: str) -> tuple[str, ...]:
+    return read_published(__package__).said(*names)
 
 
 def _rows_of(table: str) -> list[SegmenterRow]:
     return [row for row in SEGMENTERS if table in row.tables]
 
 
-def _warnings(table: str, rows: Mapping[str, ResultRow]) -> tuple[str, ...]:
+def _warnings(table: str, rows: Mapping[str, tables.ResultRow]) -> tuple[str, ...]:
     is_shown = any(row.run == LITERAL for row in _rows_of(table))
-    return (_LITERAL_WARNING,) if is_shown and rows[LITERAL].measured is not None else ()
+    return _said("literal_warning") if is_shown and rows[LITERAL].measured is not None else ()
 
 
-def _undefined(rows: Sequence[ResultRow]) -> tuple[str, ...]:
+def _undefined(rows: Sequence[tables.ResultRow]) -> tuple[str, ...]:
     """Folds that are missing from a mean, as precision has no value where nothing is called."""
     found = [
         f"{row.heads[0]} {head} {row.measured[key].over_folds.undefined_folds}"
@@ -208,13 +147,7 @@ def _undefined(rows: Sequence[ResultRow]) -> tuple[str, ...]:
     return (f"{words}: {', '.join(found)}.",) if found else ()
 
 
-_FOLD_NOTES: Final = (
-    "Percent, pooled over the pixels of the fold's test part; mean with 95 % Student's t; SD with n - 1.",
-    "The printed folds are other images: only their spread can be held beside this.",
-)
-
-
-def _folds_table(rows: Mapping[str, ResultRow], notes: tuple[str, ...]) -> Table:
+def _folds_table(rows: Mapping[str, tables.ResultRow], notes: tuple[str, ...]) -> Table:
     """Table 4.3: F1 of each fold."""
     published = read_published(__package__).tables["table4_3"]
     count = max((len(row.measured["f1"].by_fold) for row in rows.values() if row.measured), default=5)
@@ -228,7 +161,7 @@ def _folds_table(rows: Mapping[str, ResultRow], notes: tuple[str, ...]) -> Table
         else:
             spread = PERCENT.number(found.over_folds.standard_deviation)
             values = map(PERCENT.number, found.by_fold)
-            lines.append((method.title, "measured", *values, over_folds(found, PERCENT), spread))
+            lines.append((method.title, "measured", *values, tables.over_folds(found, PERCENT), spread))
         folds = [printed.marked(f"fold {number + 1}") if printed else "" for number in range(count)]
         if printed:
             lines.append(("", "printed", *folds, printed.marked("mean"), ""))
@@ -246,7 +179,7 @@ def _folds_table(rows: Mapping[str, ResultRow], notes: tuple[str, ...]) -> Table
     return Table("table4_3", "Table 4.3: F1 of each fold", heads, tuple(lines), notes=notes, records=tuple(records))
 
 
-def _ablation(rows: Mapping[str, ResultRow], notes: tuple[str, ...]) -> Table:
+def _ablation(rows: Mapping[str, tables.ResultRow], notes: tuple[str, ...]) -> Table:
     """Table 4.4: modified block, dual decoder, ensemble, one after the other."""
     published = read_published(__package__).tables["table4_4"]
     shown = []
@@ -254,8 +187,10 @@ def _ablation(rows: Mapping[str, ResultRow], notes: tuple[str, ...]) -> Table:
         row, switches = rows[method.run], method.switches or ""
         ticks = tuple("yes" if name in switches.split() else "" for name in ("MB", "DD", "EN"))
         extra = {"switches": switches}
-        shown.append(ResultRow((method.title, *ticks), row.run, row.measured, row.state, published[switches], extra))
-    layout = ResultTable(
+        shown.append(
+            tables.ResultRow((method.title, *ticks), row.run, row.measured, row.state, published[switches], extra)
+        )
+    layout = tables.ResultTable(
         name="table4_4",
         title="Table 4.4: ablation",
         heads=("Method", "MB", "DD", "EN"),
@@ -263,7 +198,7 @@ def _ablation(rows: Mapping[str, ResultRow], notes: tuple[str, ...]) -> Table:
         lines=_SEGMENT_LINES,
         record=_SEGMENT_RECORD,
     )
-    return result_table(layout, shown, (_HOW_SEGMENTED, _OTHER_IMAGES, _SWITCHES, *notes))
+    return tables.result_table(layout, shown, (*_said("how_segmented", "other_images", "switches"), *notes))
 
 
 def segmentation_comparisons(
@@ -275,13 +210,15 @@ def segmentation_comparisons(
     for claim in read_published(__package__).facts["claims"]:
         one, two = claim.get("run", ""), claim.get("reference", "")
         if one in counted and two in counted:
-            found = compare_masks(counted[one], counted[two], resampling=resampling)
-            contrasts.append(Contrast(f"{titles[one]} minus {titles[two]}", one, two, found, f"+{claim['points'][0]}"))
-    return contrast_table(
+            found = tables.compare_masks(counted[one], counted[two], resampling=resampling)
+            contrasts.append(
+                tables.Contrast(f"{titles[one]} minus {titles[two]}", one, two, found, f"+{claim['points'][0]}")
+            )
+    return tables.contrast_table(
         "comparisons4",
         "Comparisons: what the thesis claims to be better, F1 of all test images in points",
         contrasts,
-        (*PAIRED_NOTES, "Printed: the thesis's own difference; it gives no test.", *notes),
+        (*tables.PAIRED_NOTES, "Printed: the thesis's own difference; it gives no test.", *notes),
     )
 
 
@@ -290,67 +227,55 @@ def segmentation_comparisons(
 
 def classifier_rows(
     predictions: Mapping[str, Predictions], states: Mapping[str, str], resampling: Resampling | None = None
-) -> dict[str, ResultRow]:
-    """Every model of chapter 5 by name of its run, and the baselines without images that there are.
-
-    Args:
-        predictions: by run that has ended; and of "majority" and "fields".
-        states: word by run for those that have not, as "failed"; "not run" where there is none.
-        resampling: of the patient bootstrap.
-    """
+) -> dict[str, tables.ResultRow]:
+    """Every model of chapter 5 by name of its run, and the baselines without images that there are."""
     published = read_published(__package__)
-    judged = {run: evaluate_classifier(table, _CLASSIFIED, resampling=resampling) for run, table in predictions.items()}
+    judged = {
+        run: tables.evaluate_classifier(table, _CLASSIFIED, resampling=resampling) for run, table in predictions.items()
+    }
     rows = {
-        row.run: ResultRow(
-            (row.printed,),
-            row.run,
-            judged.get(row.run),
-            states.get(row.run, "not run"),
-            published.row(row.printed),
+        row.run: tables.ResultRow(
+            (row.printed,), row.run, judged.get(row.run), states.get(row.run, "not run"), published.row(row.printed)
         )
         for row in CLASSIFIERS
     }
-    trivial = {name: words for name, words in TRIVIAL.items() if name in judged}
-    return rows | {name: ResultRow((words,), name, judged[name], extra=None) for name, words in trivial.items()}
+    trivial = {name: words for name, words in tables.TRIVIAL.items() if name in judged}
+    return rows | {name: tables.ResultRow((words,), name, judged[name], extra=None) for name, words in trivial.items()}
 
 
 def classification_tables(
-    rows: Mapping[str, ResultRow], predictions: Mapping[str, Predictions], notes: tuple[str, ...] = ()
+    rows: Mapping[str, tables.ResultRow], predictions: Mapping[str, Predictions], notes: tuple[str, ...] = ()
 ) -> tuple[Table, ...]:
-    """Tables 5.1 and 5.2, and the confusion matrices.
-
-    Args:
-        rows: of ``classifier_rows``.
-        predictions: as of it.
-        notes: sentences for every table.
-    """
+    """Tables 5.1 and 5.2, and the confusion matrices."""
     titles = {
         "table5_1": "Table 5.1: single classifiers of slices",
         "table5_2": "Table 5.2: the joined classifier and its parts",
     }
-    tables = []
+    made, remarks = [], _said("how_classified", "other_slices", "misprinted")
     for name, title in titles.items():
         shown = [rows[row.run] for row in CLASSIFIERS if name in row.tables]
-        shown += [rows[run] for run in TRIVIAL if run in rows]
-        layout = ResultTable(
+        shown += [rows[run] for run in tables.TRIVIAL if run in rows]
+        layout = tables.ResultTable(
             name=name,
             title=title,
             heads=("Model",),
             measures=_CLASSIFIED,
-            lines=(Line("measured", over_patients),),
+            lines=(tables.Line("measured", tables.over_patients),),
             record=_CLASSIFY_RECORD,
         )
-        tables.append(result_table(layout, shown, (_HOW_CLASSIFIED, _OTHER_SLICES, _MISPRINTED, *notes)))
-    return (*tables, _matrices(rows, predictions, notes))
+        made.append(tables.result_table(layout, shown, (*remarks, *notes)))
+    return (*made, _matrices(rows, predictions, notes))
 
 
-def _matrices(rows: Mapping[str, ResultRow], predictions: Mapping[str, Predictions], notes: tuple[str, ...]) -> Table:
+def _matrices(
+    rows: Mapping[str, tables.ResultRow], predictions: Mapping[str, Predictions], notes: tuple[str, ...]
+) -> Table:
     """True and false calls of each model, and the matrix that follows from the thesis's figure 5.7."""
     lines: list[tuple[str, ...]] = []
     records = []
     for row in CLASSIFIERS:
         if row.run in predictions:
-            counts = called_counts(predictions[row.run])
+            counts = tables.called_counts(predictions[row.run])
             lines.append((row.printed, "measured", *map(str, counts.values())))
             records.append({"model": row.printed, "run": row.run, **counts})
         else:
@@ -381,12 +306,12 @@ def classification_comparisons(
             found = compare_runs(predictions[one], predictions[two], name="f1", resampling=resampling)
             f1 = [row.numbers("f1")[0] for row in map(published.row, (names[one], names[two])) if row]
             printed = f"{100 * (f1[0] - f1[1]):+.2f}"
-            contrasts.append(Contrast(f"{names[one]} minus {names[two]}", one, two, found, printed))
-    return contrast_table(
+            contrasts.append(tables.Contrast(f"{names[one]} minus {names[two]}", one, two, found, printed))
+    return tables.contrast_table(
         "comparisons5",
         "Comparisons: what the thesis claims to be better, F1 of slices in points",
         contrasts,
-        (PAIRED_NOTES[0], "Holm adjusts p for the number of rows. Printed: the thesis gives no test.", *notes),
+        (tables.PAIRED_NOTES[0], "Holm adjusts p for the number of rows. Printed: the thesis gives no test.", *notes),
         folds=False,
     )
 
@@ -400,20 +325,20 @@ def _segment_notes(study: Study) -> tuple[str, ...]:
     if not runs:
         return ()
     images, split = labelled(study.manifest, LESION_LABEL), study.place.splits["folds"]
-    divided = division_note(f"{len(images)} images with a lesion of {len(images.patients)} patients", split)
+    divided = page.division_note(f"{len(images)} images with a lesion of {len(images.patients)} patients", split)
     settings = runs[0].plan.settings
-    other = other_settings(
+    other = page.other_settings(
         settings, SEGMENTER.settings({"architecture": settings.architecture}), _PAPER_SEGMENTS, source="thesis"
     )
     nested = [run.plan.members for run in runs if isinstance(run.plan, PlannedRun) and run.plan.kind == "nested"]
     notes = (
-        *data_notes(study.manifest),
+        *page.data_notes(study.manifest),
         *split.warnings,
         f"{divided} The thesis: 1,517 images of 23 patients, and no word of folds by patient.",
         *(warning for found in study.counts.values() for warning in found.warnings),
         *([f"Other than in the thesis: {'; '.join(other)}."] if other else []),
         *(f"The nested ensemble has {members} members a fold (thesis: 5)." for members in nested),
-        *state_notes(study, runs),
+        *page.state_notes(study, runs),
     )
     return tuple(dict.fromkeys(notes))
 
@@ -427,7 +352,7 @@ def _classify_notes(study: Study) -> tuple[str, ...]:
     rows, fold = holdout.rows(study.manifest, 0), holdout.folds[0]
     settings = runs[0].plan.settings
     paper = SLICES.settings({"architecture": settings.architecture, "strategy": "scratch"})
-    other = other_settings(settings, paper, _PAPER_CLASSIFIES, source="thesis")
+    other = page.other_settings(settings, paper, _PAPER_CLASSIFIES, source="thesis")
     weights = "random weights" if settings.pretrained == "none" else "other weights"
     began = f"The thesis's classifiers began with weights of ImageNet, as far as it says; these began with {weights}."
     divided = (
@@ -436,11 +361,11 @@ def _classify_notes(study: Study) -> tuple[str, ...]:
         f"{len(fold.test)} to judge by. There are no folds, so no spread over trainings."
     )
     notes = (
-        *data_notes(study.manifest),
+        *page.data_notes(study.manifest),
         divided,
         *([f"Other than in the thesis: {'; '.join(other)}."] if other else []),
         *([began] if settings.pretrained != "hub" else []),
-        *state_notes(study, runs),
+        *page.state_notes(study, runs),
     )
     return tuple(dict.fromkeys(notes))
 
@@ -450,14 +375,14 @@ def _classify_notes(study: Study) -> tuple[str, ...]:
 
 def _results(study: Study, resampling: Resampling | None) -> Results:
     segment_notes, classify_notes = _segment_notes(study), _classify_notes(study)
-    warnings = shown_warnings(study, (*segment_notes, *classify_notes))
+    warnings = page.shown_warnings(study, (*segment_notes, *classify_notes))
     return Results(
         sections=(
             *(_chapter4(study, segment_notes, resampling) if segment_notes else ()),
             *(_chapter5(study, classify_notes, resampling) if classify_notes else ()),
             StudySection("What the thesis prints", read_published(__package__).checks),
         ),
-        warnings=(*warnings, *((_LITERAL_WARNING,) if LITERAL in study.counts else ())),
+        warnings=(*warnings, *(_said("literal_warning") if LITERAL in study.counts else ())),
         done=len(study.predictions) + len(study.counts),
         planned=len(study.runs),
     )
@@ -469,12 +394,12 @@ _NOTHING: Final = "No two rows that the thesis compares are complete: there is n
 def _chapter4(study: Study, notes: tuple[str, ...], resampling: Resampling | None) -> tuple[StudySection, ...]:
     rows = segmenter_rows(study.counts, study.states, resampling)
     titles = {"f1": "F1 of lesions, pooled over pixels", "dice": "Dice of lesions, mean over images"}
-    pictures = draw_measures(study, list(rows.values()), titles, whole=True)
+    pictures = page.draw_measures(study, list(rows.values()), titles, whole=True)
     dots = _dots(rows)
     if dots:
         pictures.append(draw_folds(study.figures / "folds.png", "F1 of each fold", dots, mark=study.mark))
-    pictures += example_pictures(study)
-    pictures += draw_trainings(study, study.trained("segment"), name="learning-segmenters")
+    pictures += _example_pictures(study)
+    pictures += page.draw_trainings(study, study.trained("segment"), name="learning-segmenters")
     comparisons = segmentation_comparisons(study.counts, notes, resampling)
     return (
         StudySection("Lesions, pixel by pixel (chapter 4)", pictures=tuple(pictures)),
@@ -483,7 +408,7 @@ def _chapter4(study: Study, notes: tuple[str, ...], resampling: Resampling | Non
     )
 
 
-def _dots(rows: Mapping[str, ResultRow]) -> list[FoldDots]:
+def _dots(rows: Mapping[str, tables.ResultRow]) -> list[FoldDots]:
     published = read_published(__package__).tables["table4_3"]
     dots = []
     for method in SEGMENTERS:
@@ -498,12 +423,12 @@ def _dots(rows: Mapping[str, ResultRow]) -> list[FoldDots]:
 def _chapter5(study: Study, notes: tuple[str, ...], resampling: Resampling | None) -> tuple[StudySection, ...]:
     predictions = dict(study.predictions)
     if predictions:
-        predictions |= trivial_predictions(study, study.place.splits["holdout"])
+        predictions |= page.trivial_predictions(study, study.place.splits["holdout"])
     rows = classifier_rows(predictions, study.states, resampling)
     titles = {"f1": "F1 of slices", "sensitivity": "Recall of slices", "auc": "ROC AUC of slices"}
-    shown = [row for row in rows.values() if row.run not in TRIVIAL]
-    pictures = draw_measures(study, shown, titles, file="slices-{}", folds=False, whole=True)
-    pictures += draw_trainings(study, study.trained("classify"), name="learning-classifiers")
+    shown = [row for row in rows.values() if row.run not in tables.TRIVIAL]
+    pictures = page.draw_measures(study, shown, titles, file="slices-{}", folds=False, whole=True)
+    pictures += page.draw_trainings(study, study.trained("classify"), name="learning-classifiers")
     comparisons = classification_comparisons(predictions, notes, resampling)
     return (
         StudySection("Slices with a metastasis or none (chapter 5)", pictures=tuple(pictures)),
@@ -521,3 +446,86 @@ STUDY: Final = StudyProtocol(
     plan=plan_metastasis,
     results=_results,
 )
+
+
+def _example_pictures(study: Study) -> list[Picture]:
+    """What every method calls on images of one fold's test part, and the ensemble's members on the same images.
+
+    The images are chosen by the area of their lesions: the smallest, the largest, and some between, of different
+    patients where there are enough. No method has a say in it.
+
+    Raises:
+        OutputError: a picture cannot be written.
+        InputError: an image is not there any more.
+        WeightsError: a network is not there any more.
+    """
+    counts = study.counts
+    states = {run.plan.name: run for run in study.runs if run.plan.name in counts}
+    shown = [row for row in SEGMENTERS if row.run in states and row.run != LITERAL]
+    if not shown:
+        return []
+    manifest = _chosen(labelled(study.manifest, LESION_LABEL), counts[shown[0].run])
+    pixels = SEGMENT.load(manifest, states[shown[0].run].plan.settings, None)
+    called = {
+        row.title: called_lesions(
+            manifest, pixels, states[row.run].plan.settings, fold_weights(states[row.run], study.place, _FOLD)
+        )
+        for row in shown
+    }
+    where = f"Test images of fold {_FOLD + 1}, chosen by the area of their lesions alone."
+    pictures = [_picture(study, "examples", "What the methods call", manifest, pixels, called, where)]
+    members = member_run(NESTED, study.place, _FOLD) if NESTED in states else None
+    if members is not None:
+        joined = next(row.title for row in shown if row.run == NESTED)
+        by_member = {
+            f"M{number + 1}": called_lesions(manifest, pixels, members.settings, [one.weights])
+            for number, one in enumerate(members.folds)
+        }
+        by_member[joined] = called[joined]
+        title = "The members of the nested ensemble, and their mean"
+        words = f"{where} No member was trained on them."
+        pictures.append(_picture(study, "members", title, manifest, pixels, by_member, words))
+    return pictures
+
+
+def _chosen(images: Manifest, counts: SegmentCounts) -> Manifest:
+    """Images of the fold's test part from the smallest lesion to the largest."""
+    test = counts.of(fold=_FOLD)
+    areas = dict(
+        zip(test.image.tolist(), (test.counts.true_positive + test.counts.false_negative).tolist(), strict=True)
+    )
+    rows = [number for number, row in enumerate(images.rows) if areas.get(row.image, 0) > 0]
+    rows.sort(key=lambda number: (areas[images.rows[number].image], images.rows[number].image))
+    picked: list[int] = []
+    for place in np.linspace(0, len(rows) - 1, min(_SHOWN, len(rows))).round().astype(int).tolist():
+        seen = {images.rows[number].patient for number in picked}
+        near = sorted(rows, key=lambda number: abs(rows.index(number) - place))
+        others = [number for number in near[: len(rows) // _SHOWN + 1] if images.rows[number].patient not in seen]
+        free = [number for number in [*others, *near] if number not in picked]
+        picked.append(free[0])
+    return images.select(picked)
+
+
+def _picture(
+    study: Study,
+    name: str,
+    title: str,
+    manifest: Manifest,
+    pixels: Pixels,
+    called: dict[str, NDArray[np.bool_]],
+    caption: str,
+) -> Picture:
+    truth = np.asarray(pixels.masks["lesion"], dtype=bool)
+    grey = pixels.crops(np.arange(len(manifest), dtype=np.int64))
+    scores = {name: image_dice(pixel_counts(truth, masks)) for name, masks in called.items()}
+    rows = [
+        OutlinedImage(
+            name=row.patient,
+            image=grey[number],
+            truth=truth[number],
+            called={name: masks[number] for name, masks in called.items()},
+            scores={name: f"F1 {100 * values[number]:.1f}" for name, values in scores.items()},
+        )
+        for number, row in enumerate(manifest.rows)
+    ]
+    return draw_outlines(study.figures / f"{name}.png", title, rows, caption=caption, mark=study.mark)

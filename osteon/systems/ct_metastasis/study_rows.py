@@ -21,16 +21,7 @@ if TYPE_CHECKING:
     from osteon.data import Manifest
     from osteon.study.protocol import Choices
 
-__all__ = [
-    "CLASSIFIERS",
-    "LESION_LABEL",
-    "LITERAL",
-    "NESTED",
-    "SEGMENTERS",
-    "ClassifierRow",
-    "SegmenterRow",
-    "plan_metastasis",
-]
+__all__ = ["CLASSIFIERS", "LESION_LABEL", "LITERAL", "NESTED", "SEGMENTERS", "SegmenterRow", "plan_metastasis"]
 
 LESION_LABEL: Final = "metastasis"
 """Label of the images that segmenters are trained and evaluated on: the published set has no other."""
@@ -55,55 +46,56 @@ class SegmenterRow:
         run: name of its run.
         title: as the tables have it.
         printed: as the printed tables name it; "" where they do not have it.
-        architecture: a segmenter of ``osteon.nets`` or a sequential pair.
         tables: in which it stands.
         switches: of the ablation; None outside it.
         kind: as of ``PlannedRun``.
+        network: of an ensemble; "" where the run is named after its segmenter or sequential pair.
     """
 
     run: str
     title: str
     printed: str
-    architecture: str
-    tables: tuple[str, ...]
+    tables: tuple[str, ...] = _LIKE_4_1
     switches: str | None = None
     kind: Literal["single", "pair", "nested", "literal"] = "single"
+    network: str = ""
+
+    @property
+    def architecture(self) -> str:
+        """A segmenter of ``osteon.nets`` or a sequential pair."""
+        return self.network or self.run
 
 
-def _single(run: str, title: str, printed: str, *tables: str, switches: str | None = None) -> SegmenterRow:
-    return SegmenterRow(run, title, printed, run, (*_LIKE_4_1, *tables), switches)
+_ABLATION: Final = (*_LIKE_4_1, "table4_4")
+_EVERYWHERE: Final = ("table4_1", "table4_2", "table4_3")
+_HYBRID: Final = "hybrid_attunetpp"
 
-
-def _pair(run: str, title: str) -> SegmenterRow:
-    return SegmenterRow(run, title, title, run, _LIKE_4_2, kind="pair")
-
-
-def _ensemble(
-    run: str, title: str, printed: str, kind: Literal["nested", "literal"], *tables: str, switches: str | None = None
-) -> SegmenterRow:
-    everywhere = ("table4_1", "table4_2", "table4_3", *tables)
-    return SegmenterRow(run, title, printed, "hybrid_attunetpp", everywhere, switches, kind)
-
-
-SEGMENTERS: Final = (
-    _single("unet", "Unet", "Unet"),
-    _single("attunet", "AttUnet", "AttUnet"),
-    _single("unetpp", "Unet++", "Unet++"),
-    _single("unetpp_plain", "Unet++, plain block", ""),
-    _single("attunetpp_plain", "AttUnet++", "AttUnet++", "table4_4", switches=""),
-    _single("attunetpp", "AttUnet++ with MB", "", "table4_4", switches="MB"),
-    _single("hybrid_attunetpp", "Hybrid-AttUnet++", "Hybrid-AttUnet++", "table4_4", switches="MB DD"),
-    _pair("unet_then_attunet", "Sequential (Unet, AttUnet)"),
-    _pair("unet_then_unetpp", "Sequential (Unet, Unet++)"),
-    _pair("unet_then_attunetpp", "Sequential (Unet, AttUnet++)"),
-    _ensemble(NESTED, "EH-AttUnet++, nested", "EH-AttUnet++", "nested", "table4_4", switches="MB DD EN"),
-    _ensemble(LITERAL, "EH-AttUnet++, literal (LEAKS)", "", "literal"),
+SEGMENTERS: Final[tuple[SegmenterRow, ...]] = (
+    SegmenterRow("unet", "Unet", "Unet"),
+    SegmenterRow("attunet", "AttUnet", "AttUnet"),
+    SegmenterRow("unetpp", "Unet++", "Unet++"),
+    SegmenterRow("unetpp_plain", "Unet++, plain block", ""),
+    SegmenterRow("attunetpp_plain", "AttUnet++", "AttUnet++", _ABLATION, ""),
+    SegmenterRow("attunetpp", "AttUnet++ with MB", "", _ABLATION, "MB"),
+    SegmenterRow(_HYBRID, "Hybrid-AttUnet++", "Hybrid-AttUnet++", _ABLATION, "MB DD"),
+    *(
+        SegmenterRow(run, title, title, _LIKE_4_2, kind="pair")
+        for run, title in (
+            ("unet_then_attunet", "Sequential (Unet, AttUnet)"),
+            ("unet_then_unetpp", "Sequential (Unet, Unet++)"),
+            ("unet_then_attunetpp", "Sequential (Unet, AttUnet++)"),
+        )
+    ),
+    SegmenterRow(
+        NESTED, "EH-AttUnet++, nested", "EH-AttUnet++", (*_EVERYWHERE, "table4_4"), "MB DD EN", "nested", _HYBRID
+    ),
+    SegmenterRow(LITERAL, "EH-AttUnet++, literal (LEAKS)", "", _EVERYWHERE, kind="literal", network=_HYBRID),
 )
 """In the order in which they are shown; the literal ensemble is made of the single runs of its architecture."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifierRow:
+class _ClassifierRow:
     """A model of tables 5.1 and 5.2.
 
     Attributes:
@@ -123,15 +115,15 @@ class ClassifierRow:
 
 
 CLASSIFIERS: Final = (
-    ClassifierRow("resnext50", "ResNeXt50", ("table5_1", "table5_2")),
-    ClassifierRow("densenet201", "DenseNet201"),
-    ClassifierRow("efficientnet_b0", "EfficientNet"),
-    ClassifierRow("inception_v3", "Inception V3"),
-    ClassifierRow("vit_small", "ViT Small"),
-    ClassifierRow("vit_tiny", "ViT Tiny", ("table5_1", "table5_2")),
-    ClassifierRow("deit_small", "DeiT Small"),
-    ClassifierRow("deit_tiny", "DeiT Tiny"),
-    ClassifierRow("vit_tiny_resnext50", "ViT Tiny + ResNeXt50", ("table5_2",)),
+    _ClassifierRow("resnext50", "ResNeXt50", ("table5_1", "table5_2")),
+    _ClassifierRow("densenet201", "DenseNet201"),
+    _ClassifierRow("efficientnet_b0", "EfficientNet"),
+    _ClassifierRow("inception_v3", "Inception V3"),
+    _ClassifierRow("vit_small", "ViT Small"),
+    _ClassifierRow("vit_tiny", "ViT Tiny", ("table5_1", "table5_2")),
+    _ClassifierRow("deit_small", "DeiT Small"),
+    _ClassifierRow("deit_tiny", "DeiT Tiny"),
+    _ClassifierRow("vit_tiny_resnext50", "ViT Tiny + ResNeXt50", ("table5_2",)),
 )
 """In the order of the printed tables."""
 
@@ -148,7 +140,8 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, .
         UnknownLabelError: no such part or setting.
         InputError: a setting out of range, or the data allow nothing of what is wanted.
     """
-    rows: dict[str, SegmenterRow | ClassifierRow] = {row.run: row for row in (*SEGMENTERS, *CLASSIFIERS)}
+    rows: dict[str, SegmenterRow | _ClassifierRow] = {row.run: row for row in SEGMENTERS}
+    rows |= {row.run: row for row in CLASSIFIERS}
     check_parts(choices.only, [_SEGMENTATION, _CLASSIFICATION, *rows])
     possible = _possible(manifest)
     wanted = set(choices.only) or possible
@@ -166,10 +159,7 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, .
     if LITERAL in chosen:
         chosen.add(rows[LITERAL].architecture)  # of whose networks it is made
     segment, train = set(SEGMENTER.kind.names()), set(SLICES.kind.names())
-    for values, known in (
-        (choices.values, segment | train | {"members"}),
-        (choices.classifier_values, train),
-    ):
+    for values, known in ((choices.values, segment | train | {"members"}), (choices.classifier_values, train)):
         check_settings(values, ("task", "architecture"), instead="choose runs with --only")
         for name in values:
             if name not in known:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.data import Finding, Label, Measurement, Notice
+from osteon.data import Finding, Label, Measurement, Notice, SliceReading
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.lesions import NOT_DETERMINED
-from osteon.systems.ct_metastasis.detail import Lesion
+from osteon.systems.ct_metastasis.search import colour_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from osteon.data import Mask, SliceScores, Volume
     from osteon.geometry import Turn
-    from osteon.labels import Concept
+    from osteon.ops.lesions import Character, OwnBone
     from osteon.ops.series_images import SeriesImages
     from osteon.systems.ct_metastasis.search import FoundLesion, TrunkSearch
 
@@ -27,9 +28,9 @@ __all__ = [
     "BONE_MASK",
     "LESION_MASK",
     "TEXT",
-    "as_box",
+    "Lesion",
+    "LesionReading",
     "bone_label",
-    "colour_of",
     "describe",
     "describe_bone",
     "headline",
@@ -37,12 +38,13 @@ __all__ = [
     "metal_notice",
 ]
 
+
 TEXT: Final = TaskText(
     title="CT of the trunk: bone and lesions like metastases",
     demo="What this report says about lesions shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight.",
     limits=(
-        ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+        ("always", PERSON_LIMIT),
         (
             "always",
             "Two metastases that touch are one entry of the list, and one that the model sees in two parts is two.",
@@ -62,36 +64,11 @@ TEXT: Final = TaskText(
 BONE_MASK = "bone"
 LESION_MASK = "lesions"
 
-LESION_COLOURS: Final = (
-    (214, 39, 40),
-    (255, 127, 14),
-    (148, 103, 189),
-    (44, 160, 44),
-    (31, 119, 180),
-    (227, 119, 194),
-    (23, 190, 207),
-    (188, 189, 34),
-)
 _BONE_COLOUR = (230, 220, 190)
-_CHARACTERS: Final = {
-    "lytic": "lytic",
-    "blastic": "blastic",
-    "mixed": "mixed",
-    NOT_DETERMINED: "character_not_determined",
-}
-"""Names of their codes."""
-_SITES: Final = {"vertebra": "vertebra", "rib": "rib", "pelvis": "pelvis"}
 
 
-def as_box(start: tuple[int, int, int], stop: tuple[int, int, int], *, turn: Turn, shape: tuple[int, int, int]) -> Box:
-    """A block of a turned array on the grid it was turned from.
-
-    Args:
-        start: first voxel inside, of the turned array.
-        stop: first voxel outside.
-        turn: how the array was turned.
-        shape: of the array before the turn.
-    """
+def _as_box(start: tuple[int, int, int], stop: tuple[int, int, int], *, turn: Turn, shape: tuple[int, int, int]) -> Box:
+    """A block of a turned array on the grid it was turned from."""
     first, last = [0, 0, 0], [0, 0, 0]
     for new, (old, flip) in enumerate(zip(turn.order, turn.flipped, strict=True)):
         a, b = start[new], stop[new]
@@ -119,7 +96,7 @@ def lesion_labels(search: TrunkSearch, volume: Volume) -> tuple[Label, ...]:
             name=f"Lesion {one.shape.label}",
             category=concept("morphologically_abnormal"),
             kind=concept("neoplasm_secondary"),
-            site=_site_concept(one),
+            site=concept(one.site.name) if one.site.name in {"vertebra", "rib", "pelvis"} else None,
             colour=colour_of(one.shape.label),
             tracking_uid=tracking_uid(volume, f"lesion-{one.shape.label}"),
         )
@@ -127,25 +104,13 @@ def lesion_labels(search: TrunkSearch, volume: Volume) -> tuple[Label, ...]:
     )
 
 
-def colour_of(number: int) -> tuple[int, int, int]:
-    """Display colour of lesion 1, 2...; they come again after eight."""
-    return LESION_COLOURS[(number - 1) % len(LESION_COLOURS)]
-
-
 def describe(
     search: TrunkSearch, labels: Sequence[Label], volume: Volume, *, turn: Turn
 ) -> tuple[tuple[Lesion, ...], tuple[Finding, ...]]:
-    """Every lesion as a value and as a finding.
-
-    Args:
-        search: what was found.
-        labels: of ``lesion_labels``, in the same order: a finding carries the tracking UID of its label.
-        volume: that it was found in.
-        turn: of the array that was searched.
-    """
+    """Every lesion as a value and as a finding."""
     lesions, findings = [], []
     for one, label in zip(search.lesions, labels, strict=True):
-        box = as_box(one.shape.start, one.shape.stop, turn=turn, shape=volume.grid.shape)
+        box = _as_box(one.shape.start, one.shape.stop, turn=turn, shape=volume.grid.shape)
         lesion = _lesion(one, volume, box)
         lesions.append(lesion)
         findings.append(_finding(lesion, label, box))
@@ -192,6 +157,7 @@ def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
             Measurement(concept("lytic_share"), lesion.lytic_share, concept("unit_ratio")),
             Measurement(concept("blastic_share"), lesion.blastic_share, concept("unit_ratio")),
         ]
+    character = "character_not_determined" if lesion.character == NOT_DETERMINED else lesion.character
     return Finding(
         identifier=lesion.identifier,
         tracking_uid=label.tracking_uid,
@@ -202,7 +168,7 @@ def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
         box=box,
         measurements=tuple(measured),
         segment=(LESION_MASK, label.value),
-        qualities=((concept("lesion_character"), concept(_CHARACTERS[lesion.character])),),
+        qualities=((concept("lesion_character"), concept(character)),),
     )
 
 
@@ -224,10 +190,6 @@ def _or_words(value: str, what: str) -> str:
     return f"{what} not determined" if value == NOT_DETERMINED else value
 
 
-def _site_concept(one: FoundLesion) -> Concept | None:
-    return concept(_SITES[one.site.name]) if one.site.name in _SITES else None
-
-
 def describe_bone(bone: Mask) -> Finding:
     """How much bone the mask holds, lesions included."""
     (label,) = bone.labels
@@ -247,27 +209,16 @@ def describe_bone(bone: Mask) -> Finding:
 
 def headline(lesions: Sequence[Lesion], scores: SliceScores | None, *, is_demo: bool) -> str:
     """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    sentence = _told(lesions) + _slices_told(scores)
-    if not is_demo:
-        return sentence
-    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
-    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+    return demo_sentence(_told(lesions) + _slices_told(scores), is_demo=is_demo)
 
 
 def _told(lesions: Sequence[Lesion]) -> str:
     if not lesions:
         return "No lesion of bone was outlined."
     kinds = [lesion.character for lesion in lesions]
-    counted = ", ".join(
-        f"{kinds.count(kind)} {words}"
-        for kind, words in (
-            ("lytic", "lytic"),
-            ("blastic", "blastic"),
-            ("mixed", "mixed"),
-            (NOT_DETERMINED, "of undetermined character"),
-        )
-        if kind in kinds
-    )
+    words = {NOT_DETERMINED: "of undetermined character"}
+    shown = [kind for kind in ("lytic", "blastic", "mixed", NOT_DETERMINED) if kind in kinds]
+    counted = ", ".join(f"{kinds.count(kind)} {words.get(kind, kind)}" for kind in shown)
     total = sum(lesion.volume_ml for lesion in lesions)
     widest = max(lesion.diameter_mm for lesion in lesions)
     if len(lesions) == 1:
@@ -295,8 +246,63 @@ def metal_notice(images: SeriesImages, lesions: Sequence[Lesion]) -> Notice:
     if near:
         noun, verb = ("Lesion", "lies") if len(near) == 1 else ("Lesions", "lie")
         told = f"{noun} {', '.join(near)} {verb} within 10 mm of it and may be an artefact"
-    return Notice(
-        "metal",
-        f"Metal is in the images ({images.metal_mm3 / 1000:.1f} ml). {told}. HU near metal are wrong.",
-        level="warning",
-    )
+    text = f"Metal is in the images ({images.metal_mm3 / 1000:.1f} ml). {told}. HU near metal are wrong."
+    return Notice("metal", text, level="warning")
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """One connected lesion. The Finding of the same identifier carries codes, box, segment and tracking UID.
+
+    Attributes:
+        identifier: as "lesion-1"; numbered by falling volume.
+        volume_ml: of its voxels on the grid of the Volume.
+        diameter_mm: largest distance between two of its points, in 3D.
+        axial_diameter_mm: largest distance between two of its points in one slice.
+        mean_hu: of its voxels.
+        sd_hu: of its voxels, population standard deviation.
+        probability: mean of the upper half of the probabilities of its pixels; no calibrated chance of a metastasis.
+        peak_probability: the highest of them.
+        character: lytic, blastic or mixed against the patient's own bone, or "not determined".
+        character_reason: why, in a sentence.
+        lytic_share: share of its pixels below ``OwnBone.lytic_below_hu``; None where there is nothing to compare with.
+        blastic_share: share of its pixels above ``OwnBone.blastic_above_hu``; likewise.
+        site: as "vertebra", or "not determined".
+        site_reason: what proves it, or what is missing, in a sentence.
+        slices: half-open range of Volume slice indices.
+        key_slice: the slice that shows most of it.
+        near_metal: whether metal lies so near that artefacts may have made it.
+        is_cut: whether it reaches the edge of the images, so that there may be more of it.
+    """
+
+    identifier: str
+    volume_ml: float
+    diameter_mm: float
+    axial_diameter_mm: float
+    mean_hu: float
+    sd_hu: float
+    probability: float
+    peak_probability: float
+    character: Character
+    character_reason: str
+    lytic_share: float | None
+    blastic_share: float | None
+    site: str
+    site_reason: str
+    slices: tuple[int, int]
+    key_slice: int
+    near_metal: bool = False
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LesionReading(SliceReading):
+    """The own part of an Answer that lists lesions.
+
+    Attributes:
+        lesions: connected lesions, the largest first; each has a Finding of the same identifier.
+        own_bone: what the lesions were compared with; None where too little of it was seen, or no lesion is listed.
+    """
+
+    lesions: tuple[Lesion, ...] = ()
+    own_bone: OwnBone | None = None

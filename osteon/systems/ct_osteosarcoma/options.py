@@ -33,15 +33,7 @@ class Options(ThresholdOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetOptions:
-    """What a person may choose about the pictures of legs.
-
-    Attributes:
-        labels: table of what the series show.
-        planes: names with commas between.
-        every: of the slices of a leg and plane each so-manieth.
-        most: at most so many pictures of a leg and plane; 0 for all.
-        size: rows and columns of a picture.
-    """
+    """What a person may choose about the pictures of legs."""
 
     labels: Path = option(
         "--labels",
@@ -59,15 +51,7 @@ class DatasetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledOptions:
-    """What a person may choose about the pictures of legs whose tumours are outlined.
-
-    Attributes:
-        planes: names with commas between.
-        every: of the slices of a leg and plane each so-manieth.
-        most: at most so many pictures of a leg and plane; 0 for all.
-        size: rows and columns of a picture.
-        faint: pictures that show less tumour than this are left out, in mm2.
-    """
+    """What a person may choose about the pictures of legs whose tumours are outlined."""
 
     planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
     every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")

@@ -23,11 +23,7 @@ def _card_input(settings: ClassifySettings, manifest: Manifest) -> ImageInput:
     )
     made = Preprocessing(
         "osteon.ops.crops.leg_crops",
-        {
-            "size": settings.image_size,
-            "keep": "Leg.mask()",
-            "find_legs": {"mode": "series", "margin_mm": 5.0},
-        },
+        {"size": settings.image_size, "keep": "Leg.mask()", "find_legs": {"mode": "series", "margin_mm": 5.0}},
         words,
     )
     where = (

@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from osteon.metrics.text import SHARE
 from osteon.report.blocks import Table
-from osteon.study.page import (
-    data_notes,
-    division_note,
-    draw_measures,
-    draw_trainings,
-    other_settings,
-    shown_warnings,
-    state_notes,
-    trivial_predictions,
-)
+from osteon.study import page
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
 from osteon.study.published import read_published
@@ -50,11 +41,6 @@ _BASELINES: Final = "baselines"
 _NETWORKS: Final = ("densenet121", "densenet169", "resnet18", "resnet50")
 _HEADS: Final = {"auc": "AUC", "tpr": "TPR (sensitivity)", "tnr": "TNR (specificity)"}
 _TITLES: Final = {"auc": "ROC AUC", "tpr": "Sensitivity (TPR)", "tnr": "Specificity (TNR)"}
-_HOW_MEASURED: Final = (
-    "Measured: mean over folds of each fold's model on its test part (folds: Student's t over folds; patients: patient "
-    "bootstrap of that mean), both 95 %. Positive from a probability of 0.5 on. Printed: the paper's mean, t interval."
-)
-_PRIVATE: Final = "The paper's data are private: the printed values were measured on other images and are no target."
 _REFERENCE: Final = "CAE-ft"
 """The paper's best: what the others are compared with."""
 
@@ -93,15 +79,7 @@ def study_tables(
     notes: tuple[str, ...],
     resampling: Resampling | None = None,
 ) -> tuple[Table, ...]:
-    """Tables 1 to 3 of the paper, and the comparisons of table 3 with their tests.
-
-    Args:
-        runs: that were planned.
-        judged: measures of the runs that have ended, by name; and of the baselines without images.
-        predictions: of the same.
-        notes: sentences for every table of results.
-        resampling: of the patient bootstrap.
-    """
+    """Tables 1 to 3 of the paper, and the comparisons of table 3 with their tests."""
     printed = read_published(__package__).tables
     planned = {run.name: run for run in runs}
     baselines = {run.name: (run.settings.architecture,) for run in runs if run.table == "table1"}
@@ -139,20 +117,13 @@ def study_tables(
 
 
 def _configurations() -> Table:
-    ticks = {
-        configuration: (
-            "" if configuration.startswith("F") else "yes",
-            "yes" if configuration.startswith("F") else "",
-            "yes" if "A" in configuration else "",
-            "yes" if "E" in configuration else "",
-        )
-        for configuration in CONFIGURATIONS
-    }
+    marks = [(name.startswith("F"), "A" in name, "E" in name) for name in CONFIGURATIONS]
+    ticks = [tuple("yes" if mark else "" for mark in (not focal, focal, *more)) for focal, *more in marks]
     return Table(
         "table2",
         "Table 2: configurations",
         ("Configuration", "Cross entropy", "Focal loss", "Augmentation", "Curation by embeddings"),
-        tuple((configuration, *cells) for configuration, cells in ticks.items()),
+        tuple((configuration, *cells) for configuration, cells in zip(CONFIGURATIONS, ticks, strict=True)),
         notes=("As the paper has them; these follow from osteon's settings of the same names.",),
     )
 
@@ -178,7 +149,7 @@ def _results(
             if row.published and row.published.leaves_range(key):
                 impossible.append(f"{' '.join(row.heads)} {head} {row.published.values[key]}")
         rows.append((*row.heads, *cells))
-    remarks = [_HOW_MEASURED, _PRIVATE]
+    remarks = [*read_published(__package__).said("how_measured", "private")]
     if impossible:
         remarks.append(
             f"Printed, but cannot be a range of a share: {'; '.join(impossible)}. A t interval over five folds is not "
@@ -205,7 +176,7 @@ def _protocol_notes(runs: Sequence[Planned]) -> tuple[str, ...]:
     if not runs:
         return ()
     first = runs[0].settings
-    notes = other_settings(first, RECIPE.settings({"strategy": first.strategy}), _PAPER)
+    notes = page.other_settings(first, RECIPE.settings({"strategy": first.strategy}), _PAPER)
     networks = sorted({run.settings.architecture for run in runs if run.settings.strategy != "scratch"})
     if networks and networks != ["densenet121"]:
         notes.append(f"network {', '.join(networks)} (paper: densenet121)")
@@ -215,8 +186,13 @@ def _protocol_notes(runs: Sequence[Planned]) -> tuple[str, ...]:
 def _results_of(study: Study, resampling: Resampling | None) -> Results:
     split, manifest = study.place.splits["folds"], study.manifest
     images = f"{len(manifest)} images of {len(manifest.patients)} patients"
-    notes = (*data_notes(manifest), *split.warnings, division_note(images, split), *state_notes(study, study.runs))
-    predictions = {**study.predictions, **trivial_predictions(study, split)}
+    notes = (
+        *page.data_notes(manifest),
+        *split.warnings,
+        page.division_note(images, split),
+        *page.state_notes(study, study.runs),
+    )
+    predictions = {**study.predictions, **page.trivial_predictions(study, split)}
     judged = {name: judge_folds(table, resampling=resampling) for name, table in predictions.items()}
     tables = study_tables([run.plan for run in study.runs], judged, predictions, notes, resampling)
     titles = {**TRIVIAL, "fields": f"fields only ({len(known_fields(manifest))})"}
@@ -227,14 +203,14 @@ def _results_of(study: Study, resampling: Resampling | None) -> Results:
     ]
     return Results(
         sections=(
-            StudySection("Results at a glance", pictures=tuple(draw_measures(study, rows, _TITLES))),
+            StudySection("Results at a glance", pictures=tuple(page.draw_measures(study, rows, _TITLES))),
             StudySection("The paper's tables", tables[:3]),
             StudySection(
                 "Comparisons", tables[3:], empty="Fewer than two runs are complete: there is nothing to compare."
             ),
-            StudySection("How the trainings went", pictures=tuple(draw_trainings(study, study.runs))),
+            StudySection("How the trainings went", pictures=tuple(page.draw_trainings(study, study.runs))),
         ),
-        warnings=shown_warnings(study, notes),
+        warnings=page.shown_warnings(study, notes),
         done=len(study.predictions),
         planned=len(study.runs),
     )

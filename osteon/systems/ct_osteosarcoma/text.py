@@ -9,12 +9,13 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence, unlike_notice
 from osteon.geometry import Box
 from osteon.labels import concept
+from osteon.report.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ TEXT = TaskText(
     demo="What this report says about a tumour shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight. The bone is measured without the model.",
     limits=(
-        ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+        ("always", PERSON_LIMIT),
         ("model", "The model scores single slices. It marks a range of slices, not the outline of a tumour."),
         ("model", "The box is the part of the image that was looked at in these slices, not the size of a tumour."),
         ("model", OUTCOME_LIMIT),
@@ -101,9 +102,9 @@ def masks_of(readings: Sequence[LegReading], volume: Volume) -> tuple[Mask, ...]
     affected_labels: list[Label] = []
     for value, reading in enumerate(readings, start=1):
         bone[reading.region.box.slices][reading.bone_parts > 0] = value
-        bone_labels.append(_bone_label(reading, value, volume))
+        bone_labels.append(_label(reading, value, volume))
         for number, run in enumerate(reading.scores.runs, start=1):
-            label = _affected_label(reading, number, len(affected_labels) + 1, volume)
+            label = _label(reading, len(affected_labels) + 1, volume, number=number)
             block = run_box(reading, run)
             first = reading.region.box.start[0]
             inside = reading.territory[run[0] - first : run[1] - first] & (volume.array[block.slices] > SKIN_HU)
@@ -118,14 +119,12 @@ def masks_of(readings: Sequence[LegReading], volume: Volume) -> tuple[Mask, ...]
 
 def describe_bone(reading: LegReading, bone: Mask, volume: Volume) -> Finding:
     """How much bone the mask of one leg holds."""
-    label = next(label for label in bone.labels if label.name == _bone_name(reading))
+    label = next(label for label in bone.labels if label.name == _name(reading))
     box = reading.region.box
     inside = volume.array[box.slices][reading.bone_parts > 0]
     volume_mm3 = inside.size * volume.grid.voxel_volume_mm3
     pieces = int(reading.bone_parts.max(initial=0))
-    measurements = [
-        Measurement(concept("volume"), volume_mm3, concept("unit_mm3"), method=concept("volume_of_voxels")),
-    ]
+    measurements = [Measurement(concept("volume"), volume_mm3, concept("unit_mm3"), method=concept("volume_of_voxels"))]
     if inside.size:
         mean = float(inside.mean(dtype=np.float64))
         measurements.append(Measurement(concept("attenuation"), mean, concept("unit_hu"), derivation=concept("mean")))
@@ -143,81 +142,55 @@ def describe_bone(reading: LegReading, bone: Mask, volume: Volume) -> Finding:
     )
 
 
-def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) -> tuple[Finding, ...]:
+def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) -> Iterator[Finding]:
     """One finding for every separate run of slices called tumour, from the first slice on."""
-    found = []
+    step_mm, voxel_mm3 = volume.grid.spacing_mm[0], volume.grid.voxel_volume_mm3
     for number, run in enumerate(reading.scores.runs, start=1):
         mask = next(mask for mask in masks if mask.name == AFFECTED_MASK)
-        label = next(label for label in mask.labels if label.name == _affected_name(reading, number))
-        box = run_box(reading, run)
-        step_mm = volume.grid.spacing_mm[0]
-        count = run[1] - run[0]
+        label = next(label for label in mask.labels if label.name == _name(reading, number))
+        box, slices = run_box(reading, run), run[1] - run[0]
         seen = (reading.scores.slices >= run[0]) & (reading.scores.slices < run[1])
-        voxels = int(np.count_nonzero(mask.array[box.slices] == label.value))
-        found.append(
-            Finding(
-                identifier=f"{_stem(reading)}-run-{number}",
-                tracking_uid=label.tracking_uid,
-                kind=concept("neoplasm"),
-                statement=(
-                    f"Slices {run[0] + 1} to {run[1]} of the {reading.region.name} were called tumour: "
-                    f"{count * step_mm:.1f} mm along the slice axis."
-                ),
-                site=concept("lower_limb"),
-                laterality=_laterality(reading),
-                probability=float(reading.scores.smoothed[seen].max()),
-                box=box,
-                measurements=(
-                    Measurement(concept("extent_along_axis"), count * step_mm, concept("unit_mm")),
-                    Measurement(concept("slice_count"), float(count), concept("unit_one")),
-                    Measurement(concept("box_volume"), box.volume_mm3(volume.grid), concept("unit_mm3")),
-                    Measurement(
-                        concept("volume"),
-                        voxels * volume.grid.voxel_volume_mm3,
-                        concept("unit_mm3"),
-                        method=concept("volume_of_voxels"),
-                    ),
-                ),
-                segment=(AFFECTED_MASK, label.value),
-            )
+        volume_mm3 = int(np.count_nonzero(mask.array[box.slices] == label.value)) * voxel_mm3
+        yield Finding(
+            identifier=f"{_stem(reading)}-run-{number}",
+            tracking_uid=label.tracking_uid,
+            kind=concept("neoplasm"),
+            statement=(
+                f"Slices {run[0] + 1} to {run[1]} of the {reading.region.name} were called tumour: "
+                f"{slices * step_mm:.1f} mm along the slice axis."
+            ),
+            site=concept("lower_limb"),
+            laterality=_laterality(reading),
+            probability=float(reading.scores.smoothed[seen].max()),
+            box=box,
+            measurements=(
+                Measurement(concept("extent_along_axis"), slices * step_mm, concept("unit_mm")),
+                Measurement(concept("slice_count"), float(slices), concept("unit_one")),
+                Measurement(concept("box_volume"), box.volume_mm3(volume.grid), concept("unit_mm3")),
+                Measurement(concept("volume"), volume_mm3, concept("unit_mm3"), method=concept("volume_of_voxels")),
+            ),
+            segment=(AFFECTED_MASK, label.value),
         )
-    return tuple(found)
 
 
 def headline(readings: Sequence[LegReading], volume: Volume, *, is_demo: bool) -> str:
     """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    sentence = _called(readings, volume)
-    if not is_demo:
-        return sentence
-    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
-    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+    return demo_sentence(_called(readings, volume), is_demo=is_demo)
 
 
-def novelty_notices(readings: Sequence[LegReading], *, report_unlike: bool) -> list[Notice]:
+def novelty_notices(readings: Sequence[LegReading], *, report_unlike: bool) -> Iterator[Notice]:
     """What must be said of legs that are unlike anything the model was trained on."""
-    notices = []
     for reading in readings:
         novelty = reading.region.novelty
         if novelty is None or not novelty.is_unlike:
             continue
         runs = len(reading.scores.withheld_runs)
         withheld = "No tumour is reported there."
-        if report_unlike:
-            withheld = "It is reported all the same, because that was asked for; it may mean nothing."
-        elif runs:
-            noun = "1 run of slices" if runs == 1 else f"{runs} runs of slices"
-            verb = "is" if runs == 1 else "are"
+        if runs:
+            noun, verb = count(runs, "run of slices", "runs of slices"), "is" if runs == 1 else "are"
             withheld = f"{noun} above the threshold {verb} not reported, but shown in the curve and in findings.json."
-        notices.append(
-            Notice(
-                "unlike-training",
-                f"The {reading.region.name} is unlike anything this model was trained on: the middle distance of its "
-                f"slices from the training images is {novelty.score:.2f}, the limit {novelty.threshold:.2f} "
-                f"(1 is usual). What the model says of it carries no weight. {withheld}",
-                level="warning",
-            )
-        )
-    return notices
+        distance = "the middle distance of its slices from the training images"
+        yield unlike_notice(reading.region.name, distance, novelty, "" if report_unlike else withheld)
 
 
 def _called(readings: Sequence[LegReading], volume: Volume) -> str:
@@ -226,8 +199,11 @@ def _called(readings: Sequence[LegReading], volume: Volume) -> str:
     told = [reading for reading in readings if reading not in silent]
     sentences = [_unlike(unlike, is_silent=len(silent) == len(unlike))] if unlike else []
     called = [reading for reading in told if reading.scores.runs]
+    step_mm = volume.grid.spacing_mm[0]
     if called:
-        sentences.append(_runs(called, volume))
+        runs = [", ".join(f"{a + 1} to {b} ({(b - a) * step_mm:.1f} mm)" for a, b in r.scores.runs) for r in called]
+        parts = [f"{reading.region.name}: slices {text}" for reading, text in zip(called, runs, strict=True)]
+        sentences.append(f"Slices called tumour: {'; '.join(parts)}.")
     elif told:
         highest = max(float(r.scores.smoothed.max(initial=0.0)) for r in told)
         names = " or the ".join(reading.region.name for reading in told)
@@ -249,50 +225,25 @@ def _unlike(readings: Sequence[LegReading], *, is_silent: bool) -> str:
     )
 
 
-def _runs(called: Sequence[LegReading], volume: Volume) -> str:
-    step_mm = volume.grid.spacing_mm[0]
-    parts = []
-    for reading in called:
-        runs = ", ".join(f"{a + 1} to {b} ({(b - a) * step_mm:.1f} mm)" for a, b in reading.scores.runs)
-        parts.append(f"{reading.region.name}: slices {runs}")
-    return f"Slices called tumour: {'; '.join(parts)}."
-
-
 def _stem(reading: LegReading) -> str:
     return "leg" if reading.side == "unknown" else reading.side
 
 
-def _bone_name(reading: LegReading) -> str:
-    return f"Bone, {reading.region.name}"
+def _name(reading: LegReading, number: int = 0) -> str:
+    """Of the label of the bone of a leg, or of one of its runs, from 1."""
+    return f"Affected slices {number}, {reading.region.name}" if number else f"Bone, {reading.region.name}"
 
 
-def _affected_name(reading: LegReading, number: int) -> str:
-    return f"Affected slices {number}, {reading.region.name}"
-
-
-def _bone_label(reading: LegReading, value: int, volume: Volume) -> Label:
+def _label(reading: LegReading, value: int, volume: Volume, *, number: int = 0) -> Label:
     return Label(
         value=value,
-        name=_bone_name(reading),
-        category=concept("anatomical_structure"),
-        kind=concept("bone"),
+        name=_name(reading, number),
+        category=concept("morphologically_abnormal" if number else "anatomical_structure"),
+        kind=concept("lesion" if number else "bone"),
         site=concept("lower_limb"),
         laterality=_laterality(reading),
-        colour=_BONE_COLOURS.get(reading.side, (230, 220, 190)),
-        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-bone"),
-    )
-
-
-def _affected_label(reading: LegReading, number: int, value: int, volume: Volume) -> Label:
-    return Label(
-        value=value,
-        name=_affected_name(reading, number),
-        category=concept("morphologically_abnormal"),
-        kind=concept("lesion"),
-        site=concept("lower_limb"),
-        laterality=_laterality(reading),
-        colour=_AFFECTED_COLOUR,
-        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-run-{number}"),
+        colour=_AFFECTED_COLOUR if number else _BONE_COLOURS.get(reading.side, (230, 220, 190)),
+        tracking_uid=tracking_uid(volume, f"{_stem(reading)}-{f'run-{number}' if number else 'bone'}"),
     )
 
 

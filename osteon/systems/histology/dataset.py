@@ -6,9 +6,11 @@ folder of a class. The patient and slide are told by such a name, else by ``pati
 
 from __future__ import annotations
 
+import operator
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -16,57 +18,49 @@ import numpy as np
 
 from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
 from osteon.data.slide import TILE_CLASSES
-from osteon.errors import InputError, OsteonError, OutputError
+from osteon.data.system import MadeDataset
+from osteon.errors import InputError
 from osteon.io.image import write_colour
 from osteon.io.slide import open_slide
 from osteon.train.datasets.case_builder import (
     CaseMaker,
     SkippedCase,
     build_cases,
-    case_key,
+    build_labelled,
     folder_name,
-    forget_pictures,
+    item_by_item,
     known_fields,
-    write_json,
+    no_notes,
 )
-from osteon.train.datasets.patients_table import NO_SUCH_IMAGE, PatientsTable, read_patients
+from osteon.train.datasets.patients_table import NO_SUCH_IMAGE
 from osteon.train.datasets.pictures import (
     PictureFile,
     PlacedPicture,
     found_pictures,
     inner_folder,
+    patients_of,
     pictures_below,
     plain_name,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from osteon.data import LabelledImage, LabelledStudy, Manifest
     from osteon.data.options import Progress
-    from osteon.systems.histology.options import LabelledOptions
-    from osteon.train.datasets.case_builder import BuiltDataset, SeriesCase
+    from osteon.systems.histology.options import DatasetOptions, LabelledOptions
+    from osteon.train.datasets.case_builder import SeriesCase
+    from osteon.train.datasets.patients_table import PatientsTable
     from osteon.train.datasets.pictures import FoundPictures, PictureCase
 
-__all__ = [
-    "MICRONS",
-    "TileName",
-    "TileOptions",
-    "build_labelled_study",
-    "build_tiles",
-    "read_tile_name",
-    "tile_class",
-    "tile_pictures",
-]
+__all__ = ["MICRONS", "make_dataset", "make_labelled", "read_tile_name", "tile_class"]
 
 MICRONS: Final = "microns_per_pixel"
 """Extra column of the manifest: of a tile as it is stored."""
 
 SLIDE: Final = "slide"
 TILES: Final = "tiles"
-CASES: Final = "cases"
-PATIENTS: Final = "patients.csv"
 
 _NON_TUMOUR, _NON_VIABLE, _VIABLE = TILE_CLASSES
 _CLASSES: Final = {
@@ -85,7 +79,7 @@ _PATTERN: Final = "Class___Case-NUMBER-SLIDE-X-Y.jpg with a class of Non-Tumor, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TileOptions:
+class _TileOptions:
     """What is known of all tiles.
 
     Attributes:
@@ -96,7 +90,7 @@ class TileOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TileName:
+class _TileName:
     """What the name of a tile tells; "" where it does not.
 
     Attributes:
@@ -121,7 +115,7 @@ def tile_class(name: str) -> str:
     return _CLASSES.get(plain) or _CLASSES.get(plain.removesuffix(" tumour"), "")
 
 
-def read_tile_name(stem: str) -> TileName:
+def read_tile_name(stem: str) -> _TileName:
     """Class, patient and slide from the name of a tile, without its ending.
 
     The slide is what stands between the patient and the place, with the patient before it, for two patients may have
@@ -129,36 +123,18 @@ def read_tile_name(stem: str) -> TileName:
 
     Example:
         >>> read_tile_name("Viable___Case-48-P5-C14-54171-23668_115")
-        TileName(label='viable', patient='Case-48', slide='Case-48-P5-C14')
+        _TileName(label='viable', patient='Case-48', slide='Case-48-P5-C14')
     """
     kind = _BEFORE_THE_REST.fullmatch(stem)
     label = (tile_class(kind["kind"]) or None) if kind else ""
     place = _PLACE.fullmatch(kind["rest"] if kind else stem)
     if place is None:
-        return TileName(label, "", "")
-    return TileName(label, place["patient"], f"{place['patient']}-{place['slide']}")
+        return _TileName(label, "", "")
+    return _TileName(label, place["patient"], f"{place['patient']}-{place['slide']}")
 
 
-def build_tiles(
-    source: Path,
-    out: Path,
-    options: TileOptions | None = None,
-    *,
-    patients: Path | None = None,
-    own_patients: bool = False,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> BuiltDataset:
+def make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int, progress: Progress) -> MadeDataset:
     """Make a data set folder of tiles: copies, ``manifest.csv``, the cohort table, ``dataset.json`` that says how.
-
-    Args:
-        source: folder of tiles, or one around it.
-        out: new, empty, or an earlier data set of this builder.
-        options: what is known of all tiles.
-        patients: table of patients; None: ``patients.csv`` in the source, if it is there.
-        own_patients: take a tile for a patient of its own where nothing tells the patient.
-        workers: processes.
-        progress: told about every patient.
 
     Returns:
         The manifest (label, patient, study = slide, and the column ``microns_per_pixel``) and what was left out.
@@ -168,60 +144,41 @@ def build_tiles(
         OutputError: the folder holds something else, or cannot be written.
         BackendError: a process was ended from outside.
     """
-    found = tile_pictures(source, _table(source, patients), own_patients=own_patients)
-    maker = CaseMaker(make=make_tiles, rows_file=_rows_file, folders=(TILES, CASES), notes=_notes, what="patients")
+    found = _tile_pictures(source, patients_of(source, options.patients), own_patients=options.own_patients)
+    asked = _TileOptions(microns_per_pixel=options.microns)
     about = {"what": "tiles of H&E slides", "warnings": list(found.warnings)}
-    return build_cases(
-        found.cases,
-        out,
-        maker,
-        options=options or TileOptions(),
-        workers=workers,
-        progress=progress,
-        about=about,
-        skipped=found.skipped,
+    built = build_cases(
+        found.cases, out, _MAKER, options=asked, workers=workers, progress=progress, about=about, skipped=found.skipped
+    )
+    return MadeDataset(built)
+
+
+def make_labelled(
+    study: LabelledStudy, out: Path, options: LabelledOptions, workers: int, progress: Progress
+) -> MadeDataset:
+    """Make the data set of tiles in memory that have a class."""
+    return MadeDataset(
+        build_labelled(study, out, _LABELLED, options, operator.call, workers=workers, progress=progress)
     )
 
 
-def build_labelled_study(
-    study: LabelledStudy, out: Path, options: LabelledOptions, *, workers: int = 1, progress: Progress | None = None
-) -> BuiltDataset:
-    """As ``build_tiles``, of tiles in memory that have a class."""
-    maker = CaseMaker(make=make_labelled, rows_file=_rows_file, folders=(TILES, CASES), what="patients")
-    return build_cases(study.cases, out, maker, options=options, workers=workers, progress=progress, about=study.about)
-
-
-def make_labelled(case: SeriesCase[Iterable[LabelledImage]], out: Path, options: LabelledOptions) -> str:
-    """Write the tiles of a patient.
-
-    Raises:
-        OutputError: cannot be written.
-    """
+def _labelled_rows(
+    case: SeriesCase[Iterable[LabelledImage]], opened: Iterable[LabelledImage], out: Path, options: LabelledOptions
+) -> Iterator[dict[str, object]]:
+    """Write the tiles of a patient, and give their rows."""
+    del options
     stem = folder_name(case.name)
-    rows: list[dict[str, object]] = []
-    try:
-        forget_pictures(out, _rows_file(stem))
-        for left in (out / TILES).glob(f"{stem}-*"):
-            left.unlink()
-    except OSError as error:
-        raise OutputError(f"the tiles of a patient cannot be written: {error.strerror}; free the disk") from error
-    for one in case.open():
+    for left in (out / TILES).glob(f"{stem}-*"):
+        left.unlink()
+    for one in opened:
         name = f"{TILES}/{stem}-{one.name}.{'png' if one.quality is None else 'jpg'}"
         write_colour(out / name, np.asarray(one.image), quality=one.quality or 90)
         known = {**known_fields(case, None), "study": one.study}
-        rows.append({"image": name, "label": one.label, **known, "extra": {**one.columns, **case.extra}})
-    reason = "" if rows else "no slide has room for a tile of one class"
-    write_json(out / _rows_file(stem), {"key": case_key(case, options), "reason": reason, "rows": rows})
-    return ""
+        yield {"image": name, "label": one.label, **known, "extra": {**one.columns, **case.extra}}
 
 
-def tile_pictures(source: Path, table: PatientsTable, *, own_patients: bool = False) -> FoundPictures:
+def _tile_pictures(source: Path, table: PatientsTable, *, own_patients: bool = False) -> FoundPictures:
     """The patients of a tile set.
-
-    Args:
-        source: folder of the set, or one around it.
-        table: of patients; may be empty.
-        own_patients: take a tile for a patient of its own where nothing tells the patient.
 
     Raises:
         InputError: no folder, no picture in it, none whose class is told, or patients that nothing tells.
@@ -254,30 +211,7 @@ def tile_pictures(source: Path, table: PatientsTable, *, own_patients: bool = Fa
     return found_pictures(source.name, placed, table, skipped=skipped, own_patients=own_patients)
 
 
-def make_tiles(case: PictureCase, out: Path, options: TileOptions) -> str:
-    """Copy the tiles of a patient; one that cannot be read is left out by name.
-
-    Raises:
-        OutputError: cannot be written.
-    """
-    stem = folder_name(case.name)
-    rows: list[dict[str, object]] = []
-    left_out: list[dict[str, str]] = []
-    try:
-        forget_pictures(out, _rows_file(stem))
-        for item in case.open():
-            try:
-                rows.append(_copied(case, item, out, options))
-            except OsteonError as error:
-                left_out.append({"name": item.name, "reason": str(error)})
-    except OSError as error:
-        raise OutputError(f"the tiles of a patient cannot be written: {error.strerror}; free the disk") from error
-    key = case_key(case, options)
-    write_json(out / _rows_file(stem), {"key": key, "reason": "", "rows": rows, "left_out": left_out})
-    return ""
-
-
-def _copied(case: PictureCase, item: PictureFile, out: Path, options: TileOptions) -> dict[str, object]:
+def _copied(case: PictureCase, item: PictureFile, out: Path, options: _TileOptions) -> dict[str, object]:
     """Look whether a tile can be read as a slide, copy it, and give its row as JSON keeps it."""
     asked = options.microns_per_pixel
     in_table = item.extra.get(MICRONS, "")
@@ -309,7 +243,7 @@ def _copied(case: PictureCase, item: PictureFile, out: Path, options: TileOption
     }
 
 
-def _why_not(told: TileName, labels: set[str], *, doubled: bool) -> str:
+def _why_not(told: _TileName, labels: set[str], *, doubled: bool) -> str:
     """Why a picture is no tile; "" where it is one."""
     if doubled:
         return "several tiles have its name with other endings: keep one"
@@ -341,16 +275,13 @@ def _notes(manifest: Manifest) -> list[str]:
     return told
 
 
-def _table(source: Path, patients: Path | None) -> PatientsTable:
-    """The table that was named, or the one that lies in the source."""
-    if patients is not None:
-        return read_patients(patients)
-    if not source.is_dir():
-        return PatientsTable()
-    beside = {path for folder in (source, inner_folder(source)) for path in folder.iterdir()}
-    found = sorted(path for path in beside if path.name.lower() == PATIENTS)
-    return read_patients(found[0]) if found else PatientsTable()
-
-
-def _rows_file(stem: str) -> str:
-    return f"{CASES}/{stem}.json"
+_MAKER: Final = CaseMaker(
+    rows=partial(item_by_item, _copied),
+    folders=(TILES, "cases"),
+    notes=_notes,
+    what="patients",
+    pictures="tiles of a patient",
+)
+_LABELLED: Final = replace(
+    _MAKER, rows=_labelled_rows, notes=no_notes, empty="no slide has room for a tile of one class"
+)

@@ -1,11 +1,15 @@
-"""What only an answer on a slide has: the map of its cells and what that comes to; and how cells are shown."""
+"""What only a slide has: the tiles that a model takes, the map of the cells, what it comes to, how cells are shown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+
+from osteon.data import TILE_CLASSES
+from osteon.errors import WeightsError
+from osteon.weights import Classes, ImageInput, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import GradeProposal, Necrosis, RegionNovelty, Slide, TilePlan
+    from osteon.weights import ModelCard
 
 __all__ = [
-    "FLAG_LOOKS",
     "LEFT_OUT",
     "LEFT_OUT_LOOK",
     "LOOKS",
@@ -25,6 +29,7 @@ __all__ = [
     "Look",
     "SlideMap",
     "SlideReading",
+    "Tiles",
     "any_flag",
     "cell_edges_px",
     "cell_flags",
@@ -32,6 +37,8 @@ __all__ = [
     "flag_look",
     "rgb_of",
     "shown_classes",
+    "tile_input",
+    "tiles_of",
 ]
 
 
@@ -118,7 +125,7 @@ LOOKS: Final = (
 )
 """In the order of TILE_CLASSES. Grey-blue, ochre, crimson: told apart with any colour vision, and in grey."""
 
-FLAG_LOOKS: Final = (
+_FLAG_LOOKS: Final = (
     Look("blur", "out of focus", "#0072b2", "///"),
     Look("pen", "pen mark", "#009e73", "\\\\\\"),
     Look("fold", "fold", "#cc79a7", "|||"),
@@ -131,7 +138,7 @@ _OTHER: Final = Look("other", "flagged", "#d55e00", "...")
 
 def flag_look(name: str) -> Look:
     """The look of a flag; one of its own name for a flag that is not in the list."""
-    known = next((look for look in FLAG_LOOKS if look.name == name), None)
+    known = next((look for look in _FLAG_LOOKS if look.name == name), None)
     return known or Look(name, name.replace("_", " "), _OTHER.colour, _OTHER.hatch)
 
 
@@ -183,3 +190,60 @@ def cell_edges_px(plan: TilePlan, slide: Slide) -> tuple[NDArray[np.float64], ND
     ends = zip(plan.shape, slide.microns_per_pixel, (level.rows, level.columns), strict=True)
     y, x = (np.minimum(np.arange(n + 1) * (plan.step_um / micron), size) for n, micron, size in ends)
     return y, x
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Colour tiles of a known size on the slide: the parameters of the preprocessing in the card.
+
+    Attributes:
+        tile_um: side of a tile on the slide.
+        stain: how colours are changed before the network sees them, towards ``stain_target``.
+        stain_target: parameters of the target, as ``osteon.ops.stain`` wants them; empty for its own.
+        pixels: rows and columns that the network sees of it; the card says it as the size of the image.
+
+    Raises:
+        ValueError: a tile without a size.
+    """
+
+    tile_um: float
+    stain: Literal["none", "macenko", "reinhard"] = "none"
+    stain_target: dict[str, Any] = field(default_factory=dict)
+    pixels: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not self.tile_um > 0:
+            raise ValueError(f"a tile of {self.tile_um} um has no size")
+
+
+def tile_input(tiles: Tiles) -> ImageInput:
+    """The card's input."""
+    words = (
+        f"{tiles.tile_um:g} um square of the slide in RGB, resized by area to {tiles.pixels} pixels, divided by 255; "
+        "the network itself scales to the range of its base"
+    )
+    parameters = {"tile_um": tiles.tile_um, "stain": tiles.stain, "stain_target": dict(tiles.stain_target)}
+    made, side = Preprocessing("osteon.data.slide", parameters, words), tiles.pixels
+    return ImageInput(3, "as it lies on the slide", made, rows=side, columns=side, colour="rgb", values="byte")
+
+
+def tiles_of(card: ModelCard) -> Tiles:
+    """How the tiles of a model are made.
+
+    Raises:
+        WeightsError: the model takes something else, or has other classes.
+    """
+    if card.image.colour != "rgb" or "tile_um" not in card.image.preprocessing.parameters:
+        raise WeightsError(
+            f"{card.name} (task {card.task}) was asked for histology tiles; it takes other images: choose a model of "
+            "the task histology (osteon models list)"
+        )
+    if not isinstance(card.output, Classes) or card.output.names != TILE_CLASSES:
+        names = card.output.names if isinstance(card.output, Classes) else ("something else",)
+        raise WeightsError(
+            f"{card.name} was asked for the classes {', '.join(TILE_CLASSES)}; it gives {', '.join(names)}: choose a "
+            "model of the task histology (osteon models list)"
+        )
+    found = card.image.parameters_of(Tiles, name=card.name)
+    return Tiles(found.tile_um, found.stain, found.stain_target, card.image.rows)

@@ -1,10 +1,14 @@
-"""Files of a slide's result for other programs: heatmap.tif, to lie over the slide, and tiles.csv, every cell."""
+"""Files of a slide's result for other programs: heatmap.tif, tiles.csv, and regions.geojson as QuPath reads it."""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
@@ -12,34 +16,40 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.errors import OutputError
 from osteon.io.slide.pyramid import write_pyramid
 from osteon.ops.tile_plan import slide_size_um
-from osteon.systems.histology.detail import (
-    LEFT_OUT,
-    LEFT_OUT_LOOK,
-    LOOKS,
-    UNCLAIMED,
-    UNCLAIMED_LOOK,
-    any_flag,
-    cell_flags,
-    centre_um,
-    rgb_of,
-    shown_classes,
-)
+from osteon.systems.histology import detail
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from osteon.data.slide import Slide
-    from osteon.systems.histology.detail import SlideReading
+    from osteon.systems.histology.detail import Look, SlideReading
 
-__all__ = ["TILE_COLUMNS", "heat_map_picture", "write_heat_map", "write_tiles_csv"]
+__all__ = [
+    "TILE_COLUMNS",
+    "Patch",
+    "heat_map_picture",
+    "patches",
+    "regions_document",
+    "write_heat_map",
+    "write_regions",
+    "write_tiles_csv",
+]
+
 
 _PER_CELL: Final = 32
 """Pixels along a cell, unless the picture would become too large."""
 _LONGEST: Final = 8192
 _FAINTEST, _STRONGEST = 60, 215
 """Alpha of a probability of a third and of 1."""
+
+Corner = tuple[int, int]
+"""(row, column) of a corner of the grid: cell (i, j) has the corners (i, j) to (i + 1, j + 1)."""
+
+_UP, _RIGHT, _DOWN, _LEFT = (-1, 0), (0, 1), (1, 0), (0, -1)
+_FOUR: Final = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 
 
 def heat_map_picture(reading: SlideReading, slide: Slide) -> tuple[NDArray[np.uint8], float]:
@@ -62,14 +72,14 @@ def heat_map_picture(reading: SlideReading, slide: Slide) -> tuple[NDArray[np.ui
 
 
 def _cell_colours(reading: SlideReading) -> NDArray[np.uint8]:
-    shown = shown_classes(reading)
+    shown = detail.shown_classes(reading)
     cells = np.full((*shown.shape, 4), (255, 255, 255, 0), dtype=np.uint8)
-    for value, look in ((LEFT_OUT, LEFT_OUT_LOOK), (UNCLAIMED, UNCLAIMED_LOOK)):
-        cells[shown == value] = (*rgb_of(look.colour), 110)
-    for index, look in enumerate(LOOKS):
+    for value, look in ((detail.LEFT_OUT, detail.LEFT_OUT_LOOK), (detail.UNCLAIMED, detail.UNCLAIMED_LOOK)):
+        cells[shown == value] = (*detail.rgb_of(look.colour), 110)
+    for index, look in enumerate(detail.LOOKS):
         here = shown == index
         sure = np.clip((reading.map.probability[here][:, index] - 1 / 3) * 1.5, 0, 1)
-        cells[here, :3] = rgb_of(look.colour)
+        cells[here, :3] = detail.rgb_of(look.colour)
         cells[here, 3] = np.rint(_FAINTEST + sure * (_STRONGEST - _FAINTEST)).astype(np.uint8)
     return cells
 
@@ -106,15 +116,15 @@ def write_tiles_csv(path: Path, reading: SlideReading) -> int:
     """
     slide_map = reading.map
     plan = slide_map.plan
-    shown = shown_classes(reading)
+    shown = detail.shown_classes(reading)
     read = plan.is_tissue & np.isfinite(slide_map.probability).all(axis=-1)
-    places = np.argwhere(read | any_flag(slide_map)).tolist()
+    places = np.argwhere(read | detail.any_flag(slide_map)).tolist()
     try:
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(TILE_COLUMNS)
             for row, column in places:
-                x_um, y_um = centre_um(plan, row, column)
+                x_um, y_um = detail.centre_um(plan, row, column)
                 probabilities = slide_map.probability[row, column]
                 best = int(probabilities.argmax()) if read[row, column] and not reading.is_unlike else -1
                 novelty = math.nan if slide_map.novelty is None else float(slide_map.novelty[row, column])
@@ -128,7 +138,7 @@ def write_tiles_csv(path: Path, reading: SlideReading) -> int:
                     TILE_CLASSES[best] if best >= 0 else "",
                     int(shown[row, column] >= 0),
                     _number(novelty),
-                    ";".join(cell_flags(slide_map, row, column)),
+                    ";".join(detail.cell_flags(slide_map, row, column)),
                 ])  # fmt: skip
     except OSError as error:
         raise OutputError(f"{path.name} cannot be written: {error.strerror}") from error
@@ -137,3 +147,201 @@ def write_tiles_csv(path: Path, reading: SlideReading) -> int:
 
 def _number(value: float) -> str:
     return f"{value:.6f}" if math.isfinite(value) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Cells that hang together along edges.
+
+    Attributes:
+        outer: corners of the outer ring, the first again at the end; clockwise as seen, with rows downwards.
+        holes: likewise, counter-clockwise.
+        rows: of its cells.
+        columns: of its cells.
+    """
+
+    outer: tuple[Corner, ...]
+    holes: tuple[tuple[Corner, ...], ...]
+    rows: NDArray[np.intp] = field(repr=False)
+    columns: NDArray[np.intp] = field(repr=False)
+
+
+def patches(cells: NDArray[np.bool_]) -> tuple[Patch, ...]:
+    """Every patch of cells with its outline, the first in reading order first.
+
+    Cells that only touch at a corner are two patches. No ring passes a corner twice, so that every polygon is valid
+    (OGC Simple Features): a patch that closes around a gap and touches itself at a corner has a hole that touches
+    its outer ring there.
+
+    Args:
+        cells: (rows, columns) bool.
+    """
+    from scipy import ndimage
+
+    labels, total = ndimage.label(cells, structure=_FOUR)
+    found = []
+    for number, block in enumerate(ndimage.find_objects(labels, max_label=total), start=1):
+        inside = labels[block] == number
+        top, left = block[0].start, block[1].start
+        rings = [tuple((row + top, column + left) for row, column in ring) for ring in _rings(inside)]
+        rings.sort(key=_double_area, reverse=True)  # the one outer ring is the one that turns the other way
+        rows, columns = np.nonzero(inside)
+        found.append(Patch(outer=rings[0], holes=tuple(rings[1:]), rows=rows + top, columns=columns + left))
+    return tuple(found)
+
+
+def _double_area(ring: tuple[Corner, ...]) -> int:
+    """Twice the signed area; positive for a ring that has its inside on the right hand."""
+    return sum(a[1] * b[0] - b[1] * a[0] for a, b in pairwise(ring))
+
+
+def _rings(inside: NDArray[np.bool_]) -> Iterator[tuple[Corner, ...]]:
+    """Closed rings around the cells, the cells on the right hand, only corners where the direction changes."""
+    steps = _edges(inside)
+    while steps:
+        start = next(iter(steps))
+        ring: list[Corner] = []
+        place, way = start, steps[start][0]
+        first, last = way, (0, 0)
+        while True:
+            ways = steps[place]
+            ways.remove(way)
+            if not ways:
+                del steps[place]
+            if way != last:
+                ring.append(place)
+            last = way
+            place = (place[0] + way[0], place[1] + way[1])
+            if place == start:
+                break
+            way = _next_way(steps[place], last)
+        if last == first:
+            ring.pop(0)  # the walk began in the middle of a straight edge
+        yield (*ring, ring[0])
+
+
+def _edges(inside: NDArray[np.bool_]) -> dict[Corner, list[Corner]]:
+    """Directions in which the outline leaves every corner: one, or two where two cells touch at the corner."""
+    padded = np.pad(inside, 1)
+    here = padded[1:-1, 1:-1]
+    sides = (
+        (~padded[:-2, 1:-1], (0, 0), _RIGHT),  # nothing above: along the upper edge
+        (~padded[1:-1, 2:], (0, 1), _DOWN),
+        (~padded[2:, 1:-1], (1, 1), _LEFT),
+        (~padded[1:-1, :-2], (1, 0), _UP),
+    )
+    steps: dict[Corner, list[Corner]] = {}
+    for free, (down, across), way in sides:
+        for row, column in np.argwhere(here & free).tolist():
+            steps.setdefault((row + down, column + across), []).append(way)
+    return steps
+
+
+def _next_way(ways: list[Corner], last: Corner) -> Corner:
+    """The way on from a corner.
+
+    Where two cells of the patch touch at the corner, the outline may turn left or right. Left crosses over to the
+    other cell, so that the two gaps beside them stay two rings and neither passes this corner again.
+    """
+    if len(ways) == 1:
+        return ways[0]
+    left = (-last[1], last[0])
+    return left if left in ways else ways[0]
+
+
+def regions_document(reading: SlideReading, slide: Slide) -> dict[str, object]:
+    """A FeatureCollection: one annotation a connected region of each class, and one a region of each flag.
+
+    Coordinates are (x, y) in pixels of level 0 from the upper left corner, cut at the edge of the slide; rings are
+    closed, the outer ring first, then the holes. The identifiers depend on the slide and the place only, so reading
+    the slide again gives the same ones.
+    """
+    shown = detail.shown_classes(reading)
+    features: list[dict[str, object]] = []
+    for index, look in reversed(tuple(enumerate(detail.LOOKS))):
+        features += _features(shown == index, look, reading, slide, class_index=index)
+    for name, cells in reading.map.flags.items():
+        look = detail.flag_look(name)
+        features += _features(cells, look, reading, slide, class_index=None)
+    return {"type": "FeatureCollection", "features": features}
+
+
+def write_regions(path: Path, reading: SlideReading, slide: Slide) -> int:
+    """Write the file.
+
+    Returns:
+        the number of regions.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    document = regions_document(reading, slide)
+    try:
+        path.write_text(json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path.name} cannot be written: {error}") from error
+    features = document["features"]
+    return len(features) if isinstance(features, list) else 0
+
+
+def _features(
+    cells: NDArray[np.bool_], look: Look, reading: SlideReading, slide: Slide, *, class_index: int | None
+) -> list[dict[str, object]]:
+    edges = detail.cell_edges_px(reading.map.plan, slide)
+    title = look.title if class_index is not None else f"Left out: {look.title}"
+    found: list[dict[str, object]] = []
+    for patch in patches(cells):
+        rings = [_ring(ring, edges) for ring in (patch.outer, *patch.holes)]
+        number = len(found) + 1
+        red, green, blue = detail.rgb_of(look.colour)
+        found.append(
+            {
+                "type": "Feature",
+                "id": str(uuid5(NAMESPACE_OID, f"{slide.source.sha256}/{look.name}/{patch.outer[0]}")),
+                "geometry": {"type": "Polygon", "coordinates": rings},
+                "properties": {
+                    "objectType": "annotation",
+                    "name": f"{title} {number}",
+                    "isLocked": True,
+                    "classification": {
+                        "name": title,
+                        "color": [red, green, blue],
+                        # older QuPath: one signed number of alpha, red, green and blue
+                        "colorRGB": ((255 << 24) | (red << 16) | (green << 8) | blue) - (1 << 32),
+                    },
+                    "measurements": _measurements(patch, reading, slide, edges, class_index),
+                },
+            }
+        )
+    return found
+
+
+def _ring(
+    ring: tuple[tuple[int, int], ...], edges: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> list[list[float]]:
+    y, x = edges
+    return [[round(float(x[column]), 3), round(float(y[row]), 3)] for row, column in ring]
+
+
+def _measurements(
+    patch: Patch,
+    reading: SlideReading,
+    slide: Slide,
+    edges: tuple[NDArray[np.float64], NDArray[np.float64]],
+    class_index: int | None,
+) -> dict[str, float]:
+    """Area of the polygon, tissue in it, cells, and of a class its mean probability."""
+    y, x = edges
+    row_um, column_um = slide.microns_per_pixel
+    places = (patch.rows, patch.columns)
+    areas = np.diff(y)[patch.rows] * np.diff(x)[patch.columns] * row_um * column_um / 1e6
+    values = {
+        "Area mm^2": float(areas.sum()),
+        "Tissue mm^2": float((areas * reading.map.plan.tissue_share[places]).sum()),
+        "Cells": float(len(patch.rows)),
+    }
+    if class_index is not None:
+        values["Mean probability"] = float(reading.map.probability[places][:, class_index].mean())
+    elif reading.map.novelty is not None and np.isfinite(reading.map.novelty[places]).any():
+        values["Mean novelty"] = float(np.nanmean(reading.map.novelty[places]))
+    return {name: round(value, 6) for name, value in values.items()}

@@ -13,13 +13,7 @@ __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetOptions:
-    """What a person may choose about tiles.
-
-    Attributes:
-        microns: micrometres per pixel of all tiles.
-        patients: table of whose they are.
-        own_patients: take every tile for a patient of its own.
-    """
+    """What a person may choose about tiles."""
 
     microns: float | None = option(
         "--microns",

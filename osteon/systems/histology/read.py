@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,28 +24,28 @@ from osteon.data.provenance import Clock
 from osteon.errors import InputError, WeightsError
 from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
-from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view
+from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view, tile_views, tile_window
 from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
 from osteon.predict.engines.openvino import usable_cores
 from osteon.predict.predictor import Predictor
-from osteon.systems.histology.detail import SlideMap, SlideReading
+from osteon.systems.histology.detail import SlideMap, SlideReading, tiles_of
 from osteon.systems.histology.text import describe, headline, notices_of, status_of
-from osteon.systems.histology.tile_card import tiles_of
-from osteon.systems.histology.tile_reader import read_tiles
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+    from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
     from osteon.data import GradeProposal, Necrosis, Slide, TilePlan
+    from osteon.ops.tile_plan import TileWindow
+    from osteon.systems.histology.detail import Tiles
     from osteon.systems.histology.options import Options
-    from osteon.systems.histology.tile_card import Tiles
-    from osteon.systems.histology.tile_reader import TileBlock
     from osteon.weights import OutOfDistribution
 
-__all__ = ["DEFAULT_MODEL", "TASK", "answer_slide", "read_slide"]
+__all__ = ["DEFAULT_MODEL", "TASK", "TileBlock", "answer", "read_tiles"]
+
 
 TASK = "histology"
 DEFAULT_MODEL = "mobilenet_v2_tiles.demo"
@@ -62,14 +64,21 @@ _UNCERTAIN = 6
 _MOST_THREADS = 8
 _SEED = 1
 
+_MOST_PIXELS = 6 * 2**20  # of a level, read at a time by one thread: 18 MB
+_MOST_TILES = 64  # 10 MB at 224 pixels
+_AHEAD = 2  # blocks read or waiting, a thread
 
-def answer_slide(slide: Slide, options: Options, progress: Progress = silent) -> Answer:
-    """Read a slide with the model that the options name.
+
+def answer(
+    slide: Slide, options: Options, progress: Progress = silent, *, classifier: Predictor | None = None
+) -> Answer:
+    """Read a slide.
 
     Args:
         slide: stained with haematoxylin and eosin.
         options: device, model, ``report_unlike`` and ``force``.
         progress: told about every step.
+        classifier: a model at hand; None for the one that the options name.
 
     Raises:
         InputError: no tissue, a slide smaller than half a tile, pixels too coarse, or a damaged file.
@@ -78,46 +87,21 @@ def answer_slide(slide: Slide, options: Options, progress: Progress = silent) ->
         BackendError: the device or runtime is not at hand.
     """
     clock = Clock()
-    progress("loading the model", 0, 1)
-    with clock.step("load model"):
-        classifier = _load(options)
-    progress("loading the model", 1, 1)
-    return read_slide(slide, options, classifier=classifier, clock=clock, progress=progress)
-
-
-def read_slide(
-    slide: Slide,
-    options: Options,
-    *,
-    classifier: Predictor,
-    clock: Clock | None = None,
-    progress: Progress = silent,
-) -> Answer:
-    """Read a slide with a model at hand.
-
-    Args:
-        slide: stained with haematoxylin and eosin.
-        options: ``report_unlike`` and ``force`` are used.
-        classifier: with a card.
-        clock: that counts already.
-        progress: told about every step.
-
-    Raises:
-        InputError: as ``answer_slide``.
-        WeightsError: the classifier has no card of tiles.
-    """
-    clock = clock or Clock()
-    use, contract = classifier.use(), _tiles(classifier)
+    if classifier is None:
+        with clock.step("load model", progress, "loading the model"):
+            card = find_card(options.model or DEFAULT_MODEL)
+            tiles_of(card)  # another kind of model is refused before it is loaded
+            classifier = Predictor.load(card, device=options.device)
+    if classifier.card is None:
+        raise WeightsError(f"{classifier.name} has no model card: how large its tiles are is not known")
+    use, contract = classifier.use(), tiles_of(classifier.card)
     told = _check_size(slide, contract)
-    progress("finding tissue", 0, 1)
-    with clock.step("find tissue"):
+    with clock.step("find tissue", progress, "finding tissue"):
         plan, identity = _plan(slide, contract, force=options.force)
         change, stain_notice = _stain(slide, plan, contract)
-    progress("finding tissue", 1, 1)
     with clock.step("read and classify tiles"):
-        blocks = read_tiles(
-            slide, plan, judge=_flags_of(plan), change=change, threads=min(usable_cores(), _MOST_THREADS)
-        )
+        judge = partial(tile_flags, um_per_pixel=plan.tile_um / plan.pixels)
+        blocks = read_tiles(slide, plan, judge=judge, change=change, threads=min(usable_cores(), _MOST_THREADS))
         found = _classified(blocks, plan, classifier, progress)
     with clock.step("measure"):
         reading = _judged(plan, found, classifier, report_unlike=options.report_unlike)
@@ -126,25 +110,13 @@ def read_slide(
         task=TASK,
         headline=headline(reading, is_demo=use.is_demo),
         status=status_of(reading),
-        findings=describe(reading, identity=identity),
+        findings=tuple(describe(reading, identity=identity)),
         models=(use,),
         notices=(*told, *stain_notice, *notices_of(reading)),
         configuration=_configuration(options, plan, contract, classifier),
         seconds=clock.seconds,
         detail=replace(reading, certain=certain, uncertain=uncertain),
     )
-
-
-def _load(options: Options) -> Predictor:
-    card = find_card(options.model or DEFAULT_MODEL)
-    tiles_of(card)  # another kind of model is refused before it is loaded
-    return Predictor.load(card, device=options.device)
-
-
-def _tiles(classifier: Predictor) -> Tiles:
-    if classifier.card is None:
-        raise WeightsError(f"{classifier.name} has no model card: how large its tiles are is not known")
-    return tiles_of(classifier.card)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,11 +214,6 @@ def _stain(
     )
     normaliser, notice = aimed.of_slide(sample)
     return lambda tile: normaliser.apply(tile)[0], [] if notice is None else [notice]
-
-
-def _flags_of(plan: TilePlan) -> Callable[[NDArray[np.uint8]], tuple[str, ...]]:
-    um_per_pixel = plan.tile_um / plan.pixels
-    return lambda tile: tile_flags(tile, um_per_pixel=um_per_pixel)
 
 
 def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: Predictor, progress: Progress) -> _Found:
@@ -368,3 +335,96 @@ def _configuration(options: Options, plan: TilePlan, contract: Tiles, classifier
         "tile_novelty_threshold": None if classifier.limits is None else classifier.limits.known.slice_threshold,
         "seed": _SEED,
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileBlock:
+    """Tiles that lie side by side.
+
+    Attributes:
+        cells: of the plan, (row, column).
+        tiles: (n, pixels, pixels, 3) uint8, in the order of the cells.
+        flags: by name of ``osteon.ops.tile_quality.FLAGS``, (n,) bool.
+    """
+
+    cells: tuple[tuple[int, int], ...]
+    tiles: NDArray[np.uint8] = field(repr=False)
+    flags: dict[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
+
+
+def read_tiles(
+    slide: Slide,
+    plan: TilePlan,
+    *,
+    judge: Callable[[NDArray[np.uint8]], Collection[str]],
+    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
+    threads: int = 2,
+) -> Generator[TileBlock]:
+    """The tiles of a plan, block by block, from the top left corner on.
+
+    The pixels of a block are read once, for neighbouring tiles overlap. While a block is used the next ones are read:
+    at most two a thread, so memory does not grow with the slide.
+
+    Args:
+        slide: to be read.
+        plan: of that slide.
+        judge: names of the flags of a tile, of ``osteon.ops.tile_quality.FLAGS``. Called in the threads.
+        change: what is done to a tile after it was judged, as a stain normalisation. Called in the threads.
+        threads: that read.
+
+    Yields:
+        Blocks of at most 64 tiles.
+
+    Raises:
+        InputError: the slide is damaged.
+    """
+    blocks = _blocks(slide, plan)
+    waiting: deque[Future[TileBlock]] = deque()
+    executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="osteon-tiles")
+    try:
+        for cells in blocks:
+            waiting.append(executor.submit(_read, slide, plan, cells, judge, change))
+            if len(waiting) >= _AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _read(
+    slide: Slide,
+    plan: TilePlan,
+    cells: Sequence[tuple[int, int]],
+    judge: Callable[[NDArray[np.uint8]], Collection[str]],
+    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None,
+) -> TileBlock:
+    """One block: the rectangle of all its tiles at once."""
+    tiles = tile_views(slide, plan, cells)
+    flags = {name: np.zeros(len(cells), dtype=np.bool_) for name in FLAGS}
+    for index, shown in enumerate(tiles):
+        for name in judge(shown):
+            flags[name][index] = True
+        if change is not None:
+            tiles[index] = change(shown)
+    return TileBlock(tuple(cells), tiles, flags)
+
+
+def _blocks(slide: Slide, plan: TilePlan) -> Iterator[list[tuple[int, int]]]:
+    """Cells that are read together: squares of cells whose pixels are few enough, without those that have no tissue."""
+    if not plan.is_tissue.any():
+        return
+    first = np.argwhere(plan.is_tissue)[0]
+    side = _cells_along(tile_window(slide, plan, (int(first[0]), int(first[1]))), plan)
+    for top in range(0, plan.shape[0], side):
+        for left in range(0, plan.shape[1], side):
+            inside = np.argwhere(plan.is_tissue[top : top + side, left : left + side])
+            if len(inside):
+                yield [(top + int(row), left + int(column)) for row, column in inside]
+
+
+def _cells_along(window: TileWindow, plan: TilePlan) -> int:
+    """Cells along the side of a block."""
+    step = plan.step_um / plan.tile_um
+    most = (_MOST_PIXELS / (window.rows * window.columns)) ** 0.5  # sides of a tile along a block
+    return int(np.clip((most - 1) / step + 1, 1, _MOST_TILES**0.5))

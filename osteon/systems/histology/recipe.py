@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from osteon.data import TILE_CLASSES
 from osteon.errors import InputError
-from osteon.systems.histology.tile_card import Tiles, tile_input
+from osteon.systems.histology.detail import Tiles, tile_input
 from osteon.train.recipe import Recipe
 from osteon.train.settings import HeadSettings
 

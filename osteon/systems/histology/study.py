@@ -20,9 +20,8 @@ from osteon.metrics.multiclass import class_counts, cluster_intervals
 from osteon.study.page import data_notes
 from osteon.study.plan import Planned, RunState, Step, fold_of
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
+from osteon.systems.histology import study_folds
 from osteon.systems.histology.recipe import RECIPE
-from osteon.systems.histology.study_baselines import colour_numbers, tile_baselines
-from osteon.systems.histology.study_folds import judge_fold, judge_literally, outer_folds
 from osteon.systems.histology.study_tables import LEAKS, SELECTED, TUMOUR, Judged, histology_pictures, histology_tables
 from osteon.train.run_folder import make_folder, read_document, write_document
 from osteon.train.settings import HeadSettings, TileAugmentation
@@ -154,7 +153,7 @@ class TileRow(Planned):
         file = place.runs / self.name / f"{step}.json"
         make_folder(file.parent)
         if step.startswith("literal"):
-            found = judge_literally(table, self.settings)
+            found = study_folds.judge_literally(table, self.settings)
             document: dict[str, Any] = {
                 "test": found.test.tolist(),
                 "accuracy": np.round(found.accuracy, 6).tolist(),
@@ -164,14 +163,14 @@ class TileRow(Planned):
         else:
             unit: Literal["patient", "tile"] = "tile" if step.startswith("tile") else "patient"
             test = _test_parts(place.manifest, self.settings, unit)[fold_of(step)]
-            outcome = judge_fold(table, test, self.settings, unit=unit, progress=progress)
+            outcome = study_folds.judge_fold(table, test, self.settings, unit=unit, progress=progress)
             document = {
                 "test": outcome.test.tolist(),
                 "logits": np.round(outcome.logits.astype(float), 5).tolist(),
-                "rate": outcome.choice.rate,
-                "epochs": outcome.choice.epochs,
-                "inner_accuracy": np.round(outcome.choice.accuracy, 6).tolist(),
-                "note": outcome.choice.note,
+                "rate": outcome.rate,
+                "epochs": outcome.epochs,
+                "inner_accuracy": np.round(outcome.accuracy, 6).tolist(),
+                "note": outcome.note,
             }
         write_document(file, document)
 
@@ -187,21 +186,24 @@ class TileRow(Planned):
 def _test_parts(manifest: Manifest, settings: HeadSettings, unit: str) -> tuple[NDArray[np.int64], ...]:
     """Rows of the test part of each fold."""
     groups = manifest.column("patient") if unit == "patient" else np.arange(len(manifest)).astype(str)
-    return outer_folds(tile_labels(manifest), groups, most=settings.outer_folds, seed=settings.seed)
+    return study_folds.outer_folds(tile_labels(manifest), groups, most=settings.outer_folds, seed=settings.seed)
 
 
-def plan_histology(choices: Choices) -> tuple[TileRow, ...]:
+def plan_histology(choices: Choices, manifest: Manifest | None = None) -> tuple[TileRow, ...]:
     """The rows of the study.
 
     Args:
         choices: parts are protocols, "networks" (no augmentation) and "augmentation"; networks come with or without
             "_tiles", those whose weights are at hand where none is named: MobileNetV2, and with ``pretrained`` "hub" or
             "none" all four; values as of the recipe.
+        manifest: of the data set, whose labels have to be the classes; None where there is none yet.
 
     Raises:
         UnknownLabelError: no such network, part or setting.
-        InputError: a setting that cannot be, or one that the study itself varies.
+        InputError: a setting that cannot be, one that the study itself varies, or labels that are no classes.
     """
+    if manifest is not None:
+        tile_labels(manifest)
     parts = ("networks", "augmentation")
     check_parts(choices.only, (*_PROTOCOLS, *parts))
     protocols = tuple(name for name in _PROTOCOLS if name in choices.only) or _PROTOCOLS
@@ -224,11 +226,6 @@ def plan_histology(choices: Choices) -> tuple[TileRow, ...]:
             drawn = [replace(one, copies=copies, stain=stain) for one in _AUGMENTATIONS]
             rows += [replace(settings, augmentation=one) for one in drawn]
     return tuple(TileRow(one.name, "histology_results", one, protocols=protocols) for one in rows)
-
-
-def _plan(choices: Choices, manifest: Manifest) -> tuple[TileRow, ...]:
-    tile_labels(manifest)  # refuses labels that are no classes
-    return plan_histology(choices)
 
 
 # ------------------------------------------------------------------------------------------------------------- results
@@ -277,9 +274,9 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
     ]
     judged = [one for one in fair if one is not None]
     literal = {run.plan.name: (run.plan.settings, next(iter(_done(run, "literal") or ()), None)) for run in study.runs}
-    colours = colour_numbers(seen_tiles(load_tiles(manifest, pixels=settings.pixels).rgb))
+    colours = study_folds.colour_numbers(seen_tiles(load_tiles(manifest, pixels=settings.pixels).rgb))
     labels, patients = tile_labels(manifest), manifest.column("patient")
-    baselines = tile_baselines(labels, patients, colours, _kept_features(study), settings)
+    baselines = study_folds.tile_baselines(labels, patients, colours, _kept_features(study), settings)
     protocols = [(run, protocol) for run in study.runs for protocol in dict.fromkeys(f.protocol for f in run.folds)]
     waiting = sum(_done(run, protocol) is None for run, protocol in protocols)
     notes = _notes(study, waiting)
@@ -358,7 +355,7 @@ STUDY: Final = StudyProtocol(
     takes=frozenset({"networks", "pretrained"}),
     instead="choose its rows with --only and --network",
     kinds=(TileRow,),
-    plan=_plan,
+    plan=plan_histology,
     results=_results,
     division=None,
 )

@@ -2,6 +2,10 @@
 
 In the honest protocol a fold's test tiles decide nothing: rate and epochs are chosen by folds within the training
 tiles, by the same unit (patients, or tiles where a paper is repeated), then heads learn from all training tiles.
+
+Beside them stands what is right without looking at tissue: the commonest class, the patient, the mean colour of a tile.
+Where class and patient go together, as in a handful of patients, telling patients apart looks like telling tissue
+apart. These rows show how far that goes on the data at hand.
 """
 
 from __future__ import annotations
@@ -15,45 +19,50 @@ import torch
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.data.options import Progress, silent
+from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError
 from osteon.train.heads import HeadPlan, train_heads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from osteon.train.heads import Heads
     from osteon.train.settings import HeadSettings
     from osteon.train.tile_features import TileTable
 
+
 __all__ = [
-    "Choice",
-    "FoldOutcome",
-    "LiteralOutcome",
-    "Unit",
+    "Baseline",
+    "colour_numbers",
     "judge_fold",
     "judge_literally",
     "outer_folds",
+    "patient_by_class",
+    "tile_baselines",
 ]
 
-Unit = Literal["patient", "tile"]
+
+_Unit = Literal["patient", "tile"]
 
 _HELD_OUT = 0.1
 """Share of the tiles that the paper validated on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Rate and epochs that a fold's training tiles asked for.
+class _FoldOutcome:
+    """One fold of the honest protocol.
 
     Attributes:
-        rate: chosen.
-        epochs: chosen.
+        test: rows that were judged.
+        logits: (repeats, test, classes).
+        rate: that the fold's training tiles asked for.
+        epochs: likewise.
         accuracy: (rates, epochs of the longest training) on the inner validation tiles, mean over repeats.
         note: "" or why the choice was made otherwise than planned.
     """
 
+    test: NDArray[np.int64] = field(repr=False)
+    logits: NDArray[np.float32] = field(repr=False)
     rate: float
     epochs: int
     accuracy: NDArray[np.float64] = field(repr=False)
@@ -61,22 +70,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldOutcome:
-    """One fold of the honest protocol.
-
-    Attributes:
-        test: rows that were judged.
-        logits: (repeats, test, classes).
-        choice: made within the training tiles.
-    """
-
-    test: NDArray[np.int64] = field(repr=False)
-    logits: NDArray[np.float32] = field(repr=False)
-    choice: Choice
-
-
-@dataclass(frozen=True, slots=True)
-class LiteralOutcome:
+class _LiteralOutcome:
     """The paper's one division by tile.
 
     Attributes:
@@ -117,33 +111,25 @@ def outer_folds(
 
 
 def judge_fold(
-    table: TileTable, test: NDArray[np.int64], settings: HeadSettings, *, unit: Unit, progress: Progress = silent
-) -> FoldOutcome:
-    """Choose within the rest of the tiles, learn from the rest, judge the test tiles once.
-
-    Args:
-        table: of all tiles.
-        test: rows to be judged.
-        settings: grid, repeats, batch.
-        unit: of the inner folds.
-        progress: told about the trainings of the fold.
-    """
+    table: TileTable, test: NDArray[np.int64], settings: HeadSettings, *, unit: _Unit, progress: Progress = silent
+) -> _FoldOutcome:
+    """Choose within the rest of the tiles, learn from the rest, judge the test tiles once."""
     train = np.setdiff1d(np.arange(table.labels.size), test)
-    choice = _choose(table, train, settings, unit, progress)
+    rate, epochs, accuracy, note = _choose(table, train, settings, unit, progress)
     plan = HeadPlan(
-        rates=(choice.rate,) * settings.repeats,
+        rates=(rate,) * settings.repeats,
         seeds=tuple(range(settings.seed, settings.seed + settings.repeats)),
-        epochs=choice.epochs,
+        epochs=epochs,
         batch=settings.batch,
         weight_decay=settings.weight_decay,
     )
     heads = train_heads(*table.training(train), plan, classes=table.classes)
     with torch.inference_mode():
         logits = heads.logits(torch.from_numpy(table.features[test])).numpy()
-    return FoldOutcome(test, logits, choice)
+    return _FoldOutcome(test, logits, rate, epochs, accuracy, note)
 
 
-def judge_literally(table: TileTable, settings: HeadSettings) -> LiteralOutcome:
+def judge_literally(table: TileTable, settings: HeadSettings) -> _LiteralOutcome:
     """The whole grid on one division by tile, 90 to 10, with nothing held back from choosing."""
     from sklearn.model_selection import train_test_split
 
@@ -161,17 +147,22 @@ def judge_literally(table: TileTable, settings: HeadSettings) -> LiteralOutcome:
     train_heads(*table.training(train), _grid(settings, seeds), classes=table.classes, after_epoch=note)
     accuracy = (called == table.labels[test]).mean(axis=3).transpose(1, 2, 0)
     rate, repeat, epoch = (int(place) for place in np.unravel_index(int(accuracy.argmax()), accuracy.shape))
-    return LiteralOutcome(test, accuracy, (rate, repeat, epoch), called[epoch, rate, repeat])
+    return _LiteralOutcome(test, accuracy, (rate, repeat, epoch), called[epoch, rate, repeat])
 
 
 def _choose(
-    table: TileTable, train: NDArray[np.int64], settings: HeadSettings, unit: Unit, progress: Progress
-) -> Choice:
+    table: TileTable, train: NDArray[np.int64], settings: HeadSettings, unit: _Unit, progress: Progress
+) -> tuple[float, int, NDArray[np.float64], str]:
     """Rate and epochs with the best accuracy on inner validation tiles; of equals, the smallest loss."""
     seeds = range(settings.seed, settings.seed + min(settings.choice_repeats, settings.repeats))
     shape = (len(settings.rates), settings.epochs[-1])
     right, loss, judged = np.zeros(shape), np.zeros(shape), 0
-    folds, note = _inner_folds(table, train, settings, unit)
+    groups, note = _groups(table, unit)[train], ""
+    if np.unique(groups).size < 2:
+        groups = _groups(table, "tile")[train]
+        note = "one patient was left to learn from: rate and epochs were chosen by tile within it"
+    parts = outer_folds(table.labels[train], groups, most=settings.inner_folds, seed=settings.seed)
+    folds = [(np.setdiff1d(train, train[part]), train[part]) for part in parts]
     for number, (learn, held) in enumerate(folds):
         values, truth = torch.from_numpy(table.features[held]), torch.from_numpy(table.labels[held])
 
@@ -188,22 +179,10 @@ def _choose(
     accuracy, cost = right / judged, np.nan_to_num(loss, nan=np.inf)
     epochs = range(1, settings.epochs[-1] + 1) if settings.early_stop else settings.epochs
     candidates = [
-        (-accuracy[rate, epoch - 1], cost[rate, epoch - 1], rate, epoch) for rate, epoch in _pairs(shape[0], epochs)
+        (-accuracy[rate, epoch - 1], cost[rate, epoch - 1], rate, epoch) for rate in range(shape[0]) for epoch in epochs
     ]
     _, _, rate, epoch = min(candidates)
-    return Choice(settings.rates[rate], epoch, accuracy, note)
-
-
-def _inner_folds(
-    table: TileTable, train: NDArray[np.int64], settings: HeadSettings, unit: Unit
-) -> tuple[list[tuple[NDArray[np.int64], NDArray[np.int64]]], str]:
-    """(rows to learn from, rows to choose by) of each inner fold, and a note where they leak."""
-    groups, note = _groups(table, unit)[train], ""
-    if np.unique(groups).size < 2:
-        groups = _groups(table, "tile")[train]
-        note = "one patient was left to learn from: rate and epochs were chosen by tile within it"
-    held = outer_folds(table.labels[train], groups, most=settings.inner_folds, seed=settings.seed)
-    return [(np.setdiff1d(train, train[part]), train[part]) for part in held], note
+    return settings.rates[rate], epoch, accuracy, note
 
 
 def _grid(settings: HeadSettings, seeds: range) -> HeadPlan:
@@ -217,10 +196,121 @@ def _grid(settings: HeadSettings, seeds: range) -> HeadPlan:
     )
 
 
-def _pairs(rates: int, epochs: range | tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    return ((rate, epoch) for rate in range(rates) for epoch in epochs)
-
-
-def _groups(table: TileTable, unit: Unit) -> NDArray[np.str_]:
+def _groups(table: TileTable, unit: _Unit) -> NDArray[np.str_]:
     """(n,) what must not be divided."""
     return table.patients if unit == "patient" else np.arange(len(table.labels)).astype(str)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A row that sees no tissue.
+
+    Attributes:
+        title: what it sees.
+        unit: how it was divided.
+        called: (n,) class of each tile, or patient number.
+        truth: (n,) what should have been called.
+        of: "class" or "patient".
+    """
+
+    title: str
+    unit: _Unit
+    called: NDArray[np.int64] = field(repr=False)
+    truth: NDArray[np.int64] = field(repr=False)
+    of: str = "class"
+
+    @property
+    def accuracy(self) -> float:
+        """Share called right."""
+        return float((self.called == self.truth).mean())
+
+
+def colour_numbers(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean and spread of red, green and blue of each tile, (n, 6)."""
+    values = rgb.reshape(len(rgb), -1, 3).astype(np.float64)
+    return np.concatenate([values.mean(axis=1), values.std(axis=1)], axis=1)
+
+
+def patient_by_class(labels: NDArray[np.int64], patients: NDArray[np.str_]) -> dict[str, list[int]]:
+    """Tiles of each class by patient, in the order of ``TILE_CLASSES``."""
+    return {
+        str(patient): np.bincount(labels[patients == patient], minlength=len(TILE_CLASSES)).tolist()
+        for patient in np.unique(patients)
+    }
+
+
+def tile_baselines(
+    labels: NDArray[np.int64],
+    patients: NDArray[np.str_],
+    colours: NDArray[np.float64],
+    features: NDArray[np.float32] | None,
+    settings: HeadSettings,
+) -> tuple[Baseline, ...]:
+    """All rows, in the folds of the study."""
+    people = np.unique(patients, return_inverse=True)[1].astype(np.int64)
+    tiles = np.arange(labels.size).astype(str)
+    groups: dict[_Unit, NDArray[np.str_]] = {"patient": patients, "tile": tiles}
+    parts = {
+        unit: outer_folds(labels, of_unit, most=settings.outer_folds, seed=settings.seed)
+        for unit, of_unit in groups.items()
+    }
+    found = []
+    for unit, folds in parts.items():
+        found += [
+            Baseline("the commonest class of the training tiles", unit, _commonest(labels, folds), labels),
+            Baseline("six numbers: mean and spread of red, green, blue", unit, _linear(colours, labels, folds), labels),
+        ]
+    by_tile = parts["tile"]
+    found.append(
+        Baseline(
+            "only whose tile it is: the patient's commonest class", "tile", _of_patient(labels, people, by_tile), labels
+        )
+    )
+    if np.unique(people).size > 1:
+        found.append(
+            Baseline(
+                "the patient told by the six numbers", "tile", _linear(colours, people, by_tile), people, "patient"
+            )
+        )
+        if features is not None:
+            told = _linear(features.astype(np.float64), people, by_tile)
+            found.append(Baseline("the patient told by the features of the base", "tile", told, people, "patient"))
+    return tuple(found)
+
+
+def _commonest(labels: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+    called = np.empty_like(labels)
+    for test in folds:
+        called[test] = np.bincount(np.delete(labels, test)).argmax()
+    return called
+
+
+def _of_patient(
+    labels: NDArray[np.int64], people: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]
+) -> NDArray[np.int64]:
+    called = np.empty_like(labels)
+    for test in folds:
+        known, owner = np.delete(labels, test), np.delete(people, test)
+        for row in test:
+            same = known[owner == people[row]]
+            called[row] = np.bincount(same if same.size else known).argmax()
+    return called
+
+
+def _linear(
+    values: NDArray[np.float64], truth: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]
+) -> NDArray[np.int64]:
+    """Multinomial logistic regression with a plain ridge, each number scaled on the training tiles."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    called = np.empty_like(truth)
+    for test in folds:
+        learn = np.setdiff1d(np.arange(truth.size), test)
+        if np.unique(truth[learn]).size < 2:
+            called[test] = truth[learn][0]
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        called[test] = model.fit(values[learn], truth[learn]).predict(values[test])
+    return called

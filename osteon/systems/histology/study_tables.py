@@ -14,7 +14,7 @@ from osteon.report.blocks import Picture, Table
 from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.sheet import LIGHT, Sheet
 from osteon.study.published import read_published
-from osteon.systems.histology.study_baselines import patient_by_class
+from osteon.systems.histology.study_folds import patient_by_class
 from osteon.train.tile_features import base_words
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from osteon.metrics.bootstrap import BootstrapInterval
     from osteon.metrics.multiclass import ClassCounts
     from osteon.study.plan import Study
-    from osteon.systems.histology.study_baselines import Baseline
+    from osteon.systems.histology.study_folds import Baseline
     from osteon.train.settings import HeadSettings
 
     Literally = Mapping[str, tuple[HeadSettings, Mapping[str, Any] | None]]
@@ -92,16 +92,7 @@ def histology_tables(
     baselines: Sequence[Baseline],
     notes: tuple[str, ...],
 ) -> tuple[Table, ...]:
-    """All tables, those without a row too.
-
-    Args:
-        labels: (n,) class of each tile.
-        patients: (n,) whose.
-        judged: rows that are done by a fair protocol, in the order of the plan.
-        literal: by name, settings of a row and what the literal protocol came to.
-        baselines: of ``tile_baselines``.
-        notes: that every table carries.
-    """
+    """All tables, those without a row too."""
     return (
         _confounding(labels, patients, notes),
         _baselines(baselines, notes),
@@ -314,11 +305,6 @@ def _with_leaks(judged: Sequence[Judged], notes: tuple[str, ...]) -> tuple[str, 
 
 def histology_pictures(study: Study, judged: Sequence[Judged], literal: Literally) -> tuple[Picture, ...]:
     """Accuracies with intervals and confusion matrices, where a row is judged; then the literal trainings.
-
-    Args:
-        study: whose folder takes the PNGs.
-        judged: as of ``histology_tables``.
-        literal: as of it.
 
     Raises:
         OutputError: a picture cannot be written.

@@ -12,6 +12,8 @@ from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.labels import concept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from osteon.data import Status
     from osteon.systems.histology.detail import SlideReading
 
@@ -41,11 +43,7 @@ TEXT: Final = TaskText(
         "The slide is unlike anything this model was trained on. No class is claimed, no area, no necrosis fraction "
         "and no grade; what is shown of the slide and of its distance from the training tiles stands."
     ),
-    limits=(
-        *(("always", words) for words in _LIMITS),
-        ("always", OUTCOME_LIMIT),
-        ("demo", DEMO_LIMIT),
-    ),
+    limits=(*(("always", words) for words in _LIMITS), ("always", OUTCOME_LIMIT), ("demo", DEMO_LIMIT)),
     image="Slide",
     demo_mark=SLIDE_DEMO_MARK,
     files={
@@ -82,93 +80,57 @@ def status_of(reading: SlideReading) -> Status:
     return "negative" if reading.necrosis.fraction is None else "positive"
 
 
-def describe(reading: SlideReading, *, identity: str) -> tuple[Finding, ...]:
+def describe(reading: SlideReading, *, identity: str) -> Iterator[Finding]:
     """Findings in reading order: necrosis, viable tumour, the rest of the tissue, what was left out.
 
-    Args:
-        reading: of the slide.
-        identity: hash of what the slide shows; with a finding's name it decides its tracking UID.
+    ``identity`` is a hash of what the slide shows; with a finding's name it decides its tracking UID.
     """
     areas = reading.necrosis.area_mm2
-    found = []
     if reading.necrosis.fraction is not None:
-        found.append(_necrosis(reading, identity))
-        found.append(
-            Finding(
-                identifier="viable-tumour",
-                tracking_uid=_tracking_uid(identity, "viable-tumour"),
-                kind=concept("neoplasm"),
-                statement=f"Viable tumour: {_area(areas['viable'])}.",
-                measurements=(Measurement(concept("area"), areas["viable"], concept("unit_mm2")),),
-                is_abnormal=areas["viable"] > 0,
-            )
-        )
+        yield _necrosis(reading, identity)
+        words = f"Viable tumour: {_area(areas['viable'])}."
+        yield _tissue(identity, "viable-tumour", words, areas["viable"], kind="neoplasm")
     if not reading.is_unlike and reading.left_out < reading.tiles:
-        found.append(
-            _tissue(
-                identity, "non-tumour", f"Tissue called non-tumour: {_area(areas['non_tumour'])}.", areas["non_tumour"]
-            )
-        )
-    found.append(_tissue(identity, "tissue", f"Tissue on the slide: {_area(areas['tissue'])}.", areas["tissue"]))
+        words = f"Tissue called non-tumour: {_area(areas['non_tumour'])}."
+        yield _tissue(identity, "non-tumour", words, areas["non_tumour"])
+    yield _tissue(identity, "tissue", f"Tissue on the slide: {_area(areas['tissue'])}.", areas["tissue"])
     if reading.left_out and not reading.is_unlike:
         words = f"Tissue left out of every class: {_area(areas['left_out'])}."
-        found.append(_tissue(identity, "left-out", words, areas["left_out"]))
-    return tuple(found)
+        yield _tissue(identity, "left-out", words, areas["left_out"])
 
 
-def notices_of(reading: SlideReading) -> tuple[Notice, ...]:
+def notices_of(reading: SlideReading) -> Iterator[Notice]:
     """What must be said of tiles and slides that the model cannot judge."""
-    notices = []
     if reading.is_unlike or reading.is_reported:
         tail = (
             "It is reported all the same, because that was asked for; it may mean nothing."
             if reading.is_reported
             else "No class, no necrosis and no grade is claimed of it."
         )
-        notices.append(
-            Notice(
-                "unlike-training",
-                "The slide is unlike anything this model was trained on: the middle distance of its tiles from those "
-                f"of training is {_score(reading)} (1 is usual). What the model says of it carries no weight. {tail}",
-                level="warning",
-            )
+        text = (
+            "The slide is unlike anything this model was trained on: the middle distance of its tiles from those of "
+            f"training is {_score(reading)} (1 is usual). What the model says of it carries no weight. {tail}"
         )
+        yield Notice("unlike-training", text, "warning")
     elif reading.left_out:
-        words = ", ".join(f"{count} {_FLAG_WORDS.get(name, name)}" for name, count in _counted(reading))
-        notices.append(
-            Notice(
-                "tiles-left-out",
-                f"{reading.left_out} of {_tiles(reading.tiles)} counted in no class: {words}. Marked on the map.",
-                level="warning" if reading.left_out > 0.1 * reading.tiles else "info",
-            )
-        )
+        words = ", ".join(f"{count} {_FLAG_WORDS.get(name, name)}" for name, count in reading.flagged.items() if count)
+        text = f"{reading.left_out} of {_tiles(reading.tiles)} counted in no class: {words}. Marked on the map."
+        yield Notice("tiles-left-out", text, "warning" if reading.left_out > 0.1 * reading.tiles else "info")
     if reading.novelty is None:
-        notices.append(
-            Notice(
-                "limits-unknown",
-                "The model's card does not say which tiles are unlike its training; whether this slide is, was not "
-                "judged.",
-                level="warning",
-            )
+        text = (
+            "The model's card does not say which tiles are unlike its training; whether this slide is, was not judged."
         )
+        yield Notice("limits-unknown", text, "warning")
     if reading.necrosis.fraction is not None and reading.necrosis.interval is None:
-        notices.append(
-            Notice(
-                "no-interval",
-                "The necrosis has no interval, and no grade is proposed: "
-                f"{reading.necrosis.method.removeprefix('no interval: ')}.",
-                level="warning",
-            )
-        )
+        why = reading.necrosis.method.removeprefix("no interval: ")
+        text = f"The necrosis has no interval, and no grade is proposed: {why}."
+        yield Notice("no-interval", text, "warning")
     if reading.grade is not None:
-        notices.append(
-            Notice(
-                "grade-of-one-slide",
-                "The grade is a proposal for what lies on this slide; the response to chemotherapy is graded on the "
-                "whole mapped specimen.",
-            )
+        text = (
+            "The grade is a proposal for what lies on this slide; the response to chemotherapy is graded on the whole "
+            "mapped specimen."
         )
-    return tuple(notices)
+        yield Notice("grade-of-one-slide", text)
 
 
 def _said(reading: SlideReading) -> str:
@@ -231,19 +193,15 @@ def _necrosis(reading: SlideReading, identity: str) -> Finding:
     )
 
 
-def _tissue(identity: str, identifier: str, statement: str, area_mm2: float) -> Finding:
+def _tissue(identity: str, identifier: str, statement: str, area_mm2: float, *, kind: str = "tissue") -> Finding:
     return Finding(
         identifier=identifier,
         tracking_uid=_tracking_uid(identity, identifier),
-        kind=concept("tissue"),
+        kind=concept(kind),
         statement=statement,
         measurements=(Measurement(concept("area"), area_mm2, concept("unit_mm2")),),
-        is_abnormal=False,
+        is_abnormal=kind != "tissue" and area_mm2 > 0,
     )
-
-
-def _counted(reading: SlideReading) -> list[tuple[str, int]]:
-    return [(name, count) for name, count in reading.flagged.items() if count]
 
 
 def _area(area_mm2: float) -> str:

@@ -13,13 +13,7 @@ __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(ThresholdOptions):
-    """What a person may choose about one lesion on an MRI of the femur.
-
-    Attributes:
-        box: of the lesion on one slice: first row, first column inside, first row, first column outside, from 0.
-        mask: file that outlines the lesion: a picture of the slice, or NIfTI or DICOM SEG of the series.
-        slice_number: of the slice that box or mask is drawn on, counted from 1.
-    """
+    """What a person may choose about one lesion on an MRI of the femur."""
 
     box: tuple[int, int, int, int] | None = option(
         "--box",
@@ -41,15 +35,7 @@ class Options(ThresholdOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetOptions:
-    """What a person may choose about the crops of lesions.
-
-    Attributes:
-        labels: table of images, patients, labels and marks.
-        intermediate: what becomes of intermediate lesions.
-        margin: pixels around the lesion's box.
-        masked: show nothing outside the lesion's region.
-        size: rows and columns of a crop.
-    """
+    """What a person may choose about the crops of lesions."""
 
     labels: Path | None = option(
         "--labels",
@@ -66,11 +52,7 @@ class DatasetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledOptions:
-    """What a person may choose about crops of lesions that are outlined.
-
-    Attributes:
-        intermediate: what becomes of intermediate lesions.
-    """
+    """What a person may choose about crops of lesions that are outlined."""
 
     intermediate: Literal["leave-out", "benign"] = option(
         "--intermediate", default="leave-out", help="Lesions that are neither benign nor malignant."

@@ -9,27 +9,11 @@ import numpy as np
 
 from osteon.data import SliceReading
 from osteon.geometry import Box
-from osteon.report import SystemReport
+from osteon.report import SystemReport, sheet
 from osteon.report.blocks import Figure, Heading, Paragraph, Part
 from osteon.report.findings import SliceEntries, finished, slice_entries
 from osteon.report.orientation import Display
 from osteon.report.sections import findings_section, trust_section
-from osteon.report.sheet import (
-    AFFECTED,
-    BONE,
-    DARK_AFFECTED,
-    DARK_INK,
-    LIGHT,
-    MUTED,
-    REGION,
-    Sheet,
-    plain_axes,
-    show_image,
-    show_letters,
-    show_outline,
-    show_scale_bar,
-    show_word,
-)
 from osteon.report.slices import SliceLook, affected_boxes, crop_window, draw_heat_maps
 from osteon.report.wording import probability
 from osteon.systems.mri_femur.text import TEXT
@@ -103,25 +87,31 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume | Radiograph) -
     scales = [min(_SIDE / across, _SIDE / down) for across, down in sizes]
     widths = [across * scale for (across, _), scale in zip(sizes, scales, strict=True)]
     height = max(down * scale for (_, down), scale in zip(sizes, scales, strict=True))
-    sheet = Sheet(max(2 * _EDGE + sum(widths) + _GAP, 1000), _HEAD + height + _FOOT)
-    sheet.head("The lesion that was judged", demo=answer.is_demo)
+    canvas = sheet.Sheet(max(2 * _EDGE + sum(widths) + _GAP, 1000), _HEAD + height + _FOOT)
+    canvas.head("The lesion that was judged", demo=answer.is_demo)
     left = _EDGE
     titles = (f"Slice {index + 1} of {volume.grid.shape[0]}", "What the model was shown")
     for title, box, extent, scale in zip(titles, (whole, near), sizes, scales, strict=True):
-        axes = sheet.panel(left, _HEAD, extent[0] * scale, extent[1] * scale, extent_mm=extent)
-        sheet.text(left, 74, title, size=20, colour=MUTED)
-        show_image(axes, display.crop(volume.array, box, index), low=low, high=max(high, low + 1e-6))
+        axes = canvas.panel(left, _HEAD, extent[0] * scale, extent[1] * scale, extent_mm=extent)
+        canvas.text(left, 74, title, size=20, colour=sheet.MUTED)
+        sheet.show_image(axes, display.crop(volume.array, box, index), low=low, high=max(high, low + 1e-6))
         _outline(axes, answer, volume, box)
         for lesion in affected_boxes(answer):
-            _frame(axes, display.place_mm(lesion, box), AFFECTED, dashes=(5, 2), label="lesion" if box is whole else "")
+            _frame(
+                axes,
+                display.place_mm(lesion, box),
+                sheet.AFFECTED,
+                dashes=(5, 2),
+                label="lesion" if box is whole else "",
+            )
         if box is whole:
             place = display.place_mm(region.box, box)
-            _frame(axes, place, REGION, dashes=(1, 3), label="shown to the model", below=True)
+            _frame(axes, place, sheet.REGION, dashes=(1, 3), label="shown to the model", below=True)
         if volume.grid.is_in_mm:
-            show_letters(axes, display.edge_letters(display.slice_axis))
-            show_scale_bar(axes)
+            sheet.show_letters(axes, display.edge_letters(display.slice_axis))
+            sheet.show_scale_bar(axes)
         left += extent[0] * scale + _GAP
-    return sheet.picture(path, "The lesion that was judged", _slice_caption(answer, volume))
+    return canvas.picture(path, "The lesion that was judged", _slice_caption(answer, volume))
 
 
 def draw_probability(path: Path, answer: Answer, scores: SliceScores) -> Picture:
@@ -131,13 +121,25 @@ def draw_probability(path: Path, answer: Answer, scores: SliceScores) -> Picture
         OutputError: the picture cannot be written.
     """
     region = answer.regions[0]
-    sheet = Sheet(_WIDTH, _HEIGHT, ground=LIGHT)
-    sheet.head(_TITLE, demo=answer.is_demo, light=True)
-    axes = sheet.axes(_EDGE + 30, 112, _WIDTH - 2 * _EDGE - 60, 92)
+    canvas = sheet.Sheet(_WIDTH, _HEIGHT, ground=sheet.LIGHT)
+    canvas.head(_TITLE, demo=answer.is_demo, light=True)
+    axes = canvas.axes(_EDGE + 30, 112, _WIDTH - 2 * _EDGE - 60, 92)
     is_unlike = region.novelty is not None and region.novelty.is_unlike
     _draw_line(axes, scores, is_unlike=is_unlike)
-    sheet.text(_EDGE, 256, _probability_words(scores, region), size=19, colour=DARK_AFFECTED if is_unlike else DARK_INK)
-    return sheet.picture(path, _TITLE, _probability_caption(scores))
+    canvas.text(
+        _EDGE,
+        256,
+        _probability_words(scores, region),
+        size=19,
+        colour=sheet.DARK_AFFECTED if is_unlike else sheet.DARK_INK,
+    )
+    spread = "" if scores.spread is None else " Bar: standard deviation over the networks."
+    sets = " The prediction set names what cannot be ruled out at its error rate." if scores.sets else ""
+    caption = (
+        "Diamond: the model's calibrated probability of malignant. Dashed: the threshold from which a lesion is called "
+        f"malignant.{spread}{sets} An empty diamond: the image is unlike those of training."
+    )
+    return canvas.picture(path, _TITLE, caption)
 
 
 def _draw_line(axes: Axes, scores: SliceScores, *, is_unlike: bool) -> None:
@@ -147,30 +149,30 @@ def _draw_line(axes: Axes, scores: SliceScores, *, is_unlike: bool) -> None:
     axes.axvspan(0, threshold, 0.3, 0.7, facecolor=_BENIGN, alpha=0.14, linewidth=0)
     axes.axvspan(threshold, 1, 0.3, 0.7, facecolor=_MALIGNANT, alpha=0.14, linewidth=0)
     axes.axvspan(threshold, 1, 0.3, 0.7, fill=False, hatch="//", edgecolor=_MALIGNANT, alpha=0.3, linewidth=0)
-    axes.plot([threshold, threshold], [0.2, 0.8], color=DARK_INK, linewidth=1.6, linestyle=(0, (5, 3)))
-    size: dict[str, Any] = {"fontsize": Sheet.points(18), "va": "bottom"}
+    axes.plot([threshold, threshold], [0.2, 0.8], color=sheet.DARK_INK, linewidth=1.6, linestyle=(0, (5, 3)))
+    size: dict[str, Any] = {"fontsize": sheet.Sheet.points(18), "va": "bottom"}
     for text, place, align in (("benign", 0.0, "left"), ("malignant", 1.0, "right")):
         axes.text(place, 0.76, text, ha=align, color=_GREY, **size)
     if 0.12 < threshold < 0.85:
-        axes.text(threshold, 0.84, f"threshold {threshold:.2f}", ha="center", color=DARK_INK, **size)
+        axes.text(threshold, 0.84, f"threshold {threshold:.2f}", ha="center", color=sheet.DARK_INK, **size)
     if scores.spread is not None:
         ends = np.clip([value - float(scores.spread[0]), value + float(scores.spread[0])], 0, 1)
-        axes.plot(ends, [0.5, 0.5], color=DARK_INK, linewidth=5, alpha=0.45, solid_capstyle="butt")
+        axes.plot(ends, [0.5, 0.5], color=sheet.DARK_INK, linewidth=5, alpha=0.45, solid_capstyle="butt")
     axes.plot(
         [value],
         [0.5],
         marker="D",
         markersize=13,
-        color=LIGHT if is_unlike else _MALIGNANT if value >= threshold else _BENIGN,
-        markeredgecolor=DARK_INK,
+        color=sheet.LIGHT if is_unlike else _MALIGNANT if value >= threshold else _BENIGN,
+        markeredgecolor=sheet.DARK_INK,
         markeredgewidth=1.6,
         clip_on=False,
     )
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_yticks([])
-    axes.tick_params(colors=_GREY, labelsize=Sheet.points(18), length=4)
+    axes.tick_params(colors=_GREY, labelsize=sheet.Sheet.points(18), length=4)
     axes.patch.set_alpha(0)
-    plain_axes(axes, without=("top", "right", "left"))
+    sheet.plain_axes(axes, without=("top", "right", "left"))
     axes.spines["bottom"].set_color("#b7bdc5")
 
 
@@ -187,15 +189,6 @@ def _probability_words(scores: SliceScores, region: Region) -> str:
         kept = {"either": "benign and malignant", "neither": "neither class"}.get(scores.sets[0], scores.sets[0])
         words += f"; at an error rate of {100 * scores.error_rate:g} %: {kept}"
     return words
-
-
-def _probability_caption(scores: SliceScores) -> str:
-    spread = "" if scores.spread is None else " Bar: standard deviation over the networks."
-    sets = " The prediction set names what cannot be ruled out at its error rate." if scores.sets else ""
-    return (
-        "Diamond: the model's calibrated probability of malignant. Dashed: the threshold from which a lesion is called "
-        f"malignant.{spread}{sets} An empty diamond: the image is unlike those of training."
-    )
 
 
 def _slice_caption(answer: Answer, volume: Volume | Radiograph) -> str:
@@ -231,7 +224,7 @@ def _frame(
     if label:
         height = axes.get_ylim()[0]
         place = (left, min(bottom + 0.045 * height, height)) if below else (left, top)
-        show_word(axes, label, place, colour=colour, size=17)
+        sheet.show_word(axes, label, place, colour=colour, size=17)
 
 
 def _outline(axes: Axes, answer: Answer, volume: Volume | Radiograph, box: Box) -> None:
@@ -241,7 +234,9 @@ def _outline(axes: Axes, answer: Answer, volume: Volume | Radiograph, box: Box) 
     for mask in answer.masks.values():
         if mask.grid.same_as(volume.grid):
             inside = display.crop(mask.array, box, box.start[0]) > 0
-            show_outline(axes, inside, (display.spacing_mm[row], display.spacing_mm[column]), colour=BONE, width=1.4)
+            sheet.show_outline(
+                axes, inside, (display.spacing_mm[row], display.spacing_mm[column]), colour=sheet.BONE, width=1.4
+            )
 
 
 REPORT: Final = SystemReport(TEXT, pictures, SliceEntries)

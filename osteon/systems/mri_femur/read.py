@@ -7,44 +7,37 @@ a prediction set, a word on whether the image is like those of training, and a h
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import Answer, ClassProbabilities, HeatMap, Region, SliceReading, SliceScores, named
+from osteon.data import Answer, ClassProbabilities, HeatMap, Notice, Region, SliceReading, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
 from osteon.errors import InputError, UnknownLabelError, WeightsError
-from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
+from osteon.io import read_mask_volume
+from osteon.io.image import is_picture, read_mask_image
+from osteon.ops import mr_region
 from osteon.predict.predictor import Predictor
 from osteon.predict.scores import set_names
-from osteon.systems.mri_femur.mark import mark_lesion
-from osteon.systems.mri_femur.text import (
-    BENIGN,
-    MALIGNANT,
-    REGION,
-    box_on_slice,
-    describe,
-    headline,
-    lesion_mask,
-    lesion_uid,
-    modality_notices,
-    region_notices,
-    unlike_notices,
-)
+from osteon.systems.mri_femur import text
 from osteon.weights import OperatingPoint, find_card
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from osteon.data import Notice, Volume
+    from osteon.data import Volume
     from osteon.ops.mr_region import MrRegion
     from osteon.predict.scores import Scores
-    from osteon.systems.mri_femur.mark import LesionMark
     from osteon.systems.mri_femur.options import Options
     from osteon.weights import ModelCard
 
-__all__ = ["CROP_FUNCTION", "DEFAULT_MODEL", "TASK", "answer", "read_lesion", "region_options"]
+
+__all__ = ["CROP_FUNCTION", "DEFAULT_MODEL", "TASK", "answer", "mark_lesion", "region_options"]
+
 
 TASK = "mri_femur"
 DEFAULT_MODEL = "mobilenet_v2.femur_mr_phantom"
@@ -53,17 +46,23 @@ CROP_FUNCTION = "osteon.ops.mr_region.lesion_crop"
 
 EVEN_ODDS = OperatingPoint(0.5, 0.0, 1, "even odds: the card names no threshold")
 
+_BOX_WORDS = "--box R0,C0,R1,C1 (first row and column inside, first row and column outside, counted from 0)"
+_MASK_WORDS = "--mask FILE (a PNG of the slice, or a NIfTI or DICOM SEG of the series)"
 
-def answer(volume: Volume, options: Options, progress: Progress = silent) -> Answer:
+
+def answer(
+    volume: Volume, options: Options, progress: Progress = silent, *, classifier: Predictor | None = None
+) -> Answer:
     """Judge one marked lesion.
 
     Args:
         volume: MR, one slice or a series of any plane; another modality is read with a warning.
         options: box or mask, slice number, device, model, threshold, report_unlike.
         progress: told about every step.
+        classifier: a model at hand; None for the one that the options name.
 
     Raises:
-        InputError: no lesion is marked, or the mark does not fit the image.
+        InputError: no lesion is marked, the mark does not fit the image, or the slice shows nothing.
         UnknownLabelError: the model is not installed.
         WeightsError: it is of another task, was changed, or does not reproduce its golden output.
         BackendError: the device or runtime is not at hand.
@@ -71,68 +70,46 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     clock = Clock()
     with clock.step("find the lesion"):
         mark = mark_lesion(volume, options)
-    with clock.step("load model"):
-        classifier = Predictor.load(_card(options), device=options.device)
-    return read_lesion(volume, mark, classifier, options, clock=clock, progress=progress)
-
-
-def read_lesion(
-    volume: Volume,
-    mark: LesionMark,
-    classifier: Predictor,
-    options: Options,
-    *,
-    clock: Clock | None = None,
-    progress: Progress = silent,
-) -> Answer:
-    """Judge a lesion with a model at hand.
-
-    Args:
-        volume: that was read.
-        mark: where the lesion is.
-        classifier: of a card of this task.
-        options: threshold and report_unlike are used.
-        clock: that counts already.
-        progress: told about every step.
-
-    Raises:
-        InputError: the slice shows nothing, or holds values that are no numbers.
-    """
-    clock = clock or Clock()
+    if classifier is None:
+        with clock.step("load model"):
+            classifier = Predictor.load(_card(options), device=options.device)
     chosen, index = region_options(classifier.card, size=classifier.size[0]), mark.slice_index
     with clock.step("outline"):
-        image = normalise(volume.array[index])
-        region = _region(image, mark, chosen)
-        crop = lesion_crop(image, region, options=chosen)
+        image = mr_region.normalise(volume.array[index])
+        if mark.mask is not None:
+            region = mr_region.lesion_of_mask(mark.mask, options=chosen)
+        elif mark.box is not None:
+            region = mr_region.lesion_in_box(image, mark.box, options=chosen)
+        else:
+            raise InputError("the lesion is marked by neither a box nor a mask: give one of them")
+        crop = mr_region.lesion_crop(image, region, options=chosen)
     with clock.step("classify"):
         found = classifier.scores(crop[None], progress=progress)
     point = classifier.operating_point(options.threshold, default=EVEN_ODDS)
     novelty = classifier.novelty(found.distance)
     is_withheld = novelty is not None and novelty.is_unlike and not options.report_unlike
     scores = _scores(classifier, found, index, point, is_withheld=is_withheld)
-    progress("heat map", 0, 1)
-    with clock.step("heat map"):
+    with clock.step("heat map", progress, "heat map"):
         heat_maps, told = _heat_map(classifier, crop, region, volume, scores)
-    progress("heat map", 1, 1)
     present = np.zeros(volume.grid.shape[0], dtype=np.bool_)
     present[index] = True
-    tracking = lesion_uid(region, volume, slice_index=index)
-    mask = lesion_mask(region, volume, slice_index=index, tracking=tracking, is_drawn=mark.mask is not None)
+    tracking = text.lesion_uid(region, volume, slice_index=index)
+    mask = text.lesion_mask(region, volume, slice_index=index, tracking=tracking, is_drawn=mark.mask is not None)
     use = classifier.use()
     return Answer(
         task=TASK,
-        headline=headline(scores, volume, novelty=novelty, is_withheld=is_withheld, is_demo=use.is_demo),
+        headline=text.headline(scores, volume, novelty=novelty, is_withheld=is_withheld, is_demo=use.is_demo),
         status="abstained" if is_withheld else "positive" if scores.runs else "negative",
-        findings=(describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld, tracking=tracking),),
-        regions=(Region(REGION, box_on_slice(region.window, index), present, novelty),),
+        findings=(text.describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld, tracking=tracking),),
+        regions=(Region(text.REGION, text.box_on_slice(region.window, index), present, novelty),),
         masks={} if mask is None else named((mask,)),
         classes=None if is_withheld else _classes(scores),
         models=(use,),
         notices=(
-            *modality_notices(volume),
+            *text.modality_notices(volume),
             *mark.notices,
-            *region_notices(region, volume),
-            *unlike_notices(novelty, report_unlike=options.report_unlike),
+            *text.region_notices(region, volume),
+            *text.unlike_notices(novelty, report_unlike=options.report_unlike),
             *told,
         ),
         configuration=_configuration(options, chosen, region, mark, point),
@@ -141,22 +118,22 @@ def read_lesion(
     )
 
 
-def region_options(card: ModelCard | None, *, size: int) -> RegionOptions:
+def region_options(card: ModelCard | None, *, size: int) -> mr_region.RegionOptions:
     """How the crops of a model are made: what its card says, else the defaults.
 
     Raises:
         WeightsError: its crops are made by another function.
     """
     if card is None:
-        return RegionOptions(size=size)
+        return mr_region.RegionOptions(size=size)
     made = card.image.preprocessing
     if made.function != CROP_FUNCTION:
         raise WeightsError(
             f"{card.name} takes crops of {made.function}; {TASK} makes them with {CROP_FUNCTION}: choose a model "
             "of this task (osteon models list)"
         )
-    said, plain = made.parameters, RegionOptions()
-    return RegionOptions(
+    said, plain = made.parameters, mr_region.RegionOptions()
+    return mr_region.RegionOptions(
         margin_px=int(str(said.get("margin_px", plain.margin_px))),
         opening_px=int(str(said.get("opening_px", plain.opening_px))),
         closing_px=int(str(said.get("closing_px", plain.closing_px))),
@@ -172,21 +149,13 @@ def _card(options: Options) -> ModelCard:
     except UnknownLabelError as error:
         raise UnknownLabelError(f"{TASK} needs a model of its task; name one with --model: {error}") from error
     classes = card.classes
-    if card.task != TASK or set(classes.names) != {BENIGN, MALIGNANT} or classes.positive != MALIGNANT:
+    if card.task != TASK or set(classes.names) != {text.BENIGN, text.MALIGNANT} or classes.positive != text.MALIGNANT:
         raise WeightsError(
-            f"{TASK} needs a model that tells {BENIGN} from {MALIGNANT}, but {card.name} is of task {card.task} with "
-            f"the classes {', '.join(classes.names)}: name another one with --model "
-            "(`osteon models list` shows them)"
+            f"{TASK} needs a model that tells {text.BENIGN} from {text.MALIGNANT}, but {card.name} is of task "
+            f"{card.task} with the classes {', '.join(classes.names)}: name another one with --model (`osteon models "
+            "list` shows them)"
         )
     return card
-
-
-def _region(image: NDArray[np.float32], mark: LesionMark, options: RegionOptions) -> MrRegion:
-    if mark.mask is not None:
-        return lesion_of_mask(mark.mask, options=options)
-    if mark.box is None:
-        raise InputError("the lesion is marked by neither a box nor a mask: give one of them")
-    return lesion_in_box(image, mark.box, options=options)
 
 
 def _scores(
@@ -195,7 +164,7 @@ def _scores(
     runs = ((index, index + 1),) if float(found.positive[0]) >= point.threshold else ()
     sets, limits = found.pair_sets, classifier.limits
     return SliceScores(
-        region=REGION,
+        region=text.REGION,
         slices=np.array([index], dtype=np.int64),
         probability=found.positive,
         smoothed=found.positive,
@@ -204,7 +173,7 @@ def _scores(
         withheld_runs=runs if is_withheld else (),
         spread=found.positive_spread,
         distance=found.distance,
-        sets=() if sets is None else set_names(sets, negative=BENIGN, positive=MALIGNANT),
+        sets=() if sets is None else set_names(sets, negative=text.BENIGN, positive=text.MALIGNANT),
         error_rate=None if limits is None else limits.sets.alpha,
     )
 
@@ -212,9 +181,14 @@ def _scores(
 def _classes(scores: SliceScores) -> ClassProbabilities:
     """The same as probabilities of two classes."""
     malignant = float(scores.probability[0])
-    sets = {"either": (BENIGN, MALIGNANT), "neither": (), BENIGN: (BENIGN,), MALIGNANT: (MALIGNANT,)}
+    sets = {
+        "either": (text.BENIGN, text.MALIGNANT),
+        "neither": (),
+        text.BENIGN: (text.BENIGN,),
+        text.MALIGNANT: (text.MALIGNANT,),
+    }
     kept = sets[scores.sets[0]] if scores.sets else None
-    return ClassProbabilities((BENIGN, MALIGNANT), (1 - malignant, malignant), kept, scores.error_rate)
+    return ClassProbabilities((text.BENIGN, text.MALIGNANT), (1 - malignant, malignant), kept, scores.error_rate)
 
 
 def _heat_map(
@@ -228,11 +202,11 @@ def _heat_map(
     extent_mm = (region.window.height * row_mm, region.window.width * column_mm)
     index = int(scores.slices[0])
     members = len(classifier.card.members) if classifier.card else 1
-    return (HeatMap(REGION, index, crop, heat[0], extent_mm, bool(scores.runs), members),), ()
+    return (HeatMap(text.REGION, index, crop, heat[0], extent_mm, bool(scores.runs), members),), ()
 
 
 def _configuration(
-    options: Options, chosen: RegionOptions, region: MrRegion, mark: LesionMark, point: OperatingPoint
+    options: Options, chosen: mr_region.RegionOptions, region: MrRegion, mark: _LesionMark, point: OperatingPoint
 ) -> dict[str, object]:
     return {
         "model": options.model or DEFAULT_MODEL,
@@ -256,3 +230,108 @@ def _configuration(
         "normalisation": "1st and 99th percentile of the slice to 0 and 1; uneven brightness is not corrected",
         "crop_pixels": chosen.size,
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LesionMark:
+    """One lesion on one slice, as a person marked it: a box or a mask.
+
+    Attributes:
+        slice_index: into the volume.
+        box: that was drawn; None of a mask.
+        mask: (row, column) bool of the slice, one connected part; None of a box.
+        notices: what was chosen.
+    """
+
+    slice_index: int
+    box: mr_region.PlaneBox | None = None
+    mask: NDArray[np.bool_] | None = field(default=None, repr=False)
+    notices: tuple[Notice, ...] = ()
+
+
+def mark_lesion(volume: Volume, options: Options) -> _LesionMark:
+    """Find the slice and the lesion that are meant; nothing is guessed.
+
+    A box on a series of several slices needs the slice's number. A mask of the series finds its slice itself: that on
+    which it marks the largest area.
+
+    Args:
+        volume: that was read.
+        options: box, mask and slice number.
+
+    Raises:
+        InputError: neither box nor mask, or both; no such slice; a box that is empty or reaches outside the image; a
+            mask that cannot be read, marks nothing or is of another size.
+        GeometryMismatchError: a mask on another grid.
+    """
+    slices, rows, columns = volume.grid.shape
+    if options.box is None and options.mask is None:
+        number = f", with --slice N (1 to {slices})" if slices > 1 else ""
+        raise InputError(
+            "there is no lesion box: this task judges one lesion on one slice, and a person says where it is. Give "
+            f"{_BOX_WORDS}{number}, or {_MASK_WORDS}. The image has {rows} rows and {columns} columns"
+            f"{f' on each of {slices} slices' if slices > 1 else ''}"
+        )
+    if options.box is not None and options.mask is not None:
+        raise InputError("--box and --mask were both given, and both say where the lesion is: give one of them")
+    if options.slice_number is not None and not 1 <= options.slice_number <= slices:
+        raise InputError(
+            f"--slice {options.slice_number} was asked for; the series has {slices} "
+            f"slice{'s' if slices > 1 else ''}, counted from 1"
+        )
+    if options.mask is not None:
+        return _mask(volume, options.mask, options.slice_number)
+    box = mr_region.PlaneBox(*(options.box or ()))
+    mr_region.box_with_margin(box, (rows, columns), margin_px=0)
+    return _LesionMark(_slice(volume, options.slice_number, "a box"), box)
+
+
+def _slice(volume: Volume, number: int | None, drawn: str) -> int:
+    slices = volume.grid.shape[0]
+    if number is None and slices > 1:
+        raise InputError(
+            f"{drawn} lies on one slice, the series has {slices}: say which with --slice N (1 to {slices})"
+        )
+    return 0 if number is None else number - 1
+
+
+def _mask(volume: Volume, path: Path, number: int | None) -> _LesionMark:
+    try:
+        flat = is_picture(path)
+    except OSError as error:
+        raise InputError(f"the mask {path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    if flat:
+        index = _slice(volume, number, "a mask that is a picture")
+        return _marked(read_mask_image(path, shape=volume.grid.shape[1:]), index, path)
+    if not volume.grid.is_in_mm:
+        raise InputError(
+            f"the mask {path.name} has a place in the patient, the image has none: give the mask as a PNG of "
+            f"{volume.grid.shape[1]} x {volume.grid.shape[2]} pixels"
+        )
+    whole = read_mask_volume(path, like=volume.grid, image="image")
+    areas = np.count_nonzero(whole, axis=(1, 2))
+    seen = np.flatnonzero(areas)
+    if not seen.size:
+        raise InputError(f"the mask {path.name} marks no lesion: every voxel of it is 0")
+    index = int(np.argmax(areas)) if number is None else number - 1
+    if not areas[index]:
+        raise InputError(
+            f"the mask {path.name} marks nothing on slice {index + 1}; it marks slices {seen[0] + 1} to {seen[-1] + 1}"
+        )
+    words = (
+        f"The mask marks {seen.size} slices; slice {index + 1}, on which it marks the largest area, was judged. "
+        "Another one is chosen with --slice."
+    )
+    told = (Notice("slice-chosen", words),) if number is None and seen.size > 1 else ()
+    return _marked(whole[index], index, path, told)
+
+
+def _marked(mask: NDArray[np.bool_], index: int, path: Path, told: tuple[Notice, ...] = ()) -> _LesionMark:
+    """One connected part of what is marked on a slice."""
+    part, count = mr_region.largest_part(mask)
+    if not count:
+        raise InputError(f"the mask {path.name} marks no lesion: every pixel of it is 0")
+    if count > 1:
+        words = f"The mask marks {count} separate parts on slice {index + 1}; the largest was judged."
+        told = (*told, Notice("largest-part", words, "warning"))
+    return _LesionMark(index, mask=part, notices=told)

@@ -16,30 +16,10 @@ from osteon.metrics.classification import confusion_at, roc_auc, roc_curve
 from osteon.metrics.text import PERCENT
 from osteon.report.blocks import Table
 from osteon.report.charts import PrintedPoint, RocLine, draw_roc
-from osteon.study.page import (
-    data_notes,
-    division_note,
-    draw_measures,
-    draw_trainings,
-    other_settings,
-    shown_warnings,
-    state_notes,
-    trivial_predictions,
-)
+from osteon.study import page, tables
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Division, Results, StudyProtocol, StudySection, check_parts, check_settings
 from osteon.study.published import read_published
-from osteon.study.tables import (
-    MEAN_OF_FOLDS,
-    TRIVIAL,
-    Line,
-    ResultRow,
-    ResultTable,
-    called_counts,
-    comparison_table,
-    evaluate_classifier,
-    result_table,
-)
 from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
 from osteon.systems.mri_femur.recipe import RECIPE
 
@@ -66,37 +46,11 @@ _SUFFIXES: Final = {"folds": "", "holdout": "-holdout"}
 
 _PAPER_FOLDS: Final = 10
 _PAPER: Final = ("image_size", "batch", "epochs", "learning_rate", "optimiser", "schedule", "configuration", "patience")
-_HEADS: Final = {
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "f1": "F1",
-    "auc": "AUC",
-}
+_HEADS: Final = tables.measure_heads("accuracy", "precision", "sensitivity", "specificity", "f1", "auc")
 _TITLES: Final = {
     "folds": ("Table: cross-validation by patient", "cross-validation"),
     "holdout": ("Table: one division", "one division"),
 }
-_HOW: Final = {
-    "folds": (
-        "Percent, AUC as a share; positive is malignant, from a probability of 0.5 on. Mean over folds of each fold's "
-        "measure on its test part; 95 % Student's t over folds (with * where it leaves 0 to 100, as a t interval may) "
-        "and 95 % patient bootstrap of the same mean. The ROC curves are in the picture."
-    ),
-    "holdout": (
-        "Percent, AUC as a share; positive is malignant, from a probability of 0.5 on, on the test part of one "
-        "division by patient; 95 % patient bootstrap. One training a network: there is no spread over trainings."
-    ),
-}
-_PRINTED: Final = (
-    "Printed: on the paper's own 500 images, which are private. Its numbers cannot be true together (see the printed "
-    "values held against arithmetic) and are no target."
-)
-_OURS: Final = (
-    "GoogLeNet is torchvision's, without auxiliary heads. Both networks of the paper begin with random weights; "
-    "{others} begins with {start}."
-)
 
 
 def plan_femur(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, ...]:
@@ -134,70 +88,65 @@ def result_rows(
     predictions: Mapping[str, Predictions],
     states: Mapping[str, str],
     resampling: Resampling | None = None,
-) -> list[ResultRow]:
-    """The networks of a scheme and the baselines without images, with what they come to.
-
-    Args:
-        scheme: "folds" or "holdout".
-        runs: planned.
-        predictions: by run that has ended; the baselines as "majority", "fields", and with "-holdout" behind.
-        states: word by run for those that have not, as "failed".
-        resampling: of the patient bootstrap.
-    """
+) -> list[tables.ResultRow]:
+    """The networks of a scheme and the baselines without images, with what they come to."""
     suffix = _SUFFIXES[scheme]
     names = {
         run.name: (run.settings.architecture, _network(run.settings.architecture))
         for run in runs
         if run.scheme == scheme
     }
-    names |= {f"{name}{suffix}": ("", words) for name, words in TRIVIAL.items() if f"{name}{suffix}" in predictions}
+    names |= {
+        f"{name}{suffix}": ("", words) for name, words in tables.TRIVIAL.items() if f"{name}{suffix}" in predictions
+    }
     rows = []
     for run, (network, words) in names.items():
-        found = evaluate_classifier(predictions[run], _HEADS, resampling=resampling) if run in predictions else None
+        found = (
+            tables.evaluate_classifier(predictions[run], _HEADS, resampling=resampling) if run in predictions else None
+        )
         published = read_published(__package__).row(network)
-        rows.append(ResultRow((words,), run, found, states.get(run, "not run"), published))
+        rows.append(tables.ResultRow((words,), run, found, states.get(run, "not run"), published))
     return rows
 
 
 def femur_tables(
     runs: Sequence[PlannedRun],
-    rows: Mapping[str, Sequence[ResultRow]],
+    rows: Mapping[str, Sequence[tables.ResultRow]],
     predictions: Mapping[str, Predictions],
     notes: Mapping[str, tuple[str, ...]],
     resampling: Resampling | None = None,
 ) -> tuple[Table, ...]:
-    """Ten folds, one division, confusion matrices, comparisons, and the printed values held against arithmetic.
-
-    Args:
-        runs: planned.
-        rows: of ``result_rows``, by scheme.
-        predictions: as of ``result_rows``.
-        notes: sentences for the tables, by scheme.
-        resampling: of the patient bootstrap.
-    """
+    """Ten folds, one division, confusion matrices, comparisons, and the printed values held against arithmetic."""
+    published = read_published(__package__)
     schemes = [scheme for scheme in _SUFFIXES if any(run.scheme == scheme for run in runs)]
-    tables = [
-        result_table(_layout(scheme), rows[scheme], (_HOW[scheme], _PRINTED, *notes[scheme])) for scheme in schemes
+    shown = [
+        tables.result_table(
+            _layout(scheme), rows[scheme], (*published.said(f"how_{scheme}", "printed"), *notes[scheme])
+        )
+        for scheme in schemes
     ]
     main = schemes[0] if schemes else "folds"
     compared = {run.name: predictions[run.name] for run in runs if run.name in predictions and run.scheme == main}
     reference = f"{_PAPER_NETWORKS[0]}{_SUFFIXES[main]}"
     return (
-        *tables,
+        *shown,
         _matrices(runs, predictions, notes["folds"][:1]),
-        comparison_table(compared, reference=reference, notes=notes[main], resampling=resampling),
-        *read_published(__package__).checks,
+        tables.comparison_table(compared, reference=reference, notes=notes[main], resampling=resampling),
+        *published.checks,
     )
 
 
-def _layout(scheme: str) -> ResultTable:
+def _layout(scheme: str) -> tables.ResultTable:
     lines = [
-        Line(MEAN_OF_FOLDS if scheme == "folds" else "measured", lambda one, scale: scale.number(one.over_folds.mean)),
-        Line("folds, 95 %", _t_limits),
-        Line("patients, 95 %", lambda one, scale: scale.limits(one.over_patients.low, one.over_patients.high)),
+        tables.Line(
+            tables.MEAN_OF_FOLDS if scheme == "folds" else "measured",
+            lambda one, scale: scale.number(one.over_folds.mean),
+        ),
+        tables.Line("folds, 95 %", _t_limits),
+        tables.Line("patients, 95 %", lambda one, scale: scale.limits(one.over_patients.low, one.over_patients.high)),
     ]
     record = ("value", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images", "printed")
-    return ResultTable(
+    return tables.ResultTable(
         name=f"table_{scheme}",
         title=_TITLES[scheme][0],
         heads=("Network",),
@@ -217,7 +166,7 @@ def _matrices(runs: Sequence[PlannedRun], predictions: Mapping[str, Predictions]
     rows, records = [], []
     for run in runs:
         if run.name in predictions:
-            counts = called_counts(predictions[run.name])
+            counts = tables.called_counts(predictions[run.name])
             what = "all folds together" if run.scheme == "folds" else "one division"
             total = sum(counts.values())
             right = (counts["tp"] + counts["tn"]) / total if total else math.nan
@@ -243,7 +192,7 @@ def _matrices(runs: Sequence[PlannedRun], predictions: Mapping[str, Predictions]
 def _notes(study: Study, scheme: str) -> tuple[str, ...]:
     """Sentences for the tables of a scheme; what kind of data these are comes first."""
     manifest, split = study.manifest, study.place.splits.get(scheme)
-    said = list(data_notes(manifest))
+    said = list(page.data_notes(manifest))
     runs = [run for run in study.runs if run.plan.scheme == scheme]
     if split is None or not runs:
         return tuple(said)
@@ -252,7 +201,7 @@ def _notes(study: Study, scheme: str) -> tuple[str, ...]:
     said += split.warnings
     if scheme == "folds":
         other = "" if len(split.folds) == _PAPER_FOLDS else f" (paper: {_PAPER_FOLDS})"
-        said.append(division_note(images, split, other=other))
+        said.append(page.division_note(images, split, other=other))
     else:
         fold = split.folds[0]
         said.append(
@@ -261,18 +210,19 @@ def _notes(study: Study, scheme: str) -> tuple[str, ...]:
         )
     count = sum(row.extra.get(LOOK_COLUMN) == INTERMEDIATE for row in manifest.rows)
     said += [f"{count} images of intermediate lesions count as benign."] if count else []
-    return tuple(dict.fromkeys((*said, *(_differs(run.plan.settings) for run in runs), *state_notes(study, runs))))
+    return tuple(dict.fromkeys((*said, *(_differs(run.plan.settings) for run in runs), *page.state_notes(study, runs))))
 
 
 def _differs(settings: ClassifySettings) -> str:
     """What differs from the paper's settings, or how a network begins that is not the paper's."""
     if settings.architecture in _PAPER_NETWORKS:
         paper = RECIPE.settings({"architecture": settings.architecture})
-        other = other_settings(settings, paper, _PAPER, source="paper or its reading")
+        other = page.other_settings(settings, paper, _PAPER, source="paper or its reading")
         return f"Other than in the paper: {'; '.join(other)}." if other else ""
     start = {"embedded": "ImageNet weights", "none": "random weights"}.get(settings.pretrained, "other weights")
+    (ours,) = read_published(__package__).said("ours")
     return (
-        f"{_OURS.format(others=settings.architecture, start=start)} It is trained with {settings.optimiser}, rate "
+        f"{ours.format(others=settings.architecture, start=start)} It is trained with {settings.optimiser}, rate "
         f"{settings.learning_rate:g}, at most {settings.epochs} epochs, batch {settings.batch}."
     )
 
@@ -283,22 +233,23 @@ def _differs(settings: ClassifySettings) -> str:
 def _results(study: Study, resampling: Resampling | None) -> Results:
     predictions = dict(study.predictions)
     for scheme, split in study.place.splits.items():
-        trivial = trivial_predictions(study, split)
+        trivial = page.trivial_predictions(study, split)
         predictions |= {f"{name}{_SUFFIXES[scheme]}": table for name, table in trivial.items()}
     plans = [run.plan for run in study.runs if isinstance(run.plan, PlannedRun)]
     rows = {scheme: result_rows(scheme, plans, predictions, study.states, resampling) for scheme in _SUFFIXES}
     notes = {scheme: tuple(note for note in _notes(study, scheme) if note) for scheme in _SUFFIXES}
     *results, comparisons, checks = femur_tables(plans, rows, predictions, notes, resampling)
     pictures: list[Picture] = []
+    names, printed = ("sensitivity", "specificity", "auc"), read_published(__package__).tables["table"].values()
+    points = [PrintedPoint(row.title, *(number for name in names for number in row.numbers(name))) for row in printed]
     for scheme, (_, words) in _TITLES.items():
         done = [run for run in study.runs if run.plan.scheme == scheme and run.plan.name in predictions]
         if done:
             path, title = study.figures / f"roc_{scheme}.png", f"ROC, {words} by patient"
-            pictures.append(
-                draw_roc(path, title, [_line(run, predictions) for run in done], _points(), mark=study.mark)
-            )
+            lines = [_line(run, predictions) for run in done]
+            pictures.append(draw_roc(path, title, lines, points, mark=study.mark))
             titles = {"accuracy": f"Accuracy, {words}", "auc": f"ROC AUC, {words}"}
-            pictures += draw_measures(study, rows[scheme], titles, file=f"{{}}_{scheme}")
+            pictures += page.draw_measures(study, rows[scheme], titles, file=f"{{}}_{scheme}")
     empty = "Fewer than two networks are complete: there is nothing to compare."
     return Results(
         sections=(
@@ -306,9 +257,9 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
             StudySection("The paper's table, in both of its protocols", tuple(results)),
             StudySection("Comparisons", (comparisons,), empty=empty),
             StudySection("What the paper prints", (checks,)),
-            StudySection("How the trainings went", pictures=tuple(draw_trainings(study, study.runs))),
+            StudySection("How the trainings went", pictures=tuple(page.draw_trainings(study, study.runs))),
         ),
-        warnings=tuple(warning for some in notes.values() for warning in shown_warnings(study, some)),
+        warnings=tuple(warning for some in notes.values() for warning in page.shown_warnings(study, some)),
         done=len(study.predictions),
         planned=len(study.runs),
     )
@@ -325,12 +276,6 @@ def _line(run: RunState, predictions: Mapping[str, Predictions]) -> RocLine:
         (1 - at.specificity, at.sensitivity),
         f"AUC {roc_auc(test.is_positive, test.probability):.3f}",
     )
-
-
-def _points() -> list[PrintedPoint]:
-    rows = read_published(__package__).tables["table"].values()
-    names = ("sensitivity", "specificity", "auc")
-    return [PrintedPoint(row.title, *(number for name in names for number in row.numbers(name))) for row in rows]
 
 
 STUDY: Final = StudyProtocol(

@@ -8,10 +8,11 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence, unlike_notice
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.outlines import largest_distance_mm, outline_points_mm
+from osteon.report.wording import probability
 
 if TYPE_CHECKING:
     from osteon.data import RegionNovelty, SliceScores, Volume
@@ -38,7 +39,7 @@ TEXT: Final = TaskText(
     demo="What this report says about the lesion shows how the software works. It says nothing about this patient.",
     unlike="What the model says here carries no weight. The size is measured without the model.",
     limits=(
-        ("always", "osteon is research software, not a medical device. Every image must be read by a person."),
+        ("always", PERSON_LIMIT),
         ("always", "The lesion is not looked for: what a person marked on one slice is judged, and nothing else."),
         ("always", "MR has no unit: each slice is its own scale, and uneven brightness is not corrected."),
         ("always", "An outline found inside a drawn box rests on one threshold; size is that of the outline."),
@@ -138,11 +139,7 @@ def headline(
     scores: SliceScores, volume: Volume, *, novelty: RegionNovelty | None, is_withheld: bool, is_demo: bool
 ) -> str:
     """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    sentence = _verdict(scores, volume, novelty, is_withheld=is_withheld)
-    if not is_demo:
-        return sentence
-    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
-    return f"{warned}: {sentence[0].lower()}{sentence[1:]}"
+    return demo_sentence(_verdict(scores, volume, novelty, is_withheld=is_withheld), is_demo=is_demo)
 
 
 def region_notices(region: MrRegion, volume: Volume) -> list[Notice]:
@@ -183,15 +180,8 @@ def unlike_notices(novelty: RegionNovelty | None, *, report_unlike: bool) -> lis
     """What must be said of a lesion that is unlike anything the model was trained on."""
     if novelty is None or not novelty.is_unlike:
         return []
-    withheld = "No probability is reported; it stands in the scores of findings.json."
-    if report_unlike:
-        withheld = "It is reported all the same, because that was asked for; it may mean nothing."
-    text = (
-        f"The lesion is unlike anything this model was trained on: its distance from the training images is "
-        f"{novelty.score:.2f}, the limit {novelty.threshold:.2f} (1 is usual). What the model says of it carries no "
-        f"weight. {withheld}"
-    )
-    return [Notice("unlike-training", text, "warning")]
+    tail = "" if report_unlike else "No probability is reported; it stands in the scores of findings.json."
+    return [unlike_notice("lesion", "its distance from the training images", novelty, tail)]
 
 
 def _verdict(scores: SliceScores, volume: Volume, novelty: RegionNovelty | None, *, is_withheld: bool) -> str:
@@ -205,21 +195,16 @@ def _verdict(scores: SliceScores, volume: Volume, novelty: RegionNovelty | None,
         if is_withheld:
             return f"{unlike}: no word on benign or malignant."
         unlike += "; reported all the same. "
-    probability = float(scores.probability[0])
-    called = MALIGNANT if probability >= scores.threshold else BENIGN
+    chance = float(scores.probability[0])
+    called = MALIGNANT if chance >= scores.threshold else BENIGN
     said = (
-        f"{unlike}The lesion{where} was called {called} (probability of malignant {_shown(probability)}, threshold "
+        f"{unlike}The lesion{where} was called {called} (probability of malignant {probability(chance)}, threshold "
         f"{scores.threshold:.2f})."
     )
     if scores.sets and scores.error_rate is not None and scores.sets[0] in {"either", "neither"}:
         open_ = "neither can be ruled out" if scores.sets[0] == "either" else "neither fits"
         said += f" At an error rate of {100 * scores.error_rate:g} % {open_}."
     return said
-
-
-def _shown(probability: float) -> str:
-    """Two decimals; never rounded to certainty."""
-    return "> 0.99" if probability > 0.99 else "< 0.01" if probability < 0.01 else f"{probability:.2f}"
 
 
 def _size_words(region: MrRegion, measured: tuple[float, float] | None) -> str:

@@ -8,24 +8,25 @@ import re
 import shutil
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from osteon.data import ImageRow, Manifest
 from osteon.data.options import Progress, silent
-from osteon.errors import BackendError, InputError, OutputError
+from osteon.errors import BackendError, InputError, OsteonError, OutputError
 from osteon.io.table import write_manifest
 from osteon.io.whole_file import whole_file
 from osteon.train.datasets.cohort_table import write_cohort
 from osteon.train.run_folder import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-    from osteon.data import Source
+    from osteon.data import LabelledImage, LabelledStudy, Source
 
 __all__ = [
     "DATASET_MARK",
@@ -34,12 +35,12 @@ __all__ = [
     "SeriesCase",
     "SkippedCase",
     "build_cases",
-    "case_key",
+    "build_labelled",
     "file_state",
     "folder_name",
-    "forget_pictures",
+    "item_by_item",
     "known_fields",
-    "write_json",
+    "no_notes",
 ]
 
 DATASET_MARK: Final = "dataset.json"
@@ -112,25 +113,39 @@ class BuiltDataset:
     made: int
 
 
+def no_notes(_: Manifest) -> Sequence[str]:
+    """No sentence for the cohort table."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseMaker:
     """How one kind of data set is made; every function is top level, so that other processes can be told.
 
     Attributes:
-        make: writes the files of a case, its rows last, as a JSON document with ``key``, ``reason`` (why nothing was
-            made, or ""), ``rows`` and perhaps ``left_out`` (name and reason of images). Gives the reason when the case
-            cannot be read in a way that another run may mend, else "". Arguments: case, data set folder, options.
-        rows_file: where that document lies, below the data set folder, for a folder name.
+        rows: writes the pictures of a case one by one and gives their rows as JSON keeps them, or what was left out.
+            Arguments: case, what it opened as, data set folder, options.
         folders: that must be there.
+        rows_file: where the rows of a case are kept, below the data set folder; {} stands for its folder name.
         notes: sentences for the cohort table.
         what: of the things that are made, in the plural, for errors.
+        pictures: what is written of one, for errors.
+        columns: of the rows that name a file.
+        empty: why a case gave no row; "" where what was left out says it.
     """
 
-    make: Callable[[Any, Path, Any], str]
-    rows_file: Callable[[str], str]
+    rows: Callable[[Any, Any, Path, Any], Iterable[dict[str, object] | SkippedCase]]
     folders: tuple[str, ...]
-    notes: Callable[[Manifest], Sequence[str]] = lambda _: ()
+    rows_file: str = "cases/{}.json"
+    notes: Callable[[Manifest], Sequence[str]] = no_notes
     what: str = "series"
+    pictures: str = "pictures of a series"
+    columns: tuple[str, ...] = ("image",)
+    empty: str = ""
+
+    def file(self, case: AnyCase) -> str:
+        """Where the rows of a case are kept, below the data set folder; written last."""
+        return self.rows_file.format(folder_name(case.name))
 
 
 def build_cases(
@@ -169,7 +184,7 @@ def build_cases(
         )
     _prepare(out, maker.folders)
     document = {"format": FORMAT, "options": asdict(options), **(about or {})}
-    write_json(out / DATASET_MARK, {**document, "complete": False})
+    _write_json(out / DATASET_MARK, {**document, "complete": False})
     missing = [case for case in listed if _read_rows(case, out, maker, options) is None]
     failed = _make_all(missing, out, maker, options, workers=workers, progress=progress or silent)
     rows: list[ImageRow] = []
@@ -184,7 +199,7 @@ def build_cases(
         raise InputError(f"not one picture could be made of {len(listed)} {maker.what}{first}")
     manifest = write_manifest(Manifest(out, tuple(rows)), out / "manifest.csv")
     write_cohort(manifest, out, notes=[*maker.notes(manifest), *_told(left_out, names, maker.what)])
-    write_json(out / DATASET_MARK, {**document, "complete": True, "skipped": [asdict(item) for item in left_out]})
+    _write_json(out / DATASET_MARK, {**document, "complete": True, "skipped": [asdict(item) for item in left_out]})
     return BuiltDataset(manifest, tuple(left_out), len(missing))
 
 
@@ -194,6 +209,65 @@ def _told(left_out: Sequence[SkippedCase], names: Sequence[str], what: str) -> l
     told = [f"{cases} of {len(names)} {what} were left out."] if cases else []
     told += [f"{len(left_out) - cases} images or masks were left out."] if len(left_out) > cases else []
     return [*told, *(f"* {item.name}: {item.reason}" for item in left_out)]
+
+
+def build_labelled(
+    study: LabelledStudy,
+    out: Path,
+    maker: CaseMaker,
+    options: Any,  # noqa: ANN401 - a dataclass of the maker's own
+    opened: Callable[[Callable[[], Iterable[LabelledImage]]], object],
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> BuiltDataset:
+    """As ``build_cases``, of images whose truth is known; ``opened`` opens them as the maker takes them."""
+    cases = [replace(case, open=partial(opened, case.open)) for case in study.cases]
+    return build_cases(cases, out, maker, options=options, workers=workers, progress=progress, about=study.about)
+
+
+def item_by_item(
+    write: Callable[[Any, Any, Path, Any], dict[str, object]],
+    case: AnyCase,
+    opened: Iterable[Any],
+    out: Path,
+    options: Any,  # noqa: ANN401 - a dataclass of the maker's own
+) -> Iterator[dict[str, object] | SkippedCase]:
+    """Rows of the items of a case; what cannot be used is left out by name and reason."""
+    for item in opened:
+        try:
+            yield item if isinstance(item, SkippedCase) else write(case, item, out, options)
+        except OutputError:
+            raise
+        except OsteonError as error:
+            yield SkippedCase(item.name, str(error))
+
+
+def _make_case(case: AnyCase, out: Path, maker: CaseMaker, options: Any) -> str:  # noqa: ANN401 - the maker's own
+    """Make the files of a case, its rows last; gives the reason when another run may mend that it cannot, else ""."""
+    rows: list[dict[str, object]] = []
+    left_out: list[SkippedCase] = []
+    try:
+        opened = case.open()
+    except OsteonError as error:
+        return str(error)
+    try:
+        _forget_pictures(out, maker.file(case), maker.columns)
+        for found in maker.rows(case, opened, out, options):
+            if isinstance(found, SkippedCase):
+                left_out.append(found)
+            else:
+                rows.append(found)
+    except OutputError:
+        raise
+    except OsteonError as error:
+        return str(error)
+    except OSError as error:
+        raise OutputError(f"the {maker.pictures} cannot be written: {error.strerror}; free the disk") from error
+    document = {"key": _case_key(case, options), "reason": "" if rows else maker.empty, "rows": rows}
+    told = {} if maker.empty else {"left_out": [asdict(item) for item in left_out]}
+    _write_json(out / maker.file(case), {**document, **told})
+    return ""
 
 
 def known_fields(case: AnyCase, source: Source | None) -> dict[str, object]:
@@ -211,24 +285,15 @@ def known_fields(case: AnyCase, source: Source | None) -> dict[str, object]:
     }
 
 
-def case_key(case: AnyCase, options: Any) -> str:  # noqa: ANN401 - a dataclass of a maker's own
+def _case_key(case: AnyCase, options: Any) -> str:  # noqa: ANN401 - a dataclass of a maker's own
     """Of all that decides how the files of a case look."""
     told: list[object] = [case.fingerprint, case.patient, case.study, case.series, case.centre, case.scanner, case.sex]
     told += [case.age_years, case.split, dict(case.extra), asdict(options), FORMAT]
     return digest(told)
 
 
-def forget_pictures(out: Path, rows_file: str, *, columns: Sequence[str] = ("image",)) -> None:
-    """Remove the pictures that an earlier run with other options made of a patient.
-
-    Args:
-        out: the data set folder.
-        rows_file: of the patient, which names the pictures, below ``out``; it goes first.
-        columns: of its rows that name a file.
-
-    Raises:
-        OSError: a file cannot be removed.
-    """
+def _forget_pictures(out: Path, rows_file: str, columns: Sequence[str]) -> None:
+    """Remove what an earlier run with other options made of a case: its rows, then the files that they name."""
     file = out / rows_file
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
@@ -256,12 +321,7 @@ def file_state(path: Path | None) -> tuple[int, int] | None:
     return found and (found.st_size, found.st_mtime_ns)
 
 
-def write_json(path: Path, document: Mapping[str, object]) -> None:
-    """Write a document, whole or not at all.
-
-    Raises:
-        OutputError: cannot be written.
-    """
+def _write_json(path: Path, document: Mapping[str, object]) -> None:
     with whole_file(path) as work:
         work.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -296,14 +356,14 @@ def _make_all(
     failed: dict[str, str] = {}
     if workers <= 1 or len(cases) <= 1:
         for number, case in enumerate(cases, start=1):
-            failed[case.name] = maker.make(case, out, options)
+            failed[case.name] = _make_case(case, out, maker, options)
             progress(STEP, number, len(cases))
         return failed
     pool = ProcessPoolExecutor(
         max_workers=min(workers, len(cases)), mp_context=get_context("spawn"), initializer=_calm_worker
     )
     try:
-        jobs: dict[Future[str], AnyCase] = {pool.submit(maker.make, case, out, options): case for case in cases}
+        jobs: dict[Future[str], AnyCase] = {pool.submit(_make_case, case, out, maker, options): case for case in cases}
         pending = set(jobs)
         while pending:
             done, pending = wait(pending, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
@@ -339,8 +399,8 @@ def _read_rows(
 ) -> tuple[list[ImageRow], list[SkippedCase]] | None:
     """Rows of a case that is done with these options, and what of it was left out; else None."""
     try:
-        found = json.loads((out / maker.rows_file(folder_name(case.name))).read_text(encoding="utf-8"))
-        if found["key"] != case_key(case, options):
+        found = json.loads((out / maker.file(case)).read_text(encoding="utf-8"))
+        if found["key"] != _case_key(case, options):
             return None
         reasons = [SkippedCase(case.name, str(found["reason"]))] if found["reason"] else []
         reasons += [SkippedCase(**item) for item in found.get("left_out", [])]

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Final
 from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
 from osteon.errors import InputError
 from osteon.train.datasets.case_builder import SeriesCase, SkippedCase, file_state
-from osteon.train.datasets.patients_table import PICTURE_SUFFIXES
+from osteon.train.datasets.patients_table import PICTURE_SUFFIXES, PatientsTable, read_patients
 from osteon.train.run_folder import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from osteon.train.datasets.patients_table import PatientsTable
 
 __all__ = [
     "FoundPictures",
@@ -26,11 +24,13 @@ __all__ = [
     "PlacedPicture",
     "found_pictures",
     "inner_folder",
+    "patients_of",
     "pictures_below",
     "plain_name",
     "subfolders",
 ]
 
+_PATIENTS: Final = "patients.csv"
 _MANIFEST_FIELDS: Final = ("sex", "centre", "scanner", "study", "split")
 _NOT_MEANT: Final = (".", "__MACOSX")
 """How names of files begin that a system made for itself."""
@@ -197,6 +197,13 @@ def inner_folder(source: Path) -> Path:
     while len(inside := subfolders(place)) == 1 and not pictures_below(place, deep=False):
         place = inside[0]
     return place
+
+
+def patients_of(source: Path, named: Path | None) -> PatientsTable:
+    """The table of patients that was named, or ``patients.csv`` in the source; an empty one where neither is."""
+    beside = set() if named or not source.is_dir() else {*source.iterdir(), *inner_folder(source).iterdir()}
+    files = [named] if named else sorted(path for path in beside if path.name.lower() == _PATIENTS)
+    return read_patients(files[0]) if files else PatientsTable()
 
 
 def plain_name(name: str) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from osteon.errors import InputError, nearest_names
+from osteon.io import find_images
 from osteon.io.table import read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from osteon.data.options import Progress
     from osteon.io import Inventory, SeriesEntry
+    from osteon.train.datasets.case_builder import AnyCase
 
-__all__ = ["ABOUT", "check_about", "find_series", "read_series_table", "series_fields"]
+__all__ = ["ABOUT", "check_about", "check_same", "find_series", "listed_series", "read_series_table", "series_fields"]
 
 ABOUT: Final = ("patient", "centre", "scanner", "sex", "age_years", "split", "kind")
 """Columns that say something of the whole series."""
@@ -37,6 +42,40 @@ def find_series(name: str, inventory: Inventory) -> SeriesEntry:
     known = [entry.series.uid for entry in inventory.entries]
     known += [_folder(entry).name for entry in inventory.entries]
     raise InputError(f"no series {name!r} there: {nearest_names(name, dict.fromkeys(known[:40]))}")
+
+
+@contextmanager
+def listed_series(
+    series: Path,
+    listed: Sequence[Any],
+    case_of: Callable[[str, Any, SeriesEntry], AnyCase],
+    *,
+    twice: str,
+    progress: Progress | None,
+) -> Iterator[tuple[list[AnyCase], list[SeriesEntry]]]:
+    """Cases of the series that a table lists, and the series that it does not; they can be opened within the block.
+
+    Args:
+        series: folder, file or zip.
+        listed: rows or groups of rows, each with ``series`` and the columns ``about`` it.
+        case_of: name, what is listed, and the series to a case.
+        twice: what is wrong with a table that names one series in two of them.
+        progress: told about every step.
+
+    Raises:
+        InputError: a series that is not there, or that is named twice.
+    """
+    with find_images(series, progress=progress) as inventory:
+        found = [find_series(item.series, inventory) for item in listed]
+        if len({id(entry) for entry in found}) != len(found):
+            raise InputError(twice)
+        # named after the patient's pseudonym: a folder may be called after the person
+        so_far, cases = Counter[str](), []
+        for item, entry in zip(listed, found, strict=True):
+            patient = item.about["patient"]
+            so_far[patient] += 1
+            cases.append(case_of(f"{patient}-{so_far[patient]}", item, entry))
+        yield cases, [entry for entry in inventory.entries if not any(entry is one for one in found)]
 
 
 def read_series_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
@@ -78,6 +117,20 @@ def series_fields(about: Mapping[str, str], entry: SeriesEntry) -> dict[str, Any
         "split": about.get("split", ""),
         "extra": {"kind": about["kind"]} if "kind" in about else {},
     }
+
+
+def check_same(
+    known: dict[str, str], line: Mapping[str, str], columns: Sequence[str], number: int, *, whose: str
+) -> None:
+    """Note what a row says in some columns; it must not differ from what is known.
+
+    Raises:
+        InputError: it does; ``number`` is that of the row.
+    """
+    for column in columns:
+        text = line.get(column, "")
+        if text and known.setdefault(column, text) != text:
+            raise InputError(f"row {number} gives its {whose} another {column} than an earlier row: make them equal")
 
 
 def check_about(number: int, about: Mapping[str, str]) -> None:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING, make_split
+from osteon.data.options import silent
+from osteon.data.system import MadeDataset
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
-from osteon.systems.ct_metastasis.dataset import TrunkOptions
-from osteon.systems.ct_metastasis.source import MadeDataset, SourceOptions, build_from_source
+from osteon.systems.ct_metastasis.options import DatasetOptions
+from osteon.systems.ct_metastasis.picture_sets import make_dataset
 from osteon.train.datasets.patients_table import read_patients
 from osteon.train.pixels import load_pixels
 from tests.read_back import missing_images
@@ -57,8 +59,8 @@ def with_table(folder: Path, count: int = 8) -> Path:
     return folder
 
 
-def made(source: Path, out: Path, **options: Any) -> MadeDataset:  # noqa: ANN401 - fields of SourceOptions
-    return build_from_source(source, out, SourceOptions(**options))
+def made(source: Path, out: Path, **options: Any) -> MadeDataset:  # noqa: ANN401 - of DatasetOptions
+    return make_dataset(source, out, DatasetOptions(**options), 1, silent)
 
 
 def test_a_flat_set_with_a_table_of_patients(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_without_patients_nothing_is_made_unless_it_is_asked_for_with_a_warning(
         made(source, tmp_path / "set")
     assert not (tmp_path / "set").exists()
     result = made(source, tmp_path / "set", own_patients=True)
-    assert result.warnings == (UNKNOWN_PATIENTS_WARNING,)
+    assert result.lines[1:] == (f"! {UNKNOWN_PATIENTS_WARNING}",)
     assert len(result.built.manifest.patients) == 8
     for name in ("cohort.md", "dataset.json"):
         assert "Patients are not known" in (tmp_path / "set" / name).read_text("utf-8")
@@ -175,7 +177,7 @@ def test_without_bone_masks(tmp_path: Path) -> None:
     (source / "bone mask").rename(tmp_path / "elsewhere")
     with pytest.raises(InputError, match=r"has no folder 'bone mask'.*--no-bone"):
         made(source, tmp_path / "set")
-    manifest = made(source, tmp_path / "set", slices=TrunkOptions(need_bone=False)).built.manifest
+    manifest = made(source, tmp_path / "set", bone=False).built.manifest
     assert {row.bone_mask for row in manifest.rows} == {""}
     assert len(manifest) == 8
 

@@ -17,9 +17,9 @@ from osteon.ops.series_images import slice_frame, windowed
 from osteon.predict.predictor import PAPER_POINT, Predictor
 from osteon.predict.scores import Scores
 from osteon.systems.ct_metastasis import read as ct_metastasis
-from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
-from osteon.systems.ct_metastasis.read import answer, read_trunk
+from osteon.systems.ct_metastasis.read import answer
+from osteon.systems.ct_metastasis.text import LesionReading
 from osteon.systems.registry import best_system
 from osteon.weights import Classes, MapOutput, OperatingPoint
 from tests.cards import segmenter_card
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer
     from osteon.data.options import Progress
-    from osteon.systems.ct_metastasis.detail import Lesion
+    from osteon.systems.ct_metastasis.text import Lesion
 
 OPTIONS = Options()
 
@@ -43,7 +43,7 @@ def trunk() -> Trunk:
 
 @pytest.fixture(scope="module")
 def told(trunk: Trunk) -> Answer:
-    return read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter())
+    return answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter())
 
 
 def listed(told: Answer) -> tuple[Lesion, ...]:
@@ -144,7 +144,7 @@ def test_another_order_of_the_voxels_gives_the_same_patient(
     volume = Volume(trunk.array[index], turned, modality="CT", unit="HU")
     upright = Volume(trunk.array[:: steps[0]], grid, modality="CT", unit="HU")
     masks = {"bone": trunk.bone[:: steps[0]], "lesion": trunk.lesion[:: steps[0]] > 0}
-    other = read_trunk(volume, OPTIONS, segmenter=TrueSegmenter(upright, masks))
+    other = answer(volume, OPTIONS, segmenter=TrueSegmenter(upright, masks))
     for one, two in zip(told.findings, other.findings, strict=True):
         if one.box is not None and two.box is not None:
             for a, b in zip(one.box.bounds_lps_mm(grid), two.box.bounds_lps_mm(turned), strict=True):
@@ -160,7 +160,7 @@ def test_thin_slices_are_taken_every_other_and_lesions_keep_their_size(trunk: Tr
         np.repeat(trunk.lesion[15:40], 4, axis=0),
         (0.75, 1.75, 1.75),
     )
-    other = read_trunk(thin.volume, OPTIONS, segmenter=thin.segmenter())
+    other = answer(thin.volume, OPTIONS, segmenter=thin.segmenter())
     assert "slices-taken" in codes(other)
     for one, two in zip(listed(told), listed(other), strict=True):
         assert two.volume_ml == pytest.approx(one.volume_ml, rel=0.08)
@@ -168,7 +168,7 @@ def test_thin_slices_are_taken_every_other_and_lesions_keep_their_size(trunk: Tr
 
 def test_thick_slices_are_read_with_a_warning(trunk: Trunk) -> None:
     thick = Trunk(trunk.array[::2], trunk.bone[::2], trunk.lesion[::2], (6.0, 1.75, 1.75))
-    other = read_trunk(thick.volume, OPTIONS, segmenter=thick.segmenter())
+    other = answer(thick.volume, OPTIONS, segmenter=thick.segmenter())
     text = next(notice.text for notice in other.notices if notice.code == "thick-slices")
     assert "6.0 mm apart: lesions below 12 mm" in text
     assert len(listed(other)) == 2
@@ -176,7 +176,7 @@ def test_thick_slices_are_read_with_a_warning(trunk: Trunk) -> None:
 
 def test_a_single_slice_is_read_with_a_warning(trunk: Trunk) -> None:
     one = Trunk(trunk.array[24:25], trunk.bone[24:25], trunk.lesion[24:25])
-    other = read_trunk(one.volume, OPTIONS, segmenter=one.segmenter())
+    other = answer(one.volume, OPTIONS, segmenter=one.segmenter())
     assert "single-slice" in codes(other)
     assert len(listed(other)) == 2
     assert {lesion.site for lesion in listed(other)} == {"not determined"}
@@ -187,7 +187,7 @@ def test_metal_is_told_and_lesions_near_it_are_marked(trunk: Trunk) -> None:
     z, y, x = axes()
     screw = np.broadcast_to((np.abs(y - 52) < 3) & (np.abs(x + 14) < 4) & (np.abs(z - 73) < 6), SHAPE)
     other = trunk.with_hu(screw, 3071)
-    found = read_trunk(other.volume, OPTIONS, segmenter=other.segmenter())
+    found = answer(other.volume, OPTIONS, segmenter=other.segmenter())
     text = next(notice.text for notice in found.notices if notice.code == "metal")
     assert "Lesion 1 lies within 10 mm of it" in text
     assert [lesion.near_metal for lesion in listed(found)] == [True, False]
@@ -200,7 +200,7 @@ def test_a_vessel_brighter_than_bone_becomes_neither_bone_nor_lesion(trunk: Trun
     aorta = np.broadcast_to((y - 20) ** 2 + (x - 12) ** 2 < 11**2, SHAPE)
     other = trunk.with_hu(aorta & ~trunk.bone, 350)
     wrong = other.segmenter(bone=trunk.bone | aorta, lesion=(trunk.lesion > 0) | aorta)
-    found = read_trunk(other.volume, OPTIONS, segmenter=wrong)
+    found = answer(other.volume, OPTIONS, segmenter=wrong)
     assert "contrast-left-out" in codes(found)
     assert len(listed(found)) == 2
     vessel = aorta & ~trunk.bone
@@ -211,11 +211,11 @@ def test_what_the_lesion_map_shows_away_from_bone_is_no_lesion(trunk: Trunk) -> 
     z, y, x = axes()
     bowel = np.broadcast_to((z - 73) ** 2 + (y + 30) ** 2 + x**2 < 10**2, SHAPE)
     wrong = trunk.segmenter(lesion=(trunk.lesion > 0) | bowel)
-    assert len(listed(read_trunk(trunk.volume, OPTIONS, segmenter=wrong))) == 2
+    assert len(listed(answer(trunk.volume, OPTIONS, segmenter=wrong))) == 2
 
 
 def test_a_healthy_trunk_has_no_lesion_and_no_mask_of_them(trunk: Trunk) -> None:
-    healthy = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(lesion=np.zeros(SHAPE, dtype=bool)))
+    healthy = answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter(lesion=np.zeros(SHAPE, dtype=bool)))
     assert listed(healthy) == ()
     assert [*healthy.masks] == ["bone"]
     assert healthy.headline == "No lesion of bone was outlined."
@@ -229,8 +229,8 @@ def test_a_threshold_applies_to_the_lesion_map(trunk: Trunk) -> None:
             return {**maps, "lesion": maps["lesion"] * np.float32(0.4)}
 
     masks = {"bone": trunk.bone, "lesion": trunk.lesion > 0}
-    assert not listed(read_trunk(trunk.volume, OPTIONS, segmenter=Half(trunk.volume, masks)))
-    low = read_trunk(trunk.volume, Options(threshold=0.2), segmenter=Half(trunk.volume, masks))
+    assert not listed(answer(trunk.volume, OPTIONS, segmenter=Half(trunk.volume, masks)))
+    low = answer(trunk.volume, Options(threshold=0.2), segmenter=Half(trunk.volume, masks))
     assert len(listed(low)) == 2
     assert listed(low)[0].probability == pytest.approx(0.4, abs=0.01)
     assert low.configuration["threshold_source"] == "chosen for this reading"
@@ -239,11 +239,11 @@ def test_a_threshold_applies_to_the_lesion_map(trunk: Trunk) -> None:
 def test_no_bone_in_the_field_is_told_before_and_after_the_network(trunk: Trunk) -> None:
     soft = Trunk(np.minimum(trunk.array, 90).astype(np.int16), trunk.bone, trunk.lesion)
     with pytest.raises(NotThisTaskError, match="No bone in the field of view: no voxel reaches 150 HU"):
-        read_trunk(soft.volume, OPTIONS, segmenter=trunk.segmenter())
+        answer(soft.volume, OPTIONS, segmenter=trunk.segmenter())
     nothing = np.zeros(SHAPE, dtype=bool)
     with pytest.raises(NotThisTaskError, match="No bone in the field of view: the network marks less than 1 ml"):
-        read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(bone=nothing))
-    forced = read_trunk(trunk.volume, Options(force=True), segmenter=trunk.segmenter(bone=nothing))
+        answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter(bone=nothing))
+    forced = answer(trunk.volume, Options(force=True), segmenter=trunk.segmenter(bone=nothing))
     assert listed(forced) == ()
 
 
@@ -252,21 +252,21 @@ def test_a_volume_with_nan_is_refused(trunk: Trunk) -> None:
     array[7, 3, 3] = np.nan
     volume = Volume(array, trunk.volume.grid, modality="CT", unit="HU")
     with pytest.raises(InputError, match="slice 8 holds values that are no numbers"):
-        read_trunk(volume, OPTIONS, segmenter=trunk.segmenter())
+        answer(volume, OPTIONS, segmenter=trunk.segmenter())
 
 
 def test_another_modality_unit_scale_or_plane_is_refused(trunk: Trunk) -> None:
     volume, segmenter = trunk.volume, trunk.segmenter()
     with pytest.raises(InputError, match="found MR"):
-        read_trunk(replace(volume, modality="MR"), OPTIONS, segmenter=segmenter)
+        answer(replace(volume, modality="MR"), OPTIONS, segmenter=segmenter)
     with pytest.raises(InputError, match="an image without a modality"):
         answer(replace(volume, modality=""), OPTIONS)
     picture = np.clip((trunk.array + 450) / 6, 0, 255).astype(np.int16)
     with pytest.raises(InputError, match="as in an 8-bit picture"):
-        read_trunk(replace(volume, array=picture), OPTIONS, segmenter=segmenter)
+        answer(replace(volume, array=picture), OPTIONS, segmenter=segmenter)
     sagittal = Grid.from_axes(shape=SHAPE, spacing_mm=(3.0, 2.0, 2.0), directions=[(1, 0, 0), (0, 0, -1), (0, 1, 0)])
     with pytest.raises(NotThisTaskError, match="reads axial slices"):
-        read_trunk(replace(volume, grid=sagittal), OPTIONS, segmenter=segmenter)
+        answer(replace(volume, grid=sagittal), OPTIONS, segmenter=segmenter)
 
 
 def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: T
     assert alone.by_segmentation is not None
     outlined = np.flatnonzero(alone.by_segmentation)
     caller = Caller(called={*outlined.tolist(), 0, 1, 2, 3})
-    found = read_trunk(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=caller)  # type: ignore[arg-type]
+    found = answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=caller)  # type: ignore[arg-type]
     (scores,) = found.detail_as(LesionReading).scores
     assert scores.source == "classifier"
     positive = scores.smoothed >= scores.threshold
@@ -345,7 +345,7 @@ def test_a_model_without_the_maps_is_refused(trunk: Trunk) -> None:
     segmenter = trunk.segmenter()
     segmenter.truth["tumour"] = segmenter.truth.pop("lesion")
     with pytest.raises(WeightsError, match=r"no map 'lesion' \(it gives bone, tumour\)"):
-        read_trunk(trunk.volume, OPTIONS, segmenter=segmenter)
+        answer(trunk.volume, OPTIONS, segmenter=segmenter)
 
 
 def test_the_legs_stay_the_default_and_name_this_system_where_they_refuse(trunk: Trunk) -> None:

@@ -19,8 +19,7 @@ from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
 from osteon.io.nifti import write_mask_nifti
 from osteon.labels import concept
-from osteon.systems.ct_metastasis.dataset import TrunkOptions
-from osteon.systems.ct_metastasis.masked_series import build_masked, read_masks
+from osteon.systems.ct_metastasis.dataset import TrunkOptions, build_masked, read_masks
 
 OPTIONS = TrunkOptions(size=32, pixel_mm=2.0, lesion_slices=None, normal_slices=None)
 GRID = Grid.from_axes(shape=(8, 24, 20), spacing_mm=(4.0, 2.0, 2.0), origin_lps_mm=(3.0, -7.0, 50.0))
@@ -95,8 +94,9 @@ def test_nifti_and_seg_give_the_same_pictures(source: Source, tmp_path: Path) ->
     _seg(source, source.folder / "marks.dcm", source.lesion, source.bone & ~source.lesion)
     header = "series,patient,lesion_mask,bone_mask,lesion_labels,bone_labels,sex\n"
     table = _table(source, f"{header}ct,A,lesion.nii.gz,bone.nii.gz,,,F\ndicom,B,marks.dcm,marks.dcm,1,1 2,\n")
-    built, unused = build_masked(source.folder, table, tmp_path / "set", options=OPTIONS)
-    assert (built.skipped, unused) == ((), 0)
+    made = build_masked(source.folder, table, tmp_path / "set", OPTIONS)
+    built = made.built
+    assert (built.skipped, made.lines) == ((), ("source   CT series with masks",))
     rows = built.manifest.rows
     assert built.manifest.patients == ("A", "B")
     assert {row.sex for row in rows if row.patient == "B"} == {"M"}
@@ -107,19 +107,19 @@ def test_nifti_and_seg_give_the_same_pictures(source: Source, tmp_path: Path) ->
             one, two = (built.manifest.folder / getattr(row, name) for row in (a, b))
             assert one.read_bytes() == two.read_bytes()
     assert "trunk" not in (tmp_path / "set" / "manifest.csv").read_text("utf-8")
-    again, _ = build_masked(source.folder, table, tmp_path / "set", options=OPTIONS)
+    again = build_masked(source.folder, table, tmp_path / "set", OPTIONS).built
     assert again.made == 0
     _save(source.folder / "lesion.nii.gz", source.lesion.astype(np.uint8))
-    changed, _ = build_masked(source.folder, table, tmp_path / "set", options=OPTIONS)
+    changed = build_masked(source.folder, table, tmp_path / "set", OPTIONS).built
     assert changed.made == 1
 
 
 def test_a_healthy_series_and_one_without_bone(source: Source, tmp_path: Path) -> None:
     table = _table(source, "series,patient,label,bone_mask\nct,A,normal,bone.nii.gz\ndicom,B,normal,\n")
-    built, _ = build_masked(source.folder, table, tmp_path / "set", options=OPTIONS)
+    built = build_masked(source.folder, table, tmp_path / "set", OPTIONS).built
     assert {row.label for row in built.manifest.rows} == {"normal"}
     assert [(item.name, "bone is not marked" in item.reason) for item in built.skipped] == [("B-1", True)]
-    both, _ = build_masked(source.folder, table, tmp_path / "all", options=replace(OPTIONS, need_bone=False))
+    both = build_masked(source.folder, table, tmp_path / "all", replace(OPTIONS, need_bone=False)).built
     assert {row.patient for row in both.manifest.rows if not row.bone_mask} == {"B"}
 
 
@@ -138,22 +138,18 @@ def test_series_that_do_not_fit_their_masks_are_left_out_by_name(source: Source,
         ("dicom", "five.nii.gz", "bone.nii.gz"),
     ]:
         text = f"{header}ct,A,lesion.nii.gz,bone.nii.gz\n" * (series != "ct") or header
-        built, _ = build_masked(
-            source.folder,
-            _table(source, f"{text}{series},B,{lesion},{bone}\n"),
-            tmp_path / series,
-            options=OPTIONS,
-        )
+        table = _table(source, f"{text}{series},B,{lesion},{bone}\n")
+        built = build_masked(source.folder, table, tmp_path / series, OPTIONS).built
         reasons[series] = [item.reason for item in built.skipped]
     assert reasons["ct"] == []
     assert "NaN" in reasons["nan"][0]
     assert "holds the values 0, 5: a mask holds 0 and 1" in reasons["dicom"][0]
     with pytest.raises(InputError, match="damaged or truncated"):
         build_masked(
-            source.folder, _table(source, f"{header}ct,A,half.nii.gz,bone.nii.gz\n"), tmp_path / "half", options=OPTIONS
+            source.folder, _table(source, f"{header}ct,A,half.nii.gz,bone.nii.gz\n"), tmp_path / "half", OPTIONS
         )
     with pytest.raises(InputError, match=r"there is no mask gone\.nii"):
-        build_masked(source.folder, _table(source, f"{header}ct,A,gone.nii,\n"), tmp_path / "gone", options=OPTIONS)
+        build_masked(source.folder, _table(source, f"{header}ct,A,gone.nii,\n"), tmp_path / "gone", OPTIONS)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -260,5 +256,5 @@ def test_a_series_named_twice_or_not_there_is_refused(source: Source, tmp_path: 
         ("cta,A,l.nii\n", "no series 'cta' there"),
     ):
         with pytest.raises(InputError, match=said):
-            build_masked(source.folder, _table(source, header + rows), tmp_path / "set", options=OPTIONS)
+            build_masked(source.folder, _table(source, header + rows), tmp_path / "set", OPTIONS)
     assert not (tmp_path / "set").exists()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from osteon.app.cli.failure import EXIT_OK, run_guarded
 from osteon.app.cli.program import build
+from osteon.app.cli.terminal import EXIT_OK, run_guarded
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError
 from osteon.io.split_file import read_split

@@ -15,9 +15,9 @@ from osteon.io import choose_series, find_images, load_volume
 from osteon.ops.lesions import find_contrast
 from osteon.ops.series_images import series_images
 from osteon.ops.skeleton_site import find_landmarks, prove_site
-from osteon.systems.ct_metastasis.detail import LesionReading
 from osteon.systems.ct_metastasis.options import Options
-from osteon.systems.ct_metastasis.read import read_trunk
+from osteon.systems.ct_metastasis.read import answer
+from osteon.systems.ct_metastasis.text import LesionReading
 from tests.trunk_truth import TrueSegmenter
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_metal_is_told_and_a_lesion_of_the_spine_is_listed(torso: tuple[Volume, 
     array = volume.array.astype(np.float32)
     array[lesion] = 30
     known = Volume(array, volume.grid, modality="CT", unit="HU")
-    told = read_trunk(known, Options(), segmenter=TrueSegmenter(known, {"bone": _bone(labels), "lesion": lesion}))
+    told = answer(known, Options(), segmenter=TrueSegmenter(known, {"bone": _bone(labels), "lesion": lesion}))
     (one,) = told.detail_as(LesionReading).lesions
     assert one.character == "lytic"
     assert one.site in {"vertebra", "not determined"}

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING
+from osteon.data.options import silent
+from osteon.data.system import MadeDataset
 from osteon.errors import InputError
-from osteon.systems.ct_metastasis.source import SourceOptions, build_from_source
+from osteon.systems.ct_metastasis.options import DatasetOptions
+from osteon.systems.ct_metastasis.picture_sets import make_dataset
 from tests.read_back import missing_images
+
+
+def build(place: Path, out: Path, **options: bool) -> MadeDataset:
+    return make_dataset(place, out, DatasetOptions(**options), 1, silent)  # type: ignore[arg-type]  # bools of it
 
 
 def put(path: Path, seed: int) -> None:
@@ -35,9 +42,9 @@ def source(folder: Path, way: str) -> Path:
 @pytest.mark.parametrize("way", ["patients", "kinds"])
 def test_slices_are_labelled_by_what_they_show(tmp_path: Path, way: str) -> None:
     place = source(tmp_path / "set of slices", way)
-    made = build_from_source(place, tmp_path / "set", SourceOptions())
+    made = build(place, tmp_path / "set")
     manifest = made.built.manifest
-    assert (made.built.skipped, made.warnings) == ((), ())
+    assert (made.built.skipped, made.lines[1:]) == ((), ())
     assert manifest.patients == ("2", "9", "metastasis-1", "normal-1")
     assert missing_images(manifest) == ()
     counts = {
@@ -58,12 +65,12 @@ def test_slices_are_labelled_by_what_they_show(tmp_path: Path, way: str) -> None
         assert (manifest.folder / row.image).read_bytes() == (place / row.extra["file"]).read_bytes()
         assert (row.bone_mask, row.lesion_mask) == ("", "")
     assert "lesion_mask" not in (tmp_path / "set" / "manifest.csv").read_text("utf-8")
-    assert build_from_source(place, tmp_path / "set", SourceOptions()).built.made == 0
+    assert build(place, tmp_path / "set").built.made == 0
 
 
 def test_normal_slices_of_metastatic_patients_can_be_dropped(tmp_path: Path) -> None:
     place = source(tmp_path / "slices", "patients")
-    manifest = build_from_source(place, tmp_path / "set", SourceOptions(normal_of_metastatic=False)).built.manifest
+    manifest = build(place, tmp_path / "set", drop_normal=True).built.manifest
     assert {row.extra["of"] for row in manifest.rows if row.label == "normal"} == {"healthy patient"}
     assert len(manifest) == 12
 
@@ -72,7 +79,7 @@ def test_slices_that_nothing_labels_or_nobody_can_read_are_named(tmp_path: Path)
     place = source(tmp_path / "slices", "patients")
     put(place / "ABNORMAL" / "9" / "x.jpg", 1)
     (place / "Normal" / "1" / "2.jpg").write_bytes(b"no picture")
-    built = build_from_source(place, tmp_path / "set", SourceOptions()).built
+    built = build(place, tmp_path / "set").built
     assert len(built.manifest) == 17
     reasons = {item.name: item.reason for item in built.skipped}
     assert "neither 'normal slices' nor 'metastatic slices'" in reasons["ABNORMAL/9/x.jpg"]
@@ -85,11 +92,11 @@ def test_slices_without_patients_are_refused_or_taken_with_a_warning(tmp_path: P
         put(tmp_path / "flat" / "normal" / f"{number}.png", number)
         put(tmp_path / "flat" / "abnormal" / "metastatic slices" / f"{number}.png", 10 + number)
     with pytest.raises(InputError, match="nothing tells the patients of 4 images"):
-        build_from_source(tmp_path / "flat", tmp_path / "set", SourceOptions())
-    made = build_from_source(tmp_path / "flat", tmp_path / "set", SourceOptions(own_patients=True))
-    assert made.warnings == (UNKNOWN_PATIENTS_WARNING,)
+        build(tmp_path / "flat", tmp_path / "set")
+    made = build(tmp_path / "flat", tmp_path / "set", own_patients=True)
+    assert made.lines[1:] == (f"! {UNKNOWN_PATIENTS_WARNING}",)
     assert len(made.built.manifest.patients) == 4
     for folder in ("normal", "abnormal"):
         (tmp_path / "empty" / folder).mkdir(parents=True)
     with pytest.raises(InputError, match="not one image of empty can be used"):
-        build_from_source(tmp_path / "empty", tmp_path / "other", SourceOptions())
+        build(tmp_path / "empty", tmp_path / "other")

@@ -18,7 +18,8 @@ from osteon.errors import InputError, OutputError
 from osteon.geometry import Grid
 from osteon.io.table import read_manifest
 from osteon.ops.series_images import slice_frame, windowed
-from osteon.systems.ct_metastasis.dataset import OpenedTrunk, TrunkCase, TrunkOptions, build_dataset
+from osteon.systems.ct_metastasis.dataset import MAKER, OpenedTrunk, TrunkOptions
+from osteon.train.datasets.case_builder import BuiltDataset, SeriesCase, build_cases
 from tests.read_back import missing_images
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 SIZE = 32
 OPTIONS = TrunkOptions(size=SIZE, pixel_mm=2.0, lesion_slices=None, normal_slices=None)
+
+
+def build(cases: list[SeriesCase[OpenedTrunk]], out: Path, options: TrunkOptions, *, workers: int = 1) -> BuiltDataset:
+    return build_cases(cases, out, MAKER, options=options, workers=workers)
 
 
 def trunk(seed: int = 1, *, flip: bool = False, bone: bool = True) -> OpenedTrunk:
@@ -46,8 +51,8 @@ def trunk(seed: int = 1, *, flip: bool = False, bone: bool = True) -> OpenedTrun
     return OpenedTrunk(volume, lesion[turned, turned], bones[turned, turned] if bone else None)
 
 
-def case(name: str = "P1", **changes: object) -> TrunkCase:
-    plain = TrunkCase(
+def case(name: str = "P1", **changes: object) -> SeriesCase[OpenedTrunk]:
+    plain = SeriesCase(
         name=name,
         patient=name,
         open=partial(trunk),
@@ -64,7 +69,7 @@ def png(path: Path) -> NDArray[np.uint8]:
 
 
 def test_pictures_and_masks_are_the_framed_slices_in_the_public_layout(tmp_path: Path) -> None:
-    built = build_dataset([case()], tmp_path / "set", OPTIONS)
+    built = build([case()], tmp_path / "set", OPTIONS)
     manifest = read_manifest(tmp_path / "set", labels=("normal", "metastasis"), positive="metastasis")
     assert manifest == built.manifest
     assert built.skipped == ()
@@ -95,8 +100,8 @@ def test_pictures_and_masks_are_the_framed_slices_in_the_public_layout(tmp_path:
 
 
 def test_a_series_stored_backwards_gives_the_same_pictures(tmp_path: Path) -> None:
-    one = build_dataset([case()], tmp_path / "one", OPTIONS).manifest
-    two = build_dataset([case(open=partial(trunk, flip=True))], tmp_path / "two", OPTIONS).manifest
+    one = build([case()], tmp_path / "one", OPTIONS).manifest
+    two = build([case(open=partial(trunk, flip=True))], tmp_path / "two", OPTIONS).manifest
     assert one.rows == two.rows
     for row in one.rows:
         for name in (row.image, row.bone_mask, row.lesion_mask):
@@ -106,7 +111,7 @@ def test_a_series_stored_backwards_gives_the_same_pictures(tmp_path: Path) -> No
 def test_slices_are_drawn_by_seed_and_name(tmp_path: Path) -> None:
     def drawn(folder: str, names: str, **changes: object) -> dict[str, list[str]]:
         options = replace(OPTIONS, lesion_slices=2, normal_slices=1, **changes)  # type: ignore[arg-type]
-        rows = build_dataset([case(name) for name in names], tmp_path / folder, options).manifest.rows
+        rows = build([case(name) for name in names], tmp_path / folder, options).manifest.rows
         assert [row.label for row in rows].count("metastasis") == 2 * len(names)
         return {name: [row.extra["slice"] for row in rows if row.patient == name] for name in names}
 
@@ -118,27 +123,27 @@ def test_slices_are_drawn_by_seed_and_name(tmp_path: Path) -> None:
 
 
 def test_seventy_slices_with_a_lesion_are_taken_and_no_others(tmp_path: Path) -> None:
-    rows = build_dataset([case()], tmp_path / "set", TrunkOptions(size=SIZE)).manifest.rows
+    rows = build([case()], tmp_path / "set", TrunkOptions(size=SIZE)).manifest.rows
     assert [row.extra["slice"] for row in rows] == ["3", "4", "5", "6"]
     assert TrunkOptions().lesion_slices == 70
 
 
 def test_what_is_done_is_not_made_again_and_other_options_leave_nothing_behind(tmp_path: Path) -> None:
     out = tmp_path / "set"
-    assert build_dataset([case("A"), case("A_0001")], out, OPTIONS).made == 2
-    assert build_dataset([case("A"), case("A_0001"), case("B")], out, OPTIONS).made == 1
+    assert build([case("A"), case("A_0001")], out, OPTIONS).made == 2
+    assert build([case("A"), case("A_0001"), case("B")], out, OPTIONS).made == 1
     before = (out / "image" / "A_0001_0005.png").stat().st_mtime_ns
     # what was stopped in the middle: no rows, half of the pictures
     (out / "cases" / "A.json").unlink()
     (out / "image" / "A_0004.png").unlink()
     (out / "image" / ".osteon-1.part").write_bytes(b"half")
-    assert build_dataset([case("A"), case("A_0001"), case("B")], out, OPTIONS).made == 1
+    assert build([case("A"), case("A_0001"), case("B")], out, OPTIONS).made == 1
     assert (out / "image" / "A_0001_0005.png").stat().st_mtime_ns == before
     few = replace(OPTIONS, normal_slices=0)
-    manifest = build_dataset([case("A"), case("A_0001"), case("B")], out, few).manifest
+    manifest = build([case("A"), case("A_0001"), case("B")], out, few).manifest
     assert sorted(path.name for path in (out / "image").iterdir()) == sorted(row.image[6:] for row in manifest.rows)
     with pytest.raises(OutputError, match="holds no data set of osteon"):
-        build_dataset([case()], tmp_path, OPTIONS)
+        build([case()], tmp_path, OPTIONS)
 
 
 def _broken() -> OpenedTrunk:
@@ -165,7 +170,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_is_made(tmp_path: Path) -> Non
         case("D", open=_cut),
         case("E", open=partial(trunk, bone=False)),
     ]
-    built = build_dataset(cases, tmp_path / "set", OPTIONS)
+    built = build(cases, tmp_path / "set", OPTIONS)
     assert built.manifest.patients == ("A",)
     reasons = {item.name: item.reason for item in built.skipped}
     assert list(reasons) == ["B", "C", "D", "E"]
@@ -177,11 +182,11 @@ def test_what_cannot_be_used_is_told_and_the_rest_is_made(tmp_path: Path) -> Non
     assert "4 of 5 series were left out" in told
     document = json.loads((tmp_path / "set" / "dataset.json").read_text("utf-8"))
     assert (document["complete"], len(document["skipped"])) == (True, 4)
-    manifest = build_dataset(cases[4:], tmp_path / "bare", replace(OPTIONS, need_bone=False)).manifest
+    manifest = build(cases[4:], tmp_path / "bare", replace(OPTIONS, need_bone=False)).manifest
     assert {row.bone_mask for row in manifest.rows} == {""}
     assert "bone_mask" not in (tmp_path / "bare" / "manifest.csv").read_text("utf-8").splitlines()[0]
     with pytest.raises(InputError, match="not one picture could be made of 1 series; the first: it is damaged"):
-        build_dataset([case(open=_broken)], tmp_path / "none", OPTIONS)
+        build([case(open=_broken)], tmp_path / "none", OPTIONS)
 
 
 def test_a_lesion_that_its_picture_loses_is_neither_normal_nor_metastasis(tmp_path: Path) -> None:
@@ -194,14 +199,14 @@ def test_a_lesion_that_its_picture_loses_is_neither_normal_nor_metastasis(tmp_pa
         return replace(opened, lesion=lesion)
 
     options = replace(OPTIONS, size=16, pixel_mm=4.0)
-    rows = build_dataset([case(open=specks)], tmp_path / "set", options).manifest.rows
+    rows = build([case(open=specks)], tmp_path / "set", options).manifest.rows
     assert [row.extra["slice"] for row in rows] == ["0", "1", "3", "4", "5", "6", "7", "9"]
     assert [row.label for row in rows].index("metastasis") == 3
 
 
 def test_the_cohort_table_counts_patients_ages_and_lesion_pixels(tmp_path: Path) -> None:
     cases = [case("A"), case("B", age_years=60.0), case("C", sex="M", age_years=None)]
-    build_dataset(cases, tmp_path / "set", OPTIONS)
+    build(cases, tmp_path / "set", OPTIONS)
     told = (tmp_path / "set" / "cohort.md").read_text("utf-8")
     assert "Slices of a patient: 10 to 10, median 10." in told
     assert "Women: 2, mean age 55.0 years (SD 7.1)." in told
@@ -215,8 +220,8 @@ def test_the_cohort_table_counts_patients_ages_and_lesion_pixels(tmp_path: Path)
 
 def test_processes_make_the_same(tmp_path: Path) -> None:
     cases = [case("A"), case("B", open=partial(trunk, 2))]
-    one = build_dataset(cases, tmp_path / "one", OPTIONS).manifest
-    two = build_dataset(cases, tmp_path / "two", OPTIONS, workers=2).manifest
+    one = build(cases, tmp_path / "one", OPTIONS).manifest
+    two = build(cases, tmp_path / "two", OPTIONS, workers=2).manifest
     assert one.sha256 == two.sha256
     assert all((one.folder / r.image).read_bytes() == (two.folder / r.image).read_bytes() for r in one.rows)
 

@@ -11,8 +11,7 @@ import pytest
 from osteon.data.options import silent
 from osteon.geometry import Grid
 from osteon.ops.series_images import SeriesImages, series_images
-from osteon.systems.ct_metastasis.maps import MARGIN_PX, map_series
-from osteon.systems.ct_metastasis.surfaces import image_grid
+from osteon.systems.ct_metastasis.search import MARGIN_PX, image_grid, map_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from osteon.app.cli.phantom_cohort import Cohort, build_cohort
+from osteon.app.cli.phantom import Cohort, build_cohort
 from osteon.io.table import read_manifest
 from osteon.systems.ct_metastasis.options import LabelledOptions
 from osteon_phantoms.study import TrunkStudy

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.app.cli.phantom_cohort import Cohort, build_cohort
+from osteon.app.cli.phantom import Cohort, build_cohort
 from osteon.data import ImageRow, Manifest, Volume
 from osteon.errors import GeometryMismatchError, InputError, NotThisTaskError, OutputError, UnknownLabelError
 from osteon.geometry import Box
@@ -21,15 +21,17 @@ from osteon.io.image import read_image
 from osteon.io.table import read_manifest
 from osteon.ops.crops import leg_crops
 from osteon.ops.legs import Leg, find_legs
-from osteon.systems.ct_osteosarcoma.dataset import Case, OpenedCase, build_dataset
-from osteon.systems.ct_osteosarcoma.leg_pictures import (
+from osteon.systems.ct_osteosarcoma.dataset import (
+    MAKER,
     BuildOptions,
+    OpenedCase,
     SliceLabels,
     TruthMask,
     TumourBoxes,
     leg_pictures,
 )
 from osteon.systems.ct_osteosarcoma.options import LabelledOptions
+from osteon.train.datasets.case_builder import BuiltDataset, SeriesCase, build_cases
 from osteon.train.datasets.cohort_table import cohort_lines, write_cohort
 from osteon_phantoms import people
 from osteon_phantoms.study import LegStudy, images_of
@@ -231,19 +233,25 @@ def test_processes_make_what_one_makes(tiny_cohort: Path, tmp_path: Path) -> Non
         assert (tmp_path / "two" / row.image).read_bytes() == (tiny_cohort / row.image).read_bytes()
 
 
+def build_dataset(
+    cases: list[SeriesCase[OpenedCase]], out: Path, *, options: BuildOptions | None = None
+) -> BuiltDataset:
+    return build_cases(cases, out, MAKER, options=options or BuildOptions())
+
+
 def _head() -> OpenedCase:
     raise NotThisTaskError("this does not look like legs: a head")
 
 
-def _case(name: str, volume: Volume, labels: TruthMask | TumourBoxes | SliceLabels) -> Case:
-    return Case(name=name, patient=name, open=lambda: OpenedCase(volume, labels), fingerprint=name)
+def _case(name: str, volume: Volume, labels: TruthMask | TumourBoxes | SliceLabels) -> SeriesCase[OpenedCase]:
+    return SeriesCase(name=name, patient=name, open=lambda: OpenedCase(volume, labels), fingerprint=name)
 
 
 def test_a_series_that_cannot_be_used_is_listed(patient: Found, tmp_path: Path) -> None:
     corner = Box(start=(0, 0, 0), stop=(1, 1, 1))
     cases = [
         _case("a/ü b", patient.volume, TumourBoxes()),
-        Case(name="head", patient="head", open=_head, fingerprint=""),
+        SeriesCase(name="head", patient="head", open=_head, fingerprint=""),
         _case("outside", patient.volume, TumourBoxes((corner,))),
         _case("unsided", patient.volume, SliceLabels({(3, ""): True})),
         _case("none", patient.volume, SliceLabels({(10_000, "left"): True})),

@@ -9,7 +9,7 @@ import pytest
 
 from osteon.data import Region, RegionNovelty, SliceScores, Volume
 from osteon.geometry import Box, Grid
-from osteon.systems.ct_osteosarcoma.slices import slices_to_explain
+from osteon.systems.ct_osteosarcoma.read import slices_to_explain
 from osteon.systems.ct_osteosarcoma.text import (
     LegReading,
     describe_bone,
@@ -92,7 +92,7 @@ def test_a_leg_unlike_training_gets_no_word_on_tumour() -> None:
     leg, image = unlike(reading((2, 4), (6, 9)), withheld=True), volume()
     masks = masks_of([leg], image)
     assert [mask.name for mask in masks] == ["bone"]
-    assert describe_runs(leg, masks, image) == ()
+    assert tuple(describe_runs(leg, masks, image)) == ()
     assert describe_bone(leg, masks[0], image).measurements[0].value > 0  # bone is measured all the same
     said = headline([leg], image, is_demo=False)
     assert said == (
@@ -123,7 +123,7 @@ def test_what_is_reported_on_demand_says_so() -> None:
     assert said.endswith("slices 3 to 4 (4.0 mm).")
     (notice,) = novelty_notices([leg], report_unlike=True)
     assert "asked for" in notice.text
-    assert novelty_notices([reading()], report_unlike=False) == []
+    assert list(novelty_notices([reading()], report_unlike=False)) == []
 
 
 def test_the_slice_to_explain_is_the_highest_of_each_run_or_of_all() -> None:

@@ -9,11 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from osteon.data.options import silent
+from osteon.data.system import MadeDataset
 from osteon.errors import InputError
 from osteon.geometry import Box
-from osteon.systems.ct_osteosarcoma.dataset import BuiltDataset, Case, OpenedCase, build_dataset
-from osteon.systems.ct_osteosarcoma.labelled_series import build_labelled, read_labels
-from osteon.systems.ct_osteosarcoma.leg_pictures import BuildOptions, SliceLabels, TumourBoxes
+from osteon.systems.ct_osteosarcoma.dataset import (
+    MAKER,
+    BuildOptions,
+    OpenedCase,
+    SliceLabels,
+    TumourBoxes,
+    make_dataset,
+    read_labels,
+)
+from osteon.systems.ct_osteosarcoma.options import DatasetOptions
+from osteon.train.datasets.case_builder import BuiltDataset, SeriesCase, build_cases
 from osteon_phantoms import make_leg_ct, people
 from osteon_phantoms.files import write_ct_phantom
 from osteon_phantoms.study import LegStudy
@@ -22,13 +32,18 @@ OPTIONS = BuildOptions(size=32, most=8)
 BOX = "slice_first,slice_last,row_first,row_last,column_first,column_last"
 
 
+def build(series: Path, labels: Path, out: Path) -> MadeDataset:
+    """With ``OPTIONS``."""
+    return make_dataset(series, out, DatasetOptions(labels=labels, size=32, most=8), 1, silent)
+
+
 @dataclass(frozen=True)
 class Archive:
     """Two series below one folder: "ill" with a tumour in a box, "well" without."""
 
     folder: Path
     box: Box
-    case: Case
+    case: SeriesCase[OpenedCase]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +61,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     box = phantom.lesions[0].box
     assert box is not None
     labels = TumourBoxes((box,))
-    case = Case(
+    case = SeriesCase(
         name="007-1",
         patient="007",
         open=lambda: OpenedCase(phantom.volume, labels),
@@ -68,9 +83,10 @@ def _row_of(box: Box) -> str:
 def test_series_with_boxes_become_pictures(archive: Archive, tmp_path: Path) -> None:
     text = f"series,patient,label,centre,{BOX}\nseries ill,007,tumour,here,{_row_of(archive.box)}\n"
     path = _labels(tmp_path, f"{text}series well,008,healthy,here,,,,,,\n")
-    built, unused = build_labelled(archive.folder, path, tmp_path / "set", options=OPTIONS)
+    made = build(archive.folder, path, tmp_path / "set")
+    built = made.built
     # the truth of each phantom lies beside as NIfTI
-    assert unused == 2
+    assert made.lines == ("- 2 series there are not in labels.csv: not used",)
     assert built.skipped == ()
     manifest = built.manifest
     assert manifest.patients == ("007", "008")
@@ -79,7 +95,7 @@ def test_series_with_boxes_become_pictures(archive: Archive, tmp_path: Path) -> 
     assert len({row.series for row in manifest.rows}) == 2
     assert all(row.series and row.study and row.sex and row.age_years for row in manifest.rows)
     # the same series from memory gives the same pictures with the same labels
-    direct = build_dataset([archive.case], tmp_path / "direct", options=OPTIONS).manifest
+    direct = build_cases([archive.case], tmp_path / "direct", MAKER, options=OPTIONS).manifest
     ours = [row for row in manifest.rows if row.patient == "007"]
     assert [(row.image, row.label) for row in ours] == [(row.image, row.label) for row in direct.rows]
     assert {row.label for row in ours} == {"tumour", "healthy"}
@@ -87,44 +103,44 @@ def test_series_with_boxes_become_pictures(archive: Archive, tmp_path: Path) -> 
         assert (manifest.folder / row.image).read_bytes() == (direct.folder / row.image).read_bytes()
     written = (tmp_path / "set" / "manifest.csv").read_text("utf-8")
     assert "series ill" not in written
-    again, _ = build_labelled(archive.folder, path, tmp_path / "set", options=OPTIONS)
+    again = build(archive.folder, path, tmp_path / "set").built
     assert again.made == 0
 
 
 def test_labelled_slices_of_a_series_by_uid(archive: Archive, tmp_path: Path) -> None:
-    uid = build_dataset([archive.case], tmp_path / "direct", options=OPTIONS).manifest.rows[0].series
+    uid = build_cases([archive.case], tmp_path / "direct", MAKER, options=OPTIONS).manifest.rows[0].series
     assert uid == ""
     text = "series,patient,slice,label,leg\nseries ill,7,12,tumour,left\nseries ill,7,13,healthy,right\n"
-    built, _ = build_labelled(archive.folder, _labels(tmp_path, text), tmp_path / "one", options=OPTIONS)
+    built = build(archive.folder, _labels(tmp_path, text), tmp_path / "one").built
     rows = built.manifest.rows
     assert [(row.extra["leg"], row.extra["slice"], row.label, row.plane) for row in rows] == [
         ("right", "13", "healthy", "axial"),
         ("left", "12", "tumour", "axial"),
     ]
     by_uid = _labels(tmp_path, text.replace("series ill", rows[0].series))
-    again, _ = build_labelled(archive.folder, by_uid, tmp_path / "two", options=OPTIONS)
+    again = build(archive.folder, by_uid, tmp_path / "two").built
     assert [row.image for row in again.manifest.rows] == [row.image for row in rows]
     both = text + f"{rows[0].series},7,14,healthy,left\n"
     with pytest.raises(InputError, match="names a series in two ways"):
-        build_labelled(archive.folder, _labels(tmp_path, both), tmp_path / "three", options=OPTIONS)
+        build(archive.folder, _labels(tmp_path, both), tmp_path / "three")
     unknown = _labels(tmp_path, "series,patient,label\nserie wel,1,healthy\n")
     with pytest.raises(InputError, match="no series 'serie wel' there: did you mean 'series well'"):
-        build_labelled(archive.folder, unknown, tmp_path / "four", options=OPTIONS)
+        build(archive.folder, unknown, tmp_path / "four")
     assert not (tmp_path / "four").exists()
 
 
 def test_what_was_found_can_be_opened_in_another_process(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Case] = []
+    asked: list[SeriesCase[OpenedCase]] = []
 
-    def keep(cases: list[Case], out: Path, **options: object) -> BuiltDataset:
+    def keep(cases: list[SeriesCase[OpenedCase]], out: Path, *_: object, **options: object) -> BuiltDataset:
         asked.extend(pickle.loads(pickle.dumps(cases)))  # noqa: S301 - what a process is given
-        return build_dataset([archive.case], out, options=OPTIONS)
+        return build_cases([archive.case], out, MAKER, options=OPTIONS)
 
-    monkeypatch.setattr("osteon.systems.ct_osteosarcoma.labelled_series.build_dataset", keep)
+    monkeypatch.setattr("osteon.systems.ct_osteosarcoma.dataset.build_cases", keep)
     path = _labels(tmp_path, "series,patient,label\nseries ill,1,healthy\n")
-    build_labelled(archive.folder, path, tmp_path / "set", options=OPTIONS)
+    build(archive.folder, path, tmp_path / "set")
     assert np.array_equal(asked[0].open().volume.array, archive.case.open().volume.array)
 
 

@@ -8,8 +8,7 @@ import pytest
 from osteon.data import Volume
 from osteon.geometry import Box, Grid
 from osteon.ops.legs import Leg
-from osteon.systems.ct_osteosarcoma.leg_pictures import BuildOptions, TumourBoxes, leg_pictures
-from osteon.systems.ct_osteosarcoma.reformats import plane_axes, reformat
+from osteon.systems.ct_osteosarcoma.dataset import BuildOptions, TumourBoxes, leg_pictures, plane_axes, reformat
 
 
 def test_a_square_in_millimetres_is_a_square_in_the_picture() -> None:

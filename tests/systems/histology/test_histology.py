@@ -18,8 +18,7 @@ from osteon.predict.predictor import Predictor
 from osteon.systems.histology import read as histology
 from osteon.systems.histology.detail import SlideReading
 from osteon.systems.histology.options import Options
-from osteon.systems.histology.read import read_slide
-from osteon.systems.histology.tile_reader import read_tiles
+from osteon.systems.histology.read import answer, read_tiles
 from osteon.weights import Limits, OutOfDistribution
 from osteon.weights.card import CardFile
 from osteon.weights.limits import FeatureBank
@@ -94,7 +93,7 @@ def reading_of(answer: Answer) -> SlideReading:
 
 
 def _read(slide: PaintedSlide, classifier: Predictor, options: Options = OPTIONS) -> Answer:
-    return read_slide(slide, options, classifier=classifier)
+    return answer(slide, options, classifier=classifier)
 
 
 SEVENTY = {
@@ -301,9 +300,7 @@ def test_what_is_too_small_or_too_coarse_is_refused(classifier: Predictor) -> No
 
 def test_progress_counts_tiles(classifier: Predictor) -> None:
     told: list[tuple[str, int, int]] = []
-    read_slide(
-        PaintedSlide(_squares(**SEVENTY)), OPTIONS, classifier=classifier, progress=lambda *step: told.append(step)
-    )
+    answer(PaintedSlide(_squares(**SEVENTY)), OPTIONS, classifier=classifier, progress=lambda *step: told.append(step))
     counted = [done for step, done, total in told if step == "classifying tiles" and total == 144]
     assert counted[0] == 0
     assert counted[-1] == 144
@@ -317,7 +314,7 @@ def test_an_interruption_leaves_no_thread(classifier: Predictor) -> None:
 
     slide = PaintedSlide(_squares(**SEVENTY), seconds=0.01)
     with pytest.raises(KeyboardInterrupt):
-        read_slide(slide, OPTIONS, classifier=classifier, progress=stop)
+        answer(slide, OPTIONS, classifier=classifier, progress=stop)
     assert not [each for each in threading.enumerate() if each.name.startswith("osteon-tiles")]
 
 

@@ -19,7 +19,7 @@ from osteon.study.published import read_published
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study
 from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.study import STUDY, plan_histology
-from osteon.systems.histology.study_baselines import tile_baselines
+from osteon.systems.histology.study_folds import tile_baselines
 from osteon.train.settings import parse_assignments
 
 COLOURS = ((230, 220, 240), (190, 120, 170), (90, 50, 140))

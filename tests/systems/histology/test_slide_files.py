@@ -16,11 +16,9 @@ from osteon.labels import concept
 from osteon.report import write_result
 from osteon.report.run import validate_document
 from osteon.systems.histology.detail import LEFT_OUT, LOOKS, NOT_READ, UNCLAIMED, SlideReading, rgb_of, shown_classes
-from osteon.systems.histology.entries import SlideEntries
-from osteon.systems.histology.files import TILE_COLUMNS, heat_map_picture
-from osteon.systems.histology.pictures import REPORT
-from osteon.systems.histology.regions import regions_document
-from osteon.systems.histology.sheet import slide_picture, spread_cells
+from osteon.systems.histology.drawings import slide_picture, spread_cells
+from osteon.systems.histology.files import TILE_COLUMNS, heat_map_picture, regions_document
+from osteon.systems.histology.pictures import REPORT, SlideEntries
 from tests.report_writing import content
 from tests.systems.histology.slide_answer import ArraySlide, made_up_answer, made_up_map, slide_pixels, slide_run
 
@@ -258,7 +256,7 @@ def test_a_number_that_is_none_is_refused(answer: Answer, reading: SlideReading,
 
 
 def test_the_picture_of_a_slide_has_its_extent_and_its_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("osteon.systems.histology.sheet._LONGEST", 150)
+    monkeypatch.setattr("osteon.systems.histology.drawings._LONGEST", 150)
     generator = np.random.default_rng(1)
     slide = ArraySlide(generator.integers(0, 256, (300, 450, 3)).astype(np.uint8), micron=0.5)
     picture = slide_picture(slide)

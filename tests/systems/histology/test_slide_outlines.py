@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from osteon.systems.histology.regions import Corner, Patch, patches
+from osteon.systems.histology.files import Corner, Patch, patches
 
 
 def _cells(*rows: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

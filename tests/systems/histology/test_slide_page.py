@@ -15,8 +15,8 @@ from osteon.report import write_result
 from osteon.report.blocks import Callout, KeyValues, Paragraph, Table
 from osteon.report.wording import DISCLAIMER
 from osteon.systems.histology.detail import LOOKS, SlideReading, rgb_of
+from osteon.systems.histology.drawings import SYNTHETIC_MARK, Panels
 from osteon.systems.histology.pictures import REPORT
-from osteon.systems.histology.sheet import SYNTHETIC_MARK, Panels
 from osteon.systems.histology.text import SLIDE_DEMO_MARK
 from tests.report_writing import document_of, paper_words, plain_words
 from tests.systems.histology.slide_answer import HOSTILE, ArraySlide, made_up_answer, slide_pixels, slide_run

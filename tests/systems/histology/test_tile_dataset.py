@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from osteon.app.cli.program import build
 from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
+from osteon.data.options import silent
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
-from osteon.systems.histology.dataset import TileOptions, build_tiles, read_tile_name, tile_class
+from osteon.systems.histology.dataset import make_dataset, read_tile_name, tile_class
+from osteon.systems.histology.options import DatasetOptions
 from tests.read_back import missing_images
 
 if TYPE_CHECKING:
@@ -38,8 +40,10 @@ def tile(path: Path, seed: int = 0, size: int = 32) -> Path:
     return path
 
 
-def made(source: Path, out: Path, **options: Any) -> BuiltDataset:  # noqa: ANN401 - options of build_tiles
-    return build_tiles(source, out, TileOptions(microns_per_pixel=options.pop("microns", 1.0)), **options)
+def made(source: Path, out: Path, **options: Any) -> BuiltDataset:  # noqa: ANN401 - of DatasetOptions
+    asked = DatasetOptions(**{"microns": 1.0, **options})
+    built: BuiltDataset = make_dataset(source, out, asked, 1, silent).built
+    return built
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_folders_of_classes_with_a_table(tmp_path: Path) -> None:
     lines = [f"{number}.png,P{number // 3},slide-{number // 3},{0.5 + number // 3}" for number in range(6)]
     table = tmp_path / "tiles" / "patients.csv"
     table.write_text("\n".join(["FILE,PATIENT,STUDY,microns_per_pixel", *lines]) + "\n", encoding="utf-8")
-    build_tiles(tmp_path / "tiles", tmp_path / "set")
+    made(tmp_path / "tiles", tmp_path / "set", microns=None)
     manifest = read_manifest(tmp_path / "set")
     assert Counter((row.patient, row.study, row.label) for row in manifest.rows) == Counter(
         (f"P{patient}", f"slide-{patient}", label)
@@ -119,7 +123,7 @@ def test_folders_of_classes_with_a_table(tmp_path: Path) -> None:
     assert {(row.patient, row.extra["microns_per_pixel"]) for row in manifest.rows} == {("P0", "0.5"), ("P1", "1.5")}
     lines[0] = "0.png,P0,slide-0,one"
     table.write_text("\n".join(["FILE,PATIENT,STUDY,microns_per_pixel", *lines]) + "\n", encoding="utf-8")
-    result = build_tiles(tmp_path / "tiles", tmp_path / "set")
+    result = made(tmp_path / "tiles", tmp_path / "set", microns=None)
     assert [item.reason for item in result.skipped] == [
         "its microns_per_pixel 'one' in the table is no number: mend it"
     ]
@@ -206,7 +210,7 @@ def test_another_run_goes_on_and_other_options_begin_again(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "set" / "tiles").iterdir()) == sorted(
         [NAMES[0], NAMES[2], NAMES[3]]
     )
-    assert made(tmp_path / "tiles", tmp_path / "set", microns=0.5, workers=1).made == 3
+    assert made(tmp_path / "tiles", tmp_path / "set", microns=0.5).made == 3
 
 
 def test_the_command_line(tmp_path: Path) -> None:

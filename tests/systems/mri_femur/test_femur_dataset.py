@@ -13,16 +13,23 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from osteon.app.cli.program import build
+from osteon.data.options import silent
+from osteon.data.system import MadeDataset
 from osteon.errors import InputError, OsteonError
 from osteon.io.image import read_image
 from osteon.io.table import read_manifest
 from osteon.ops.mr_region import RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
-from osteon.systems.mri_femur.dataset import FemurOptions, without_intermediates
-from osteon.systems.mri_femur.source import build_from_table, parse_box, read_femur_table
+from osteon.systems.mri_femur.dataset import FemurOptions, make_dataset, parse_box, read_femur_table
+from osteon.systems.mri_femur.options import DatasetOptions
 from osteon.train.pixels import load_pixels
 
 OPTIONS = FemurOptions(region=RegionOptions(margin_px=6, size=32))
 COLUMNS = ("image", "patient", "label", "mask", "box", "sex", "age_years", "series", "sequence")
+
+
+def make(source: Path, out: Path, **options: object) -> MadeDataset:
+    asked = {"margin": 6, "size": 32, **options}
+    return make_dataset(source, out, DatasetOptions(**asked), 1, silent)  # type: ignore[arg-type]  # fields of it
 
 
 def slice_and_mask(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -62,15 +69,14 @@ def write_labels(folder: Path, rows: list[dict[str, str]]) -> None:
 
 
 def test_crops_are_what_the_reading_cuts_out(source: Path, tmp_path: Path) -> None:
-    built = build_from_table(source, tmp_path / "data", options=OPTIONS)
+    made = make(source, tmp_path / "data")
+    built = made.built
     assert [(row.patient, row.label) for row in built.manifest.rows] == [
         ("a", "benign"),
         ("a", "benign"),
         ("b", "malignant"),
     ]
-    assert without_intermediates(built).lines == (
-        "- 1 images of intermediate lesions left out (--intermediate benign keeps them)",
-    )
+    assert made.lines == ("- 1 images of intermediate lesions left out (--intermediate benign keeps them)",)
     (lost,) = [item for item in built.skipped if item.name.startswith("d/")]
     assert "cannot be read" in lost.reason
     pixels = load_pixels(read_manifest(tmp_path / "data"), size=32, cache=None, is_stretched=False)
@@ -96,21 +102,20 @@ def test_crops_are_what_the_reading_cuts_out(source: Path, tmp_path: Path) -> No
 
 
 def test_intermediate_lesions_count_as_benign_where_that_is_said(source: Path, tmp_path: Path) -> None:
-    options = FemurOptions(region=OPTIONS.region, intermediate="benign")
-    built = build_from_table(source, tmp_path / "data", options=options)
+    made = make(source, tmp_path / "data", intermediate="benign")
+    built = made.built
     (row,) = [row for row in built.manifest.rows if row.patient == "c"]
     assert (row.label, row.extra["look"]) == ("benign", "intermediate")
-    assert not without_intermediates(built).lines
+    assert not made.lines
     assert "1 images of intermediate lesions count as benign" in (tmp_path / "data" / "cohort.md").read_text("utf-8")
 
 
 def test_what_is_done_is_kept_and_other_options_make_it_anew(source: Path, tmp_path: Path) -> None:
-    first = build_from_table(source, tmp_path / "data", options=OPTIONS)
-    again = build_from_table(source, tmp_path / "data", options=OPTIONS)
+    first = make(source, tmp_path / "data").built
+    again = make(source, tmp_path / "data").built
     assert (first.made, again.made) == (4, 0)
     assert first.manifest.sha256 == again.manifest.sha256
-    masked = FemurOptions(region=RegionOptions(margin_px=6, size=32, masked=True))
-    other = build_from_table(source, tmp_path / "data", options=masked)
+    other = make(source, tmp_path / "data", masked=True).built
     assert other.made == 4
     crop = read_image(tmp_path / "data" / other.manifest.rows[0].image)
     assert crop[0, 0] == 0 < crop[16, 16]
@@ -118,7 +123,7 @@ def test_what_is_done_is_kept_and_other_options_make_it_anew(source: Path, tmp_p
 
 def test_a_mask_of_another_size_is_left_out_by_name(source: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(source / "masks" / "a-0.png"), np.full((10, 10), 255, np.uint8))
-    built = build_from_table(source, tmp_path / "data", options=OPTIONS)
+    built = make(source, tmp_path / "data").built
     (lost,) = [item for item in built.skipped if item.name.startswith("a/")]
     assert "10 x 10 pixels, its image has 80 x 100" in lost.reason
 

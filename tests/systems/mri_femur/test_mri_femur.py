@@ -17,9 +17,8 @@ from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, 
 from osteon.geometry import Box, Grid
 from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
 from osteon.predict.predictor import Predictor
-from osteon.systems.mri_femur.mark import mark_lesion
 from osteon.systems.mri_femur.options import Options
-from osteon.systems.mri_femur.read import DEFAULT_MODEL, answer, read_lesion, region_options
+from osteon.systems.mri_femur.read import DEFAULT_MODEL, answer, mark_lesion, region_options
 from osteon.systems.mri_femur.text import headline
 from osteon.systems.registry import best_system, system
 from osteon.weights import ModelCard, find_card
@@ -55,7 +54,7 @@ def classifier(card: ModelCard) -> Predictor:
 
 def judged(volume: Volume, classifier: Predictor, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
     chosen = replace(Options(box=BOX, slice_number=2), **options)
-    return read_lesion(volume, mark_lesion(volume, chosen), classifier, chosen)
+    return answer(volume, chosen, classifier=classifier)
 
 
 def score(said: Answer) -> SliceScores:

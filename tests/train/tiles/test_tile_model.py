@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, WeightsError
 from osteon.nets import build_network
-from osteon.systems.histology.tile_card import Tiles, tile_input, tiles_of
+from osteon.systems.histology.detail import Tiles, tile_input, tiles_of
 from osteon.train.heads import fit_ridge_head, linear_head
 from osteon.train.tile_limits import HeldOut, feature_space, fit_tile_limits
 from osteon.weights import Classes, find_card, read_limits, round_to_half, write_model

@@ -49,21 +49,21 @@ def test_test_tiles_decide_nothing() -> None:
     )
     again = judge_fold(spoilt, test, SETTINGS, unit="patient")
     np.testing.assert_array_equal(found.logits, again.logits)
-    assert (found.choice.rate, found.choice.epochs) == (again.choice.rate, again.choice.epochs)
-    assert found.choice.epochs in SETTINGS.epochs
+    assert (found.rate, found.epochs) == (again.rate, again.epochs)
+    assert found.epochs in SETTINGS.epochs
     assert (found.logits.mean(axis=0).argmax(axis=1) == table.labels[test]).all()
 
 
 def test_one_patient_to_learn_from_is_said() -> None:
     table = make_table(people=2)
     found = judge_fold(table, np.flatnonzero(table.patients == "p0"), SETTINGS, unit="patient")
-    assert "one patient was left" in found.choice.note
+    assert "one patient was left" in found.note
 
 
 def test_early_stop_may_end_between_the_epochs_of_the_grid() -> None:
     table = make_table()
     test = np.flatnonzero(table.patients == "p1")
-    choice = judge_fold(table, test, replace(SETTINGS, early_stop=True, epochs=(6,)), unit="patient").choice
+    choice = judge_fold(table, test, replace(SETTINGS, early_stop=True, epochs=(6,)), unit="patient")
     assert choice.accuracy.shape == (2, 6)
     chosen = choice.accuracy[SETTINGS.rates.index(choice.rate), choice.epochs - 1]
     assert chosen == choice.accuracy.max()
