@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from osteon.ops.body import BodyMaps
     from osteon.ops.leg_tracking import Tracks
 
-__all__ = ["Leg", "LegSearch", "Side", "SliceVerdicts", "find_legs", "judge_slices", "paper_legs"]
+__all__ = ["Leg", "LegSearch", "Side", "SliceVerdicts", "find_legs", "paper_legs"]
 
 
 Side = Literal["left", "right", "unknown"]
@@ -150,7 +150,7 @@ def find_legs(
         raise UnknownLabelError(f"no way to find legs is called {mode!r}: {nearest_names(mode, ('series', 'paper'))}")
     maps = remove_table(map_body(volume))
     tracks = follow_legs(maps)
-    verdicts = judge_slices(maps, tracks)
+    verdicts = _judge_slices(maps, tracks)
     notices = [*_refuse_or_warn(verdicts, force=force), *_maps_notices(volume, maps, tracks, verdicts)]
     if mode == "paper":
         return _paper_search(volume, margin_mm=margin_mm, notices=notices, verdicts=verdicts)
@@ -543,7 +543,7 @@ def _masks(tracks: Tracks, k: int) -> list[NDArray[np.bool_]]:
     return [mask for mask in masks if mask.any()]
 
 
-def judge_slices(maps: BodyMaps, tracks: Tracks) -> SliceVerdicts:
+def _judge_slices(maps: BodyMaps, tracks: Tracks) -> SliceVerdicts:
     """Judge every slice; in a long series evenly spaced ones, and the others by their nearest judged neighbour."""
     filled = np.asarray((tracks.labels > 0).any(axis=(1, 2)))
     places = np.flatnonzero(filled)

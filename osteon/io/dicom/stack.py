@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from osteon.io.inventory import Frame
 
 
-__all__ = ["Plane", "distances_mm", "grouped", "natural", "place_frames", "plan_stack", "plane_of"]
+__all__ = ["Plane", "grouped", "natural", "plan_stack"]
 
 
 CLEAR_MAJORITY: Final = 2.0
@@ -76,7 +76,7 @@ def plan_stack(frames: Sequence[Frame]) -> _Plan:
         chosen = _without_localizers(chosen, notices)
         chosen = _one_format(chosen, notices)
         chosen = _one_image_a_place(chosen, notices)
-        stack, remarks = place_frames(chosen)
+        stack, remarks = _place_frames(chosen)
     except (_RefusedError, OsteonError) as error:
         return _Plan(None, str(error), isinstance(error, UnsupportedError), tuple(notices))
     return _Plan(stack, problem=None, unsupported=False, notices=(*notices, *remarks))
@@ -163,7 +163,7 @@ def _describe(frame: Frame) -> str:
     if frame.position is None or frame.orientation is None or frame.spacing is None:
         return f"{size} without a place in the patient"
     try:
-        plane = plane_of(frame)
+        plane = _plane_of(frame)
     except OsteonError:
         return f"{size} with broken geometry"
     name = ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(plane.axes[0])))]
@@ -172,8 +172,8 @@ def _describe(frame: Frame) -> str:
 
 def _one_image_a_place(frames: list[Frame], notices: list[Notice]) -> list[Frame]:
     """Drop exact duplicates; tell acquisitions of the same places apart."""
-    plane = plane_of(frames[0])
-    along = distances_mm(frames, plane)
+    plane = _plane_of(frames[0])
+    along = _distances_mm(frames, plane)
     frames, dropped, conflicts = _without_duplicates(frames, along)
     if dropped:
         copies = "copies of other slices were" if dropped > 1 else "copy of another slice was"
@@ -232,7 +232,7 @@ def _same_place(first: Frame, second: Frame) -> bool:
 
 def _is_regular(frames: list[Frame]) -> bool:
     try:
-        place_frames(frames)
+        _place_frames(frames)
     except OsteonError:
         return False
     return True
@@ -272,8 +272,8 @@ def natural(value: str) -> tuple[float, str]:
 
 def _overlap(groups: list[list[Frame]]) -> bool:
     """Whether every two neighbours of the groups share part of their range: else they are parts of one scan."""
-    plane = plane_of(groups[0][0])
-    ranges = sorted((float(d.min()), float(d.max())) for d in (distances_mm(group, plane) for group in groups))
+    plane = _plane_of(groups[0][0])
+    ranges = sorted((float(d.min()), float(d.max())) for d in (_distances_mm(group, plane) for group in groups))
     return all(after[0] <= before[1] for before, after in pairwise(ranges))
 
 
@@ -285,12 +285,8 @@ class Plane:
     spacing_mm: tuple[float, float]  # (row, column)
 
 
-def plane_of(frame: Frame) -> Plane:
-    """Orientation and spacing of a frame, checked.
-
-    Raises:
-        InputError: a tag is missing, not a number, not positive, or the cosines are no rotation.
-    """
+def _plane_of(frame: Frame) -> Plane:
+    """Orientation and spacing of a frame, checked."""
     if frame.position is None:
         raise InputError("the images have no Image Position (Patient): where the slices lie is not known")
     if frame.orientation is None:
@@ -333,32 +329,18 @@ def _axes(orientation: tuple[float, ...]) -> NDArray[np.float64]:
     return np.stack([np.cross(along_row, along_column), along_column, along_row])
 
 
-def distances_mm(frames: Sequence[Frame], plane: Plane) -> NDArray[np.float64]:
-    """(n,) distance of every frame along the normal of the plane.
-
-    Raises:
-        InputError: a position is missing or not finite.
-    """
+def _distances_mm(frames: Sequence[Frame], plane: Plane) -> NDArray[np.float64]:
+    """(n,) distance of every frame along the normal of the plane."""
     positions = np.array([frame.position or (math.nan,) * 3 for frame in frames], dtype=np.float64)
     if positions.shape != (len(frames), 3) or not np.isfinite(positions).all():
         raise InputError("an image of the series has no usable Image Position (Patient)")
     return np.asarray(positions @ plane.axes[0])
 
 
-def place_frames(frames: Sequence[Frame]) -> tuple[Stack, tuple[Notice, ...]]:
-    """Order frames along their normal and find the grid they fill.
-
-    Args:
-        frames: planes of one orientation, size and pixel spacing, no two at one position, any order.
-
-    Returns:
-        The stack, and what a reader must know (spacing from the positions, single slice, tilt, oblique axes).
-
-    Raises:
-        InputError: missing or irregular slices, sideways jumps, broken tags; the message says where.
-    """
-    plane = plane_of(frames[0])
-    along = distances_mm(frames, plane)
+def _place_frames(frames: Sequence[Frame]) -> tuple[Stack, tuple[Notice, ...]]:
+    """Order frames of one format, no two at one position, along their normal; find their grid and notices."""
+    plane = _plane_of(frames[0])
+    along = _distances_mm(frames, plane)
     order = np.argsort(along, kind="stable")
     frames = tuple(frames[index] for index in order)
     along = along[order]
