@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from osteon.app.cli.terminal import EXIT_ERROR, say, shown_progress
 
-if TYPE_CHECKING:
-    from osteon.weights import ModelCard
-
 __all__ = ["build"]
 
 
+_CARD_ROW = ("name", "version", "task", "architecture", "is_demo", "statement")
 _BACKBONE_ROW = ("name", "version", "architecture", "licence", "statement")
 
 
@@ -31,17 +29,6 @@ def build() -> typer.Typer:
     return group
 
 
-def _row(card: ModelCard) -> dict[str, object]:
-    return {
-        "name": card.name,
-        "version": card.version,
-        "task": card.task,
-        "architecture": card.architecture,
-        "is_demo": card.is_demo,
-        "statement": card.statement,
-    }
-
-
 def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """List the models at hand, and the backbones to train from."""
     from osteon.weights import card_problems, list_cards
@@ -51,7 +38,7 @@ def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> 
     cards = list_cards()
     problems = card_problems()
     if as_json:
-        rows = [_row(card) for card in cards]
+        rows = [{name: getattr(card, name) for name in _CARD_ROW} for card in cards]
         broken = [{"folder": problem.folder.name, "reason": problem.reason} for problem in problems]
         begun = [{name: getattr(card, name) for name in _BACKBONE_ROW} for card in backbones]
         typer.echo(json.dumps({"models": rows, "backbones": begun, "problems": broken}, indent=2))

@@ -1,7 +1,4 @@
-"""What reaches the terminal: lines, progress, exit codes, and nothing of a file or library that must not.
-
-What a file or a tag says must not move the cursor, change a colour or fake a line.
-"""
+"""What reaches the terminal: lines, progress, exit codes. No file or tag may move the cursor or fake a line."""
 
 from __future__ import annotations
 
@@ -51,6 +48,8 @@ _waiting: list[bool] = []
 """Not empty while work with progress goes on."""
 
 _SIGNAL_EXITS = tuple(128 + number for number in _SIGNALS)
+_NO_MEMORY = "error: the memory of this machine does not suffice for this input; nothing was written"
+_LOOK_AT = "check the disks of input and output, and where the output of this command goes"
 _INTERRUPTED = "interrupted: nothing half-written was left; the same command starts again"
 
 
@@ -94,7 +93,7 @@ def clean_up_when_stopped() -> None:
 
 
 @contextmanager
-def ending_between_steps() -> Iterator[None]:
+def _ending_between_steps() -> Iterator[None]:
     """Let a signal wait for the next step of the progress: an exception amid a library may be swallowed, or printed.
 
     A second signal ends the program at once.
@@ -136,19 +135,13 @@ def run_guarded(program: Callable[[], object]) -> int:
     except (OsteonError, MissingPackageError) as error:
         code = _say(f"error: {error}", EXIT_ERROR)
     except MemoryError:
-        code = _say(
-            "error: the memory of this machine does not suffice for this input; nothing was written", EXIT_ERROR
-        )
+        code = _say(_NO_MEMORY, EXIT_ERROR)
     except BrokenPipeError:
         sys.stderr.close()
         code = EXIT_ERROR
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        code = _say(
-            f"error: the system refused to read or write something ({reason}): check the disks of input and output, "
-            "and where the output of this command goes",
-            EXIT_ERROR,
-        )
+        code = _say(f"error: the system refused to read or write something ({reason}): {_LOOK_AT}", EXIT_ERROR)
     except Exception as error:
         if _stopped_by:
             return _say(_INTERRUPTED, 128 + _stopped_by[0])
@@ -168,19 +161,15 @@ def _say(message: str, code: int) -> int:
 def shown_progress(*, quiet: bool) -> Iterator[Progress]:
     """A function ``(step, done, total)`` that draws a bar a step where somebody looks, and ends a stopped program."""
     if quiet or not sys.stderr.isatty():
-        with ending_between_steps():
+        with _ending_between_steps():
             yield lambda *_: _end_if_stopped()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-    )
-    with ending_between_steps(), Progress(*columns, console=Console(stderr=True)) as bars:
+    share = TextColumn("{task.percentage:>3.0f} %")
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), share, TimeElapsedColumn())
+    with _ending_between_steps(), Progress(*columns, console=Console(stderr=True)) as bars:
         tasks = {}
 
         def advance(step: str, done: int, total: int) -> None:

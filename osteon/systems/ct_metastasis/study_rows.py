@@ -143,7 +143,9 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, .
     rows: dict[str, SegmenterRow | _ClassifierRow] = {row.run: row for row in SEGMENTERS}
     rows |= {row.run: row for row in CLASSIFIERS}
     check_parts(choices.only, [_SEGMENTATION, _CLASSIFICATION, *rows])
-    possible = _possible(manifest)
+    lesions = [row for row in manifest.rows if row.label == LESION_LABEL]
+    possible = {_SEGMENTATION} if any(row.lesion_mask for row in lesions) else set()
+    possible |= {_CLASSIFICATION} if lesions and len(manifest.labels) > 1 else set()
     wanted = set(choices.only) or possible
     lacking = wanted & {_SEGMENTATION, _CLASSIFICATION} - possible
     if lacking or not wanted:
@@ -176,13 +178,6 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, .
             settings = SLICES.settings({**start, **of_classifiers, **choices.classifier_values, **own})
             classifiers.append(PlannedRun(entry.run, entry.tables[0], settings, "holdout"))
     return (*segmenters, *classifiers)
-
-
-def _possible(manifest: Manifest) -> set[str]:
-    """Chapters that a data set allows."""
-    lesions = [row for row in manifest.rows if row.label == LESION_LABEL]
-    found = {_SEGMENTATION} if any(row.lesion_mask for row in lesions) else set()
-    return found | ({_CLASSIFICATION} if lesions and len(manifest.labels) > 1 else set())
 
 
 def _segmenter(row: SegmenterRow, values: dict[str, Any], choices: Choices) -> PlannedRun:
