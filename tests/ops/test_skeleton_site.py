@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from osteon.ops.series_images import series_images
-from osteon.ops.skeleton_site import Site, find_landmarks, prove_site, track_spinal_canal
+from osteon.ops.skeleton_site import Site, find_landmarks, prove_site
+from osteon.ops.spinal_canal import track_spinal_canal
 from tests.trunk_truth import SHAPE, SPACING_MM, Trunk, axes, make_trunk, rib, spine
 
 if TYPE_CHECKING:

@@ -1,0 +1,197 @@
+"""The door for images: whatever a path holds, as a Volume, a Radiograph or a Slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from osteon.data import Volume
+from osteon.errors import GeometryMismatchError, InputError
+from osteon.geometry import turn_onto
+from osteon.io.choose import choose_series
+from osteon.io.dicom.load import load_series
+from osteon.io.find import find_images
+from osteon.io.image import load_picture
+from osteon.io.nifti import is_nifti_name, load_nifti, nifti_entry, nifti_voxels
+from osteon.io.slide import is_slide, open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from numpy.typing import NDArray
+
+    from osteon.data import Image, Radiograph
+    from osteon.geometry import Grid
+    from osteon.io.inventory import Progress, SeriesEntry
+
+__all__ = ["load_image", "load_volume", "open_image", "open_volume", "read_mask_volume"]
+
+
+_WHITE = 255
+
+
+def load_image(
+    entry: SeriesEntry, *, modality: str = "", progress: Progress | None = None, workers: int | None = None
+) -> Volume | Radiograph:
+    """Decode a series into a Volume, or a picture into a Radiograph.
+
+    Args:
+        entry: from ``choose_series``; its inventory must still be open when it came from a zip.
+        modality: for NIfTI, what the user says it is; "" lets the values decide whether it is a CT.
+        progress: called as ``progress("decode", done, total)``.
+        workers: threads that decode; default one per usable processor, at most 8.
+
+    Returns:
+        The image in the modality's own values (HU for CT), int16 where every value is a whole number that fits.
+
+    Raises:
+        InputError: damaged pixels, one value everywhere, values that are no CT, a series that is no volume.
+        UnsupportedError: no decoder for the encoding.
+    """
+    if entry.kind == "nifti":
+        return load_nifti(entry, modality=modality, progress=progress)
+    if entry.kind == "picture":
+        return load_picture(entry, progress=progress)
+    return load_series(entry, progress=progress, workers=workers)
+
+
+def load_volume(
+    entry: SeriesEntry, *, modality: str = "", progress: Progress | None = None, workers: int | None = None
+) -> Volume:
+    """As :func:`load_image` of what is no picture.
+
+    Raises:
+        InputError: as ``load_image``; a picture.
+    """
+    image = load_image(entry, modality=modality, progress=progress, workers=workers)
+    if not isinstance(image, Volume):
+        raise InputError(f"{entry.location.name} is a picture of one plane, not a volume: give a series or NIfTI")
+    return image
+
+
+def open_image(
+    path: str | Path,
+    *,
+    kind: Literal["volume", "radiograph", "slide"] | None = None,
+    modality: str | None = None,
+    series_uid: str | None = None,
+    microns_per_pixel: float | None = None,
+    progress: Progress | None = None,
+) -> Image:
+    """Open whatever a path holds: ``osteon.io.open``, the one door for reading, training and programs.
+
+    Args:
+        path: DICOM folder or file, zip, NIfTI, a slide, a picture (PNG, JPEG).
+        kind: what it is to be opened as; None lets the file say it. A picture is a Radiograph unless it is asked for
+            as a slide.
+        modality: of the series; None takes a CT where there is one, else whatever is there.
+        series_uid: this series and no other.
+        microns_per_pixel: of a slide whose file does not say it.
+        progress: called as ``progress(step, done, total)``.
+
+    Returns:
+        A Slide keeps its file open: close it after use. Of the others what was unpacked is gone again.
+
+    Raises:
+        InputError, UnsupportedError: as ``open_slide``, ``find_images``, ``choose_series`` and ``load_image``.
+    """
+    place = Path(path)
+    is_there = place.is_file() or place.is_dir()  # what is neither, as a pipe, would be waited for
+    if kind == "slide" or (kind is None and is_there and is_slide(place)):
+        return open_slide(place, microns_per_pixel=microns_per_pixel)
+    with find_images(place, progress=progress) as inventory:
+        there = {entry.series.modality for entry in inventory.entries}
+        wanted = modality if modality is not None else ("CT" if "CT" in there else None)
+        if wanted is None and len(inventory.entries) == 1 and inventory.entries[0].kind == "picture":
+            wanted = ""
+        entry = choose_series(inventory, modality=wanted, series_uid=series_uid)
+        image = load_image(entry, modality=modality or "", progress=progress)
+    if kind is not None and kind != ("volume" if isinstance(image, Volume) else "radiograph"):
+        raise InputError(f"{place.name} was to be opened as a {kind}, and it is none")
+    return image
+
+
+def open_volume(path: str | Path, *, modality: str | None = None) -> Volume:
+    """Find, choose and load in one step.
+
+    Args:
+        path: DICOM folder or file, zip, NIfTI.
+        modality: of the series; None asks for a CT and lets NIfTI prove by its values that it is one. "" is what a
+            picture has.
+
+    Returns:
+        The volume. What was unpacked for it is gone again; its ``source`` still names the files.
+
+    Raises:
+        InputError, UnsupportedError: as ``find_images``, ``choose_series`` and ``load_volume``.
+    """
+    with find_images(path) as inventory:
+        entry = choose_series(inventory, modality="CT" if modality is None else modality)
+        return load_volume(entry, modality=modality or "")
+
+
+def read_mask_volume(
+    path: Path, *, like: Grid, labels: Collection[int] | None = None, image: str = "CT"
+) -> NDArray[np.bool_]:
+    """Read what is marked, brought onto the volume's own grid without a voxel resampled.
+
+    Args:
+        path: NIfTI, by its name, or else a DICOM Segmentation (binary).
+        like: grid of the volume. A NIfTI mask may have its axes in another order or direction; it may not have other
+            voxels. The frames of a SEG must lie on slices of the volume; slices without a frame are empty.
+        labels: values, or segment numbers, that count; none named: every value above 0, every segment. None: a NIfTI
+            mask must hold 0 and 1 (or 0 and 255), every segment counts.
+        image: what the volume is called in errors.
+
+    Returns:
+        (slice, row, column) of ``like``, True inside.
+
+    Raises:
+        InputError: no such file, damaged, other values, NaN, or no segment of a number.
+        GeometryMismatchError: another grid.
+        UnsupportedError: a fractional or compressed segmentation.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no mask {path.name}: write its path as it is from the table's folder")
+    return _nifti(path, like, labels, image) if is_nifti_name(path) else _segmentation(path, like, labels)
+
+
+def _nifti(path: Path, like: Grid, labels: Collection[int] | None, image: str) -> NDArray[np.bool_]:
+    array, grid, _ = nifti_voxels(nifti_entry(path, location=path))
+    values = np.unique(array)
+    if labels is None and not (set(values.tolist()) <= {0, 1} or set(values.tolist()) <= {0, _WHITE}):
+        shown = ", ".join(f"{value:g}" for value in values[:5]) + (", ..." if values.size > 5 else "")
+        table = "Say in the table which labels count (columns lesion_labels, bone_labels: numbers, or all), or write"
+        raise InputError(
+            f"the mask {path.name} holds the values {shown}: a mask holds 0 and 1 (or 255). "
+            f"{table if image == 'CT' else 'Write'} a mask of each"
+        )
+    if (values != np.rint(values)).any() or values[0] < 0:
+        raise InputError(f"the mask {path.name} holds values that are no labels ({values[0]:g} to {values[-1]:g})")
+    try:
+        turn = turn_onto(grid, like, what=f"the mask {path.name} and its {image}")
+    except GeometryMismatchError as error:
+        raise GeometryMismatchError(f"{error}; draw it on that {image}, or resample it to the {image} first") from error
+    inside = np.isin(array, sorted(labels)) if labels else array != 0
+    return np.ascontiguousarray(turn.array(inside))
+
+
+def _segmentation(path: Path, like: Grid, labels: Collection[int] | None) -> NDArray[np.bool_]:
+    from osteon.io.dicom.read_back import read_segmentation, segment_numbers
+
+    try:
+        numbers = segment_numbers(path)
+        missing = sorted(set(labels or ()) - set(numbers))
+        if missing:
+            raise InputError(f"{path.name} has no segment {missing[0]}: it has {', '.join(map(str, numbers))}")
+        inside = np.zeros(like.shape, dtype=np.bool_)
+        # one at a time: lesions may overlap each other, and lie in bone
+        for number in sorted(labels) if labels else numbers:
+            inside |= read_segmentation(path, like=like, only=(number,)).array != 0
+    except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path.name} is a damaged DICOM Segmentation ({type(error).__name__}): send it again"
+        ) from error
+    return inside
