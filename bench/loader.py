@@ -52,13 +52,13 @@ def make_images(folder: Path, count: int) -> Manifest:
 def epoch_of_loader(pixels: Pixels, configuration: str, *, workers: int) -> Callable[[], int]:
     """One epoch of the loader that ``osteon train`` builds; gives the number of images. Every call is another epoch."""
     from osteon.train.augmentation import PaperAugmentation
-    from osteon.train.images import EpochOrder, ImageSet, training_loader
+    from osteon.train.images import EpochOrder, ImageSet, image_loader
 
     count = len(pixels.values)
     labels = (np.arange(count) % 2).astype(np.int64)
     augment = PaperAugmentation(size=pixels.size, seed=1) if "A" in configuration else None
     order = EpochOrder(np.arange(count), labels, seed=1)
-    loader = training_loader(ImageSet(pixels, labels, augment=augment), order, batch=BATCH, workers=workers)
+    loader = image_loader(ImageSet(pixels, labels, augment=augment), order, batch=BATCH, workers=workers)
 
     def work() -> int:
         order.set_epoch(order.epoch + 1)

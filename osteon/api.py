@@ -459,7 +459,7 @@ def evaluate(
     """
     from osteon.metrics.bootstrap import Resampling
     from osteon.study.evaluate import evaluate_into
-    from osteon.train.run_data import open_run
+    from osteon.train.run import open_run
 
     opened = open_run(Path(run), Path(data), split=None if split is None else Path(split))
     resampling = Resampling(repeats=repeats, seed=seed)

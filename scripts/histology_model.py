@@ -26,6 +26,7 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
 from osteon.metrics.calibration import apply_temperature, fit_temperature
 from osteon.metrics.multiclass import cluster_intervals
+from osteon.predict.out_of_distribution import feature_space, fit_tile_limits
 from osteon.systems.histology.detail import Tiles, tile_input
 from osteon.systems.histology.recipe import RECIPE
 from osteon.train.heads import fit_ridge_head
@@ -39,7 +40,6 @@ from osteon.train.tile_features import (
     tile_features,
     tile_labels,
 )
-from osteon.train.tile_limits import HeldOut, feature_space, fit_tile_limits
 from osteon.weights import Classes, Golden, MeasuredResult, ModelCard, Training, round_to_half, write_model
 from osteon_phantoms import people
 from osteon_phantoms.slides.sampling import draw_places
@@ -289,14 +289,15 @@ def main() -> None:
         out = real.patients == patient
         others, weights = seen(real, synthetic, everyone[~out])
         distance[out] = feature_space(others, weights=weights).distance(real.features[0, out])
-    held_out = HeldOut(
+    learnt, weights = seen(real, synthetic, everyone)
+    limits = fit_tile_limits(
+        learnt,
         distance=distance,
         probability=apply_temperature(one, temperature).astype(np.float32),
         truth=real.labels,
         patients=real.patients,
+        weights=weights,
     )
-    learnt, weights = seen(real, synthetic, everyone)
-    limits = fit_tile_limits(learnt, held_out, weights=weights)
     own = logits(network.head, real.features[0]).argmax(axis=1)
     notes = {
         "choice": table,

@@ -7,42 +7,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.curation.options import RULES
-from osteon.curation.pairs import similar_pairs
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.curation.pairs import chosen_rows, similar_pairs
+from osteon.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from osteon.curation.options import Rule
     from osteon.curation.pairs import Progress
     from osteon.data import Manifest, Split
 
 __all__ = [
+    "HEALTHY",
     "Conflict",
     "Dropped",
-    "Resolution",
     "conflict_drops",
     "find_conflicts",
     "has_direction",
-    "resolve_conflicts",
+    "healthy_drops",
 ]
+
+HEALTHY = "healthy"
+"""Every label that is not the positive one, in the paper's rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two images that look alike and have different labels.
-
-    Attributes:
-        first: row of the one.
-        second: row of the other, above ``first``.
-        images: their names.
-        labels: their labels.
-        patients: whose they are.
-        cosine: of their vectors.
-    """
+    """Two images, by row, the second above the first, that look alike and have different labels; and whose they are."""
 
     first: int
     second: int
@@ -59,38 +51,12 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An image that a rule leaves out of training.
-
-    Attributes:
-        row: of the image.
-        image: its name.
-        reason: for a person: which image it is so like, and how that one is labelled.
-        because: row of the most similar image of another label.
-        cosine: with that one.
-    """
+    """An image that the paper's rule leaves out, and the row and cosine of the most similar one of another label."""
 
     row: int
     image: str
-    reason: str
     because: int
     cosine: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Resolution:
-    """What a rule made of conflicts.
-
-    Attributes:
-        rule: the rule.
-        kept: (n,) False for the images it leaves out of training.
-        dropped: those images, by row.
-        review: conflicts the rule did not settle, the most similar first: a person must look at them.
-    """
-
-    rule: Rule
-    kept: NDArray[np.bool_] = field(repr=False)
-    dropped: tuple[Dropped, ...]
-    review: tuple[Conflict, ...]
 
 
 def find_conflicts(
@@ -116,9 +82,6 @@ def find_conflicts(
         most: conflicts before the search gives up: so many say that the threshold is too low for these vectors.
         progress: told about blocks of rows that are done.
 
-    Returns:
-        The conflicts, the most similar first.
-
     Raises:
         InputError: as ``similar_pairs``, or numbers that do not fit.
 
@@ -136,87 +99,45 @@ def find_conflicts(
         if values is not None and len(values) != count:
             raise InputError(f"{len(values)} {name} were given for {count} vectors: give one for each")
     rows = np.arange(count) if among is None else np.flatnonzero(among)
-    chosen = table if among is None else table[rows]
     found = similar_pairs(
-        chosen, threshold=threshold, different=[labels[row] for row in rows.tolist()], most=most, progress=progress
+        chosen_rows(table, rows),
+        threshold=threshold,
+        different=[labels[row] for row in rows.tolist()],
+        most=most,
+        progress=progress,
     )
     conflicts = []
     for one, other, cosine in zip(rows[found.first].tolist(), rows[found.second].tolist(), found.cosine, strict=True):
-        conflicts.append(
-            Conflict(
-                first=one,
-                second=other,
-                images=(str(ids[one]), str(ids[other])),
-                labels=(str(labels[one]), str(labels[other])),
-                patients=(str(patients[one]), str(patients[other])),
-                cosine=float(cosine),
-            )
-        )
+        names, kinds, people = ((str(each[one]), str(each[other])) for each in (ids, labels, patients))
+        conflicts.append(Conflict(one, other, names, kinds, people, float(cosine)))
     return tuple(sorted(conflicts, key=_most_similar_first))
 
 
-def resolve_conflicts(
-    conflicts: Sequence[Conflict],
-    labels: Sequence[str] | NDArray[np.str_],
-    *,
-    rule: Rule = "review",
-    healthy: str = "healthy",
-    trainable: NDArray[np.bool_] | None = None,
-) -> Resolution:
-    """Apply a rule to conflicts.
+def healthy_drops(conflicts: Sequence[Conflict], *, trainable: NDArray[np.bool_]) -> tuple[Dropped, ...]:
+    """The paper's rule: of two training images alike, one labelled "healthy" and the other not, the healthy one goes.
 
-    ``review`` drops nothing. ``drop-healthy`` drops the healthy image of each pair whose images are both trainable: the
-    labels of validation and test images must not steer training, and none of those images may disappear.
+    The labels of validation and test images must not steer training, and none of those images may disappear.
 
     Args:
         conflicts: of ``find_conflicts``.
-        labels: (n,) of all images.
-        rule: one of ``RULES``.
-        healthy: the label of the image that is dropped.
-        trainable: (n,) True for images of the training part; ``drop-healthy`` asks for it.
-
-    Returns:
-        What is kept, what is dropped and why, and what a person must look at.
+        trainable: (n,) True for images of the training part.
 
     Raises:
-        InputError: ``drop-healthy`` without ``trainable``, or numbers that do not fit.
-        UnknownLabelError: no such rule, or no image has the label ``healthy``.
+        InputError: a mark is missing.
 
     References:
         specs/ct-osteosarcoma.md, section 4.
     """
-    if rule not in RULES:
-        raise UnknownLabelError(f"no rule {rule!r} for label conflicts: {nearest_names(rule, RULES)}")
-    count = len(labels)
-    if any(conflict.second >= count for conflict in conflicts):
-        raise InputError(f"a conflict names a row above the {count} labels given: give the labels of all images")
-    ordered = tuple(sorted(conflicts, key=_most_similar_first))
-    kept = np.ones(count, bool)
-    if rule == "review":
-        return Resolution(rule, kept, (), ordered)
-    if trainable is None or len(trainable) != count:
-        raise InputError(
-            f"drop-healthy was asked for without a mark for each of the {count} images: say which are trained on"
-        )
-    if conflicts and healthy not in (known := {str(label) for label in labels}):
-        raise UnknownLabelError(f"no image is labelled {healthy!r}: {nearest_names(healthy, known)}")
+    if any(conflict.second >= len(trainable) for conflict in conflicts):
+        raise InputError(f"a conflict names a row above the {len(trainable)} marks given: say which are trained on")
     dropped: dict[int, Dropped] = {}
-    review = []
-    for conflict in ordered:
-        sides = [side for side in (0, 1) if conflict.labels[side] == healthy]
-        if len(sides) != 1 or not (trainable[conflict.first] and trainable[conflict.second]):
-            review.append(conflict)
-            continue
-        mine, its = sides[0], 1 - sides[0]
+    for conflict in sorted(conflicts, key=_most_similar_first):  # the most similar pair gives the reason
         rows = (conflict.first, conflict.second)
-        reason = (
-            f"labelled {healthy}, but has cosine {conflict.cosine:.4f} with {conflict.images[its]}, "
-            f"labelled {conflict.labels[its]}"
-        )
-        # the most similar pair comes first and gives the reason
-        dropped.setdefault(rows[mine], Dropped(rows[mine], conflict.images[mine], reason, rows[its], conflict.cosine))
-    kept[list(dropped)] = False
-    return Resolution(rule, kept, tuple(dropped[row] for row in sorted(dropped)), tuple(review))
+        sides = [side for side in (0, 1) if conflict.labels[side] == HEALTHY]
+        if len(sides) == 1 and trainable[list(rows)].all():
+            mine, its = sides[0], 1 - sides[0]
+            dropped.setdefault(rows[mine], Dropped(rows[mine], conflict.images[mine], rows[its], conflict.cosine))
+    return tuple(dropped[row] for row in sorted(dropped))
 
 
 def has_direction(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -245,9 +166,6 @@ def conflict_drops(
         positive: the label that stays; every other label counts as healthy.
         threshold: least cosine.
 
-    Returns:
-        Row indices, ascending.
-
     Raises:
         InputError: numbers that do not fit, or so many conflicts that the threshold says nothing.
         UnknownLabelError: no image has the label ``positive``.
@@ -260,13 +178,11 @@ def conflict_drops(
     rows = split.rows(manifest, fold).train
     known = np.asarray(vectors[rows])
     rows, known = rows[(usable := has_direction(known))], known[usable]
-    labels = np.where(manifest.truth(positive)[rows], "positive", "healthy")
+    labels = np.where(manifest.truth(positive)[rows], "positive", HEALTHY)
     patients, images = manifest.column("patient")[rows], manifest.column("image")[rows]
     found = find_conflicts(known, labels, patients, images, threshold=threshold)
-    done = resolve_conflicts(
-        found, labels, rule="drop-healthy", healthy="healthy", trainable=np.ones(len(rows), dtype=np.bool_)
-    )
-    return np.asarray(rows[~done.kept], dtype=np.int64)
+    dropped = healthy_drops(found, trainable=np.ones(len(rows), dtype=np.bool_))
+    return np.asarray(rows[[one.row for one in dropped]], dtype=np.int64)
 
 
 def _most_similar_first(conflict: Conflict) -> tuple[float, int, int]:

@@ -7,13 +7,14 @@ only. Every question is asked of every fold and answered with counts and one sen
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osteon.curation.conflicts import has_direction
 from osteon.curation.near_duplicates import PatientMatch, match_patients
-from osteon.curation.pairs import similar_pairs
+from osteon.curation.pairs import chosen_rows, similar_pairs
 from osteon.data.manifest import PARTS
 from osteon.errors import InputError
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from osteon.curation.pairs import Progress
     from osteon.data import Manifest, Split
 
 __all__ = ["Association", "FoldLeaks", "LeakageReport", "PartCounts", "association", "audit_split"]
@@ -62,21 +62,17 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class PartCounts:
-    """One part of a fold.
-
-    Attributes:
-        part: "train", "validation" or "test".
-        patients: number.
-        images: number.
-        labels: images by label.
-        centres: images by centre; "" where it is not known.
-    """
+    """Patients and images in a part of a fold, and images by label and centre, "" where that is not known."""
 
     part: str
     patients: int
     images: int
     labels: dict[str, int]
     centres: dict[str, int]
+
+    def document(self) -> dict[str, Any]:
+        """All but its name."""
+        return {name: value for name, value in asdict(self).items() if name != "part"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +134,11 @@ class LeakageReport:
             "folds": [
                 {
                     **{name: getattr(fold, name) for name in ("fold", *_CROSSINGS)},
-                    "parts": {
-                        counts.part: {
-                            name: getattr(counts, name) for name in ("patients", "images", "labels", "centres")
-                        }
-                        for counts in fold.parts
-                    },
+                    "parts": {counts.part: counts.document() for counts in fold.parts},
                 }
                 for fold in self.folds
             ],
-            "associations": [
-                {name: getattr(found, name) for name in ("column", "cramers_v", "p_value", "patients", "values")}
-                for found in self.associations
-            ],
+            "associations": [asdict(found) for found in self.associations],
         }
 
 
@@ -173,7 +161,6 @@ def audit_split(
     vectors: ArrayLike | None = None,
     hashes: Sequence[str] | None = None,
     threshold: float = 0.995,
-    progress: Progress | None = None,
 ) -> LeakageReport:
     """Ask of every fold what lies in two of its parts.
 
@@ -184,10 +171,6 @@ def audit_split(
             neither, unless there are hashes.
         hashes: (images,) of decoded pixels, "" where not known.
         threshold: least cosine of near duplicates.
-        progress: told about blocks of rows that are done.
-
-    Returns:
-        Counts by fold, and warnings in words.
 
     Raises:
         InputError: the split is of another manifest, numbers that do not fit, or as ``similar_pairs``.
@@ -203,7 +186,7 @@ def audit_split(
     for name, values in (("vectors", vectors), ("hashes", hashes)):
         if values is not None and len(np.asarray(values)) != len(manifest):
             raise InputError(f"{len(np.asarray(values))} {name} were given for {len(manifest)} images: give one each")
-    links = _find_links(manifest, split, vectors, hashes, threshold, progress)
+    links = _find_links(manifest, split, vectors, hashes, threshold)
     folds = tuple(_fold(manifest, split, number, links) for number in range(len(split.folds)))
     associations = tuple(
         found for found in (association(manifest, column) for column in CONFOUNDERS) if found is not None
@@ -217,10 +200,6 @@ def association(manifest: Manifest, column: str) -> Association | None:
     """How strongly a column tells which labels a patient has, over patients: images of one patient are not independent.
 
     A patient's value is that of most of the images; patients without one are left out.
-
-    Args:
-        manifest: the images.
-        column: of it.
 
     Returns:
         Cramér's V with the correction for bias, or None where the column or the labels do not vary.
@@ -260,12 +239,7 @@ def association(manifest: Manifest, column: str) -> Association | None:
 
 
 def _find_links(
-    manifest: Manifest,
-    split: Split,
-    vectors: ArrayLike | None,
-    hashes: Sequence[str] | None,
-    threshold: float,
-    progress: Progress | None,
+    manifest: Manifest, split: Split, vectors: ArrayLike | None, hashes: Sequence[str] | None, threshold: float
 ) -> _Links:
     patients = manifest.column("patient")
     contents = np.full(len(manifest), _NONE)
@@ -276,10 +250,10 @@ def _find_links(
         matches = match_patients(patients, hashes=hashes) if hashes is not None else ()
         return _Links(contents, np.empty((0, 2), np.int64), matches)
     table = np.asarray(vectors)
-    rows = np.flatnonzero(np.isfinite(table).all(axis=1) & (table != 0).any(axis=1))
+    rows = np.flatnonzero(has_direction(table))
     matches = match_patients(
         patients[rows],
-        vectors=_chosen(table, rows),
+        vectors=chosen_rows(table, rows),
         hashes=None if hashes is None else [hashes[row] for row in rows.tolist()],
         threshold=threshold,
     )
@@ -289,15 +263,10 @@ def _find_links(
         rows = np.array(sorted({name: row for row, name in zip(rows.tolist(), names, strict=True)}.values()), np.int64)
     # a patient who lies in one part cannot leak into another: only a split by image asks for pairs of one patient
     across = None if split.unit == "image" else patients[rows]
-    found = similar_pairs(_chosen(table, rows), threshold=threshold, across=across, progress=progress)
+    found = similar_pairs(chosen_rows(table, rows), threshold=threshold, across=across)
     near = np.column_stack([rows[found.first], rows[found.second]]).astype(np.int64)
     same = (contents[near[:, 0]] == contents[near[:, 1]]) & (contents[near[:, 0]] != _NONE)
     return _Links(contents, near[~same], matches)
-
-
-def _chosen(table: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The table itself where all of it is meant: a copy may be large."""
-    return table if len(rows) == len(table) else table[rows]
 
 
 def _fold(manifest: Manifest, split: Split, number: int, links: _Links) -> FoldLeaks:

@@ -10,15 +10,13 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from osteon.curation.pairs import class_codes, similar_pairs
+from osteon.curation.pairs import chosen_rows, class_codes, similar_pairs
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-    from osteon.curation.pairs import Progress
 
 __all__ = ["DuplicateGroup", "PatientMatch", "find_duplicates", "match_patients"]
 
@@ -34,13 +32,11 @@ class DuplicateGroup:
         rows: of the images, ascending; two at least.
         patients: whose they are, each once, sorted.
         exact: whether all have the same content.
-        least_cosine: of the links that hold the group together; 1.0 for equal content.
     """
 
     rows: tuple[int, ...]
     patients: tuple[str, ...] = field(repr=False)
     exact: bool
-    least_cosine: float
 
     @property
     def across_patients(self) -> bool:
@@ -73,7 +69,6 @@ def find_duplicates(
     vectors: ArrayLike | None = None,
     hashes: Sequence[str] | None = None,
     threshold: float = 0.995,
-    progress: Progress | None = None,
 ) -> tuple[DuplicateGroup, ...]:
     """Groups of images that are the same by content, or nearly the same by their vectors, within and across patients.
 
@@ -82,7 +77,6 @@ def find_duplicates(
         vectors: (n, d), one an image; None looks at content only.
         hashes: (n,) of the decoded content, "" where it is not known; None looks at vectors only.
         threshold: least cosine of near duplicates.
-        progress: told about blocks of rows that are done.
 
     Returns:
         Connected groups of two images or more: those across patients first, then the larger ones, then by row.
@@ -101,23 +95,20 @@ def find_duplicates(
     # one image stands for all of the same content: a blank slice that occurs a thousand times is compared once
     standing, members = np.unique(contents, return_index=True)[1], _members(contents)
     first = second = np.empty(0, np.int64)
-    cosine = np.empty(0)
     if vectors is not None:
-        found = similar_pairs(_chosen_rows(vectors, standing), threshold=threshold, progress=progress)
-        first, second, cosine = found.first, found.second, found.cosine
+        found = similar_pairs(chosen_rows(vectors, standing), threshold=threshold)
+        first, second = found.first, found.second
     links = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(len(standing), len(standing)))
     parts, part = connected_components(links, directed=False)
-    least = np.ones(parts)
-    np.minimum.at(least, part[first], cosine)
     together: list[list[int]] = [[] for _ in range(parts)]
     for content, index in enumerate(part.tolist()):
         together[index].append(content)
     groups = []
-    for index, inside in enumerate(together):
+    for inside in together:
         rows = tuple(sorted(row for content in inside for row in members[content]))
         if len(rows) > 1:
             whose = tuple(sorted({names[row] for row in rows}))
-            groups.append(DuplicateGroup(rows, whose, exact=len(inside) == 1, least_cosine=float(least[index])))
+            groups.append(DuplicateGroup(rows, whose, exact=len(inside) == 1))
     return tuple(sorted(groups, key=lambda group: (not group.across_patients, -len(group.rows), group.rows)))
 
 
@@ -130,7 +121,6 @@ def match_patients(
     least_score: float = 0.5,
     least_shared: int = 3,
     most_patients: int = 5,
-    progress: Progress | None = None,
 ) -> tuple[PatientMatch, ...]:
     """Pairs of patient ids that share so many images that they may be one person.
 
@@ -145,10 +135,6 @@ def match_patients(
         least_score: share of the images of one id that must occur in the other.
         least_shared: images of one id that must occur in the other.
         most_patients: other ids an image may be near to and still tell something.
-        progress: told about blocks of rows that are done.
-
-    Returns:
-        The matches, the highest score first.
 
     Raises:
         InputError: neither vectors nor hashes, numbers that do not fit, or as ``similar_pairs``.
@@ -163,7 +149,7 @@ def match_patients(
     names = sorted(set(listed))
     code_of = {name: code for code, name in enumerate(names)}
     codes = np.array([code_of[name] for name in listed], np.int64)
-    row, other = _links_to_others(contents, codes, vectors, threshold, progress)
+    row, other = _links_to_others(contents, codes, vectors, threshold)
     linked = coo_array((np.ones(len(row), np.int64), (row, other)), shape=(count, max(1, len(names)))).tocsr()
     linked.sum_duplicates()
     telling = np.diff(linked.indptr) <= most_patients
@@ -183,11 +169,7 @@ def match_patients(
 
 
 def _links_to_others(
-    contents: NDArray[np.int64],
-    codes: NDArray[np.int64],
-    vectors: ArrayLike | None,
-    threshold: float,
-    progress: Progress | None,
+    contents: NDArray[np.int64], codes: NDArray[np.int64], vectors: ArrayLike | None, threshold: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and other patient, for each row that has a duplicate or near duplicate in that patient; some twice."""
     rows: list[NDArray[np.int64]] = []
@@ -203,9 +185,7 @@ def _links_to_others(
         _, standing, stood_for = np.unique(
             contents * (codes.max(initial=0) + 1) + codes, return_index=True, return_inverse=True
         )
-        found = similar_pairs(
-            _chosen_rows(vectors, standing), threshold=threshold, across=codes[standing], progress=progress
-        )
+        found = similar_pairs(chosen_rows(vectors, standing), threshold=threshold, across=codes[standing])
         one = np.concatenate([found.first, found.second])
         two = np.concatenate([found.second, found.first])
         near: list[set[int]] = [set() for _ in range(len(standing))]
@@ -238,9 +218,3 @@ def _members(contents: NDArray[np.int64]) -> list[list[int]]:
     for row, content in enumerate(contents.tolist()):
         members[content].append(row)
     return members
-
-
-def _chosen_rows(vectors: ArrayLike, rows: NDArray[np.int64]) -> ArrayLike:
-    """The rows asked for; the table itself where that is all of it in its order, because a copy may be large."""
-    table = np.asarray(vectors)
-    return table if np.array_equal(rows, np.arange(len(table))) else table[rows]

@@ -17,8 +17,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from osteon._compiled import available_threads, compiled
-from osteon._optional import require
-from osteon.curation.pairs_pruning import Basis, choose_basis, rounding, shorten
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 
 if TYPE_CHECKING:
@@ -31,12 +29,20 @@ __all__ = [
     "METHODS",
     "Pairs",
     "Progress",
+    "choose_basis",
     "class_codes",
-    "cosines_of",
-    "pairs_in_tile",
+    "rounding",
+    "shorten",
     "similar_pairs",
-    "squared_lengths",
 ]
+
+_SIZES = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384)
+_FIT_ROWS, _TRIAL_ROWS, _BLOCK_ROWS = 4096, 1536, 1024
+# below so many multiplications of a square of all rows, the sample takes longer than it can save
+_FEW_PRODUCTS = 2e11
+# in units of one float32 multiplication and addition of a matrix product, measured: to write and look at a product, and
+# one component of a pair that must be worked out in double precision
+_LOOK_COST, _CHECK_COST = 40.0, 50.0
 
 
 @compiled
@@ -56,14 +62,14 @@ def _dot(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 @compiled
-def squared_lengths(vectors: NDArray[Any], out: NDArray[np.float64], first: int, stop: int) -> None:
+def _squared_lengths(vectors: NDArray[Any], out: NDArray[np.float64], first: int, stop: int) -> None:
     """Squared length of rows ``first`` to ``stop - 1``, in double precision."""
     for row in range(first, stop):
         out[row] = _dot(vectors[row], vectors[row])
 
 
 @compiled
-def cosines_of(
+def _cosines_of(
     vectors: NDArray[Any],
     squares: NDArray[np.float64],
     first: NDArray[np.int64],
@@ -77,7 +83,7 @@ def cosines_of(
 
 
 @compiled
-def pairs_in_tile(
+def _pairs_in_tile(
     tile: NDArray[np.float32],
     corner: tuple[int, int],
     least: float,
@@ -85,18 +91,10 @@ def pairs_in_tile(
     first: NDArray[np.int32],
     second: NDArray[np.int32],
 ) -> int:
-    """Positions of the products of at least ``least`` above the diagonal, of rows that differ in every code.
+    """Fill in and count positions of products of at least ``least`` above the diagonal, of rows unlike in every code.
 
-    Args:
-        tile: (rows, columns) products.
-        corner: position of its first row and first column among all vectors.
-        least: the bound.
-        codes: (kinds, n) class of each vector; a pair must differ in all kinds. (0, n) asks nothing.
-        first: filled with positions; room for every product of the tile.
-        second: likewise.
-
-    Returns:
-        How many were filled.
+    A tile (rows, columns) begins at ``corner`` among all vectors; codes (kinds, n) of (0, n) ask nothing; ``first`` and
+    ``second`` have room for every product.
     """
     bound = np.float32(least)
     found = 0
@@ -127,8 +125,8 @@ def pairs_in_tile(
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``; the step is a phrase for a person."""
 
-METHODS = ("auto", "pruned", "blocked", "faiss")
-"""``auto`` prunes where a sample says that it pays; ``blocked`` multiplies whole vectors; ``faiss`` asks FAISS."""
+METHODS = ("auto", "pruned", "blocked")
+"""``auto`` prunes where a sample says that it pays; ``blocked`` multiplies whole vectors."""
 
 # a tile of 512 x 1,024 products stays in the cache between the product and the look at it; whole vectors must be scaled
 # before every product, which pays for more rows
@@ -143,7 +141,7 @@ class Pairs:
         first: (m,) row index.
         second: (m,) row index, always above ``first``.
         cosine: (m,) in double precision, at least the threshold.
-        method: the way taken: "pruned", "blocked" or "faiss".
+        method: the way taken: "pruned" or "blocked".
         components: numbers multiplied a pair.
         checked: pairs that had to be worked out in double precision.
     """
@@ -195,7 +193,6 @@ def similar_pairs(
         InputError: not a table; a row that is zero or not finite; labels or patients of another number, or one missing;
             a threshold outside -1 to 1; more than ``most`` pairs.
         UnknownLabelError: no such method.
-        MissingPackageError: ``method="faiss"`` without FAISS.
 
     References:
         specs/ct-osteosarcoma.md, section 4.
@@ -218,8 +215,6 @@ def similar_pairs(
     ]
     codes = np.array(kinds, np.int32).reshape(len(kinds), len(table))
     search = _Search(table, squares, codes, threshold=threshold, most=most, tell=progress)
-    if method == "faiss":
-        return search.by_faiss()
     # the search runs its own threads, each with products of its own
     with threadpool_limits(limits=1, user_api="blas"):
         basis = None
@@ -238,7 +233,7 @@ def _as_table(vectors: ArrayLike) -> NDArray[np.float32]:
 
 def _checked_squares(table: NDArray[np.float32]) -> NDArray[np.float64]:
     squares = np.empty(len(table), np.float64)
-    squared_lengths(table, squares, 0, len(table))
+    _squared_lengths(table, squares, 0, len(table))
     bad = np.flatnonzero(~(np.isfinite(squares) & (squares > 0)))
     if bad.size:
         names = ", ".join(str(row) for row in bad[:10]) + (", ..." if bad.size > 10 else "")
@@ -249,13 +244,14 @@ def _checked_squares(table: NDArray[np.float32]) -> NDArray[np.float64]:
     return squares
 
 
-def class_codes(values: Sequence[Any] | NDArray[Any], count: int, *, what: str) -> NDArray[np.int32]:
-    """Labels or patients as small integers, in order of appearance, shape (count,).
+def chosen_rows(vectors: ArrayLike, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """The rows asked for; the table itself where that is all of it in its order, because a copy may be large."""
+    table = np.asarray(vectors)
+    return table if np.array_equal(rows, np.arange(len(table))) else table[rows]
 
-    Args:
-        values: one a row, of any hashable type.
-        count: of rows.
-        what: a label, a patient: for the message.
+
+def class_codes(values: Sequence[Any] | NDArray[Any], count: int, *, what: str) -> NDArray[np.int32]:
+    """Labels or patients as small integers, in order of appearance, shape (count,); ``what`` they are is for messages.
 
     Raises:
         InputError: another number of values, or one that is missing (None, NaN or empty).
@@ -285,7 +281,7 @@ class _Search:
     checked: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def by_tiles(self, basis: Basis | None, pool: Executor) -> Pairs:
+    def by_tiles(self, basis: NDArray[np.float64] | None, pool: Executor) -> Pairs:
         """Search by tiles of products, of short vectors when there is a basis."""
         count, width = self.table.shape
         # rows of one class side by side: a tile within a class has nothing to find and is never multiplied
@@ -321,7 +317,7 @@ class _Search:
                 left = unit(start, stop) if left is None else left
                 tile = buffers.tile[: stop - start, : end - column]
                 np.matmul(left, unit(column, end).T, out=tile)
-                high = pairs_in_tile(tile, (start, column), least, codes, buffers.pairs[0], buffers.pairs[1])
+                high = _pairs_in_tile(tile, (start, column), least, codes, buffers.pairs[0], buffers.pairs[1])
                 if high:
                     self._keep(order[buffers.pairs[0, :high]], order[buffers.pairs[1, :high]])
             with self.lock:
@@ -334,29 +330,6 @@ class _Search:
             pass
         return self._result("blocked" if short is None else "pruned", components)
 
-    def by_faiss(self) -> Pairs:
-        """Search with FAISS's flat index; what it finds is worked out again."""
-        faiss = require("faiss", extra="train", purpose="to search pairs with FAISS")
-        count, width = self.table.shape
-        lengths = np.sqrt(self.squares)
-        index = faiss.IndexFlatIP(width)
-        for start in range(0, count, _PRUNED_ROWS):
-            index.add(self._unit(slice(start, start + _PRUNED_ROWS), lengths))
-        least = self.threshold - rounding(width)
-        for start in range(0, count, _PRUNED_ROWS):
-            stop = min(start + _PRUNED_ROWS, count)
-            limits, _, near = index.range_search(self._unit(slice(start, stop), lengths), least)
-            first = np.repeat(np.arange(start, stop), np.diff(limits.astype(np.int64)))
-            keep = first < near
-            for code in self.codes:
-                keep &= code[first] != code[near]
-            self._keep(first[keep], near[keep])
-            if self.tell is not None:
-                self.tell("comparing images", stop, count)
-            if self.total > self.most:
-                break
-        return self._result("faiss", width)
-
     def _unit(self, rows: NDArray[np.int64] | slice, lengths: NDArray[np.float64]) -> NDArray[np.float32]:
         unit: NDArray[np.float32] = (self.table[rows] / lengths[rows, None]).astype(np.float32)
         return unit
@@ -365,7 +338,7 @@ class _Search:
         """Work the cosine of candidates out and keep those that reach the threshold."""
         first, second = np.minimum(one, other), np.maximum(one, other)
         cosine = np.empty(len(first), np.float64)
-        cosines_of(self.table, self.squares, first, second, cosine)
+        _cosines_of(self.table, self.squares, first, second, cosine)
         keep = cosine >= self.threshold
         with self.lock:
             self.found.append((first[keep], second[keep], cosine[keep]))
@@ -394,3 +367,107 @@ def _one_class(code: NDArray[np.int32], start: int, stop: int, column: int, end:
     """Whether rows and columns of a tile are all of one class."""
     rows, columns = code[start:stop], code[column:end]
     return bool(rows[0] == columns[0] and (rows == rows[0]).all() and (columns == rows[0]).all())
+
+
+def rounding(width: int) -> float:
+    """How far a float32 product of two unit vectors of ``width`` components may lie below the true one.
+
+    Each of the components is rounded once and the sum at every step, in any order: at most (width + 2) units of 2^-24,
+    to first order. The constant covers the basis, orthonormal to 1e-13 only: a rest of length zero may be taken for one
+    of 3e-7.
+    """
+    return (width + 8) * 2.0**-24 + 1e-6
+
+
+def choose_basis(
+    vectors: NDArray[Any],
+    lengths: NDArray[np.float64],
+    codes: NDArray[np.int32],
+    *,
+    threshold: float,
+    always: bool = False,
+) -> NDArray[np.float64] | None:
+    """The basis (d, k), orthonormal columns, that makes the search cheapest; None when full products are cheaper.
+
+    It is judged on pairs of a sample.
+
+    Only pairs that differ in all codes (kinds, n) count. ``always`` chooses one even where it does not pay.
+    """
+    count, width = vectors.shape
+    # a fixed seed: the choice touches the time alone, and the same input takes the same way every time
+    random = np.random.default_rng(0)
+    order = random.permutation(count)
+    fit, trial = order[:_FIT_ROWS], order[_FIT_ROWS : _FIT_ROWS + _TRIAL_ROWS]
+    sizes = [size for size in _SIZES if size < width * 3 // 4] or [(width + 1) // 2]
+    # rows that the directions were fitted to would flatter them
+    if len(trial) < _TRIAL_ROWS:
+        trial = fit[:_TRIAL_ROWS]
+    if count == 0 or not (always or count * count * width > _FEW_PRODUCTS):
+        return None
+    directions = _leading_directions(_unit_rows(vectors, lengths, np.sort(fit)), sizes[-1], random)
+    unit = _unit_rows(vectors, lengths, trial)
+    asked = np.triu(np.ones((len(trial), len(trial)), bool), 1)
+    for code in codes[:, trial]:
+        asked &= code[:, None] != code[None, :]
+    pairs = max(1, int(np.count_nonzero(asked)))
+    single = unit.astype(np.float32)
+    alike = np.count_nonzero(((single @ single.T) >= threshold) & asked) / pairs
+    best_cost = np.inf if always else width + _LOOK_COST + _CHECK_COST * width * alike
+    best = None
+    inside = (unit @ directions).astype(np.float32)
+    products = np.zeros(asked.shape, np.float32)
+    for before, size in zip([0, *sizes], sizes, strict=False):
+        part = inside[:, before:size]
+        products += part @ part.T
+        rest = np.sqrt(np.maximum(0, 1 - np.einsum("ij,ij->i", inside[:, :size], inside[:, :size])))
+        passing = np.count_nonzero((products + rest[:, None] * rest >= threshold) & asked) / pairs
+        cost = size + _LOOK_COST + _CHECK_COST * width * passing
+        if cost < best_cost:
+            best_cost, best = cost, np.ascontiguousarray(directions[:, :size])
+    return best
+
+
+def _leading_directions(rows: NDArray[np.float64], count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Orthonormal columns near the leading eigenvectors of the second moments, the largest first.
+
+    Subspace iteration: a fraction of the time of all eigenvectors; directions a little off cost a little time only.
+    """
+    moments = rows.T @ rows
+    columns = np.linalg.qr(moments @ random.standard_normal((len(moments), count)))[0]
+    for _ in range(2):
+        columns = np.linalg.qr(moments @ columns)[0]
+    _, turn = np.linalg.eigh(columns.T @ moments @ columns)
+    # turned columns are orthonormal to rounding only: once more makes them so, and changes no direction that matters
+    return np.linalg.qr(columns @ turn[:, ::-1])[0]
+
+
+def shorten(
+    vectors: NDArray[Any],
+    lengths: NDArray[np.float64],
+    order: NDArray[np.int64],
+    basis: NDArray[np.float64],
+    *,
+    pool: Executor,
+) -> NDArray[np.float32]:
+    """Short vectors of the rows ``order``, shape (n, k + 1): worked out in double precision, rounded at the end."""
+    short = np.empty((len(order), basis.shape[1] + 1), np.float32)
+
+    def block(start: int) -> None:
+        rows = order[start : start + _BLOCK_ROWS]
+        short[start : start + len(rows)] = _short_rows(_unit_rows(vectors, lengths, rows), basis)
+
+    for _ in pool.map(block, range(0, len(order), _BLOCK_ROWS)):
+        pass
+    return short
+
+
+def _unit_rows(vectors: NDArray[Any], lengths: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    unit = vectors[rows].astype(np.float64)
+    unit /= lengths[rows, None]
+    return unit
+
+
+def _short_rows(unit: NDArray[np.float64], directions: NDArray[np.float64]) -> NDArray[np.float32]:
+    inside = unit @ directions
+    rest = np.sqrt(np.maximum(0.0, 1.0 - np.einsum("ij,ij->i", inside, inside)))
+    return np.concatenate([inside, rest[:, None]], axis=1).astype(np.float32)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from osteon.errors import InputError
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["REASONS", "Quality", "QualityLimits", "count_text_marks", "judge_quality", "pixel_hash"]
+__all__ = ["REASONS", "Quality", "count_text_marks", "judge_quality", "pixel_hash"]
 
 REASONS = ("blank", "low contrast", "clipped", "tiny", "long", "burnt-in text")
 """What an image may be found to be, in the order of ``Quality.reasons``."""
@@ -30,28 +32,12 @@ Chosen on radiographs, thumbnails and H&E tiles with and without text: see the t
 _LETTERS = 4
 """Marks in a line."""
 
-
-@dataclass(frozen=True, slots=True)
-class QualityLimits:
-    """From where on an image is named. Values are those of ``osteon.io.image.read_image``: 0 to 1.
-
-    Attributes:
-        blank_spread: an image whose central 99.8 % of values span less is blank.
-        low_contrast: an image whose central 98 % of values span less, but is not blank, has low contrast.
-        clipped_high: share of pixels at the image's largest value.
-        clipped_low: share of pixels at the image's smallest value; air around a leg is meant to be there.
-        least_side: rows or columns below are tiny.
-        longest: long side over short side above is long.
-        text_marks: letters in lines from which on it is text.
-    """
-
-    blank_spread: float = 0.01
-    low_contrast: float = 0.08
-    clipped_high: float = 0.2
-    clipped_low: float = 0.97
-    least_side: int = 48
-    longest: float = 4.0
-    text_marks: int = 4
+# from where on an image is named; values are those of ``osteon.io.image.read_image``: 0 to 1
+_BLANK_SPREAD = 0.01  # an image whose central 99.8 % of values span less is blank
+_LOW_CONTRAST = 0.08  # one whose central 98 % of values span less, but is not blank, has low contrast
+_CLIPPED_HIGH, _CLIPPED_LOW = 0.2, 0.97  # share of pixels at the largest or smallest value; air is meant to be there
+_LEAST_SIDE, _LONGEST = 48, 4.0  # rows or columns below are tiny; long side over short side above is long
+_TEXT_MARKS = 4  # letters in lines from which on it is text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +48,17 @@ class Quality:
         reasons: some of ``REASONS``; empty for an image that nothing is wrong with.
         shape: rows and columns.
         spread: of the central 98 % of the values.
-        low_share: of the pixels, at the smallest value.
-        high_share: of the pixels, at the largest value.
-        text_marks: of ``count_text_marks``.
         pixel_hash: of ``pixel_hash``.
     """
 
     reasons: tuple[str, ...]
     shape: tuple[int, int]
     spread: float
-    low_share: float
-    high_share: float
-    text_marks: int
     pixel_hash: str = field(repr=False)
 
 
-def judge_quality(image: NDArray[np.float32], *, limits: QualityLimits | None = None) -> Quality:
-    """Look at one image.
-
-    Args:
-        image: (row, column), 0 to 1.
-        limits: from where on something is named.
+def judge_quality(image: NDArray[np.float32]) -> Quality:
+    """Look at one image (row, column), 0 to 1.
 
     Raises:
         InputError: not an image, or values that are not finite.
@@ -93,27 +69,23 @@ def judge_quality(image: NDArray[np.float32], *, limits: QualityLimits | None = 
     """
     if image.ndim != 2 or image.size == 0 or not np.isfinite(image).all():
         raise InputError(f"the quality of an array of shape {image.shape} was asked for: give (row, column), finite")
-    most = limits or QualityLimits()
     low, bottom, top, high = (float(v) for v in np.percentile(image, [0.1, 1, 99, 99.9]))
     smallest, largest = float(image.min()), float(image.max())
     low_share, high_share = float((image == smallest).mean()), float((image == largest).mean())
-    blank = high - low < most.blank_spread
+    blank = high - low < _BLANK_SPREAD
     marks = 0 if smallest == largest else count_text_marks(image)
     found = {
-        "blank": blank and marks < most.text_marks,
-        "low contrast": not blank and top - bottom < most.low_contrast and marks < most.text_marks,
-        "clipped": not blank and (high_share > most.clipped_high or low_share > most.clipped_low),
-        "tiny": min(image.shape) < most.least_side,
-        "long": max(image.shape) > most.longest * min(image.shape),
-        "burnt-in text": marks >= most.text_marks,
+        "blank": blank and marks < _TEXT_MARKS,
+        "low contrast": not blank and top - bottom < _LOW_CONTRAST and marks < _TEXT_MARKS,
+        "clipped": not blank and (high_share > _CLIPPED_HIGH or low_share > _CLIPPED_LOW),
+        "tiny": min(image.shape) < _LEAST_SIDE,
+        "long": max(image.shape) > _LONGEST * min(image.shape),
+        "burnt-in text": marks >= _TEXT_MARKS,
     }
     return Quality(
         reasons=tuple(reason for reason in REASONS if found[reason]),
         shape=(image.shape[0], image.shape[1]),
         spread=top - bottom,
-        low_share=low_share,
-        high_share=high_share,
-        text_marks=marks,
         pixel_hash=pixel_hash(image),
     )
 
@@ -121,8 +93,7 @@ def judge_quality(image: NDArray[np.float32], *, limits: QualityLimits | None = 
 def pixel_hash(image: NDArray[np.float32]) -> str:
     """SHA-256 of the decoded pixels and their shape, hexadecimal: equal for equal pixels in any lossless file.
 
-    Args:
-        image: (row, column), 0 to 1; told apart in steps of a 65535th.
+    Pixels (row, column) from 0 to 1 are told apart in steps of a 65535th.
     """
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.rint(np.clip(image, 0, 1) * _FULL_SCALE).astype("<u2").tobytes())
@@ -130,16 +101,13 @@ def pixel_hash(image: NDArray[np.float32]) -> str:
 
 
 def count_text_marks(image: NDArray[np.float32]) -> int:
-    """Strokes that stand in a line like letters: thin, of one height, and as bright or dark as the image can be.
+    """Strokes in an image (row, column) that stand in a line like letters.
 
     Annotations are drawn in the largest (or smallest) value of an image, in strokes much thinner than anatomy is. Marks
     are connected parts of such strokes, 6 to 64 pixels high; four in a line with gaps of less than a letter's height
     count. Words of up to three letters (an L or R on a radiograph), handwriting, text in grey, text whose letters run
     together, and text smaller than about 10 pixels are not found. Rows of like bright details, as screws, may be taken
     for text: the result is a reason to look, no proof.
-
-    Args:
-        image: (row, column), finite.
 
     Returns:
         Marks in such lines; 0 for none.
@@ -179,15 +147,7 @@ def _marks(image: NDArray[np.float32]) -> int:
 
 def _in_lines(boxes: Sequence[tuple[int, int, int, int]]) -> int:
     """How many boxes (left, top, width, height) stand in lines of four or more."""
-    ordered = sorted(boxes)
-    parent = list(range(len(ordered)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
+    ordered, linked = sorted(boxes), []
     for one, (left, top, width, height) in enumerate(ordered):
         for other in range(one + 1, len(ordered)):
             its_left, its_top, _, its_height = ordered[other]
@@ -197,6 +157,8 @@ def _in_lines(boxes: Sequence[tuple[int, int, int, int]]) -> int:
             gap = its_left - (left + width)
             level = abs((top + height) - (its_top + its_height)) <= 0.3 * tall
             if level and tall <= 1.5 * small and -0.2 * small <= gap <= 0.9 * tall:
-                parent[root(other)] = root(one)
-    sizes = np.bincount([root(index) for index in range(len(ordered))], minlength=1)
+                linked.append((one, other))
+    first, second = np.array(linked, dtype=np.int64).reshape(-1, 2).T
+    links = coo_array((np.ones(len(linked)), (first, second)), shape=(len(ordered), len(ordered)))
+    sizes = np.bincount(connected_components(links, directed=False)[1])
     return int(sizes[sizes >= _LETTERS].sum())

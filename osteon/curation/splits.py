@@ -68,9 +68,6 @@ def make_split(
         seed: another seed makes another division.
         test: share of the patients to cut off as the test part, between 0 and 1.
 
-    Returns:
-        The folds, members sorted, with warnings in words.
-
     Raises:
         InputError: one patient only, too few of a label for so many folds, a part of a fold without one of the labels
             ("normal" may be missing where every picture has a lesion mask: masks are learnt without it), a patient
@@ -116,9 +113,6 @@ def choose_test(strata: Mapping[str, str], *, share: float, seed: int) -> frozen
         strata: stratum of every patient.
         share: of the patients, between 0 and 1; the same share of every stratum as far as whole patients allow.
         seed: another seed chooses others.
-
-    Returns:
-        The patients to test on.
 
     Raises:
         InputError: a share outside 0 to 1, or one that leaves a part empty.

@@ -145,7 +145,7 @@ class System:
         read: (image, options, progress) to an Answer.
         report: words and pictures of its reports, an ``osteon.report.SystemReport``.
         dataset: how a data set is made for it; None where that is not possible.
-        recipes: gives the ``osteon.train.recipe.Recipe`` of each training of its models.
+        recipes: gives the ``osteon.train.settings.Recipe`` of each training of its models.
         study: gives the ``osteon.study.protocol.StudyProtocol`` of its paper; None where there is none.
     """
 

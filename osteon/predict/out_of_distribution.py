@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,12 +21,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BANK_VECTORS", "FoldMaterial", "fit_limits"]
+__all__ = [
+    "BANK_VECTORS",
+    "SPACE_DIMENSIONS",
+    "FoldMaterial",
+    "feature_space",
+    "fit_limits",
+    "fit_tile_limits",
+]
 
 BANK_VECTORS = 2000
 """Most training images kept for one member."""
 NEIGHBOUR = 10
 """Chosen by measurement on phantoms and real CT; see docs/design/train-and-judge.md."""
+
+SPACE_DIMENSIONS = 32
+"""Of the space of the training features; 16 to 128 tell about the same."""
+
+_FALSE_ALARMS, _ERROR_RATE = 0.05, 0.1
+"""Share of held-out tiles that are called unlike training; of the prediction sets, within each class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,3 +176,79 @@ def _check(fold: FoldMaterial, number: int) -> None:
         )
     if not all(np.isfinite(rows).all() for rows in (fold.train_features, fold.validation_features, fold.probability)):
         raise InputError(f"fold {number}: a feature or probability is no number")
+
+
+def feature_space(
+    features: NDArray[np.float32], *, weights: NDArray[np.float64] | None = None, dimensions: int = SPACE_DIMENSIONS
+) -> FeatureBank:
+    """The space of the first components of training features; distances are shares of a feature's length.
+
+    Args:
+        features: (n, d), n above ``dimensions``.
+        weights: (n,) of the tiles, as real and synthetic ones may count alike; None for all the same.
+        dimensions: of the space.
+
+    Raises:
+        InputError: too few features.
+    """
+    if len(features) <= dimensions:
+        raise InputError(
+            f"a space of {dimensions} dimensions was asked for; {len(features)} training tiles span less: a model of "
+            "so few tiles cannot know its limits (osteon models export --no-trust)"
+        )
+    shares = np.ones(len(features)) if weights is None else weights
+    centre = np.average(features.astype(np.float64), axis=0, weights=shares)
+    _, _, components = np.linalg.svd((features - centre) * np.sqrt(shares)[:, None], full_matrices=False)
+    vectors = np.asarray(components[:dimensions], dtype=np.float16).astype(np.float32)
+    return FeatureBank(vectors, 1, 1.0, np.asarray(centre, dtype=np.float16).astype(np.float32))
+
+
+def fit_tile_limits(
+    features: NDArray[np.float32],
+    *,
+    distance: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    patients: NDArray[np.str_],
+    weights: NDArray[np.float64] | None = None,
+    seed: int = 1,
+    members: int = 1,
+) -> Limits:
+    """Fit novelty and prediction sets on tiles by what models said of them that had not learnt from their patient.
+
+    The threshold of a tile is the quantile of held-out tiles; that of a slide is the largest median of a held-out
+    patient: one of n + 1 patients is expected above it.
+
+    Args:
+        features: (k, d) of the training tiles.
+        distance: (n,) of each held-out tile from the space of all other patients' tiles.
+        probability: (n, classes) calibrated.
+        truth: (n,) class.
+        patients: (n,) whose tile.
+        weights: (k,) as of ``feature_space``.
+        seed: of the draw of a tile of each patient.
+        members: of the model; all have the same base.
+
+    Raises:
+        InputError: too few tiles or patients.
+    """
+    people = np.unique(patients)
+    if people.size < 2:
+        raise InputError(
+            f"novelty needs tiles of at least two held-out patients; there is {people.size}: more folds, or a model "
+            "that does not know its limits (osteon models export --no-trust)"
+        )
+    unit = max(float(np.median(distance)), 1e-6)
+    space = feature_space(features, weights=weights)
+    medians = [float(np.median(distance[patients == one])) / unit for one in people]
+    banks = (FeatureBank(space.vectors, 1, unit, space.centre),) * members
+    known = out_of_distribution(
+        banks,
+        slice_threshold=float(np.quantile(distance, 1 - _FALSE_ALARMS)) / unit,
+        region_threshold=max(medians),
+        false_alarm_rate=1 / (people.size + 1),
+        training_images=len(features),
+        validation=(len(distance), people.size, people.size),
+    )
+    how: dict[str, Any] = {"alpha": _ERROR_RATE, "class_conditional": True, "patients": patients, "seed": seed}
+    return Limits(known, banks, fit_conformal(probability, truth, **how))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -17,9 +18,9 @@ import numpy as np
 from osteon.data import ModelUse, Notice, RegionNovelty
 from osteon.data.options import silent
 from osteon.errors import BackendError, InputError, WeightsError
-from osteon.predict.engines.choice import PRECISIONS, choose_device, choose_runtime, require_known
+from osteon.metrics.conformal import predict_sets
+from osteon.predict.engines import PRECISIONS, choose_device, choose_runtime, require_known
 from osteon.predict.heat_maps import activation_maps, torch_heat_maps
-from osteon.predict.scores import combined, joined
 from osteon.weights import (
     Classes,
     Embedding,
@@ -39,21 +40,21 @@ from osteon.weights.graph import chains_of, modules_of
 from osteon.weights.load import promised, read_graph
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from numpy.typing import NDArray
     from torch import nn
 
     from osteon.data.options import Progress
     from osteon.predict.engines import Arrays, Batch, Engine
-    from osteon.predict.scores import Scores
     from osteon.weights import Input, ModelCard, Output, Precision
     from osteon.weights.graph import GraphPart
 
     Images = NDArray[Any] | Batch
     Blocks = Images | Iterable[Images]
 
-__all__ = ["AUTO_BFLOAT16_TOLERANCE", "PAPER_POINT", "Predictor", "grey_crops"]
+__all__ = ["AUTO_BFLOAT16_TOLERANCE", "PAPER_POINT", "Predictor", "Scores", "combined", "grey_crops", "set_names"]
+
 
 AUTO_BFLOAT16_TOLERANCE: Final = 0.005
 """Precision "auto" takes bfloat16 for classes only where the card bounds its effect on a probability by this."""
@@ -235,7 +236,7 @@ class Predictor:
             total: number of images, for ``progress``, where ``blocks`` is an iterable.
 
         Yields:
-            Of classes the fields of ``osteon.predict.scores.Scores``; of maps each map (n, row, column) by its name; or
+            Of classes the fields of ``Scores``; of maps each map (n, row, column) by its name; or
             the "embedding" (n, d).
 
         Raises:
@@ -265,13 +266,9 @@ class Predictor:
     def scores(
         self, images: Blocks, *, progress: Progress = silent, total: int | None = None, keeps_features: bool = False
     ) -> Scores:
-        """All that a classifier says of images.
+        """All that a classifier says of images, the arguments as for ``run``.
 
-        Args:
-            images: as for ``run``.
-            progress: as for ``run``.
-            total: as for ``run``.
-            keeps_features: whether pooled features are kept, which is much for many images.
+        Pooled features, much for many images, are in it only where they are to be kept.
 
         Raises:
             InputError: as for ``run``.
@@ -282,7 +279,7 @@ class Predictor:
         parts = list(self.run(images, progress=progress, total=total)) or list(self.run(self._none()))
         return joined(parts, self.output, keeps_features=keeps_features)
 
-    def maps(self, images: Blocks, *, progress: Progress = silent) -> dict[str, NDArray[np.float32]]:
+    def maps(self, images: Blocks) -> dict[str, NDArray[np.float32]]:
         """Maps of all images at once; ``run`` needs less memory.
 
         Returns:
@@ -294,7 +291,7 @@ class Predictor:
         """
         if not isinstance(self.output, Maps):
             raise WeightsError(f"{self.name} was asked for maps; it gives {', '.join(self._engine.gives)}")
-        parts = list(self.run(images, progress=progress))
+        parts = list(self.run(images))
         return {name: np.concatenate([part[name] for part in parts]) for name in self.output.names}
 
     def embed(self, images: Blocks, *, progress: Progress = silent, total: int | None = None) -> NDArray[np.float32]:
@@ -453,11 +450,7 @@ def _count(blocks: object) -> int | None:
 
 
 def _checked_image(images: NDArray[Any], wanted: ImageInput, name: str) -> NDArray[Any]:
-    """Images as the model takes them.
-
-    Raises:
-        InputError: they are of another shape or kind, or leave their range.
-    """
+    """Images as the model takes them; refuses another shape or kind, and values out of range."""
     function = wanted.preprocessing.function
     rank, tail = (3, "") if wanted.colour == "grey" else (4, ", 3")
     rows, columns = images.shape[1:3] if images.ndim == rank else (0, 0)
@@ -492,11 +485,7 @@ def _checked_image(images: NDArray[Any], wanted: ImageInput, name: str) -> NDArr
 
 
 def _checked_fields(values: NDArray[Any], wanted: FieldsInput, count: int, name: str) -> NDArray[np.float32]:
-    """Clinical fields as the model takes them.
-
-    Raises:
-        InputError: another number of them, or a value that is no number.
-    """
+    """Clinical fields as the model takes them; refuses another number of them, and what is no number."""
     if values.shape != (count, len(wanted.names)):
         raise InputError(
             f"{name} takes the fields {', '.join(wanted.names)} of {count} images; found shape {values.shape}"
@@ -561,3 +550,91 @@ def _output_of(networks: Sequence[nn.Module], name: str, wanted: Output | None) 
     if maps:
         return Maps(tuple(MapOutput(each) for each in maps))
     return Classes(("healthy", "tumour"), "tumour", (1.0,) * len(networks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What a classifier says of n images.
+
+    Attributes:
+        output: names of the classes, and which is the positive one.
+        probability: (n, class) float32: the mean over members, each at its own temperature.
+        logits: (n, member, class) float32, as the networks give them.
+        spread: (n, class) float32, standard deviation over members; None of one member.
+        features: (n, member, d) float32, pooled: what the heads see; None where nobody asked for them or the networks
+            give none.
+        distance: (n,) float32, from the training images, 1 for the median validation image; None where the model does
+            not know its limits.
+        sets: (n, class) bool, whether the class belongs to the prediction set; None likewise.
+    """
+
+    output: Classes
+    probability: NDArray[np.float32] = field(repr=False)
+    logits: NDArray[np.float32] = field(repr=False)
+    spread: NDArray[np.float32] | None = field(default=None, repr=False)
+    features: NDArray[np.float32] | None = field(default=None, repr=False)
+    distance: NDArray[np.float32] | None = field(default=None, repr=False)
+    sets: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    @property
+    def positive(self) -> NDArray[np.float32]:
+        """(n,) probability of the positive class.
+
+        Raises:
+            WeightsError: the model has none.
+        """
+        return np.ascontiguousarray(self.probability[:, self.output.positive_column])
+
+    @property
+    def positive_spread(self) -> NDArray[np.float32] | None:
+        """(n,) standard deviation over members of the positive class's probability; None of one member."""
+        return None if self.spread is None else np.ascontiguousarray(self.spread[:, self.output.positive_column])
+
+    @property
+    def pair_sets(self) -> NDArray[np.bool_] | None:
+        """(n, 2) of a model with two classes: whether the other class and the positive one belong to the set."""
+        column = self.output.positive_column
+        return None if self.sets is None else self.sets[:, [1 - column, column]]
+
+
+def combined(given: Arrays, output: Classes, limits: Limits | None) -> dict[str, NDArray[Any]]:
+    """What the networks gave for the same images as the fields of ``Scores``.
+
+    Raises:
+        WeightsError: the model knows its limits, but its networks give no features.
+    """
+    each = output.probability(np.moveaxis(given["logits"], 1, 0))
+    probability = each.mean(axis=0, dtype=np.float64)
+    found: dict[str, NDArray[Any]] = {"probability": probability.astype(np.float32), "logits": given["logits"]}
+    if len(each) > 1:
+        found["spread"] = each.std(axis=0, dtype=np.float64).astype(np.float32)
+    if "features" in given:
+        found["features"] = given["features"]
+    if limits is not None:
+        if "features" not in given:
+            raise WeightsError(
+                "how unlike training an image is shows in pooled features; this network gives none: build it with "
+                "osteon.nets"
+            )
+        found["distance"] = limits.distance(np.moveaxis(given["features"], 1, 0))  # type: ignore[arg-type]  # members first
+        found["sets"] = predict_sets(limits.sets, probability)
+    return found
+
+
+def joined(parts: Sequence[Mapping[str, NDArray[Any]]], output: Classes, *, keeps_features: bool) -> Scores:
+    """Parts one after the other; there must be one."""
+    names = [
+        each.name for each in fields(Scores) if each.name in parts[0] and (keeps_features or each.name != "features")
+    ]
+    return Scores(output, **{name: np.concatenate([part[name] for part in parts]) for name in names})
+
+
+def set_names(sets: NDArray[np.bool_], *, negative: str, positive: str) -> tuple[str, ...]:
+    """Each prediction set of two classes as a word: one class, "either" or "neither".
+
+    Example:
+        >>> set_names(np.array([[True, False], [True, True], [False, False]]), negative="healthy", positive="tumour")
+        ('healthy', 'either', 'neither')
+    """
+    words = {(True, False): negative, (False, True): positive, (True, True): "either", (False, False): "neither"}
+    return tuple(words[bool(low), bool(high)] for low, high in sets)

@@ -6,18 +6,23 @@ Nothing of the data set is touched: decisions make a new manifest beside the giv
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import numpy as np
 
 import osteon
 from osteon._compiled import available_threads
+from osteon.curation.conflicts import HEALTHY, find_conflicts, has_direction, healthy_drops
+from osteon.curation.leakage import audit_split
+from osteon.curation.near_duplicates import find_duplicates, match_patients
 from osteon.curation.options import RULES, CurateOptions
+from osteon.curation.pairs import chosen_rows, similar_pairs
 from osteon.curation.quality import Quality, judge_quality
-from osteon.curation.search import Curation, curate
 from osteon.data import Manifest
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnknownLabelError, nearest_names
@@ -31,17 +36,29 @@ from osteon.report.page import write_page
 from osteon.report.wording import count
 from osteon.train.curated import EMBEDDED_SIZE, dataset_vectors
 from osteon.train.pixels import pixels_key
-from osteon.train.run_data import synthetic_words
+from osteon.train.run import synthetic_words
+from osteon.train.run_folder import write_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from osteon.curation.conflicts import Conflict, Dropped
     from osteon.curation.leakage import LeakageReport
+    from osteon.curation.near_duplicates import DuplicateGroup, PatientMatch
     from osteon.data import Split
     from osteon.report.blocks import Document
 
-__all__ = ["REVIEW_COLUMNS", "Applied", "apply_review", "curate_dataset"]
+__all__ = [
+    "REVIEW_COLUMNS",
+    "Applied",
+    "Curation",
+    "DuplicatePair",
+    "apply_review",
+    "curate_dataset",
+]
 
 DECISIONS = ("keep", "drop", "relabel")
 REVIEW_COLUMNS = ("image", "decision", "new_label", "patient", "label", "reason", "pairs")
@@ -62,9 +79,6 @@ def curate_dataset(
             "drop-healthy" also dropped.csv.
         options: what to look for.
         progress: told about images and pairs.
-
-    Returns:
-        What was found.
 
     Raises:
         InputError: the manifest cannot be used, images cannot be read and are not to be skipped, or the threshold is
@@ -89,16 +103,8 @@ def curate_dataset(
             "--skip-unreadable to go on without them"
         )
     vectors = dataset_vectors(manifest, cache, progress=progress, backbone=chosen.backbone)
-    found = curate(
-        manifest,
-        split,
-        vectors,
-        options=chosen,
-        quality=quality,
-        unreadable=unreadable,
-        notes=synthetic_words(manifest),
-        progress=progress,
-    )
+    told: dict[str, Any] = {"quality": quality, "unreadable": unreadable}
+    found = _curate(manifest, split, vectors, options=chosen, **told, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = out.with_name(f".{out.name}.part")
     shutil.rmtree(work, ignore_errors=True)
@@ -131,7 +137,7 @@ def _qualities(
     """Of every image, kept in the cache; an image that cannot be read has its reason."""
     file = cache / f"quality-{pixels_key(manifest, EMBEDDED_SIZE)}.json"
     if file.exists():
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = msgspec.json.decode(file.read_bytes(), type=list[Quality | str])
     else:
         entries = _judge_all(manifest, progress)
         try:
@@ -139,26 +145,19 @@ def _qualities(
         except OSError as error:
             raise OutputError(f"{cache.name} cannot be made: {error.strerror}") from error
         with whole_file(file) as work:
-            work.write_text(json.dumps(entries), encoding="utf-8")
-    qualities = tuple(None if isinstance(entry, str) else _quality(entry) for entry in entries)
+            work.write_bytes(msgspec.json.encode(entries))
+    qualities = tuple(None if isinstance(entry, str) else entry for entry in entries)
     return qualities, tuple((row, entry) for row, entry in enumerate(entries) if isinstance(entry, str))
 
 
-def _quality(entry: dict[str, object]) -> Quality:
-    fields = dict(entry)
-    for name in ("reasons", "shape"):
-        fields[name] = tuple(fields[name])  # type: ignore[arg-type]  # JSON has lists
-    return Quality(**fields)  # type: ignore[arg-type]  # as written by asdict
-
-
-def _judge_all(manifest: Manifest, progress: Progress) -> list[dict[str, object] | str]:
-    def judge(row: int) -> dict[str, object] | str:
+def _judge_all(manifest: Manifest, progress: Progress) -> list[Quality | str]:
+    def judge(row: int) -> Quality | str:
         try:
-            return asdict(judge_quality(read_image(manifest.folder / manifest.rows[row].image)))
+            return judge_quality(read_image(manifest.folder / manifest.rows[row].image))
         except InputError as error:
             return str(error)
 
-    entries: list[dict[str, object] | str] = []
+    entries: list[Quality | str] = []
     with ThreadPoolExecutor(available_threads()) as pool:
         for start in range(0, len(manifest), _BLOCK):
             entries += pool.map(judge, range(start, min(start + _BLOCK, len(manifest))))
@@ -189,34 +188,23 @@ def _write(folder: Path, found: Curation, progress: Progress) -> None:
     if found.options.rule == "drop-healthy":
         drops = [
             {
-                "fold": "" if drop.fold < 0 else drop.fold,
-                "image": drop.dropped.image,
-                "because": found.manifest.rows[drop.dropped.because].image,
-                "cosine": f"{drop.dropped.cosine:.6f}",
+                "fold": "" if fold < 0 else fold,
+                "image": dropped.image,
+                "because": found.manifest.rows[dropped.because].image,
+                "cosine": f"{dropped.cosine:.6f}",
             }
-            for drop in found.drops
+            for fold, dropped in found.drops
         ]
         _write_csv(folder / "dropped.csv", drops, ("fold", "image", "because", "cosine"))
         links.append(("dropped.csv", "what the paper's rule would leave out of training"))
-    with whole_file(folder / "summary.json") as work:
-        work.write_text(json.dumps(_summary(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_document(folder / "summary.json", _summary(found))
     write_page(folder / "index.html", _sheet(found, links, progress))
 
 
 # --------------------------------------------------------------------------------------------------------------- lists
 
-_PAIR_COLUMNS = (
-    "pair",
-    "kind",
-    "cosine",
-    "same_patient",
-    "image_1",
-    "patient_1",
-    "label_1",
-    "image_2",
-    "patient_2",
-    "label_2",
-)
+_OF_PAIR = ("image_1", "patient_1", "label_1", "image_2", "patient_2", "label_2")
+_PAIR_COLUMNS = ("pair", "kind", "cosine", "same_patient", *_OF_PAIR)
 
 
 def _pairs(found: Curation) -> list[tuple[int, int, _Line]]:
@@ -299,17 +287,11 @@ def _review(found: Curation, pairs: Mapping[int, Sequence[str]]) -> list[_Line]:
 
 
 def _summary(found: Curation) -> dict[str, Any]:
-    options = found.options
+    options = ("threshold", "rule", "near", "positive", "backbone")
     return {
         "osteon": osteon.__version__,
         "manifest_sha256": found.manifest.sha256,
-        "options": {
-            "threshold": options.threshold,
-            "rule": options.rule,
-            "near": options.near,
-            "positive": options.positive,
-            "backbone": options.backbone,
-        },
+        "options": {name: getattr(found.options, name) for name in options},
         "counts": found.counts(),
         "notes": list(found.notes),
         "patients_that_may_be_one": [
@@ -343,14 +325,14 @@ class _Album:
         self._manifest = found.manifest
         self._pictures: dict[int, str] = {}
 
-    def image(self, row: int, note: str = "") -> Item:
+    def image(self, row: int) -> Item:
         line = self._manifest.rows[row]
         if row not in self._pictures:
             try:
                 self._pictures[row] = thumbnail(read_image(self._manifest.folder / line.image))
             except InputError:
                 self._pictures[row] = ""
-        return Item(line.image, line.patient, line.label, note, self._pictures[row])
+        return Item(line.image, line.patient, line.label, "", self._pictures[row])
 
 
 def _sheet(found: Curation, links: Sequence[tuple[str, str]], progress: Progress) -> Document:
@@ -406,13 +388,8 @@ def _duplicates_section(found: Curation, album: _Album, shown: int) -> Section:
 
 def _people_section(found: Curation) -> Section:
     rows = tuple(
-        (
-            match.first,
-            match.second,
-            f"{match.shared[0]} of {match.images[0]}",
-            f"{match.shared[1]} of {match.images[1]}",
-        )
-        for match in found.matches
+        (one.first, one.second, *(f"{some} of {all_}" for some, all_ in zip(one.shared, one.images, strict=True)))
+        for one in found.matches
     )
     columns = ("one id", "other id", "its images found in the other", "and the other way")
     tables = (Table("people", "Ids that share images", columns, rows),) if rows else ()
@@ -481,12 +458,8 @@ class Applied:
 def apply_review(dataset: Path, review: Path, out: Path) -> Applied:
     """Write a new manifest without the images to drop, with new labels where a person gave them.
 
-    No image and no manifest is changed or deleted. Images that the review does not name are kept.
-
-    Args:
-        dataset: folder or manifest that was curated.
-        review: review.csv, every decision filled in.
-        out: the new manifest, .csv or .parquet, in the folder of the given one; must not be there yet.
+    No image and no manifest is changed or deleted. Images that the review does not name are kept. The new one lies in
+    the folder of the given one and must not be there yet.
 
     Raises:
         InputError: a decision is missing or not known, an image is not in the manifest, its label has changed since,
@@ -540,3 +513,156 @@ def _decisions(review: Path, manifest: Manifest) -> dict[str, tuple[str, str]]:
             raise InputError(f"{where}: relabel needs a new_label, and only relabel has one")
         decided[image] = (decision, new)
     return decided
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePair:
+    """Two images of two patients, the same or nearly so."""
+
+    kind: Literal["exact", "near"]
+    first: int
+    second: int
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curation:
+    """What was found.
+
+    Attributes:
+        manifest: that was looked at.
+        options: as chosen.
+        quality: one entry an image; None where it cannot be read.
+        unreadable: (row, reason).
+        conflicts: pairs alike with different labels, the most alike first; the test part is left out.
+        drops: of the rule "drop-healthy", by fold; fold -1 where nothing is split yet.
+        groups: of exact and near duplicates, those across patients first.
+        duplicates: pairs of two patients.
+        matches: patient ids that may be one person.
+        leakage: audit of splits.json, or None without one.
+        notes: sentences on what was left out and why.
+    """
+
+    manifest: Manifest = field(repr=False)
+    options: CurateOptions
+    quality: tuple[Quality | None, ...] = field(repr=False)
+    unreadable: tuple[tuple[int, str], ...] = field(repr=False)
+    conflicts: tuple[Conflict, ...] = field(repr=False)
+    drops: tuple[tuple[int, Dropped], ...] = field(repr=False)
+    groups: tuple[DuplicateGroup, ...] = field(repr=False)
+    duplicates: tuple[DuplicatePair, ...] = field(repr=False)
+    matches: tuple[PatientMatch, ...] = field(repr=False)
+    leakage: LeakageReport | None
+    notes: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """How many of each."""
+        return {
+            "images": len(self.manifest),
+            "patients": len(self.manifest.patients),
+            "unreadable": len(self.unreadable),
+            "conflicts": len(self.conflicts),
+            "conflicts_within_a_patient": sum(conflict.same_patient for conflict in self.conflicts),
+            "dropped_by_rule": len({dropped.row for _, dropped in self.drops}),
+            "duplicate_groups": len(self.groups),
+            "duplicate_groups_across_patients": sum(group.across_patients for group in self.groups),
+            "duplicate_pairs_across_patients": len(self.duplicates),
+            "patients_that_may_be_one": len(self.matches),
+            "quality": sum(bool(quality and quality.reasons) for quality in self.quality),
+        }
+
+
+# -------------------------------------------------------------------------------------------------------------- search
+
+
+def _curate(
+    manifest: Manifest,
+    split: Split | None,
+    vectors: NDArray[np.float32],
+    *,
+    options: CurateOptions,
+    quality: tuple[Quality | None, ...],
+    unreadable: tuple[tuple[int, str], ...],
+    progress: Progress,
+) -> Curation:
+    """Look for label conflicts, duplicates within and across patients, ids of one person, and leakage."""
+    labels, patients, images = (manifest.column(name) for name in ("label", "patient", "image"))
+    hashes = [entry.pixel_hash if entry else "" for entry in quality]
+    usable = has_direction(vectors)
+    among = usable & ~_test_rows(manifest, split)
+    conflicts = find_conflicts(
+        vectors, labels, patients, images, threshold=options.threshold, among=among, progress=progress
+    )
+    rows = np.flatnonzero(usable)
+    known = chosen_rows(vectors, rows)
+    named = [hashes[row] for row in rows.tolist()]
+    groups = find_duplicates(patients[rows], vectors=known, hashes=named, threshold=options.near)
+    pairs = similar_pairs(known, threshold=options.near, across=patients[rows], most=1_000_000, progress=progress)
+    found = zip(rows[pairs.first].tolist(), rows[pairs.second].tolist(), pairs.cosine.tolist(), strict=True)
+    kinds = [
+        DuplicatePair("exact" if hashes[one] == hashes[other] else "near", one, other, cosine)
+        for one, other, cosine in found
+    ]
+    kinds.sort(key=lambda pair: (pair.kind != "exact", -pair.cosine, pair.first, pair.second))
+    leakage = None
+    if split is not None:
+        leakage = audit_split(manifest, split, vectors=vectors, hashes=hashes, threshold=options.near)
+    return Curation(
+        manifest=manifest,
+        options=options,
+        quality=quality,
+        unreadable=unreadable,
+        conflicts=conflicts,
+        drops=_drops(manifest, split, conflicts, options),
+        groups=tuple(replace(group, rows=tuple(rows[list(group.rows)].tolist())) for group in groups),
+        duplicates=tuple(kinds),
+        matches=match_patients(patients[rows], vectors=known, hashes=named, threshold=options.near),
+        leakage=leakage,
+        notes=(*synthetic_words(manifest), *_notes(manifest, split, among, usable)),
+    )
+
+
+def _test_rows(manifest: Manifest, split: Split | None) -> NDArray[np.bool_]:
+    """The fixed test part: conflicts there are nobody's business, or the labels would be judged by the model."""
+    test = manifest.column("split") == "test"
+    if split is not None and split.scheme == "holdout":
+        test = test.copy()
+        test[split.rows(manifest, 0).test] = True
+    return np.asarray(test)
+
+
+def _drops(
+    manifest: Manifest, split: Split | None, conflicts: tuple[Conflict, ...], options: CurateOptions
+) -> tuple[tuple[int, Dropped], ...]:
+    if options.rule != "drop-healthy":
+        return ()
+    labels = np.where(manifest.truth(options.positive), "positive", HEALTHY)
+    binary = [
+        replace(conflict, labels=(str(labels[conflict.first]), str(labels[conflict.second])))
+        for conflict in conflicts
+        if labels[conflict.first] != labels[conflict.second]
+    ]
+    parts = {-1: np.flatnonzero(~_test_rows(manifest, None))}
+    if split is not None:
+        parts = {number: split.rows(manifest, number).train for number in range(len(split.folds))}
+    drops = []
+    for fold, train in parts.items():
+        trainable = np.zeros(len(manifest), dtype=np.bool_)
+        trainable[train] = True
+        drops += [(fold, dropped) for dropped in healthy_drops(binary, trainable=trainable)]
+    return tuple(drops)
+
+
+def _notes(
+    manifest: Manifest, split: Split | None, among: NDArray[np.bool_], usable: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    notes = []
+    if left := int((usable & ~among).sum()):
+        notes.append(f"{left} images of the test part were not searched for label conflicts.")
+    if split is None:
+        notes.append("The data set is not split yet (no splits.json): leakage between parts was not looked at.")
+    elif split.scheme == "nested":
+        notes.append("Every patient is judged in one fold of this split: conflicts were searched among all images.")
+    if unreadable := int((~usable).sum()):
+        notes.append(f"{unreadable} of {len(manifest)} images cannot be read and were compared with nothing.")
+    return tuple(notes)

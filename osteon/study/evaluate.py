@@ -32,7 +32,7 @@ from osteon.train.counts import judge_counts, measures_by_fold
 from osteon.train.evaluation import Evaluation, evaluate_run
 from osteon.train.objectives.segment import SEGMENT, called_lesions
 from osteon.train.pixels import prepare_image
-from osteon.train.run_data import synthetic_words
+from osteon.train.run import synthetic_words
 from osteon.train.run_folder import read_sweeps
 from osteon.train.settings import HeadSettings
 from osteon.train.tile_features import read_tile
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.blocks import Picture
     from osteon.train.counts import SegmentCounts
-    from osteon.train.run_data import RunData
+    from osteon.train.run import RunData
 
 __all__ = ["Evaluated", "evaluate_into"]
 
@@ -70,13 +70,7 @@ _HOW = (
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What came out, and where it lies.
-
-    Attributes:
-        document: of metrics.json.
-        table: its measures in short.
-        folder: with metrics.json, report.html and figures.
-    """
+    """What came out: metrics.json, its measures in short, and the folder with it, report.html and figures."""
 
     document: Mapping[str, Any] = field(repr=False)
     table: Table = field(repr=False)
@@ -88,11 +82,8 @@ def evaluate_into(
 ) -> Evaluated:
     """Evaluate a run on its test parts and write metrics.json, report.html and figures.
 
-    Args:
-        data: of ``osteon.train.run_data.open_run``.
-        out: folder; None takes ``evaluation`` in the run's.
-        by: further columns for the subgroup table of classifiers.
-        resampling: of the patient bootstraps.
+    They go to ``out``, by default the folder ``evaluation`` in the run's. ``by`` names further columns for the subgroup
+    table of classifiers.
 
     Raises:
         InputError: no fold is done, subgroups of segmenters are asked for, or an image is not there any more.

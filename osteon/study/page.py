@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from osteon.io.whole_file import whole_file
 from osteon.report.blocks import Section, results_document, table_csv, table_markdown
 from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.page import write_page
-from osteon.train.baselines import fields_only, majority_class
+from osteon.train.judging import fields_only, majority_class
 from osteon.train.objectives.classify import classes_of
-from osteon.train.run_data import is_synthetic, synthetic_words
+from osteon.train.run import is_synthetic, synthetic_words
+from osteon.train.run_folder import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,9 +46,6 @@ SYNTHETIC = (
 def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling | None = None) -> tuple[Table, ...]:
     """Write the tables as NAME.md and NAME.csv, the pictures, and index.html into the study's folder.
 
-    Returns:
-        The tables, as written.
-
     Raises:
         InputError: an image that is shown is not there any more.
         OutputError: a file cannot be written.
@@ -58,8 +55,7 @@ def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling
     tables = tuple(table for section in results.sections for table in section.tables)
     files = [(f"{table.name}.{suffix}", text) for table in tables for suffix, text in _texts(table)]
     for name, text in files:
-        with whole_file(study.place.folder / name) as work:
-            work.write_text(text, encoding="utf-8")
+        write_text(study.place.folder / name, text)
     sections = []
     for part in results.sections:
         is_empty = part.empty and not any(table.rows for table in part.tables)
@@ -90,13 +86,7 @@ def data_notes(manifest: Manifest) -> tuple[str, ...]:
 
 
 def division_note(images: str, split: Split, *, other: str = "") -> str:
-    """How the folds are made.
-
-    Args:
-        images: words for what is divided.
-        split: into folds.
-        other: words behind their number.
-    """
+    """How the folds are made of what is divided, in words, with ``other`` words behind their number."""
     going = "the validation part" if split.scheme == "holdout" else "the test part"
     return f"{images}; {len(split.folds)} folds{other} by {split.unit}, {split.scheme}: {going} goes round."
 
@@ -191,11 +181,6 @@ def draw_measures(
 
 def draw_trainings(study: Study, runs: Iterable[RunState], *, name: str = "learning") -> list[Picture]:
     """The monitored measure by epoch, of all folds of runs of one kind; no picture where no epoch has ended.
-
-    Args:
-        study: of the runs.
-        runs: whose folds.
-        name: of the picture's file.
 
     Raises:
         OutputError: the picture cannot be written.

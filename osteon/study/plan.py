@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from osteon.data import Predictions
+import numpy as np
+
+from osteon.curation.splits import make_split
+from osteon.data import Fold, Predictions, Split
+from osteon.data.options import Progress, silent
 from osteon.errors import InputError, TrainingError
 from osteon.train.counts import SegmentCounts
-from osteon.train.ensemble import EnsembleOptions, judge_ensemble, outer_folder, train_nested
 from osteon.train.objectives import settings_of
-from osteon.train.run import Run, RunOptions, read_run, train_run
-from osteon.train.run_data import is_synthetic
-from osteon.train.run_folder import RUN_NAME, FoldResult, fold_folder, read_counts, read_fold
+from osteon.train.objectives.segment import SEGMENT, Judge, kept_network
+from osteon.train.run import Run, RunOptions, is_synthetic, read_run, train_run
+from osteon.train.run_folder import (
+    RUN_NAME,
+    SETTINGS_NAME,
+    FoldResult,
+    digest,
+    fold_folder,
+    fold_numbers,
+    make_folder,
+    read_counts,
+    read_document,
+    read_fold,
+    split_digest,
+    write_document,
+    write_text,
+)
 from osteon.train.settings import NOT_DECISIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from osteon.data import Manifest, Split
-    from osteon.data.options import Progress
+    from numpy.typing import NDArray
+
+    from osteon.data import Manifest
+    from osteon.train.pixels import Pixels
+    from osteon.train.settings import SegmentSettings
 
 __all__ = [
+    "MEMBERS",
     "Planned",
     "PlannedRun",
     "RunState",
@@ -33,11 +55,26 @@ __all__ = [
     "StudyPlace",
     "fold_of",
     "fold_weights",
+    "inner_split",
     "joined_plan",
+    "judge_ensemble",
     "labelled",
     "member_run",
+    "outer_folder",
     "read_plan",
+    "train_nested",
 ]
+
+MEMBERS = 5
+"""Networks of the paper's ensemble."""
+
+_LITERAL = (
+    "The ensemble is scored in the literal reading: of the {members} networks averaged for a fold, up to {leaks} had "
+    "learnt from its test images or chosen their epoch by them. These numbers are too good; the nested reading is the "
+    "honest one."
+)
+_FEWEST = 3
+_SEED_STEP = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +270,12 @@ class PlannedRun(Planned):
         """As of ``Planned``."""
         images, split, folder = labelled(place.manifest, self.label), place.splits[self.scheme], place.runs / self.name
         fold = fold_of(step)
-        shared: dict[str, Any] = {"cache": place.cache, "skip_unreadable": place.skip_unreadable, "folds": (fold,)}
-        options = RunOptions(**shared, shared=place.folder / "bone-networks")
+        options = RunOptions(
+            folds=(fold,),
+            cache=place.cache,
+            shared=place.folder / "bone-networks",
+            skip_unreadable=place.skip_unreadable,
+        )
         runs: Run | tuple[Run, ...]
         if self.kind == "literal":
             runs = read_run(place.runs / self.source)
@@ -246,8 +287,7 @@ class PlannedRun(Planned):
             run = train_run(images, split, self.settings, folder, options=options, progress=progress)
             _require_done(run.folds[fold : fold + 1])
             return
-        how = EnsembleOptions(**shared, keep=folder, device=self.settings.device, threads=self.settings.threads)
-        judge_ensemble(images, split, runs, options=how, progress=progress)
+        judge_ensemble(images, split, runs, options=options, keep=folder, like=self.settings, progress=progress)
 
     def state(self, place: StudyPlace) -> RunState:
         """As of ``Planned``."""
@@ -307,13 +347,7 @@ def _read_ensemble(folder: Path, fold: int) -> FoldResult:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study as its folder tells it.
-
-    Attributes:
-        place: of its files, with data set and splits.
-        runs: in the order of the plan.
-        errors: of the jobs that failed when the study was last worked on, one sentence each.
-    """
+    """A study as its folder tells it: runs in the order of the plan, and a sentence for each job that failed last."""
 
     place: StudyPlace
     runs: tuple[RunState, ...] = field(repr=False)
@@ -378,12 +412,7 @@ def read_plan(document: Mapping[str, Any], kinds: Iterable[type[Planned]]) -> tu
 
 
 def joined_plan(before: Iterable[Planned], added: Iterable[Planned], *, threads: int) -> tuple[Planned, ...]:
-    """A plan with further runs; one that is there already must be the same.
-
-    Args:
-        before: the plan as it was.
-        added: the further runs.
-        threads: of torch, where settings leave them open.
+    """A plan with further runs; one that is there already must be the same. Where settings leave threads open, so many.
 
     Raises:
         InputError: a run of that name has other settings, or runs divide the data differently.
@@ -395,3 +424,190 @@ def joined_plan(before: Iterable[Planned], added: Iterable[Planned], *, threads:
     if len({entry.division for entry in entries.values()}) > 1:
         raise InputError("these runs are of other folds or another seed than those that are there: name another folder")
     return tuple(entries.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Team:
+    """The members that score the ``test`` rows of a fold, and the rows that each learnt from or chose by."""
+
+    fold: int
+    settings: SegmentSettings
+    weights: tuple[Path, ...]
+    seen: tuple[NDArray[np.int64], ...] = field(repr=False)
+    test: NDArray[np.int64] = field(repr=False)
+
+
+def inner_split(manifest: Manifest, split: Split, outer: int, *, members: int = MEMBERS) -> Split:
+    """Divide all but the test part of a fold: each of the folds that come out trains one member.
+
+    A member learns from all but one of the inner parts and chooses its epoch by that one; its test part is that of the
+    outer fold.
+
+    Raises:
+        InputError: no such fold, fewer than three members, or too few patients for so many.
+    """
+    fold_numbers(split, [outer])
+    if members < _FEWEST:
+        raise InputError(f"an ensemble of {members} was asked for; nested members are at least {_FEWEST}")
+    whole = split.folds[outer]
+    rows = split.rows(manifest, outer)
+    rest = manifest.select(np.sort(np.concatenate([rows.train, rows.validation])))
+    seed = split.seed * _SEED_STEP + outer
+    divided = make_split(rest, folds=members, unit=split.unit, stratify=split.stratify, seed=seed)
+    everyone = {*whole.train, *whole.validation}
+    folds = tuple(Fold(tuple(sorted(everyone - {*part.test})), part.test, whole.test) for part in divided.folds)
+    divided = replace(divided, manifest_sha256=split.manifest_sha256, warnings=split.warnings)
+    return replace(divided, scheme="holdout", folds=folds)
+
+
+def outer_folder(folder: Path, outer: int) -> Path:
+    """Where the members of a fold lie."""
+    return folder / f"outer-{outer}"
+
+
+def train_nested(
+    manifest: Manifest,
+    split: Split,
+    settings: SegmentSettings,
+    folder: Path,
+    *,
+    members: int = MEMBERS,
+    options: RunOptions | None = None,
+    progress: Progress = silent,
+) -> tuple[Run, ...]:
+    """Train the members of every outer fold, or of those that options name, each as a run of its own in the folder.
+
+    What is done is skipped, what was interrupted goes on.
+
+    Raises:
+        InputError: as ``inner_split`` and ``train_run``.
+        OutputError: a folder cannot be written.
+        BackendError: the device is not at hand.
+    """
+    chosen = options or RunOptions()
+    numbers = fold_numbers(split, chosen.folds)
+    if chosen.cache is None:
+        chosen = replace(chosen, cache=folder / "cache")
+    return tuple(
+        train_run(
+            manifest,
+            inner_split(manifest, split, outer, members=members),
+            settings,
+            outer_folder(folder, outer),
+            options=replace(chosen, folds=None),
+            progress=progress,
+        )
+        for outer in numbers
+    )
+
+
+def judge_ensemble(
+    manifest: Manifest,
+    split: Split,
+    runs: Run | Sequence[Run],
+    *,
+    options: RunOptions | None = None,
+    keep: Path | None = None,
+    like: SegmentSettings | None = None,
+    progress: Progress = silent,
+) -> SegmentCounts:
+    """Average the probabilities of several networks and count what they call on the test part of each fold.
+
+    In the literal reading the networks of the folds of one run score every fold's test part, though all but one of them
+    learnt from it or chose by it. The thesis can be read so; the numbers are too good, and say so. In the nested one
+    members are trained, for each fold, on an inner division of everything but its test part, and score that.
+
+    Args:
+        manifest: of the data set.
+        split: whose test parts are scored.
+        runs: one run is read literally. Several are the nested reading: one for each outer fold that is judged, of
+            ``train_nested``, in their order.
+        options: which folds, and where decoded images are.
+        keep: folder where the counts of each fold are kept, so that a judgement that was interrupted goes on.
+        like: settings whose device and threads are used; None takes any device and leaves the threads.
+        progress: told about images.
+
+    Returns:
+        Counts of part "test"; ``warnings`` says so where a network was judged on what it had seen.
+
+    Raises:
+        InputError: a member is not trained, or belongs to another split or data set.
+        WeightsError: weights are missing or damaged.
+
+    References:
+        specs/bone-metastasis.md, sections 2.2 and 8.1 (1).
+    """
+    how = options or RunOptions()
+    teams = _teams(manifest, split, runs, fold_numbers(split, how.folds))
+    pixels = how.pixels or SEGMENT.load(
+        manifest, teams[0].settings, how.cache, skip_unreadable=how.skip_unreadable, progress=progress
+    )
+    tables = []
+    for team in teams:
+        settings = replace(team.settings, device="auto", devices=1, precision="32", threads=0)
+        if like is not None:
+            settings = replace(settings, device=like.device, threads=like.threads)
+        tables.append(_judged(manifest, replace(team, settings=settings), pixels, keep, progress))
+    return SegmentCounts.joined(tables).warned([*split.warnings, *_warnings(teams)])
+
+
+def _teams(manifest: Manifest, split: Split, runs: Run | Sequence[Run], numbers: list[int]) -> list[_Team]:
+    """Who scores which fold, in either reading."""
+    listed = [runs] * len(numbers) if isinstance(runs, Run) else list(runs)
+    if len(listed) != len(numbers):
+        raise InputError(f"{len(listed)} runs of members were given for {len(numbers)} folds: one each is needed")
+    teams = []
+    for number, run in zip(numbers, listed, strict=True):
+        own = split if isinstance(runs, Run) else inner_split(manifest, split, number, members=len(run.folds))
+        _require_members(run, manifest, own)
+        weights = tuple(fold.weights for fold in run.folds)
+        teams.append(_Team(number, run.settings, weights, _seen(manifest, own), split.rows(manifest, number).test))
+    return teams
+
+
+def _seen(manifest: Manifest, split: Split) -> tuple[NDArray[np.int64], ...]:
+    """Rows that the network of each fold learnt from or chose by."""
+    parts = [split.rows(manifest, number) for number in range(len(split.folds))]
+    return tuple(np.concatenate([rows.train, rows.validation]) for rows in parts)
+
+
+def _require_members(run: Run, manifest: Manifest, split: Split) -> None:
+    """Refuse a run that is not complete, or was divided otherwise."""
+    if read_document(run.folder / SETTINGS_NAME).get("split_sha256") != split_digest(manifest, split):
+        raise InputError(
+            f"{run.folder.name} was trained on another split or data set: its networks are no members here"
+        )
+    if not run.is_complete:
+        raise InputError(
+            f"{len(run.done)} of {len(run.folds)} members of {run.folder.name} are trained: train all of them first"
+        )
+
+
+def _judged(manifest: Manifest, team: _Team, pixels: Pixels, keep: Path | None, progress: Progress) -> SegmentCounts:
+    """The counts of one fold, kept where they may be."""
+    rows, settings = pixels.usable(team.test), team.settings
+    names = [manifest.rows[int(row)].image for row in rows]
+    identity = digest(
+        [settings.threshold, names, [hashlib.sha256(file.read_bytes()).hexdigest() for file in team.weights]]
+    )
+    notes = None if keep is None else keep / f"fold-{team.fold}.json"
+    if notes is not None and notes.exists() and read_document(notes).get("identity") == identity:
+        return read_counts(notes.with_suffix(".csv"))
+    from osteon.train.engine import choose_device
+
+    networks = [kept_network(settings, file) for file in team.weights]
+    judge = Judge(networks, settings, manifest, pixels, choose_device(settings), progress)
+    counts, _ = judge.judged(rows, fold=team.fold, part="test", threshold=settings.threshold)
+    if notes is not None:
+        make_folder(notes.parent)
+        write_text(notes.with_suffix(".csv"), counts.text())
+        write_document(notes, {"identity": identity, "members": len(team.weights)})
+    return counts
+
+
+def _warnings(teams: list[_Team]) -> list[str]:
+    """What must be said where members had seen what they score."""
+    leaks = [sum(bool(np.isin(team.test, seen).any()) for seen in team.seen) for team in teams]
+    if not any(leaks):
+        return []
+    return [_LITERAL.format(members=len(teams[0].weights), leaks=max(leaks))]

@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from osteon.data import Manifest, Split
-    from osteon.metrics.bootstrap import Resampling
     from osteon.study.plan import Planned
     from osteon.study.protocol import Choices, Division, StudyProtocol
     from osteon.train.launch import Cluster, Outcome
 
-__all__ = ["StudyJobs", "StudyOutcome", "StudyTask", "open_study", "run_study", "train_step", "train_study"]
+__all__ = ["StudyJobs", "StudyOutcome", "open_study", "run_study", "train_study"]
 
 _PLAN_NAME = "study.json"
 _SPLITS = {"folds": "splits.json", "holdout": "holdout.json"}
@@ -45,13 +44,7 @@ _FAILURES_NAME = "failures.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyJobs:
-    """Where and how the folds are trained.
-
-    Attributes:
-        cluster: None trains them here, one after the other.
-        resume: go on with a study that is there.
-        skip_unreadable: as of ``Choices``.
-    """
+    """Where the folds are trained (None: here, one after the other), and whether a study that is there goes on."""
 
     cluster: Cluster | None = None
     resume: bool = False
@@ -59,33 +52,8 @@ class StudyJobs:
 
 
 @dataclass(frozen=True, slots=True)
-class StudyTask:
-    """What a worker needs to know to do one job.
-
-    Attributes:
-        dataset: folder of the manifest, seen from the worker.
-        study: folder of the study, seen from the worker.
-        run: that is planned.
-        step: of it, as "fold-0".
-        skip_unreadable: as of ``StudyJobs``.
-    """
-
-    dataset: str
-    study: str
-    run: Planned
-    step: str
-    skip_unreadable: bool
-
-
-@dataclass(frozen=True, slots=True)
 class StudyOutcome:
-    """What came out.
-
-    Attributes:
-        tables: of the study.
-        page: index.html.
-        errors: of folds that failed.
-    """
+    """Tables of the study, its index.html, and the errors of folds that failed."""
 
     tables: tuple[Table, ...] = field(repr=False)
     page: Path
@@ -117,19 +85,9 @@ def run_study(
     choices: Choices,
     *,
     jobs: StudyJobs | None = None,
-    resampling: Resampling | None = None,
     progress: Progress = silent,
 ) -> StudyOutcome:
     """Plan, train what is not trained, write the tables.
-
-    Args:
-        protocol: of the paper.
-        dataset: folder of the manifest.
-        folder: of the study.
-        choices: what of it to run.
-        jobs: where and how.
-        resampling: of the patient bootstraps of its tables.
-        progress: told about jobs and steps.
 
     Raises:
         UnknownLabelError: no such part, strategy, network or setting.
@@ -142,7 +100,7 @@ def run_study(
     how = replace(jobs or StudyJobs(), skip_unreadable=choices.skip_unreadable)
     planned = protocol.plan(choices, read_manifest(dataset))
     study = train_study(protocol, dataset, folder, planned, jobs=how, progress=progress)
-    tables = write_study(protocol, study, resampling=resampling)
+    tables = write_study(protocol, study)
     return StudyOutcome(tables, folder / "index.html", study.errors)
 
 
@@ -157,13 +115,8 @@ def train_study(
 ) -> Study:
     """Train what is not trained yet.
 
-    Args:
-        protocol: of the paper.
-        dataset: folder of the manifest; its splits.json decides the folds, or they are made as the protocol says.
-        folder: of the study.
-        runs: planned. When resuming they join those that are there; a run of the same name must have the same settings.
-        jobs: where and how.
-        progress: told about jobs and steps.
+    The splits.json of the data set decides the folds, or they are made as the protocol says. When resuming, runs join
+    those that are there; one of the same name must have the same settings.
 
     Raises:
         InputError: the study belongs to other data or settings, or is there and is not to be resumed.
@@ -182,12 +135,12 @@ def train_study(
     for phase in sorted({phase for phase, _, _ in queue}):
         failed = {outcome.name.rpartition("/")[0] for outcome in outcomes if outcome.error}
         tasks = [
-            Job(f"{run.name}/{step}", (StudyTask(str(dataset), str(folder), run, step, how.skip_unreadable),))
+            Job(f"{run.name}/{step}", (str(dataset), str(folder), run, step, how))
             for own, step, run in queue
             if own == phase and run.name not in failed
         ]
         told = _counted(progress, len(outcomes), len(queue))
-        outcomes += launch(tasks, train_step, cluster=how.cluster, progress=told)
+        outcomes += launch(tasks, _train_step, cluster=how.cluster, progress=told)
     write_document(folder / _FAILURES_NAME, {outcome.name: outcome.error for outcome in outcomes if outcome.error})
     return open_study(protocol, dataset, folder)
 
@@ -197,10 +150,11 @@ def _counted(progress: Progress, before: int, total: int) -> Progress:
     return lambda step, done, of: progress(step, *((before + done, total) if step == "jobs" else (done, of)))
 
 
-def train_step(task: StudyTask, *, progress: Progress = silent) -> None:
-    """The work of one job, from the files of the study alone."""
-    place = replace(_place(Path(task.dataset), Path(task.study)), skip_unreadable=task.skip_unreadable)
-    task.run.train(task.step, place, progress)
+def _train_step(
+    dataset: str, study: str, run: Planned, step: str, how: StudyJobs, *, progress: Progress = silent
+) -> None:
+    """The work of one job, from the files of the study alone; the folders are named as a worker sees them."""
+    run.train(step, replace(_place(Path(dataset), Path(study)), skip_unreadable=how.skip_unreadable), progress)
 
 
 def open_study(protocol: StudyProtocol, dataset: Path, folder: Path) -> Study:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,15 +26,16 @@ if TYPE_CHECKING:
 
     from osteon.data import Predictions
     from osteon.metrics.bootstrap import Resampling
-    from osteon.study.published import PublishedRow
     from osteon.train.counts import SegmentCounts
 
 __all__ = [
+    "DAGGER",
     "MEAN_OF_FOLDS",
     "PAIRED_NOTES",
     "TRIVIAL",
     "Contrast",
-    "Line",
+    "Published",
+    "PublishedRow",
     "ResultRow",
     "ResultTable",
     "called_counts",
@@ -43,6 +48,7 @@ __all__ = [
     "measured_record",
     "over_folds",
     "over_patients",
+    "read_published",
     "result_table",
 ]
 
@@ -77,21 +83,17 @@ _READ: Final[Mapping[str, Callable[[Measured], object]]] = {
 }
 """What a record may hold of a measure."""
 
+DAGGER: Final = "†"
+"""Marks a printed number that cannot be."""
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
 
 # ------------------------------------------------------------------------------------------------------------- results
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a row's measured values.
-
-    Attributes:
-        what: words of the column "What"; {folds} stands for the number of folds.
-        cell: of a measure.
-    """
-
-    what: str
-    cell: Callable[[Measured, Scale], str]
+Line = tuple[str, "Callable[[Measured, Scale], str]"]
+"""Words of the column "What", {folds} for the number of folds, and the cell of a measure, where there is a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +168,10 @@ def _lines(layout: ResultTable, row: ResultRow) -> list[tuple[str, ...]]:
         lines = [
             (
                 blank if number else row.heads,
-                line.what.format(folds=over.folds + over.undefined_folds),
-                [line.cell(found[key], SHARE if key in layout.shares else PERCENT) for key in keys],
+                what.format(folds=over.folds + over.undefined_folds),
+                [cell(found[key], SHARE if key in layout.shares else PERCENT) for key in keys],
             )
-            for number, line in enumerate(layout.lines)
+            for number, (what, cell) in enumerate(layout.lines)
         ]
     if published is not None:
         lines.append((blank, "printed", [published.marked(key) for key in keys]))
@@ -228,9 +230,7 @@ def called_counts(predictions: Predictions) -> dict[str, int]:
 def judge_masks(found: SegmentCounts, *, resampling: Resampling | None = None) -> dict[str, Measured]:
     """All measures of a method by name of ``MASK_MEASURES``; of all test images together over patients.
 
-    Args:
-        found: of all folds; only the lesion map of the test parts is looked at.
-        resampling: of the patient bootstrap.
+    Only the lesion map of the test parts is looked at.
     """
     by_fold = measures_by_fold(found).values()
     whole = judge_counts(found, resampling=resampling)
@@ -241,10 +241,8 @@ def judge_masks(found: SegmentCounts, *, resampling: Resampling | None = None) -
     return judged
 
 
-def compare_masks(
-    first: SegmentCounts, second: SegmentCounts, *, name: str = "f1", resampling: Resampling | None = None
-) -> Difference:
-    """First minus second method, on the same folds of the same images; over patients of all images together.
+def compare_masks(first: SegmentCounts, second: SegmentCounts, *, resampling: Resampling | None = None) -> Difference:
+    """F1 of the first minus that of the second method on the same folds; over patients of all images together.
 
     Raises:
         InputError: they were not judged on the same images in the same folds.
@@ -253,10 +251,10 @@ def compare_masks(
     one, two = (found.where(np.lexsort((found.image, found.fold))) for found in parts)
     if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
         raise InputError("two methods can be compared only where both were judged on the same images in the same folds")
-    over = pooled_difference(one.counts, two.counts, one.patient, measure=name, resampling=resampling)
-    values = np.array([[fold[name] for fold in measures_by_fold(found).values()] for found in (one, two)])
+    over = pooled_difference(one.counts, two.counts, one.patient, measure="f1", resampling=resampling)
+    values = np.array([[fold["f1"] for fold in measures_by_fold(found).values()] for found in (one, two)])
     defined = values[:, np.isfinite(values).all(axis=0)]
-    return Difference(name, over, corrected_t_test(defined[0], defined[1]) if defined.shape[1] > 1 else None)
+    return Difference("f1", over, corrected_t_test(defined[0], defined[1]) if defined.shape[1] > 1 else None)
 
 
 # ----------------------------------------------------------------------------------------------------------- contrasts
@@ -341,14 +339,7 @@ def comparison_table(
     notes: tuple[str, ...] = (),
     resampling: Resampling | None = None,
 ) -> Table:
-    """AUC of every run minus that of the reference.
-
-    Args:
-        predictions: of the runs, by name.
-        reference: the run to compare with; the first one where it is not there.
-        notes: sentences for below the table.
-        resampling: of the patient bootstrap.
-    """
+    """AUC of every run minus that of the reference, by name; of the first run where the reference is not there."""
     if reference not in predictions:
         reference = next(iter(predictions), "")
     contrasts = [
@@ -362,3 +353,112 @@ def comparison_table(
 
 def _nan(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """A row of a printed table.
+
+    Attributes:
+        title: as the paper names it.
+        values: measure -> text, as it stands in the table: a number, or "mean (low to high)".
+        corrected: measure -> text as it must be, only where that differs or is not printed; "about" before what was
+            worked out.
+        shares: measures that are printed as shares, the others in percent.
+    """
+
+    title: str
+    values: Mapping[str, str]
+    corrected: Mapping[str, str] = field(default_factory=dict)
+    shares: frozenset[str] = frozenset()
+
+    def marked(self, measure: str) -> str:
+        """What is printed, with a dagger where it cannot be; "" where nothing is."""
+        text = self.values.get(measure, "")
+        return f"{text}{DAGGER}" if text and measure in self.corrected else text
+
+    def texts(self, measure: str) -> tuple[str, ...]:
+        """The value, and its limits where they are printed; empty where nothing is."""
+        return tuple(_NUMBER.findall(self.values.get(measure, "")))
+
+    def numbers(self, measure: str, *, corrected: bool = True) -> tuple[float, ...]:
+        """The same as shares."""
+        texts = _NUMBER.findall(self.corrected.get(measure, "")) if corrected else ()
+        return tuple(float(text) / (1 if measure in self.shares else 100) for text in texts or self.texts(measure))
+
+    def value(self, measure: str, *, corrected: bool = True) -> float | None:
+        """The value as a share, as it must be or as it is printed; None where there is none."""
+        return next(iter(self.numbers(measure, corrected=corrected)), None)
+
+    def interval(self, measure: str) -> tuple[float, float, float] | None:
+        """Value and limits as shares; limits of no width where none are printed."""
+        found = self.numbers(measure)
+        return (found[0], found[-2], found[-1]) if len(found) > 1 else (found[0],) * 3 if found else None
+
+    def leaves_range(self, measure: str) -> bool:
+        """Whether the printed share or a limit of it lies outside 0 to 1."""
+        return any(not 0 <= number <= 1 for number in self.numbers(measure, corrected=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """All that a system's ``published.json`` holds.
+
+    Attributes:
+        tables: by name, the rows by name, in the printed order.
+        facts: whatever else the paper prints.
+        checks: what was held against arithmetic, with what came out: a table, or none.
+        sentences: of the tables beside it, by name.
+    """
+
+    tables: Mapping[str, Mapping[str, PublishedRow]] = field(repr=False)
+    facts: Mapping[str, Any] = field(repr=False)
+    checks: tuple[Table, ...] = field(repr=False)
+    sentences: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def said(self, *names: str) -> tuple[str, ...]:
+        """Some of the sentences."""
+        return tuple(self.sentences[name] for name in names)
+
+    def row(self, name: str) -> PublishedRow | None:
+        """The first row of that name in any table."""
+        return next((rows[name] for rows in self.tables.values() if name in rows), None)
+
+
+@cache
+def read_published(package: str) -> Published:
+    """The numbers and sentences of one system, of ``published.json`` in its package."""
+    document = json.loads(files(package).joinpath("published.json").read_text(encoding="utf-8"))
+    tables = {
+        name: {
+            row["name"]: PublishedRow(
+                title=row.get("title", row["name"]),
+                values=dict(zip(table["columns"], row["values"], strict=True)),
+                corrected=row.get("corrected", {}),
+                shares=frozenset(table.get("shares", ())),
+            )
+            for row in table["rows"]
+        }
+        for name, table in document.pop("tables").items()
+    }
+    checks, sentences = document.pop("checks", None), document.pop("sentences", {})
+    return Published(tables, document, (_checks(checks),) if checks else (), sentences)
+
+
+def _checks(document: Mapping[str, Any]) -> Table:
+    """A table as JSON holds it; records are given, or named for the columns."""
+    words = {"yes": True, "NO": False}
+    rows = tuple(tuple(row) for row in document["rows"])
+    records = document.get("records") or [
+        {name: words.get(cell, cell) for name, cell in zip(document["names"], row, strict=True)}
+        for row in rows
+        if "names" in document
+    ]
+    return Table(
+        document["name"],
+        document["title"],
+        tuple(document["columns"]),
+        rows,
+        notes=tuple(document["notes"]),
+        records=tuple(records),
+    )

@@ -14,8 +14,7 @@ from osteon.systems.mri_femur.system import SYSTEM as MRI_FEMUR
 if TYPE_CHECKING:
     from osteon.data.system import Header, System
     from osteon.study.protocol import StudyProtocol
-    from osteon.train.recipe import Recipe
-    from osteon.train.settings import Settings
+    from osteon.train.settings import Recipe, Settings
 
 __all__ = ["SYSTEMS", "best_system", "recipe", "study_protocol", "system"]
 

@@ -54,13 +54,10 @@ class Augmentation(Protocol):
     """Changes an image of an epoch, repeatably."""
 
     def __call__(self, image: Tensor, masks: Tensor, *, epoch: int, row: int) -> Planes:
-        """An image as it is seen in an epoch, with its masks.
+        """An image of a row as it is seen in an epoch, with its masks.
 
-        Args:
-            image: (1, size, size) float32 in 0..1; not changed.
-            masks: (mask, size, size) uint8, 0 or 1; without any where the augmentation knows none.
-            epoch: from 0.
-            row: of the image in its manifest.
+        The image is (1, size, size) float32 in 0..1, masks (mask, size, size) uint8, 0 or 1, without any where the
+        augmentation knows none; neither is changed.
 
         Returns:
             Image and masks; what comes in from outside is 0.
@@ -143,14 +140,7 @@ class Movement:
 
 
 def draw_movement(*, seed: int, epoch: int, row: int, ranges: MovementRanges | None = None) -> Movement:
-    """The movement of an image of an epoch, which follows from the three numbers alone.
-
-    Args:
-        seed: of the training.
-        epoch: from 0.
-        row: of the image in its manifest.
-        ranges: None for those of the paper's code.
-    """
+    """The movement of an image of an epoch, which follows from the three numbers; by default in the paper's ranges."""
     how = ranges or MovementRanges()
     generator = np.random.default_rng([seed, _MOVEMENT_STREAM, epoch, row])
     degrees, mirror, flip = generator.uniform(-how.rotation_degrees, how.rotation_degrees), *generator.random(2)
@@ -167,12 +157,7 @@ def draw_movement(*, seed: int, epoch: int, row: int, ranges: MovementRanges | N
 def moved(
     image: NDArray[np.float32], masks: NDArray[np.uint8], movement: Movement
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """An image and its masks, moved alike.
-
-    Args:
-        image: (row, column).
-        masks: (mask, row, column), 0 or 1.
-        movement: what to do.
+    """An image (row, column) and its masks (mask, row, column), 0 or 1, moved alike.
 
     Returns:
         The image, linear between pixels, and the masks, nearest pixel, still 0 or 1; 0 comes in from outside.

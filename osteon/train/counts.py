@@ -174,40 +174,32 @@ class ThresholdSweep:
 
 
 def judge_counts(
-    counts: SegmentCounts, *, output: str = "lesion", part: str = "test", resampling: Resampling | None = None
+    counts: SegmentCounts, *, output: str = "lesion", resampling: Resampling | None = None
 ) -> dict[str, BootstrapInterval]:
-    """Measures over all folds together, with percentile intervals over patients.
+    """Measures of the test parts over all folds together, with percentile intervals over patients.
 
     Where every image is tested once, as in a nested split, its fold's network judged it; where one test part is judged
     by the networks of all folds, each image counts once a network.
-
-    Args:
-        counts: of a run or an ensemble.
-        output: the map.
-        part: of the folds.
-        resampling: of the intervals.
 
     Returns:
         By name, in the order of ``MASK_MEASURES``.
 
     Raises:
-        InputError: no row of this map and part.
+        InputError: no row of this map in the test part.
     """
-    chosen = _chosen(counts, output, part)
+    chosen = _chosen(counts, output)
     return pooled(chosen.counts, chosen.patient, measures=MASK_MEASURES, resampling=resampling)
 
 
-def measures_by_fold(
-    counts: SegmentCounts, *, output: str = "lesion", part: str = "test"
-) -> dict[int, dict[str, float]]:
-    """The measures of each fold; the paper's tables are means of these.
+def measures_by_fold(counts: SegmentCounts, *, output: str = "lesion") -> dict[int, dict[str, float]]:
+    """The measures of each fold on its test part; the paper's tables are means of these.
 
     Raises:
-        InputError: no row of this map and part.
+        InputError: no row of this map in the test part.
     """
     from osteon.metrics.bootstrap import Resampling
 
-    chosen = _chosen(counts, output, part)
+    chosen = _chosen(counts, output)
     found = {}
     for fold in np.unique(chosen.fold).tolist():
         one = chosen.of(fold=fold)
@@ -216,10 +208,10 @@ def measures_by_fold(
     return found
 
 
-def _chosen(counts: SegmentCounts, output: str, part: str) -> SegmentCounts:
-    chosen = counts.of(part=part, output=output)
+def _chosen(counts: SegmentCounts, output: str) -> SegmentCounts:
+    chosen = counts.of(part="test", output=output)
     if len(chosen) == 0:
-        raise InputError(f"these counts have no row of the map {output!r} in the {part} part: nothing can be judged")
+        raise InputError(f"these counts have no row of the map {output!r} in the test part: nothing can be judged")
     return chosen
 
 

@@ -39,7 +39,6 @@ __all__ = [
     "train_heads",
 ]
 
-
 ADAM_BETAS = (0.9, 0.999)
 ADAM_EPSILON = 1e-7
 """Of Keras, which the paper used; torch's own is 1e-8."""
@@ -57,7 +56,6 @@ class HeadPlan:
         epochs: of the longest training.
         batch: tiles a step; the last step of an epoch takes what is left.
         weight_decay: decoupled, times the rate.
-        class_weights: (classes,) of the loss; None weighs all tiles alike.
     """
 
     rates: tuple[float, ...]
@@ -65,7 +63,6 @@ class HeadPlan:
     epochs: int
     batch: int = 32
     weight_decay: float = 0.0
-    class_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no plan."""
@@ -145,9 +142,6 @@ def train_heads(
         after_epoch: told the number of the epoch that has ended, from 1, and the heads as they are; must not change
             them.
 
-    Returns:
-        The heads after the last epoch.
-
     Raises:
         InputError: no tile, or shapes that do not fit.
     """
@@ -167,7 +161,6 @@ def train_heads(
         fused=True,
     )
     values, truth = torch.from_numpy(features), torch.from_numpy(labels)
-    weights = None if plan.class_weights is None else torch.tensor(plan.class_weights, dtype=torch.float32)
     for epoch in range(plan.epochs):
         order = {seed: head_order(seed, epoch, len(features)) for seed in set(plan.seeds)}
         places = torch.from_numpy(np.stack([order[seed] for seed in plan.seeds]))
@@ -175,7 +168,7 @@ def train_heads(
             optimiser.zero_grad()
             for group, some in zip(groups, members, strict=True):
                 chosen = places[some, start : start + plan.batch]
-                _loss(group.logits(values[chosen]), truth[chosen], weights).backward()
+                _loss(group.logits(values[chosen]), truth[chosen]).backward()
             optimiser.step()
         if after_epoch is not None:
             with torch.no_grad():
@@ -190,14 +183,11 @@ def _joined(groups: Sequence[Heads], members: Sequence[Sequence[int]]) -> Heads:
     return Heads(stacked)
 
 
-def _loss(logits: Tensor, truth: Tensor, weights: Tensor | None) -> Tensor:
+def _loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Sum over heads of each head's mean: no head's gradient knows of another."""
     count, tiles, classes = logits.shape
-    each = functional.cross_entropy(logits.reshape(-1, classes), truth.reshape(-1), weight=weights, reduction="none")
-    each = each.reshape(count, tiles)
-    if weights is None:
-        return each.mean(dim=1).sum()
-    return (each.sum(dim=1) / weights[truth].sum(dim=1)).sum()
+    each = functional.cross_entropy(logits.reshape(-1, classes), truth.reshape(-1), reduction="none")
+    return each.reshape(count, tiles).mean(dim=1).sum()
 
 
 def fit_ridge_head(
@@ -234,11 +224,7 @@ def fit_ridge_head(
 
 
 def linear_head(slopes: NDArray[np.float64], offsets: NDArray[np.float64]) -> TileHead:
-    """A head that gives ``features @ slopes.T + offsets``.
-
-    Args:
-        slopes: (classes, d).
-        offsets: (classes,).
+    """A head that gives ``features @ slopes.T + offsets``, of slopes (classes, d) and offsets (classes,).
 
     Raises:
         InputError: more classes than pairs of units.

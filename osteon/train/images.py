@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from osteon.train.augmentation import Augmentation
     from osteon.train.pixels import Pixels
 
-__all__ = ["Batch", "EpochOrder", "ImageSet", "epoch_rows", "evaluation_loader", "training_loader"]
+__all__ = ["Batch", "EpochOrder", "ImageSet", "InOrder", "epoch_rows", "image_loader"]
 
 Batch = tuple["Tensor", "Tensor", "Tensor"]
 """Images (n, 1, size, size) float32; labels (n,) int64, or masks (n, mask, size, size) uint8; rows (n,) int64."""
@@ -82,9 +82,6 @@ def epoch_rows(
         images_per_epoch: None shows every row once. A number draws that many, the same share of each class (first
             classes first where it does not divide), without repeating a row before its class is used up.
 
-    Returns:
-        Rows in random order.
-
     Raises:
         InputError: fewer images an epoch than classes.
     """
@@ -145,53 +142,26 @@ class EpochOrder(Sampler[tuple[int, int]]):
         return iter([(self.epoch, int(row)) for row in mine])
 
 
-def training_loader(
-    images: Dataset[Batch],
-    order: EpochOrder,
-    *,
-    batch: int,
-    workers: int = 0,
-    pin_memory: bool = False,
-) -> DataLoader[Batch]:
-    """Batches in the order's order; the last may be smaller."""
-    return DataLoader(
-        images,
-        batch_size=batch,
-        sampler=order,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-    )
+class InOrder(Sampler[tuple[int, int]]):
+    """Rows as they are, for images that are not augmented; with several processes each sees its own, none twice."""
 
-
-class _InOrder(Sampler[tuple[int, int]]):
-    """Rows as they are, for images that are not augmented."""
-
-    def __init__(self, rows: NDArray[np.int64]) -> None:
-        self._rows = rows
+    def __init__(self, rows: NDArray[np.int64], *, rank: int = 0, processes: int = 1) -> None:
+        """Keep the rows of this process."""
+        self._rows = rows[rank::processes]
 
     def __len__(self) -> int:
+        """Images that this process sees."""
         return len(self._rows)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
+        """(0, row) of this process."""
         return iter([(0, int(row)) for row in self._rows])
 
 
-def evaluation_loader(
-    images: Dataset[Batch],
-    rows: NDArray[np.int64],
-    *,
-    batch: int,
-    workers: int = 0,
-    pin_memory: bool = False,
-    rank: int = 0,
-    processes: int = 1,
+def image_loader(
+    images: Dataset[Batch], order: EpochOrder | InOrder, *, batch: int, workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[Batch]:
-    """Batches of rows as they are; with several processes each sees its own, none twice."""
-    return DataLoader(
-        images,
-        batch_size=batch,
-        sampler=_InOrder(rows[rank::processes]),
-        num_workers=workers,
-        pin_memory=pin_memory,
-    )
+    """Batches in an order; the last may be smaller. Processes that load for one epoch after the other stay."""
+    stays = workers > 0 and isinstance(order, EpochOrder)
+    how: dict[str, Any] = {"num_workers": workers, "pin_memory": pin_memory, "persistent_workers": stays}
+    return DataLoader(images, batch_size=batch, sampler=order, **how)

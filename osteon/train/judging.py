@@ -8,24 +8,40 @@ with other patients: they are drawn with replacement, and all models of a fold s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from osteon.data import Predictions
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import BootstrapInterval, Resampling, paired_difference, patient_bootstraps
 from osteon.metrics.classification import measure
 from osteon.metrics.folds import CorrectedTTest, FoldInterval, corrected_t_test, fold_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from osteon.data import Predictions
+    from numpy.typing import NDArray
 
-__all__ = ["TABLE_MEASURES", "Difference", "Measured", "compare_runs", "judge_folds"]
+    from osteon.data import Manifest, Split
+
+__all__ = [
+    "FIELDS",
+    "TABLE_MEASURES",
+    "Difference",
+    "Measured",
+    "compare_runs",
+    "fields_only",
+    "judge_folds",
+    "known_fields",
+    "majority_class",
+]
 
 TABLE_MEASURES = ("auc", "tpr", "tnr")
 """The measures of the papers' tables; sensitivity (TPR) and specificity (TNR) from a probability of 0.5 on."""
+
+FIELDS = ("age_years", "sex", "centre", "scanner", "plane")
+"""What is known of an image before it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +78,9 @@ class Difference:
 
 
 def judge_folds(
-    predictions: Predictions,
-    *,
-    measures: Sequence[str] = TABLE_MEASURES,
-    threshold: float = 0.5,
-    resampling: Resampling | None = None,
+    predictions: Predictions, *, measures: Sequence[str] = TABLE_MEASURES, resampling: Resampling | None = None
 ) -> dict[str, Measured]:
-    """Measures of a run on its test parts.
-
-    Args:
-        predictions: of all folds; only rows of part "test" are looked at.
-        measures: names of ``osteon.metrics.classification.MEASURES``.
-        threshold: probabilities from it on are called positive.
-        resampling: of the bootstrap.
+    """Measures of ``osteon.metrics.classification.MEASURES`` of a run on the test parts of all its folds.
 
     Raises:
         InputError: no row of part "test".
@@ -82,34 +88,18 @@ def judge_folds(
     test = _test_rows(predictions)
     folds = np.unique(test.fold)
     truth, score = test.is_positive, test.probability
-    resampled = patient_bootstraps(
-        measures, truth, score, test.patient, threshold=threshold, folds=test.fold, resampling=resampling
-    )
+    resampled = patient_bootstraps(measures, truth, score, test.patient, folds=test.fold, resampling=resampling)
     judged = {}
     for name in measures:
-        values = [
-            measure(name, truth[test.fold == fold], score[test.fold == fold], threshold=threshold) for fold in folds
-        ]
+        values = [measure(name, truth[test.fold == fold], score[test.fold == fold]) for fold in folds]
         judged[name] = Measured(name, tuple(values), fold_interval(values), resampled[name])
     return judged
 
 
 def compare_runs(
-    first: Predictions,
-    second: Predictions,
-    *,
-    name: str = "auc",
-    threshold: float = 0.5,
-    resampling: Resampling | None = None,
+    first: Predictions, second: Predictions, *, name: str = "auc", resampling: Resampling | None = None
 ) -> Difference:
-    """First minus second run, on the same folds of the same data.
-
-    Args:
-        first: of all folds.
-        second: of the same folds; its rows may come in another order.
-        name: of the measure.
-        threshold: probabilities from it on are called positive.
-        resampling: of the bootstrap.
+    """First minus second run, on the same folds of the same data, whose rows may come in another order.
 
     Raises:
         InputError: the runs were not judged on the same images in the same folds.
@@ -118,24 +108,10 @@ def compare_runs(
     if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
         raise InputError("two runs can be compared only where both were judged on the same images in the same folds")
     truth = one.is_positive
-    resampled = paired_difference(
-        name,
-        truth,
-        (one.probability, two.probability),
-        one.patient,
-        thresholds=(threshold, threshold),
-        folds=one.fold,
-        resampling=resampling,
-    )
-    by_fold = np.array(
-        [
-            [
-                measure(name, truth[rows], scores[rows], threshold=threshold)
-                for scores in (one.probability, two.probability)
-            ]
-            for rows in (one.fold == fold for fold in np.unique(one.fold))
-        ]
-    )
+    both = one.probability, two.probability
+    resampled = paired_difference(name, truth, both, one.patient, folds=one.fold, resampling=resampling)
+    parts = [one.fold == fold for fold in np.unique(one.fold)]
+    by_fold = np.array([[measure(name, truth[rows], scores[rows]) for scores in both] for rows in parts])
     defined = by_fold[np.isfinite(by_fold).all(axis=1)]
     test = corrected_t_test(defined[:, 0], defined[:, 1]) if len(defined) > 1 else None
     return Difference(name, resampled, test)
@@ -151,3 +127,78 @@ def _test_rows(predictions: Predictions) -> Predictions:
 def _in_order(predictions: Predictions) -> Predictions:
     order = np.lexsort((predictions.image, predictions.fold))
     return predictions.where(order)
+
+
+def majority_class(manifest: Manifest, split: Split, *, classes: Sequence[str], positive: str) -> Predictions:
+    """Predictions of a model that says for every image what most training images are."""
+
+    def judge(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        shares = np.bincount(labels[train], minlength=len(classes)) / train.size
+        return np.tile(shares, (test.size, 1))
+
+    return _predictions(manifest, split, classes, positive, judge)
+
+
+def known_fields(manifest: Manifest) -> tuple[str, ...]:
+    """Those of ``FIELDS`` that hold at least two different values."""
+    return tuple(name for name in FIELDS if np.unique(manifest.column(name)).size > 1)
+
+
+def fields_only(manifest: Manifest, split: Split, *, classes: Sequence[str], positive: str) -> Predictions | None:
+    """Predictions of a logistic regression on ``known_fields``, fitted on each fold's training part.
+
+    Ages are standardised, an unknown age takes the mean and a sign of its own; the other fields are indicators, a value
+    never seen in training has none. The penalty is scikit-learn's default.
+
+    Returns:
+        None when no field is known.
+    """
+    names = known_fields(manifest)
+    if not names:
+        return None
+    columns = {name: manifest.column(name) for name in names}
+
+    def judge(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        from sklearn.linear_model import LogisticRegression
+
+        model: Any = LogisticRegression(max_iter=1000)
+        design = np.concatenate([_design(name, columns[name], train) for name in names], axis=1)
+        present = np.unique(labels[train])
+        shares = np.zeros((test.size, len(classes)))
+        if present.size == 1:
+            shares[:, present[0]] = 1.0
+            return shares
+        model.fit(design[train], labels[train])
+        shares[:, present] = model.predict_proba(design[test])
+        return shares
+
+    return _predictions(manifest, split, classes, positive, judge)
+
+
+def _design(name: str, column: NDArray[np.str_], train: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Columns of a field for every image; scale and values are those of the training part."""
+    if name != "age_years":
+        return np.stack([column == value for value in np.unique(column[train])], axis=1).astype(np.float64)
+    unknown = column == ""
+    age = np.where(unknown, "nan", column).astype(np.float64)
+    known = age[train][~unknown[train]]
+    mean, deviation = (known.mean(), known.std() or 1.0) if known.size else (0.0, 1.0)
+    return np.stack([np.where(unknown, 0.0, (age - mean) / deviation), unknown], axis=1)
+
+
+def _predictions(
+    manifest: Manifest,
+    split: Split,
+    classes: Sequence[str],
+    positive: str,
+    judge: Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
+) -> Predictions:
+    labels = np.array([list(classes).index(row.label) for row in manifest.rows], dtype=np.int64)
+    tables = []
+    for fold in range(len(split.folds)):
+        rows = split.rows(manifest, fold)
+        logits = np.log(np.clip(judge(rows.train, rows.test, labels), 1e-6, 1)).astype(np.float32)
+        tables.append(
+            Predictions.of_rows(manifest, rows.test, logits, classes=classes, positive=positive, fold=fold, part="test")
+        )
+    return Predictions.joined(tables)

@@ -34,12 +34,7 @@ _KNOCK_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to be done.
-
-    Attributes:
-        name: unique among the jobs launched together, as "CAE-ft/fold-0".
-        arguments: of the work; picklable.
-    """
+    """Something to be done, by a name unique among those launched together; its arguments can be pickled."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -59,11 +54,6 @@ class Outcome:
     error: str
     seconds: float
 
-    @property
-    def is_done(self) -> bool:
-        """Whether it ended well."""
-        return not self.error
-
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -82,11 +72,7 @@ class Cluster:
 
 
 def launch(
-    jobs: Sequence[Job],
-    work: Callable[..., None],
-    *,
-    cluster: Cluster | None = None,
-    progress: Progress = silent,
+    jobs: Sequence[Job], work: Callable[..., None], *, cluster: Cluster | None = None, progress: Progress = silent
 ) -> tuple[Outcome, ...]:
     """Do all jobs.
 
@@ -190,12 +176,7 @@ def _joined(cluster: Cluster) -> Iterator[Any]:
 
 
 def _knock(address: str) -> None:
-    """Whether somebody listens at a HOST:PORT: Ray itself would go on asking for more than a minute.
-
-    Raises:
-        OSError: nobody does.
-        ValueError: a port that is none.
-    """
+    """Whether somebody listens at a HOST:PORT: Ray itself would go on asking for more than a minute."""
     at = urlsplit(address if "//" in address else f"//{address}")
     if at.hostname and at.port:
         socket.create_connection((at.hostname, at.port), timeout=_KNOCK_S).close()

@@ -55,11 +55,7 @@ def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float, weights: Tensor 
 
 
 def balanced_weights(labels: Tensor, classes: int) -> Tensor:
-    """Weights (class,) that make every class count the same: images / (classes * images of the class).
-
-    Args:
-        labels: (n,) of the training images; every class occurs.
-        classes: how many.
+    """Weights (class,) that make every class, all of which occur, count the same: images / (classes * its images).
 
     Example:
         >>> balanced_weights(torch.tensor([0, 0, 0, 1]), 2).tolist()
@@ -115,10 +111,7 @@ def map_weights(settings: SegmentSettings, outputs: Sequence[str]) -> tuple[floa
 def focal_map_loss(logits: Tensor, masks: Tensor, *, gamma: float) -> Tensor:
     """Mean of ``(1 - p)^gamma * -log p``, p the probability of what a pixel is; cross entropy at gamma 0.
 
-    Args:
-        logits: any shape.
-        masks: the same shape, 0 or 1.
-        gamma: 0 or more.
+    Masks, 0 or 1, have the shape of the logits.
 
     References:
         Lin et al. 2017, 10.1109/ICCV.2017.324.

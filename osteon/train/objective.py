@@ -6,29 +6,43 @@ network: the loss of a batch, and what the validation part says after an epoch. 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from osteon.data import Predictions
+from osteon.data.manifest import PARTS, FoldRows
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
+from osteon.metrics.calibration import fit_temperature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from osteon.data import Manifest, Predictions, Split
-    from osteon.data.manifest import FoldRows
+    from osteon.data import Manifest, Split
     from osteon.train.counts import SegmentCounts, ThresholdSweep
     from osteon.train.images import Batch
-    from osteon.train.run_folder import EpochRecord
+    from osteon.train.run_folder import EpochRecord, OnEpoch
     from osteon.train.settings import Settings
     from osteon.train.strategies import StagePlan
 
-__all__ = ["EpochMeasures", "FoldData", "FoldJob", "Judged", "Learner", "Objective", "part_rows", "untold"]
+__all__ = [
+    "EpochMeasures",
+    "FoldData",
+    "FoldJob",
+    "Judged",
+    "Learner",
+    "Objective",
+    "judged_classes",
+    "part_rows",
+    "predictions_of",
+    "untold",
+]
 
 
 def untold(fold: int, record: EpochRecord) -> None:
@@ -59,7 +73,7 @@ class FoldData:
     cache: Path | None = None
     shared: Path | None = None
     drops: Mapping[int, NDArray[np.int64]] | None = None
-    on_epoch: Callable[[int, EpochRecord], None] = untold
+    on_epoch: OnEpoch = untold
     progress: Progress = silent
 
 
@@ -114,12 +128,7 @@ class EpochMeasures:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the kept weights of a fold say of its validation and test parts.
-
-    Attributes:
-        table: from which every number is computed.
-        sweeps: of the validation part at many thresholds, where there are maps.
-    """
+    """What the kept weights of a fold say of its validation and test parts, and of maps a sweep of thresholds."""
 
     table: Predictions | SegmentCounts
     sweeps: tuple[ThresholdSweep, ...] = ()
@@ -156,75 +165,103 @@ class Learner(Protocol):
         """What all validation batches of all processes say."""
 
 
-class Objective(Protocol):
-    """A kind of training; it holds no state. Jobs and settings are of its own kind.
+Own = Any
+"""Settings, jobs and images: each objective has its own kind."""
 
-    Attributes:
-        name: of ``Settings.objective``.
-        settings: their type.
-    """
 
-    @property
-    def name(self) -> str:
-        """See above."""
+class Objective(ABC):
+    """A kind of training without a state, of the name in ``Settings.objective``; jobs and settings are its own."""
 
-    @property
-    def settings(self) -> type[Settings]:
-        """See above."""
+    name: ClassVar[str]
+    settings: ClassVar[type[Settings]]
 
-    def outputs(self, manifest: Manifest, settings: Any) -> tuple[str, ...]:  # noqa: ANN401
+    @abstractmethod
+    def outputs(self, manifest: Manifest, settings: Own) -> tuple[str, ...]:
         """Names of the classes, or of the maps, in the order of the network's output."""
 
-    def describe(self, settings: Any) -> dict[str, Any]:  # noqa: ANN401
+    @abstractmethod
+    def describe(self, settings: Own) -> dict[str, Any]:
         """What run.json says of the beginning, as the weights; refuses, before images are read, what is not at hand."""
 
+    @abstractmethod
     def load(
         self,
         manifest: Manifest,
-        settings: Any,  # noqa: ANN401
+        settings: Own,
         cache: Path | None,
         *,
         skip_unreadable: bool = False,
         progress: Progress = silent,
-    ) -> Any:  # noqa: ANN401 - as of FoldData.pixels
+    ) -> Own:
         """Images as networks of these settings take them."""
 
-    def plan(self, data: FoldData, fold: int, settings: Any, folder: Path) -> FoldJob:  # noqa: ANN401
+    @abstractmethod
+    def plan(self, data: FoldData, fold: int, settings: Own, folder: Path) -> FoldJob:
         """Decide what a fold learns from, chooses by and is judged by.
 
         Raises:
             InputError: a part lacks what it needs.
         """
 
-    def prepared(self, job: Any, data: FoldData) -> FoldJob:  # noqa: ANN401
-        """The job with what must be there first, as the network that another one builds on."""
+    def of_fold(self, data: FoldData, fold: int, settings: Own, folder: Path) -> dict[str, Any]:
+        """What every kind of job says of its fold."""
+        told = {"objective": self, "fold": fold, "settings": settings, "folder": folder}
+        return {**told, "manifest": data.manifest, "cache": data.cache}
 
+    def prepared(self, job: Own, data: FoldData) -> FoldJob:
+        """The job with what must be there first, as the network that another one builds on."""
+        del data
+        found: FoldJob = job
+        return found
+
+    @abstractmethod
     def train(
-        self,
-        job: Any,  # noqa: ANN401
-        pixels: Any,  # noqa: ANN401
-        *,
-        on_epoch: Callable[[int, EpochRecord], None],
-        progress: Progress,
-        rank: int = 0,
+        self, job: Own, pixels: Own, *, on_epoch: OnEpoch, progress: Progress, rank: int = 0
     ) -> tuple[EpochRecord, ...]:
         """Train a network, or go on with it; the weights that count lie in its folder then."""
 
-    def best(self, history: Sequence[EpochRecord], settings: Any) -> EpochRecord:  # noqa: ANN401
+    @abstractmethod
+    def best(self, history: Sequence[EpochRecord], settings: Own) -> EpochRecord:
         """The epoch whose weights were kept."""
 
-    def judge(self, job: Any, pixels: Any, progress: Progress) -> Judged | None:  # noqa: ANN401
+    @abstractmethod
+    def judge(self, job: Own, pixels: Own, progress: Progress) -> Judged | None:
         """What the kept weights say; None where another network's job judges this one."""
 
 
-def part_rows(data: FoldData, fold: int, settings: Any) -> tuple[FoldRows, int]:  # noqa: ANN401
+def predictions_of(
+    manifest: Manifest,
+    parts: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float32]]],
+    *,
+    classes: Sequence[str],
+    positive: str,
+    fold: int,
+    temperature: float,
+) -> Predictions:
+    """The table of a fold: rows and logits (images, class) by part, one below the other."""
+    names: dict[str, Any] = {"classes": classes, "positive": positive, "fold": fold, "temperature": temperature}
+    tables = [Predictions.of_rows(manifest, *shown, part=part, **names) for part, shown in parts.items()]
+    return Predictions.joined(tables)
+
+
+def judged_classes(
+    job: FoldJob, logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], classes: Sequence[str]
+) -> Judged:
+    """What logits (images, class) by part say of a fold, with a temperature of the validation part."""
+    fitted = fit_temperature(logits["validation"], labels[job.rows.validation])
+    # where every validation image is right no finite temperature is best: 1 makes the model no surer than it was
+    temperature = 1.0 if fitted.at_bound else fitted.temperature
+    parts = {part: (getattr(job.rows, part), values) for part, values in logits.items()}
+    names: dict[str, Any] = {"classes": classes, "positive": job.settings.positive}
+    return Judged(predictions_of(job.manifest, parts, **names, fold=job.fold, temperature=temperature))
+
+
+def part_rows(data: FoldData, fold: int, settings: Own) -> tuple[FoldRows, int]:
     """Rows of a fold by part without what cannot be read, and how many of those there are.
 
     Raises:
         InputError: no such fold, or nothing to judge by.
     """
-    from osteon.data.manifest import PARTS, FoldRows
-
     if not 0 <= fold < len(data.split.folds):
         raise InputError(f"fold {fold} was asked for; the split has folds 0 to {len(data.split.folds) - 1}")
     whole = data.split.rows(data.manifest, fold)

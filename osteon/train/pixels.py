@@ -12,13 +12,13 @@ to a pixel.
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from osteon._compiled import available_threads
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from osteon.data import ImageRow, Manifest
 
-__all__ = ["FULL_SCALE", "Pixels", "Unreadable", "load_pixels", "pixels_key", "prepare_image"]
+__all__ = ["FULL_SCALE", "Pixels", "Readable", "Unreadable", "load_pixels", "pixels_key", "prepare_image"]
 
 FULL_SCALE = 65535
 """The stored value of 1.0 where images are stretched; that of others is 255."""
@@ -59,18 +59,31 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """What is known of the images of a manifest, row by row; a row that could not be read is all 0.
+
+    Attributes:
+        unreadable: the rows that could not be read; empty unless they were to be skipped.
+    """
+
+    unreadable: tuple[Unreadable, ...] = ()
+
+    def usable(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those rows that could be read, in their order."""
+        return rows[~np.isin(rows, [entry.row for entry in self.unreadable])]
+
+
 @dataclass(frozen=True, slots=True)
-class Pixels:
-    """The images of a manifest, row by row; read-only. A row that could not be read is all 0.
+class Pixels(Readable):
+    """The images of a manifest; read-only.
 
     Attributes:
         values: (images, size, size) unsigned integers, the largest of their type being 1.
-        unreadable: the rows that could not be read; empty unless they were to be skipped.
         masks: (images, size, size) bool by name; all False where there is no such mask.
     """
 
     values: NDArray[np.unsignedinteger[Any]] = field(repr=False)
-    unreadable: tuple[Unreadable, ...] = ()
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     @property
@@ -92,10 +105,6 @@ class Pixels:
         blocks = [masks[start : start + _BLOCK] for start in range(0, len(masks), _BLOCK)]
         return np.concatenate([np.count_nonzero(block, axis=(1, 2)) for block in blocks]).astype(np.int64)
 
-    def usable(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those rows that could be read, in their order."""
-        return rows[~np.isin(rows, [entry.row for entry in self.unreadable])]
-
 
 def prepare_image(image: NDArray[np.float32], size: int, *, is_stretched: bool = True) -> NDArray[np.float32]:
     """An image as the networks see it: smallest value 0, largest 1, nearest neighbour to ``size``.
@@ -103,11 +112,6 @@ def prepare_image(image: NDArray[np.float32], size: int, *, is_stretched: bool =
     A crop of ``osteon.ops.crops.leg_crops`` of that size comes back unchanged. What is not to be stretched is a slice
     in a window, whose grey values mean HU: it is resized as a whole, by area where it shrinks, in 256 steps
     (``osteon.ops.series_images``).
-
-    Args:
-        image: (row, column), any unit, finite; 0 to 1 where it is not to be stretched.
-        size: rows and columns wanted.
-        is_stretched: see above.
 
     Returns:
         (size, size) float32; all 0 when the image is constant.
@@ -175,7 +179,7 @@ def load_pixels(
     if values.flags.writeable:
         values.setflags(write=False)
     outlined = {name: values[number].view(np.bool_) for number, name in enumerate(wanted, start=1)}
-    return Pixels(values[0], tuple(unreadable), outlined)
+    return Pixels(values[0], outlined, unreadable=tuple(unreadable))
 
 
 def pixels_key(manifest: Manifest, size: int, *, is_stretched: bool = True) -> str:
@@ -228,21 +232,18 @@ class _Decoding:
         notes = file.with_suffix(".json")
         if not (file.exists() and notes.exists()):
             self._fill(file, notes, progress)
-        unreadable = [Unreadable(**entry) for entry in json.loads(notes.read_text(encoding="utf-8"))]
-        return np.load(file, mmap_mode="r"), unreadable
+        return np.load(file, mmap_mode="r"), msgspec.json.decode(notes.read_bytes(), type=list[Unreadable])
 
     def _fill(self, file: Path, notes: Path, progress: Progress) -> None:
         """Decode into a temporary file of the same folder and rename it: another process may do the same."""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=file.parent, prefix=".decoding-") as temporary:
-                part = Path(temporary) / file.name
+                part, written = Path(temporary) / file.name, Path(temporary) / notes.name
                 values = np.lib.format.open_memmap(part, mode="w+", dtype=self.dtype, shape=self.shape)
-                found = self._decode_all(values, progress)
+                written.write_bytes(msgspec.json.encode(self._decode_all(values, progress)))
                 values.flush()
                 del values
-                written = Path(temporary) / notes.name
-                written.write_text(json.dumps([asdict(entry) for entry in found]), encoding="utf-8")
                 part.replace(file)
                 written.replace(notes)
         except OSError as error:

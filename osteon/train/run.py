@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from osteon.data import Predictions
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OsteonError, OutputError
+from osteon.io.split_file import read_split
+from osteon.io.table import read_manifest
 from osteon.train.counts import SegmentCounts
 from osteon.train.fold import fit_fold
 from osteon.train.objective import FoldData, untold
@@ -33,7 +35,7 @@ from osteon.train.run_folder import (
 from osteon.train.settings import NOT_DECISIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -41,10 +43,23 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest, Split
     from osteon.train.objective import Objective
-    from osteon.train.run_folder import EpochRecord
+    from osteon.train.run_folder import OnEpoch
     from osteon.train.settings import Settings
 
-__all__ = ["Run", "RunOptions", "read_run", "train_run"]
+__all__ = [
+    "Run",
+    "RunData",
+    "RunOptions",
+    "is_synthetic",
+    "open_run",
+    "read_run",
+    "synthetic_share",
+    "synthetic_words",
+    "train_run",
+]
+
+_SYNTHETIC = frozenset({"yes", "true", "1"})
+_SPLIT_NAME = "splits.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +169,7 @@ class RunOptions:
     shared: Path | None = None
     skip_unreadable: bool = False
     pixels: Any = None
-    on_epoch: Callable[[int, EpochRecord], None] = untold
+    on_epoch: OnEpoch = untold
 
 
 def train_run(
@@ -170,15 +185,6 @@ def train_run(
     """Train the folds of a split. A fold that is done is skipped, one that was interrupted goes on.
 
     A fold that fails is noted, and the others go on: look at ``failed`` of what is returned.
-
-    Args:
-        manifest: of the data set.
-        split: folds of it.
-        settings: of all folds.
-        folder: of the run; made when it is not there.
-        options: which folds, what to drop, where to keep decoded images.
-        objective: None takes that of the settings.
-        progress: told about every step.
 
     Raises:
         InputError: the folder holds a run with other settings or data, a fold does not exist, an image is unreadable.
@@ -239,11 +245,7 @@ def train_run(
 
 
 def read_run(folder: Path, *, objective: Objective | None = None) -> Run:
-    """A run as it lies there, whether it is complete or not.
-
-    Args:
-        folder: of the run.
-        objective: that it was trained with; None takes one of ``OBJECTIVES``.
+    """A run as it lies there, whether it is complete or not; without an objective, of one of ``OBJECTIVES``.
 
     Raises:
         InputError: the folder is no run, or a file of it is damaged or of another version.
@@ -283,3 +285,62 @@ def _write_run(folder: Path, about: Mapping[str, Any]) -> None:
         names = ("state", "error", "best_epoch", "monitored", "seconds", "images")
         states[str(number)] = {name: getattr(fold, name) for name in names}
     write_document(folder / RUN_NAME, {**about, "fold_states": states})
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """A run as its folder tells it, its images and its split; the hash is of who is in which part with which labels."""
+
+    run: Run
+    manifest: Manifest = field(repr=False)
+    split: Split = field(repr=False)
+    split_sha256: str
+
+
+def open_run(folder: Path, dataset: Path, *, split: Path | None = None) -> RunData:
+    """Read a run and its data set, and refuse what does not belong together.
+
+    Without a file of the split it is looked for beside the manifest, in the run, and in the study that the run is of.
+
+    Raises:
+        InputError: a file is missing or damaged, or manifest and split are not those of the run.
+    """
+    run = read_run(folder)
+    expected = str(read_document(folder / SETTINGS_NAME).get("split_sha256"))
+    manifest = read_manifest(dataset)
+    if split is not None:
+        places = [split]
+    else:
+        study = folder.absolute().parent.parent
+        places = [place / _SPLIT_NAME for place in (manifest.folder, folder, study)]
+        places = [place for place in places if place.exists()]
+    if not places:
+        raise InputError(
+            f"no {_SPLIT_NAME} beside the manifest of {manifest.folder.name} nor in the run: name the split that "
+            f"{folder.name} was trained with (--split)"
+        )
+    for place in places:
+        found = read_split(place)
+        if split_digest(manifest, found) == expected:
+            return RunData(run, manifest, found, expected)
+    raise InputError(
+        f"{folder.name} was trained with other patients, labels or folds than {manifest.folder.name} holds now (the "
+        "hashes of manifest and split differ): give the data set as it was, or train again"
+    )
+
+
+def is_synthetic(manifest: Manifest) -> bool:
+    """Whether the manifest says so of every image."""
+    return synthetic_share(manifest) == 1.0
+
+
+def synthetic_share(manifest: Manifest) -> float:
+    """Which share of the images the manifest's column ``synthetic`` calls so, 0 to 1."""
+    flags = [row.extra.get("synthetic", "").strip().lower() in _SYNTHETIC for row in manifest.rows]
+    return sum(flags) / len(flags)
+
+
+def synthetic_words(manifest: Manifest) -> tuple[str, ...]:
+    """The sentence that no page of numbers from synthetic images may lack; none where no image is synthetic."""
+    share = synthetic_share(manifest)
+    return (f"{share:.0%} of the images are SYNTHETIC: these numbers say nothing about patients.",) if share else ()

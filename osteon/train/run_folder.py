@@ -15,6 +15,7 @@ import io
 import json
 import os
 import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -28,7 +29,6 @@ from osteon.io.whole_file import whole_file
 from osteon.train.counts import SegmentCounts, ThresholdSweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from osteon.data import Manifest, Split
@@ -45,6 +45,7 @@ __all__ = [
     "SWEEPS_NAME",
     "EpochRecord",
     "FoldResult",
+    "OnEpoch",
     "claim_folder",
     "describe_software",
     "digest",
@@ -136,6 +137,10 @@ class EpochRecord:
             raise InputError("a history has a line that is no epoch: it was changed or cut off") from error
 
 
+OnEpoch = Callable[[int, EpochRecord], None]
+"""Told (fold, record) after every epoch."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldResult:
     """One fold of a run.
@@ -204,12 +209,7 @@ def fold_numbers(split: Split, wanted: Iterable[int] | None) -> list[int]:
 
 
 def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[str]) -> None:
-    """Write what a run is into its new folder, or make sure that the folder's run is the same.
-
-    Args:
-        folder: of the run.
-        document: "settings" by name, "split_sha256", and what else is kept.
-        free: settings that may differ.
+    """Write what a run is into its new folder, or make sure that its run is the same but for ``free`` settings.
 
     Raises:
         InputError: the folder holds a run with other settings or data.

@@ -10,17 +10,33 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    Self,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 from msgspec import Meta
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.nets import least_image_size, network_names
+from osteon.nets import is_transformer, least_image_size, network_names
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from osteon.data import Manifest
+    from osteon.weights import ImageInput
 
 __all__ = [
     "CONFIGURATIONS",
@@ -29,6 +45,7 @@ __all__ = [
     "ClassifySettings",
     "HeadSettings",
     "NetworkSettings",
+    "Recipe",
     "SegmentSettings",
     "Settings",
     "TileAugmentation",
@@ -64,6 +81,9 @@ _OF_SCHEDULE: Final[Mapping[str, Mapping[str, Any]]] = {
     "warm_steps": {"epochs": 80, "learning_rate": 0.01, "patience": 5, "optimiser": "adam"},
 }
 _EPOCHS_FROM_SCRATCH: Final = 15
+
+S = TypeVar("S", bound="Settings")
+_SHIPPED = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +197,6 @@ class NetworkSettings(Settings):
     def _check(self) -> None:
         if self.batch % self.devices:
             raise InputError(f"a batch of {self.batch} cannot be shared evenly by {self.devices} devices")
-        self._check_pairs()
-
-    def _check_pairs(self) -> None:
-        """Refuse settings of an objective that exclude each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +285,8 @@ class ClassifySettings(NetworkSettings):
             found["epochs"] = _EPOCHS_FROM_SCRATCH
         return found
 
-    def _check_pairs(self) -> None:
+    def _check(self) -> None:
+        super(ClassifySettings, self)._check()
         least = least_image_size(self.architecture)
         if self.image_size < least:
             raise InputError(f"image_size is {self.image_size}; {self.architecture} needs at least {least}")
@@ -341,7 +358,8 @@ class SegmentSettings(NetworkSettings):
         """Whether training sees slices with a lesion in another share than they occur."""
         return self.images_per_epoch is not None and self.draw == "equal"
 
-    def _check_pairs(self) -> None:
+    def _check(self) -> None:
+        super(SegmentSettings, self)._check()
         if self.image_size < 16 or self.image_size % 16:
             raise InputError(f"image_size is {self.image_size}; the network halves four times: a multiple of 16")
         if self.crop % 16 or self.crop > self.image_size:
@@ -496,10 +514,7 @@ class HeadSettings(Settings):
 
 
 def read_settings_file(path: Path) -> dict[str, Any]:
-    """Values of a settings file by name; the settings check them.
-
-    Args:
-        path: .toml, .yaml, .yml, or .json (JSON is YAML); one table of names and values.
+    """Values by name of a .toml, .yaml, .yml or .json file (JSON is YAML) of one table; the settings check them.
 
     Raises:
         InputError: the file cannot be read, or is not one table.
@@ -554,12 +569,7 @@ def _kinds(cls: type) -> dict[str, Any]:
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - of any setting
-    """A value as its setting takes it.
-
-    Raises:
-        UnknownLabelError: a name that does not exist.
-        InputError: another type, or out of range.
-    """
+    """A value as its setting takes it."""
     if is_dataclass(kind) and isinstance(value, kind):  # type: ignore[arg-type]
         return value
     if get_origin(kind) is Literal:
@@ -582,3 +592,51 @@ def _converted(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - of an
     if isinstance(found, float) and not math.isfinite(found):
         raise InputError(f"{name} is {value!r}: a finite number is needed")
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(Generic[S]):
+    """How a task is trained unless somebody says otherwise.
+
+    Attributes:
+        task: its name, on the command line and in a model's card.
+        summary: one line for a listing.
+        kind: settings of the objective.
+        values: settings by name; what is missing follows from them (``Settings.followed``).
+        when: further settings, each where something holds: "NAME=VALUE" of a setting, "transformer", or "unshipped", a
+            network without shipped weights. Looked at in this order; a later one sees what an earlier one set.
+        elsewhere: what no model of the task may be used for.
+        card_input: what a model's card says of the image, from settings and manifest.
+    """
+
+    task: str
+    summary: str
+    kind: type[S]
+    values: Mapping[str, Any]
+    when: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    elsewhere: str
+    card_input: Callable[[S, Manifest], ImageInput] = field(repr=False)
+
+    def settings(self, given: Mapping[str, Any] | None = None) -> S:
+        """Settings of a training by name, as a file or a command line has them; None and "" are what the recipe says.
+
+        Raises:
+            UnknownLabelError: no such setting, or a name that does not exist.
+            InputError: a value of another type or out of range, or settings that exclude each other.
+        """
+        asked = {name: value for name, value in (given or {}).items() if value is not None and value != ""}
+        if asked.pop("task", self.task) != self.task:
+            raise UnknownLabelError(f"these settings are of the task {given['task']!r}, not of {self.task}")  # type: ignore[index]
+        chosen = {**self.values, **asked}
+        for fact, more in self.when:
+            if _holds(fact, chosen):
+                chosen |= {**more, **asked}
+        return self.kind.of({**self.kind.followed(chosen), **chosen, "task": self.task})
+
+
+def _holds(fact: str, values: Mapping[str, Any]) -> bool:
+    name, sign, value = fact.partition("=")
+    if sign:
+        return str(values.get(name)) == value
+    network = str(values["architecture"])
+    return is_transformer(network) if fact == "transformer" else network != _SHIPPED

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "EpochPlan", "Schedule", "Stage", "StageMachine", "StagePlan", "plan_rates", "plan_stages"]
 
-
 STEPS: Final[Mapping[str, tuple[tuple[float, float], ...]]] = {
     "steps": ((0.0, 1.0), (1 / 3, 0.5), (2 / 3, 0.1)),
     "warm_steps": ((0.0, 0.1), (1 / 8, 1.0), (2 / 8, 0.1), (3 / 8, 0.01), (7 / 8, 0.001)),
@@ -119,13 +118,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """All stages of a strategy. The training ends with the last stage, or after ``epochs``.
-
-    Attributes:
-        parts: of the network, input to output, the head last.
-        stages: in order.
-        epochs: most epochs, all stages together.
-    """
+    """All stages of a strategy, of parts from input to output; it ends with the last stage or after ``epochs``."""
 
     parts: tuple[str, ...]
     stages: tuple[Stage, ...]
@@ -134,14 +127,7 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class EpochPlan:
-    """How one epoch is trained.
-
-    Attributes:
-        stage: its name.
-        free: parts that are trained, the head first.
-        head_rate: learning rate of the head.
-        backbone_rate: of the other free parts; 0 when there are none.
-    """
+    """How one epoch of a stage is trained: which parts, the head first, at which rates; 0 where no other part is."""
 
     stage: str
     free: tuple[str, ...]
@@ -151,16 +137,9 @@ class EpochPlan:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from an epoch.
-
-    Attributes:
-        is_best: no epoch before was as good: its weights are kept.
-        is_new_stage: the next epoch trains more parts.
-        stop: the training ends.
-    """
+    """What follows from an epoch: whether it is the best so far, so that its weights are kept, and whether to stop."""
 
     is_best: bool
-    is_new_stage: bool
     stop: bool
 
 
@@ -179,11 +158,7 @@ def plan_rates(rates: Sequence[float], epochs: int, parts: Sequence[str]) -> Sta
 
 
 def plan_stages(settings: ClassifySettings, parts: Sequence[str]) -> StagePlan:
-    """The stages of a strategy for a network.
-
-    Args:
-        settings: strategy and rates.
-        parts: names from ``nets.anatomy.feature_stages``, input to output, the head last.
+    """The stages of a strategy for a network of parts as ``nets.anatomy.feature_stages`` names them, the head last.
 
     Raises:
         InputError: fewer than two parts.
@@ -193,11 +168,7 @@ def plan_stages(settings: ClassifySettings, parts: Sequence[str]) -> StagePlan:
     order = tuple(reversed(parts))
     low, floor = settings.learning_rate, settings.final_rate
     head = Schedule(
-        "plateau",
-        settings.head_rate,
-        floor=floor,
-        factor=settings.plateau_factor,
-        patience=settings.plateau_patience,
+        "plateau", settings.head_rate, floor=floor, factor=settings.plateau_factor, patience=settings.plateau_patience
     )
     stepped = None
     if settings.schedule in STEPS:
@@ -229,19 +200,10 @@ def plan_stages(settings: ClassifySettings, parts: Sequence[str]) -> StagePlan:
 
 @dataclass(slots=True)
 class _State:
-    """What decides the next epoch.
+    """What decides the next epoch: how many are done, where the stage and its schedules began, what the best was worth.
 
-    Attributes:
-        epoch: epochs done.
-        stage: index of the stage of the next epoch.
-        best: what the best of all epochs was worth; empty before the first.
-        best_epoch: from 1; 0 before the first.
-        stale: epochs without gain, since the stage began.
-        plateau: epochs without gain since the last cut, and since the stage began.
-        cuts: of the head's schedule since it began.
-        head_began: epoch, from 0, with which the head's schedule began.
-        backbone_began: the same for the others.
-        is_over: no epoch follows.
+    ``stale`` counts epochs without gain since the stage began, ``plateau`` those since the last of the ``cuts`` of the
+    head's rate too; ``best`` is empty before the first epoch.
     """
 
     epoch: int = 0
@@ -257,21 +219,12 @@ class _State:
 
 
 class StageMachine:
-    """Walks through a plan.
-
-    Attributes:
-        plan: all its stages.
-    """
+    """Walks through a plan."""
 
     def __init__(self, plan: StagePlan) -> None:
         """Stand before the first epoch."""
         self.plan = plan
         self._state = _State()
-
-    @property
-    def best_epoch(self) -> int:
-        """The best epoch so far, from 1, the first of equals; 0 before the first."""
-        return self._state.best_epoch
 
     @property
     def is_over(self) -> bool:
@@ -314,7 +267,7 @@ class StageMachine:
         now.is_over = now.epoch >= self.plan.epochs or (advances and is_last)
         if advances and not now.is_over:
             self._begin_next_stage()
-        return Decision(gained, advances and not now.is_over, now.is_over)
+        return Decision(gained, now.is_over)
 
     def state(self) -> dict[str, Any]:
         """Everything that ``restore`` needs, as plain values."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import contextlib
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from osteon.io.whole_file import whole_file
 from osteon.nets import build_network
 from osteon.nets.tile_classifier import TILE_BASES, TileClassifier
 from osteon.ops.stain import StainNormaliser, augment_stain
-from osteon.train.pixels import Unreadable
+from osteon.train.pixels import Readable, Unreadable
+from osteon.train.run_folder import digest
 from osteon.weights.backbone import pretrained_weights
 from osteon.weights.hub import fetch_hub_file
 from osteon.weights.load import load_state
@@ -52,7 +52,6 @@ __all__ = [
     "tile_table",
 ]
 
-
 _COPY_STRIDE = 1_000_003
 """Numbers of the draws of one copy and of the next lie this far apart."""
 
@@ -66,7 +65,7 @@ _LEAST_SIDE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class TileTable:
+class TileTable(Readable):
     """Features of a data set's tiles with what is known of them.
 
     Attributes:
@@ -75,7 +74,6 @@ class TileTable:
         labels: (n,) class, 0 on.
         patients: (n,) whose.
         classes: how many there are.
-        unreadable: the tiles that could not be read, all 0; empty unless they were to be skipped.
     """
 
     features: NDArray[np.float32] = field(repr=False)
@@ -83,29 +81,18 @@ class TileTable:
     labels: NDArray[np.int64] = field(repr=False)
     patients: NDArray[np.str_] = field(repr=False)
     classes: int = 3
-    unreadable: tuple[Unreadable, ...] = ()
 
     def training(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Features and labels to learn from: the tiles of rows, then their copies."""
         copied = self.copies[:, rows].reshape(-1, self.features.shape[1])
         return np.concatenate([self.features[rows], copied]), np.tile(self.labels[rows], 1 + len(self.copies))
 
-    def usable(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those rows that could be read, in their order."""
-        return rows[~np.isin(rows, [entry.row for entry in self.unreadable])]
-
 
 @dataclass(frozen=True, slots=True)
-class SeenTiles:
-    """Tiles as the network sees them.
-
-    Attributes:
-        values: (n, row, column, 3) uint8 RGB.
-        unreadable: the tiles that could not be read, all 0.
-    """
+class SeenTiles(Readable):
+    """Tiles (n, row, column, 3) uint8 RGB, as the network sees them."""
 
     values: NDArray[np.uint8] = field(repr=False)
-    unreadable: tuple[Unreadable, ...] = ()
 
     @property
     def size(self) -> int:
@@ -116,17 +103,14 @@ class SeenTiles:
         """Tiles (n, row, column, 3), as a model takes them."""
         return np.asarray(self.values[rows])
 
-    def usable(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those rows that could be read, in their order."""
-        return rows[~np.isin(rows, [entry.row for entry in self.unreadable])]
-
 
 def load_seen(
     manifest: Manifest, settings: HeadSettings, *, skip_unreadable: bool = False, progress: Progress = silent
 ) -> SeenTiles:
     """All tiles of a data set as the network sees them; raises as ``load_tiles``."""
     loaded = load_tiles(manifest, pixels=settings.pixels, skip_unreadable=skip_unreadable, progress=progress)
-    return SeenTiles(seen_tiles(normalise_stains(loaded, manifest, settings).rgb), loaded.unreadable)
+    rgb = seen_tiles(normalise_stains(loaded, manifest, settings).rgb)
+    return SeenTiles(rgb, unreadable=loaded.unreadable)
 
 
 def tile_labels(manifest: Manifest, classes: Sequence[str] = TILE_CLASSES) -> NDArray[np.int64]:
@@ -149,14 +133,7 @@ def tile_table(
     skip_unreadable: bool = False,
     progress: Progress = silent,
 ) -> TileTable:
-    """Features of all tiles of a data set, and of their copies.
-
-    Args:
-        manifest: tiles with labels of the classes.
-        settings: network, stain, augmentation and seed.
-        cache: folder that keeps the features; None keeps nothing, and where tiles are skipped nothing is kept.
-        skip_unreadable: name tiles that cannot be read instead of raising.
-        progress: told about tiles read and tiles seen.
+    """Features of all tiles of a data set, and of their copies; the cache keeps them where no tile is skipped.
 
     Raises:
         InputError: a tile cannot be read.
@@ -170,15 +147,14 @@ def tile_table(
         found = _read(kept)
     else:
         loaded = load_tiles(manifest, pixels=settings.pixels, skip_unreadable=skip_unreadable, progress=progress)
-        found, unreadable = (
-            _compute(normalise_stains(loaded, manifest, settings), settings, progress),
-            loaded.unreadable,
-        )
+        unreadable = loaded.unreadable
+        found = _compute(normalise_stains(loaded, manifest, settings), settings, progress)
         if kept is not None and not unreadable:
             kept.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(kept) as work, work.open("wb") as stream:
                 np.savez(stream, features=found[0], copies=found[1])
-    return TileTable(*found, labels, manifest.column("patient"), len(settings.classes), unreadable)
+    classes = len(settings.classes)
+    return TileTable(*found, labels, manifest.column("patient"), classes, unreadable=unreadable)
 
 
 def normalise_stains(tiles: Tiles, manifest: Manifest, settings: HeadSettings) -> Tiles:
@@ -206,9 +182,8 @@ def _compute(
     network = classifier_with_base(settings)
     count = len(tiles.rgb)
     features = tile_features(network, seen_tiles(tiles.rgb), progress=progress)
-    copies = np.empty(
-        (settings.augmentation.copies if settings.augmentation.changes else 0, *features.shape), np.float32
-    )
+    drawn_times = settings.augmentation.copies if settings.augmentation.changes else 0
+    copies = np.empty((drawn_times, *features.shape), np.float32)
     for number in range(len(copies)):
         rows = range(number * _COPY_STRIDE, number * _COPY_STRIDE + count)
         drawn = draw_copies(tiles.rgb, rows, settings.augmentation, seed=settings.seed)
@@ -220,7 +195,7 @@ def _identity(manifest: Manifest, settings: HeadSettings) -> str:
     """Hash of what decides the features."""
     decisive = {name: value for name, value in settings.document().items() if name in _DECISIVE}
     rows = [[row.image, row.patient, row.study, row.label] for row in manifest.rows]
-    return hashlib.sha256(json.dumps([rows, decisive], sort_keys=True).encode()).hexdigest()
+    return digest([rows, decisive])
 
 
 _DECISIVE = ("architecture", "pretrained", "pixels", "augmentation", "stain", "seed")
@@ -244,15 +219,14 @@ def classifier_with_base(settings: HeadSettings, *, classes: int = 3) -> TileCla
         WeightsError: weights cannot be had, or do not fit.
         BackendError: torch or timm is not installed.
     """
-    if settings.pretrained == "none":
-        with torch.random.fork_rng():
+    is_random = settings.pretrained == "none"
+    with torch.random.fork_rng() if is_random else contextlib.nullcontext():
+        if is_random:
             torch.manual_seed(_RANDOM_SEED)
-            network = build_network(settings.architecture, classes=classes)
-    else:
         network = build_network(settings.architecture, classes=classes)
     if not isinstance(network, TileClassifier):
         raise UnknownLabelError(f"{settings.architecture} is no classifier of tiles")
-    if settings.pretrained != "none":
+    if not is_random:
         _fill(network, _base_state(settings), name=f"{settings.pretrained} weights")
     return network.eval().requires_grad_(requires_grad=False)
 
@@ -270,12 +244,7 @@ def base_words(settings: HeadSettings) -> str:
 def tile_features(
     network: TileClassifier, tiles: NDArray[np.uint8], *, progress: Progress = silent
 ) -> NDArray[np.float32]:
-    """Pooled features of tiles, batch normalisation as it was trained.
-
-    Args:
-        network: of ``classifier_with_base``.
-        tiles: (n, row, column, 3) uint8 RGB as the network is to see them.
-        progress: told about tiles.
+    """Pooled features of tiles (n, row, column, 3) uint8 RGB as the network sees them; its normalisation stands.
 
     Returns:
         (n, d) float32.
@@ -313,11 +282,8 @@ def _fill(network: TileClassifier, state: Mapping[str, Tensor], *, name: str) ->
     """Put weights into the base, strictly; those of its own head are left out."""
     own = network.base.state_dict()
     kept = {key: value for key, value in state.items() if not key.startswith(_HEADS)}
-    wrong = sorted(
-        key
-        for key in own.keys() | kept.keys()
-        if key not in own or key not in kept or own[key].shape != kept[key].shape
-    )
+    shapes = [{key: value.shape for key, value in some.items()} for some in (own, kept)]
+    wrong = sorted({key for key, _ in shapes[0].items() ^ shapes[1].items()})
     if wrong:
         raise WeightsError(
             f"{name} do not fit the base {type(network.base).__name__}: {len(wrong)} tensors are missing, left over or "
@@ -327,18 +293,16 @@ def _fill(network: TileClassifier, state: Mapping[str, Tensor], *, name: str) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Tiles:
+class Tiles(Readable):
     """Pixels of a manifest's tiles.
 
     Attributes:
         pixels: that the network sees.
         rgb: (n, 2 * pixels, 2 * pixels, 3) uint8.
-        unreadable: the tiles that could not be read, all 0; empty unless they were to be skipped.
     """
 
     pixels: int
     rgb: NDArray[np.uint8] = field(repr=False)
-    unreadable: tuple[Unreadable, ...] = ()
 
 
 def read_tile(path: Path, *, side: int) -> NDArray[np.uint8]:
@@ -381,13 +345,7 @@ def read_tile(path: Path, *, side: int) -> NDArray[np.uint8]:
 
 
 def load_tiles(manifest: Manifest, *, pixels: int, skip_unreadable: bool = False, progress: Progress = silent) -> Tiles:
-    """Read all tiles of a manifest.
-
-    Args:
-        manifest: of the tiles.
-        pixels: that the network sees.
-        skip_unreadable: name tiles that cannot be read instead of raising.
-        progress: told about tiles.
+    """Read all tiles of a manifest, at twice the pixels that the network sees.
 
     Raises:
         InputError: a tile that cannot be read.
@@ -404,7 +362,7 @@ def load_tiles(manifest: Manifest, *, pixels: int, skip_unreadable: bool = False
                 raise
             unreadable.append(Unreadable(number, row.image, str(error)))
         progress("tiles", number + 1, len(manifest))
-    return Tiles(pixels, found, tuple(unreadable))
+    return Tiles(pixels, found, unreadable=tuple(unreadable))
 
 
 def seen_tiles(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -417,13 +375,10 @@ def seen_tiles(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def draw_copies(
     rgb: NDArray[np.uint8], rows: Sequence[int], augmentation: TileAugmentation, *, seed: int
 ) -> NDArray[np.uint8]:
-    """One transformed copy of each tile as the network sees it; what is drawn depends on seed and number alone.
+    """One transformed copy of each tile (n, side, side, 3) as the network sees it.
 
-    Args:
-        rgb: (n, side, side, 3).
-        rows: (n,) a number of each tile that its draw depends on; several copies of a tile have several numbers.
-        augmentation: what is drawn.
-        seed: of the draws.
+    What is drawn depends on the seed and on a number of each tile in ``rows`` alone; several copies of a tile have
+    several numbers.
 
     Returns:
         (n, side / 2, side / 2, 3); what comes from beyond the border is mirrored.

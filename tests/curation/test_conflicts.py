@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from osteon.curation.conflicts import Conflict, find_conflicts, resolve_conflicts
-from osteon.errors import InputError, UnknownLabelError
+from osteon.curation.conflicts import Conflict, find_conflicts, healthy_drops
+from osteon.errors import InputError
 
 # 0 and 1 alike, 2 alike to both at a distance, 3 alone, 4 equal to 3, 5 far from all
 VECTORS = np.array([[1, 0, 0], [1, 0.1, 0], [1, 0.3, 0], [0, 0, 1], [0, 0, 2], [-1, 1, 0]], np.float32)
@@ -37,44 +37,30 @@ def test_rows_left_out_of_the_search_are_never_named_and_the_others_keep_their_n
     assert found[0].images == ("0.png", "2.png")
 
 
-def test_review_drops_nothing() -> None:
-    done = resolve_conflicts(_found(), LABELS)
-    assert done.kept.all()
-    assert done.dropped == ()
-    assert done.review == _found()
-
-
 def test_the_papers_rule_drops_the_healthy_image_of_each_pair_once() -> None:
-    done = resolve_conflicts(_found(), LABELS, rule="drop-healthy", trainable=np.ones(6, bool))
-    assert done.kept.tolist() == [False, True, True, False, True, True]
-    assert [(d.row, d.because) for d in done.dropped] == [(0, 1), (3, 4)]
-    assert done.dropped[0].reason == "labelled healthy, but has cosine 0.9950 with 1.png, labelled tumour"
-    assert done.review == ()
+    done = healthy_drops(_found(), trainable=np.ones(6, bool))
+    assert [(d.row, d.because) for d in done] == [(0, 1), (3, 4)]
+    assert (done[0].image, round(done[0].cosine, 4)) == ("0.png", 0.995)
 
 
 @pytest.mark.parametrize("outside", [0, 1, 2, 3, 4, 5])
 def test_an_image_outside_training_neither_goes_nor_makes_another_go(outside: int) -> None:
     trainable = np.ones(6, bool)
     trainable[outside] = False
-    done = resolve_conflicts(_found(), LABELS, rule="drop-healthy", trainable=trainable)
-    assert done.kept[outside]
-    for gone in done.dropped:
+    done = healthy_drops(_found(), trainable=trainable)
+    for gone in done:
         assert LABELS[gone.row] == "healthy"
         assert trainable[gone.row]
         assert trainable[gone.because]
     settled = [c for c in _found() if outside not in {c.first, c.second}]
-    assert {gone.row for gone in done.dropped} == {
-        c.first if LABELS[c.first] == "healthy" else c.second for c in settled
-    }
-    assert set(done.review) == set(_found()) - set(settled)
+    assert {gone.row for gone in done} == {c.first if LABELS[c.first] == "healthy" else c.second for c in settled}
 
 
 def test_two_kinds_of_tumour_are_left_to_a_person() -> None:
     labels = ["osteosarcoma", "chondrosarcoma", "healthy"]
     found = find_conflicts(np.eye(3)[[0, 0, 2]], labels, ["a", "b", "c"], ["0", "1", "2"])
-    done = resolve_conflicts(found, labels, rule="drop-healthy", trainable=np.ones(3, bool))
-    assert done.kept.all()
-    assert done.review == found
+    assert found
+    assert not healthy_drops(found, trainable=np.ones(3, bool))
 
 
 def test_names_of_patients_stay_out_of_the_repr() -> None:
@@ -83,15 +69,9 @@ def test_names_of_patients_stay_out_of_the_repr() -> None:
 
 
 def test_bad_questions_are_refused() -> None:
-    with pytest.raises(UnknownLabelError, match="did you mean 'drop-healthy'"):
-        resolve_conflicts(_found(), LABELS, rule="drop-helthy")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="say which are trained on"):
-        resolve_conflicts(_found(), LABELS, rule="drop-healthy")
-    with pytest.raises(UnknownLabelError, match="did you mean 'healthy'"):
-        resolve_conflicts(_found(), LABELS, rule="drop-healthy", healthy="healty", trainable=np.ones(6, bool))
+        healthy_drops(_found(), trainable=np.ones(2, bool))
     with pytest.raises(InputError, match="5 labels were given for 6 vectors"):
         find_conflicts(VECTORS, LABELS[:5], PATIENTS, IDS)
     with pytest.raises(InputError, match=r"more than 2 pairs .*raise the threshold"):
         find_conflicts(VECTORS, LABELS, PATIENTS, IDS, most=2)
-    with pytest.raises(InputError, match="labels of all images"):
-        resolve_conflicts(_found(), LABELS[:2])

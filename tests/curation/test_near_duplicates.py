@@ -23,7 +23,6 @@ def test_groups_worked_out_by_hand() -> None:
     assert [g.patients for g in groups] == [("a", "b"), ("d", "e"), ("c",)]
     assert [g.exact for g in groups] == [False, True, False]
     assert [g.across_patients for g in groups] == [True, True, False]
-    assert [g.least_cosine for g in groups] == pytest.approx([np.cos(np.radians(4)), 1, np.cos(np.radians(2))])
 
 
 def test_equal_content_alone_and_unknown_content_is_not_equal() -> None:

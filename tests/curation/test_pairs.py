@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bench.pair_search import by_numpy, by_osteon, differing_pairs, make_embeddings
-from osteon.curation.pairs import METHODS, Pairs, similar_pairs
-from osteon.curation.pairs_pruning import choose_basis, rounding, shorten
+from osteon.curation.pairs import METHODS, Pairs, choose_basis, rounding, shorten, similar_pairs
 from osteon.errors import InputError, UnknownLabelError
 
 if TYPE_CHECKING:
@@ -102,17 +101,6 @@ def test_finds_what_writing_out_every_product_finds(shape: str, method: str) -> 
         _check(found, vectors, threshold, labels, patients)
 
 
-def test_faiss_finds_the_same() -> None:
-    pytest.importorskip("faiss")
-    random = np.random.default_rng(4)
-    vectors = _clustered(random)
-    labels = random.integers(2, size=len(vectors))
-    for different in (None, labels):
-        found = similar_pairs(vectors, method="faiss", threshold=0.9, different=different)
-        _check(found, vectors, 0.9, different)
-        assert _listed(found) == _listed(similar_pairs(vectors, threshold=0.9, different=different))
-
-
 @pytest.mark.parametrize("method", WAYS)
 def test_pairs_a_hair_beside_the_threshold_are_told_apart(method: str) -> None:
     # the pair (2k, 2k+1) has a cosine of 0.95 plus a step of 1e-7, far below what a float32 product can tell
@@ -140,8 +128,6 @@ def test_a_cosine_of_exactly_the_threshold_counts(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_rows_have_a_cosine_of_one(method: str) -> None:
-    if method == "faiss":
-        pytest.importorskip("faiss")
     vectors = np.random.default_rng(6).standard_normal((40, 37)).astype(np.float32)
     found = similar_pairs(np.concatenate([vectors, vectors * 4]), threshold=1.0, method=method)
     assert _listed(found) == [(k, k + 40) for k in range(40)]
@@ -209,8 +195,6 @@ def test_small_tables(vectors: NDArray[np.float32], threshold: float, method: st
 @pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("method", METHODS)
 def test_fewer_than_two_rows_have_no_pair(count: int, method: str) -> None:
-    if method == "faiss":
-        pytest.importorskip("faiss")
     assert len(similar_pairs(np.ones((count, 4)), method=method, different=["a"] * count)) == 0
 
 

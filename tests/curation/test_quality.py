@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from osteon.curation.quality import QualityLimits, count_text_marks, judge_quality, pixel_hash
+from osteon.curation.quality import count_text_marks, judge_quality, pixel_hash
 from osteon.errors import InputError
 from osteon.io.image import read_image
 
@@ -56,11 +56,6 @@ def test_a_good_image_has_no_reasons() -> None:
 )
 def test_each_fault_is_named(image: NDArray[np.float64], reasons: tuple[str, ...]) -> None:
     assert judge_quality(image.astype(np.float32)).reasons == reasons
-
-
-def test_limits_can_be_moved() -> None:
-    image = np.random.default_rng(1).random((40, 64)).astype(np.float32)
-    assert judge_quality(image, limits=QualityLimits(least_side=32)).reasons == ()
 
 
 def test_air_around_a_leg_is_no_fault_but_white_over_a_quarter_is() -> None:

@@ -13,7 +13,7 @@ import osteon._torchvision  # noqa: F401 - torchvision cannot be imported withou
 from osteon.nets import build_network, describe_network
 from osteon.nets.alexnet_femur import AlexNetFemur
 from osteon.nets.anatomy import feature_stages, last_feature_map_module
-from osteon.predict.grad_cam import grad_cam
+from osteon.predict.heat_maps import grad_cam
 
 TORCHVISIONS_ALEXNET = 61_100_840
 TORCHVISIONS_GOOGLENET = 6_624_904

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from osteon.curation.options import CurateOptions
-from osteon.curation.search import Curation
 from osteon.curation.splits import make_split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest, write_manifest
-from osteon.study.curate import apply_review, curate_dataset
+from osteon.study.curate import Curation, apply_review, curate_dataset
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
 

@@ -13,8 +13,7 @@ from osteon.curation.splits import make_split
 from osteon.data import ImageRow, Manifest, Predictions, Split
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
-from osteon.train.run import Run, train_run
-from osteon.train.run_data import RunData
+from osteon.train.run import Run, RunData, train_run
 from osteon.train.run_folder import FoldResult
 from tests.train.quick import QUICK, legs
 

@@ -10,8 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from osteon.data import Fold, ImageRow, Manifest, Split
-from osteon.train.baselines import fields_only, known_fields, majority_class
-from osteon.train.judging import judge_folds
+from osteon.train.judging import fields_only, judge_folds, known_fields, majority_class
 
 CLASSES = ("healthy", "tumour")
 

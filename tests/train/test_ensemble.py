@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from osteon.data import Manifest, Split
 from osteon.errors import InputError
-from osteon.train.ensemble import EnsembleOptions, inner_split, judge_ensemble, train_nested
+from osteon.study.plan import inner_split, judge_ensemble, train_nested
 from osteon.train.objectives.segment import kept_network
 from osteon.train.pixels import Pixels
 from osteon.train.run import Run, RunOptions, train_run
@@ -60,8 +61,8 @@ def test_slices_of_one_label_can_be_divided_too(toy: Toy) -> None:
 
 def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Run, tmp_path: Path) -> None:
     manifest, split, pixels = toy
-    options = EnsembleOptions(pixels=pixels, keep=tmp_path / "kept", device="cpu", threads=1)
-    counts = judge_ensemble(manifest, split, run, options=options)
+    how: dict[str, Any] = {"options": RunOptions(pixels=pixels), "keep": tmp_path / "kept", "like": SETTINGS}
+    counts = judge_ensemble(manifest, split, run, **how)
     assert len(counts.warnings) == 1
     assert "up to 2 had learnt from its test images" in counts.warnings[0]
     networks = [kept_network(SETTINGS, fold.weights) for fold in run.folds]
@@ -80,7 +81,7 @@ def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Run,
     for fold in run.folds:
         assert (tmp_path / "kept" / f"fold-{fold.fold}.csv").exists()
     told: list[str] = []
-    again = judge_ensemble(manifest, split, run, options=options, progress=lambda step, *_: told.append(step))
+    again = judge_ensemble(manifest, split, run, **how, progress=lambda step, *_: told.append(step))
     assert not told
     assert np.array_equal(again.counts.table, counts.counts.table)
     assert again.warnings == counts.warnings
@@ -95,16 +96,16 @@ def test_the_nested_reading_is_trained_resumed_and_judged_without_a_warning(toy:
     again = train_nested(manifest, split, SETTINGS, tmp_path / "nested", members=3, options=options)
     assert told == [0, 0, 1, 1, 2, 2]
     assert [fold.state for fold in again[0].folds] == ["done"] * 3
-    judged = judge_ensemble(manifest, split, runs, options=EnsembleOptions(folds=[1], pixels=pixels, device="cpu"))
+    judged = judge_ensemble(manifest, split, runs, options=RunOptions(folds=[1], pixels=pixels))
     assert judged.warnings == ()
     assert set(judged.fold.tolist()) == {1}
     assert set(judged.patient.tolist()) == set(split.folds[1].test)
     # each member alone was judged on the same images
     assert set(runs[0].counts().of(part="test").image.tolist()) == set(judged.image.tolist())
     with pytest.raises(InputError, match="one each is needed"):
-        judge_ensemble(manifest, split, runs, options=EnsembleOptions(pixels=pixels))
+        judge_ensemble(manifest, split, runs, options=RunOptions(pixels=pixels))
     with pytest.raises(InputError, match="another split"):
-        judge_ensemble(manifest, split, runs, options=EnsembleOptions(folds=[0], pixels=pixels))
+        judge_ensemble(manifest, split, runs, options=RunOptions(folds=[0], pixels=pixels))
 
 
 def test_members_that_are_missing_are_named(toy: Toy, tmp_path: Path) -> None:
@@ -117,12 +118,12 @@ def test_members_that_are_missing_are_named(toy: Toy, tmp_path: Path) -> None:
         options=RunOptions(folds=[0], pixels=pixels),
     )
     with pytest.raises(InputError, match="1 of 3 members"):
-        judge_ensemble(manifest, split, some, options=EnsembleOptions(pixels=pixels))
+        judge_ensemble(manifest, split, some, options=RunOptions(pixels=pixels))
 
 
 def test_a_holdout_that_nobody_saw_needs_no_warning(toy: Toy, tmp_path: Path) -> None:
     manifest, split, pixels = toy
     inner = inner_split(manifest, split, 0, members=3)
     run = train_run(manifest, inner, replace(SETTINGS, epochs=1), tmp_path / "run", options=RunOptions(pixels=pixels))
-    counts = judge_ensemble(manifest, inner, run, options=EnsembleOptions(folds=[0], pixels=pixels, device="cpu"))
+    counts = judge_ensemble(manifest, inner, run, options=RunOptions(folds=[0], pixels=pixels))
     assert counts.warnings == ()

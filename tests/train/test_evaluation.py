@@ -22,16 +22,15 @@ from sklearn.metrics import (
 from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.delong import auc_interval, compare_paired
-from osteon.train.baselines import fields_only
-from osteon.train.evaluation import evaluate_run
-from osteon.train.evaluation_scores import plain, pooled
+from osteon.train.evaluation import evaluate_run, plain, pooled
+from osteon.train.judging import fields_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from osteon.train.run_data import RunData
+    from osteon.train.run import RunData
 
 FEW = Resampling(repeats=60)
 
@@ -238,8 +237,6 @@ def test_what_cannot_be_judged_is_refused(made_up_run: RunData) -> None:
         evaluate_run(replace(made_up_run, run=replace(run, folds=nothing)))
     with pytest.raises(UnknownLabelError, match="dose"):
         evaluate_run(made_up_run, by=["dosis"], resampling=FEW)
-    with pytest.raises(InputError, match="decision curve"):
-        evaluate_run(made_up_run, decision_range=(0.9, 0.1))
 
 
 def test_plain_values() -> None:

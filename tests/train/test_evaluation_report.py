@@ -21,7 +21,7 @@ from osteon.study.evaluate import evaluate_into
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from osteon.train.run_data import RunData
+    from osteon.train.run import RunData
 
 FEW = Resampling(repeats=40)
 

@@ -17,14 +17,13 @@ from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
 from osteon.predict.predictor import Predictor, grey_crops
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
-from osteon.train.card_text import CardWords, complete_words
-from osteon.train.claim import OPEN, claim_document, claim_markdown
-from osteon.train.export import CLAIM_NAME, ExportOptions, export_run
-from osteon.train.export_results import choose_point, read_scores, validation_points
-from osteon.train.export_results import test_results as results_of_test
-from osteon.train.members import Member, load_members
+from osteon.train.export.card import OPEN, CardWords, ExportOptions, claim_document, claim_markdown, complete_words
+from osteon.train.export.classes import ClassMember, class_member
+from osteon.train.export.results import choose_point, read_scores, validation_points
+from osteon.train.export.results import test_results as results_of_test
+from osteon.train.export.run import CLAIM_NAME, export_run
 from osteon.train.objectives.classify import CLASSIFY
-from osteon.train.run_data import RunData, open_run
+from osteon.train.run import RunData, open_run
 from osteon.weights import ModelCard, read_card, read_limits, verify_card
 
 FEW = Resampling(repeats=50)
@@ -250,14 +249,14 @@ def test_results_of_legs_at_the_point_of_legs() -> None:
     smoothed = [smooth_scores(leg) for leg in table.of(part="test").probability.reshape(12, 12)]
     sick = [patient < 3 and leg == 1 for patient in range(6) for leg in range(2)]
     highest = np.array([line[4:8].max() if ill else line.max() for line, ill in zip(smoothed, sick, strict=True)])
-    assert "share of other legs left alone" in point["source"]
+    assert "share of other legs left alone" in point.source
     entries = results_of_test(manifest, [table], scheme="holdout", point=point, resampling=FEW, is_synthetic=True)
-    found = {entry["metric"].split(" (")[0].split(",")[0]: entry for entry in entries}
-    assert found["legs with tumour found"]["value"] == np.mean(highest[sick] >= point["threshold"])
-    called = [set(np.flatnonzero(line >= point["threshold"]).tolist()) for line in smoothed]
+    found = {entry.metric.split(" (")[0].split(",")[0]: entry for entry in entries}
+    assert found["legs with tumour found"].value == np.mean(highest[sick] >= point.threshold)
+    called = [set(np.flatnonzero(line >= point.threshold).tolist()) for line in smoothed]
     dice = [2 * len(line & {4, 5, 6, 7}) / (len(line) + 4) for line, ill in zip(called, sick, strict=True) if ill]
-    assert found["Dice of called and tumour slices"]["value"] == pytest.approx(np.mean(dice), abs=1e-6)
-    assert found["legs with tumour found"]["images"] == 144
+    assert found["Dice of called and tumour slices"].value == pytest.approx(np.mean(dice), abs=1e-6)
+    assert found["legs with tumour found"].images == 144
 
 
 def test_shares_that_training_changed_are_told_to_the_network(data: RunData) -> None:
@@ -266,11 +265,11 @@ def test_shares_that_training_changed_are_told_to_the_network(data: RunData) -> 
     share = data.manifest.truth("tumour")[rows.train].mean()
     pixels = CLASSIFY.load(data.manifest, data.run.settings, None)
 
-    def load(**changes: object) -> Member:
+    def load(**changes: object) -> ClassMember:
         run = dataclasses.replace(data.run, settings=dataclasses.replace(data.run.settings, **changes))
         one = dataclasses.replace(data, run=run)
         inputs = grey_crops(data.run.settings.image_size)
-        return load_members(one, [fold], pixels, inputs=inputs, device="cpu", half=False, bank=0, progress=silent)[0]
+        return class_member(one, fold, pixels, inputs=inputs, device="cpu", half=False, bank=0, progress=silent)
 
     plain = load(images_per_epoch=None, class_weights="none")
     assert not any(plain.offsets)

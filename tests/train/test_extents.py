@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from osteon.metrics.bootstrap import Resampling
-from osteon.train.extents import LegExtents, extent_point, leg_extents
+from osteon.train.export.results import LegExtents, extent_point, leg_extents
 
 TRUTH = {"a": "0011110000", "b": "0000000000", "c": "0110000000", "d": "0000000000"}
 CALLED = {"a": "0001111000", "b": "0000000000", "c": "0000000110", "d": "1000000000"}

@@ -15,11 +15,11 @@ from osteon.io.table import read_manifest
 from osteon.nets import build_network
 from osteon.nets.anatomy import feature_stages
 from osteon.systems.mri_femur.recipe import RECIPE
-from osteon.train.export import ExportOptions, export_run
-from osteon.train.module import FoldModule
+from osteon.train.engine import FoldModule
+from osteon.train.export.card import ExportOptions
+from osteon.train.export.run import export_run
 from osteon.train.objectives.classify import ClassLearner
-from osteon.train.run import train_run
-from osteon.train.run_data import open_run
+from osteon.train.run import open_run, train_run
 from osteon.weights import verify_card
 from tests.train.quick import femur
 

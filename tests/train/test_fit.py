@@ -24,9 +24,8 @@ from osteon.io.predictions_file import read_predictions
 from osteon.metrics.classification import roc_auc
 from osteon.nets import build_network
 from osteon.predict.predictor import Predictor, grey_crops
-from osteon.train.engine import load_weights
+from osteon.train.engine import FoldModule, load_weights
 from osteon.train.images import Batch
-from osteon.train.module import FoldModule
 from osteon.train.objectives.classify import CLASSIFY, ClassLearner
 from osteon.train.run import RunOptions, train_run
 from osteon.train.run_folder import EpochRecord, read_fold, read_history

@@ -14,7 +14,7 @@ import torch
 
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError
-from osteon.train.images import EpochOrder, ImageSet, epoch_rows, evaluation_loader, training_loader
+from osteon.train.images import EpochOrder, ImageSet, InOrder, epoch_rows, image_loader
 from osteon.train.pixels import FULL_SCALE, Pixels, load_pixels, prepare_image
 
 
@@ -124,12 +124,12 @@ def test_processes_share_an_epoch_out_evenly(processes: int) -> None:
 def test_batches_carry_image_label_and_row() -> None:
     pixels, labels = _memory_pixels(), np.arange(10) % 2
     images = ImageSet(pixels, labels)
-    batches = list(evaluation_loader(images, np.array([8, 3, 1]), batch=2))
+    batches = list(image_loader(images, InOrder(np.array([8, 3, 1])), batch=2))
     assert [tuple(image.shape) for image, _, _ in batches] == [(2, 1, 8, 8), (1, 1, 8, 8)]
     assert torch.cat([row for _, _, row in batches]).tolist() == [8, 3, 1]
     assert torch.cat([label for _, label, _ in batches]).tolist() == [0, 1, 1]
     np.testing.assert_array_equal(batches[0][0][0, 0].numpy(), pixels.values[8] / np.float32(FULL_SCALE))
-    halves = [list(evaluation_loader(images, np.arange(5), batch=8, rank=rank, processes=2)) for rank in range(2)]
+    halves = [list(image_loader(images, InOrder(np.arange(5), rank=rank, processes=2), batch=8)) for rank in range(2)]
     assert sorted(torch.cat([row for half in halves for _, _, row in half]).tolist()) == list(range(5))
 
 
@@ -141,7 +141,7 @@ def test_loader_processes_change_nothing() -> None:
     epochs = []
     for workers in (0, 1):
         order = EpochOrder(np.arange(10), labels, seed=1)
-        loader = training_loader(images, order, batch=4, workers=workers)
+        loader = image_loader(images, order, batch=4, workers=workers)
         seen = []
         for epoch in range(2):
             order.set_epoch(epoch)

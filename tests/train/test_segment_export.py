@@ -15,12 +15,12 @@ from osteon.metrics.segmentation import pixel_counts
 from osteon.predict.predictor import Predictor
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.train.counts import ThresholdSweep
+from osteon.train.export.card import ExportOptions
+from osteon.train.export.maps import stored_network
+from osteon.train.export.run import export_run
 from osteon.train.objectives.segment import SEGMENT, kept_network
-from osteon.train.run import RunOptions, train_run
-from osteon.train.run_data import RunData, open_run
+from osteon.train.run import RunData, RunOptions, open_run, train_run
 from osteon.train.run_folder import read_sweeps
-from osteon.train.segmentation.export import SegmentExport, export_segmenters
-from osteon.train.segmentation.members import stored_network
 from osteon.weights import ModelCard, load_networks, read_card, verify_card
 from tests.train.quick import QUICK_SEGMENTER
 from tests.train.toy_slices import middle, toy_slices, toy_split, write_toy_dataset
@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
 @pytest.fixture(scope="module")
 def card(data: RunData, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     out = tmp_path_factory.mktemp("models") / "mine"
-    return export_segmenters(data, out, SEGMENTER, options=SegmentExport(resampling=FEW, device="cpu"))
+    return export_run(data, out, SEGMENTER, options=ExportOptions(resampling=FEW, device="cpu"))
 
 
 def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
@@ -99,7 +99,7 @@ def test_the_model_reads_slices_as_it_was_measured(card: ModelCard, data: RunDat
 
 
 def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunData, tmp_path: Path) -> None:
-    options = SegmentExport(
+    options = ExportOptions(
         folds=(1,),
         threshold=0.3,
         least_mm3=300.0,
@@ -110,7 +110,7 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunDa
         device="cpu",
     )
     named = replace(options, name="hybrid_attunetpp_small.x1")
-    card = export_segmenters(data, tmp_path / "other", SEGMENTER, options=named)
+    card = export_run(data, tmp_path / "other", SEGMENTER, options=named)
     assert card.name == "hybrid_attunetpp_small.x1"
     assert card.maps.thresholds == {"lesion": 0.3, "bone": 0.5}
     assert [each.least_mm3 for each in card.maps.maps] == [300.0, None]
@@ -125,9 +125,9 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunDa
         ({"golden": "mine"}, "choose auto"),
     ):
         with pytest.raises(InputError, match=words):
-            export_segmenters(data, tmp_path / "bad", SEGMENTER, options=replace(options, **changes))
+            export_run(data, tmp_path / "bad", SEGMENTER, options=replace(options, **changes))
     with pytest.raises(UnknownLabelError):
-        export_segmenters(data, tmp_path / "bad", SEGMENTER, options=replace(options, operating_point="youden"))
+        export_run(data, tmp_path / "bad", SEGMENTER, options=replace(options, operating_point="youden"))
     assert not (tmp_path / "bad").exists()
 
 

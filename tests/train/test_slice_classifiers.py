@@ -15,10 +15,10 @@ from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.nets import build_network, is_transformer, least_image_size
 from osteon.systems.ct_metastasis.recipe import SLICES
-from osteon.train.export import ExportOptions, export_run
+from osteon.train.export.card import ExportOptions
+from osteon.train.export.run import export_run
 from osteon.train.losses import class_loss
-from osteon.train.run import train_run
-from osteon.train.run_data import open_run
+from osteon.train.run import open_run, train_run
 from osteon.weights import verify_card
 from tests.train.quick import slices
 

@@ -42,7 +42,7 @@ def cosine(epoch: int) -> float:
 def test_ft_trains_everything_on_a_cosine_and_stops_after_five_epochs_without_gain() -> None:
     plans, machine = walk(legs(), [0.5, 0.6, 0.55, 0.7, 0.7, 0.6, 0.69, 0.1, 0.7, 0.9])
     assert len(plans) == 9
-    assert machine.best_epoch == 4
+    assert machine.state()["best_epoch"] == 4
     assert all(plan.free == ALL for plan in plans)
     assert [plan.backbone_rate for plan in plans] == pytest.approx([cosine(epoch) for epoch in range(9)])
     assert all(plan.head_rate == plan.backbone_rate for plan in plans)
@@ -77,7 +77,7 @@ def test_the_steps_of_the_thesis_are_gone_through_to_the_end(
 ) -> None:
     plans, machine = walk(slices(architecture, strategy=strategy), [0.7] + [0.6] * 100)
     assert [plan.head_rate for plan in plans] == pytest.approx(rates)
-    assert machine.best_epoch == 1
+    assert machine.state()["best_epoch"] == 1
     if strategy == "lp":
         assert {(plan.free, plan.backbone_rate) for plan in plans} == {(("head",), 0.0)}
     else:
@@ -108,7 +108,7 @@ def test_steps_follow_the_head_in_lp_ft() -> None:
 def test_scratch_never_stops_early() -> None:
     plans, machine = walk(legs(strategy="scratch", architecture="resnet18"), [0.9] + [0.1] * 30)
     assert len(plans) == 15
-    assert machine.best_epoch == 1
+    assert machine.state()["best_epoch"] == 1
     assert {(plan.head_rate, plan.backbone_rate) for plan in plans} == {(1e-5, 1e-5)}
 
 
@@ -121,7 +121,7 @@ def test_lp_ft_halves_the_head_on_a_plateau_then_goes_on_as_ft() -> None:
     assert [plan.backbone_rate for plan in plans[:7]] == [0.0] * 7
     assert [plan.head_rate for plan in plans[7:]] == pytest.approx([cosine(epoch) for epoch in range(6)])
     assert [plan.backbone_rate for plan in plans[7:]] == [plan.head_rate for plan in plans[7:]]
-    assert machine.best_epoch == 8
+    assert machine.state()["best_epoch"] == 8
 
 
 def test_the_head_rate_has_a_floor() -> None:
@@ -140,7 +140,7 @@ def test_g_lf_frees_one_part_from_the_end_each_time_the_auc_stagnates() -> None:
     free = [plan.free for plan in plans]
     assert free == [ALL[:1]] * 6 + [ALL[:2]] * 6 + [ALL[:3]] * 5 + [ALL] * 5
     assert machine.is_over
-    assert machine.best_epoch == 7
+    assert machine.state()["best_epoch"] == 7
     # the head keeps its rate from stage to stage and is halved on the third epoch without gain of each
     heads = [plan.head_rate for plan in plans]
     assert heads[:6] == [1e-3] * 4 + [5e-4] * 2
@@ -180,7 +180,7 @@ def test_parts_are_freed_from_the_end_and_never_frozen_again(aucs: list[float], 
     plans, machine = walk(legs(strategy=strategy), aucs)
     for before, after in itertools.pairwise(plans):
         assert after.free[: len(before.free)] == before.free
-    assert machine.best_epoch == aucs.index(max(aucs[: len(plans)])) + 1
+    assert machine.state()["best_epoch"] == aucs.index(max(aucs[: len(plans)])) + 1
 
 
 def test_what_is_no_auc_is_refused() -> None:
@@ -195,7 +195,7 @@ def test_a_constant_rate_ends_early() -> None:
     settings = femur(architecture="googlenet", patience=6)
     plans, machine = walk(settings, [0.8, 0.9] + [0.7] * 30)
     assert len(plans) == 2 + 6
-    assert machine.best_epoch == 2
+    assert machine.state()["best_epoch"] == 2
     assert {(plan.head_rate, plan.backbone_rate) for plan in plans} == {(0.01, 0.01)}
     plans, _ = walk(settings, [0.5 + 0.001 * epoch for epoch in range(100)])
     assert len(plans) == 100

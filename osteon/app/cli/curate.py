@@ -14,7 +14,7 @@ from osteon.curation.options import CurateOptions
 from osteon.data.options import choices, make_options
 
 if TYPE_CHECKING:
-    from osteon.curation.search import Curation
+    from osteon.study.curate import Curation
 
 __all__ = ["curate"]
 

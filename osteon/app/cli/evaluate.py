@@ -29,7 +29,7 @@ def evaluate(
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.evaluation import REPORT_NAME
     from osteon.study.evaluate import evaluate_into
-    from osteon.train.run_data import open_run
+    from osteon.train.run import open_run
 
     found = open_run(run, data, split=split)
     done = evaluate_into(found, out, by=by, resampling=Resampling(repeats=repeats, seed=seed))

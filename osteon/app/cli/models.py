@@ -161,32 +161,29 @@ def _export(
     from osteon.metrics.bootstrap import Resampling
     from osteon.metrics.text import Scale
     from osteon.systems.registry import recipe
-    from osteon.train.card_text import CardWords
-    from osteon.train.export import ExportOptions, export_run
-    from osteon.train.model_folder import CLAIM_NAME
-    from osteon.train.run_data import open_run
-    from osteon.train.segmentation.export import SegmentExport, export_segmenters
+    from osteon.train.export.card import CardWords, ExportOptions
+    from osteon.train.export.run import CLAIM_NAME, export_run
+    from osteon.train.run import open_run
 
-    shared: dict[str, Any] = {
-        "name": name,
-        "words": CardWords(
+    options = ExportOptions(
+        name=name,
+        words=CardWords(
             version=version, statement=statement, licence=licence, intended_use=intended_use, exclusions=(*exclusion,)
         ),
-        "folds": tuple(fold) or None,
-        "threshold": threshold,
-        "golden": golden,
-        "device": device,
-        "resampling": Resampling(repeats=repeats, seed=seed),
-    }
+        folds=tuple(fold) or None,
+        operating_point=operating_point,
+        threshold=threshold,
+        trust=trust,
+        references=references,
+        least_mm3=least_mm3,
+        golden=golden,
+        device=device,
+        resampling=Resampling(repeats=repeats, seed=seed),
+    )
     with shown_progress(quiet=quiet) as progress:
         found = open_run(run, data, split=split)
         own: Any = recipe(found.run.settings.task)
-        if found.run.settings.objective == "segment":
-            segment = SegmentExport(**shared, operating_point=operating_point or "f1", least_mm3=least_mm3)
-            card = export_segmenters(found, out, own, options=segment, progress=progress)
-        else:
-            more = {**shared, "trust": trust, "references": references, "operating_point": operating_point or "paper"}
-            card = export_run(found, out, own, options=ExportOptions(**more), progress=progress)
+        card = export_run(found, out, own, options=options, progress=progress)
     say(f"{card.name}: {len(card.members)} network(s), {card.statement}")
     scale = Scale(undefined="not defined", lacking="")
     for result in card.results:

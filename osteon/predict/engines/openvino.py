@@ -38,14 +38,9 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoEngine:
-    """A graph compiled for this CPU, once for each size of image.
+    """A graph compiled for this CPU, once for each size of image; see ``osteon.predict.engines.Engine``.
 
     Batches overlap: it goes on with one while the next one is asked for, so that whoever makes them is not waited for.
-
-    Attributes:
-        description: as "openvino float32".
-        device: "cpu".
-        gives: names of the outputs.
     """
 
     def __init__(
@@ -157,13 +152,9 @@ class OpenVinoEngine:
 
 
 def compile_for_cpu(model: Model, *, precision: Precision, streams: int, cores: int) -> CompiledModel:
-    """A model compiled for this CPU; threads are not tied to a core, for whoever makes the images needs them, too.
+    """A model of one fixed shape, compiled for this CPU; so many streams run at a time, on so many cores together.
 
-    Args:
-        model: of one fixed shape.
-        precision: "float32", or "bfloat16" where the CPU computes in it.
-        streams: requests that run at a time.
-        cores: of all streams together.
+    Threads are not tied to a core, for whoever makes the images needs them, too.
 
     Raises:
         BackendError: OpenVINO cannot compile it.

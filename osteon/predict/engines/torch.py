@@ -25,22 +25,10 @@ _GPU_PIXELS = 16 * 512 * 512
 
 
 class TorchEngine:
-    """A deployed module in evaluation mode.
-
-    Attributes:
-        description: as "torch float32".
-        device: as "cpu" or "cuda:0".
-        gives: names of the outputs.
-    """
+    """A deployed module in evaluation mode; see ``osteon.predict.engines.Engine``."""
 
     def __init__(self, module: nn.Module, *, precision: Precision = "float32", device: str = "cpu") -> None:
-        """Move the module to its device.
-
-        Args:
-            module: of ``osteon.weights.graph.modules_of``, in one piece.
-            precision: "float32", or "bfloat16" through autocast.
-            device: "cpu" or "cuda:N"; the GPU must be there.
-        """
+        """Move a module of ``osteon.weights.graph.modules_of``, in one piece, to its device; bfloat16 by autocast."""
         self._module = module.eval().to(device)
         self._takes: tuple[str, ...] = module.takes  # type: ignore[assignment]  # of every deployed module
         self._reduced = precision == "bfloat16"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
-from osteon.train.recipe import Recipe
-from osteon.train.settings import ClassifySettings, SegmentSettings
+from osteon.train.settings import ClassifySettings, Recipe, SegmentSettings
 from osteon.weights import ImageInput, Preprocessing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from osteon.report.charts import FoldDots, OutlinedImage, draw_folds, draw_outli
 from osteon.study import page, tables
 from osteon.study.plan import PlannedRun, fold_weights, labelled, member_run
 from osteon.study.protocol import Results, StudyProtocol, StudySection
-from osteon.study.published import read_published
+from osteon.study.tables import read_published
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 from osteon.systems.ct_metastasis.study_rows import (
     CLASSIFIERS,
@@ -56,8 +56,8 @@ __all__ = [
 
 _SEGMENTED: Final = tables.measure_heads("f1", "dice", "iou", "accuracy", "specificity", "sensitivity", "precision")
 _SEGMENT_LINES: Final = (
-    tables.Line(tables.MEAN_OF_FOLDS, tables.over_folds),
-    tables.Line("all test images", tables.over_patients),
+    (tables.MEAN_OF_FOLDS, tables.over_folds),
+    ("all test images", tables.over_patients),
 )
 _SEGMENT_RECORD: Final = (
     *("mean", "t_low", "t_high", "folds", "all_images", "bootstrap_low", "bootstrap_high", "patients"),
@@ -260,7 +260,7 @@ def classification_tables(
             title=title,
             heads=("Model",),
             measures=_CLASSIFIED,
-            lines=(tables.Line("measured", tables.over_patients),),
+            lines=(("measured", tables.over_patients),),
             record=_CLASSIFY_RECORD,
         )
         made.append(tables.result_table(layout, shown, (*remarks, *notes)))

@@ -22,8 +22,7 @@ from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.crops import leg_crops
 from osteon.ops.legs import find_legs
 from osteon.ops.runs import positive_runs, smooth_scores
-from osteon.predict.predictor import Predictor
-from osteon.predict.scores import set_names
+from osteon.predict.predictor import Predictor, set_names
 from osteon.systems.ct_osteosarcoma import text
 from osteon.weights import find_card
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from osteon.train.recipe import Recipe
-from osteon.train.settings import ClassifySettings
+from osteon.train.settings import ClassifySettings, Recipe
 from osteon.weights import ImageInput, Preprocessing
 
 if TYPE_CHECKING:

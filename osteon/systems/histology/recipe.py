@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 from osteon.data import TILE_CLASSES
 from osteon.errors import InputError
 from osteon.systems.histology.detail import Tiles, tile_input
-from osteon.train.recipe import Recipe
-from osteon.train.settings import HeadSettings
+from osteon.train.settings import HeadSettings, Recipe
 
 if TYPE_CHECKING:
     from osteon.data import Manifest

@@ -19,8 +19,7 @@ from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.io import read_mask_volume
 from osteon.io.image import is_picture, read_mask_image
 from osteon.ops import mr_region
-from osteon.predict.predictor import Predictor
-from osteon.predict.scores import set_names
+from osteon.predict.predictor import Predictor, set_names
 from osteon.systems.mri_femur import text
 from osteon.weights import OperatingPoint, find_card
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Volume
     from osteon.ops.mr_region import MrRegion
-    from osteon.predict.scores import Scores
+    from osteon.predict.predictor import Scores
     from osteon.systems.mri_femur.options import Options
     from osteon.weights import ModelCard
 

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from osteon.ops.mr_region import RegionOptions
-from osteon.train.recipe import Recipe
-from osteon.train.settings import ClassifySettings
+from osteon.train.settings import ClassifySettings, Recipe
 from osteon.weights import ImageInput, Preprocessing
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from osteon.report.charts import PrintedPoint, RocLine, draw_roc
 from osteon.study import page, tables
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Division, Results, StudyProtocol, StudySection, check_parts, check_settings
-from osteon.study.published import read_published
+from osteon.study.tables import read_published
 from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
 from osteon.systems.mri_femur.recipe import RECIPE
 
@@ -137,13 +137,13 @@ def femur_tables(
 
 
 def _layout(scheme: str) -> tables.ResultTable:
-    lines = [
-        tables.Line(
+    lines: list[tables.Line] = [
+        (
             tables.MEAN_OF_FOLDS if scheme == "folds" else "measured",
             lambda one, scale: scale.number(one.over_folds.mean),
         ),
-        tables.Line("folds, 95 %", _t_limits),
-        tables.Line("patients, 95 %", lambda one, scale: scale.limits(one.over_patients.low, one.over_patients.high)),
+        ("folds, 95 %", _t_limits),
+        ("patients, 95 %", lambda one, scale: scale.limits(one.over_patients.low, one.over_patients.high)),
     ]
     record = ("value", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images", "printed")
     return tables.ResultTable(

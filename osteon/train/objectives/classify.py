@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.data import Predictions
 from osteon.data.manifest import PARTS, FoldRows
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.metrics.calibration import fit_temperature
-from osteon.train.objective import EpochMeasures, FoldJob, Judged, part_rows
+from osteon.train.objective import EpochMeasures, FoldJob, Judged, Objective, judged_classes, part_rows
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest
 from osteon.train.settings import ClassifySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from osteon.train.images import Batch
     from osteon.train.objective import FoldData
     from osteon.train.pixels import Pixels
-    from osteon.train.run_folder import EpochRecord
+    from osteon.train.run_folder import EpochRecord, OnEpoch
 
 __all__ = ["CLASSIFY", "ClassLearner", "ClassifyJob", "classes_of"]
 
@@ -84,13 +82,9 @@ class ClassLearner:
     def __init__(
         self, network: nn.Module, settings: ClassifySettings, *, positive: int, class_weights: Tensor | None = None
     ) -> None:
-        """Join a network with what shall be done to it.
+        """Join a network, of images (n, 1, row, column) to logits (n, class), with its settings.
 
-        Args:
-            network: (n, 1, row, column) to logits (n, class).
-            settings: of the training.
-            positive: index of the class whose AUC is monitored.
-            class_weights: (class,) of the loss.
+        The loss has the class weights; the AUC of the class ``positive`` is monitored.
         """
         from osteon.nets.anatomy import feature_stages
         from osteon.train.strategies import plan_stages
@@ -137,7 +131,7 @@ class ClassLearner:
         return EpochMeasures(float(functional.cross_entropy(logits, labels)), measures, (monitored,))
 
 
-class _Classify:
+class _Classify(Objective):
     """See ``osteon.train.objective.Objective``."""
 
     name = "classify"
@@ -191,32 +185,16 @@ class _Classify:
         content = [names, labels[rows.train].tolist(), labels[rows.validation].tolist()]
         counts = {part: len(getattr(rows, part)) for part in PARTS}
         return ClassifyJob(
-            objective=self,
-            manifest=manifest,
-            fold=fold,
+            **self.of_fold(data, fold, settings, folder),
             rows=rows,
-            settings=settings,
-            folder=folder,
-            cache=data.cache,
             images=counts | {"dropped": len(kept.train) - len(learnt), "unreadable": unreadable},
             identity=digest([settings.decisive, fold, classes, *content]),
             labels=labels,
             classes=classes,
         )
 
-    def prepared(self, job: ClassifyJob, data: FoldData) -> ClassifyJob:
-        """The job as it is."""
-        del data
-        return job
-
     def train(
-        self,
-        job: ClassifyJob,
-        pixels: Pixels,
-        *,
-        on_epoch: Callable[[int, EpochRecord], None],
-        progress: Progress,
-        rank: int = 0,
+        self, job: ClassifyJob, pixels: Pixels, *, on_epoch: OnEpoch, progress: Progress, rank: int = 0
     ) -> tuple[EpochRecord, ...]:
         """Train the network of a fold by its strategy."""
         import torch
@@ -244,24 +222,7 @@ class _Classify:
 
     def judge(self, job: ClassifyJob, pixels: Pixels, progress: Progress) -> Judged:
         """Logits through the runtime that reads patients, with a temperature of the validation part."""
-        logits = _logits(job, pixels, progress)
-        fitted = fit_temperature(logits["validation"], job.labels[job.rows.validation])
-        # where every validation image is right no finite temperature is best: 1 makes the model no surer than it was
-        temperature = 1.0 if fitted.at_bound else fitted.temperature
-        tables = [
-            Predictions.of_rows(
-                job.manifest,
-                getattr(job.rows, part),
-                values,
-                classes=job.classes,
-                positive=job.settings.positive,
-                fold=job.fold,
-                part=part,
-                temperature=temperature,
-            )
-            for part, values in logits.items()
-        ]
-        return Judged(Predictions.joined(tables))
+        return judged_classes(job, _logits(job, pixels, progress), job.labels, job.classes)
 
 
 CLASSIFY = _Classify()

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.data import Predictions
 from osteon.data.manifest import PARTS
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.metrics.calibration import fit_temperature
-from osteon.train.objective import FoldJob, Judged, part_rows
+from osteon.train.objective import FoldJob, Judged, Objective, judged_classes, part_rows
 from osteon.train.run_folder import BEST_NAME, HISTORY_NAME, EpochRecord, digest, history_text, write_text
 from osteon.train.settings import HeadSettings
 
@@ -31,19 +29,13 @@ if TYPE_CHECKING:
     from osteon.nets.tile_classifier import TileHead
     from osteon.train.heads import Heads
     from osteon.train.objective import FoldData
+    from osteon.train.run_folder import OnEpoch
     from osteon.train.tile_features import TileTable
 
-__all__ = ["HEAD", "HeadJob"]
+__all__ = ["HEAD"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadJob(FoldJob):
-    """A fold of heads; its settings are ``HeadSettings``."""
-
-    settings: HeadSettings
-
-
-class _Head:
+class _Head(Objective):
     """See ``osteon.train.objective.Objective``."""
 
     name = "head"
@@ -79,7 +71,7 @@ class _Head:
         with torch_threads(settings.threads):
             return tile_table(manifest, settings, cache=cache, skip_unreadable=skip_unreadable, progress=progress)
 
-    def plan(self, data: FoldData, fold: int, settings: HeadSettings, folder: Path) -> HeadJob:
+    def plan(self, data: FoldData, fold: int, settings: HeadSettings, folder: Path) -> FoldJob:
         """Rows by part."""
         rows, unreadable = part_rows(data, fold, settings)
         chosen = {part: [data.manifest.rows[int(row)] for row in getattr(rows, part)] for part in PARTS}
@@ -90,31 +82,15 @@ class _Head:
             )
         content = {part: [[row.image, row.label] for row in some] for part, some in chosen.items()}
         counts = {part: len(some) for part, some in chosen.items()}
-        return HeadJob(
-            objective=self,
-            manifest=data.manifest,
-            fold=fold,
+        return FoldJob(
+            **self.of_fold(data, fold, settings, folder),
             rows=rows,
-            settings=settings,
-            folder=folder,
-            cache=data.cache,
             images=counts | {"dropped": 0, "unreadable": unreadable},
             identity=digest([settings.decisive, fold, content]),
         )
 
-    def prepared(self, job: HeadJob, data: FoldData) -> HeadJob:
-        """The job as it is."""
-        del data
-        return job
-
     def train(
-        self,
-        job: HeadJob,
-        pixels: TileTable,
-        *,
-        on_epoch: Callable[[int, EpochRecord], None],
-        progress: Progress,
-        rank: int = 0,
+        self, job: FoldJob, pixels: TileTable, *, on_epoch: OnEpoch, progress: Progress, rank: int = 0
     ) -> tuple[EpochRecord, ...]:
         """Train the grid; each epoch (of a ridge each strength) is worth what its best head is worth."""
         del rank
@@ -134,7 +110,7 @@ class _Head:
         """Of those that may be chosen the one with the best accuracy; of equals the smallest loss, then the first."""
         return max((one for one in history if _may_be(one.epoch, settings)), key=_worth)
 
-    def judge(self, job: HeadJob, pixels: TileTable, progress: Progress) -> Judged:
+    def judge(self, job: FoldJob, pixels: TileTable, progress: Progress) -> Judged:
         """Logits of the kept head, with a temperature of the validation part."""
         from osteon.nets import build_network
         from osteon.train.engine import load_weights
@@ -143,24 +119,8 @@ class _Head:
         network: Any = build_network(settings.architecture, classes=len(settings.classes))
         load_weights(network, job.folder / BEST_NAME)
         logits = {part: _logits(network.head, pixels, getattr(job.rows, part)) for part in ("validation", "test")}
-        fitted = fit_temperature(logits["validation"], pixels.labels[job.rows.validation])
-        # where every validation tile is right no finite temperature is best: 1 makes the model no surer than it was
-        temperature = 1.0 if fitted.at_bound else fitted.temperature
         progress(f"fold {job.fold}: judging tiles", 1, 1)
-        tables = [
-            Predictions.of_rows(
-                job.manifest,
-                getattr(job.rows, part),
-                values,
-                classes=settings.classes,
-                positive=settings.positive,
-                fold=job.fold,
-                part=part,
-                temperature=temperature,
-            )
-            for part, values in logits.items()
-        ]
-        return Judged(Predictions.joined(tables))
+        return judged_classes(job, logits, pixels.labels, settings.classes)
 
 
 HEAD = _Head()
@@ -171,7 +131,7 @@ HEAD = _Head()
 class _Contest:
     """Which head of all epochs is kept, and what each epoch was worth."""
 
-    job: HeadJob
+    job: FoldJob
     table: TileTable
     tell: Callable[[EpochRecord], None]
     progress: Progress
@@ -212,7 +172,7 @@ class _Contest:
         return self.kept[1]
 
 
-def _dense(job: HeadJob, table: TileTable, contest: _Contest) -> TileHead:
+def _dense(job: FoldJob, table: TileTable, contest: _Contest) -> TileHead:
     """Heads of all rates, each rate with all seeds."""
     from osteon.train.heads import HeadPlan, train_heads
 
@@ -234,7 +194,7 @@ def _dense(job: HeadJob, table: TileTable, contest: _Contest) -> TileHead:
     return contest.winner()
 
 
-def _ridges(job: HeadJob, table: TileTable, contest: _Contest) -> TileHead:
+def _ridges(job: FoldJob, table: TileTable, contest: _Contest) -> TileHead:
     """Logistic regression at all strengths, which stand in the place of rates."""
     import torch
 

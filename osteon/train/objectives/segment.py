@@ -21,14 +21,14 @@ from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.train.counts import SWEPT, SegmentCounts, ThresholdSweep
 from osteon.train.fold import fit_job
 from osteon.train.losses import map_loss, map_weights
-from osteon.train.objective import EpochMeasures, FoldJob, Judged, part_rows
+from osteon.train.objective import EpochMeasures, FoldJob, Judged, Objective, part_rows
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest, make_folder
 from osteon.train.settings import SegmentSettings
 from osteon.train.strategies import plan_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from osteon.train.images import Batch
     from osteon.train.objective import FoldData
     from osteon.train.pixels import Pixels
-    from osteon.train.run_folder import EpochRecord
+    from osteon.train.run_folder import EpochRecord, OnEpoch
 
 __all__ = ["SEGMENT", "Judge", "SegmentJob", "SegmentLearner", "called_lesions", "kept_network"]
 
@@ -88,13 +88,10 @@ class SegmentLearner:
     def __init__(
         self, network: Segmenter, settings: SegmentSettings, *, monitors: str, bone: Segmenter | None = None
     ) -> None:
-        """Join a network with what shall be done to it.
+        """Join a network, of images (n, channel, row, column) to logits (n, map, row, column), with its settings.
 
-        Args:
-            network: (n, channel, row, column) to logits (n, map, row, column).
-            settings: of the training.
-            monitors: the map by whose F1 the epoch is chosen.
-            bone: of a pair; stays as it is, and shows the network only what it calls bone.
+        The map of ``monitors`` chooses the epoch by its F1. The bone network of a pair stays as it is, and shows the
+        network only what it calls bone.
         """
         self.network: nn.Module = network
         self.kept: nn.Module = network if bone is None else SegmenterPair(bone, network, mask=settings.pair_mask)
@@ -148,7 +145,7 @@ class SegmentLearner:
         return shown * region.to(shown.dtype)
 
 
-class _Segment:
+class _Segment(Objective):
     """See ``osteon.train.objective.Objective``."""
 
     name = "segment"
@@ -192,13 +189,8 @@ class _Segment:
         pair = SEQUENCES.get(settings.architecture)
         images = {part: len(getattr(rows, part)) for part in PARTS} | {"unreadable": unreadable}
         return SegmentJob(
-            objective=self,
-            manifest=data.manifest,
-            fold=fold,
+            **self.of_fold(data, fold, settings, folder),
             rows=rows,
-            settings=settings,
-            folder=folder,
-            cache=data.cache,
             images=images,
             identity=digest([settings.decisive, fold, _content(data.manifest, rows, areas)]),
             name="lesion" if pair else "",
@@ -227,13 +219,7 @@ class _Segment:
         return replace(job, bone_weights=file)
 
     def train(
-        self,
-        job: SegmentJob,
-        pixels: Pixels,
-        *,
-        on_epoch: Callable[[int, EpochRecord], None],
-        progress: Progress,
-        rank: int = 0,
+        self, job: SegmentJob, pixels: Pixels, *, on_epoch: OnEpoch, progress: Progress, rank: int = 0
     ) -> tuple[EpochRecord, ...]:
         """Train one network."""
         from osteon.train.augmentation import Movements
@@ -265,9 +251,11 @@ class _Segment:
         """Count what the kept network calls; the bone network of a pair is judged with the pair."""
         if job.name == "bone":
             return None
+        from osteon.train.engine import choose_device
+
         settings = job.settings
         networks = [kept_network(settings, job.folder / BEST_NAME)]
-        judge = Judge.of(settings, networks, job.manifest, pixels, progress=progress)
+        judge = Judge(networks, settings, job.manifest, pixels, choose_device(settings), progress)
         parts = [
             judge.judged(getattr(job.rows, part), fold=job.fold, part=part, threshold=settings.threshold)
             for part in ("validation", "test")
@@ -304,16 +292,7 @@ def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | Segmen
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Runs networks on rows of a manifest. Several networks are an ensemble: their probabilities are averaged.
-
-    Attributes:
-        networks: with the same maps, those of ``settings.outputs``.
-        settings: of all of them.
-        manifest: of the data set.
-        pixels: of it.
-        device: as "cpu" or "cuda:0".
-        progress: told about images.
-    """
+    """Runs networks on rows of a manifest. Several networks are an ensemble: their probabilities are averaged."""
 
     networks: Sequence[nn.Module] = field(repr=False)
     settings: SegmentSettings
@@ -322,34 +301,12 @@ class Judge:
     device: str
     progress: Progress = field(repr=False, default=silent)
 
-    @classmethod
-    def of(
-        cls,
-        settings: SegmentSettings,
-        networks: Sequence[nn.Module],
-        manifest: Manifest,
-        pixels: Pixels,
-        *,
-        progress: Progress = silent,
-    ) -> Judge:
-        """On the device of the settings."""
-        from osteon.train.engine import choose_device
-
-        return cls(networks, settings, manifest, pixels, choose_device(settings), progress)
-
     def judged(
         self, rows: NDArray[np.int64], *, fold: int, part: str, threshold: float | Mapping[str, float]
     ) -> tuple[SegmentCounts, tuple[ThresholdSweep, ...]]:
-        """Pixels of every image and map at one threshold, and those of all images together at many.
+        """Pixels of every image and map at one threshold, or one by name, and of all images together at many.
 
-        Args:
-            rows: of the manifest.
-            fold: what the rows are noted under.
-            part: likewise.
-            threshold: probabilities from it on are called; of all maps, or by name.
-
-        Returns:
-            The counts, and a sweep for each map.
+        Rows are noted under the fold and the part; probabilities from the threshold on are called.
         """
         names = self.settings.outputs
         limits = threshold if isinstance(threshold, Mapping) else dict.fromkeys(names, threshold)
@@ -393,17 +350,11 @@ def called_lesions(
 ) -> NDArray[np.bool_]:
     """Lesions (n, row, column) that networks call on all images of a manifest, their probabilities averaged.
 
-    Args:
-        manifest: of the images that are shown.
-        pixels: of the same images.
-        settings: of all networks.
-        weights: one file a network; at least one.
-
     Raises:
         WeightsError: weights are missing, damaged, or of another network.
     """
     here = replace(settings, device="cpu", devices=1, precision="32")
-    judge = Judge.of(here, [kept_network(here, file) for file in weights], manifest, pixels)
+    judge = Judge([kept_network(here, file) for file in weights], here, manifest, pixels, "cpu")
     lesion, limit = here.outputs.index("lesion"), np.float32(here.threshold)
     rows = np.arange(len(manifest), dtype=np.int64)
     return np.concatenate([maps[:, lesion] >= limit for _, maps in judge.maps(rows, "pictures")])

@@ -14,8 +14,7 @@ from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, Weigh
 from osteon.geometry import Grid
 from osteon.mesh import bounds_lps_mm
 from osteon.ops.series_images import slice_frame, windowed
-from osteon.predict.predictor import PAPER_POINT, Predictor
-from osteon.predict.scores import Scores
+from osteon.predict.predictor import PAPER_POINT, Predictor, Scores
 from osteon.systems.ct_metastasis import read as ct_metastasis
 from osteon.systems.ct_metastasis.options import Options
 from osteon.systems.ct_metastasis.read import answer

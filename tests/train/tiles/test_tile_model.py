@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, WeightsError
 from osteon.nets import build_network
+from osteon.predict.out_of_distribution import feature_space, fit_tile_limits
 from osteon.systems.histology.detail import Tiles, tile_input, tiles_of
 from osteon.train.heads import fit_ridge_head, linear_head
-from osteon.train.tile_limits import HeldOut, feature_space, fit_tile_limits
 from osteon.weights import Classes, find_card, read_limits, round_to_half, write_model
 from osteon.weights.golden import golden_case
 from osteon.weights.load import load_network
@@ -69,13 +69,13 @@ def test_a_card_of_tiles_is_written_proven_and_read_back(tmp_path: Path) -> None
     random = np.random.default_rng(3)
     tiles = random.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     features = random.random((80, 1280), dtype=np.float32)
-    held_out = HeldOut(
+    limits = fit_tile_limits(
+        features,
         distance=random.random(12, dtype=np.float32) + 0.5,
         probability=np.full((12, 3), 1 / 3, np.float32),
         truth=np.arange(12) % 3,
         patients=np.repeat(["a", "b", "c"], 4),
     )
-    limits = fit_tile_limits(features, held_out)
     draft = tile_card(inputs={"image": tile_input(Tiles(512.0, "macenko", pixels=64))})
     card = write_model(tmp_path, draft, [network], golden={"image": tiles}, limits=limits)
     assert tiles_of(card) == Tiles(512.0, "macenko", pixels=64)
