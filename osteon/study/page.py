@@ -53,7 +53,8 @@ def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling
     study.figures.mkdir(exist_ok=True)
     results = protocol.results(study, resampling)
     tables = tuple(table for section in results.sections for table in section.tables)
-    files = [(f"{table.name}.{suffix}", text) for table in tables for suffix, text in _texts(table)]
+    writers = {"md": table_markdown, "csv": table_csv}
+    files = [(f"{table.name}.{suffix}", write(table)) for table in tables for suffix, write in writers.items()]
     for name, text in files:
         write_text(study.place.folder / name, text)
     sections = []
@@ -71,10 +72,6 @@ def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling
     )
     write_page(study.place.folder / "index.html", page)
     return tables
-
-
-def _texts(table: Table) -> tuple[tuple[str, str], ...]:
-    return ("md", table_markdown(table)), ("csv", table_csv(table))
 
 
 # --------------------------------------------------------------------------------------------------------------- notes

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
-import socket
 import time
-from dataclasses import dataclass, replace
-from queue import Empty
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from osteon.errors import InputError, OsteonError, OutputError, TrainingError
+from osteon.train.processes import train_in_processes
 from osteon.train.run_folder import LAST_NAME, FoldResult, make_folder, read_fold, write_state, write_table
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import Queue
     from pathlib import Path
 
-    from osteon.data.options import Progress
     from osteon.train.objective import FoldData, FoldJob, Objective
-    from osteon.train.run_folder import EpochRecord, OnEpoch
     from osteon.train.settings import Settings
 
 __all__ = ["fit_fold", "fit_job"]
-
-_PATIENCE_S = 0.2
 
 
 def fit_fold(objective: Objective, data: FoldData, fold: int, settings: Settings, folder: Path) -> FoldResult:
@@ -82,7 +74,7 @@ def _finish(job: FoldJob, data: FoldData, running: FoldResult, started: float) -
     objective = job.objective
     ready = objective.prepared(job, data)
     if getattr(job.settings, "devices", 1) > 1:
-        history = _train_in_processes(ready, on_epoch=data.on_epoch, progress=data.progress)
+        history = train_in_processes(ready, on_epoch=data.on_epoch, progress=data.progress)
     else:
         history = objective.train(ready, data.pixels, on_epoch=data.on_epoch, progress=data.progress)
     best = objective.best(history, job.settings)
@@ -114,107 +106,3 @@ def _as_training_error(fold: int, error: Exception) -> TrainingError:
         f"fold {fold} could not be trained ({type(error).__name__}: {reason[:200]}): a smaller batch or image_size "
         "needs less memory; OSTEON_DEBUG=1 shows where it happened"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    """An error of a process, as it travels to the one that asked."""
-
-    error: OsteonError
-
-
-def _train_in_processes(job: FoldJob, *, on_epoch: OnEpoch, progress: Progress) -> tuple[EpochRecord, ...]:
-    """Train a fold on ``settings.devices`` processes; when one fails, or progress raises, all are ended."""
-    import torch.multiprocessing as mp
-    from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
-
-    context = mp.get_context("spawn")
-    said: Queue[Any] = context.Queue()
-    count = job.settings.devices
-    running = start_processes(_train, args=(job, count, _free_port(), said), nprocs=count, join=False)
-    history: tuple[EpochRecord, ...] = ()
-    failures: list[OsteonError] = []
-    is_over = False
-
-    def listen() -> None:
-        """Hand on what was said; forget nothing that is still on its way when the processes are over."""
-        nonlocal history
-        while True:
-            try:
-                word = said.get(timeout=_PATIENCE_S)
-            except Empty:
-                return
-            if isinstance(word, _Failure):
-                failures.append(word.error)
-            elif isinstance(word, list):
-                history = tuple(word)
-            elif len(word) == 2:
-                on_epoch(*word)
-            else:
-                progress(*word)
-
-    try:
-        while not is_over:
-            listen()
-            is_over = running.join(timeout=_PATIENCE_S)
-        listen()
-    except (ProcessExitedException, ProcessRaisedException) as error:
-        listen()
-        if failures:
-            raise failures[0] from None
-        raise TrainingError(
-            f"fold {job.fold}: a training process ended ({str(error).strip().splitlines()[-1]}): fewer devices or a "
-            "smaller batch need less memory"
-        ) from error
-    finally:
-        for process in running.processes:
-            if process.is_alive():
-                process.terminate()
-            process.join()
-    return history
-
-
-def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
-    """What each process does; the first one speaks."""
-    os.environ |= {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "NODE_RANK": "0",
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-    }
-    speaks = rank == 0
-
-    def on_epoch(fold: int, record: object) -> None:
-        if speaks:
-            said.put((fold, record))
-
-    def progress(step: str, done: int, total: int) -> None:
-        if speaks:
-            said.put((step, done, total))
-
-    try:
-        pixels = job.objective.load(job.manifest, job.settings, job.cache, skip_unreadable=True)
-        history = job.objective.train(job, pixels, on_epoch=on_epoch, progress=progress, rank=rank)
-    except OsteonError as error:
-        said.put(_Failure(_travelling(error)))
-        said.close()
-        said.join_thread()
-        raise SystemExit(1) from error
-    if speaks:
-        said.put(list(history))
-
-
-def _travelling(error: OsteonError) -> OsteonError:
-    """The error itself where a pickle can carry it, else its words."""
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except (TypeError, AttributeError, pickle.PicklingError):
-        return TrainingError(str(error))
-    return error
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

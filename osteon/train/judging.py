@@ -104,7 +104,8 @@ def compare_runs(
     Raises:
         InputError: the runs were not judged on the same images in the same folds.
     """
-    one, two = _in_order(_test_rows(first)), _in_order(_test_rows(second))
+    tests = map(_test_rows, (first, second))
+    one, two = (test.where(np.lexsort((test.image, test.fold))) for test in tests)
     if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
         raise InputError("two runs can be compared only where both were judged on the same images in the same folds")
     truth = one.is_positive
@@ -122,11 +123,6 @@ def _test_rows(predictions: Predictions) -> Predictions:
     if len(test) == 0:
         raise InputError('these predictions have no row of part "test": nothing can be judged')
     return test
-
-
-def _in_order(predictions: Predictions) -> Predictions:
-    order = np.lexsort((predictions.image, predictions.fold))
-    return predictions.where(order)
 
 
 def majority_class(manifest: Manifest, split: Split, *, classes: Sequence[str], positive: str) -> Predictions:

@@ -12,7 +12,7 @@ import pytest
 from osteon.data import Manifest, Split
 from osteon.errors import InputError, TrainingError
 from osteon.metrics.classification import roc_auc
-from osteon.train import fold
+from osteon.train import processes
 from osteon.train.engine import FoldModule
 from osteon.train.run_folder import EpochRecord, read_fold
 from tests.train.quick import QUICK, fit
@@ -32,7 +32,7 @@ HERE = "tests.train.test_ddp"
 def _train_unsynchronised(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
     """As the real one, but freed parts are not told to DDP."""
     FoldModule._synchronise_anew = lambda self: None  # type: ignore[method-assign]
-    fold._train(rank, job, count, port, said)
+    processes._train(rank, job, count, port, said)
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_without_a_new_wrapper_a_freed_part_drifts_apart(
     """What the test above proves, seen to fail."""
     sys.modules.setdefault(HERE, sys.modules[__name__])
     monkeypatch.setattr(_train_unsynchronised, "__module__", HERE)
-    monkeypatch.setattr(fold, "_train", _train_unsynchronised)
+    monkeypatch.setattr(processes, "_train", _train_unsynchronised)
     with pytest.raises(TrainingError, match="different weights"):
         fit(manifest, split, 0, TWO, tmp_path / "bad")
     assert read_fold(tmp_path / "bad", 0).state == "failed"

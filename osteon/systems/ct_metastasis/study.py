@@ -17,7 +17,7 @@ from osteon.report.charts import FoldDots, OutlinedImage, draw_folds, draw_outli
 from osteon.study import page, tables
 from osteon.study.plan import PlannedRun, fold_weights, labelled, member_run
 from osteon.study.protocol import Results, StudyProtocol, StudySection
-from osteon.study.tables import read_published
+from osteon.study.published import read_published
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 from osteon.systems.ct_metastasis.study_rows import (
     CLASSIFIERS,

@@ -16,7 +16,8 @@ from osteon.report.blocks import Table
 from osteon.study import page
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
-from osteon.study.tables import TRIVIAL, ResultRow, ResultTable, comparison_table, measured_record, read_published
+from osteon.study.published import read_published
+from osteon.study.tables import TRIVIAL, ResultRow, ResultTable, comparison_table, measured_record
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
 from osteon.train.judging import TABLE_MEASURES, judge_folds, known_fields
 from osteon.train.settings import CONFIGURATIONS

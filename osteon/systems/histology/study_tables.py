@@ -13,7 +13,7 @@ from osteon.metrics.text import Scale
 from osteon.report.blocks import Picture, Table
 from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.sheet import LIGHT, Sheet
-from osteon.study.tables import read_published
+from osteon.study.published import read_published
 from osteon.systems.histology.study_folds import patient_by_class
 from osteon.train.tile_features import base_words
 

@@ -19,7 +19,7 @@ from osteon.report.charts import PrintedPoint, RocLine, draw_roc
 from osteon.study import page, tables
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Division, Results, StudyProtocol, StudySection, check_parts, check_settings
-from osteon.study.tables import read_published
+from osteon.study.published import read_published
 from osteon.systems.mri_femur.dataset import INTERMEDIATE, LOOK_COLUMN
 from osteon.systems.mri_femur.recipe import RECIPE
 

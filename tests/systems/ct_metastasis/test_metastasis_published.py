@@ -13,7 +13,7 @@ import pytest
 
 from osteon.metrics.confusion_space import matrix_fits, read_printed
 from osteon.metrics.consistency import Classes, Consistency, check
-from osteon.study.tables import PublishedRow, read_published
+from osteon.study.published import PublishedRow, read_published
 
 PUBLISHED = read_published("osteon.systems.ct_metastasis")
 SEGMENTED = ("f1", "dice", "iou", "accuracy", "specificity", "sensitivity", "precision")

@@ -14,7 +14,7 @@ from osteon.metrics.bootstrap import Resampling
 from osteon.report.blocks import Table
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Choices
-from osteon.study.tables import read_published
+from osteon.study.published import read_published
 from osteon.systems.ct_osteosarcoma.study import plan_runs, study_tables
 from osteon.train.judging import judge_folds
 

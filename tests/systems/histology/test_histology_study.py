@@ -15,8 +15,8 @@ from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, UnknownLabelError
 from osteon.io.table import write_manifest
 from osteon.study.protocol import Choices
+from osteon.study.published import read_published
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study
-from osteon.study.tables import read_published
 from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.study import STUDY, plan_histology
 from osteon.systems.histology.study_folds import tile_baselines

@@ -18,8 +18,8 @@ from osteon.io.table import read_manifest
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.consistency import check
 from osteon.study.protocol import Choices, Division
+from osteon.study.published import read_published
 from osteon.study.run import run_study, train_study
-from osteon.study.tables import read_published
 from osteon.systems.mri_femur.study import STUDY, femur_tables, plan_femur, result_rows
 from osteon.train.settings import parse_assignments
 
