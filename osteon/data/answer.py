@@ -46,7 +46,6 @@ class RegionNovelty:
         score: median over the slices of the Region of their distance from the training images; 1 is that of the middle
             validation slice.
         threshold: a Region above it is unlike anything the model was trained on.
-        slice_threshold: the same for one slice.
         false_alarm_rate: expected share of patients like those of training with a Region above the threshold.
     """
 
@@ -83,7 +82,6 @@ class SliceScores:
     """A classifier's scores along one Region.
 
     Attributes:
-        region: name of the Region.
         slices: (n,) int64 slice indices into the Volume, ascending.
         probability: (n,) float32, as the model gives it.
         smoothed: (n,) float32, after the filters; compared with the threshold.
@@ -130,8 +128,6 @@ class HeatMap:
     """Where in one slice a classifier looked. It is no outline of anything.
 
     Attributes:
-        region: name of the Region.
-        slice_index: into the Volume.
         crop: (row, column) float32, 0 to 1: what the model was given.
         heat: (row, column) float32, 0 to 1, of the same shape.
         extent_mm: height and width of the crop.
@@ -206,20 +202,15 @@ class Answer:
     """Everything one system says about one case.
 
     Attributes:
-        task: stem of the system.
-        headline: the first sentence of the report.
         status: whether something abnormal was found; "abstained" where the model may not speak of these images,
             "not_assessed" where there was nothing to look at.
         findings: in reading order; empty when nothing was found.
-        regions: parts that were looked at.
         masks: by name; each becomes a DICOM Segmentation.
         surfaces: by name; each becomes a node of the GLB file.
         classes: of the case as a whole; None of a system that does not classify.
         similar: past cases, the most similar first.
-        models: that took part.
         notices: choices and warnings of the system.
         configuration: the resolved options, JSON values only.
-        seconds: time by step.
         detail: what only this system has, in a type of its own; see ``detail_as``.
     """
 

@@ -34,12 +34,10 @@ class Finding:
         identifier: unique in the result and stable, as "left-run-1".
         tracking_uid: shared by SEG segment, SR group and findings.json.
         kind: coded finding, as Neoplasm.
-        statement: the sentence a person reads.
         site: coded site, or None.
         laterality: coded side, or None.
         probability: 0 to 1, or None; read with the model's statement.
         box: block of voxels on the source Volume's grid, or None.
-        measurements: in reading order.
         segment: (mask name, label value) that shows it, or None.
         qualities: (what, which) of it that are no numbers, coded.
         is_abnormal: False for a normal structure that was measured; only abnormal findings count as something found.

@@ -25,7 +25,6 @@ class Volume:
 
     Attributes:
         array: (slice, row, column), read-only by agreement; int16 for CT in whole HU, float32 otherwise.
-        grid: of the same shape.
         modality: DICOM modality, as "CT".
         unit: as "HU", or "" when the scale has no unit.
         source: where it came from; None for a synthetic volume.
@@ -149,7 +148,6 @@ class Mask:
 
     Attributes:
         array: (slice, row, column) uint8.
-        grid: of the same shape.
         labels: every value that may occur, ascending.
         name: short stem for files, as "bone".
         is_drawn: a person drew it; False where it was computed.

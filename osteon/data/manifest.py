@@ -35,16 +35,11 @@ class ImageRow:
         image: path of the file, relative to the manifest's folder, with forward slashes; unique in a manifest.
         patient: whose; the unit of every split and interval. Never empty.
         label: class of the image, as "tumour". Never empty.
-        study: examination.
-        series: series within the study.
         plane: one of ``PLANES`` or "".
         split: "train", "test" or "": a part fixed by whoever made the data set.
-        centre: where it was taken.
-        scanner: with what.
         sex: "F", "M", "O" or "".
         age_years: at the examination, or None.
         bone_mask: path of the mask of the bone, as ``image``; not 0 is inside.
-        lesion_mask: path of the mask of the lesions.
         extra: columns that osteon does not know, kept as text.
     """
 
@@ -86,7 +81,6 @@ class Manifest:
 
     Attributes:
         folder: what the image paths are relative to.
-        rows: in the order of the file.
         sha256: of the manifest file, hexadecimal; "" when it was never written.
 
     Raises:
@@ -186,8 +180,6 @@ class Split:
         scheme: "holdout" (one test part for all folds, the validation part goes round) or "nested" (the test part goes
             round; in each fold a validation part is cut from the rest).
         unit: "patient"; "image" exists only to repeat a paper, and leaks.
-        folds: at least one.
-        seed: of the division.
         stratify: column whose values are spread evenly, or "".
         manifest_sha256: of the manifest that was divided.
         warnings: sentences that go into every table made from this split.

@@ -28,17 +28,13 @@ class Choice:
     """One field of an options dataclass as a person is asked for it.
 
     Attributes:
-        name: of the field.
         flag: on the command line, as "--report-unlike".
-        help: one sentence.
-        default: where nothing is chosen.
         kind: type of a value: bool, float, int, str or Path; tuple for numbers with commas between.
         values: that are allowed; empty for any.
         low: smallest number allowed, or None.
         high: largest number allowed, or None.
         metavar: what stands for the value in the help; "" for the default.
         marks: whether a person marks a place in one image with it: that image then has to be certain.
-        required: whether there is no default.
     """
 
     name: str
@@ -137,11 +133,7 @@ def choices(kind: type) -> tuple[Choice, ...]:
 
 
 def make_options(kind: type[_T], given: Mapping[str, object]) -> _T:
-    """An options value from names and values, as the command line or a program gives them.
-
-    Args:
-        kind: an options dataclass.
-        given: value by field name; None stands for the default.
+    """An options value from names and values, as the command line or a program gives them; None is the default.
 
     Raises:
         UsageError: no such field, or a value that it does not take.

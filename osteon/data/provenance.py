@@ -40,15 +40,11 @@ class ModelUse:
     """A model that took part in an answer.
 
     Attributes:
-        name: ``architecture.tag``.
-        sha256: of its weights file.
         runtime: as "openvino float32".
-        device: as "cpu".
         is_demo: trained on synthetic data only; every output must say so.
         statement: the card's one-line account of what it was trained on.
         members: networks whose mean is its probability.
         temperatures: of the members; empty where they are not told.
-        calibration: how the temperatures were found.
         operating_point: how the threshold was chosen; "" where the card does not say.
     """
 
@@ -115,7 +111,6 @@ class Series:
 
     Attributes:
         modality: as "CT".
-        body_part: Body Part Examined, upper case.
         laterality: "L", "R" or "".
         patient_position: as "HFS".
         sop_class_uid: of its images, or "" when not DICOM.
@@ -138,7 +133,6 @@ class SliceSource:
     """The file (and frame) behind one slice of a Volume.
 
     Attributes:
-        sop_instance_uid: of the DICOM image.
         path: readable while the reading lasts (a zip is unpacked to a temporary folder).
         frame: 1-based frame number of a multi-frame image, else None.
     """
@@ -154,7 +148,6 @@ class Source:
 
     Attributes:
         kind: "dicom", "nifti" or "picture".
-        location: the file or folder the user named.
         slices: one per slice of the Volume, in its slice order; empty when not DICOM.
         notices: what was chosen, corrected or left out while reading, in words.
     """

@@ -43,7 +43,6 @@ class SlideSource:
         format: "aperio", "generic-tiff", "dicom", "picture", "synthetic", ... in the words of whoever read it.
         sha256: of the file, or "" where it was not computed.
         microns_from: "file" or "person".
-        notices: of reading.
         is_synthetic: whether no person's tissue is shown.
     """
 
@@ -77,13 +76,6 @@ class Slide(Protocol):
     def read(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
         """Pixels of a rectangle of a level, (rows, columns, 3) uint8 RGB; white where it leaves the slide.
 
-        Args:
-            level: index into ``levels``.
-            row: of the first pixel, in pixels of that level; may be negative.
-            column: likewise.
-            rows: of the answer.
-            columns: of the answer.
-
         Raises:
             InputError: the file is damaged there.
         """
@@ -101,7 +93,6 @@ class TilePlan:
     A tile is centred on its cell, so with overlap the map has one value a cell, not a tile.
 
     Attributes:
-        tile_um: side of a tile.
         step_um: side of a cell; at most ``tile_um``. Cell (i, j) begins at (i, j) times it from the slide's corner.
         pixels: rows and columns that the network sees of a tile.
         shape: cells of the grid (rows, columns).
@@ -138,10 +129,8 @@ class Necrosis:
     Attributes:
         fraction: non-viable / (viable + non-viable) area; None where no tumour was called.
         interval: 95 %; None likewise, or where there is too little tumour to draw from.
-        method: of the interval, in words.
         area_mm2: by class of ``TILE_CLASSES``, plus "tissue" and "left_out" (flagged cells).
         regions: connected regions of tumour on the map.
-        tiles: cells of tumour.
     """
 
     fraction: float | None

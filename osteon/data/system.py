@@ -58,7 +58,6 @@ class Header:
     """What routing may look at: no pixels, no patient.
 
     Attributes:
-        kind: of the image.
         modality: DICOM modality; "" where the file names none (NIfTI, pictures).
         body_part: Body Part Examined, upper case, or "".
         view: View Position of a radiograph, or "".
@@ -98,7 +97,6 @@ class LabelledMaker:
     """How a system makes a data set of images whose truth is known, as synthetic ones.
 
     Attributes:
-        options: frozen dataclass of its options.
         items: what is counted as left out, as "series".
         make: (study, folder to be, options, processes, progress) to a MadeDataset; what is there already stays.
     """
@@ -113,9 +111,7 @@ class DatasetMaker:
     """How a system makes a data set of what a person has.
 
     Attributes:
-        summary: one sentence.
         source: what the source may be, for the help.
-        options: frozen dataclass of its options.
         items: what is counted as left out, as "series".
         make: (source, folder to be, options, processes, progress) to a MadeDataset; what is there already stays.
         labelled: how the same data set is made of images whose truth is known.
@@ -136,8 +132,6 @@ class System:
     The parts that load a network, a training or a study are functions that import them when they are called.
 
     Attributes:
-        stem: its name, and that of its folder.
-        summary: one line for a listing.
         reads: what it is given: "volume", "radiograph" or "slide", the first that the image can be.
         modalities: DICOM modalities in order of preference, for the sentences that ask for an image.
         accepts: how well a header fits; nothing else routes.
@@ -184,9 +178,7 @@ class LabelledImage:
         image: a volume, or the pixels of a picture, (row, column, 3) uint8.
         masks: by name ("lesion", "bone"), arrays of its shape, not 0 inside.
         label: of its class, or "" where the masks say it.
-        name: unique in its case.
         study: examination, where it differs from that of the case.
-        plane: of a single slice, or "".
         quality: of the JPEG file that a picture becomes; None for PNG.
         columns: what else is known, for the manifest.
     """
@@ -222,7 +214,6 @@ class TaskText:
     """Words of one system.
 
     Attributes:
-        title: of the report.
         demo: what a demo model's report must say of itself.
         unlike: what must be said where the image is unlike the training images.
         limits: sentences, each with what it depends on: nothing ("always"), a model took part, a demo model did.

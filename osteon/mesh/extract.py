@@ -48,15 +48,9 @@ _CUBE_FACES = np.array(
 def extract_surface(
     mask: NDArray[np.bool_], grid: Grid, *, name: str = "bone", colour: tuple[int, int, int, int] = BONE_COLOUR
 ) -> Surface:
-    """The closed surface halfway between the voxels inside and outside a mask.
+    """The closed surface halfway between the voxels inside and outside a mask (slice, row, column), bool.
 
     Marching cubes at 0.5: the vertices and triangles of VTK's flying edges.
-
-    Args:
-        mask: bool, (slice, row, column).
-        grid: where the mask lies; any direction, either handedness.
-        name: of the surface.
-        colour: RGBA of the surface.
 
     Returns:
         Vertices in LPS millimetres, triangles counter-clockwise seen from outside. Every edge belongs to exactly two

@@ -156,10 +156,6 @@ def _march_row(
 def vertex_rings(faces: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """For every vertex the vertices that follow it in its triangles: all its neighbours on a closed surface.
 
-    Args:
-        faces: (triangles, 3).
-        count: vertices.
-
     Returns:
         first (count + 1,), ring (3 * triangles,): vertex v has ring[first[v]:first[v + 1]].
     """

@@ -169,9 +169,7 @@ def render(
     mm_per_px: float | None = None,
     camera: Camera | None = None,
 ) -> Rendering:
-    """Draw surfaces from one side of the patient, in parallel projection.
-
-    Seen from the front the patient's left is on the viewer's right.
+    """Draw surfaces from one side of the patient, in parallel projection; as ``fit_camera``.
 
     Args:
         surfaces: opaque bodies, each in its colour.
@@ -181,9 +179,6 @@ def render(
         outlines: thin bodies such as a box of beams: where a surface hides them they shine through.
         mm_per_px: a scale instead of the largest that fits.
         camera: of another picture, so that both lie on each other; ``view``, ``size`` and ``mm_per_px`` are then its.
-
-    Returns:
-        The picture and its camera. The same input gives the same picture on every machine, up to rounding.
 
     Raises:
         UnknownLabelError: no such view.

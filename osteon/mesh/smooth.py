@@ -63,10 +63,6 @@ def transfer_coefficients(iterations: int, pass_band: float) -> NDArray[np.float
     The cut is shifted by Newton steps until the gain at the pass band is 1, and the sum is scaled so that the gain for
     a constant is 1.
 
-    Args:
-        iterations: degree, at least 1.
-        pass_band: 0 to 2.
-
     Returns:
         (iterations + 1,)
 
@@ -87,17 +83,14 @@ def transfer_coefficients(iterations: int, pass_band: float) -> NDArray[np.float
         gain = float(coefficients @ np.cos(orders * edge))
         if iterations == 1 or abs(gain - 1) < 1e-3:
             return np.asarray(coefficients / coefficients.sum())
-        slope = _derivative_at_edge(coefficients, edge)
+        # VTK's slope, without the last coefficient and with the whole constant term: any of the right sign converges,
+        # but where the search stops, within 0.001 of gain 1, depends on it
+        derivative = np.polynomial.chebyshev.chebder(coefficients[:-1])
+        slope = float(derivative[0] + np.polynomial.chebyshev.chebval(math.cos(edge), derivative))
         shift -= (gain - 1) / slope
     raise InputError(
         f"no filter of degree {iterations} keeps the pass band {pass_band}: use more iterations or a wider pass band"
     )
-
-
-def _derivative_at_edge(coefficients: NDArray[np.float64], edge: float) -> float:
-    """VTK's Newton slope (no last coefficient, whole constant term): where the search stops depends on it."""
-    derivative = np.polynomial.chebyshev.chebder(coefficients[:-1])
-    return float(derivative[0] + np.polynomial.chebyshev.chebval(math.cos(edge), derivative))
 
 
 def simplify(surface: Surface, *, target_triangles: int) -> Surface:

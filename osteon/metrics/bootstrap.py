@@ -46,10 +46,8 @@ class Resampling:
     """How patients are drawn and the interval is made.
 
     Attributes:
-        repeats: number of resamples.
         seed: of the draws; resample ``r`` depends on the seed and on ``r`` only, so measures and models that are given
             the same patients see the same resamples, and more repeats go on where fewer ended.
-        confidence: of the interval, between 0 and 1.
         method: ``"percentile"``, or ``"bca"`` (bias-corrected and accelerated; one more pass for each patient).
     """
 
@@ -132,10 +130,7 @@ def patient_bootstrap(
         strata: (n,) the patient's stratum; patients are then drawn within strata, whose sizes stay.
         folds: (n,) fold of each row: the statistic is then the mean over folds of the measure within each. An image
             judged by several folds is given once for each; patients, not rows, are drawn.
-        resampling: repeats, seed, confidence and method.
-
-    Returns:
-        The measure with its interval. Resamples where it is not defined are left out and counted.
+        resampling: repeats, seed, confidence and method; resamples without a value are left out and counted.
 
     Raises:
         InputError: shapes differ, nothing was given, a score is not finite, a patient is in two strata, or BCa was
@@ -145,12 +140,6 @@ def patient_bootstrap(
     References:
         Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (clusters);
         Efron 1987, doi:10.1080/01621459.1987.10478410 (BCa)
-
-    Example:
-        >>> scores = [0.1, 0.4, 0.3, 0.8, 0.6, 0.7]
-        >>> one = patient_bootstrap("auc", [0, 0, 1, 1, 0, 1], scores, ["a", "a", "b", "b", "c", "d"])
-        >>> round(one.value, 3), one.patients, one.images
-        (0.778, 4, 6)
     """
     cases = judged(truth, score, patients, threshold, folds)
     return _intervals([statistic(measure, cases)], cases, strata, resampling or Resampling())[0]
@@ -205,13 +194,7 @@ def paired_difference(
 def draw_patients(
     patients: int, resamples: range, *, seed: int, strata: NDArray[np.int64] | None = None
 ) -> NDArray[np.int32]:
-    """How often each patient is drawn in each resample: the draws that the intervals are made of.
-
-    Args:
-        patients: number of patients.
-        resamples: which resamples; each has its own generator, seeded by ``(seed, resample)``.
-        seed: 0 or more.
-        strata: (patients,) stratum of each patient; None draws from all.
+    """How often each patient is drawn; each resample has its own generator, seeded by ``(seed, resample)``.
 
     Returns:
         (resamples, patients); a row adds up to the number of patients, in each stratum to that of the stratum.
@@ -268,16 +251,7 @@ def interval_of(
     limits: Callable[[float, NDArray[np.float64]], tuple[float, float]] | None = None,
     against_zero: bool = False,
 ) -> BootstrapInterval:
-    """The interval of a measure from its values on resampled patients.
-
-    Args:
-        value: on the patients as they are; NaN where it is not defined.
-        replicates: (repeats,) on each draw; NaN where it is not defined.
-        how: they were drawn.
-        size: of the sample.
-        limits: of the value and the defined replicates; None takes percentiles.
-        against_zero: give the p value of a difference.
-    """
+    """The interval of a measure from its values (repeats,) on resampled patients; NaN where it is not defined."""
     defined = replicates[~np.isnan(replicates)]
     known = not math.isnan(value) and size.patients > 1 and defined.size > 0
     low, high = math.nan, math.nan
@@ -310,13 +284,9 @@ def percentile_limits(replicates: NDArray[np.float64], confidence: float) -> tup
 def bca_limits(
     replicates: NDArray[np.float64], value: float, left_out: list[NDArray[np.float64]], confidence: float
 ) -> tuple[float, float]:
-    """Bias-corrected and accelerated limits.
+    """Bias-corrected and accelerated limits of defined replicates, at least one.
 
-    Args:
-        replicates: (defined repeats,) finite, at least one.
-        value: of the measure on the patients as they are.
-        left_out: for each stratum (patients of it,) the measure without each patient.
-        confidence: share that the interval is meant to cover.
+    ``left_out`` holds for each stratum (patients of it,) the measure without each patient.
 
     References:
         Efron 1987, doi:10.1080/01621459.1987.10478410; Davison, Hinkley 1997, doi:10.1017/CBO9780511802843 (chapter 5)

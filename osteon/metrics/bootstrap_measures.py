@@ -83,13 +83,7 @@ def pr_auc_of_counts(
 
 @compiled
 def sums_of_counts(counts: NDArray[Any], table: NDArray[Any], out: NDArray[Any]) -> None:
-    """Sums over the drawn patients: ``counts @ table``, always in the same order and without threads of its own.
-
-    Args:
-        counts: (resamples, patients) int32, how often each patient was drawn.
-        table: (patients, columns) float64.
-        out: (resamples, columns) float64 to write.
-    """
+    """Sums over the drawn patients: ``counts @ table``, always in the same order and without threads of its own."""
     for r in range(counts.shape[0]):
         sums = out[r]
         sums[:] = 0.0
@@ -115,9 +109,7 @@ class Judged:
         score: (models, n) float64.
         threshold: (models, n) float64; a score at or above it is called positive.
         patient: (n,) int32, 0 to patients - 1.
-        patients: number of patients.
         fold: (n,) int32, 0 to folds - 1; all 0 where the images are judged as one.
-        folds: number of folds.
     """
 
     truth: NDArray[np.bool_] = field(repr=False)

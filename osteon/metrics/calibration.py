@@ -66,12 +66,9 @@ class ReliabilityCurve:
     """Predicted against observed, bin by bin; empty bins are left out.
 
     Attributes:
-        binning: ``equal_mass`` or ``equal_width``.
         mean_predicted: (bins,) mean probability.
         observed: (bins,) share of positives.
-        count: (bins,) images.
         low: (bins,) lower end of the Wilson interval of ``observed``; images count as independent.
-        high: (bins,) upper end.
     """
 
     binning: Binning
@@ -202,8 +199,6 @@ class Recalibration:
         slope: below 1 is overconfident; None when one threshold parts the classes (then no finite slope is best).
         intercept: goes with ``slope``; None when the slope is.
         intercept_in_the_large: with the slope held at 1: above 0 the model says too little; None with one class only.
-        mean_predicted: mean probability.
-        observed: share of positives.
         clip: probabilities were held in ``clip..1-clip``.
     """
 
@@ -412,11 +407,6 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
 
     The loss is convex in 1/T, so its derivative has one root at most; the root is bracketed in log T between 0.01 and
     100 and found by Brent's method.
-
-    Args:
-        logits: (n, classes) of the network, before any softmax.
-        labels: (n,) true class as its column.
-        weights: (n,), for example ``patient_weights``; all alike when left out.
 
     Raises:
         InputError: shapes, labels or weights do not fit.

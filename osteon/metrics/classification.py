@@ -305,8 +305,6 @@ class OperatingPoint:
     """A threshold with the rule that chose it.
 
     Attributes:
-        name: short, for tables.
-        rule: the rule in words.
         threshold: positive when score >= threshold; None, as the others, when the rule cannot be met.
         sensitivity: on the validation images.
         specificity: on the validation images.

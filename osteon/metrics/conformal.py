@@ -40,7 +40,6 @@ class ConformalThreshold:
     """What calibration found.
 
     Attributes:
-        alpha: chosen error rate.
         score: ``lac`` (1 - probability) or ``aps`` (probability mass down to the class).
         quantiles: (classes,) a class is in the set when its score is at most this; infinite: always in the set.
         n_units: (classes,) calibration units behind each quantile.
@@ -60,10 +59,6 @@ class ConformalThreshold:
 
 def conformal_quantile(scores: ArrayLike, *, alpha: float) -> float:
     """The ceil((n+1)(1-alpha))-th smallest score; infinite when n is too small for that rank.
-
-    Args:
-        scores: (n,) calibration scores, one an exchangeable unit; may be empty.
-        alpha: error rate, inside 0..1.
 
     Raises:
         InputError: alpha is not inside 0..1.
@@ -225,9 +220,7 @@ class Coverage:
 
     Attributes:
         covered: units whose set held the true class (all images of the patient, when patients are the unit).
-        n: units.
         mean_size: mean number of classes in a set, over images.
-        empty: images with an empty set.
     """
 
     covered: int
@@ -240,12 +233,7 @@ class Coverage:
 
 
 def measure_coverage(sets: ArrayLike, labels: ArrayLike, *, patients: ArrayLike | None = None) -> Coverage:
-    """Measured coverage with its Wilson interval.
-
-    Args:
-        sets: (n, classes) bool from ``predict_sets``.
-        labels: (n,) true class.
-        patients: (n,); a patient counts as covered when all his images are. Images are the units when left out.
+    """Measured coverage with its Wilson interval; a patient counts as covered when all his images are.
 
     Raises:
         InputError: shapes do not fit, or no image.

@@ -34,9 +34,7 @@ class PrintedValue:
 
     Attributes:
         low: lower end, a share in 0..1, included.
-        high: upper end, included.
         percent: whether it was printed as a percentage.
-        decimals: printed behind the point.
     """
 
     name: str
@@ -178,7 +176,6 @@ class ShareSpace:
 
     Attributes:
         low: smallest share of positives; 0 means any above 0.
-        high: largest; 1 means any below 1.
     """
 
     low: Fraction = Fraction(0)
@@ -192,7 +189,8 @@ class ShareSpace:
         for (top, bottom), low, high in limits:
             planes.append([t - low * b for t, b in zip(top, bottom, strict=True)])
             planes.append([high * b - t for t, b in zip(top, bottom, strict=True)])
-        whole = [_whole(plane) for plane in planes]
+        scales = [math.lcm(*(entry.denominator for entry in plane)) for plane in planes]
+        whole = [tuple(int(entry * scale) for entry in plane) for plane, scale in zip(planes, scales, strict=True)]
         rays = {ray for triple in itertools.combinations(whole, 3) if (ray := _ray(triple, whole)) is not None}
         needed = [(1, 1, 0, 0), (0, 0, 1, 1), *(RATES[name][1] for name in wanted)]
         if any(all(_dot(cells, ray) == 0 for ray in rays) for cells in needed):
@@ -225,11 +223,6 @@ class ShareSpace:
         low, high = min(rates), max(rates)
         nearest = min(max(aim.low, low), high)
         return [float(low), float(nearest), float(nearest), float(high)]
-
-
-def _whole(plane: Sequence[Fraction]) -> tuple[int, ...]:
-    scale = math.lcm(*(entry.denominator for entry in plane))
-    return tuple(int(entry * scale) for entry in plane)
 
 
 def _ray(triple: Sequence[Sequence[int]], planes: Sequence[Sequence[int]]) -> Cells | None:

@@ -82,12 +82,10 @@ class Consistency:
 
     Attributes:
         possible: whether a confusion matrix, and a ROC curve through it, give all printed values within rounding.
-        violations: why not.
         matrix: (tp, fn, fp, tn) that gives the printed rates, the AUC aside; None when none does.
         matrices: how many such matrices there are; None where the sizes of the classes are free.
         positive_share: smallest and largest share of positives with which the rates fit; None when they do not.
         auc_range: smallest and largest area of a ROC curve through the printed point; None where no point is known.
-        notes: what else is worth knowing.
     """
 
     possible: bool
@@ -295,7 +293,6 @@ class MulticlassConsistency:
         possible: the printed macro recall lies within the bounds.
         low: smallest macro recall with that accuracy: all hits in the largest classes.
         high: largest: all hits in the smallest classes.
-        violations: why not.
     """
 
     possible: bool

@@ -79,11 +79,6 @@ def auc_interval(
 
     References:
         DeLong et al. 1988, doi:10.2307/2531595; Obuchowski 1997, doi:10.2307/2533958
-
-    Example:
-        >>> interval = auc_interval([0, 0, 0, 1, 1, 1], [0.1, 0.3, 0.6, 0.5, 0.8, 0.9])
-        >>> round(interval.value, 3), round(interval.standard_error, 3)
-        (0.889, 0.157)
     """
     check_confidence(confidence)
     values = np.asarray(score)

@@ -25,8 +25,6 @@ class FoldInterval:
         mean: over the folds where the measure is defined; NaN when there is none.
         low: lower limit; NaN with fewer than two folds. It is not cut at 0.
         high: upper limit; NaN with fewer than two folds. It is not cut at 1.
-        standard_deviation: of the folds, with n - 1.
-        folds: that were used.
         undefined_folds: whose value was NaN (a class was missing); they were left out.
         leaves_range: whether a limit lies outside [0, 1], which no rate can reach: to be told beside the table.
     """
@@ -59,10 +57,6 @@ def fold_interval(values: ArrayLike, *, confidence: float = 0.95) -> FoldInterva
 
     Folds share most of their training images, so their spread is too small and the interval promises too much; the
     patient bootstrap stands beside it.
-
-    Args:
-        values: (folds,) one measure a fold; NaN where it is not defined.
-        confidence: between 0 and 1.
 
     Raises:
         InputError: no folds, an infinite value, or a confidence that cannot be.
@@ -142,10 +136,7 @@ def corrected_t_test(
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Holm's adjusted p values: compare each with the level of the whole family.
-
-    Args:
-        p_values: (tests,) in [0, 1]; NaN for a test that could not be made, which stays NaN and is not counted.
+    """Holm's adjusted p values (tests,), for the level of the whole family; NaN, a test not made, is not counted.
 
     Raises:
         InputError: a value outside [0, 1].

@@ -94,7 +94,6 @@ class ScanLesions:
     """The lesions of one scan, matched.
 
     Attributes:
-        patient: whose scan it is.
         true_ml: (t,) volume of each true lesion.
         true_probability: (t,) largest probability of the predicted lesions that are the same; -inf where there is none.
         predicted_ml: (p,) volume of each predicted lesion.
@@ -287,8 +286,6 @@ class DetectionRate:
     Attributes:
         value: on the patients as they are; NaN where nothing was to be counted.
         low: lower limit; NaN with fewer than two patients, or where the value is.
-        high: upper limit; NaN as ``low``.
-        count: what was counted.
         total: out of, or per, how many.
         undefined_repeats: resamples in which there was nothing to count; they were left out.
     """
@@ -307,8 +304,6 @@ class Detection:
 
     Attributes:
         threshold: of the probability of a predicted lesion, included.
-        sensitivity: found of the true lesions.
-        precision: hits of the predicted lesions.
         false_positives: a scan.
         by_size: (lower, upper limit in mm, sensitivity) of each class of size.
         mimics: mimics that a false positive lies on, of all mimics; None where none were marked.
@@ -333,10 +328,8 @@ class Froc:
 
     Attributes:
         thresholds: (k,) falling; the first is infinite: nothing is called.
-        sensitivity: (k,) at each threshold.
         false_positives: (k,) a scan.
         low: (k,) lower limit of the sensitivity at that threshold; NaN with fewer than two patients.
-        high: (k,) upper limit.
         at_rates: (false positives a scan, sensitivity) where the curve is read off; the count is that of the lesions
             found there.
         mean: mean sensitivity over those rates; its count is 0.
@@ -361,13 +354,7 @@ def detect_lesions(
     sizes_mm: Sequence[float] = SIZE_BINS_MM,
     resampling: Resampling | None = None,
 ) -> Detection:
-    """How many lesions are found at a threshold, and how many are false.
-
-    Args:
-        scans: matched lesions of each scan.
-        threshold: predicted lesions count from this probability on.
-        sizes_mm: rising limits of the classes of size.
-        resampling: of patients; its method must be "percentile".
+    """How many lesions are found from a probability on, and how many are false; classes of size have rising limits.
 
     Raises:
         InputError: no scan, limits that do not rise, or another method.
@@ -414,12 +401,7 @@ def froc(
     rates: Sequence[float] = FALSE_POSITIVES_A_SCAN,
     resampling: Resampling | None = None,
 ) -> Froc:
-    """The free-response curve of a set of scans.
-
-    Args:
-        scans: matched lesions of each scan.
-        rates: false positives a scan at which it is read off, each above 0.
-        resampling: of patients; its method must be "percentile".
+    """The free-response curve of a set of scans, read off at so many false positives a scan.
 
     Raises:
         InputError: no scan, no rate above 0, or another method.

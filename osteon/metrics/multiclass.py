@@ -25,7 +25,6 @@ class ClassCounts:
 
     Attributes:
         matrix: (..., true, called) counts.
-        classes: in the order of both axes.
 
     Example:
         >>> counts = ClassCounts(np.array([[8, 2], [1, 9]]), ("none", "tumour"))

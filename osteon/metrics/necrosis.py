@@ -71,16 +71,14 @@ def necrosis_fraction(
     The fraction is an area: non-viable over (viable + non-viable), each cell being of its most probable class and
     counting with its share of tissue.
 
-    The interval has three sources. (1) Where the slide was cut: connected regions of tumour (corners touch) are given
-    random weights of mean and variance 1, and blocks of 1 to 3 mm within each region too (a weighted bootstrap in two
-    stages). Unlike draws with replacement, no region vanishes: one large region among twenty specks would be missing
-    from a third of the draws. Region weights are lognormal, which come near 0 less often than exponential ones.
-    (2) Few blocks: the percentiles are expanded by Hesterberg's factor for the effective number of blocks,
-    (sum a)^2 / sum a^2 over their areas a. (3) The classifier: in every resample each cell's class is drawn from its
-    calibrated probability. Without it a map of nothing but 55 % calls would be as sure as one of 99 % calls. Errors
-    of a classifier are as alike within a block as its tissue is, so one uniform number is drawn for a block and every
-    cell of it takes the class at that place of its own cumulative probability; independent draws would average out and
-    say nothing. The interval is widened to hold the fraction, which uncertain calls may push out of the draws' middle.
+    The interval has three sources. (1) Where the slide was cut: a weighted bootstrap in two stages, of connected
+    regions of tumour and of blocks of 1 to 3 mm within each. Unlike draws with replacement no region vanishes: a large
+    one among twenty specks would be missing from a third of the draws. Region weights are lognormal, which come near
+    0 less often than exponential ones. (2) Few blocks: the percentiles are expanded by Hesterberg's factor for their
+    effective number, (sum a)^2 / sum a^2 over their areas a. (3) The classifier: in each resample a cell's class is
+    drawn from its calibrated probability; else a map of 55 % calls would be as sure as one of 99 %. Errors are as alike
+    within a block as its tissue is, so one uniform number is drawn for a block: every cell takes the class at that place
+    of its own cumulative probability. The interval is widened to hold the fraction.
 
     It holds for the tumour that this slide stands for. It knows nothing of the rest of the specimen.
 
@@ -99,15 +97,9 @@ def necrosis_fraction(
     Raises:
         GeometryMismatchError: the arrays are not of one grid.
         InputError: probabilities that are none, an area not above 0, or no repeats.
-
-    Example:
-        >>> probability = np.zeros((20, 20, 3))
-        >>> probability[:, :, 2] = 1
-        >>> probability[:, 6:] = (0, 1, 0)
-        >>> found = necrosis_fraction(probability, np.ones((20, 20)), 0.25)
-        >>> round(found.fraction, 2), found.regions, found.area_mm2["viable"]
-        (0.7, 1, 30.0)
     """
+    from scipy import ndimage
+
     _check(probability, tissue_share, cell_mm2, left_out, repeats)
     skipped = np.zeros(tissue_share.shape, dtype=np.bool_) if left_out is None else left_out
     area = np.nan_to_num(tissue_share).astype(np.float64) * cell_mm2
@@ -116,21 +108,21 @@ def necrosis_fraction(
     areas = {name: float(area[called == index].sum()) for index, name in enumerate(TILE_CLASSES)}
     areas |= {"tissue": float(area.sum()), "left_out": float(area[skipped].sum())}
     tumour = (called > 0) & (area > 0)
-    labels, regions = _regions(tumour)
+    labels, regions = ndimage.label(tumour, structure=np.ones((3, 3), dtype=np.int8))  # corners included; 0 is none
     total = areas["non_viable"] + areas["viable"]
     fraction = areas["non_viable"] / total if total > 0 else None
     interval, method = None, "no tumour was called"
     if fraction is not None:
         cell_mm = math.sqrt(cell_mm2)
         side = max(1, round(min(BLOCK_MM[1], max(BLOCK_MM[0], math.sqrt(total / _WISHED_BLOCKS))) / cell_mm))
-        blocks = _blocks(probability, area, labels, side=side)
+        blocks = _blocks(probability, area, np.asarray(labels, dtype=np.int32), side=side)
         interval, method = _interval(blocks, fraction, side * cell_mm, repeats=repeats, seed=seed)
     return Necrosis(
         fraction=fraction,
         interval=interval,
         method=method,
         area_mm2=areas,
-        regions=regions,
+        regions=int(regions),
         tiles=int(np.count_nonzero(tumour)),
     )
 
@@ -139,10 +131,6 @@ def huvos_grade(fraction: float, interval: tuple[float, float] | None = None) ->
     """The grade of response to chemotherapy that a necrosis fraction would give.
 
     A proposal for what was measured, one slide as a rule; grading takes the whole mapped specimen.
-
-    Args:
-        fraction: 0 to 1.
-        interval: of it; the grades that it reaches are ``possible``.
 
     Raises:
         InputError: a fraction outside 0 to 1, or an interval that does not hold it.
@@ -158,12 +146,8 @@ def huvos_grade(fraction: float, interval: tuple[float, float] | None = None) ->
             f"necrosis of {fraction} with interval {interval} cannot be graded: both lie in 0 to 1, in order"
         )
     names = [name for name, _ in GRADE_CUTS]
-    first, grade, last = (_grade_index(value) for value in (low, fraction, high))
+    first, grade, last = (sum(value >= least for _, least in GRADE_CUTS) - 1 for value in (low, fraction, high))
     return GradeProposal(grade=names[grade], possible=tuple(names[first : last + 1]), source=GRADE_SOURCE)
-
-
-def _grade_index(fraction: float) -> int:
-    return max(index for index, (_, least) in enumerate(GRADE_CUTS) if fraction >= least)
 
 
 def _check(
@@ -186,14 +170,6 @@ def _check(
         raise InputError("probabilities of cells must be at least 0 and add up to 1; found others: give softmax values")
 
 
-def _regions(tumour: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Connected regions, corners included; 0 is none."""
-    from scipy import ndimage
-
-    labels, count = ndimage.label(tumour, structure=np.ones((3, 3), dtype=np.int8))
-    return np.asarray(labels, dtype=np.int32), int(count)
-
-
 def _blocks(
     probability: NDArray[np.floating], area: NDArray[np.float64], labels: NDArray[np.int32], *, side: int
 ) -> _Blocks:
@@ -207,8 +183,7 @@ def _blocks(
     chance = probability[rows, columns].astype(np.float64)
     # places of the uniform number where non-viable begins, where viable begins
     first, second = chance[:, 0], chance[:, 0] + chance[:, 1]
-    non_viable = np.empty((len(squares), _DRAW_STEPS))
-    tumour = np.empty_like(non_viable)
+    non_viable, tumour = np.empty((2, len(squares), _DRAW_STEPS))
     for step in range(_DRAW_STEPS):
         place = (step + 0.5) / _DRAW_STEPS
         is_tumour = place >= first
@@ -223,27 +198,21 @@ def _interval(
     blocks: _Blocks, fraction: float, block_mm: float, *, repeats: int, seed: int
 ) -> tuple[tuple[float, float] | None, str]:
     """The 95 % interval and how it was made."""
+    from scipy import stats
+
     effective = float(blocks.area.sum() ** 2 / (blocks.area**2).sum())
     if effective < LEAST_BLOCKS:
-        return (
-            None,
-            f"no interval: tumour fills only {effective:.1f} blocks of {block_mm:.1f} mm, {LEAST_BLOCKS:g} needed",
-        )
+        few = f"tumour fills only {effective:.1f} blocks of {block_mm:.1f} mm, {LEAST_BLOCKS:g} needed"
+        return None, f"no interval: {few}"
     drawn = _draws(blocks, fraction, repeats=repeats, seed=seed)
-    tail = _expanded_tail(effective)
+    # Hesterberg's share of resamples beyond each end: normal percentiles become those of Student's t
+    tail = float(stats.norm.cdf(math.sqrt(effective / (effective - 1)) * stats.t.ppf(0.025, effective - 1)))
     low, high = np.quantile(drawn, [tail, 1 - tail])
     method = (
         f"95 %, weighted bootstrap of regions and of blocks of {block_mm:.1f} mm within ({repeats} resamples, "
         f"{effective:.1f} effective blocks), classes drawn from the calibrated probabilities"
     )
     return (max(0.0, min(float(low), fraction)), min(1.0, max(float(high), fraction))), method
-
-
-def _expanded_tail(count: float) -> float:
-    """Hesterberg's share of resamples beyond each end: normal percentiles become those of Student's t."""
-    from scipy import stats
-
-    return float(stats.norm.cdf(math.sqrt(count / (count - 1)) * stats.t.ppf(0.025, count - 1)))
 
 
 def _draws(blocks: _Blocks, fraction: float, *, repeats: int, seed: int) -> NDArray[np.float64]:

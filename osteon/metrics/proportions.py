@@ -32,9 +32,6 @@ class McNemar:
     Attributes:
         only_first: cases that only the first got right.
         only_second: cases that only the second got right.
-        statistic: the smaller of both counts.
-        p_value: two-sided, binomial.
-        method: how the p value was found.
     """
 
     only_first: int
@@ -77,13 +74,9 @@ def wilson(successes: int, total: int, *, confidence: float = 0.95) -> Proportio
 
 
 def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
-    """McNemar's exact test of two methods on the same cases.
+    """McNemar's exact test of two methods on the same cases, of which each was right or not (n,).
 
     Cases must be independent: one per patient. For images of patients take ``bootstrap.paired_difference``.
-
-    Args:
-        first_right: (n,) bool, whether the first method was right.
-        second_right: (n,) bool, whether the second was.
 
     Returns:
         Counts and p value; the p value is 1 when both never disagree.

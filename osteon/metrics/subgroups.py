@@ -35,9 +35,7 @@ class GroupValue:
     """A measure in a subgroup.
 
     Attributes:
-        value: NaN where it is not defined.
         low: lower end of the interval; NaN where there is none.
-        high: upper end.
         method: ``patient bootstrap``; ``Wilson, patients`` where a rate is 0 or 1 in every resample; ``none``.
     """
 
@@ -59,10 +57,7 @@ class SubgroupRow:
 
     Attributes:
         column: what was grouped by, as ``sex``; ``all`` for everybody.
-        group: value of the column.
         positive_patients: patients with a positive image in the group.
-        tpr: sensitivity at the threshold.
-        tnr: specificity at the threshold.
         note: what is missing, as "no negative image"; empty otherwise.
     """
 

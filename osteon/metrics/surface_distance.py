@@ -9,8 +9,7 @@ in the library of DeepMind, were tried: balls of 8 and 12 mm came out 3.4 mm apa
 Two empty masks agree: distance 0, surface Dice 1. One empty mask has no surface to be near to: distance infinite,
 surface Dice 0. ``state`` tells both from measured values, so that they can be counted apart.
 
-Why no library: that of DeepMind is not kept up as a package; MONAI's needs torch, which measures do without, and its
-voxels count alike whatever their sides. Nearest faces come from scipy's tree, exactly.
+Why no library: DeepMind's is not kept up; MONAI's needs torch, and its voxels count alike whatever their sides.
 
 References:
     Nikolov et al. 2021, 10.2196/26151 (surface Dice). Maier-Hein et al. 2024, 10.1038/s41592-023-02151-z (pitfalls).
@@ -102,12 +101,7 @@ class SurfaceDistances:
 
 @dataclass(frozen=True, slots=True)
 class VolumeError:
-    """Volumes of two masks.
-
-    Attributes:
-        truth_ml: of the truth.
-        predicted_ml: of the prediction.
-    """
+    """Volumes of two masks."""
 
     truth_ml: float
     predicted_ml: float
@@ -126,14 +120,9 @@ class VolumeError:
 def surface_distances(
     truth: ArrayLike, predicted: ArrayLike, *, spacing_mm: tuple[float, float, float]
 ) -> SurfaceDistances:
-    """Distances between the surfaces of two masks.
+    """Distances between the surfaces of two masks (slice, row, column), bool.
 
     What touches the border of the grid ends there: the border is surface too.
-
-    Args:
-        truth: (slice, row, column) bool.
-        predicted: of the same shape, bool.
-        spacing_mm: of the voxels, (slice, row, column).
 
     Raises:
         InputError: shapes differ, masks are not bool, or a spacing is not above 0.

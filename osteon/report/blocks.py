@@ -188,13 +188,10 @@ class Table:
 
     Attributes:
         name: of its files, as "table1".
-        title: one line; "" for none.
         rows: as many texts a row as there are columns; some may be a ``Cell``.
         notes: sentences below the table; warnings stand here, inside the table's own files.
         records: the same content as numbers, one entry a number or row; written as CSV. All have the same keys.
         strong: indices of rows to be set off, as the best or the baselines.
-        numeric: indices of columns of numbers.
-        widths_mm: of the columns on paper.
     """
 
     name: str
@@ -233,7 +230,6 @@ class Item:
     """An image of a Gallery.
 
     Attributes:
-        name: its path in the manifest.
         note: what else a person must know, or "".
         picture: data URI of ``thumbnail``; "" where the image cannot be read.
     """
@@ -250,7 +246,6 @@ class Gallery:
     """Groups of images that a person judges together.
 
     Attributes:
-        groups: (title, images) that are shown.
         total: groups there are; more than shown when there are too many for a page.
         more: the file that lists all of them, or "".
     """
@@ -267,7 +262,6 @@ class SliceBrowsers:
 
     Attributes:
         make: gives every ``SliceBrowser``; called when the page is written.
-        note: how the curves are read.
         marks: what the boxes of all regions mark, as "Lesions".
     """
 
@@ -304,7 +298,6 @@ class Document:
     """A whole report or page of results.
 
     Attributes:
-        headline: first sentence.
         blocks: in order; those before the first heading are of the summary.
         patient: whose images they are; () where nothing is known.
         created: day and time in UTC; "" for a page of results, which has sections to jump to and nothing of a patient.

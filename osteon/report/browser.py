@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -61,14 +62,9 @@ class SliceBrowser:
         frames: one a shown slice: slice number, position in mm, raw and smoothed probability or None, in a run or not,
             called by the segmentation or not or None.
         boxes: affected boxes: first and last slice number, left, top, right, bottom in tile pixels, and its word.
-        called: what a slice of a run is called.
-        start: frame that is shown first.
         letters: (letter, side of the tile).
-        svg: the curve.
-        image: data URI of the tiles, row by row.
         outline: data URI of the outlines of bone, or "".
         lesions: data URI of the outlines of lesions, or ""; the boxes then only place their numbers.
-        measure: what the curve shows.
     """
 
     region: str
@@ -233,13 +229,10 @@ def _packed(tiles: list[NDArray[np.uint8]], *, jpeg: bool) -> str:
     for place, tile in enumerate(tiles):
         top, left = place // _COLUMNS * height, place % _COLUMNS * width
         sheet[top : top + height, left : left + width] = tile
-    suffix, options = (
-        (".jpg", [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        if jpeg
-        else (".png", [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9])
-    )
-    _, encoded = cv2.imencode(suffix, sheet, options)
-    kind = "jpeg" if jpeg else "png"
+    kind, options = "png", [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9]
+    if jpeg:
+        kind, options = "jpeg", [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    _, encoded = cv2.imencode(f".{kind}", sheet, options)
     return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"
 
 
@@ -324,14 +317,9 @@ def _axes(frame: _Frame, height: int) -> list[str]:
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{low}" y2="{low + 5}"/>')
         parts.append(f'<text x="{x:.1f}" y="{low + 19}" text-anchor="middle">{words}</text>')
     start, end = (direction_words(letters) for letters in frame.letters)
-    places = (
-        (_LEFT, "start", start),
-        ((_LEFT + _RIGHT) / 2, "middle", "position, mm in patient space"),
-        (_RIGHT, "end", end),
-    )
-    parts += [
-        f'<text x="{x}" y="{height - 8}" text-anchor="{anchor}">{escape(words)}</text>' for x, anchor, words in places
-    ]
+    middle = ((_LEFT + _RIGHT) / 2, "middle", "position, mm in patient space")
+    for x, anchor, words in ((_LEFT, "start", start), middle, (_RIGHT, "end", end)):
+        parts.append(f'<text x="{x}" y="{height - 8}" text-anchor="{anchor}">{escape(words)}</text>')
     return parts
 
 
@@ -341,15 +329,12 @@ def _curves(
     parts = []
     for run in scores.runs:
         left, right = (frame.x(end) for end in run_ends_mm(positions_mm, run, half_mm))
-        parts.append(
-            f'<rect class="run" x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_BOTTOM - _TOP}"/>'
-        )
+        size = f'width="{right - left:.1f}" height="{_BOTTOM - _TOP}"'
+        parts.append(f'<rect class="run" x="{left:.1f}" y="{_TOP}" {size}/>')
         parts.append(f'<path class="hatch" d="{_hatch(left, right)}"/>')
         if right - left > 6.5 * len(called):
-            middle = (left + right) / 2
-            parts.append(
-                f'<text class="word" x="{middle:.1f}" y="{_BOTTOM - 10}" text-anchor="middle">{escape(called)}</text>'
-            )
+            place = f'x="{(left + right) / 2:.1f}" y="{_BOTTOM - 10}"'
+            parts.append(f'<text class="word" {place} text-anchor="middle">{escape(called)}</text>')
     x = [frame.x(float(positions_mm[index])) for index in scores.slices]
     same = bool((scores.probability == scores.smoothed).all())
     for kind, values in (("raw", scores.probability), *([] if same else [("smoothed", scores.smoothed)])):
@@ -364,12 +349,9 @@ def _curves(
 
 def _hatch(left: float, right: float) -> str:
     """Short diagonal strokes along the foot of a run: seen without colour, away from the curve."""
-    foot, height = _BOTTOM, 7.0
-    count_of_strokes = max(round((right - left) / 7), 1)
-    step = (right - left) / count_of_strokes
-    return "".join(
-        f"M{left + k * step:.1f} {foot}L{left + (k + 1) * step:.1f} {foot - height}" for k in range(count_of_strokes)
-    )
+    strokes = max(round((right - left) / 7), 1)
+    ends = [left + k * (right - left) / strokes for k in range(strokes + 1)]
+    return "".join(f"M{one:.1f} {_BOTTOM}L{other:.1f} {_BOTTOM - 7.0}" for one, other in pairwise(ends))
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -88,8 +88,6 @@ class Estimate:
 
     Attributes:
         mean: over folds, or of the one division.
-        folds: Student's t interval.
-        patients: bootstrap interval.
         printed: the paper's value and its interval; an interval of no width where it gives none.
         whole: of all test images together, where the bootstrap is of that and not of the mean.
     """
@@ -251,7 +249,6 @@ class RocLine:
     """A classifier's curve, (points,) rising from 0 to 1.
 
     Attributes:
-        name: for the legend.
         point: (false positive rate, true positive rate) at which it was judged.
         words: behind the name, as its AUC.
     """

@@ -20,7 +20,7 @@ from osteon.report.page import write_page
 from osteon.report.wording import p_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -64,35 +64,21 @@ def write_evaluation(
     """
     figures = write_metrics(folder, document)
     mark = _MARK if document["data"]["synthetic_share"] > 0 else ""
-    curves = draw_curves(figures / "roc_pr.png", document, mark=mark)
+
+    def drawn(draw: Callable[..., Picture | None], name: str) -> tuple[Picture, ...]:
+        picture = draw(figures / f"{name}.png", document, mark=mark)
+        return () if picture is None else (picture,)
+
+    points = (points_table(document), confusion_table(document))
+    fields = "A network that does not beat age, sex, place, scanner and plane has learnt who comes from where."
+    fixed = "Fixed on each fold's validation part and applied unchanged to its test part."
     sections = [
-        Section("Measures", _about(document), tables=tuple(level_tables(document)), pictures=_some(curves)),
-        Section(
-            "Operating points",
-            ("Fixed on each fold's validation part and applied unchanged to its test part.",),
-            tables=(points_table(document), confusion_table(document)),
-            pictures=(draw_histogram(figures / "histogram.png", document, mark=mark),),
-        ),
-        Section(
-            "Calibration",
-            (_MEMBERS,),
-            tables=(calibration_table(document),),
-            pictures=(draw_reliability(figures / "reliability.png", document, mark=mark),),
-        ),
-        Section("Decision curve", pictures=(draw_decision(figures / "decision.png", document, mark=mark),)),
-        Section(
-            "Against what needs no image",
-            (
-                "A network that does not beat age, sex, place, scanner and plane has learnt who comes from where.",
-                _coverage(document),
-            ),
-            tables=(baseline_table(document),),
-        ),
-        Section(
-            "Subgroups",
-            tables=(subgroup_table(document),),
-            pictures=(draw_subgroups(figures / "subgroups.png", document, mark=mark),),
-        ),
+        Section("Measures", _about(document), tuple(level_tables(document)), drawn(draw_curves, "roc_pr")),
+        Section("Operating points", (fixed,), points, drawn(draw_histogram, "histogram")),
+        Section("Calibration", (_MEMBERS,), (calibration_table(document),), drawn(draw_reliability, "reliability")),
+        Section("Decision curve", pictures=drawn(draw_decision, "decision")),
+        Section("Against what needs no image", (fields, _coverage(document)), (baseline_table(document),)),
+        Section("Subgroups", (), (subgroup_table(document),), drawn(draw_subgroups, "subgroups")),
     ]
     if failures:
         positive = document["run"]["positive"]
@@ -157,15 +143,10 @@ def level_tables(document: Mapping[str, Any]) -> list[Table]:
             found = entry["measures"][name]
             folds = ", ".join("-" if value is None else f"{value:.3f}" for value in found["by_fold"])
             rows.append((words, folds, interval_words(found["over_folds"]), interval_words(found["over_patients"])))
-        tables.append(
-            Table(
-                f"level-{level}",
-                f"{level.capitalize()} level: {entry['count']} in the test part ({entry['joined']})",
-                ("measure", "by fold", "mean, Student's t over folds", "mean, patient bootstrap"),
-                tuple(rows),
-                notes=("The two intervals answer different questions; t over folds may leave 0 to 1.",),
-            )
-        )
+        title = f"{level.capitalize()} level: {entry['count']} in the test part ({entry['joined']})"
+        columns = ("measure", "by fold", "mean, Student's t over folds", "mean, patient bootstrap")
+        note = "The two intervals answer different questions; t over folds may leave 0 to 1."
+        tables.append(Table(f"level-{level}", title, columns, tuple(rows), notes=(note,)))
     return tables
 
 
@@ -180,13 +161,10 @@ def points_table(document: Mapping[str, Any]) -> Table:
             for fold in point["by_fold"]
         ]
         test = point["test"]
-        told = ("not defined",) * 2 if test is None else tuple(interval_words(test[n]["over_patients"]) for n in _RATES)
+        told = [interval_words(test[name]["over_patients"]) for name in ("tpr", "tnr")] if test else ["not defined"] * 2
         rows.append((point["rule"], "; ".join(validation), *told))
     columns = ("rule", "validation, by fold: threshold (TPR/TNR)", "test TPR", "test TNR")
     return Table("points", "What was wanted, and what came", columns, tuple(rows))
-
-
-_RATES = ("tpr", "tnr")
 
 
 def confusion_table(document: Mapping[str, Any]) -> Table:
@@ -216,13 +194,9 @@ def calibration_table(document: Mapping[str, Any]) -> Table:
         for name in ("reliability", "resolution", "uncertainty")
     ]
     temperatures = ", ".join(f"{value:.3f}" for value in document["calibration"]["temperature_by_fold"].values())
-    return Table(
-        "calibration",
-        "Calibration of the image probabilities",
-        ("measure", "before temperature", "after temperature"),
-        tuple(rows),
-        notes=(f"Temperatures by fold, fitted on validation only: {temperatures}.",),
-    )
+    columns = ("measure", "before temperature", "after temperature")
+    note = f"Temperatures by fold, fitted on validation only: {temperatures}."
+    return Table("calibration", "Calibration of the image probabilities", columns, tuple(rows), notes=(note,))
 
 
 def baseline_table(document: Mapping[str, Any]) -> Table:
@@ -234,15 +208,9 @@ def baseline_table(document: Mapping[str, Any]) -> Table:
         p_value = "" if found["p_value"] is None else f", {p_words(found['p_value'])}"
         named = entry["name"] + (f" ({', '.join(entry['fields'])})" if entry["fields"] else "")
         z = "not defined" if delong["p_value"] is None else f"{delong['difference']:+.3f}, {p_words(delong['p_value'])}"
-        rows.append(
-            (
-                named,
-                interval_words(entry["measures"]["auc"]["over_patients"]),
-                interval_words(found) + p_value,
-                z,
-                f"{pairs['only_first']} / {pairs['only_second']}, {p_words(pairs['p_value'])}",
-            )
-        )
+        own = interval_words(entry["measures"]["auc"]["over_patients"])
+        counts = f"{pairs['only_first']} / {pairs['only_second']}, {p_words(pairs['p_value'])}"
+        rows.append((named, own, interval_words(found) + p_value, z, counts))
     columns = (
         "baseline",
         "its AUC",
@@ -298,7 +266,3 @@ def _coverage(document: Mapping[str, Any]) -> str:
         f"Prediction sets fitted on validation to hold the truth in {found['wanted_coverage']:.0%}: on test they did "
         f"in {found['all']['share']:.3f}; by class: {', '.join(parts)}; mean size {found['all']['mean_size']:.2f}."
     )
-
-
-def _some(picture: Picture | None) -> tuple[Picture, ...]:
-    return () if picture is None else (picture,)

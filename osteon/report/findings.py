@@ -385,11 +385,6 @@ def like(value: object, kind: type[_Other]) -> _Other:
 def make_findings(answer: Answer, image: Image, *, created: str) -> Findings:
     """What every system says.
 
-    Args:
-        answer: of the system.
-        image: gives grid and source.
-        created: start of the run, ISO 8601 in UTC.
-
     Raises:
         OutputError: a number is NaN or infinite, or something breaks the schema.
     """

@@ -44,11 +44,8 @@ class DrawnLesion:
 
     Attributes:
         number: from 1; what a person calls it.
-        box: around it, on the volume's grid.
         value: its label in the mask of lesions; 0 where no mask shows it.
-        key_slice: the slice that shows most of it.
-        colour: in every picture, RGB.
-        kind: what the colour stands for, as "lytic".
+        colour: in every picture, RGB; ``kind`` is what it stands for, as "lytic".
         group: what it is switched with in 3D when there are many, as "Lytic lesions".
         surface: in 3D, in its colour; None without.
     """

@@ -126,10 +126,7 @@ class Display:
 
 
 def direction_letters(direction: ArrayLike) -> str:
-    """Letters of the patient directions a vector points to, the main one first.
-
-    Args:
-        direction: (3,) LPS unit vector.
+    """Letters of the patient directions that an LPS unit vector (3,) points to, the main one first.
 
     Example:
         >>> direction_letters((0.0, 0.0, 1.0)), direction_letters((-0.8, 0.6, 0.0))

@@ -39,16 +39,11 @@ class _Part:
 
 
 def write_page(path: Path, document: Document, pictures: Mapping[str, Picture] | None = None) -> None:
-    """Write the page.
+    """Write the page; a figure whose picture was not drawn is left out.
 
     Everything is inside the file; a content security policy forbids it to load anything, and to run anything where no
     block has a script. All text is escaped by the template. Without a script pictures and curves remain, and a picture
     opens in full size at a click, through its own address in the page.
-
-    Args:
-        path: of the page.
-        document: its blocks.
-        pictures: that its figures name; a figure that was not drawn is left out.
 
     Raises:
         OutputError: a picture cannot be read back, or the page cannot be written.

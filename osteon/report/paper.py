@@ -14,7 +14,7 @@ from osteon.report.blocks import Bullets, Callout, Cards, Cell, Figure, Heading,
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from osteon.report.blocks import Block, Card, Document, Picture
 
@@ -35,12 +35,7 @@ Flowable = Any
 
 
 def write_paper(path: Path, document: Document, pictures: Mapping[str, Picture] | None = None) -> None:
-    """Write the PDF.
-
-    Args:
-        path: of the PDF.
-        document: its blocks; those of the page only are left out.
-        pictures: that its figures name; a figure that was not drawn is left out.
+    """Write the PDF: blocks of the page only, and figures whose picture was not drawn, are left out.
 
     Raises:
         OutputError: the file cannot be written.
@@ -59,7 +54,7 @@ def write_paper(path: Path, document: Document, pictures: Mapping[str, Picture] 
     template = BaseDocTemplate(
         str(path),
         pagesize=A4,
-        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_Furniture(document.title, who, document.mark))],
+        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_furniture(document.title, who, document.mark))],
         title=f"{document.title} - osteon report",
         author=f"osteon {osteon.__version__}",
         subject=DISCLAIMER,
@@ -146,10 +141,8 @@ class _Story:
                 yield self._figure(Figure(view), pair.tallest_mm)
         elif shown:
             widths = [(_WIDTH_MM - 5 * (len(shown) - 1)) * aspect / sum(aspects) for aspect in aspects]
-            images = [
-                _image(view, widest_mm=width, tallest_mm=pair.tallest_mm)
-                for view, width in zip(shown, widths, strict=True)
-            ]
+            sizes = zip(shown, widths, strict=True)
+            images = [_image(view, widest_mm=width, tallest_mm=pair.tallest_mm) for view, width in sizes]
             captions = [_write(view.caption, self.styles["soft"]) for view in shown]
             yield [_grid([images, captions], [width + 5 for width in widths], ("RIGHTPADDING", (0, 0), (-1, -1), 12))]
 
@@ -182,14 +175,10 @@ def _numbering_canvas() -> Any:  # noqa: ANN401 - reportlab has no types
     return Numbering
 
 
-class _Furniture:
-    """Head and foot of every page; the arguments are those of ``build_pdf``."""
+def _furniture(title: str, who: str, mark: str) -> Callable[[Any, Any], None]:
+    """Head and foot of every page."""
 
-    def __init__(self, title: str, who: str, mark: str) -> None:
-        """Take what is needed."""
-        self.title, self.who, self.mark = title, who, mark
-
-    def __call__(self, canvas: Any, document: Any) -> None:  # noqa: ANN401 - reportlab has no types
+    def draw(canvas: Any, document: Any) -> None:  # noqa: ANN401 - reportlab has no types
         from reportlab.lib.units import mm
 
         width, height = document.pagesize
@@ -197,17 +186,18 @@ class _Furniture:
         canvas.saveState()
         canvas.setFont(_FONT, 8)
         canvas.setFillColor(_SOFT)
-        canvas.drawString(edge, height - 12 * mm, f"osteon · {self.title}")
-        canvas.drawRightString(width - edge, height - 12 * mm, _printable(self.who)[:90])
+        canvas.drawString(edge, height - 12 * mm, f"osteon · {title}")
+        canvas.drawRightString(width - edge, height - 12 * mm, _printable(who)[:90])
         canvas.setStrokeColor(_LINE)
         canvas.line(edge, height - 14 * mm, width - edge, height - 14 * mm)
         canvas.line(edge, 14 * mm, width - edge, 14 * mm)
         canvas.drawString(edge, 10 * mm, DISCLAIMER)
-        if self.mark:
+        if mark:
             canvas.setFillColor(_AFFECTED)
-            canvas.drawCentredString(width / 2 + 12 * mm, 10 * mm, self.mark)
-            canvas.setFillColor(_SOFT)
+            canvas.drawCentredString(width / 2 + 12 * mm, 10 * mm, mark)
         canvas.restoreState()
+
+    return draw
 
 
 @cache
@@ -232,15 +222,8 @@ def _glyphs() -> frozenset[int]:
 
 def _printable(text: str) -> str:
     """Text without control characters; characters the font lacks become their number, so nothing vanishes unseen."""
-    kept = []
-    for character in text:
-        if unicodedata.category(character) in {"Cc", "Cs"}:
-            kept.append(" ")
-        elif ord(character) in _glyphs():
-            kept.append(character)
-        else:
-            kept.append(f"[U+{ord(character):04X}]")
-    return "".join(kept)
+    plain = (" " if unicodedata.category(character) in {"Cc", "Cs"} else character for character in text)
+    return "".join(each if each == " " or ord(each) in _glyphs() else f"[U+{ord(each):04X}]" for each in plain)
 
 
 def _styles() -> dict[str, Any]:

@@ -64,7 +64,6 @@ class SystemReport:
     """How a system's answers are shown and written.
 
     Attributes:
-        text: what its reports call things.
         pictures: what it adds to a report, of its answer, the image, and what findings.json holds.
         entries: type of its own fields of findings.json; None without.
     """
@@ -80,7 +79,6 @@ class Written:
 
     Attributes:
         answer: as written, with the notices of writing.
-        findings: content of findings.json.
         skipped: parts that could not be made, in words; the result is valid without them.
     """
 
@@ -110,14 +108,6 @@ def write_result(
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Written:
     """Write every file of a result into a folder that is there.
-
-    Args:
-        folder: of the result.
-        answer: of the system.
-        image: that was read; its pixels are read again for the pictures.
-        report: of the system.
-        run: as it was started.
-        progress: told about every step.
 
     Raises:
         InputError: the image is damaged where a picture needs it.

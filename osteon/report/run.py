@@ -166,12 +166,8 @@ class Run:
     """What is known about a run before its result is written; by default it starts now.
 
     Attributes:
-        task: stem of the system.
-        device: as "cpu".
-        inputs: the files that were read.
         seconds: time by step outside the system (the system's own steps are in its Answer).
         seeds: of every random generator by name; empty when nothing was random.
-        created: start, ISO 8601 in UTC.
         versions: of osteon, Python and the packages that make numbers; no package is imported for it.
         git_hash: of the source tree, or None when installed from a package.
     """
@@ -204,12 +200,7 @@ def make_run(
         disclaimer=DISCLAIMER,
         task=answer.task,
         command="",
-        platform=PlatformEntry(
-            system=platform.system(),
-            release=platform.release(),
-            machine=platform.machine(),
-            cpu_count=os.cpu_count() or 1,
-        ),
+        platform=filled(PlatformEntry, platform.uname(), cpu_count=os.cpu_count() or 1),
         outputs=tuple(outputs),
         models=like(answer.models, tuple[ModelFileEntry, ...]),
         configuration=dict(answer.configuration),
@@ -236,12 +227,7 @@ def findings_document(findings: Findings, entries: Entry | None = None) -> dict[
 
 
 def schema(kind: Kind, entries: Mapping[str, type[Entry] | None]) -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of a document.
-
-    Args:
-        kind: which document.
-        entries: the types of the own fields by system; findings.json is as one of them says.
-    """
+    """The JSON schema (draft 2020-12) of a document; findings.json is as one of the systems says."""
     types = [RunEntry] if kind == "run" else list(dict.fromkeys(map(document_type, entries.values())))
     found, parts = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(found), "$defs": parts}

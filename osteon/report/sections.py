@@ -268,7 +268,8 @@ def _sets(scores: ScoresEntry | None) -> Iterator[Row]:
 
 def _patient(source: Source) -> tuple[Row, ...]:
     patient, study = source.patient, source.study
-    age = "" if patient.age_years is None else _age(patient.age_years)
+    years = patient.age_years
+    age = "" if years is None else count(int(years), "year") if years >= 1 else "under 1 year"
     rows = (
         Row("Patient", person_name(patient.name) or "not given"),
         Row("Patient ID", patient.identifier or "not given"),
@@ -283,10 +284,6 @@ def _patient(source: Source) -> tuple[Row, ...]:
 def shown_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Rows that say something, their text from the headers made fit to be shown."""
     return tuple(replace(row, value=one_line(row.value)) for row in rows if row.value)
-
-
-def _age(years: float) -> str:
-    return count(int(years), "year") if years >= 1 else "under 1 year"
 
 
 def _series(image: Volume | Radiograph) -> tuple[Row, ...]:

@@ -254,11 +254,8 @@ def _write_below(
 
 def _caption(answer: Answer, mask: Mask | None, scores: Sequence[SliceScores]) -> str:
     highest = "value of the lesion map" if is_of_map(scores) else "smoothed probability"
-    which = (
-        f"For each part that was looked at, the slices with the highest {highest}"
-        if scores
-        else "Slices spread evenly over each part that was looked at"
-    )
+    which = f"For each part that was looked at, the slices with the highest {highest}"
+    which = which if scores else "Slices spread evenly over each part that was looked at"
     outline = " Blue line: outline of the bone." if mask is not None else ""
     box = " Dashed frame with hatched sides: affected region." if affected_boxes(answer) else ""
     return f"{which}, in bone window (level 400 HU, width 1,800 HU).{outline}{box}"
@@ -276,15 +273,15 @@ def draw_overview(path: Path, answer: Answer, volume: Volume) -> Picture:
     panels = [("From the front", 1, front, answer.regions)]
     panels += [(f"{region.name.capitalize()}, from the side", 2, region.box, (region,)) for region in answer.regions]
     sizes_mm = [display.extent_mm(box, axis) for _, axis, box, _ in panels]
-    scale = _scale(sizes_mm)
+    room = 1600 - 2 * _FRONT_MARGIN - _FRONT_GAP * (len(sizes_mm) - 1)  # 1600 x 1200 pixels are filled
+    scale = min(room / sum(across for across, _ in sizes_mm), 1100 / max(down for _, down in sizes_mm))
     width = sum(across for across, _ in sizes_mm) * scale + _FRONT_GAP * (len(panels) - 1) + 2 * _FRONT_MARGIN
     sheet = Sheet(max(width, 900), max(down for _, down in sizes_mm) * scale + _FRONT_HEAD + _FRONT_MARGIN)
     sheet.head("Overview", demo=answer.is_demo)
     images = [projection(volume, display, box=box, axis=axis) for _, axis, box, _ in panels]
-    white = {
-        axis: max(_white(image) for (_, other, *_), image in zip(panels, images, strict=True) if other == axis)
-        for axis in {axis for _, axis, *_ in panels}
-    }
+    white: dict[int, float] = {}
+    for (_, axis, *_), image in zip(panels, images, strict=True):
+        white[axis] = max(white.get(axis, 1.0), float(np.percentile(image, 99.7)))
     left = _FRONT_MARGIN
     for (title, axis, box, regions), (across, down), image in zip(panels, sizes_mm, images, strict=True):
         sheet.text(left, 74, title, size=20, colour=MUTED)
@@ -318,10 +315,6 @@ def projection(volume: Volume, display: Display, *, box: Box, axis: int) -> NDAr
     return turned
 
 
-def _white(image: NDArray[np.float32]) -> float:
-    return max(float(np.percentile(image, 99.7)), 1.0)
-
-
 def _window(regions: tuple[Region, ...], whole: Box, display: Display) -> Box:
     """What the picture from the front shows: all regions with a margin, so the table is left out where it can be."""
     if not regions:
@@ -335,22 +328,12 @@ def _window(regions: tuple[Region, ...], whole: Box, display: Display) -> Box:
     return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
 
 
-def _scale(sizes_mm: list[tuple[float, float]]) -> float:
-    """Pixels a millimetre that fill 1600 x 1200."""
-    room = 1600 - 2 * _FRONT_MARGIN - _FRONT_GAP * (len(sizes_mm) - 1)
-    return min(room / sum(across for across, _ in sizes_mm), 1100 / max(down for _, down in sizes_mm))
-
-
 def _mark(axes: Axes, answer: Answer, display: Display, *, window: Box, axis: int, regions: tuple[Region, ...]) -> None:
     """Draw the regions and the affected extents that belong to a panel."""
     for region in regions if axis == 1 else ():
         show_box(axes, _place(display, region.box, window, axis), affected=False, label=region.name)
-    wanted = (
-        [box for region in regions for box in affected_boxes(answer, region.name)]
-        if regions
-        else affected_boxes(answer)
-    )
-    for box in wanted:
+    names: list[str | None] = [region.name for region in regions] or [None]
+    for box in [box for name in names for box in affected_boxes(answer, name)]:
         show_box(axes, _place(display, box, window, axis), affected=True, label="affected")
 
 
@@ -362,10 +345,8 @@ def _place(display: Display, box: Box, window: Box, axis: int) -> tuple[float, f
 
 
 def _front_caption(answer: Answer) -> str:
-    affected = affected_boxes(answer)
-    marks = (
-        "Dashed frames with hatched sides mark the affected extent." if affected else "No affected extent is marked."
-    )
+    marks = "Dashed frames with hatched sides mark the affected extent."
+    marks = marks if affected_boxes(answer) else "No affected extent is marked."
     return (
         "Simulated radiographs from the CT (mean attenuation along parallel rays), in true proportions and "
         f"radiological orientation. Dotted frames: the parts that were looked at. {marks}"

@@ -129,7 +129,10 @@ def _side(region: Region, answer: Answer, volume: Volume, bodies: Sequence[Surfa
 
 
 def _draw(path: Path, shots: Sequence[_Shot], side: str, *, demo: bool) -> Picture:
-    extents = [_panel_mm(shot) for shot in shots]
+    extents = []  # of the panels: what is seen and some room
+    for shot in shots:
+        across, down = extent_mm([*shot.bodies, *shot.boxes], shot.view)
+        extents.append((max(across, down / 4) * _AROUND, max(down, across / 4) * _AROUND))
     room = _WIDEST - 2 * _MARGIN - _GAP * (len(shots) - 1)
     scale = min(room / sum(across for across, _ in extents), _TALLEST / max(down for _, down in extents))
     tall = max(down for _, down in extents) * scale
@@ -157,12 +160,6 @@ def _draw(path: Path, shots: Sequence[_Shot], side: str, *, demo: bool) -> Pictu
     seen_from = {"side": "outer side"}.get(side, side)
     told = f"Surface of the bone, parallel projection, to scale. Seen from the {seen_from}.{marked}"
     return sheet.picture(path, f"Bone from the {side}", told)
-
-
-def _panel_mm(shot: _Shot) -> tuple[float, float]:
-    """Width and height of the panel: what is seen and some room."""
-    across, down = extent_mm([*shot.bodies, *shot.boxes], shot.view)
-    return max(across, down / 4) * _AROUND, max(down, across / 4) * _AROUND
 
 
 def extent_mm(surfaces: Sequence[Surface], view: mesh.View) -> tuple[float, float]:

@@ -49,7 +49,6 @@ class PretrainedWeights:
 
     Attributes:
         name: as "mobilenet_v2.imagenet", "timm/resnet18.a1_in1k" or the name of a file.
-        architecture: name in ``osteon.nets``.
         sha256: of the file; of the hashes in hexadecimal, with a space between them, where there are several files.
         licence: SPDX identifier; "" where nobody said.
         state: float32, head included.
@@ -123,7 +122,9 @@ def pretrained_weights(architecture: str, *, source: str | Path = "embedded") ->
             f"no weights for {architecture} are shipped with osteon, only for {shipped}: use --arch {shipped}, "
             "--pretrained hub on a machine with a network, or --weights PATH"
         )
-    return _embedded(read_backbone(architecture))
+    card = read_backbone(architecture)
+    state = load_state(read_verified(card, card.weights), card.name)
+    return PretrainedWeights(card.name, card.architecture, card.weights.sha256, card.licence, state)
 
 
 def pretrained_network(
@@ -146,16 +147,11 @@ def pretrained_network(
     return network
 
 
-def fill_network(network: nn.Module, weights: PretrainedWeights, *, with_head: bool = False) -> None:
+def fill_network(network: nn.Module, weights: PretrainedWeights) -> None:
     """Put weights into a network, strictly: every tensor but the head's must be there and fit.
 
     A first convolution of another number of channels is adapted: kernels are summed for one channel, and shared
     equally among three. Grey images then give what they gave before.
-
-    Args:
-        network: as ``build_network`` makes it.
-        weights: of the same architecture.
-        with_head: take the head too; it must have as many classes.
 
     Raises:
         WeightsError: tensors are missing, left over, or of another shape.
@@ -164,9 +160,9 @@ def fill_network(network: nn.Module, weights: PretrainedWeights, *, with_head: b
 
     head = f"{feature_stages(network)[-1][0]}."
     own = network.state_dict()
-    state = {name: value for name, value in weights.state.items() if with_head or not name.startswith(head)}
+    state = {name: value for name, value in weights.state.items() if not name.startswith(head)}
     state |= fitted_kernels(network, state)
-    wanted = {name: value for name, value in own.items() if with_head or not name.startswith(head)}
+    wanted = {name: value for name, value in own.items() if not name.startswith(head)}
     wrong = sorted(
         name
         for name in wanted.keys() | state.keys()
@@ -214,11 +210,6 @@ def _from_file(architecture: str, path: Path) -> PretrainedWeights:
     if is_for_photographs(architecture, state):
         state = fold_normalisation(architecture, state)
     return PretrainedWeights(path.name, architecture, hashlib.sha256(data).hexdigest(), "", state)
-
-
-def _embedded(card: ModelCard) -> PretrainedWeights:
-    state = load_state(read_verified(card, card.weights), card.name)
-    return PretrainedWeights(card.name, card.architecture, card.weights.sha256, card.licence, state)
 
 
 def _packaged() -> Path:

@@ -78,7 +78,6 @@ class Preprocessing(_Entry, frozen=True):
     Attributes:
         function: of osteon that makes it, as "osteon.ops.crops.leg_crops".
         parameters: of that function; ``ImageInput.parameters_of`` reads them.
-        description: in words.
     """
 
     function: Annotated[str, Meta(pattern=r"^osteon(\.[a-z_]+)+$")]
@@ -91,10 +90,7 @@ class ImageInput(_Entry, frozen=True, tag_field="kind", tag="image"):
 
     Attributes:
         channels: of the network; a grey image is given to each.
-        orientation: of the image, in words.
-        preprocessing: how it is made.
         rows: of every image; 0 takes any multiple of ``size_step``.
-        columns: likewise.
         size_step: rows and columns are multiples of this.
         colour: "grey" or "rgb".
         values: "unit" is float32 from ``minimum`` to ``maximum``, "byte" is uint8 that stands for that range.
@@ -141,7 +137,6 @@ class FieldsInput(_Entry, frozen=True, tag_field="kind", tag="fields"):
 
     Attributes:
         names: of the fields, in the order of the columns, as "age_years".
-        description: how each becomes a number.
     """
 
     names: Annotated[tuple[Text, ...], Meta(min_length=1)]
@@ -155,10 +150,8 @@ class Classes(_Entry, frozen=True, tag_field="kind", tag="classes"):
     """A probability for each class.
 
     Attributes:
-        names: in the order of the logits.
         positive: the class whose probability a yes-or-no question is about; "" where there is none.
         temperatures: one a member: its logits are divided by it before the softmax.
-        calibration: how the temperatures were found.
     """
 
     names: Annotated[tuple[Text, ...], Meta(min_length=2)]
@@ -178,10 +171,7 @@ class Classes(_Entry, frozen=True, tag_field="kind", tag="classes"):
         return self.names.index(self.positive)
 
     def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Calibrated probabilities of every member.
-
-        Args:
-            logits: (member, n, class).
+        """Calibrated probabilities of every member, of logits (member, n, class).
 
         Returns:
             The same shape, rows sum to 1: the softmax of ``logits / temperature``. Empty when n is 0.
@@ -201,9 +191,7 @@ class MapOutput(_Entry, frozen=True):
     """One map of a segmenter.
 
     Attributes:
-        name: as "lesion".
         threshold: a pixel belongs to the mask from this probability on.
-        source: how the threshold was chosen.
         temperature: logits are divided by it before the sigmoid.
         least_mm3: connected pieces of less are not reported; None leaves that to who reads the map.
     """
@@ -220,7 +208,6 @@ class Maps(_Entry, frozen=True, tag_field="kind", tag="maps"):
 
     Attributes:
         maps: in the order of the output channels of the network.
-        calibration: how the temperatures were found.
     """
 
     maps: Annotated[tuple[MapOutput, ...], Meta(min_length=1)]
@@ -248,7 +235,6 @@ class Embedding(_Entry, frozen=True, tag_field="kind", tag="embedding"):
     """A vector that stands for the image.
 
     Attributes:
-        size: its length.
         head: length of the output of the head that is stored with the weights and not run.
     """
 
@@ -263,7 +249,6 @@ class Golden(_Entry, frozen=True):
     """An input and what every engine must give for it.
 
     Attributes:
-        description: what the input shows.
         tolerance: largest difference of a probability (of an embedding, as a part of its largest value), by the
             precision it is computed in; a precision that is absent may not be used.
         mask_tolerance: of maps, for precisions that ``tolerance`` does not name: largest 1 - Dice of a mask.
@@ -282,7 +267,6 @@ class OperatingPoint(_Entry, frozen=True):
     Attributes:
         gaussian_sigma_slices: of the Gaussian along the slices; 0 for none.
         median_slices: width of the median after it.
-        source: how the threshold was chosen.
     """
 
     threshold: Annotated[float, Meta(ge=0, le=1)]
@@ -295,7 +279,6 @@ class OutOfDistribution(_Entry, frozen=True):
     """Which images are unlike those of training: the numbers; vectors lie in the file.
 
     Attributes:
-        method: in words.
         neighbour: the distance is that to this many-th nearest training image; 1 of a space.
         units: of each member: distance of its median validation image.
         slice_threshold: an image above it is unlike those of training.
@@ -346,10 +329,6 @@ class Training(_Entry, frozen=True):
     """What a model was trained on, and how.
 
     Attributes:
-        data: in words.
-        is_synthetic: whether all of it is.
-        script: that made the model.
-        seed: of everything random.
         details: whatever else the one who trained it wants to keep.
     """
 
@@ -371,8 +350,6 @@ class MeasuredResult(_Entry, frozen=True):
         value: the number; None where it is not defined.
         interval: 95 %, or None.
         interval_method: how the interval was found, "" without one.
-        data: what it was measured on.
-        is_synthetic: whether the data were.
     """
 
     metric: Text
@@ -389,7 +366,6 @@ class ClaimItem(_Entry, frozen=True):
     """One reporting item, filled from the run or left open for a person.
 
     Attributes:
-        topic: in our words.
         sure: whether number and scope were checked against the printed checklist.
     """
 
@@ -413,28 +389,17 @@ class ModelCard(_Entry, frozen=True, kw_only=True):
     """The card of a model; without its files while it is being made (``osteon.weights.write_model`` adds them).
 
     Attributes:
-        schema_version: of the format.
         name: ``architecture.tag``, also the name of the folder.
-        version: of the weights, as "1.0.0".
         task: stem of the system it belongs to, or what else it is for.
         architecture: name in ``osteon.nets``.
         storage: precision of the weights files; they are widened to float32 when loaded.
-        inputs: by name; "image" is one of them.
-        output: classes, maps or an embedding.
-        golden: the golden case.
-        training: what it was trained on.
-        results: measured with it.
         licence: SPDX identifier.
-        intended_use: one sentence.
-        exclusions: what it must not be used for.
         is_demo: shipped to show and test osteon, as trained on synthetic data only; every output must say so.
         statement: one line on what it was trained on, shown beside every result.
         members: safetensors files of its networks; what the model gives is the mean of theirs.
         graph: what runs without torch (``osteon.weights.graph``); None where OpenVINO cannot express the networks.
         operating_point: fixed before the test; None when the card has none.
         out_of_distribution: which images are unlike training; None when the model does not know.
-        prediction_sets: likewise.
-        claim_2024: reporting items.
         folder: where card.json is; not part of the file.
     """
 
@@ -522,9 +487,6 @@ def _gives(output: Output) -> str:
 
 def read_card(path: Path) -> ModelCard:
     """Read and check a card. The weights themselves are not touched; see ``osteon.weights.load``.
-
-    Args:
-        path: a model folder, or its card.json.
 
     Raises:
         WeightsError: the card is missing, is no JSON, or is not valid.

@@ -152,12 +152,7 @@ def _compared(card: ModelCard, found: NDArray[np.float32], expected: NDArray[np.
 
 
 def mask_difference(found: NDArray[np.float32], expected: NDArray[np.float32], *, thresholds: Sequence[float]) -> float:
-    """Largest 1 - Dice of a map's mask, all images together; two empty masks are equal.
-
-    Args:
-        found: (n, map, row, column) probabilities.
-        expected: the same.
-        thresholds: one a map.
+    """Largest 1 - Dice of a map's mask (n, map, row, column), all images together; two empty masks are equal.
 
     Example:
         >>> one, two = np.zeros((1, 1, 1, 4), np.float32), np.zeros((1, 1, 1, 4), np.float32)

@@ -51,7 +51,6 @@ class GraphPart:
 
     Attributes:
         model: ``openvino.Model``; its inputs and outputs have names.
-        precision: that it is computed in.
     """
 
     model: Model
@@ -267,11 +266,7 @@ def pack_graph(chains: Mapping[Precision, Sequence[GraphPart]], weights: Sequenc
 
 
 def unpack_graph(data: bytes, weights: Sequence[bytes]) -> dict[Precision, tuple[GraphPart, ...]]:
-    """The chains of a graph's file, by the precision that they are for.
-
-    Args:
-        data: the file, verified.
-        weights: safetensors files of the members, verified, in their order.
+    """The chains of a verified file of a graph, by the precision that they are for; weights are those of the members.
 
     Raises:
         WeightsError: it is no graph, or not one that this OpenVINO reads.

@@ -98,9 +98,6 @@ class HubFile:
 def fetch_hub_file(architecture: str) -> HubFile:
     """Published ImageNet weights, from the cache or, the first time, from the hub.
 
-    Args:
-        architecture: name in ``osteon.nets``, or a base of tile classifiers.
-
     Raises:
         UnknownLabelError: there are none for that network.
         WeightsError: no network, or the file is not the one that was pinned or that the hub states.
@@ -133,10 +130,6 @@ def fold_normalisation(architecture: str, state: Mapping[str, Tensor]) -> dict[s
 
     With kernel w, mean m, deviation s: sum w (x - m) / s = sum (w / s) x - shift, and the normalisation that follows
     takes the shift into its running mean; where none follows, the bias of the convolution does.
-
-    Args:
-        architecture: that has weights on the hub.
-        state: of timm's network, three channels.
 
     Raises:
         WeightsError: the weights are of another network.

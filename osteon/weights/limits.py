@@ -47,10 +47,7 @@ class FeatureBank:
     centre: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def distance(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Distance of features from those of the training images.
-
-        Args:
-            features: (n, d), pooled features of the same network.
+        """Distance of pooled features (n, d) of the same network from those of the training images.
 
         Returns:
             (n,) chord between directions to the ``neighbour``-th nearest vector, in units of ``unit``; with a centre,
@@ -80,7 +77,6 @@ class Limits:
 
     Attributes:
         known: numbers on which images are unlike training.
-        banks: one a member.
         sets: thresholds of the prediction sets, classes in the order of the card.
     """
 
@@ -89,10 +85,7 @@ class Limits:
     sets: ConformalThreshold
 
     def distance(self, features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Mean over members of the distance of each image.
-
-        Args:
-            features: (n, d) of each member.
+        """Mean over members of the distance of each image; features are (n, d) of each.
 
         Returns:
             (n,) float32; 1 is the distance of the median validation image.
@@ -110,16 +103,7 @@ def out_of_distribution(
     training_images: int,
     validation: tuple[int, int, int],
 ) -> OutOfDistribution:
-    """The card's entry for fitted banks.
-
-    Args:
-        banks: one a member, all of one kind.
-        slice_threshold: for one image.
-        region_threshold: for the median over the images of a region.
-        false_alarm_rate: expected share of patients above it.
-        training_images: behind the banks.
-        validation: images, regions and patients behind the thresholds.
-    """
+    """The card's entry for fitted banks, one a member; ``validation`` are images, regions and patients behind it."""
     first = banks[0]
     if first.centre is None:
         distance = f"chord to the {first.neighbour}th nearest of {len(first.vectors)} training images"
@@ -144,15 +128,9 @@ def out_of_distribution(
 def limits_entries(limits: Limits) -> tuple[OutOfDistribution, PredictionSets]:
     """The numbers of it, as the card's entries."""
     sets = limits.sets
-    return limits.known, PredictionSets(
-        error_rate=sets.alpha,
-        score=sets.score,
-        thresholds=tuple(None if math.isinf(value) else value for value in sets.quantiles),
-        units=sets.n_units,
-        unit=sets.unit,
-        class_conditional=sets.class_conditional,
-        note=sets.note,
-    )
+    thresholds = tuple(None if math.isinf(value) else value for value in sets.quantiles)
+    same = (sets.unit, sets.class_conditional, sets.note)
+    return limits.known, PredictionSets(sets.alpha, sets.score, thresholds, sets.n_units, *same)
 
 
 def limits_arrays(limits: Limits) -> dict[str, NDArray[np.float16]]:
@@ -183,16 +161,6 @@ def read_limits(card: ModelCard) -> Limits | None:
         raise WeightsError(f"{known.file.path} holds no features ({error}): fetch the model again") from error
     if any(bank.vectors.ndim != 2 or len(bank.vectors) < known.neighbour for bank in banks):
         raise WeightsError(f"{known.file.path} does not fit the card of {card.name}: fetch the model again")
-    return Limits(
-        known,
-        tuple(banks),
-        ConformalThreshold(
-            alpha=sets.error_rate,
-            score=sets.score,
-            quantiles=tuple(math.inf if value is None else value for value in sets.thresholds),
-            n_units=sets.units,
-            unit=sets.unit,
-            class_conditional=sets.class_conditional,
-            note=sets.note,
-        ),
-    )
+    quantiles = tuple(math.inf if value is None else value for value in sets.thresholds)
+    same = (sets.unit, sets.class_conditional, sets.note)
+    return Limits(known, tuple(banks), ConformalThreshold(sets.error_rate, sets.score, quantiles, sets.units, *same))

@@ -44,10 +44,6 @@ _LONGEST_REASON = 300  # torch lists every tensor that does not fit
 def load_network(card: ModelCard, *, member: int = 0) -> nn.Module:
     """One network of a card, in evaluation mode, float32, on the CPU, proven by its golden case.
 
-    Args:
-        card: of the model.
-        member: which, where the model has several.
-
     Raises:
         WeightsError: files are missing or changed, do not fit the architecture, or the golden case fails.
         UnknownLabelError: the card names an architecture that this version does not have.

@@ -63,9 +63,6 @@ def list_cards(*, folders: tuple[Path, ...] | None = None) -> tuple[ModelCard, .
     """Cards of all models that can be read, sorted by name. Weights are not opened, torch is not imported.
 
     A folder whose card is broken is left out and logged; ``card_problems`` says why.
-
-    Args:
-        folders: searched instead of ``model_folders()``.
     """
     cards, problems = _scan(model_folders() if folders is None else folders)
     for problem in problems:

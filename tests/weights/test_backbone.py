@@ -24,6 +24,7 @@ from osteon.weights.backbone import (
     pretrained_weights,
     read_backbone,
 )
+from osteon.weights.load import fitted_kernels
 
 NAME = "mobilenet_v2.imagenet"
 PHOTOS = {"cat.bmp": "Egyptian cat", "dragonfly.bmp": "dragonfly", "sunflower.bmp": "daisy"}
@@ -50,7 +51,8 @@ def test_it_sees_on_the_photos_what_the_int8_network_sees(shared_data: Path) -> 
     folder = shared_data / "weights_mobilenet"
     labels = (folder / "imagenet_labels.txt").read_text("utf-8").splitlines()
     network = build_network("mobilenet_v2", in_channels=3, classes=1001).eval()
-    fill_network(network, pretrained_weights("mobilenet_v2"), with_head=True)
+    state = dict(pretrained_weights("mobilenet_v2").state)
+    network.load_state_dict(state | fitted_kernels(network, state), strict=True)
     for index, (name, wanted) in enumerate(PHOTOS.items()):
         photo = cv2.imread(str(folder / name), cv2.IMREAD_COLOR_RGB)
         assert photo is not None
