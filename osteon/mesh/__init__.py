@@ -1,8 +1,14 @@
 """Surfaces: extraction, smoothing, boxes, measures and pictures of them."""
 
-from osteon.mesh.extract import box_surface, extract_parts, extract_surface, split_between_slices
+from osteon.mesh.extract import (
+    box_surface,
+    extract_parts,
+    extract_surface,
+    simplify,
+    smooth_taubin,
+    split_between_slices,
+)
 from osteon.mesh.render import Camera, View, bounds_lps_mm, fit_camera, render
-from osteon.mesh.smooth import simplify, smooth_taubin
 
 __all__ = [
     "Camera",

@@ -272,13 +272,7 @@ def mean_normals(points: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArr
 def draw_triangles(
     points: NDArray[np.float32], faces: NDArray[np.int32], height: int, width: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Find the nearest triangle of every pixel.
-
-    Args:
-        points: (vertices, 3) column, row and nearness in the pixels of this raster.
-        faces: (triangles, 3).
-        height: rows.
-        width: columns.
+    """Find the nearest triangle of every pixel; points are column, row and nearness in the pixels of this raster.
 
     Returns:
         triangle (height, width), -1 where none; nearness (height, width), -inf where none.
@@ -364,10 +358,7 @@ def shade_blocks(
         face_colours: row number for every triangle, and (rows, 3) colours in linear light, the background last.
         openness: like triangle; share of the sky that is free, 0 to 1.
         lights: (n, 4) unit direction and strength.
-        block: rows and columns of the raster for one pixel of the picture.
-
-    Returns:
-        (height, width, 3) in linear light.
+        block: rows and columns of the raster for one pixel of the picture, (height, width, 3) in linear light.
     """
     material, palette = face_colours
     picture = np.zeros((triangle.shape[0] // block, triangle.shape[1] // block, 3), np.float32)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Surface
 
-
 __all__ = ["VIEWS", "Camera", "Rendering", "View", "bounds_lps_mm", "fit_camera", "render", "vertex_normals"]
-
 
 View = Literal[
     "anterior",
@@ -101,17 +99,11 @@ def fit_camera(
     margin: float = 0.05,
     mm_per_px: float | None = None,
 ) -> Camera:
-    """The camera that shows all surfaces from one side, as large as the picture allows.
+    """The camera that shows all surfaces from one side, as large as the picture (width, height) allows.
 
     Seen from the front the patient's left is on the viewer's right, as in radiographs; the head is up, in the views
-    from above and below the front is.
-
-    Args:
-        surfaces: what must be in the picture.
-        view: one of `VIEWS`.
-        size: (width, height) in pixels.
-        margin: share of the width and of the height that stays free on each side.
-        mm_per_px: a scale instead of the largest that fits; what does not fit is cut off.
+    from above and below the front is. ``margin`` is the share of width and height that stays free on each side;
+    ``mm_per_px`` a scale instead of the largest that fits: what does not fit is cut off.
 
     Raises:
         UnknownLabelError: no such view.

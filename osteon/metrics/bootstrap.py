@@ -257,21 +257,12 @@ def interval_of(
     low, high = math.nan, math.nan
     if known:
         low, high = limits(value, defined) if limits else percentile_limits(defined, how.confidence)
-    return BootstrapInterval(
-        value=value,
-        low=low,
-        high=high,
-        method=how.method,
-        confidence=how.confidence,
-        repeats=how.repeats,
-        seed=how.seed,
-        patients=size.patients,
-        images=size.images,
-        models=size.models,
-        folds=size.folds,
-        undefined_repeats=how.repeats - defined.size,
-        p_value=_p_value(defined, known=known) if against_zero else None,
-    )
+    p_value = math.nan if against_zero else None
+    if against_zero and known:
+        smaller = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
+        p_value = min(1.0, 2 * (int(smaller) + 1) / (defined.size + 1))
+    drawn = (how.method, how.confidence, how.repeats, how.seed, size.patients, size.images, size.models, size.folds)
+    return BootstrapInterval(value, low, high, *drawn, how.repeats - defined.size, p_value)
 
 
 def percentile_limits(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
@@ -340,13 +331,6 @@ def _intervals(
         )
         for row, apply in zip(replicates, statistics, strict=True)
     ]
-
-
-def _p_value(differences: NDArray[np.float64], *, known: bool) -> float:
-    if not known:
-        return math.nan
-    smaller = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return min(1.0, 2 * (int(smaller) + 1) / (differences.size + 1))
 
 
 def _patient_strata(cases: Judged, strata: ArrayLike | None) -> NDArray[np.int64] | None:

@@ -35,7 +35,6 @@ __all__ = [
     "share_offsets",
 ]
 
-
 Binning: TypeAlias = Literal["equal_mass", "equal_width"]
 
 _BINNINGS = ("equal_mass", "equal_width")
@@ -115,14 +114,8 @@ def reliability_curve(
     count = np.bincount(number)
     hits = np.bincount(number, weights=labels)
     intervals = [wilson(int(k), int(n)) for k, n in zip(hits, count, strict=True)]
-    return ReliabilityCurve(
-        binning=binning,
-        mean_predicted=np.bincount(number, weights=values) / count,
-        observed=hits / count,
-        count=count,
-        low=np.array([interval.low for interval in intervals]),
-        high=np.array([interval.high for interval in intervals]),
-    )
+    low, high = np.array([(interval.low, interval.high) for interval in intervals]).T
+    return ReliabilityCurve(binning, np.bincount(number, weights=values) / count, hits / count, count, low, high)
 
 
 def expected_calibration_error(

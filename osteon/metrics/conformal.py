@@ -247,13 +247,5 @@ def measure_coverage(sets: ArrayLike, labels: ArrayLike, *, patients: ArrayLike 
         _, who = np.unique(np.asarray(patients), return_inverse=True)
         inside = np.bincount(who, weights=~inside) == 0
     covered, n = int(inside.sum()), int(inside.size)
-    interval = wilson(covered, n)
-    return Coverage(
-        covered=covered,
-        n=n,
-        share=covered / n,
-        low=interval.low,
-        high=interval.high,
-        mean_size=float(members.sum(axis=1).mean()),
-        empty=int((~members.any(axis=1)).sum()),
-    )
+    found, sizes = wilson(covered, n), members.sum(axis=1)
+    return Coverage(covered, n, found.value, found.low, found.high, float(sizes.mean()), int((sizes == 0).sum()))

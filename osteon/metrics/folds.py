@@ -88,15 +88,10 @@ def fold_interval(values: ArrayLike, *, confidence: float = 0.95) -> FoldInterva
 def corrected_t_test(
     first: ArrayLike, second: ArrayLike, *, test_over_train: float | None = None, confidence: float = 0.95
 ) -> CorrectedTTest:
-    """Corrected resampled t test of two configurations over the same folds.
+    """Corrected resampled t test of two configurations (folds,), measured on the same folds in the same order.
 
     The variance of the mean is (1/folds + test_over_train) times that of the differences: training parts overlap.
-
-    Args:
-        first: (folds,) a measure of the first configuration.
-        second: (folds,) of the second, on the same folds in the same order.
-        test_over_train: size of a test part over that of its training part; for k folds 1 / (k - 1), the default.
-        confidence: of the limits.
+    ``test_over_train`` is the size of a test part over that of its training part; for k folds 1 / (k - 1), the default.
 
     Returns:
         NaN statistic when all differences are the same; then the p value is 1 if they are 0, else 0.

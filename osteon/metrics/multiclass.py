@@ -91,7 +91,7 @@ def cluster_intervals(
     classes: tuple[str, ...],
     resampling: Resampling | None = None,
 ) -> dict[tuple[str, ...], BootstrapInterval]:
-    """Rates with intervals from resampled patients, all on the same resamples.
+    """Rates with intervals from resampled patients, all on the same resamples; classes (n,) are true and called.
 
     Args:
         measures: arguments of ``ClassCounts.rate``, as ("recall", "viable").
@@ -100,9 +100,6 @@ def cluster_intervals(
         patients: (n,) whose image.
         classes: names.
         resampling: repeats, seed and confidence; percentile only.
-
-    Returns:
-        By measure. With fewer than two patients there is no interval.
 
     Raises:
         InputError: shapes differ, or BCa is asked for.

@@ -136,12 +136,8 @@ def surface_distances(
     """
     first, second = _checked(truth, predicted, spacing_mm)
     (places, areas), (other_places, other_areas) = (_faces(mask, spacing_mm) for mask in (first, second))
-    return SurfaceDistances(
-        truth_mm=_distances(places, other_places),
-        truth_mm2=areas,
-        predicted_mm=_distances(other_places, places),
-        predicted_mm2=other_areas,
-    )
+    there, back = _distances(places, other_places), _distances(other_places, places)
+    return SurfaceDistances(there, areas, back, other_areas)
 
 
 def volume_ml(mask: ArrayLike, *, spacing_mm: tuple[float, float, float]) -> float:

@@ -56,7 +56,6 @@ __all__ = [
     "thumbnail",
 ]
 
-
 _GREY: Final = "#69707a"
 _LINE: Final = "#b8c0c8"
 _BLUE: Final = "#0072b2"

@@ -21,17 +21,7 @@ from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
-    from osteon.data import (
-        Answer,
-        Finding,
-        Image,
-        Radiograph,
-        Region,
-        SliceReading,
-        SliceScores,
-        Source,
-        Volume,
-    )
+    from osteon.data import Answer, Finding, Image, Radiograph, Region, SliceReading, SliceScores, Source, Volume
     from osteon.geometry import Box, Grid
 
 __all__ = [

@@ -67,15 +67,9 @@ def write_page(path: Path, document: Document, pictures: Mapping[str, Picture] |
     }
     environment.filters |= filters
     summary, parts = _parts(blocks)
-    page = environment.get_template("page.html").render(
-        document=document,
-        summary=summary,
-        parts=parts,
-        scripts=_scripts(blocks, made),
-        version=osteon.__version__,
-        disclaimer=DISCLAIMER,
-        css=_own("page.css"),
-    )
+    own = {"version": osteon.__version__, "disclaimer": DISCLAIMER, "css": _own("page.css")}
+    template, scripts = environment.get_template("page.html"), _scripts(blocks, made)
+    page = template.render(document=document, summary=summary, parts=parts, scripts=scripts, **own)
     with whole_file(path) as work:
         work.write_bytes(page.encode("utf-8", errors="replace"))  # a broken header may hold half a character
 

@@ -51,16 +51,10 @@ def write_paper(path: Path, document: Document, pictures: Mapping[str, Picture] 
     edge, foot = _MARGIN_MM * mm, 18 * mm
     frame = Frame(edge, foot, width - 2 * edge, height - 18 * mm - foot, leftPadding=0, rightPadding=0)
     who = " \u00b7 ".join(row.value for row in document.patient[:3])
-    template = BaseDocTemplate(
-        str(path),
-        pagesize=A4,
-        pageTemplates=[PageTemplate(frames=[frame], onPageEnd=_furniture(document.title, who, document.mark))],
-        title=f"{document.title} - osteon report",
-        author=f"osteon {osteon.__version__}",
-        subject=DISCLAIMER,
-        creator="osteon",
-        invariant=True,
-    )
+    about = {"title": f"{document.title} - osteon report", "subject": DISCLAIMER, "creator": "osteon"}
+    about["author"] = f"osteon {osteon.__version__}"
+    pages = [PageTemplate(frames=[frame], onPageEnd=_furniture(document.title, who, document.mark))]
+    template = BaseDocTemplate(str(path), pagesize=A4, pageTemplates=pages, invariant=True, **about)
     try:
         template.build(_Story(document, pictures or {}).flowables, canvasmaker=_numbering_canvas())
     except OSError as error:

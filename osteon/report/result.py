@@ -40,7 +40,6 @@ __all__ = [
     "write_result",
 ]
 
-
 _STEP, _STEPS = "writing the result", 5
 
 FIRST_SERIES_NUMBER = 9001
@@ -202,13 +201,9 @@ def file_words(name: str, text: TaskText) -> str:
 def write_dicom_objects(
     folder: Path, answer: Answer, volume: Volume | Radiograph | None, wait: Callable[[], None] = lambda: None
 ) -> tuple[str, ...]:
-    """Write SEG, SR and the wrapped PDF and STL that lie in the folder.
+    """Write SEG, SR and the wrapped PDF and STL into the folder; nothing when the image is not from DICOM, as a slide.
 
-    Args:
-        folder: holds bone.stl when there is a surface, and report.pdf after the wait.
-        answer: what is said.
-        volume: what it is said about; nothing is written when it is not from DICOM, as a slide.
-        wait: returns when report.pdf is there.
+    It holds bone.stl when there is a surface, and report.pdf when ``wait`` returns.
 
     Returns:
         What could not be written, in words: a source series may lack what the standard demands of an object.

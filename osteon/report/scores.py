@@ -155,15 +155,8 @@ def _draw_curve(
     if not np.array_equal(scores.probability, scores.smoothed):
         axes.plot(x, scores.smoothed, color=_SMOOTHED, linewidth=2.6, label="smoothed")
     axes.plot([], [], color=DARK_INK, linewidth=1.3, linestyle=(0, (6, 4)), label=f"threshold {scores.threshold:.2f}")
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=4,
-        frameon=False,
-        fontsize=Sheet.points(18),
-        labelcolor=DARK_INK,
-        borderaxespad=0.1,
-    )
+    above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 4, "borderaxespad": 0.1}
+    axes.legend(frameon=False, fontsize=Sheet.points(18), labelcolor=DARK_INK, **above)
 
 
 def _draw_strips(axes: Axes, rows: list[tuple[str, list[Stretch]]]) -> None:
@@ -264,10 +257,7 @@ def call_stretches(
 ) -> list[tuple[str, list[Stretch]]]:
     """What classifier and segmentation call, and where they differ: kinds "called", "free", "differ" and "same".
 
-    Args:
-        scores: along the region; empty without a segmentation.
-        positions_mm: (slices of the volume,) along the slice axis.
-        half_mm: half the distance between slices.
+    ``positions_mm`` are those of all slices of the volume; empty without a segmentation.
     """
     outlined = scores.by_segmentation
     if outlined is None:

@@ -169,16 +169,10 @@ def plain_axes(axes: Axes, *, without: tuple[str, ...] = ("top", "right"), grid:
 def show_image(axes: Axes, image: NDArray[Any], *, low: float, high: float) -> None:
     """Fill a panel with an image; grey from ``low`` (black) to ``high`` (white)."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    axes.imshow(
-        np.asarray(image, dtype=np.float32),
-        cmap="gray",
-        vmin=low,
-        vmax=high,
-        extent=(left, right, bottom, top),
-        aspect="auto",  # the panel already has the proportions of the plane
-        interpolation="antialiased",
-        interpolation_stage="data",
-    )
+    # the panel already has the proportions of the plane
+    place: dict[str, Any] = {"extent": (left, right, bottom, top), "aspect": "auto"}
+    smooth: dict[str, Any] = {"interpolation": "antialiased", "interpolation_stage": "data"}
+    axes.imshow(np.asarray(image, dtype=np.float32), cmap="gray", vmin=low, vmax=high, **place, **smooth)
 
 
 def show_picture(axes: Axes, rgb: NDArray[np.uint8]) -> None:

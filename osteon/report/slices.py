@@ -55,7 +55,6 @@ __all__ = [
     "telling_slices",
 ]
 
-
 BONE_WINDOW_HU: Final = (-500.0, 1300.0)
 """Level 400, width 1800."""
 
@@ -375,7 +374,8 @@ def draw_heat_maps(
     for number, heat in enumerate(chosen):
         left = _EDGE + number % columns * (cell + _BETWEEN)
         top = _HEAT_HEAD + number // columns * (_HEAT_SIDE + _FOOT)
-        extent_mm = _extent_mm(heat, display)
+        rows_axis, columns_axis = (axis for axis in display.order if axis != 0)
+        extent_mm = heat.extent_mm[columns_axis - 1], heat.extent_mm[rows_axis - 1]  # as it is shown
         across, down = (side * _HEAT_SIDE / max(extent_mm) for side in extent_mm)
         for place, shows_heat in ((left, False), (left + _HEAT_SIDE + _HEAT_GAP, True)):
             axes = sheet.panel(place, top, across, down, extent_mm=extent_mm)
@@ -387,12 +387,6 @@ def draw_heat_maps(
         _write_below_heat(sheet, (left, top + down + 8), reading, heat, look)
     left_out = len(reading.heat_maps) - len(chosen)
     return sheet.picture(path, "Where the model looked", _heat_caption(reading, look.explained, left_out=left_out))
-
-
-def _extent_mm(heat: HeatMap, display: Display) -> tuple[float, float]:
-    """(width, height) of the crop as it is shown."""
-    down, across = (axis for axis in display.order if axis != 0)
-    return heat.extent_mm[across - 1], heat.extent_mm[down - 1]
 
 
 def _turned(image: NDArray[np.float32], display: Display) -> NDArray[np.float32]:

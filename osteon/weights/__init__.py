@@ -19,9 +19,8 @@ from osteon.weights.card import (
     Training,
     read_card,
 )
-from osteon.weights.golden import check_golden, mask_difference
 from osteon.weights.limits import Limits, read_limits
-from osteon.weights.load import load_networks, verify_card
+from osteon.weights.load import check_golden, load_networks, mask_difference, verify_card
 from osteon.weights.store import card_problems, find_card, list_cards, verify_files
 from osteon.weights.write import round_to_half, write_model
 

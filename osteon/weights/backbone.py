@@ -35,7 +35,6 @@ __all__ = [
     "read_backbone",
 ]
 
-
 _JOINED = {"vit_tiny_resnext50": {"convolutional": "resnext50", "transformer": "vit_tiny"}}
 """Branches of joined networks, by the name of the submodule."""
 

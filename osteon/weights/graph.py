@@ -90,14 +90,9 @@ def modules_of(
     precision: Precision = "float32",
     for_graph: bool = False,
 ) -> tuple[nn.Module, ...]:
-    """Torch modules that run networks as a card describes them; what one gives the next ones take, by name.
+    """Torch modules that run networks (on the CPU) as a card describes them; what one gives the next take, by name.
 
-    Args:
-        networks: members, on the CPU.
-        inputs: of the card.
-        output: of the card.
-        precision: that they will be run in.
-        for_graph: keep weights as they are stored, and take a segmenter apart where its precision asks for it.
+    ``for_graph`` keeps weights as they are stored, and takes a segmenter apart where its precision asks for it.
 
     Raises:
         InputError: networks that do not give such an output.
@@ -177,12 +172,8 @@ def _chain(modules: Sequence[nn.Module], inputs: Mapping[str, Input], precision:
 def converted(module: nn.Module, *examples: Tensor, is_fixed: bool = True) -> Model:
     """A module of ``modules_of`` as an ``openvino.Model``, float32, whose constants are the module's own tensors.
 
-    OpenVINO's own ``convert_model`` would multiply normalisations into weights; the front end behind it does not.
-
-    Args:
-        module: in evaluation mode, on the CPU.
-        examples: its inputs, in their order.
-        is_fixed: whether it will be run with no other shapes: what follows from shapes is worked out here then.
+    OpenVINO's own ``convert_model`` would multiply normalisations into weights; the front end behind it does not. The
+    module is in evaluation mode on the CPU; what follows from shapes is worked out where they are fixed.
 
     Raises:
         BackendError: OpenVINO is not installed or cannot express the module.

@@ -172,17 +172,10 @@ def _download(repository: str, architecture: str) -> bytes:
     address = f"{hub}/{repository}/resolve/main/{_FILE}"
     _LOG.info("fetching %s", address)
     try:
-        with tempfile.TemporaryDirectory() as temporary:
+        with tempfile.TemporaryDirectory() as work:
             library.utils.disable_progress_bars()
-            fetch = partial(
-                library.hf_hub_download,
-                repository,
-                _FILE,
-                cache_dir=temporary,
-                endpoint=hub,
-                token=False,
-                etag_timeout=_WAIT_SECONDS,
-            )
+            options = {"cache_dir": work, "endpoint": hub, "token": False, "etag_timeout": _WAIT_SECONDS}
+            fetch = partial(library.hf_hub_download, repository, _FILE, **options)
             if fetch(dry_run=True).file_size > _MOST_BYTES:
                 raise WeightsError(f"{address} is longer than {_MOST_BYTES >> 20} MB: it is not {architecture}")
             kept = Path(fetch()).resolve()  # the library calls the bytes by the hash that the hub states

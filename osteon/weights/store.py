@@ -37,7 +37,6 @@ __all__ = [
     "verify_files",
 ]
 
-
 MODELS_VARIABLE = "OSTEON_MODELS"
 """Environment variable that names the folder of the user's own models."""
 

@@ -12,7 +12,7 @@ from osteon.data import Surface
 from osteon.errors import InputError
 from osteon.geometry import Grid
 from osteon.mesh import extract_surface, smooth_taubin
-from osteon.mesh.smooth import transfer_coefficients
+from osteon.mesh.extract import transfer_coefficients
 from tests.surface_measures import enclosed_volume_mm3, is_watertight
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from osteon.nets.deployed import DeployedClassifier
 from osteon.predict.heat_maps import grad_cam
 from osteon.predict.predictor import Predictor, grey_crops
 from osteon.weights import find_card, load_networks
-from osteon.weights.golden import golden_case
+from osteon.weights.load import golden_case
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,7 @@ from osteon.predict.engines.openvino import OpenVinoEngine
 from osteon.predict.engines.torch import TorchEngine
 from osteon.predict.predictor import Predictor
 from osteon.weights import Golden, MapOutput, Maps, mask_difference, write_model
-from osteon.weights.golden import golden_case
+from osteon.weights.load import golden_case
 from tests.cards import segmenter_card, slices
 
 if TYPE_CHECKING:

@@ -38,9 +38,9 @@ from osteon.weights import (
     read_limits,
 )
 from osteon.weights.backbone import read_backbone
-from osteon.weights.golden import golden_case
 from osteon.weights.graph import import_openvino
 from osteon.weights.limits import FeatureBank
+from osteon.weights.load import golden_case
 from tests.predict.conftest import SIZE
 from tests.slide_doubles import TILE, write_tile_card
 

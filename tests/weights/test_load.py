@@ -29,8 +29,7 @@ from osteon.weights import (
     verify_files,
     write_model,
 )
-from osteon.weights.golden import golden_case
-from osteon.weights.load import load_network
+from osteon.weights.load import golden_case, load_network
 from tests.cards import exchanged, file_of, plain_card, reread, segmenter_card
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from osteon.weights import (
     write_model,
 )
 from osteon.weights.card import CARD_NAME
-from osteon.weights.golden import golden_case
+from osteon.weights.load import golden_case
 from tests.cards import plain_card, reread
 
 if TYPE_CHECKING:

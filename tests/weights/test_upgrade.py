@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 
 from osteon.errors import WeightsError
 from osteon.weights import read_card, read_limits, verify_card
-from osteon.weights.golden import golden_case
+from osteon.weights.load import golden_case
 from tests.cards import file_of
 
 if TYPE_CHECKING:

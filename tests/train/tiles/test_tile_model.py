@@ -17,8 +17,7 @@ from osteon.predict.out_of_distribution import feature_space, fit_tile_limits
 from osteon.systems.histology.detail import Tiles, tile_input, tiles_of
 from osteon.train.heads import fit_ridge_head, linear_head
 from osteon.weights import Classes, find_card, read_limits, round_to_half, write_model
-from osteon.weights.golden import golden_case
-from osteon.weights.load import load_network
+from osteon.weights.load import golden_case, load_network
 from tests.slide_doubles import tile_card
 
 
