@@ -194,7 +194,7 @@ def paired_difference(
 def draw_patients(
     patients: int, resamples: range, *, seed: int, strata: NDArray[np.int64] | None = None
 ) -> NDArray[np.int32]:
-    """How often each patient is drawn; each resample has its own generator, seeded by ``(seed, resample)``.
+    """How often each patient is drawn, within strata (patients,) if any; a generator a resample, ``(seed, resample)``.
 
     Returns:
         (resamples, patients); a row adds up to the number of patients, in each stratum to that of the stratum.

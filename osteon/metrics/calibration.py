@@ -24,7 +24,6 @@ __all__ = [
     "TemperatureFit",
     "apply_temperature",
     "brier_decomposition",
-    "cross_entropy",
     "decision_curve",
     "expected_calibration_error",
     "fit_temperature",
@@ -326,31 +325,11 @@ class TemperatureFit:
 
     Attributes:
         temperature: logits are divided by it; above 1 the model was too sure.
-        loss_before: negative log likelihood an image at temperature 1, in nats.
-        loss_after: the same at ``temperature``; never larger.
         at_bound: no finite temperature is best (every image right: 0.01; no better than guessing: 100).
     """
 
     temperature: float
-    loss_before: float
-    loss_after: float
     at_bound: bool
-
-
-def _checked(
-    logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    values, classes = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2 or classes.shape != values.shape[:1]:
-        raise InputError(
-            f"logits must be (images, classes) with at least 1 image and 2 classes, and labels (images,); got "
-            f"{values.shape} and {classes.shape}"
-        )
-    if not np.isfinite(values).all():
-        raise InputError("logits hold values that are not finite numbers: the network diverged, or an image is broken")
-    if classes.dtype.kind not in "iub" or classes.min() < 0 or classes.max() >= values.shape[1]:
-        raise InputError(f"labels must be whole numbers 0 to {values.shape[1] - 1}, the columns of the logits")
-    return values, classes.astype(np.int64), image_weights(weights, classes.size)
 
 
 def image_weights(weights: ArrayLike | None, images: int) -> NDArray[np.float64]:
@@ -380,26 +359,11 @@ def apply_temperature(logits: ArrayLike, temperature: float) -> NDArray[np.float
     return probability
 
 
-def cross_entropy(
-    logits: ArrayLike, labels: ArrayLike, *, temperature: float = 1.0, weights: ArrayLike | None = None
-) -> float:
-    """Mean negative log likelihood of the true class, in nats.
-
-    Raises:
-        InputError: shapes, labels or weights do not fit.
-    """
-    from scipy.special import log_softmax
-
-    values, classes, parts = _checked(logits, labels, weights)
-    picked = log_softmax(values / temperature, axis=1)[np.arange(classes.size), classes]
-    return float(-(parts * picked).sum())
-
-
 def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None) -> TemperatureFit:
     """The temperature with the smallest negative log likelihood; fit it on validation images only.
 
     The loss is convex in 1/T, so its derivative has one root at most; the root is bracketed in log T between 0.01 and
-    100 and found by Brent's method.
+    100 and found by Brent's method. Logits are (n, classes), before any softmax; labels (n,) columns; weights (n,).
 
     Raises:
         InputError: shapes, labels or weights do not fit.
@@ -410,8 +374,18 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
     from scipy.optimize import brentq
     from scipy.special import softmax
 
-    values, classes, parts = _checked(logits, labels, weights)
-    true = values[np.arange(classes.size), classes]
+    values, classes = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] < 2 or classes.shape != values.shape[:1]:
+        raise InputError(
+            f"logits must be (images, classes) with at least 1 image and 2 classes, and labels (images,); got "
+            f"{values.shape} and {classes.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError("logits hold values that are not finite numbers: the network diverged, or an image is broken")
+    if classes.dtype.kind not in "iub" or classes.min() < 0 or classes.max() >= values.shape[1]:
+        raise InputError(f"labels must be whole numbers 0 to {values.shape[1] - 1}, the columns of the logits")
+    parts = image_weights(weights, classes.size)
+    true = values[np.arange(classes.size), classes.astype(np.int64)]
 
     def slope(log_temperature: float) -> float:
         """Derivative of the loss by 1/T: expected minus true logit."""
@@ -428,10 +402,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike 
         best = high
     else:
         best, at_bound = float(brentq(slope, low, high, xtol=1e-12, rtol=1e-14)), False
-    temperature = math.exp(best)
-    before = cross_entropy(values, classes, weights=parts)
-    after = cross_entropy(values, classes, temperature=temperature, weights=parts)
-    return TemperatureFit(temperature, before, after, at_bound)
+    return TemperatureFit(math.exp(best), at_bound)
 
 
 # --------------------------------------------------------------------------------------------------------- class shares

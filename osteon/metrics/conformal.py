@@ -233,7 +233,7 @@ class Coverage:
 
 
 def measure_coverage(sets: ArrayLike, labels: ArrayLike, *, patients: ArrayLike | None = None) -> Coverage:
-    """Measured coverage with its Wilson interval; a patient counts as covered when all his images are.
+    """Measured coverage of sets (n, classes) with its Wilson interval; a patient is covered when all his images are.
 
     Raises:
         InputError: shapes do not fit, or no image.

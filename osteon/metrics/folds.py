@@ -53,7 +53,7 @@ class CorrectedTTest:
 
 
 def fold_interval(values: ArrayLike, *, confidence: float = 0.95) -> FoldInterval:
-    """Student's t interval over folds, as papers print it.
+    """Student's t interval over one value a fold (folds,), NaN where it is not defined, as papers print it.
 
     Folds share most of their training images, so their spread is too small and the interval promises too much; the
     patient bootstrap stands beside it.

@@ -189,6 +189,7 @@ def _furniture(title: str, who: str, mark: str) -> Callable[[Any, Any], None]:
         if mark:
             canvas.setFillColor(_AFFECTED)
             canvas.drawCentredString(width / 2 + 12 * mm, 10 * mm, mark)
+            canvas.setFillColor(_SOFT)
         canvas.restoreState()
 
     return draw

@@ -180,15 +180,15 @@ def crop_window(region: Region, grid: Grid, *, margin_mm: float) -> Box:
 
 
 def draw_slices(
-    path: Path, answer: Answer, volume: Volume, scores: Sequence[SliceScores], *, look: SliceLook, most: int = 3
+    path: Path, answer: Answer, volume: Volume, scores: Sequence[SliceScores], *, look: SliceLook
 ) -> Picture:
-    """Draw up to ``most`` slices a region, in bone window, with the outline of bone and the affected region.
+    """Draw up to three slices a region, in bone window, with the outline of bone and the affected region.
 
     Raises:
         OutputError: the picture cannot be written.
     """
     display = Display.of(volume.grid)
-    rows = [(region, telling_slices(scores, region, most=most)) for region in regions_or_whole(answer, volume)]
+    rows = [(region, telling_slices(scores, region)) for region in regions_or_whole(answer, volume)]
     rows = [(region, slices) for region, slices in rows if slices]
     windows = [crop_window(region, volume.grid, margin_mm=look.margin_mm) for region, _ in rows]
     sizes_mm = [display.extent_mm(window) for window in windows]

@@ -170,13 +170,7 @@ def extent_mm(surfaces: Sequence[Surface], view: mesh.View) -> tuple[float, floa
     return float(across), float(down)
 
 
-def bone_scene(
-    answer: Answer,
-    volume: Volume,
-    lesions: Sequence[DrawnLesion] | None = None,
-    *,
-    most_triangles: int = MOST_TRIANGLES,
-) -> list[dict[str, Any]]:
+def bone_scene(answer: Answer, volume: Volume, lesions: Sequence[DrawnLesion] | None = None) -> list[dict[str, Any]]:
     """Surfaces as the viewer in the page reads them; empty when there is no body.
 
     Lesions shine through the bone; None draws boxes around what is affected instead, where the answer has none, too.
@@ -191,7 +185,7 @@ def bone_scene(
     if not bodies and not shown:
         return []
     total = sum(len(surface.faces) for surface in (*bodies, *(surface for _, surface in shown)))
-    share = min(most_triangles / total, 1.0)
+    share = min(MOST_TRIANGLES / total, 1.0)
     one_by_one = len(shown) <= _MOST_TOGGLES
     found = [
         (f"Lesion {item.number}" if one_by_one else item.group, _shrunk(surface, share)) for item, surface in shown

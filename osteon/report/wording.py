@@ -41,14 +41,14 @@ def p_words(value: float) -> str:
     return "p < 0.001" if value < 0.0005 else f"p {value:.3f}"
 
 
-def count(number: int, singular: str) -> str:
+def count(number: int, singular: str, plural: str | None = None) -> str:
     """A number with its noun.
 
     Example:
-        >>> count(1, "slice"), count(2, "slice"), count(0, "finding")
-        ('1 slice', '2 slices', '0 findings')
+        >>> count(1, "slice"), count(2, "slice"), count(0, "finding"), count(3, "box", "boxes")
+        ('1 slice', '2 slices', '0 findings', '3 boxes')
     """
-    return f"{number:,} {singular}{'' if number == 1 else 's'}"
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def probability(value: float | None) -> str:
