@@ -3,9 +3,7 @@
 from osteon.data.answer import (
     Answer,
     ClassProbabilities,
-    Finding,
     HeatMap,
-    Measurement,
     Region,
     RegionNovelty,
     SliceReading,
@@ -13,8 +11,10 @@ from osteon.data.answer import (
     Status,
     named,
 )
+from osteon.data.finding import Finding, Measurement
 from osteon.data.image import Label, Mask, Radiograph, Surface, Volume
-from osteon.data.manifest import Fold, ImageRow, Manifest, Predictions, Split
+from osteon.data.manifest import Fold, ImageRow, Manifest, Split
+from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice, Patient, Series, SliceSource, Source, Study
 from osteon.data.slide import TILE_CLASSES, TILE_WORDS, GradeProposal, Necrosis, Slide, TilePlan
 from osteon.data.system import LabelledImage, LabelledStudy

@@ -1,8 +1,7 @@
 """Intervals and tests of areas under ROC curves without resampling.
 
-The area is a mean over pairs; its variance comes from the placement of each positive among the negatives and of each
-negative among the positives (DeLong). Placements are differences of midranks, so n log n steps replace the n squared
-pairs (Sun and Xu). Where a patient has several images, placements are summed within patients first (Obuchowski).
+The variance comes from the placement of each positive among the negatives and the other way round (DeLong), which are
+differences of midranks (Sun and Xu). Where a patient has several images, they are summed within patients (Obuchowski).
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def auc_interval(
         raise InputError(f"scores of one model are needed; their shape is {values.shape}: give one row")
     aucs, covariance = auc_covariance(truth, values, patients=patients)
     value, error = float(aucs[0]), _root(float(covariance[0, 0]))
-    low, high = math.nan, math.nan
+    low = high = math.nan
     if 0 < value < 1 and not math.isnan(error):
         half = _normal_quantile(confidence) * error
         low, high = max(0.0, value - half), min(1.0, value + half)
@@ -161,15 +160,16 @@ def auc_covariance(
     from_positives = (of_positives - aucs[:, np.newaxis]) / of_positives.shape[1]
     from_negatives = (of_negatives - aucs[:, np.newaxis]) / of_negatives.shape[1]
     if patients is None:
-        covariance = _spread(from_positives, from_positives.shape[1])
-        covariance += _spread(from_negatives, from_negatives.shape[1])
-        return aucs, covariance
+        each = (from_positives, from_negatives)
+        return aucs, sum((_spread(parts, parts.shape[1]) for parts in each), np.zeros((count, count)))
     ids = np.asarray(patients)
     if ids.shape != positive.shape:
         raise InputError(f"one patient per image is needed; {positive.size} images and patients of shape {ids.shape}")
     names, code = np.unique(ids, return_inverse=True)
-    sums_positive = _summed(from_positives, code[positive], names.size)
-    sums_negative = _summed(from_negatives, code[~positive], names.size)
+    sums_positive, sums_negative = (
+        np.array([np.bincount(code[chosen], weights=row, minlength=names.size) for row in parts], dtype=np.float64)
+        for parts, chosen in ((from_positives, positive), (from_negatives, ~positive))
+    )
     covariance = _spread(sums_positive, np.unique(code[positive]).size)
     covariance += _spread(sums_negative, np.unique(code[~positive]).size)
     if names.size > 1:
@@ -197,10 +197,6 @@ def _spread(parts: NDArray[np.float64], count: int) -> NDArray[np.float64]:
         return np.full((parts.shape[0], parts.shape[0]), np.nan)
     products: NDArray[np.float64] = parts @ parts.T
     return products * (count / (count - 1))
-
-
-def _summed(parts: NDArray[np.float64], code: NDArray[np.intp], patients: int) -> NDArray[np.float64]:
-    return np.stack([np.bincount(code, weights=row, minlength=patients) for row in parts])
 
 
 def _root(variance: float) -> float:

@@ -3,8 +3,8 @@
 A surface is made of the faces between voxels inside and outside: each is a point at its centre with the area of the
 face, so that slices that are thick, or that lie apart, do not change what counts how much. The distance of a face is
 that to the nearest face of the other surface. A slanted surface is a stair here: it counts up to 1.7 times its area,
-and lies up to about a fifth of a voxel nearer to others than a smooth one would. (Points at the corners of voxels, as
-in the library of DeepMind, were tried: balls of 8 and 12 mm came out 3.4 mm apart at 1 mm a voxel, with faces 3.8 mm.)
+and lies up to about a fifth of a voxel nearer to others than a smooth one would. (With points at the corners of
+voxels, as in DeepMind's library, balls of 8 and 12 mm are 3.4 mm apart at 1 mm a voxel, with faces 3.8 mm.)
 
 Two empty masks agree: distance 0, surface Dice 1. One empty mask has no surface to be near to: distance infinite,
 surface Dice 0. ``state`` tells both from measured values, so that they can be counted apart.
@@ -28,7 +28,7 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SurfaceDistances", "VolumeError", "surface_distances", "volume_error", "volume_ml"]
+__all__ = ["SurfaceDistances", "surface_distances", "volume_ml"]
 
 _MM3_A_ML = 1000.0
 
@@ -99,24 +99,6 @@ class SurfaceDistances:
         return 0.0 if self.state == "both_empty" else math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class VolumeError:
-    """Volumes of two masks."""
-
-    truth_ml: float
-    predicted_ml: float
-
-    @property
-    def difference_ml(self) -> float:
-        """Prediction minus truth."""
-        return self.predicted_ml - self.truth_ml
-
-    @property
-    def relative(self) -> float:
-        """The difference as a part of the truth; NaN where the truth is empty."""
-        return self.difference_ml / self.truth_ml if self.truth_ml > 0 else math.nan
-
-
 def surface_distances(
     truth: ArrayLike, predicted: ArrayLike, *, spacing_mm: tuple[float, float, float]
 ) -> SurfaceDistances:
@@ -134,7 +116,11 @@ def surface_distances(
         >>> found.hausdorff_mm(100)
         2.5
     """
-    first, second = _checked(truth, predicted, spacing_mm)
+    first, second = np.asarray(truth), np.asarray(predicted)
+    for mask in (first, second):
+        _check(mask, spacing_mm)
+    if first.shape != second.shape:
+        raise InputError(f"masks of {first.shape} and {second.shape} cannot be compared: bring them to one grid")
     (places, areas), (other_places, other_areas) = (_faces(mask, spacing_mm) for mask in (first, second))
     there, back = _distances(places, other_places), _distances(other_places, places)
     return SurfaceDistances(there, areas, back, other_areas)
@@ -150,23 +136,6 @@ def volume_ml(mask: ArrayLike, *, spacing_mm: tuple[float, float, float]) -> flo
     inside = np.asarray(mask)
     _check(inside, spacing_mm)
     return int(np.count_nonzero(inside)) * math.prod(spacing_mm) / _MM3_A_ML
-
-
-def volume_error(truth: ArrayLike, predicted: ArrayLike, *, spacing_mm: tuple[float, float, float]) -> VolumeError:
-    """Volumes of a true and a predicted mask; arguments as of ``surface_distances``."""
-    first, second = _checked(truth, predicted, spacing_mm)
-    return VolumeError(*(volume_ml(mask, spacing_mm=spacing_mm) for mask in (first, second)))
-
-
-def _checked(
-    truth: ArrayLike, predicted: ArrayLike, spacing_mm: tuple[float, float, float]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    first, second = np.asarray(truth), np.asarray(predicted)
-    for mask in (first, second):
-        _check(mask, spacing_mm)
-    if first.shape != second.shape:
-        raise InputError(f"masks of {first.shape} and {second.shape} cannot be compared: bring them to one grid")
-    return first, second
 
 
 def _check(mask: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> None:

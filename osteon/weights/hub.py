@@ -1,14 +1,13 @@
 """ImageNet weights from timm's hub, for machines with a network; the one place where osteon fetches weights.
 
-A file is fetched once by ``huggingface_hub`` into the cache folder (environment variable ``OSTEON_CACHE``) and used
-from there without a network. Nobody publishes a signed list of these files, so the first download is trusted: it must
-have the SHA-256 that the hub itself states, and that SHA-256 is pinned beside the file. From then on other bytes are
-refused. Safetensors only: no pickle is ever opened.
+A file is fetched once by ``huggingface_hub`` into the cache folder (environment variable ``OSTEON_CACHE``). Nobody
+publishes a signed list of these files, so the first download is trusted: it must have the SHA-256 that the hub states,
+which is pinned beside it; from then on other bytes are refused. Safetensors only: no pickle is ever opened.
 
-Crops are grey and in 0..1; these networks were trained on photographs normalised channel by channel. The
-normalisation is folded into the first convolution and the normalisation after it (or its bias, in a transformer), so
-that crops go in as they are. Inside the image this is exact in evaluation mode; at the border the convolution's zeros
-now mean black, where they meant the mean colour. Transformers and Inception-v3 have no such border.
+Crops are grey and in 0..1; these networks learnt from photographs normalised channel by channel. The normalisation is
+folded into the first convolution and what follows it, so that crops go in as they are. Inside the image this is exact
+in evaluation mode; at the border the convolution's zeros now mean black, where they meant the mean colour.
+Transformers and Inception-v3 have no such border.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ _LOG = logging.getLogger(__name__)
 _CACHE_VARIABLE = "OSTEON_CACHE"
 _HUB = "https://huggingface.co"
 _FILE, _PIN = "model.safetensors", "sha256"
-_WAIT_SECONDS = 20.0
-_MOST_BYTES = 400 << 20
+_WAIT_SECONDS, _MOST_BYTES = 20.0, 400 << 20
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -77,12 +75,12 @@ _PUBLISHED = {
     "vit_tiny": _Published("timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", *_PATCHES, _HALVES),
 }
 
+# bases of osteon.nets.tile_classifier: they take colours scaled to -1..1 and are used as they are published
 _TILE_BASES = {
     "inception_resnet_v2": "timm/inception_resnet_v2.tf_in1k",
     "resnetv2_50": "timm/resnetv2_50.a1h_in1k",
     "xception": "timm/legacy_xception.tf_in1k",
 }
-"""Bases of ``osteon.nets.tile_classifier``: they take colours scaled to -1..1 and are used as they are published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +105,7 @@ def fetch_hub_file(architecture: str) -> HubFile:
         near = nearest_names(architecture, repositories)
         raise UnknownLabelError(f"no weights for {architecture!r} on timm's hub: {near}")
     repository = repositories[architecture]
-    named = os.environ.get(_CACHE_VARIABLE)
-    cache = Path(named) if named else user_cache_path("osteon", appauthor=False)
+    cache = Path(os.environ.get(_CACHE_VARIABLE) or user_cache_path("osteon", appauthor=False))
     folder = cache / "hub" / repository.replace("/", "--")
     file, pin = folder / _FILE, folder / _PIN
     pinned = pin.read_text(encoding="ascii").strip() if pin.is_file() else ""
@@ -137,21 +134,19 @@ def fold_normalisation(architecture: str, state: Mapping[str, Tensor]) -> dict[s
     import torch
 
     place = _PUBLISHED[architecture]
+    kept = {name: each for name, each in state.items() if not (place.surplus and name.startswith(place.surplus))}
     # torchvision's old files, from which some of timm's were made, put a dot into the names of a DenseNet's layers
-    folded = {
-        re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2", name): value
-        for name, value in state.items()
-        if place.surplus is None or not name.startswith(place.surplus)
-    }
+    dotted = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)")
+    folded = {dotted.sub(r"\1\2", name): value for name, value in kept.items()}
     kernel_name = f"{place.convolution}.weight"
     if kernel_name not in folded or place.shift not in folded:
         raise WeightsError(f"weights for {architecture} need {kernel_name} and {place.shift}; they are not there")
     kernel, taking = folded[kernel_name].double(), folded[place.shift].double()
-    mean, deviation = (torch.tensor(row, dtype=torch.float64)[None, :, None, None] for row in place.photographs)
+    mean, deviation = torch.tensor(place.photographs, dtype=torch.float64)[:, None, :, None, None]
     shift = (kernel * mean / deviation).sum(dim=(1, 2, 3))
     folded[kernel_name] = (kernel / deviation).float()
-    # a running mean is subtracted, a bias is added
-    folded[place.shift] = (taking - shift if place.shift.endswith(".bias") else taking + shift).float()
+    sign = -1 if place.shift.endswith(".bias") else 1  # a running mean is subtracted, a bias is added
+    folded[place.shift] = (taking + sign * shift).float()
     return folded
 
 
@@ -181,15 +176,14 @@ def _download(repository: str, architecture: str) -> bytes:
             kept = Path(fetch()).resolve()  # the library calls the bytes by the hash that the hub states
             data, named = kept.read_bytes(), kept.name
     except (OSError, ValueError) as error:  # the library's own errors are both
+        instead = f"use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and give it with"
         raise WeightsError(
             f"ImageNet weights for {architecture} were asked for from {hub}; they cannot be fetched ({error}). "
-            f"Without a network use --pretrained embedded --arch mobilenet_v2, or fetch {address} elsewhere and "
-            "give it with --pretrained PATH"
+            f"Without a network {instead} --pretrained PATH"
         ) from error
     if re.fullmatch(r"[0-9a-f]{64}", named) and hashlib.sha256(data).hexdigest() != named:
-        raise WeightsError(
-            f"{address} arrived damaged ({len(data)} bytes): its SHA-256 is not the hub's; fetch it again"
-        )
+        damaged = f"{address} arrived damaged ({len(data)} bytes)"
+        raise WeightsError(f"{damaged}: its SHA-256 is not the hub's; fetch it again")
     return data
 
 

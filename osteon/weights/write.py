@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from osteon.weights.card import Precision
     from osteon.weights.limits import Limits
 
 __all__ = ["round_to_half", "write_model"]
@@ -66,8 +67,7 @@ def write_model(
     Args:
         parent: folder of model folders; made when it is not there.
         card: without files and limits; ``storage`` decides the precision of the weights files.
-        networks: the members, in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``). What the
-            model gives is the mean of theirs.
+        networks: the members, in evaluation mode, on the CPU; for float16 already rounded (``round_to_half``).
         golden: inputs by name, as the card describes them, that every network will have to reproduce; float32 is
             stored as float16. Two images are enough; a segmenter's should have pixels of every map.
         limits: of ``osteon.predict.out_of_distribution``, on the same networks in the same order.
@@ -84,16 +84,15 @@ def write_model(
     if not networks:
         raise WeightsError(f"{card.name} was to be written without a network; at least one is needed")
     if limits is not None and len(limits.banks) != len(networks):
-        raise WeightsError(
-            f"{card.name}: its limits were fitted for {len(limits.banks)} networks, {len(networks)} are given"
-        )
+        fitted = f"its limits were fitted for {len(limits.banks)} networks"
+        raise WeightsError(f"{card.name}: {fitted}, {len(networks)} are given")
     inputs = _golden_inputs(card, golden)
     contents = _weight_files(networks, stored, half=card.storage == "float16")
     members = tuple(contents)
     whole: dict[str, Any] = {"members": tuple(_listed(name, contents[name]) for name in members)}
     contents["golden.safetensors"] = _golden_file(card, networks, inputs)
-    case = msgspec.structs.replace(card.golden, file=_listed("golden.safetensors", contents["golden.safetensors"]))
-    whole["golden"] = case
+    case = _listed("golden.safetensors", contents["golden.safetensors"])
+    whole["golden"] = msgspec.structs.replace(card.golden, file=case)
     if limits is not None:
         contents["limits.safetensors"] = _saved(limits_arrays(limits))
         known, whole["prediction_sets"] = limits_entries(limits)
@@ -108,18 +107,15 @@ def _golden_inputs(card: ModelCard, golden: Mapping[str, NDArray[np.generic]]) -
         raise WeightsError(
             f"golden inputs of {card.name} are {', '.join(golden) or 'none'}; the card has {', '.join(card.inputs)}"
         )
-    image = card.image
+    image, given = card.image, golden["image"]
     rank = 4 if image.colour == "rgb" else 3
-    given = golden["image"]
     if given.ndim != rank or (image.values == "byte") != (given.dtype == np.uint8):
         raise WeightsError(
             f"golden images of {card.name} are {given.dtype} {given.shape}; give {np.dtype(image.dtype)} (n, row, "
             f"column{', 3' if rank == 4 else ''})"
         )
-    return {
-        name: np.ascontiguousarray(each if each.dtype == np.uint8 else each.astype(np.float16))
-        for name, each in golden.items()
-    }
+    halves = {name: each if each.dtype == np.uint8 else each.astype(np.float16) for name, each in golden.items()}
+    return {name: np.ascontiguousarray(each) for name, each in halves.items()}
 
 
 def _golden_file(card: ModelCard, networks: Sequence[nn.Module], inputs: Mapping[str, NDArray[np.generic]]) -> bytes:
@@ -150,12 +146,8 @@ def _graph_file(card: ModelCard, networks: Sequence[nn.Module], weights: Sequenc
         return None
     bounded = {*card.golden.tolerance, *card.golden.mask_tolerance}
     try:
-        chains = chains_of(
-            networks,
-            card.inputs,
-            card.output,
-            precisions=[precision for precision in ("float32", "bfloat16") if precision in bounded],
-        )
+        precisions: list[Precision] = [one for one in ("float32", "bfloat16") if one in bounded]
+        chains = chains_of(networks, card.inputs, card.output, precisions=precisions)
     except BackendError as error:
         _LOG.warning("%s is written without a graph, so torch will be needed: %s", card.name, error)
         return None
@@ -166,18 +158,13 @@ def _weight_files(networks: Sequence[nn.Module], stored: Sequence[bytes], *, hal
     """Weights of the members by file name, the first member's first."""
     from safetensors.torch import save
 
+    def kept(value: Tensor) -> Tensor:
+        own = value.detach().cpu().contiguous()
+        return own.half() if half and own.is_floating_point() else own
+
     names = ["weights.safetensors", *(f"weights_{number}.safetensors" for number in range(2, len(networks) + 1))]
-    made = stored or [
-        save({key: _stored(value, half=half) for key, value in each.state_dict().items()}) for each in networks
-    ]
+    made = stored or [save({key: kept(value) for key, value in each.state_dict().items()}) for each in networks]
     return dict(zip(names, made, strict=True))
-
-
-def _stored(value: Tensor, *, half: bool) -> Tensor:
-    import torch
-
-    kept = value.detach().cpu().contiguous()
-    return kept.to(torch.float16) if half and kept.is_floating_point() else kept
 
 
 def _saved(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Finding, Label, Measurement, Notice, SliceReading
-from osteon.data.answer import tracking_uid
+from osteon.data.finding import tracking_uid
 from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence
 from osteon.geometry import Box
 from osteon.labels import concept
