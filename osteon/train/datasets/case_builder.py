@@ -17,9 +17,8 @@ from osteon.data import ImageRow, Manifest
 from osteon.data.options import Progress, silent
 from osteon.errors import BackendError, InputError, OsteonError, OutputError
 from osteon.io.table import write_manifest
-from osteon.io.whole_file import whole_file
 from osteon.train.datasets.cohort_table import write_cohort
-from osteon.train.run_folder import digest
+from osteon.train.run_folder import digest, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -100,13 +99,7 @@ class SkippedCase:
 
 @dataclass(frozen=True, slots=True)
 class BuiltDataset:
-    """What was made.
-
-    Attributes:
-        manifest: as written.
-        skipped: series and images without pictures.
-        made: how many series were made now; the others were there.
-    """
+    """The manifest as written, what is without pictures, and how many series were made now: the others were there."""
 
     manifest: Manifest
     skipped: tuple[SkippedCase, ...]
@@ -184,7 +177,7 @@ def build_cases(
         )
     _prepare(out, maker.folders)
     document = {"format": FORMAT, "options": asdict(options), **(about or {})}
-    _write_json(out / DATASET_MARK, {**document, "complete": False})
+    write_document(out / DATASET_MARK, {**document, "complete": False})
     missing = [case for case in listed if _read_rows(case, out, maker, options) is None]
     failed = _make_all(missing, out, maker, options, workers=workers, progress=progress or silent)
     rows: list[ImageRow] = []
@@ -199,7 +192,7 @@ def build_cases(
         raise InputError(f"not one picture could be made of {len(listed)} {maker.what}{first}")
     manifest = write_manifest(Manifest(out, tuple(rows)), out / "manifest.csv")
     write_cohort(manifest, out, notes=[*maker.notes(manifest), *_told(left_out, names, maker.what)])
-    _write_json(out / DATASET_MARK, {**document, "complete": True, "skipped": [asdict(item) for item in left_out]})
+    write_document(out / DATASET_MARK, {**document, "complete": True, "skipped": [asdict(item) for item in left_out]})
     return BuiltDataset(manifest, tuple(left_out), len(missing))
 
 
@@ -266,7 +259,7 @@ def _make_case(case: AnyCase, out: Path, maker: CaseMaker, options: Any) -> str:
         raise OutputError(f"the {maker.pictures} cannot be written: {error.strerror}; free the disk") from error
     document = {"key": _case_key(case, options), "reason": "" if rows else maker.empty, "rows": rows}
     told = {} if maker.empty else {"left_out": [asdict(item) for item in left_out]}
-    _write_json(out / maker.file(case), {**document, **told})
+    write_document(out / maker.file(case), {**document, **told})
     return ""
 
 
@@ -319,11 +312,6 @@ def file_state(path: Path | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return found and (found.st_size, found.st_mtime_ns)
-
-
-def _write_json(path: Path, document: Mapping[str, object]) -> None:
-    with whole_file(path) as work:
-        work.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _prepare(out: Path, folders: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
@@ -66,41 +67,17 @@ class PictureCase(SeriesCase[tuple[PictureFile, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class FoundPictures:
-    """What a folder holds.
-
-    Attributes:
-        cases: the patients, sorted.
-        skipped: files that belong to nothing.
-        warnings: what must be known of any result.
-    """
+    """What a folder holds: patients, sorted, files that belong to nothing, and what must be known of any result."""
 
     cases: tuple[PictureCase, ...] = field(repr=False)
     skipped: tuple[SkippedCase, ...]
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Gives the pictures of a patient in another process."""
-
-    files: tuple[PictureFile, ...]
-
-    def __call__(self) -> tuple[PictureFile, ...]:
-        return self.files
-
-
 def _picture_case(
     name: str, patient: str, files: Sequence[PictureFile], table: PatientsTable, *, known: bool = True
 ) -> PictureCase:
-    """A patient with what the table says of them.
-
-    Args:
-        name: of the case.
-        patient: of the manifest, and of the table.
-        files: the pictures.
-        table: may be empty.
-        known: whether it is known that the pictures are of one patient, and that no others are.
-    """
+    """A patient with what the table says; ``known``: that the pictures are of one patient, and that no others are."""
     about = table.about.get(patient, {})
     fields = {column: about[column] for column in _MANIFEST_FIELDS if column in about}
     extra = {column: text for column, text in about.items() if column not in {*_MANIFEST_FIELDS, "age_years"}}
@@ -108,7 +85,7 @@ def _picture_case(
     return PictureCase(
         name=name,
         patient=patient,
-        open=_Files(tuple(files)),
+        open=partial(tuple, files),
         fingerprint=digest(state),
         age_years=float(about["age_years"]) if "age_years" in about else None,
         extra=extra if known else {**extra, PATIENT_KNOWN: "no"},
@@ -143,12 +120,7 @@ def found_pictures(
 ) -> FoundPictures:
     """The patients of a set.
 
-    Args:
-        source: name of the set.
-        placed: its pictures.
-        table: of patients; may be empty.
-        skipped: what was left out already.
-        own_patients: take a picture for a patient of its own where nothing tells the patient.
+    With ``own_patients`` a picture of which nothing tells the patient is taken for a patient of its own.
 
     Raises:
         InputError: nothing tells the patients, or there is no picture.
@@ -217,12 +189,7 @@ def plain_name(name: str) -> str:
 
 
 def pictures_below(folder: Path | None, *, deep: bool = True) -> dict[str, list[Path]]:
-    """Path below the folder, with ``/`` and without its ending -> the pictures of that name.
-
-    Args:
-        folder: None has none.
-        deep: folders in it too.
-    """
+    """Path below the folder, with ``/`` and without its ending -> the pictures of that name."""
     found: dict[str, list[Path]] = {}
     if folder is None:
         return found

@@ -79,11 +79,7 @@ def listed_series(
 
 
 def read_series_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a table of series, each with its number below the header.
-
-    Args:
-        file: CSV or Parquet with columns ``series`` and ``patient``.
-        columns: that may be there.
+    """Rows of a CSV or Parquet table of series and patients, each with its number below the header.
 
     Raises:
         InputError: a column that is missing or not known, a row without series or patient, or no rows.
