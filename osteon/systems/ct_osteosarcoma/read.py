@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from osteon.data import Notice, Surface, Volume
     from osteon.data.options import Progress
     from osteon.ops.bone import BoneMask
-    from osteon.ops.legs import Leg, LegSearch
+    from osteon.ops.legs import Leg
     from osteon.systems.ct_osteosarcoma.options import Options
     from osteon.weights import OperatingPoint
 
@@ -67,7 +67,11 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     with ThreadPoolExecutor(1) as beside:  # loading waits for the disk and for OpenVINO
         loading = beside.submit(Predictor.load, find_card(options.model or DEFAULT_MODEL), device=options.device)
         with clock.step("find legs", progress, "finding the legs"):
-            search = _find_legs(volume, options)
+            try:
+                search = find_legs(volume, mode=options.roi, force=options.force)
+            except NotThisTaskError as error:  # the other system for CT is named: nothing chooses it silently
+                other = "Bone metastases of the trunk are read with --task ct_metastasis"
+                raise NotThisTaskError(f"{error}. {other}") from error
         with clock.step("load model"):
             classifier = loading.result()
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
@@ -115,14 +119,6 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
         seconds=clock.seconds,
         detail=SliceReading(tuple(reading.scores for reading in readings), heat_maps),
     )
-
-
-def _find_legs(volume: Volume, options: Options) -> LegSearch:
-    """The legs; where there are none, the other system for CT is named: nothing chooses it silently."""
-    try:
-        return find_legs(volume, mode=options.roi, force=options.force)
-    except NotThisTaskError as error:
-        raise NotThisTaskError(f"{error}. Bone metastases of the trunk are read with --task ct_metastasis") from error
 
 
 def _bone(volume: Volume, leg: Leg, territory: NDArray[np.bool_], options: BoneOptions, *, fine: bool) -> BoneMask:

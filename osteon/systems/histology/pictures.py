@@ -89,17 +89,15 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
 
 def _boxes(about: SlideEntry) -> Iterator[Block]:
     """What nobody may miss."""
-    if about.is_unlike_training:
-        yield Callout(upper(UNLIKE_MARK), TEXT.unlike, tuple(_distance(about.novelty)), style="unlike")
-    if about.is_synthetic:
-        yield Callout(upper(SYNTHETIC_MARK), _SYNTHETIC)
-
-
-def _distance(novelty: DistanceEntry | None) -> Iterator[str]:
+    novelty, more = about.novelty, tuple[str, ...]()
     if novelty is not None and novelty.threshold is not None and novelty.share_above is not None:
         numbers = f"median {novelty.median:.2f}, threshold {novelty.threshold:.2f}"
         above = f"{percent(novelty.share_above)} of the tiles are above it"
-        yield f"Distance from the training tiles: {numbers}; {above}."
+        more = (f"Distance from the training tiles: {numbers}; {above}.",)
+    if about.is_unlike_training:
+        yield Callout(upper(UNLIKE_MARK), TEXT.unlike, more, style="unlike")
+    if about.is_synthetic:
+        yield Callout(upper(SYNTHETIC_MARK), _SYNTHETIC)
 
 
 def _blocks(about: SlideEntry, findings: Findings, drawings: dict[str, Drawing], mark: str) -> Iterator[Block]:
@@ -124,7 +122,9 @@ def _blocks(about: SlideEntry, findings: Findings, drawings: dict[str, Drawing],
             yield Heading(title, anchor="tiles" if name == "gallery" else name)
             yield Figure(name, tallest_mm=tallest_mm)
     yield Heading("Where to take care", anchor="care")
-    flags = tuple(_flags(about))
+    total = about.grid.rows * about.grid.columns
+    found = [(detail.flag_look(name).title, cells) for name, cells in about.grid.flags.items()]
+    flags = tuple(Row(upper(title), f"{count(cells, 'cell')} of {total:,}") for title, cells in found)
     yield from ((KeyValues(flags),) if flags else ())
     yield Figure("limits", tallest_mm=120)
     if findings.findings:
@@ -191,12 +191,6 @@ def _area(area: AreaEntry) -> str:
 
 def _of(area: AreaEntry, tissue: AreaEntry | None) -> str:
     return "" if tissue is None or not tissue.value else percent(min(1.0, area.value / tissue.value))
-
-
-def _flags(about: SlideEntry) -> Iterator[Row]:
-    total = about.grid.rows * about.grid.columns
-    for name, cells in about.grid.flags.items():
-        yield Row(upper(detail.flag_look(name).title), f"{count(cells, 'cell')} of {total:,}")
 
 
 def _slide_rows(about: SlideEntry) -> tuple[Row, ...]:

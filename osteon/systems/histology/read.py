@@ -39,10 +39,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import GradeProposal, Necrosis, Slide, TilePlan
-    from osteon.ops.tile_plan import TileWindow
     from osteon.systems.histology.detail import Tiles
     from osteon.systems.histology.options import Options
-    from osteon.weights import OutOfDistribution
 
 __all__ = ["DEFAULT_MODEL", "TASK", "TileBlock", "answer", "read_tiles"]
 
@@ -255,7 +253,10 @@ def _judged(plan: TilePlan, found: _Found, classifier: Predictor, *, report_unli
     novelty = None
     if found.distance is not None and classifier.limits is not None:
         clean = read & ~unclean
-        novelty = _novelty(found.distance[clean if clean.any() else read], classifier.limits.known)
+        distance, known = found.distance[clean if clean.any() else read], classifier.limits.known
+        of_region = known.region_threshold if distance.size >= LEAST_TILES else known.slice_threshold
+        limit = min(of_region, known.slice_threshold)
+        novelty = RegionNovelty(float(np.median(distance)), limit, known.slice_threshold, known.false_alarm_rate)
         flags["unlike"] = read & (np.nan_to_num(found.distance) > novelty.slice_threshold)
     is_beyond = novelty is not None and novelty.is_unlike
     is_unlike = is_beyond and not report_unlike
@@ -274,14 +275,6 @@ def _judged(plan: TilePlan, found: _Found, classifier: Predictor, *, report_unli
         is_unlike=is_unlike,
         is_reported=is_beyond and report_unlike,
     )
-
-
-def _novelty(distance: NDArray[np.float32], known: OutOfDistribution) -> RegionNovelty:
-    """How unlike training the slide as a whole is: the median over its tiles, as of a patient's in validation."""
-    limit = (
-        min(known.region_threshold, known.slice_threshold) if distance.size >= LEAST_TILES else known.slice_threshold
-    )
-    return RegionNovelty(float(np.median(distance)), limit, known.slice_threshold, known.false_alarm_rate)
 
 
 def _measured(
@@ -415,16 +408,11 @@ def _blocks(slide: Slide, plan: TilePlan) -> Iterator[list[tuple[int, int]]]:
     if not plan.is_tissue.any():
         return
     first = np.argwhere(plan.is_tissue)[0]
-    side = _cells_along(tile_window(slide, plan, (int(first[0]), int(first[1]))), plan)
+    window = tile_window(slide, plan, (int(first[0]), int(first[1])))
+    most = (_MOST_PIXELS / (window.rows * window.columns)) ** 0.5  # sides of a tile along a block
+    side = int(np.clip((most - 1) / (plan.step_um / plan.tile_um) + 1, 1, _MOST_TILES**0.5))
     for top in range(0, plan.shape[0], side):
         for left in range(0, plan.shape[1], side):
             inside = np.argwhere(plan.is_tissue[top : top + side, left : left + side])
             if len(inside):
                 yield [(top + int(row), left + int(column)) for row, column in inside]
-
-
-def _cells_along(window: TileWindow, plan: TilePlan) -> int:
-    """Cells along the side of a block."""
-    step = plan.step_um / plan.tile_um
-    most = (_MOST_PIXELS / (window.rows * window.columns)) ** 0.5  # sides of a tile along a block
-    return int(np.clip((most - 1) / step + 1, 1, _MOST_TILES**0.5))

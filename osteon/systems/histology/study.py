@@ -276,7 +276,9 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
     literal = {run.plan.name: (run.plan.settings, next(iter(_done(run, "literal") or ()), None)) for run in study.runs}
     colours = study_folds.colour_numbers(seen_tiles(load_tiles(manifest, pixels=settings.pixels).rgb))
     labels, patients = tile_labels(manifest), manifest.column("patient")
-    baselines = study_folds.tile_baselines(labels, patients, colours, _kept_features(study), settings)
+    done = next((run.plan.settings for run in study.runs if any(fold.document for fold in run.folds)), None)
+    features = None if done is None else tile_table(manifest, done, cache=study.place.cache).features
+    baselines = study_folds.tile_baselines(labels, patients, colours, features, settings)
     protocols = [(run, protocol) for run in study.runs for protocol in dict.fromkeys(f.protocol for f in run.folds)]
     waiting = sum(_done(run, protocol) is None for run, protocol in protocols)
     notes = _notes(study, waiting)
@@ -296,14 +298,6 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
         planned=len(protocols),
         said=_said(judged),
     )
-
-
-def _kept_features(study: Study) -> NDArray[np.float32] | None:
-    """Features of the tiles as they are, of the first row whose features were computed; None where none were."""
-    for run in study.runs:
-        if any(fold.document for fold in run.folds):
-            return tile_table(study.manifest, run.plan.settings, cache=study.place.cache).features
-    return None
 
 
 def _said(judged: Sequence[Judged]) -> str:

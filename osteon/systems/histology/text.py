@@ -142,8 +142,11 @@ def _said(reading: SlideReading) -> str:
         )
     if reading.left_out == reading.tiles:
         return f"Nothing can be said of this slide: none of its {_tiles(reading.tiles)} shows clean tissue."
-    if reading.tiles == 1:
-        return _said_of_tile(reading)
+    if reading.tiles == 1:  # of a single tile its class is the answer; a share of it would be 0 or 100 %
+        each = reading.map.probability.reshape(-1, len(TILE_CLASSES))
+        shares = each[np.isfinite(each[:, 0])][0]
+        name = TILE_CLASSES[int(np.argmax(shares))]
+        return f"The one tile was called {TILE_WORDS[name]} (probability {shares.max():.2f})."
     if necrosis.fraction is None:
         return f"No tumour was called on this slide: {_area(areas['non_tumour'])} of tissue was called non-tumour."
     tumour = areas["non_viable"] + areas["viable"]
@@ -157,14 +160,6 @@ def _said(reading: SlideReading) -> str:
     others = [name for name in reading.grade.possible if name != reading.grade.grade]
     tail = f", {' or '.join(others)} within the interval" if others else ""
     return f"{sentence}. Proposed grade (Huvos), for this slide alone: {reading.grade.grade}{tail}."
-
-
-def _said_of_tile(reading: SlideReading) -> str:
-    """Of a single tile its class is the answer; a share of it would be 0 or 100 %."""
-    each = reading.map.probability.reshape(-1, len(TILE_CLASSES))
-    shares = each[np.isfinite(each[:, 0])][0]
-    name = TILE_CLASSES[int(np.argmax(shares))]
-    return f"The one tile was called {TILE_WORDS[name]} (probability {shares.max():.2f})."
 
 
 def _score(reading: SlideReading) -> str:

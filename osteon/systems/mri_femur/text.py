@@ -118,7 +118,11 @@ def describe(
     index = int(scores.slices[0])
     measured = _size_mm(region, volume)
     measurements = []
+    size = f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
+    if not region.mask.any():
+        size = "It was not outlined and not measured."
     if measured is not None:
+        size = f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."
         measurements = [
             Measurement(concept("axial_diameter"), measured[0], concept("unit_mm")),
             Measurement(concept("area"), measured[1], concept("unit_mm2")),
@@ -127,7 +131,7 @@ def describe(
         identifier="lesion",
         tracking_uid=tracking,
         kind=concept("lesion"),
-        statement=f"{_verdict(scores, volume, novelty, is_withheld=is_withheld)} {_size_words(region, measured)}",
+        statement=f"{_verdict(scores, volume, novelty, is_withheld=is_withheld)} {size}",
         probability=None if is_withheld else float(scores.probability[0]),
         box=box_on_slice(region.box, index),
         measurements=tuple(measurements),
@@ -205,11 +209,3 @@ def _verdict(scores: SliceScores, volume: Volume, novelty: RegionNovelty | None,
         open_ = "neither can be ruled out" if scores.sets[0] == "either" else "neither fits"
         said += f" At an error rate of {100 * scores.error_rate:g} % {open_}."
     return said
-
-
-def _size_words(region: MrRegion, measured: tuple[float, float] | None) -> str:
-    if not region.mask.any():
-        return "It was not outlined and not measured."
-    if measured is None:
-        return f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
-    return f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."
