@@ -1,8 +1,13 @@
 """All pairs of vectors that point the same way: an exact search, no pair missed.
 
 A tile of products is worked out in float32, of the vectors themselves or of short ones that can only overrate a cosine
-(``pairs_pruning``). Products that reach the threshold, less what float32 may be off, are worked out again in double
+(``shorten``). Products that reach the threshold, less what float32 may be off, are worked out again in double
 precision from the given vectors, and that value decides. The way taken changes the time, never the pairs.
+
+Let Q be an orthonormal basis of k directions, p = Q^T x the part of a unit vector x that lies in it, and r the length
+of what is left. For two unit vectors, <x, y> = <p_x, p_y> + <rest_x, rest_y> <= <p_x, p_y> + r_x r_y (Cauchy, Schwarz).
+So the product of the short vectors (p, r), of k + 1 components, is an upper bound of the cosine, whatever Q is. Q only
+decides how many pairs the bound lets through: the leading eigenvectors of the second moments keep r small.
 """
 
 from __future__ import annotations

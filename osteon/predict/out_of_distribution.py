@@ -183,6 +183,10 @@ def feature_space(
 ) -> FeatureBank:
     """The space of the first components of training features; distances are shares of a feature's length.
 
+    Of tiles, neighbours do not tell other tissue from a new patient's: with few patients every new one is far from all
+    tiles, and skin is hardly farther. What lies outside the space that the training features span tells them apart
+    better (measured on held-out patients, skin and photographs; docs/examples/histology-tiles.md).
+
     Args:
         features: (n, d), n above ``dimensions``.
         weights: (n,) of the tiles, as real and synthetic ones may count alike; None for all the same.
