@@ -60,7 +60,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c $(LOCK) -e '.[models,torch,slides,train,ray,bench,dev]'
 	touch $@
 
-# dciodvfy (dicom3tools) judges the DICOM objects that tests write
+# dciodvfy (dicom3tools) checks the DICOM objects that tests write
 debian:
 	@command -v dciodvfy >/dev/null 2>&1 && exit 0; \
 	if command -v apt-get >/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \

@@ -200,7 +200,7 @@ def bench_surface(mask: NDArray[np.bool_], grid: Grid, runs: int) -> list[Row]:
     """Surface and Taubin smoothing of one leg.
 
     Scikit-image divides ambiguous cubes in another way, and smoothing spreads that a little. Counted are smoothed
-    vertices that lie more than 0.05 mm off; equal means fewer than one in fifty, and none by a voxel.
+    vertices that are more than 0.05 mm off; equal means fewer than one in fifty, and none by a voxel.
     """
     from scipy.spatial import cKDTree
 
@@ -280,7 +280,7 @@ def _run_side(side: str, folder: Path) -> None:
 
 
 def run(*, quick: bool, network: bool) -> list[Row]:
-    """Every row of the bench, printed as it is measured."""
+    """Every row of the bench, published as it is measured."""
     runs = 1 if quick else 3
     rows: list[Row] = []
 

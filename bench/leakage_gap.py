@@ -110,7 +110,7 @@ def _draw(found: LeakageGap, path: Path) -> None:
         axes.annotate(f"{each.value:.3f}", (each.value, place), (0, 8), textcoords="offset points", ha="center")
     axes.set_yticks((0, 1), ("divided by patient", "divided by image (leaks)"))
     axes.tick_params(axis="y", length=0)
-    axes.set(ylim=(-0.5, 1.6), xlabel="ROC AUC over images, 95 % interval over patients (synthetic)")
+    axes.set(ylim=(-0.5, 1.6), xlabel="ROC AUC over images, 95 % CI over patients (synthetic)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     figure.savefig(path, dpi=110)
 

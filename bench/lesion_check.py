@@ -1,4 +1,4 @@
-"""Lesions of made-up patients: how many ``ct_metastasis`` finds, lists falsely, and how well it outlines them.
+"""Lesions of synthetic patients: how many ``ct_metastasis`` finds, lists falsely, and how well it outlines them.
 
 Run ``python -m bench.lesion_check OUT --patients 24 --seed 1001`` for the numbers of
 docs/concepts/ct-metastasis.md. The patients are drawn with another seed than those of any training. They are SYNTHETIC:
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 __all__ = ["CheckedScan", "check_lesions", "check_scan"]
 
 _MIMIC_MM = 5.0
-"""A false lesion lies on a look-alike when it comes this near to its middle."""
+"""A false lesion is on a mimic when it comes this near to its middle."""
 _TOLERANCE_MM = 3.0
 _RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedScan:
-    """One made-up patient, read.
+    """One synthetic patient, read.
 
     Attributes:
         lesions: true and listed ones, matched.
-        characters: (true type, listed character) of every true lesion that one listed lesion covers most of.
+        characters: (true type, listed density_pattern) of every true lesion that one listed lesion covers most of.
         bone_dice: of the bone mask with the true bone.
         hausdorff_mm: (k,) 95th percentile, of every true lesion that was found, against the lesions that found it.
         surface_dice: (k,) at 3 mm, likewise.
@@ -80,7 +80,7 @@ def check_lesions(
         seed: of the cohort; another one than that of the training.
         healthy: share without metastases.
         options: model and threshold.
-        progress: told about every patient.
+        progress: called at every patient.
 
     Raises:
         OsteonError: a patient cannot be read, as ``osteon read`` says.
@@ -111,12 +111,12 @@ def check_scan(phantom: Phantom[TrunkSpec], answer: Answer, patient: str) -> Che
     for index, truth in enumerate(shown, start=1):
         true[drawn == truth.label] = index
     listed = answer.detail_as(LesionReading).lesions
-    called = np.zeros(true.shape, dtype=np.int32)
+    predicted = np.zeros(true.shape, dtype=np.int32)
     if "lesions" in answer.masks:
-        called = np.asarray(answer.masks["lesions"].array, dtype=np.int32)
+        predicted = np.asarray(answer.masks["lesions"].array, dtype=np.int32)
     lesions = match_lesions(
         true,
-        called,
+        predicted,
         spacing_mm=spacing_mm,
         patient=patient,
         probability=np.array([lesion.probability for lesion in listed]),
@@ -126,16 +126,16 @@ def check_scan(phantom: Phantom[TrunkSpec], answer: Answer, patient: str) -> Che
     hausdorff, surface, characters, sites = [], [], [], []
     for index, truth in enumerate(shown, start=1):
         inside = true == index
-        labels, voxels = np.unique(called[inside], return_counts=True)
+        labels, voxels = np.unique(predicted[inside], return_counts=True)
         touching = labels[labels > 0]
         if not touching.size or math.isinf(lesions.true_probability[index - 1]):
             continue
-        box = _around(inside | np.isin(called, touching))
-        distances = surface_distances(inside[box], np.isin(called[box], touching), spacing_mm=spacing_mm)
+        box = _around(inside | np.isin(predicted, touching))
+        distances = surface_distances(inside[box], np.isin(predicted[box], touching), spacing_mm=spacing_mm)
         hausdorff.append(distances.hausdorff_mm(95))
         surface.append(distances.dice(_TOLERANCE_MM))
         found = listed[int(touching[np.argmax(voxels[labels > 0])]) - 1]
-        characters.append((str(truth.spec.type), found.character))
+        characters.append((str(truth.spec.type), found.density_pattern))
         if found.site != "not determined":
             sites.append((str(truth.structure), found.site))
     return CheckedScan(
@@ -149,7 +149,7 @@ def check_scan(phantom: Phantom[TrunkSpec], answer: Answer, patient: str) -> Che
 
 
 def _mimics(phantom: Phantom[TrunkSpec]) -> NDArray[np.int32]:
-    """A ball about the middle of every look-alike, numbered."""
+    """A ball about the middle of every mimic, numbered."""
     grid = phantom.volume.grid
     out = np.zeros(grid.shape, dtype=np.int32)
     reach = [math.ceil(_MIMIC_MM / mm) for mm in grid.spacing_mm]
@@ -184,9 +184,9 @@ def _lines(scans: Sequence[CheckedScan], *, threshold: float) -> list[str]:
         return f"{rate.value:.2f} ({rate.low:.2f} to {rate.high:.2f}), {rate.count} of {rate.total}"
 
     lines = [
-        f"SYNTHETIC: {detection.scans} made-up patients. A lesion counts as found at {Matching().words}.",
+        f"SYNTHETIC: {detection.scans} synthetic patients. A lesion counts as found at {Matching().words}.",
         "",
-        "| measure | value (95 % interval over patients) |",
+        "| measure | value (95 % CI over patients) |",
         "| --- | --- |",
         f"| lesions found | {told(detection.sensitivity)} |",
     ]
@@ -200,7 +200,7 @@ def _lines(scans: Sequence[CheckedScan], *, threshold: float) -> list[str]:
         f"| scans with a false lesion | {told(detection.scans_with_false_positives)} |",
     ]
     if detection.mimics is not None:
-        lines.append(f"| look-alikes listed | {told(detection.mimics)} |")
+        lines.append(f"| mimics listed | {told(detection.mimics)} |")
     lines += [
         f"| found at {rate:g} false lesions a scan at most | {value.value:.2f} |" for rate, value in curve.at_rates
     ]
@@ -215,7 +215,7 @@ def _lines(scans: Sequence[CheckedScan], *, threshold: float) -> list[str]:
         f"| surface Dice at {_TOLERANCE_MM:g} mm of found lesions, median | {np.median(near):.2f} |",
         f"| volume of all lesions of a scan, listed minus true, median | {np.median(wrong):.1f} ml |",
         f"| bone, Dice, median | {np.median([scan.bone_dice for scan in scans]):.3f} |",
-        f"| character right, of found lesions | {sum(right)} of {len(right)} |",
+        f"| density_pattern right, of found lesions | {sum(right)} of {len(right)} |",
         f"| sites claimed, of found lesions | {len(sites)} of {len(right)} |",
         *(
             f"| site claimed: {site}, in truth {bone} | {sites.count((bone, site))} |"

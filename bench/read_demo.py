@@ -2,7 +2,7 @@
 
 Run ``python -m bench.read_demo [--quick] [--json FILE]`` on a machine that does nothing else, after ``make demo``.
 
-The series is that of ``osteon demo``: 280 slices of 512 x 512. Steps are those of run.json; "start, and what lies
+The series is that of ``osteon demo``: 280 slices of 512 x 512. Steps are those of run.json; "start, and what is
 between" is the time of the process outside them: Python and its packages, hashes of the inputs, the folder's move.
 
 * warm: the fastest of three runs after one that does not count; at most 9 s and 1,000 MB (10^6 bytes), the copy of the
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 WARM_S, COLD_S, MOST_MB = 9.0, 15.0, 1000.0
-BETWEEN = "start, and what lies between"
+BETWEEN = "start, and what is between"
 
 
 def demo_series(folder: Path, *, quick: bool) -> Path:

@@ -159,7 +159,7 @@ def bench_overlap(classifier: Predictor, pixels: NDArray[np.uint8], *, rounds: i
         slide = open_slide(path)
         try:
             plan = plan_of(slide)
-            read = partial(read_tiles, slide, plan, judge=tile_flags, threads=usable_cores())
+            read = partial(read_tiles, slide, plan, evaluate=tile_flags, threads=usable_cores())
             held = [block.tiles for block in read()]
             count = sum(len(block) for block in held)
 
@@ -223,7 +223,7 @@ def _answer(side: int, path: Path | None) -> None:
     from osteon_phantoms.slides.spec import SlideSpec
 
     slide = make_slide(SlideSpec(seed=2, size=(side, side))) if path is None else open_slide(path)
-    answer = read_slide(slide, Options(device="cpu", report_unlike=True))
+    answer = read_slide(slide, Options(device="cpu", report_ood=True))
     slide.close()
     seconds = time.perf_counter() - start
     tiles = int(answer.detail_as(SlideReading).map.plan.is_tissue.sum())
@@ -231,7 +231,7 @@ def _answer(side: int, path: Path | None) -> None:
 
 
 def run(options: argparse.Namespace) -> list[Row]:
-    """The rows that were asked for, printed as they are measured."""
+    """The rows that were asked for, published as they are measured."""
     import torch
 
     from osteon.predict.predictor import Predictor

@@ -62,7 +62,7 @@ def plain_bootstrap(cohort: Cohort, repeats: int) -> NDArray[np.float64]:
 def bench_bootstrap(cohort: Cohort, plain_repeats: int) -> list[Row]:
     """Interval of the AUC over resampled patients."""
     from osteon.metrics.bootstrap import Resampling, draw_patients, patient_bootstrap
-    from osteon.metrics.bootstrap_measures import judged, statistic
+    from osteon.metrics.bootstrap_measures import evaluated, statistic
 
     arguments = (cohort.truth, cohort.first, cohort.patient)
     how = Resampling(repeats=REPEATS, seed=SEED)
@@ -72,7 +72,7 @@ def bench_bootstrap(cohort: Cohort, plain_repeats: int) -> list[Row]:
     plain_bootstrap(cohort, 1)  # imports
     few = timed(lambda: plain_bootstrap(cohort, plain_repeats))
     theirs = Timed(few.result, few.seconds * REPEATS / plain_repeats, few.peak_mb)
-    cases = judged(*arguments)
+    cases = evaluated(*arguments)
     same = statistic("auc", cases)(draw_patients(cases.patients, range(plain_repeats), seed=SEED))
     differing = int(np.count_nonzero(np.abs(same - few.result) > 1e-12))
     against = f"sklearn loop, {plain_repeats} of {REPEATS} timed"
@@ -121,7 +121,7 @@ def bench_delong(cohort: Cohort) -> list[Row]:
 
 
 def run(*, quick: bool) -> list[Row]:
-    """Every row of the bench, printed as it is measured."""
+    """Every row of the bench, published as it is measured."""
     patients, images, scores = (500, 1500, 4000) if quick else (10_000, 30_000, 100_000)
     print(f"{patients} patients, {images} images, {REPEATS} resamples (at most {SECONDS_ALLOWED:g} s); {scores} scores")
     print_head()

@@ -1,7 +1,7 @@
 """Packages that are also a function of the API: ``osteon.train(...)`` is called, ``osteon.train.run`` is imported.
 
 Python binds a subpackage over a name of its parent as soon as anything imports it. So the package itself can be called,
-and the call goes to ``osteon.api``, which lies above it and is imported only then.
+and the call goes to ``osteon.api``, which is above it and is imported only then.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class CaseMask:
 
         Raises:
             OutputError: it cannot be written there.
-            InputError: the image says neither how large a pixel is nor where it lies.
+            InputError: the image says neither how large a pixel is nor where it is.
         """
         from osteon.errors import InputError
         from osteon.io.nifti import write_mask_nifti
@@ -219,7 +219,8 @@ class Case:
 
     def __repr__(self) -> str:
         """Task and headline; neither names nor identifiers."""
-        return f"Case({self.answer.task}: {self.headline})"
+        demo = " (demo model)" if self.answer.is_demo else ""
+        return f"Case({self.answer.task}{demo}: {self.headline})"
 
     def __enter__(self) -> Self:
         """The case itself."""

@@ -2,7 +2,7 @@
 
     OsteonError
     ├── InputError               a bad file, bad geometry, a missing tag, the wrong modality
-    │   ├── GeometryMismatchError    two things that must lie on one grid do not
+    │   ├── GeometryMismatchError    two things that must be on one grid do not
     │   └── NotThisTaskError         a valid image that the asked-for task cannot answer (a head given to a leg task)
     ├── UsageError               an option that the chosen system or command does not have, or a value it does not take
     ├── UnknownLabelError        a label, concept, model or option name that is not there
@@ -72,7 +72,7 @@ class UnsupportedError(OsteonError):
 
 
 class TrainingError(OsteonError):
-    """A training that cannot go on: its loss or its weights are no numbers any more."""
+    """A training that cannot go on: its loss or its weights are not numbers any more."""
 
 
 class OutputError(OsteonError):

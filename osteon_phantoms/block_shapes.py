@@ -179,13 +179,13 @@ class Tube:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plate:
-    """A bent plate of changing thickness, turned about the height: wings of the pelvis, shoulder blades.
+    """A bent plate of changing thickness, turned about the height: wings of the pelvis, scapulas.
 
     Attributes:
         origin: (u, v) of its frame; w is that of the trunk.
         turn_radians: from the front (plate in the sagittal plane) towards the left.
         low: lowest (y, w) of the tables.
-        tables: (4, y, w) at 1 mm: how far it lies off its plane, half thickness across the plane's normal, distance to
+        tables: (4, y, w) at 1 mm: how far it is off its plane, half thickness across the plane's normal, distance to
             the outline (negative inside), cosine of the surface's inclination.
         box: holds it.
     """
@@ -227,7 +227,7 @@ def make_plate(entry: dict[str, Any], *, outward: float) -> Plate:
     """A plate from its outline and some points of it.
 
     Args:
-        entry: ``outline``: corners (y, w), in order; ``bends``: (y, w, how far it lies off the plane to the left, half
+        entry: ``outline``: corners (y, w), in order; ``bends``: (y, w, how far it is off the plane to the left, half
             thickness); and perhaps ``origin``: (u, v) of the frame, ``turn_degrees``: of the frame.
         outward: -1 mirrors it to the right side of the body.
     """

@@ -1,6 +1,6 @@
 """What a person may choose about a synthetic patient, and what ``osteon phantom`` makes of it.
 
-The help of an option says what it is. What draws and writes is imported when it is called.
+The help of an option says what it is. What draws and writes is imported when it is predicted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class LegChoices(_Choices):
     gantry_tilt_degrees: float = option("--tilt", default=0.0, low=-30, high=30, help="Gantry tilt in degrees.")
     noise_hu: float | None = option("--noise", low=0, high=200, help="Standard deviation of the noise in HU.")
     touching: bool = option("--touching", default=False, help="The thighs touch.")
-    arms: bool = option("--arms", default=False, help="Hands and forearms lie in the field.")
+    arms: bool = option("--arms", default=False, help="Hands and forearms are in the field.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class PhantomCommand:
     Attributes:
         summary: one sentence.
         options: dataclass of what may be chosen.
-        write: (options, empty folder, progress) to what a person is told about it.
+        write: (options, empty folder, progress) to what a person is reported about it.
         image: word and place of what is written beside the truth.
     """
 
@@ -168,7 +168,7 @@ def _trunk(chosen: TrunkChoices, folder: Path, progress: Progress) -> tuple[str,
     )
     phantom = _written(make_trunk, spec, folder, progress)
     seen = sum(lesion.volume_ml > 0 for lesion in phantom.lesions)
-    return (f"{seen} metastases, {len(phantom.mimics)} look-alikes",)
+    return (f"{seen} metastases, {len(phantom.mimics)} mimics",)
 
 
 def _slide(chosen: SlideChoices, folder: Path, progress: Progress) -> tuple[str, ...]:

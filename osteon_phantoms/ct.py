@@ -1,4 +1,4 @@
-"""What every synthetic CT has in common: its specification, its grid, and the scanners of made-up hospitals."""
+"""What every synthetic CT has in common: its specification, its grid, and the scanners of synthetic hospitals."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def write_slide_phantom(
     Args:
         slide: what ``make_slide`` gave.
         folder: must be empty or not there.
-        progress: told about the rows of the slide.
+        progress: called at the rows of the slide.
 
     Raises:
         OutputError: the folder holds something or cannot be written.

@@ -39,7 +39,7 @@ Values = Any
 
 
 def share_inside(distance: F32, width_mm: float) -> F32:
-    """Share of a voxel that lies inside a shape, from the signed distance of its centre."""
+    """Share of a voxel that is inside a shape, from the signed distance of its centre."""
     return np.asarray(np.clip(np.float32(0.5) - distance * np.float32(1 / width_mm), 0, 1))
 
 
@@ -69,7 +69,7 @@ class Plane:
     pixel_mm: float
 
     def window(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> tuple[slice, slice] | None:
-        """Rows and columns that hold a rectangle, or None when it lies outside."""
+        """Rows and columns that hold a rectangle, or None when it is outside."""
         rows, columns = span(self.y_lps_mm, y_range), span(self.x_lps_mm, x_range)
         return None if rows is None or columns is None else (rows, columns)
 
@@ -110,7 +110,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Near(Points):
-    """The voxels of a window that lie near a surface; ``u``, ``v``, ``w`` and these have one value each.
+    """The voxels of a window that are near a surface; ``u``, ``v``, ``w`` and these have one value each.
 
     Attributes:
         index: flat, into the block.
@@ -136,7 +136,7 @@ class Rasterizer:
     """Canvas of one block of slices.
 
     Attributes:
-        block: where its voxels lie.
+        block: where its voxels are.
         hu: (slice, row, column) float32.
         owner: uint8: number of the bone that a voxel belongs to, 0 for none.
         lesion: uint8: number of the lesion.
@@ -244,7 +244,7 @@ class ScannerTable:
     Attributes:
         shape: "flat" or "curved".
         surface_y_lps_mm: where the patient touches the mat.
-        facing: +1 when the table lies behind the patient (supine), -1 in front (prone).
+        facing: +1 when the table is behind the patient (supine), -1 in front (prone).
     """
 
     shape: str

@@ -117,7 +117,7 @@ def _finding(mask: Mask, window: tuple[slice, ...] | None, label: int, spec: obj
 
 
 def _diameter(points: NDArray[np.float64]) -> float:
-    """Largest distance between two of the points, to about half a percent: the widest of 600 directions."""
+    """Largest distance between two of the points, to about half a percent: the largest of 600 directions."""
     k = np.arange(600)
     z = (k + 0.5) / 600
     turn = np.pi * (1 + 5**0.5) * k

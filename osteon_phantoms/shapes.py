@@ -42,14 +42,14 @@ def profile_at(rows: Profile, w: F32 | float) -> F32:
 
 
 def span(axis: F32, wanted: tuple[float, float]) -> slice | None:
-    """The run of monotone values that lies in a range, or None."""
+    """The run of monotone values that is in a range, or None."""
     inside = np.flatnonzero((axis >= wanted[0]) & (axis <= wanted[1]))
     return slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Where voxels lie in the frame of a limb or the trunk, in reference millimetres; the coordinates broadcast.
+    """Where voxels are in the frame of a limb or the trunk, in reference millimetres; the coordinates broadcast.
 
     Attributes:
         u: towards the lateral side of a limb, the left of the trunk.

@@ -34,7 +34,7 @@ class Range:
             InputError: says what is allowed.
         """
         if not self.low <= value <= self.high:
-            raise InputError(f"{name} must lie from {self.low:g} to {self.high:g}, found {value:g}")
+            raise InputError(f"{name} must be from {self.low:g} to {self.high:g}, found {value:g}")
 
 
 Share = Annotated[float, Range(0.0, 1.0)]
@@ -43,7 +43,7 @@ Share = Annotated[float, Range(0.0, 1.0)]
 class Spec:
     """Base of all specifications: frozen dataclasses whose annotations say what each field may be.
 
-    A field annotated with a ``Range`` (also within a tuple or beside None) must lie in it, one annotated with a Literal
+    A field annotated with a ``Range`` (also within a tuple or beside None) must be in it, one annotated with a Literal
     must be one of its words.
 
     Raises:

@@ -75,7 +75,7 @@ class SlideStudy(Spec):
         Spec.__post_init__(self)
         Range(0.1, 8.0).check("the width of a pixel in um", self.tile_um / max(self.size, 1))
         if self.jpeg is not None and not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
-            raise InputError(f"JPEG qualities lie from 1 to 100, the lower first, found {self.jpeg}")
+            raise InputError(f"JPEG qualities are from 1 to 100, the lower first, found {self.jpeg}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,7 +139,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """An image as both networks get it: RGB bytes, 224x224, areas averaged, proportions not kept."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise SystemExit(f"{path} is no image")
+        raise SystemExit(f"{path} is not an image")
     return np.asarray(cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

@@ -17,7 +17,7 @@ of one name, ``**`` of a path; a path means all below it; members of lists that 
      "fields": [{"file": "findings.json", "old": "scores/*/slices", "new": "detail/scores/*/slices", "why": ""}],
      "words":  [{"old": "Grad-CAM", "new": "class activation map", "why": ""}],
      "within": [{"job": "train_ct", "file": "history.csv", "field": "*", "absolute": 0.05, "relative": 0, "why": ""}],
-     "accept": [{"file": "tiles.csv", "field": "novelty", "why": ""}]}
+     "accept": [{"file": "tiles.csv", "field": "OOD score", "why": ""}]}
 
 "words" change old texts, not fields' names; "accept" turns differences into notes. ``--within JOB=0.05`` loosens all
 numbers of a job (absolute and relative).
@@ -624,7 +624,7 @@ def chosen(only: list[str]) -> list[str]:
     """The jobs that were asked for, each behind the one that it needs."""
     wanted = [name for name in JOBS if not only or any(fnmatch.fnmatch(name, words) for words in only)]
     if not wanted:
-        sys.exit(f"no job is called {only}: {', '.join(JOBS)}")
+        sys.exit(f"no job is predicted {only}: {', '.join(JOBS)}")
     needed = {JOBS[name].get("after", name) for name in wanted} - set(wanted)
     return [name for name in JOBS if name in needed or name in wanted]
 

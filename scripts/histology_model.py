@@ -4,7 +4,7 @@
 
 DATASET is what ``osteon dataset histology .../osteosarcoma_he_tiles --microns 1`` makes. FOLDER keeps synthetic tiles
 and features, so that a second call is quick. Everything is chosen by patient: real patients are left out one by one,
-synthetic ones in folds; no tile of a judged patient was learnt from.
+synthetic ones in folds; no tile of a evaluated patient was learnt from.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Set:
 
 
 def synthetic_tiles(work: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]:
-    """Tiles of made-up patients: pure ones of every class, and ones at random places with the class of their middle."""
+    """Tiles of synthetic patients: pure ones of every class, and random ones with the class at their centre."""
     kept = work / "synthetic.npz"
     if not kept.exists():
         rgb, labels, patients = [], [], []
@@ -141,7 +141,7 @@ def fit(
 ) -> TileHead:
     """A head from some real and some synthetic tiles; ``share`` of all weight is the real ones'.
 
-    Synthetic tiles stand twice: as they are, and moved by the difference of the means, where real tiles lie. Without
+    Synthetic tiles stand twice: as they are, and moved by the difference of the means, where real tiles are. Without
     that "looks real" speaks for whatever class the real tiles of training happen to have.
     """
     (one, first), (two, second) = real.learn(rows), synthetic.learn(made)
@@ -236,8 +236,10 @@ def results(one: NDArray[np.float32], two: NDArray[np.float32], real: Set, synth
     }
     found = []
     for words, (values, tiles, is_synthetic) in data.items():
-        called = values.argmax(axis=1)
-        rates = cluster_intervals(tuple(measures.values()), tiles.labels, called, tiles.patients, classes=TILE_CLASSES)
+        predicted = values.argmax(axis=1)
+        rates = cluster_intervals(
+            tuple(measures.values()), tiles.labels, predicted, tiles.patients, classes=TILE_CLASSES
+        )
         people = np.unique(tiles.patients).size
         for metric, key in measures.items():
             rate = rates[key]
@@ -317,7 +319,7 @@ def card(
     words = (
         f"45 H&E tiles of 3 patients (Case-3, Case-48, P9) of the osteosarcoma set of UT Southwestern and UT Dallas "
         "(Leavey, Sengupta, Rakheja, Daescu, Arunachalam, Mishra 2019, The Cancer Imaging Archive, "
-        f"doi:10.7937/tcia.2019.bvhjhdas, CC BY 3.0), and synthetic tiles of {PATIENTS} made-up patients"
+        f"doi:10.7937/tcia.2019.bvhjhdas, CC BY 3.0), and synthetic tiles of {PATIENTS} synthetic patients"
     )
     training = Training(
         data=words,

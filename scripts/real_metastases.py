@@ -2,7 +2,7 @@
 
     python scripts/real_metastases.py ../shared/data/blds_bone_mets_ct -o OUT [--model MODEL]
 
-Prints two tables: every published box with the lesion that lies nearest, and every lesion that was listed. OUT gets the
+Prints two tables: every published box with the lesion that is nearest, and every lesion that was listed. OUT gets the
 result folder of each patch. The patches are for checking only: no model of osteon has been trained on them.
 """
 
@@ -77,7 +77,9 @@ def main() -> None:
     arguments = parser.parse_args()
     options = CaseOptions(task=TASK, replace=True, options={"model": arguments.model})
     against = ["| patch | published box (mm) | nearest listed lesion | distance of centres (mm) | overlap (IoU) |"]
-    lesions = ["| patch | lesion | volume (ml) | diameter (mm) | mean HU | character | site | probability | touches |"]
+    lesions = [
+        "| patch | lesion | volume (ml) | diameter (mm) | mean HU | density_pattern | site | probability | touches |"
+    ]
     for lines in (against, lesions):
         lines.append("|" + " --- |" * (lines[0].count("|") - 1))
     for name, boxes in published_boxes(arguments.folder).items():
@@ -101,7 +103,7 @@ def main() -> None:
             touched = sum(box.shared_mm3(other) > 0 for other in boxes)
             lesions.append(
                 f"| {name} | {lesion.identifier} | {lesion.volume_ml:.2f} | {lesion.diameter_mm:.0f} | "
-                f"{lesion.mean_hu:.0f} | {lesion.character} | {lesion.site} | {lesion.probability:.2f} | "
+                f"{lesion.mean_hu:.0f} | {lesion.density_pattern} | {lesion.site} | {lesion.probability:.2f} | "
                 f"{f'{touched} of {len(boxes)} boxes' if touched else 'no box'} |"
             )
     print("\n".join([*against, "", *lesions]))

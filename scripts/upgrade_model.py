@@ -80,9 +80,9 @@ def old_limits(old: dict[str, Any], folder: Path) -> Limits | None:
     """What the model knows of its limits."""
     if "trust" not in old:
         return None
-    novelty, sets = old["trust"]["novelty"], old["trust"]["conformal"]
+    ood, sets = old["trust"]["ood"], old["trust"]["conformal"]
     arrays = {name: each.astype("float32") for name, each in load((folder / "trust.safetensors").read_bytes()).items()}
-    known = msgspec.convert({**novelty, "kind": novelty.get("kind", "neighbours")}, OutOfDistribution)
+    known = msgspec.convert({**ood, "kind": ood.get("kind", "neighbours")}, OutOfDistribution)
     return Limits(
         known,
         tuple(

@@ -80,7 +80,7 @@ def dciodvfy() -> Check:
 def toy_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set folder (manifest.csv, images/): 12 patients of 6 grey 64 x 64 images; a small network can learn it.
 
-    An image shows noise and a broad disc; in a "tumour" a bright ring lies about the disc. Patients t* have 3 images
+    An image shows noise and a broad disc; in a "tumour" a bright ring is about the disc. Patients t* have 3 images
     of each label, patients h* healthy ones only; t5 and h5 are marked as test. Every patient has a brightness of its
     own. Do not write into the folder: copy it first.
     """

@@ -23,7 +23,7 @@ SIZE = 64
 
 
 def femur_card(folder: Path, *, limit: float) -> ModelCard:
-    """Two networks of 64 x 64 crops; whatever is further from their noise than the limit is unlike training."""
+    """Two networks of 64 x 64 crops; whatever is further from their noise than the limit is out of distribution."""
     import torch
 
     from osteon.nets.anatomy import pooled_features

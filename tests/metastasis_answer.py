@@ -34,14 +34,14 @@ from osteon.systems.ct_metastasis.text import Lesion, LesionReading
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from osteon.ops.lesions import Character
+    from osteon.ops.lesions import DensityPattern
 
 _SHAPE: Final = (40, 64, 80)
 _SPACING_MM: Final = (2.5, 2.0, 2.0)
 _OWN: Final = OwnBone(median_hu=160.0, spread_hu=40.0, pixels=4000, lytic_below_hu=100.0, blastic_above_hu=260.0)
 _COLOURS: Final = ((214, 39, 40), (255, 127, 14), (148, 103, 189))
-_CHARACTERS: Final[tuple[Character, ...]] = ("lytic", "blastic", "not determined")
-_CODES: Final = {"lytic": "lytic", "blastic": "blastic", "not determined": "character_not_determined"}
+_DENSITY_PATTERNS: Final[tuple[DensityPattern, ...]] = ("lytic", "blastic", "not determined")
+_CODES: Final = {"lytic": "lytic", "blastic": "blastic", "not determined": "density_pattern_not_determined"}
 _BALLS: Final = (((12, 26, 40), 12.0, 30), ((26, 25, 38), 8.0, 700), ((38, 30, 43), 5.0, 180))
 """Centre (slice, row, column), radius in mm, HU."""
 
@@ -60,7 +60,7 @@ def make_case() -> tuple[Answer, Volume]:
     )
     answer = Answer(
         task="ct_metastasis",
-        headline="3 lesions are called metastasis: 1 lytic, 1 blastic, 1 not determined; the largest measures 24 mm.",
+        headline="3 suspected bone metastases (1 sclerotic, 1 lytic, 1 indeterminate), largest diameter 24 mm.",
         findings=(*(_finding(one, lesions) for one in told), _bone_finding(bone, grid)),
         regions=(Region("skeleton", Box((0, 15, 29), (40, 38, 52)), np.ones(40, dtype=bool)),),
         masks=named(masks),
@@ -71,10 +71,10 @@ def make_case() -> tuple[Answer, Volume]:
             ),
             ModelUse("mobilenet_v2.trunk_phantom", "1.0.0", "cd" * 32, "openvino float32", "cpu", True, "Phantoms."),
         ),
-        notices=(Notice("metal", "Metal lies in slices 37 to 40: lesion 3 may be an artefact.", level="warning"),),
+        notices=(Notice("metal", "Metal is in slices 37 to 40: lesion 3 may be an artefact.", level="warning"),),
         configuration={"threshold": 0.5},
         seconds={"segment": 1.0},
-        detail=LesionReading((_scores(lesions),), lesions=told, own_bone=_OWN),
+        detail=LesionReading((_scores(lesions),), lesions=told, reference_bone=_OWN),
     )
     return answer, volume
 
@@ -114,16 +114,16 @@ def _lesion(value: int, array: NDArray[np.int16], lesions: NDArray[np.uint8]) ->
         sd_hu=float(inside.std()),
         probability=(0.93, 0.81, 0.56)[value - 1],
         peak_probability=(0.99, 0.95, 0.6)[value - 1],
-        character=_CHARACTERS[value - 1],
-        character_reason=(
+        density_pattern=_DENSITY_PATTERNS[value - 1],
+        density_pattern_reason=(
             "92 % of it are below 100 HU, 0 % above 260 HU.",
             "0 % of it are below 100 HU, 95 % above 260 HU.",
-            "It has the HU of the patient's own bone.",
+            "It has the HU of the patient's reference bone.",
         )[value - 1],
         lytic_share=(0.92, 0.0, 0.05)[value - 1],
         blastic_share=(0.0, 0.95, 0.04)[value - 1],
         site=("vertebra", "not determined", "not determined")[value - 1],
-        site_reason=("It lies in front of a spinal canal.", *("No spinal canal, lung or pelvis proves it.",) * 2)[
+        site_reason=("It is in front of a spinal canal.", *("No spinal canal, lung or pelvis proves it.",) * 2)[
             value - 1
         ],
         slices=(box.start[0], box.stop[0]),
@@ -148,13 +148,13 @@ def _finding(one: Lesion, lesions: NDArray[np.uint8]) -> Finding:
         identifier=one.identifier,
         tracking_uid=f"2.25.{100 + value}",
         kind=concept("bone_metastasis"),
-        statement=f"Lesion {value}: {one.character}, {one.site}, {one.volume_ml:.1f} ml, {one.diameter_mm:.0f} mm.",
+        statement=f"Lesion {value}: {one.density_pattern}, {one.site}, {one.volume_ml:.1f} ml.",
         site=concept("vertebra") if one.site == "vertebra" else None,
         probability=one.probability,
         box=_box(value, lesions),
         measurements=number,
         segment=("lesions", value),
-        qualities=((concept("lesion_character"), concept(_CODES[one.character])),),
+        qualities=((concept("lesion_density_pattern"), concept(_CODES[one.density_pattern])),),
     )
 
 

@@ -38,7 +38,7 @@ ALGORITHM_VERSION: Final = "111003"
 METHOD: Final = "370129005"
 DERIVATION: Final = "121401"
 PROBABILITY: Final = "122157"
-CHARACTER: Final = "lesion-character"
+CHARACTER: Final = "density-pattern"
 UPPER: Final = "371886008"
 LOWER: Final = "371885007"
 

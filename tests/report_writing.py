@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from osteon.report import Run
     from osteon.report.blocks import Document, Part, Picture
 
-__all__ = ["content", "document_of", "drawn", "page_words", "paper_words", "part_of", "plain_words", "write_both"]
+__all__ = ["content", "document_of", "drawn", "page_text", "paper_text", "part_of", "plain_text", "write_both"]
 
 
 def part_of(answer: Answer, image: Image, run: Run) -> Part:
@@ -66,18 +66,18 @@ def write_both(
     write_paper(folder / "report.pdf", document, pictures)
 
 
-def page_words(folder: Path) -> str:
+def page_text(folder: Path) -> str:
     """What a person reads of report.html."""
-    return plain_words((folder / "report.html").read_text(encoding="utf-8"))
+    return plain_text((folder / "report.html").read_text(encoding="utf-8"))
 
 
-def plain_words(page: str) -> str:
+def plain_text(page: str) -> str:
     """What a person reads: no script, no style, no tags, entities resolved, one space between words."""
     bare = re.sub(r"<(script|style).*?</\1>", " ", page, flags=re.DOTALL)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", bare)))
 
 
-def paper_words(folder: Path) -> str:
+def paper_text(folder: Path) -> str:
     """What a person reads of report.pdf."""
     reader = pypdf.PdfReader(folder / "report.pdf")
     return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in reader.pages))

@@ -19,7 +19,7 @@ WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
 def chart(rows: int, columns: int) -> NDArray[np.uint8]:
-    """RGB: red tells the row, green the column, blue the tile of 64 x 64; smooth enough for JPEG."""
+    """RGB: red gives the row, green the column, blue the tile of 64 x 64; smooth enough for JPEG."""
     row, column = np.mgrid[:rows, :columns]
     blue = 40 * ((row // 64 + column // 64) % 2) + 100
     return np.stack([row * 255 // rows, column * 255 // columns, blue], axis=2).astype(np.uint8)

@@ -111,7 +111,7 @@ def test_what_is_allowed(expression: str, allowed: bool) -> None:
     assert is_allowed(expression) is allowed
 
 
-def test_a_silent_or_a_refused_package_is_told() -> None:
+def test_a_silent_or_a_refused_package_is_reported() -> None:
     metadata = Message()
     metadata["License"] = "UNKNOWN"
     assert "REVIEWED" in str(problem("nothing", metadata))
@@ -123,7 +123,7 @@ def test_a_silent_or_a_refused_package_is_told() -> None:
 
 
 def test_bundled_codecs_leave_out_what_is_not_permissive() -> None:
-    # metadata does not tell what lies inside a wheel: imagecodecs' HEIF encoder is x265 (GPL), which its wheels omit;
+    # metadata does not tell what is inside a wheel: imagecodecs' HEIF encoder is x265 (GPL), which its wheels omit;
     # FFmpeg inside OpenCV's wheel names its own licence, which is the GPL when it was built with GPL parts
     assert importlib.util.find_spec("imagecodecs") is not None
     assert importlib.util.find_spec("imagecodecs._heif") is None

@@ -95,7 +95,7 @@ def axes(shape: tuple[int, int, int] = SHAPE, spacing_mm: tuple[float, float, fl
 def make_trunk(*, seed: int = 1) -> Trunk:
     """A chest: spine with canal and discs, lungs, a pair of bent ribs, lesions in a vertebra (1) and a rib (2).
 
-    The spine lies at y = 55 mm behind the middle, its canal at 75. Vertebrae are 24 mm high with discs of 6 mm.
+    The spine is at y = 55 mm behind the middle, its canal at 75. Vertebrae are 24 mm high with discs of 6 mm.
     """
     z, y, x = axes()
     generator = np.random.default_rng(seed)

@@ -79,7 +79,7 @@ def find_conflicts(
         ids: (n,) names of the images.
         threshold: cosine, the paper's 0.95.
         among: (n,) True for images to look at; the test part is left out here. None for all.
-        most: conflicts before the search gives up: so many say that the threshold is too low for these vectors.
+        most: conflicts before the search gives up: this many say that the threshold is too low for these vectors.
         progress: told about blocks of rows that are done.
 
     Raises:
@@ -116,7 +116,7 @@ def find_conflicts(
 def healthy_drops(conflicts: Sequence[Conflict], *, trainable: NDArray[np.bool_]) -> tuple[Dropped, ...]:
     """The paper's rule: of two training images alike, one labelled "healthy" and the other not, the healthy one goes.
 
-    The labels of validation and test images must not steer training, and none of those images may disappear.
+    The labels of validation and test images must not monitor training, and none of those images may disappear.
 
     Args:
         conflicts: of ``find_conflicts``.
@@ -167,7 +167,7 @@ def conflict_drops(
         threshold: least cosine.
 
     Raises:
-        InputError: numbers that do not fit, or so many conflicts that the threshold says nothing.
+        InputError: numbers that do not fit, or this many conflicts that the threshold says nothing.
         UnknownLabelError: no image has the label ``positive``.
 
     References:

@@ -1,4 +1,4 @@
-"""What a split lets through: people, studies and images that are learnt from and judged by at once, and parts unlike.
+"""What a split lets through: people, studies and images in two parts of a fold, and unequal parts.
 
 A split by patient can leak all the same: one person under two ids, one image filed twice, a centre that sent tumours
 only. Every question is asked of every fold and answered with counts and one sentence for a person.
@@ -38,11 +38,11 @@ _NONE = -1
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """How strongly a column tells the label, over patients.
+    """How strongly a column gives the label, over patients.
 
     Attributes:
         column: of the manifest.
-        cramers_v: 0 (nothing) to 1 (the column tells the label), corrected for bias.
+        cramers_v: 0 (nothing) to 1 (the column gives the label), corrected for bias.
         p_value: of Pearson's chi-squared test; of drawn tables where patients are few.
         patients: for whom the column is known.
         values: that occur.
@@ -81,7 +81,7 @@ class FoldLeaks:
 
     Attributes:
         fold: number, from 0.
-        parts: what lies in each part.
+        parts: what is in each part.
         patients: ids with images in two parts.
         studies: studies with images in two parts.
         exact: pairs of equal images in two parts.
@@ -147,7 +147,7 @@ _CROSSINGS = ("patients", "studies", "exact", "near", "one_person")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Links:
-    """What should not lie in two parts: rows of one content (a number; -1 unknown), pairs of rows, of patients."""
+    """What should not be in two parts: rows of one content (a number; -1 unknown), pairs of rows, of patients."""
 
     contents: NDArray[np.int64]
     near: NDArray[np.int64]
@@ -162,7 +162,7 @@ def audit_split(
     hashes: Sequence[str] | None = None,
     threshold: float = 0.995,
 ) -> LeakageReport:
-    """Ask of every fold what lies in two of its parts.
+    """Ask of every fold what is in two of its parts.
 
     Args:
         manifest: the images.
@@ -261,7 +261,7 @@ def _find_links(
         # a blank slice that a patient has a thousand times is compared once
         names = [(patients[row], contents[row] if contents[row] != _NONE else -2 - row) for row in rows.tolist()]
         rows = np.array(sorted({name: row for row, name in zip(rows.tolist(), names, strict=True)}.values()), np.int64)
-    # a patient who lies in one part cannot leak into another: only a split by image asks for pairs of one patient
+    # a patient who is in one part cannot leak into another: only a split by image asks for pairs of one patient
     across = None if split.unit == "image" else patients[rows]
     found = similar_pairs(chosen_rows(table, rows), threshold=threshold, across=across)
     near = np.column_stack([rows[found.first], rows[found.second]]).astype(np.int64)
@@ -340,7 +340,7 @@ def _warnings(split: Split, folds: Sequence[FoldLeaks], associations: Sequence[A
         if any(counts):
             found.append(f"LEAK: {max(counts)} {phrase} (the worst of {len(folds)} fold(s)).")
     found += [
-        f"The {each.column} tells the label (Cramér's V {each.cramers_v:.2f}, p {each.p_value:.2g}, "
+        f"The {each.column} gives the label (Cramér's V {each.cramers_v:.2f}, p {each.p_value:.2g}, "
         f"{each.patients} patients): a network may learn the {each.column} instead."
         for each in associations
         if each.warns
@@ -349,5 +349,7 @@ def _warnings(split: Split, folds: Sequence[FoldLeaks], associations: Sequence[A
         centres = [set(counts.centres) - {""} for counts in fold.parts]
         strange = centres[2] - centres[0]
         if strange and centres[0]:
-            found.append(f"Fold {fold.fold} is judged by images of {len(strange)} centre(s) that it never learnt from.")
+            found.append(
+                f"Fold {fold.fold} is evaluated on images of {len(strange)} centre(s) that it never learnt from."
+            )
     return tuple(found)

@@ -46,7 +46,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True, slots=True)
 class PatientMatch:
-    """Two ids that share so many images that they may be one person.
+    """Two ids that share this many images that they may be one person.
 
     Attributes:
         first: one id.
@@ -122,9 +122,9 @@ def match_patients(
     least_shared: int = 3,
     most_patients: int = 5,
 ) -> tuple[PatientMatch, ...]:
-    """Pairs of patient ids that share so many images that they may be one person.
+    """Pairs of patient ids that share this many images that they may be one person.
 
-    An image that is near images of more than ``most_patients`` other ids tells nothing about any two of them (a blank
+    An image that is near images of more than ``most_patients`` other ids says nothing about any two of them (a blank
     slice, a plain shaft) and is counted nowhere.
 
     Args:

@@ -32,4 +32,4 @@ class CurateOptions:
     )
     cache: Path | None = option("--cache", default=None, help="Folder of vectors to go on with. Default: REPORT.cache.")
     skip_unreadable: bool = option("--skip-unreadable", default=False, help="Go on without images that cannot be read.")
-    shown: int = option("--shown", default=200, help="At most so many groups a section of the page.", low=0)
+    shown: int = option("--shown", default=200, help="At most this many groups a section of the page.", low=0)

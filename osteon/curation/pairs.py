@@ -4,7 +4,7 @@ A tile of products is worked out in float32, of the vectors themselves or of sho
 (``shorten``). Products that reach the threshold, less what float32 may be off, are worked out again in double
 precision from the given vectors, and that value decides. The way taken changes the time, never the pairs.
 
-Let Q be an orthonormal basis of k directions, p = Q^T x the part of a unit vector x that lies in it, and r the length
+Let Q be an orthonormal basis of k directions, p = Q^T x the part of a unit vector x that is in it, and r the length
 of what is left. For two unit vectors, <x, y> = <p_x, p_y> + <rest_x, rest_y> <= <p_x, p_y> + r_x r_y (Cauchy, Schwarz).
 So the product of the short vectors (p, r), of k + 1 components, is an upper bound of the cosine, whatever Q is. Q only
 decides how many pairs the bound lets through: the leading eigenvectors of the second moments keep r small.
@@ -43,7 +43,7 @@ __all__ = [
 
 _SIZES = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384)
 _FIT_ROWS, _TRIAL_ROWS, _BLOCK_ROWS = 4096, 1536, 1024
-# below so many multiplications of a square of all rows, the sample takes longer than it can save
+# below this many multiplications of a square of all rows, the sample takes longer than it can save
 _FEW_PRODUCTS = 2e11
 # in units of one float32 multiplication and addition of a matrix product, measured: to write and look at a product, and
 # one component of a pair that must be worked out in double precision
@@ -128,7 +128,7 @@ def _pairs_in_tile(
 
 
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(step, done, total)``; the step is a phrase for a person."""
+"""Predicted as ``progress(step, done, total)``; the step is a phrase for a person."""
 
 METHODS = ("auto", "pruned", "blocked")
 """``auto`` prunes where a sample says that it pays; ``blocked`` multiplies whole vectors."""
@@ -187,7 +187,7 @@ def similar_pairs(
         method: one of ``METHODS``; all give the same pairs.
         most: pairs that may be found before the search gives up, to keep the memory bounded (some 70 bytes a pair until
             they are sorted, then 24).
-        threads: at most so many; None for the processors at hand. While the search runs, numpy's matrix products of the
+        threads: at most this many; None: all processors at hand. While the search runs, numpy's matrix products of the
             whole process use one thread each.
         progress: told about blocks of rows that are done, from the threads of the search, one at a time.
 
@@ -375,7 +375,7 @@ def _one_class(code: NDArray[np.int32], start: int, stop: int, column: int, end:
 
 
 def rounding(width: int) -> float:
-    """How far a float32 product of two unit vectors of ``width`` components may lie below the true one.
+    """How far a float32 product of two unit vectors of ``width`` components may be below the true one.
 
     Each of the components is rounded once and the sum at every step, in any order: at most (width + 2) units of 2^-24,
     to first order. The constant covers the basis, orthonormal to 1e-13 only: a rest of length zero may be taken for one
@@ -394,7 +394,7 @@ def choose_basis(
 ) -> NDArray[np.float64] | None:
     """The basis (d, k), orthonormal columns, that makes the search cheapest; None when full products are cheaper.
 
-    It is judged on pairs of a sample.
+    It is evaluated on pairs of a sample.
 
     Only pairs that differ in all codes (kinds, n) count. ``always`` chooses one even where it does not pay.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["REASONS", "Quality", "count_text_marks", "judge_quality", "pixel_hash"]
+__all__ = ["REASONS", "Quality", "assess_quality", "count_text_marks", "pixel_hash"]
 
 REASONS = ("blank", "low contrast", "clipped", "tiny", "long", "burnt-in text")
 """What an image may be found to be, in the order of ``Quality.reasons``."""
@@ -57,14 +57,14 @@ class Quality:
     pixel_hash: str = field(repr=False)
 
 
-def judge_quality(image: NDArray[np.float32]) -> Quality:
+def assess_quality(image: NDArray[np.float32]) -> Quality:
     """Look at one image (row, column), 0 to 1.
 
     Raises:
         InputError: not an image, or values that are not finite.
 
     Example:
-        >>> judge_quality(np.zeros((64, 64), np.float32)).reasons
+        >>> assess_quality(np.zeros((64, 64), np.float32)).reasons
         ('blank',)
     """
     if image.ndim != 2 or image.size == 0 or not np.isfinite(image).all():
@@ -93,7 +93,7 @@ def judge_quality(image: NDArray[np.float32]) -> Quality:
 def pixel_hash(image: NDArray[np.float32]) -> str:
     """SHA-256 of the decoded pixels and their shape, hexadecimal: equal for equal pixels in any lossless file.
 
-    Pixels (row, column) from 0 to 1 are told apart in steps of a 65535th.
+    Pixels (row, column) from 0 to 1 are distinguished in steps of a 65535th.
     """
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.rint(np.clip(image, 0, 1) * _FULL_SCALE).astype("<u2").tobytes())

@@ -69,7 +69,7 @@ def make_split(
         test: share of the patients to cut off as the test part, between 0 and 1.
 
     Raises:
-        InputError: one patient only, too few of a label for so many folds, a part of a fold without one of the labels
+        InputError: one patient only, too few of a label for this many folds, a part of a fold without one of the labels
             ("normal" may be missing where every picture has a lesion mask: masks are learnt without it), a patient
             with images in the manifest's test part and outside it, a share outside 0 to 1, or a share although the
             manifest marks its test part.
@@ -88,15 +88,17 @@ def make_split(
     generator = np.random.default_rng(seed)
     members = _members(manifest, unit, stratify)
     if len(members) < 2:
-        raise InputError(f"the data set has {len(members)} {unit} only: nothing can be judged by what was not learnt")
-    judged = fixed if test is None else _cut(members, test, generator)
-    rest = [member for member in members if member.name not in judged]
+        raise InputError(
+            f"the data set has {len(members)} {unit} only: nothing can be evaluated on what was not learnt"
+        )
+    evaluated = fixed if test is None else _cut(members, test, generator)
+    rest = [member for member in members if member.name not in evaluated]
     _require_members(manifest, unit, {member.name for member in rest}, folds)
     rounds = _deal(rest, folds, generator)
     split = Split(
         scheme="holdout" if holdout else "nested",
         unit=unit,
-        folds=tuple(_fold(number, rounds, judged) for number in range(folds)),
+        folds=tuple(_fold(number, rounds, evaluated) for number in range(folds)),
         seed=seed,
         stratify=stratify,
         manifest_sha256=manifest.sha256,
@@ -150,7 +152,7 @@ def _fixed_test(manifest: Manifest, unit: str) -> frozenset[str]:
 def _cut(members: Sequence[_Member], share: float, generator: np.random.Generator) -> frozenset[str]:
     """A share of the members, the same share of every stratum as far as whole members allow."""
     if not 0 < share < 1:
-        raise InputError(f"the share of patients to test on must lie between 0 and 1, found {share:g}")
+        raise InputError(f"the share of patients to test on must are between 0 and 1, found {share:g}")
     strata = _by_stratum(members)
     wanted = [share * len(group) for group in strata]
     counts = [int(number) for number in wanted]
@@ -194,10 +196,10 @@ def _by_stratum(members: Iterable[_Member]) -> list[list[_Member]]:
     return [groups[stratum] for stratum in sorted(groups)]
 
 
-def _fold(number: int, rounds: Sequence[Sequence[str]], judged: frozenset[str]) -> Fold:
-    """Fold ``number`` of a holdout (somebody is judged already) or a nested split."""
-    if judged:
-        test, chosen = sorted(judged), number
+def _fold(number: int, rounds: Sequence[Sequence[str]], evaluated: frozenset[str]) -> Fold:
+    """Fold ``number`` of a holdout (somebody is evaluated already) or a nested split."""
+    if evaluated:
+        test, chosen = sorted(evaluated), number
     else:
         test, chosen = sorted(rounds[number]), (number + 1) % len(rounds)
     away = {number, chosen}
@@ -218,7 +220,7 @@ def _require_members(manifest: Manifest, unit: str, names: set[str], folds: int)
 
 
 def _required(manifest: Manifest) -> list[str]:
-    """Labels that every part of a fold needs: pictures with a mask are learnt from and judged without normal ones."""
+    """Labels that every part of a fold needs: pictures with a mask need no normal ones beside them."""
     masked = all(row.lesion_mask for row in manifest.rows)
     return [label for label in manifest.labels if not (masked and label == NORMAL)] or list(manifest.labels)
 
@@ -247,6 +249,6 @@ def _warnings(manifest: Manifest, unit: str) -> tuple[str, ...]:
     several = sum(count > 1 for count in Counter(row.patient for row in manifest.rows).values())
     text = (
         f"Divided by image, not by patient: images of {several} of {len(manifest.patients)} patients may be learnt "
-        "from and judged by at once, so that results are too good for new patients. Only to repeat a paper that did so."
+        "from and evaluated on at once: results are too good for new patients. Only to repeat a paper that did so."
     )
     return (text,)

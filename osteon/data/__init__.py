@@ -5,7 +5,7 @@ from osteon.data.answer import (
     ClassProbabilities,
     HeatMap,
     Region,
-    RegionNovelty,
+    RegionOod,
     SliceReading,
     SliceScores,
     Status,
@@ -16,7 +16,7 @@ from osteon.data.image import Label, Mask, Radiograph, Surface, Volume
 from osteon.data.manifest import Fold, ImageRow, Manifest, Split
 from osteon.data.predictions import Predictions
 from osteon.data.provenance import ModelUse, Notice, Patient, Series, SliceSource, Source, Study
-from osteon.data.slide import TILE_CLASSES, TILE_WORDS, GradeProposal, Necrosis, Slide, TilePlan
+from osteon.data.slide import TILE_CLASSES, TILE_TEXTS, GradeProposal, Necrosis, Slide, TilePlan
 from osteon.data.system import LabelledImage, LabelledStudy
 
 Image = Volume | Radiograph | Slide
@@ -24,7 +24,7 @@ Image = Volume | Radiograph | Slide
 
 __all__ = [
     "TILE_CLASSES",
-    "TILE_WORDS",
+    "TILE_TEXTS",
     "Answer",
     "ClassProbabilities",
     "Finding",
@@ -46,7 +46,7 @@ __all__ = [
     "Predictions",
     "Radiograph",
     "Region",
-    "RegionNovelty",
+    "RegionOod",
     "Series",
     "SliceReading",
     "SliceScores",

@@ -23,7 +23,7 @@ __all__ = [
     "ClassProbabilities",
     "HeatMap",
     "Region",
-    "RegionNovelty",
+    "RegionOod",
     "SimilarCase",
     "SliceReading",
     "SliceScores",
@@ -39,13 +39,13 @@ Status = Literal["positive", "negative", "abstained", "not_assessed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class RegionNovelty:
+class RegionOod:
     """How unlike the images that a model was trained on a Region is.
 
     Attributes:
         score: median over the slices of the Region of their distance from the training images; 1 is that of the middle
             validation slice.
-        threshold: a Region above it is unlike anything the model was trained on.
+        threshold: a Region above it is outside the model's training range.
         false_alarm_rate: expected share of patients like those of training with a Region above the threshold.
     """
 
@@ -55,8 +55,8 @@ class RegionNovelty:
     false_alarm_rate: float
 
     @property
-    def is_unlike(self) -> bool:
-        """Whether the Region is unlike anything the model was trained on."""
+    def is_ood(self) -> bool:
+        """Whether the Region is outside the model's training range."""
         return self.score > self.threshold
 
 
@@ -68,13 +68,13 @@ class Region:
         name: as "left leg".
         box: on the Volume's grid.
         present: (slices of the Volume,) bool; where the part is seen.
-        novelty: how unlike the model's training it is; None where the model does not know its limits.
+        ood: how unlike the model's training it is; None where the model does not know its limits.
     """
 
     name: str
     box: Box
     present: NDArray[np.bool_] = field(repr=False)
-    novelty: RegionNovelty | None = None
+    ood: RegionOod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class SliceScores:
         slices: (n,) int64 slice indices into the Volume, ascending.
         probability: (n,) float32, as the model gives it.
         smoothed: (n,) float32, after the filters; compared with the threshold.
-        threshold: smoothed values at or above it are called positive.
+        threshold: smoothed values at or above it are predicted positive.
         runs: half-open ranges of Volume slice indices that are positive.
-        withheld_runs: ranges that would be, but are not reported: the Region is unlike anything the model was trained
+        withheld_runs: ranges that would be, but are not reported: the Region is outside the training range of the model
             on.
         spread: (n,) float32, standard deviation of the probability over the members of an ensemble; None of one model.
         distance: (n,) float32, from the training images; None where the model does not know its limits.
@@ -125,13 +125,13 @@ class SliceScores:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Where in one slice a classifier looked. It is no outline of anything.
+    """Where in one slice a classifier looked. It is not an outline of anything.
 
     Attributes:
         crop: (row, column) float32, 0 to 1: what the model was given.
         heat: (row, column) float32, 0 to 1, of the same shape.
         extent_mm: height and width of the crop.
-        is_called: whether the slice lies in a positive run.
+        is_predicted: whether the slice is in a positive run.
         members: networks that the heat is the mean of.
     """
 
@@ -140,7 +140,7 @@ class HeatMap:
     crop: NDArray[np.float32] = field(repr=False)
     heat: NDArray[np.float32] = field(repr=False)
     extent_mm: tuple[float, float]
-    is_called: bool
+    is_predicted: bool
     members: int = 1
 
 

@@ -16,7 +16,7 @@ __all__ = ["Finding", "Measurement", "tracking_uid"]
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A number with its concept, UCUM unit, coded method and derivation, and 95 % interval; None where none is."""
+    """A number with its concept, UCUM unit, coded method and derivation, and 95 % CI; None where none is."""
 
     concept: Concept
     value: float

@@ -24,7 +24,7 @@ PLANES = ("axial", "sagittal", "coronal")
 """Planes a row may name; "" says that none is known."""
 
 PARTS = ("train", "validation", "test")
-"""What a patient is used for in a fold: learning, choosing (epoch, temperature, threshold), judging."""
+"""What a patient is used for in a fold: learning, choosing (epoch, temperature, threshold), testing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,9 @@ class Fold:
         members = [*self.train, *self.validation, *self.test]
         if len(set(members)) != len(members):
             shared = len(members) - len(set(members))
-            raise InputError(f"{shared} patient(s) or image(s) are in two parts of one fold: what is judged was learnt")
+            raise InputError(
+                f"{shared} patient(s) or image(s) are in two parts of one fold: what is evaluated was learnt"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from osteon.errors import UsageError, nearest_names
 __all__ = ["Choice", "ModelOptions", "Progress", "ThresholdOptions", "choices", "make_options", "option", "silent"]
 
 Progress = Callable[[str, int, int], None]
-"""Called as ``progress(step, done, total)``; the step is a phrase for a person."""
+"""Predicted as ``progress(step, done, total)``; the step is a phrase for a person."""
 
 _T = TypeVar("_T")
 _KEY: Final = "osteon"
@@ -28,7 +28,7 @@ class Choice:
     """One field of an options dataclass as a person is asked for it.
 
     Attributes:
-        flag: on the command line, as "--report-unlike".
+        flag: on the command line, as "--report-ood".
         kind: type of a value: bool, float, int, str or Path; tuple for numbers with commas between.
         values: that are allowed; empty for any.
         low: smallest number allowed, or None.
@@ -156,16 +156,16 @@ class ModelOptions:
         device: "auto", "cpu" or "cuda".
         model: name or folder of a model card; None for the system's default.
         force: answer even when the image is not what the system is made for; the result says so.
-        report_unlike: report what the model found even where the image is unlike anything it was trained on.
+        report_ood: report what the model found even where the image is outside its training range.
     """
 
     device: Literal["auto", "cpu", "cuda"] = option("--device", default="auto", help="Where the network runs.")
     model: str | None = option("--model", default=None, help="Name or folder of a model card.")
     force: bool = option("--force", default=False, help="Answer even if the image is not what the task was made for.")
-    report_unlike: bool = option(
-        "--report-unlike",
+    report_ood: bool = option(
+        "--report-ood",
         default=False,
-        help="Report tumour even where the image is unlike anything the model was trained on.",
+        help="Report tumour even where the image is outside the model's training range.",
     )
 
 

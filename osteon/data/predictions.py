@@ -33,7 +33,7 @@ class Predictions:
         part: (n,) "validation" or "test".
         temperature: (n,) float64 that the logits are divided by for ``probability``; 1 where nothing was calibrated.
         classes: names, in the order of the logits.
-        positive: the class whose probability is judged.
+        positive: the class whose probability is evaluated.
 
     Raises:
         InputError: lengths that do not agree, or values that are not finite.

@@ -70,7 +70,7 @@ class Clock:
 
     @contextmanager
     def step(self, name: str, progress: Progress = silent, said: str = "") -> Iterator[None]:
-        """Add the time of a ``with`` block to a step; the progress is told of it in other words."""
+        """Add the time of a ``with`` block to a step; the progress is reported of it in other words."""
         progress(said, 0, 1)
         start = time.perf_counter()
         yield

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from osteon.data.provenance import Notice
 
-__all__ = ["TILE_CLASSES", "TILE_WORDS", "GradeProposal", "Necrosis", "Slide", "SlideLevel", "SlideSource", "TilePlan"]
+__all__ = ["TILE_CLASSES", "TILE_TEXTS", "GradeProposal", "Necrosis", "Slide", "SlideLevel", "SlideSource", "TilePlan"]
 
 TILE_CLASSES = ("non_tumour", "non_viable", "viable")
 """Classes of a tile, in the order of every array of probabilities."""
 
-TILE_WORDS = {"non_tumour": "non-tumour", "non_viable": "non-viable tumour", "viable": "viable tumour"}
+TILE_TEXTS = {"non_tumour": "non-tumour", "non_viable": "non-viable tumour", "viable": "viable tumour"}
 """What a person reads of each class."""
 
 
@@ -111,7 +111,7 @@ class TilePlan:
     tissue_share: NDArray[np.float32] = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what is no grid."""
+        """Refuse what is not a grid."""
         if not (0 < self.step_um <= self.tile_um and self.pixels > 0):
             raise InputError(
                 f"tiles of {self.tile_um:g} um every {self.step_um:g} um at {self.pixels} pixels make no grid: "
@@ -127,7 +127,7 @@ class Necrosis:
     """Share of the tumour that is not viable.
 
     Attributes:
-        fraction: non-viable / (viable + non-viable) area; None where no tumour was called.
+        fraction: non-viable / (viable + non-viable) area; None where no tumour was detected.
         interval: 95 %; None likewise, or where there is too little tumour to draw from.
         area_mm2: by class of ``TILE_CLASSES``, plus "tissue" and "left_out" (flagged cells).
         regions: connected regions of tumour on the map.

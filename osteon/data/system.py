@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data.answer import Answer, RegionNovelty
+    from osteon.data.answer import Answer, RegionOod
     from osteon.data.image import Volume
     from osteon.data.options import ModelOptions
 
@@ -34,10 +34,9 @@ __all__ = [
     "Match",
     "System",
     "TaskText",
-    "demo_sentence",
     "late",
     "lazy",
-    "unlike_notice",
+    "ood_notice",
 ]
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
@@ -129,7 +128,7 @@ class DatasetMaker:
 class System:
     """One system: everything an engine or a command needs to know of it.
 
-    The parts that load a network, a training or a study are functions that import them when they are called.
+    The parts that load a network, a training or a study are functions that import them when they are predicted.
 
     Attributes:
         reads: what it is given: "volume", "radiograph" or "slide", the first that the image can be.
@@ -215,20 +214,20 @@ class TaskText:
 
     Attributes:
         demo: what a demo model's report must say of itself.
-        unlike: what must be said where the image is unlike the training images.
+        ood: what must be said where the image is out of distribution.
         limits: sentences, each with what it depends on: nothing ("always"), a model took part, a demo model did.
-        marked: what the card of an abnormal finding with a box is called.
+        marked: what the card of an abnormal finding with a box is predicted.
         probability: what the probability of a finding is of.
         image: heading of the details of what was read.
         demo_mark: on every page that shows what a demo model said.
         masks: what each mask shows, by its name; "{}" stands for "segment" or "label".
         files: what each other file of the result is, by its name.
-        typeset: makes a sentence of the answer fit to be printed.
+        typeset: makes a sentence of the answer fit to be published.
     """
 
     title: str
     demo: str
-    unlike: str
+    ood: str
     limits: tuple[tuple[Literal["always", "model", "demo"], str], ...]
     marked: str = "Affected region"
     probability: str = "Probability"
@@ -239,24 +238,18 @@ class TaskText:
     typeset: Callable[[str], str] = str
 
 
-def demo_sentence(sentence: str, *, is_demo: bool) -> str:
-    """The first sentence of a report; a demo model's word is never given without saying whose it is."""
-    warned = "Demo model, trained on synthetic data only, without meaning for a patient"
-    return f"{warned}: {sentence[0].lower()}{sentence[1:]}" if is_demo else sentence
-
-
-def unlike_notice(what: str, distance: str, novelty: RegionNovelty, tail: str) -> Notice:
-    """What must be said of a part of the image that is unlike anything the model was trained on.
+def ood_notice(what: str, distance: str, ood: RegionOod, tail: str) -> Notice:
+    """What must be said of a part of the image that is outside the model's training range.
 
     Args:
         what: as "left leg".
         distance: which distance it is, in words.
-        novelty: that it has.
+        ood: that it has.
         tail: whether it is reported all the same; "" stands for: it is.
     """
     tail = tail or "It is reported all the same, because that was asked for; it may mean nothing."
     text = (
-        f"The {what} is unlike anything this model was trained on: {distance} is {novelty.score:.2f}, the limit "
-        f"{novelty.threshold:.2f} (1 is usual). What the model says of it carries no weight. {tail}"
+        f"The {what} is outside the model's training range: {distance} is {ood.score:.2f}, the limit "
+        f"{ood.threshold:.2f} (1 is usual). What the model says of it carries no weight. {tail}"
     )
-    return Notice("unlike-training", text, level="warning")
+    return Notice("out-of-distribution", text, level="warning")

@@ -1,4 +1,4 @@
-"""Where a voxel lies: one convention, (slice, row, column) indices and LPS millimetres."""
+"""Where a voxel is: one convention, (slice, row, column) indices and LPS millimetres."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = [
 
 
 ANGLE_TOLERANCE: Final = 1e-3
-"""Largest difference between direction cosines that are called equal (0.06 degrees)."""
+"""Largest difference between direction cosines that count as equal (0.06 degrees)."""
 
 SPACING_TOLERANCE: Final = 1e-2
-"""Largest relative difference between spacings that are called equal.
+"""Largest relative difference between spacings that count as equal.
 
 Scanners round positions to 0.1 or 0.01 mm; 1 % of a 1 mm step accepts that and still shows a missing slice.
 """
 
 POSITION_TOLERANCE_MM: Final = 1e-2
-"""Largest distance between positions that are called one position."""
+"""Largest distance between positions that count as one position."""
 
 _AXIAL: Final = np.array([(0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)])
 """Feet to head, front to back, the patient's right to left."""
@@ -51,8 +51,8 @@ class Grid:
         shape: voxels along (slice, row, column); all at least 1.
         affine: (4, 4) float64; maps (slice, row, column, 1) to (x, y, z, 1) in LPS millimetres:
             +x is the patient's left, +y posterior, +z head. Index 0 is the centre of the first voxel.
-        unit: "mm"; "pixel" where the image says neither how large a pixel is nor where it lies: then nothing may be
-            given in millimetres or called left or right.
+        unit: "mm"; "pixel" where the image says neither how large a pixel is nor where it is: then nothing may be
+            given in millimetres or predicted left or right.
 
     Either handedness is allowed. The axes must be orthogonal and the spacings positive.
 
@@ -170,7 +170,7 @@ class Grid:
         """
         inside = all(0 <= a < b <= n for a, b, n in zip(start, stop, self.shape, strict=True))
         if not inside:
-            raise InputError(f"crop {tuple(start)} to {tuple(stop)} does not lie inside {self.shape}")
+            raise InputError(f"crop {tuple(start)} to {tuple(stop)} is not inside {self.shape}")
         affine = self.affine.copy()
         affine[:3, 3] = self.to_lps_mm(list(start))
         slices, rows, columns = (int(b) - int(a) for a, b in zip(start, stop, strict=True))
@@ -194,7 +194,7 @@ class Grid:
             GeometryMismatchError: they differ; the message names ``what`` and both grids.
         """
         if not self.same_as(other):
-            raise GeometryMismatchError(f"{what} must lie on one grid, found {self} and {other}")
+            raise GeometryMismatchError(f"{what} must be on one grid, found {self} and {other}")
 
     def __repr__(self) -> str:
         """As the text."""
@@ -301,11 +301,11 @@ def axial_turn(grid: Grid) -> Turn:
 def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
     """The turn that brings a grid onto another one that has the same voxels in another order.
 
-    How thick a single slice is called does not matter: files of one slice say its thickness, its distance, or nothing.
+    What is said of the thickness of a single slice does not matter: files give its thickness, its distance, or nothing.
 
     Args:
         grid: of what is to be turned.
-        target: where it has to lie.
+        target: where it has to be.
         what: named in the error, as "the lesion mask and its image".
 
     Raises:
@@ -317,7 +317,7 @@ def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
 
 
 def _as_thick(grid: Grid, target: Grid) -> Grid:
-    """The grid with the target's spacing along axes that have one voxel in both: no distance lies along them."""
+    """The grid with the target's spacing along axes that have one voxel in both: no distance is along them."""
     affine = grid.affine.copy()
     for axis in range(3):
         if grid.shape[axis] == target.shape[axis] == 1:

@@ -21,7 +21,7 @@ REFORMATTED: Final = frozenset(
     {"MPR", "REFORMATTED", "MIP", "MINIP", "AVERAGE", "PROJECTION IMAGE", "VRT", "CSA MPR", "CPR"}
 )
 AXIAL_COSINE: Final = 0.8
-"""A series is axial when the normal of its slices lies within 37 degrees of the patient's long axis."""
+"""A series is axial when the normal of its slices is within 37 degrees of the patient's long axis."""
 
 LISTED: Final = 8
 NO_NUMBER: Final = 2**31

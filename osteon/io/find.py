@@ -38,9 +38,9 @@ NAME_LENGTH: Final = 80
 def find_images(path: str | Path, *, progress: Progress | None = None) -> Inventory:
     """Look through a folder, a zip or a file for images.
 
-    File names and folders mean nothing: every file is opened and judged by its content (NIfTI by its name as well). A
+    File names and folders mean nothing: every file is opened and its content decides (NIfTI by its name as well). A
     DICOMDIR and other files are skipped and counted; a picture (PNG, JPEG) is read where it is named itself, not where
-    it lies in a folder. Nothing is decoded and nothing below ``path`` is written.
+    it is in a folder. Nothing is decoded and nothing below ``path`` is written.
 
     Args:
         path: what the user named.
@@ -135,7 +135,7 @@ class UnpackLimits:
 
     files: int = 100_000  # members
     total_bytes: int = 32 * GIB  # of all members, unpacked
-    # unpacked to packed bytes, judged only above ``ratio_from_bytes`` (a CT of mostly air packs 20-fold; the best that
+    # unpacked to packed bytes, checked only above ``ratio_from_bytes`` (a CT of mostly air packs 20-fold; the best that
     # deflate can do is about 1000-fold)
     ratio: float = 500.0
     ratio_from_bytes: int = 64 * 1024**2  # unpacked size from which the ratio counts
@@ -224,7 +224,7 @@ def _extract(
             target = Path(folder.name) / f"{number:06d}_{_plain_name(member.filename)}"
             with archive.open(member) as source, target.open("xb") as sink:
                 while block := source.read(CHUNK_BYTES):
-                    # the directory of a zip may lie about sizes: count what really comes out
+                    # the directory of a zip may be about sizes: count what really comes out
                     allowed -= len(block)
                     _require_honest(path, allowed)
                     sink.write(block)

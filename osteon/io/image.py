@@ -73,7 +73,7 @@ def load_radiograph(path: Path, *, frame: int | None = None) -> Radiograph:
     as stored (no EXIF rotation). A DICOM image stored as MONOCHROME1 (low is white) is turned over.
 
     Args:
-        path: judged by its content; NIfTI by its name.
+        path: evaluated on its content; NIfTI by its name.
         frame: which image of a multi-frame DICOM file or slice of a NIfTI volume, counted from 0; None demands that
             there is only one.
 
@@ -333,7 +333,7 @@ def read_mask_image(path: Path, *, shape: tuple[int, int] | None = None) -> NDAr
     the bright part. A coloured file is a mask when its channels are equal; transparency is ignored.
 
     Args:
-        path: PNG, JPEG or what else OpenCV decodes; judged by its content.
+        path: PNG, JPEG or what else OpenCV decodes; evaluated on its content.
         shape: rows and columns that it must have, those of its image.
 
     Returns:
@@ -387,8 +387,8 @@ def _blurred(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
     highest = int(values.max())
     if 0 < highest <= _JPEG_NOISE:
         raise InputError(
-            f"the JPEG mask {name} holds values up to {highest} and none near 255: its labels cannot be told from the "
-            "noise of JPEG; export it as PNG, or as 0 and 255"
+            f"the JPEG mask {name} holds values up to {highest} and none near 255: its labels cannot be "
+            "distinguished from the noise of JPEG; export it as PNG, or as 0 and 255"
         )
     return np.asarray(values > 127)
 

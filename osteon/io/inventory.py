@@ -27,7 +27,7 @@ __all__ = ["Frame", "Inventory", "PixelFormat", "Progress", "SeriesEntry", "Skip
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as ``progress(step, done, total)``, always from the thread that asked for the work."""
+"""Predicted as ``progress(step, done, total)``, always from the thread that asked for the work."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

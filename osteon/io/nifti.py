@@ -45,7 +45,7 @@ def nifti_entry(path: Path, *, location: Path) -> SeriesEntry:
     """What a NIfTI file holds, from its header.
 
     Returns:
-        An entry whose ``problem`` says when it is no volume (four dimensions, sheared, no geometry, damaged).
+        An entry whose ``problem`` says when it is not a volume (four dimensions, sheared, no geometry, damaged).
     """
     grid, problem = None, None
     notices: tuple[Notice, ...] = ()
@@ -161,7 +161,7 @@ def _grid(image: Any) -> tuple[Grid, tuple[Notice, ...]]:  # noqa: ANN401 - niba
         text = "The file's two geometries (sform, qform) differ; the sform was used."
         notices = (Notice("sform-over-qform", text, "warning"),)
     if not code or affine is None:
-        raise InputError(f"{name}: has neither an sform nor a qform: how it lies in the patient is not known")
+        raise InputError(f"{name}: has neither an sform nor a qform: how it is in the patient is not known")
     unit = image.header.get_xyzt_units()[0]
     if unit not in MILLIMETRES:
         raise InputError(f"{name}: has an unknown unit of length ({unit})")
@@ -191,7 +191,7 @@ def _values(
     kind = image.dataobj.dtype
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
     if kind.kind not in "iuf":
-        raise InputError(f"{path.name}: holds {kind} voxels, which are no intensities")
+        raise InputError(f"{path.name}: holds {kind} voxels, which are not intensities")
     columns, rows, slices = (int(n) for n in image.shape[:3])
     require_memory((slices, rows, columns), what=path.name)
     array: NDArray[Any] = np.empty((slices, rows, columns), dtype=np.int16)

@@ -75,7 +75,7 @@ def read_predictions(path: str | Path) -> Predictions:
     needed = [*_TEXTS, "fold", "truth", "temperature", *(f"logit_{name}" for name in classes)]
     absent = [name for name in needed if name not in table.column_names]
     if absent:
-        raise InputError(f"{file.name} lacks the column(s) {', '.join(absent)}: it is no table of predictions")
+        raise InputError(f"{file.name} lacks the column(s) {', '.join(absent)}: it is not a table of predictions")
     nulls = [name for name in needed if table.column(name).null_count]
     if nulls:
         raise InputError(f"{file.name} has empty cells in {', '.join(nulls)}: write it again")

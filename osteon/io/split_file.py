@@ -64,7 +64,7 @@ def write_split(split: Split, path: str | Path, *, audit: Mapping[str, object] |
 
 
 def read_split(path: str | Path) -> Split:
-    """Read a split and check that nobody is judged by a model that learnt from them.
+    """Read a split and check that nobody is evaluated by a model that learnt from them.
 
     Args:
         path: of the file, or of the data set folder that holds ``splits.json``.
@@ -80,7 +80,7 @@ def read_split(path: str | Path) -> Split:
         reason = error.strerror or type(error).__name__
         raise InputError(f"{file.name} cannot be read ({reason}): make it with osteon split") from error
     except ValueError as error:
-        raise InputError(f"{file.name} is no JSON text: make it again with osteon split") from error
+        raise InputError(f"{file.name} is not a valid JSON text: make it again with osteon split") from error
     try:
         return _split(document)
     except InputError as error:
@@ -142,7 +142,9 @@ def _fold(number: int, entry: object) -> Fold:
         for member in members:
             if member in seen:
                 where = f"twice in the {part} part" if seen[member] == part else f"in {seen[member]} and in {part}"
-                raise InputError(f"{member!r} is {where} of fold {number}: a model would be judged by what it learnt")
+                raise InputError(
+                    f"{member!r} is {where} of fold {number}: a model would be evaluated on what it learnt"
+                )
             seen[member] = part
     try:
         return Fold(**parts)
@@ -151,7 +153,7 @@ def _fold(number: int, entry: object) -> Fold:
 
 
 def _check_rounds(folds: tuple[Fold, ...], scheme: str) -> None:
-    """Each member is judged, or chosen by, in one fold only."""
+    """Each member is evaluated, or chosen by, in one fold only."""
     if scheme == "holdout":
         for number, fold in enumerate(folds):
             odd = set(fold.test) ^ set(folds[0].test)

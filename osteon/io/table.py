@@ -40,10 +40,10 @@ RARE_SHARE: Final = 0.05
 """A label this rare beside one that differs in a single letter is taken for a typing error."""
 
 SHORTEST_TYPO: Final = 4
-"""Shorter labels (T1, T2) are told apart by one letter on purpose."""
+"""Shorter labels (T1, T2) are distinguished by one letter on purpose."""
 
 MOST_LABELS: Final = 300
-"""More labels than this are no classes that a person typed, and are not compared with each other."""
+"""More labels than this are not classes that a person typed, and are not compared with each other."""
 
 _Row = dict[str, str]
 
@@ -76,7 +76,7 @@ def read_manifest(path: str | Path, *, positive: str | None = None, labels: Sequ
     Args:
         path: of the data set folder, or of the CSV (separated by commas, semicolons or tabs; UTF-8) or Parquet file.
         positive: a label that must occur.
-        labels: the labels that may occur; None lets the labels be judged by their look alone.
+        labels: the labels that may occur; None lets the labels be evaluated on their look alone.
 
     Returns:
         The table, with the SHA-256 of the file.
@@ -107,7 +107,7 @@ def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]], str]:
         The columns, the rows, and the SHA-256 of the file.
 
     Raises:
-        InputError: cannot be read, or is no table.
+        InputError: cannot be read, or is not a table.
     """
     data = file_bytes(file)
     header, lines = _parquet(data, file.name) if data[:4] == b"PAR1" else _csv(data, file.name)
@@ -171,7 +171,7 @@ def _csv(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
                 line["age_years"] = line["age_years"].replace(",", ".")
             lines.append(line)
     except csv.Error as error:
-        raise InputError(f"{name} is no CSV table ({error}): save it again as CSV (UTF-8)") from error
+        raise InputError(f"{name} is not a valid CSV table ({error}): save it again as CSV (UTF-8)") from error
     if not header:
         raise InputError(f"{name} is empty: it needs a header line with the names of the columns")
     return header, lines
@@ -287,14 +287,14 @@ def _check_labels(rows: Iterable[ImageRow], allowed: Sequence[str] | None, *, po
         return
     for one, other in combinations(counts, 2):
         rare, usual = sorted((one, other), key=lambda label: (counts[label], first[label]))
-        if _look_alike(rare, usual, rare=counts[rare] <= max(1, RARE_SHARE * counts[usual])):
+        if _mimic(rare, usual, rare=counts[rare] <= max(1, RARE_SHARE * counts[usual])):
             raise InputError(
                 f"the labels {rare!r} ({counts[rare]} rows, first row {first[rare]}) and {usual!r} "
                 f"({counts[usual]} rows) look like one misspelt: write them alike, or list the labels that you mean"
             )
 
 
-def _look_alike(one: str, other: str, *, rare: bool) -> bool:
+def _mimic(one: str, other: str, *, rare: bool) -> bool:
     if "".join(one.split()).casefold() == "".join(other.split()).casefold():
         return True
     return rare and min(len(one), len(other)) >= SHORTEST_TYPO and _one_slip(one.casefold(), other.casefold())

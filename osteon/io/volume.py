@@ -60,7 +60,7 @@ def load_image(
 def load_volume(
     entry: SeriesEntry, *, modality: str = "", progress: Progress | None = None, workers: int | None = None
 ) -> Volume:
-    """As :func:`load_image` of what is no picture.
+    """As :func:`load_image` of what is not a picture.
 
     Raises:
         InputError: as ``load_image``; a picture.
@@ -140,10 +140,10 @@ def read_mask_volume(
     Args:
         path: NIfTI, by its name, or else a DICOM Segmentation (binary).
         like: grid of the volume. A NIfTI mask may have its axes in another order or direction; it may not have other
-            voxels. The frames of a SEG must lie on slices of the volume; slices without a frame are empty.
+            voxels. The frames of a SEG must be on slices of the volume; slices without a frame are empty.
         labels: values, or segment numbers, that count; none named: every value above 0, every segment. None: a NIfTI
             mask must hold 0 and 1 (or 0 and 255), every segment counts.
-        image: what the volume is called in errors.
+        image: what the volume is predicted in errors.
 
     Returns:
         (slice, row, column) of ``like``, True inside.

@@ -57,7 +57,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(
-            f"the file {path.name} cannot be written ({reason}): check the disk, or name another place"
+            f"the file {path.name} cannot be written ({reason}): check the disk, or name another folder"
         ) from error
     finally:
         with suppress(OSError):

@@ -59,7 +59,7 @@ def extract_surface(
 
     Returns:
         Vertices in LPS millimetres, triangles counter-clockwise seen from outside. Every edge belongs to exactly two
-        triangles, at the border of the image too: what lies outside the image counts as outside the mask.
+        triangles, at the border of the image too: what is outside the image counts as outside the mask.
 
     Raises:
         GeometryMismatchError: the mask and the grid differ in shape.
@@ -98,7 +98,7 @@ def extract_parts(labels: NDArray[np.integer], grid: Grid, *, name: str) -> list
 
     Args:
         labels: (slice, row, column) integers; 0 is background, each other value one piece.
-        grid: where the labels lie.
+        grid: where the labels are.
         name: of the whole, as "bone_left"; the pieces become "bone_left_1", "bone_left_2" and so on by falling number
             of voxels (at a tie the smaller label first).
 
@@ -196,17 +196,17 @@ def box_surface(
 
 
 def split_between_slices(surface: Surface, grid: Grid, *, first_slice: int, last_slice: int) -> tuple[Surface, Surface]:
-    """Cut a surface into what lies between the outer faces of two slices of a grid, and the rest.
+    """Cut a surface into what is between the outer faces of two slices of a grid, and the rest.
 
     Returns:
         affected (named ``{name}_affected``) and rest (name and colour kept). Triangles that cross a cut are divided, so
         the areas add up; neither part is closed by a lid. Either may have no triangle.
 
     Raises:
-        InputError: last_slice lies before first_slice.
+        InputError: last_slice is before first_slice.
     """
     if last_slice < first_slice:
-        raise InputError(f"the last affected slice {last_slice} lies before the first one {first_slice}")
+        raise InputError(f"the last affected slice {last_slice} is before the first one {first_slice}")
     to_slice = np.linalg.inv(grid.affine)[0]
     below, rest = _divide(surface, to_slice, first_slice - 0.5)
     affected, above = _divide(rest, to_slice, last_slice + 0.5)
@@ -332,7 +332,7 @@ def transfer_coefficients(iterations: int, pass_band: float) -> NDArray[np.float
 
 
 def simplify(surface: Surface, *, target_triangles: int) -> Surface:
-    """Collapse edges where the surface is flattest until about so many triangles are left; for display only.
+    """Collapse edges where the surface is flattest until about this many triangles are left; for display only.
 
     Raises:
         InputError: a target below 4.

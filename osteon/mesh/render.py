@@ -59,7 +59,7 @@ _CREASES_MM: Final = ((1.0, 0.6), (4.0, 0.5), (15.0, 0.45))
 """Widths at which a hollow counts as one, and how dark it may get."""
 
 _HIDDEN_SHARE: Final = 0.3
-"""How strongly an outline shows through what lies in front of it."""
+"""How strongly an outline shows through what is in front of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class Camera:
 
     Attributes:
         axes: (3, 3); rows are the LPS unit vectors that point right, up and towards the viewer.
-        centre_lps_mm: (3,) what lies in the middle of the picture.
+        centre_lps_mm: (3,) what is in the middle of the picture.
         mm_per_px: side of a pixel.
         size: (width, height) in pixels.
     """
@@ -222,7 +222,7 @@ class _Scene:
 
 
 def _openness(near: NDArray[np.float32], mm_per_px: float) -> NDArray[np.float32]:
-    """How little every sample of the raster lies behind the mean of what surrounds it in the picture, 0 to 1."""
+    """How little every sample of the raster is behind the mean of what surrounds it in the picture, 0 to 1."""
     import cv2
 
     from osteon.mesh.kernels import nearest_of_blocks

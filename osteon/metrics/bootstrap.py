@@ -11,15 +11,15 @@ import numpy as np
 
 from osteon._compiled import in_threads
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap_measures import judged, statistic
-from osteon.metrics.checks import check_confidence
+from osteon.metrics.bootstrap_measures import evaluated, statistic
+from osteon.metrics.validation import check_confidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from osteon.metrics.bootstrap_measures import Judged, Statistic, WeightedMeasure
+    from osteon.metrics.bootstrap_measures import Evaluated, Statistic, WeightedMeasure
 
 __all__ = [
     "BootstrapInterval",
@@ -74,7 +74,7 @@ class BootstrapInterval:
         value: on the patients as they are; NaN where the measure is not defined.
         low: lower limit; NaN when the value is not defined or there are fewer than two patients.
         high: upper limit; NaN as ``low``.
-        images: number of images (rows, where an image is judged in several folds).
+        images: number of images (rows, where an image is evaluated in several folds).
         models: whose measures were averaged in each resample.
         folds: that were given; the measure was averaged over those where it is defined.
         undefined_repeats: resamples left out because a class was missing or the measure had an empty denominator.
@@ -123,13 +123,13 @@ def patient_bootstrap(
         measure: a name of ``classification.MEASURES``, or a function of truth (n,), score (n,) and image weights (n,)
             that gives NaN where it is not defined.
         truth: (n,) bool or 0 and 1.
-        score: (n,) finite; or (models, n): the statistic is then the mean of the measure over the models, all judged
+        score: (n,) finite; or (models, n): the statistic is then the mean of the measure over the models, all evaluated
             on the same resampled patients (five fold models on one test set).
         patients: (n,) id of the patient of each image. One id an image gives the plain bootstrap of images.
         threshold: of the measures that call positive: one number, one a model, or one an image ((n,) or (models, n)).
         strata: (n,) the patient's stratum; patients are then drawn within strata, whose sizes stay.
         folds: (n,) fold of each row: the statistic is then the mean over folds of the measure within each. An image
-            judged by several folds is given once for each; patients, not rows, are drawn.
+            evaluated on several folds is given once for each; patients, not rows, are drawn.
         resampling: repeats, seed, confidence and method; resamples without a value are left out and counted.
 
     Raises:
@@ -141,7 +141,7 @@ def patient_bootstrap(
         Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x (clusters);
         Efron 1987, doi:10.1080/01621459.1987.10478410 (BCa)
     """
-    cases = judged(truth, score, patients, threshold, folds)
+    cases = evaluated(truth, score, patients, threshold, folds)
     return _intervals([statistic(measure, cases)], cases, strata, resampling or Resampling())[0]
 
 
@@ -157,7 +157,7 @@ def patient_bootstraps(
     resampling: Resampling | None = None,
 ) -> dict[str, BootstrapInterval]:
     """Intervals of several measures on the same resamples; arguments as of ``patient_bootstrap``."""
-    cases = judged(truth, score, patients, threshold, folds)
+    cases = evaluated(truth, score, patients, threshold, folds)
     statistics = {name: statistic(name, cases) for name in measures}
     intervals = _intervals(list(statistics.values()), cases, strata, resampling or Resampling())
     return dict(zip(statistics, intervals, strict=True))
@@ -187,7 +187,7 @@ def paired_difference(
         Davison and Hinkley 1997, doi:10.1017/CBO9780511802843 (chapter 4)
     """
     how = resampling or Resampling()
-    first, second = (judged(truth, s, patients, t, folds) for s, t in zip(scores, thresholds, strict=True))
+    first, second = (evaluated(truth, s, patients, t, folds) for s, t in zip(scores, thresholds, strict=True))
     return _intervals([statistic(measure, first, second)], first, strata, how, against_zero=True)[0]
 
 
@@ -303,7 +303,12 @@ def bca_limits(
 
 
 def _intervals(
-    statistics: list[Statistic], cases: Judged, strata: ArrayLike | None, how: Resampling, *, against_zero: bool = False
+    statistics: list[Statistic],
+    cases: Evaluated,
+    strata: ArrayLike | None,
+    how: Resampling,
+    *,
+    against_zero: bool = False,
 ) -> list[BootstrapInterval]:
     """Draw once, apply every statistic, and make the intervals."""
     stratum = _patient_strata(cases, strata)
@@ -333,7 +338,7 @@ def _intervals(
     ]
 
 
-def _patient_strata(cases: Judged, strata: ArrayLike | None) -> NDArray[np.int64] | None:
+def _patient_strata(cases: Evaluated, strata: ArrayLike | None) -> NDArray[np.int64] | None:
     """Stratum of each patient, numbered."""
     if strata is None:
         return None
@@ -345,7 +350,7 @@ def _patient_strata(cases: Judged, strata: ArrayLike | None) -> NDArray[np.int64
     stratum[cases.patient] = code
     mixed = int(np.unique(cases.patient[stratum[cases.patient] != code]).size)
     if mixed:
-        raise InputError(f"{mixed} patients lie in two strata: give every image the stratum of its patient")
+        raise InputError(f"{mixed} patients are in two strata: give every image the stratum of its patient")
     return stratum
 
 

@@ -10,18 +10,18 @@ import numpy as np
 
 from osteon._compiled import compiled
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.checks import checked_score, checked_truth
 from osteon.metrics.classification import ERRORS, MEASURES, SHARES
+from osteon.metrics.validation import checked_score, checked_truth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "Judged",
+    "Evaluated",
     "Statistic",
     "WeightedMeasure",
     "auc_of_counts",
-    "judged",
+    "evaluated",
     "pr_auc_of_counts",
     "statistic",
     "sums_of_counts",
@@ -69,16 +69,16 @@ def pr_auc_of_counts(
     """Average precision of every resample; arguments as of ``auc_of_counts``."""
     for r in range(counts.shape[0]):
         row = counts[r]
-        caught, called, before = 0, 0, 0
+        caught, predicted, before = 0, 0, 0
         area = 0.0
         for i in range(patient.size - 1, -1, -1):
             drawn = row[patient[i]]
             caught += drawn * positive[i]
-            called += drawn
+            predicted += drawn
             if opens[i] and caught > before:
-                area += (caught - before) * (caught / called)
+                area += (caught - before) * (caught / predicted)
                 before = caught
-        out[r] = area / caught if 0 < caught < called else float("nan")
+        out[r] = area / caught if 0 < caught < predicted else float("nan")
 
 
 @compiled
@@ -101,15 +101,15 @@ WeightedMeasure = Callable[["NDArray[np.bool_]", "NDArray[np.float64]", "NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Evaluated:
     """Images with truth, scores and patients, checked.
 
     Attributes:
         truth: (n,) bool.
         score: (models, n) float64.
-        threshold: (models, n) float64; a score at or above it is called positive.
+        threshold: (models, n) float64; a score at or above it is predicted positive.
         patient: (n,) int32, 0 to patients - 1.
-        fold: (n,) int32, 0 to folds - 1; all 0 where the images are judged as one.
+        fold: (n,) int32, 0 to folds - 1; all 0 where the images are evaluated as one.
     """
 
     truth: NDArray[np.bool_] = field(repr=False)
@@ -120,17 +120,17 @@ class Judged:
     fold: NDArray[np.int32] = field(repr=False)
     folds: int
 
-    def of_fold(self, number: int) -> Judged:
+    def of_fold(self, number: int) -> Evaluated:
         """The images of one fold; patients keep their numbers."""
         kept = self.fold == number
         score, threshold = self.score[:, kept], self.threshold[:, kept]
         fold = np.zeros(int(kept.sum()), np.int32)
-        return Judged(self.truth[kept], score, threshold, self.patient[kept], self.patients, fold, 1)
+        return Evaluated(self.truth[kept], score, threshold, self.patient[kept], self.patients, fold, 1)
 
 
-def judged(
+def evaluated(
     truth: ArrayLike, score: ArrayLike, patients: ArrayLike, threshold: ArrayLike = 0.5, folds: ArrayLike | None = None
-) -> Judged:
+) -> Evaluated:
     """Check what was given, as of ``patient_bootstrap``, and number the patients in the order of their sorted ids.
 
     Raises:
@@ -150,7 +150,7 @@ def judged(
     patient, patient_count = _numbered(patients, positive.size, "patient")
     fold, fold_count = _numbered(np.zeros(positive.size) if folds is None else folds, positive.size, "fold")
     limits = np.broadcast_to(limits, scores.shape)
-    return Judged(positive, scores, limits, patient, patient_count, fold, fold_count)
+    return Evaluated(positive, scores, limits, patient, patient_count, fold, fold_count)
 
 
 def _numbered(ids: ArrayLike, images: int, what: str) -> tuple[NDArray[np.int32], int]:
@@ -161,7 +161,7 @@ def _numbered(ids: ArrayLike, images: int, what: str) -> tuple[NDArray[np.int32]
     return code.astype(np.int32), names.size
 
 
-def statistic(measure: str | WeightedMeasure, cases: Judged, minus: Judged | None = None) -> Statistic:
+def statistic(measure: str | WeightedMeasure, cases: Evaluated, minus: Evaluated | None = None) -> Statistic:
     """The measure, averaged over models and folds, as a function of patient counts; that of ``minus`` subtracted.
 
     Folds where the measure is not defined on the images as they are do not count; where one of the others is not
@@ -193,7 +193,7 @@ def statistic(measure: str | WeightedMeasure, cases: Judged, minus: Judged | Non
     return apply
 
 
-def _statistic(measure: str | WeightedMeasure, cases: Judged) -> Statistic:
+def _statistic(measure: str | WeightedMeasure, cases: Evaluated) -> Statistic:
     if callable(measure):
         return _of_weights(measure, cases)
     if measure in _RANKED:
@@ -205,7 +205,7 @@ def _statistic(measure: str | WeightedMeasure, cases: Judged) -> Statistic:
     raise UnknownLabelError(f"measure {measure!r} does not exist; {nearest_names(measure, MEASURES)}")
 
 
-def _of_ranks(kernel: Callable[..., None], cases: Judged) -> Statistic:
+def _of_ranks(kernel: Callable[..., None], cases: Evaluated) -> Statistic:
     """Each model's images are sorted once; a resample is then one pass over them."""
     sorted_models = []
     for score in cases.score:
@@ -223,7 +223,7 @@ def _of_ranks(kernel: Callable[..., None], cases: Judged) -> Statistic:
     return apply
 
 
-def _of_errors(errors: NDArray[np.float64], cases: Judged) -> Statistic:
+def _of_errors(errors: NDArray[np.float64], cases: Evaluated) -> Statistic:
     """The mean over images and over models is one sum a patient."""
     sums = np.bincount(cases.patient, weights=errors.mean(axis=0), minlength=cases.patients)
     images = np.bincount(cases.patient, minlength=cases.patients)
@@ -236,10 +236,10 @@ def _of_errors(errors: NDArray[np.float64], cases: Judged) -> Statistic:
     return apply
 
 
-def _of_confusion(share: Callable[..., NDArray[np.float64]], cases: Judged) -> Statistic:
+def _of_confusion(share: Callable[..., NDArray[np.float64]], cases: Evaluated) -> Statistic:
     """Counts of tp, fp, tn and fn a patient; whole numbers stay exact in float64."""
-    called = cases.score >= cases.threshold
-    cells = (called & cases.truth, called & ~cases.truth, ~called & ~cases.truth, ~called & cases.truth)
+    predicted = cases.score >= cases.threshold
+    cells = (predicted & cases.truth, predicted & ~cases.truth, ~predicted & ~cases.truth, ~predicted & cases.truth)
     columns = [
         np.bincount(cases.patient, weights=row, minlength=cases.patients)
         for model in zip(*cells, strict=True)
@@ -254,7 +254,7 @@ def _of_confusion(share: Callable[..., NDArray[np.float64]], cases: Judged) -> S
     return apply
 
 
-def _of_weights(measure: WeightedMeasure, cases: Judged) -> Statistic:
+def _of_weights(measure: WeightedMeasure, cases: Evaluated) -> Statistic:
     """Any function of image weights; called once a model and resample."""
 
     def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.checks import checked_score, checked_truth
 from osteon.metrics.proportions import wilson
+from osteon.metrics.validation import checked_score, checked_truth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -47,7 +47,7 @@ def probability_sample(truth: ArrayLike, probability: ArrayLike) -> tuple[NDArra
     """Truth (n,) bool and probability (n,) float64 of the positive class, checked.
 
     Raises:
-        InputError: lengths differ, nothing was given, a value is not finite, or lies outside 0..1.
+        InputError: lengths differ, nothing was given, a value is not finite, or is outside 0..1.
     """
     labels = checked_truth(truth)
     values = checked_score(probability, labels.size)
@@ -142,7 +142,7 @@ class BrierDecomposition:
     Attributes:
         score: Brier score of the forecast as it is.
         reliability: squared distance of mean probability and observed share; 0 is calibrated.
-        resolution: how far the observed shares of the bins lie from the overall share; higher is better.
+        resolution: how far the observed shares of the bins are from the overall share; higher is better.
         uncertainty: share x (1 - share) of positives, not the model's doing.
         within_bin_variance: spread of the probabilities inside bins.
         within_bin_covariance: twice the covariance of probability and truth inside bins.
@@ -206,7 +206,7 @@ def recalibration(truth: ArrayLike, probability: ArrayLike, *, clip: float = 1e-
     """Calibration slope, intercept and calibration-in-the-large by unpenalised logistic regression.
 
     The truth is regressed on the log odds of the probability: once with free slope and intercept, once with the log
-    odds as offset and the intercept alone. Images of one patient are no independent draws: take intervals from a
+    odds as offset and the intercept alone. Images of one patient are not independent draws: take intervals from a
     patient bootstrap of this function. 0 and 1 have no finite log odds; probabilities are held in ``clip..1-clip``.
 
     Raises:
@@ -217,7 +217,7 @@ def recalibration(truth: ArrayLike, probability: ArrayLike, *, clip: float = 1e-
         doi:10.1186/s12916-019-1466-7.
     """
     if not 0 < clip < 0.5:
-        raise InputError(f"clip must lie between 0 and 0.5, got {clip}")
+        raise InputError(f"clip must are between 0 and 0.5, got {clip}")
     labels, values = probability_sample(truth, probability)
     held = np.clip(values, clip, 1 - clip)
     log_odds = np.log(held) - np.log1p(-held)

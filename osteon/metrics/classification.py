@@ -1,6 +1,6 @@
 """Measures of a binary score against the truth.
 
-One rule for all of them: a measure whose denominator is empty (no positive image, nothing called positive) is not
+One rule for all of them: a measure whose denominator is empty (no positive image, nothing predicted positive) is not
 defined and is NaN. It is never 0, 0.5 or 1, and never an error: a table of subgroups has such cells.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.checks import checked_score, checked_truth
+from osteon.metrics.validation import checked_score, checked_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class RocCurve:
     Attributes:
         false_positive_rate: (points,) rising, 0 to 1; NaN when there is no negative.
         true_positive_rate: (points,) rising, 0 to 1; NaN when there is no positive.
-        thresholds: (points,) falling; a score at or above it is called positive. The first is infinity.
+        thresholds: (points,) falling; a score at or above it is predicted positive. The first is infinity.
     """
 
     false_positive_rate: NDArray[np.float64] = field(repr=False)
@@ -167,8 +167,8 @@ def pr_auc(truth: ArrayLike, score: ArrayLike) -> float:
     _, positives, negatives = _counts_by_score(truth, score)
     if not positives.any() or not negatives.any():
         return float("nan")
-    caught, called = np.cumsum(positives[::-1]), np.cumsum((positives + negatives)[::-1])
-    return float(np.sum(positives[::-1] * (caught / called)) / caught[-1])
+    caught, predicted = np.cumsum(positives[::-1]), np.cumsum((positives + negatives)[::-1])
+    return float(np.sum(positives[::-1] * (caught / predicted)) / caught[-1])
 
 
 def roc_curve(truth: ArrayLike, score: ArrayLike) -> RocCurve:
@@ -180,13 +180,13 @@ def roc_curve(truth: ArrayLike, score: ArrayLike) -> RocCurve:
     distinct, positives, negatives = _counts_by_score(truth, score)
     rates = []
     for counts in (negatives, positives):
-        called = np.concatenate([[0], np.cumsum(counts[::-1])])
-        rates.append(called / called[-1] if called[-1] else np.full(called.size, np.nan))
+        predicted = np.concatenate([[0], np.cumsum(counts[::-1])])
+        rates.append(predicted / predicted[-1] if predicted[-1] else np.full(predicted.size, np.nan))
     return RocCurve(rates[0], rates[1], np.concatenate([[np.inf], distinct[::-1]]))
 
 
 def confusion_at(truth: ArrayLike, score: ArrayLike, threshold: float) -> Confusion:
-    """Counts when a score at or above the threshold is called positive.
+    """Counts when a score at or above the threshold is predicted positive.
 
     Raises:
         InputError: as ``roc_auc``, or the threshold is NaN.
@@ -198,9 +198,9 @@ def confusion_at(truth: ArrayLike, score: ArrayLike, threshold: float) -> Confus
     if np.isnan(threshold):
         raise InputError("a threshold is needed; it is NaN: fix it on the validation part")
     positive, values = _pair(truth, score)
-    called = values >= threshold
-    tp, positives = int(np.count_nonzero(called & positive)), int(np.count_nonzero(positive))
-    fp = int(np.count_nonzero(called)) - tp
+    predicted = values >= threshold
+    tp, positives = int(np.count_nonzero(predicted & positive)), int(np.count_nonzero(positive))
+    fp = int(np.count_nonzero(predicted)) - tp
     return Confusion(tp=tp, fp=fp, tn=positive.size - positives - fp, fn=positives - tp)
 
 
@@ -242,7 +242,7 @@ def measure(name: str, truth: ArrayLike, score: ArrayLike, *, threshold: float =
 
     Raises:
         UnknownLabelError: no measure has that name.
-        InputError: as ``roc_auc``; scores are no probabilities, or the threshold is NaN, where they are needed.
+        InputError: as ``roc_auc``; scores are not probabilities, or the threshold is NaN, where they are needed.
 
     Example:
         >>> measure("tpr", [0, 1, 1, 1], [0.2, 0.6, 0.7, 0.1])
@@ -339,7 +339,7 @@ def _candidates(truth: ArrayLike, score: ArrayLike) -> _Candidates:
             "a threshold can be chosen only where both classes are present; one is missing in this validation part: "
             "split the data again"
         )
-    # the first point calls nothing positive: its threshold, infinity, is no choice
+    # the first point calls nothing positive: its threshold, infinity, is not a choice
     return _Candidates(curve.thresholds[1:], curve.true_positive_rate[1:], 1 - curve.false_positive_rate[1:])
 
 
@@ -378,7 +378,7 @@ def target_point(
         InputError: a class is missing, the sample cannot be used, or the target is not above 0 and at most 1.
     """
     if not 0 < at_least <= 1:
-        raise InputError(f"a target must lie above 0 and be at most 1, got {at_least}")
+        raise InputError(f"a target must be above 0 and be at most 1, got {at_least}")
     found = _candidates(truth, score)
     wanted, other, words = found.sensitivity, found.specificity, ("specificity", "positive")
     if of == "specificity":

@@ -68,7 +68,7 @@ def conformal_quantile(scores: ArrayLike, *, alpha: float) -> float:
         (0.4, inf)
     """
     if not 0 < alpha < 1:
-        raise InputError(f"an error rate must lie between 0 and 1, got {alpha}")
+        raise InputError(f"an error rate must are between 0 and 1, got {alpha}")
     ordered = np.sort(np.asarray(scores, dtype=np.float64))
     rank = math.ceil((ordered.size + 1) * (1 - alpha) - 1e-9)  # 1e-9: 20 * 0.95 must not become 20
     return math.inf if rank > ordered.size else float(ordered[rank - 1])
@@ -99,7 +99,7 @@ def _require_labels(labels: ArrayLike, images: int, classes: int) -> NDArray[np.
     if found.shape != (images,) or found.dtype.kind not in "iub":
         raise InputError(f"labels must be {images} whole numbers, one an image; got {found.shape} of {found.dtype}")
     if images and (found.min() < 0 or found.max() >= classes):
-        raise InputError(f"labels must lie in 0..{classes - 1}, the columns of the probabilities")
+        raise InputError(f"labels must be in 0..{classes - 1}, the columns of the probabilities")
     return found.astype(np.int64)
 
 

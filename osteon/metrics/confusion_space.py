@@ -1,6 +1,6 @@
 """All confusion matrices that fit given intervals: as shares (a cone, solved exactly) or as whole numbers.
 
-A matrix is (tp, fn, fp, tn). Every rate is a ratio of two sums of its cells, so "the rate lies in an interval" is two
+A matrix is (tp, fn, fp, tn). Every rate is a ratio of two sums of its cells, so "the rate is in an interval" is two
 linear conditions.
 """
 
@@ -22,19 +22,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["RATES", "ConfusionSpace", "Fit", "PrintedValue", "ShareSpace", "WholeSpace", "matrix_fits", "read_printed"]
+__all__ = [
+    "RATES",
+    "ConfusionSpace",
+    "Fit",
+    "PublishedValue",
+    "ShareSpace",
+    "WholeSpace",
+    "matrix_fits",
+    "parse_published",
+]
 
 _NUMBER = re.compile(r"(\d*)(?:[.,](\d*))?\s*(%?)")
 _MOST_DECIMALS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class PrintedValue:
-    """A printed share and what it may have been before rounding.
+class PublishedValue:
+    """A published share and what it may have been before rounding.
 
     Attributes:
         low: lower end, a share in 0..1, included.
-        percent: whether it was printed as a percentage.
+        percent: whether it was published as a percentage.
     """
 
     name: str
@@ -54,14 +63,14 @@ class PrintedValue:
         return (self.low + self.high) / 2
 
     def __str__(self) -> str:
-        """Name and number, as printed up to the allowance."""
+        """Name and number, as published up to the allowance."""
         return f"{self.name} {self.words(self.middle)}"
 
 
-def read_printed(
+def parse_published(
     values: Mapping[str, str | float], *, allowance_points: float = 0.0, own_scale: frozenset[str] = frozenset()
-) -> dict[str, PrintedValue]:
-    """The intervals that printed values stand for.
+) -> dict[str, PublishedValue]:
+    """The intervals that published values stand for.
 
     ``"98.30"`` is 98.295 to 98.305 %, both ends included, since papers round halves up and to even. A number above 1 is
     a percentage, and then so are the others, unless named in ``own_scale``.
@@ -72,7 +81,7 @@ def read_printed(
         own_scale: names that may be a percentage beside fractions, or the other way round (the AUC).
 
     Raises:
-        InputError: no number, above 100 %, or a scale that cannot be told.
+        InputError: no number, above 100 %, or a scale that cannot be determined.
     """
     if not 0 <= allowance_points <= 100:
         raise InputError(f"an allowance must be 0 to 100 percentage points, got {allowance_points}")
@@ -90,8 +99,8 @@ def read_printed(
         half = (Fraction(1, 2 * 10**decimals)) * unit + Fraction(str(allowance_points)) / 100
         share = number * unit
         if share > 1:
-            raise InputError(f"{name} {values[name]} is above 100 %: a share lies in 0..1, or 0..100 %")
-        found[name] = PrintedValue(
+            raise InputError(f"{name} {values[name]} is above 100 %: a share is in 0..1, or 0..100 %")
+        found[name] = PublishedValue(
             name, max(share - half, Fraction(0)), min(share + half, Fraction(1)), percent, decimals
         )
     return found
@@ -102,10 +111,10 @@ def _split(name: str, value: str | float) -> tuple[Fraction, int, bool]:
     text = value.strip() if isinstance(value, str) else f"{value:.{_MOST_DECIMALS}f}".rstrip("0")
     found = _NUMBER.fullmatch(text)
     if found is None or not (found[1] or found[2]):
-        raise InputError(f"{name} {str(value)[:20]!r} is no number such as 0.954, 95.4 or 95.4%")
+        raise InputError(f"{name} {str(value)[:20]!r} is not a number such as 0.954, 95.4 or 95.4%")
     whole, behind = found[1] or "0", (found[2] or "")[:_MOST_DECIMALS]
     if len(whole) > 3:
-        raise InputError(f"{name} is above 100 %: a share lies in 0..1, or 0..100 %")
+        raise InputError(f"{name} is above 100 %: a share is in 0..1, or 0..100 %")
     return Fraction(int(whole + behind), 10 ** len(behind)), len(behind), bool(found[3])
 
 
@@ -141,10 +150,10 @@ class Fit:
 class ConfusionSpace(Protocol):
     """A set of confusion matrices that is asked about intervals of rates."""
 
-    def fit(self, wanted: Mapping[str, PrintedValue]) -> Fit | None:
-        """The matrices whose rates lie in all intervals; None when there is none."""
+    def fit(self, wanted: Mapping[str, PublishedValue]) -> Fit | None:
+        """The matrices whose rates are in all intervals; None when there is none."""
 
-    def reach(self, name: str, wanted: Mapping[str, PrintedValue], *, aim: PrintedValue) -> list[float]:
+    def reach(self, name: str, wanted: Mapping[str, PublishedValue], *, aim: PublishedValue) -> list[float]:
         """What a rate can be in the matrices that fit: lowest, nearest below and above ``aim``, highest.
 
         Empty when none fits.
@@ -161,7 +170,7 @@ def _ratio(name: str, cells: Sequence[int]) -> Fraction | None:
     return Fraction(_dot(top, cells), whole) if whole else None
 
 
-def matrix_fits(cells: Cells, wanted: Mapping[str, PrintedValue]) -> bool:
+def matrix_fits(cells: Cells, wanted: Mapping[str, PublishedValue]) -> bool:
     """Whether a matrix has all rates within their intervals, exactly; a rate without a denominator does not fit."""
     rates = {name: _ratio(name, cells) for name in wanted}
     return all(rate is not None and wanted[name].low <= rate <= wanted[name].high for name, rate in rates.items())
@@ -169,9 +178,9 @@ def matrix_fits(cells: Cells, wanted: Mapping[str, PrintedValue]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ShareSpace:
-    """Matrices of any size whose share of positives lies in a range: a cone in four dimensions.
+    """Matrices of any size whose share of positives is in a range: a cone in four dimensions.
 
-    It is spanned by its extreme rays. Each lies on three of the limiting planes, so trying all triples in whole
+    It is spanned by its extreme rays. Each is on three of the limiting planes, so trying all triples in whole
     numbers finds them without an error of rounding; a ratio is largest and smallest on a ray.
 
     Attributes:
@@ -181,8 +190,8 @@ class ShareSpace:
     low: Fraction = Fraction(0)
     high: Fraction = Fraction(1)
 
-    def _rays(self, wanted: Mapping[str, PrintedValue]) -> list[Cells]:
-        """Extreme rays; empty when no matrix with both classes, and something called positive if need be, is inside."""
+    def _rays(self, wanted: Mapping[str, PublishedValue]) -> list[Cells]:
+        """Extreme rays; empty when no matrix with both classes, and a positive prediction if need be, is inside."""
         planes: list[list[Fraction]] = [[Fraction(i == j) for j in range(4)] for i in range(4)]
         limits = [(RATES[name], value.low, value.high) for name, value in wanted.items()]
         limits.append((((1, 1, 0, 0), (1, 1, 1, 1)), self.low, self.high))
@@ -197,7 +206,7 @@ class ShareSpace:
             return []
         return sorted(rays)
 
-    def fit(self, wanted: Mapping[str, PrintedValue]) -> Fit | None:
+    def fit(self, wanted: Mapping[str, PublishedValue]) -> Fit | None:
         """See ``ConfusionSpace``; the example is the smallest of some round sizes that fits."""
         rays = self._rays(wanted)
         if not rays:
@@ -215,7 +224,7 @@ class ShareSpace:
                 break
         return Fit(example, None, (float(min(shares)), float(max(shares))))
 
-    def reach(self, name: str, wanted: Mapping[str, PrintedValue], *, aim: PrintedValue) -> list[float]:
+    def reach(self, name: str, wanted: Mapping[str, PublishedValue], *, aim: PublishedValue) -> list[float]:
         """See ``ConfusionSpace``; everything between lowest and highest can be reached."""
         rates = [rate for ray in self._rays(wanted) if (rate := _ratio(name, ray)) is not None]
         if not rates:
@@ -226,7 +235,7 @@ class ShareSpace:
 
 
 def _ray(triple: Sequence[Sequence[int]], planes: Sequence[Sequence[int]]) -> Cells | None:
-    """The direction on three planes, if it is one, and lies on the inner side of all planes."""
+    """The direction on three planes, if it is one, and is on the inner side of all planes."""
     direction = []
     for missing in range(4):
         (a, b, c), (d, e, f), (g, h, i) = ([row[k] for k in range(4) if k != missing] for row in triple)
@@ -268,7 +277,7 @@ class WholeSpace:
 
     splits: tuple[tuple[int, int], ...]
 
-    def _rows(self, wanted: Mapping[str, PrintedValue]) -> Iterator[_Rows]:
+    def _rows(self, wanted: Mapping[str, PublishedValue]) -> Iterator[_Rows]:
         for positives, negatives in self.splits:
             first, last = 0, positives
             if "sensitivity" in wanted:
@@ -284,7 +293,7 @@ class WholeSpace:
             if there.any():
                 yield _Rows(positives, negatives, tp[there], low[there], high[there])
 
-    def fit(self, wanted: Mapping[str, PrintedValue]) -> Fit | None:
+    def fit(self, wanted: Mapping[str, PublishedValue]) -> Fit | None:
         """See ``ConfusionSpace``; the example is the middle one."""
         count, shares = 0, []
         example: Cells | None = None
@@ -297,7 +306,7 @@ class WholeSpace:
                 example = (tp, rows.positives - tp, rows.negatives - tn, tn)
         return Fit(example, count, (min(shares), max(shares))) if count else None
 
-    def reach(self, name: str, wanted: Mapping[str, PrintedValue], *, aim: PrintedValue) -> list[float]:
+    def reach(self, name: str, wanted: Mapping[str, PublishedValue], *, aim: PublishedValue) -> list[float]:
         """See ``ConfusionSpace``."""
         low, below, above, high = math.inf, -math.inf, math.inf, -math.inf
         for rows in self._rows(wanted):
@@ -320,9 +329,9 @@ class WholeSpace:
 
 
 def _true_negatives(
-    name: str, value: PrintedValue, tp: NDArray[np.int64], positives: int, negatives: int
+    name: str, value: PublishedValue, tp: NDArray[np.int64], positives: int, negatives: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Least and most true negatives with which a rate other than the sensitivity lies in its interval.
+    """Least and most true negatives with which a rate other than the sensitivity is in its interval.
 
     The rate is (p + q tn) / (r + s tn) and grows with tn; "at least low" and "at most high" are solved for tn in whole
     numbers. Python's integers are used where 64 bits could overflow.
@@ -344,7 +353,7 @@ def _true_negatives(
         least = hits + m - (k * b * hits) // a if a else np.zeros(tp.size, dtype=np.int64)
         most = hits + m + (-k * d * hits) // c if c else np.where(tp == 0, negatives, -1)
         if a:
-            least = np.where(tp == 0, nothing, least)  # 0, or nothing called positive
+            least = np.where(tp == 0, nothing, least)  # 0, or nothing predicted positive
         if name == "precision":
-            most = np.where(tp == 0, negatives - 1, most)  # with tn = N nothing is called positive
+            most = np.where(tp == 0, negatives - 1, most)  # with tn = N nothing is predicted positive
     return np.asarray(least, dtype=np.int64), np.asarray(most, dtype=np.int64)

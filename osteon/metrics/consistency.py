@@ -1,10 +1,10 @@
-"""Can printed numbers be true? Whether any confusion matrix gives the accuracy, sensitivity, ... of a table.
+"""Can published numbers be true? Whether any confusion matrix gives the accuracy, sensitivity, ... of a table.
 
 A published table is checked against arithmetic alone: accuracy is a weighted mean of sensitivity and specificity, F1
-the harmonic mean of precision and sensitivity, counts are whole numbers, and a ROC curve through a printed point has at
-least and at most a certain area. "Impossible" is certain for one confusion matrix at one threshold; means over folds
-can miss these rules a little: give them an allowance. "Possible" says no more than that (the AUC is held against the
-whole range of points that the rates leave).
+the harmonic mean of precision and sensitivity, counts are whole numbers, and a ROC curve through a published point
+has at least and at most a certain area. "Impossible" is certain for one confusion matrix at one threshold; means over
+folds can miss these rules a little: give them an allowance. "Possible" says no more than that (the AUC is held
+against the whole range of points that the rates leave).
 """
 
 from __future__ import annotations
@@ -16,14 +16,22 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.confusion_space import RATES, PrintedValue, ShareSpace, WholeSpace, read_printed
+from osteon.metrics.confusion_space import RATES, PublishedValue, ShareSpace, WholeSpace, parse_published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from osteon.metrics.confusion_space import ConfusionSpace
 
-__all__ = ["Classes", "Consistency", "MulticlassConsistency", "PrintedRates", "Violation", "check", "check_multiclass"]
+__all__ = [
+    "Classes",
+    "Consistency",
+    "MulticlassConsistency",
+    "PublishedRates",
+    "Violation",
+    "check",
+    "check_multiclass",
+]
 
 _MOST_POSITIVES = 2_000_000
 _LARGEST_CLASS = 1_000_000_000
@@ -40,7 +48,7 @@ _SMALL_MISSES = (0.01, 0.02, 0.05, 0.1, 0.2)
 _SWAPS = (("sensitivity", "specificity"), ("sensitivity", "precision"))
 
 
-class PrintedRates(TypedDict, total=False):
+class PublishedRates(TypedDict, total=False):
     """What a table prints: text (``"98.30"``, trailing zeros count; ``"98.3%"``) or numbers."""
 
     accuracy: str | float
@@ -70,7 +78,7 @@ class Classes:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A set of printed values, by name, that cannot all hold, while any fewer of them can; and why, in words."""
+    """A set of published values, by name, that cannot all hold, while any fewer of them can; and why, in words."""
 
     values: tuple[str, ...]
     message: str
@@ -81,11 +89,11 @@ class Consistency:
     """The answer for one row of a table.
 
     Attributes:
-        possible: whether a confusion matrix, and a ROC curve through it, give all printed values within rounding.
-        matrix: (tp, fn, fp, tn) that gives the printed rates, the AUC aside; None when none does.
+        possible: whether a confusion matrix, and a ROC curve through it, give all published values within rounding.
+        matrix: (tp, fn, fp, tn) that gives the published rates, the AUC aside; None when none does.
         matrices: how many such matrices there are; None where the sizes of the classes are free.
         positive_share: smallest and largest share of positives with which the rates fit; None when they do not.
-        auc_range: smallest and largest area of a ROC curve through the printed point; None where no point is known.
+        auc_range: smallest and largest area of a ROC curve through the published point; None where no point is known.
     """
 
     possible: bool
@@ -98,9 +106,9 @@ class Consistency:
 
 
 def check(
-    *, classes: Classes | None = None, allowance_points: float = 0.0, **printed: Unpack[PrintedRates]
+    *, classes: Classes | None = None, allowance_points: float = 0.0, **published: Unpack[PublishedRates]
 ) -> Consistency:
-    """Whether any confusion matrix gives the printed values within rounding.
+    """Whether any confusion matrix gives the published values within rounding.
 
     With the sizes of both classes (or their sum) all matrices of whole numbers are looked at; without, all shares of
     positives, solved exactly.
@@ -109,10 +117,10 @@ def check(
         classes: sizes of the classes, as far as known.
         allowance_points: widens every rounding interval, in percentage points; for means over folds, which obey the
             rules for ratios (F1, precision) only roughly. 0 for one confusion matrix.
-        **printed: accuracy, sensitivity, specificity, precision, f1, auc, as printed.
+        **published: accuracy, sensitivity, specificity, precision, f1, auc, as published.
 
     Raises:
-        InputError: nothing printed, no numbers, or sizes that cannot be.
+        InputError: nothing published, no numbers, or sizes that cannot be.
         UnknownLabelError: a measure that is not known.
 
     Example:
@@ -121,13 +129,13 @@ def check(
         (False, [('sensitivity', 'specificity', 'accuracy'), ('sensitivity', 'specificity', 'auc')])
     """
     known = [*RATES, "auc"]
-    for name in printed:
+    for name in published:
         if name not in known:
-            raise UnknownLabelError(f"no printed measure {name!r}: {nearest_names(name, known)}")
-    given = {name: value for name in known if (value := printed.get(name)) is not None}
+            raise UnknownLabelError(f"no published measure {name!r}: {nearest_names(name, known)}")
+    given = {name: value for name in known if (value := published.get(name)) is not None}
     if not given:
-        raise InputError(f"nothing was printed: give at least one of {', '.join(known)}")
-    values = read_printed(given, allowance_points=allowance_points, own_scale=frozenset({"auc"}))  # type: ignore[arg-type]
+        raise InputError(f"nothing was published: give at least one of {', '.join(known)}")
+    values = parse_published(given, allowance_points=allowance_points, own_scale=frozenset({"auc"}))  # type: ignore[arg-type]
     auc = values.pop("auc", None)
     space = _space(classes or Classes())
     fit = space.fit(values)
@@ -175,7 +183,7 @@ def _space(classes: Classes) -> ConfusionSpace:
     return ShareSpace()
 
 
-def _conflicts(space: ConfusionSpace, values: Mapping[str, PrintedValue]) -> list[Violation]:
+def _conflicts(space: ConfusionSpace, values: Mapping[str, PublishedValue]) -> list[Violation]:
     """The smallest sets of values that no matrix gives together, in words."""
     found: list[Violation] = []
     for size in range(1, len(values) + 1):
@@ -187,29 +195,29 @@ def _conflicts(space: ConfusionSpace, values: Mapping[str, PrintedValue]) -> lis
     return found
 
 
-def _why(space: ConfusionSpace, values: Mapping[str, PrintedValue], names: Sequence[str]) -> str:
-    """What the last value can be, given the others, against what was printed."""
+def _why(space: ConfusionSpace, values: Mapping[str, PublishedValue], names: Sequence[str]) -> str:
+    """What the last value can be, given the others, against what was published."""
     *others, last = names
     aim = values[last]
     reach = space.reach(last, {name: values[name] for name in others}, aim=aim)
     given = f"with {_listed(values, others)} " if others else ""
     if not reach:
-        return f"{given}{last} is not defined for these classes, yet {aim.words(aim.middle)} is printed"
+        return f"{given}{last} is not defined for these classes, yet {aim.words(aim.middle)} is published"
     low, below, above, high = (aim.words(share, more=2) for share in reach)
-    printed = f"{aim.words(aim.middle)} is printed"
+    published = f"{aim.words(aim.middle)} is published"
     reason = f" ({_REASONS[frozenset(names)]})" if frozenset(names) in _REASONS else ""
     if float(aim.low) > reach[3] or float(aim.high) < reach[0]:
-        return f"{given}{last} lies between {low} and {high}{reason}; {printed}"
-    return f"{given}{last} jumps from {below} to {above}, since cases are whole numbers; {printed}"
+        return f"{given}{last} is between {low} and {high}{reason}; {published}"
+    return f"{given}{last} jumps from {below} to {above}, since cases are whole numbers; {published}"
 
 
-def _listed(values: Mapping[str, PrintedValue], names: Sequence[str]) -> str:
+def _listed(values: Mapping[str, PublishedValue], names: Sequence[str]) -> str:
     words = [str(values[name]) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _check_auc(
-    space: ConfusionSpace, values: Mapping[str, PrintedValue], auc: PrintedValue | None, *, reachable: bool
+    space: ConfusionSpace, values: Mapping[str, PublishedValue], auc: PublishedValue | None, *, reachable: bool
 ) -> tuple[tuple[float, float] | None, list[Violation], list[str]]:
     """Bounds of the area under a ROC curve through the point, whether the AUC keeps them, and what to note.
 
@@ -219,7 +227,7 @@ def _check_auc(
     ends = []
     for name in ("sensitivity", "specificity"):
         if reachable:
-            own = values.get(name) or read_printed({name: "0.5"})[name]
+            own = values.get(name) or parse_published({name: "0.5"})[name]
             reach = space.reach(name, values, aim=own)
             ends.append((reach[0], reach[-1]))
         elif name in values:
@@ -235,17 +243,17 @@ def _check_auc(
     concave = (least_s + least_t) / 2
     point = _listed(values, [name for name in ("sensitivity", "specificity") if name in values]) or "these values"
     names = (*(name for name in ("sensitivity", "specificity") if name in values), "auc")
-    printed = f"{auc.words(auc.middle)} is printed"
+    published = f"{auc.words(auc.middle)} is published"
     if float(auc.high) < low:
         message = (
             f"any ROC curve through {point} has an AUC of at least sensitivity x specificity = {auc.words(low)} "
-            f"({auc.words(concave)} if it is concave); {printed}"
+            f"({auc.words(concave)} if it is concave); {published}"
         )
         return (low, high), [Violation(names, message)], []
     if float(auc.low) > high:
         message = (
             f"any ROC curve through {point} has an AUC of at most 1 - (1 - sensitivity)(1 - specificity) = "
-            f"{auc.words(high)}; {printed}"
+            f"{auc.words(high)}; {published}"
         )
         return (low, high), [Violation(names, message)], []
     notes = []
@@ -257,7 +265,7 @@ def _check_auc(
     return (low, high), [], notes
 
 
-def _exchanged(space: ConfusionSpace, values: Mapping[str, PrintedValue]) -> list[str]:
+def _exchanged(space: ConfusionSpace, values: Mapping[str, PublishedValue]) -> list[str]:
     """Columns that, exchanged, make the values fit."""
     notes = []
     for first, second in _SWAPS:
@@ -270,7 +278,7 @@ def _exchanged(space: ConfusionSpace, values: Mapping[str, PrintedValue]) -> lis
     return notes
 
 
-def _nearly(space: ConfusionSpace, values: Mapping[str, PrintedValue]) -> list[str]:
+def _nearly(space: ConfusionSpace, values: Mapping[str, PublishedValue]) -> list[str]:
     """How little more room would do, if little does."""
     for points in _SMALL_MISSES:
         room = Fraction(str(points)) / 100
@@ -290,7 +298,7 @@ class MulticlassConsistency:
     """Whether an accuracy and a macro recall over several classes go together.
 
     Attributes:
-        possible: the printed macro recall lies within the bounds.
+        possible: the published macro recall is within the bounds.
         low: smallest macro recall with that accuracy: all hits in the largest classes.
         high: largest: all hits in the smallest classes.
     """
@@ -315,8 +323,8 @@ def check_multiclass(
     for an accuracy fills the largest classes first, the most the smallest.
 
     Args:
-        accuracy: as printed.
-        macro_recall: as printed.
+        accuracy: as published.
+        macro_recall: as published.
         class_counts: cases of each class in the test set: then hits are whole numbers.
         class_shares: or the share of each class, in any unit.
         allowance_points: widens both rounding intervals, in percentage points.
@@ -329,7 +337,7 @@ def check_multiclass(
         >>> found.possible, round(found.low, 2), round(found.high, 2)
         (False, 0.67, 0.96)
     """
-    values = read_printed({"accuracy": accuracy, "macro recall": macro_recall}, allowance_points=allowance_points)
+    values = parse_published({"accuracy": accuracy, "macro recall": macro_recall}, allowance_points=allowance_points)
     sizes = class_counts if class_counts is not None else class_shares
     if sizes is None or (class_counts is not None and class_shares is not None):
         raise InputError("give either class_counts or class_shares")
@@ -351,8 +359,8 @@ def check_multiclass(
     violations = []
     if recall.high < low or recall.low > high:
         message = (
-            f"with {values['accuracy']} and these {len(parts)} classes macro recall lies between {recall.words(low)} "
-            f"and {recall.words(high)}; {recall.words(recall.middle)} is printed"
+            f"with {values['accuracy']} and these {len(parts)} classes macro recall is between {recall.words(low)} "
+            f"and {recall.words(high)}; {recall.words(recall.middle)} is published"
         )
         violations.append(Violation(("accuracy", "macro_recall"), message))
     return MulticlassConsistency(not violations, float(low), float(high), tuple(violations))

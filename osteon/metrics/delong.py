@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.metrics.checks import check_confidence, checked_score, checked_truth
+from osteon.metrics.validation import check_confidence, checked_score, checked_truth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.metrics.checks import check_confidence
+from osteon.metrics.validation import check_confidence
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -26,7 +26,7 @@ class FoldInterval:
         low: lower limit; NaN with fewer than two folds. It is not cut at 0.
         high: upper limit; NaN with fewer than two folds. It is not cut at 1.
         undefined_folds: whose value was NaN (a class was missing); they were left out.
-        leaves_range: whether a limit lies outside [0, 1], which no rate can reach: to be told beside the table.
+        leaves_range: whether a limit is outside [0, 1], which no rate can reach: to be told beside the table.
     """
 
     mean: float

@@ -67,7 +67,7 @@ class Matching:
     most_mm: float = 10.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no rule."""
+        """Refuse what is not a rule."""
         if self.rule not in _RULES:
             raise UnknownLabelError(f"lesions cannot be matched by {self.rule!r}: {nearest_names(self.rule, _RULES)}")
         if not 0 <= self.least <= 1 or not (math.isfinite(self.most_mm) and self.most_mm >= 0):
@@ -99,7 +99,7 @@ class ScanLesions:
         predicted_ml: (p,) volume of each predicted lesion.
         predicted_probability: (p,) 0 to 1.
         is_hit: (p,) bool, whether it is the same as a true lesion.
-        is_on_mimic: (p,) bool, whether it is no hit and shares a voxel with a mimic.
+        is_on_mimic: (p,) bool, whether it is not a hit and shares a voxel with a mimic.
         mimic_probability: (m,) for each mimic the largest probability of the false positives on it; -inf for none.
     """
 
@@ -160,7 +160,7 @@ def match_lesions(
         matching: the rule; by default an intersection over union of at least 0.1.
 
     Raises:
-        InputError: shapes differ, labels are no counting numbers, or probabilities are not 0 to 1, one a lesion.
+        InputError: shapes differ, labels are not counting numbers, or probabilities are not 0 to 1, one a lesion.
 
     Example:
         >>> scan = np.zeros((1, 4, 8), dtype=bool)
@@ -170,26 +170,28 @@ def match_lesions(
         ([True], [0.03])
     """
     how = matching or Matching()
-    true, called = _labels(truth, "the truth"), _labels(predicted, "the prediction")
-    if true.shape != called.shape:
-        raise InputError(f"lesions of {true.shape} and {called.shape} cannot be matched: bring them to one grid")
+    true, predicted = _labels(truth, "the truth"), _labels(predicted, "the prediction")
+    if true.shape != predicted.shape:
+        raise InputError(f"lesions of {true.shape} and {predicted.shape} cannot be matched: bring them to one grid")
     voxel_ml = math.prod(spacing_mm) / _MM3_A_ML
-    true_voxels, called_voxels = _voxels(true), _voxels(called)
-    shared = _shared(true, called, true_voxels.size, called_voxels.size)
+    true_voxels, predicted_voxels = _voxels(true), _voxels(predicted)
+    shared = _shared(true, predicted, true_voxels.size, predicted_voxels.size)
     if how.rule == "centre":
-        apart = _centres(true, true_voxels, spacing_mm)[:, None] - _centres(called, called_voxels, spacing_mm)[None]
+        apart = (
+            _centres(true, true_voxels, spacing_mm)[:, None] - _centres(predicted, predicted_voxels, spacing_mm)[None]
+        )
         same = np.linalg.norm(apart, axis=2) <= how.most_mm
     else:
-        whole = true_voxels[:, None] + (called_voxels[None] - shared if how.rule == "iou" else 0)
+        whole = true_voxels[:, None] + (predicted_voxels[None] - shared if how.rule == "iou" else 0)
         same = (shared > 0) & (shared >= how.least * whole)
-    chance = _probabilities(probability, called, called_voxels)
+    chance = _probabilities(probability, predicted, predicted_voxels)
     is_hit = same.any(axis=0)
-    is_on_mimic, mimic_probability = _on_mimics(mimics, called, is_hit, chance)
+    is_on_mimic, mimic_probability = _on_mimics(mimics, predicted, is_hit, chance)
     return ScanLesions(
         patient=patient,
         true_ml=np.asarray(true_voxels * voxel_ml, dtype=np.float64),
         true_probability=np.where(same, chance[None], -np.inf).max(axis=1, initial=-np.inf),
-        predicted_ml=np.asarray(called_voxels * voxel_ml, dtype=np.float64),
+        predicted_ml=np.asarray(predicted_voxels * voxel_ml, dtype=np.float64),
         predicted_probability=chance,
         is_hit=is_hit,
         is_on_mimic=is_on_mimic,
@@ -250,22 +252,22 @@ def _probabilities(
             f"probabilities of {values.shape} were given for {voxels.size} predicted lesions; give one each, or a map"
         )
     if not ((values >= 0) & (values <= 1 + 1e-6)).all():
-        raise InputError("a probability of a lesion lies outside 0 to 1, or is no number")
+        raise InputError("a probability of a lesion is outside 0 to 1, or is not a number")
     return np.minimum(values.astype(np.float64), 1.0)
 
 
 def _on_mimics(
-    mimics: ArrayLike | None, called: NDArray[np.int32], is_hit: NDArray[np.bool_], chance: NDArray[np.float64]
+    mimics: ArrayLike | None, predicted: NDArray[np.int32], is_hit: NDArray[np.bool_], chance: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which false positives touch a mimic, and the largest probability on each mimic."""
     if mimics is None:
         return np.zeros(is_hit.size, dtype=bool), np.empty(0)
     labels = _labels(mimics, "the mask of mimics")
-    if labels.shape != called.shape:
+    if labels.shape != predicted.shape:
         raise InputError(
-            f"mimics of {labels.shape} cannot be laid over lesions of {called.shape}: bring them to one grid"
+            f"mimics of {labels.shape} cannot be laid over lesions of {predicted.shape}: bring them to one grid"
         )
-    touches = _shared(labels, called, _voxels(labels).size, is_hit.size) > 0
+    touches = _shared(labels, predicted, _voxels(labels).size, is_hit.size) > 0
     touches &= ~is_hit[None]
     return np.asarray(touches.any(axis=0)), np.where(touches, chance[None], -np.inf).max(axis=1, initial=-np.inf)
 
@@ -306,8 +308,8 @@ class Detection:
         threshold: of the probability of a predicted lesion, included.
         false_positives: a scan.
         by_size: (lower, upper limit in mm, sensitivity) of each class of size.
-        mimics: mimics that a false positive lies on, of all mimics; None where none were marked.
-        on_mimics: false positives that lie on a mimic, of all false positives; None as ``mimics``.
+        mimics: mimics that a false positive is on, of all mimics; None where none were marked.
+        on_mimics: false positives that are on a mimic, of all false positives; None as ``mimics``.
     """
 
     threshold: float
@@ -324,10 +326,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Froc:
-    """A free-response curve of so many scans, patients and true lesions.
+    """A free-response curve of this many scans, patients and true lesions.
 
     Attributes:
-        thresholds: (k,) falling; the first is infinite: nothing is called.
+        thresholds: (k,) falling; the first is infinite: nothing is predicted.
         false_positives: (k,) a scan.
         low: (k,) lower limit of the sensitivity at that threshold; NaN with fewer than two patients.
         at_rates: (false positives a scan, sensitivity) where the curve is read off; the count is that of the lesions
@@ -363,8 +365,8 @@ def detect_lesions(
     if len(sizes_mm) < 2 or any(low >= high for low, high in pairwise(sizes_mm)):
         raise InputError(f"classes of size need at least two rising limits in mm; got {tuple(sizes_mm)}")
     found = [scan.true_probability >= threshold for scan in scans]
-    called = [scan.predicted_probability >= threshold for scan in scans]
-    false = [calls & ~scan.is_hit for scan, calls in zip(scans, called, strict=True)]
+    predicted = [scan.predicted_probability >= threshold for scan in scans]
+    false = [calls & ~scan.is_hit for scan, calls in zip(scans, predicted, strict=True)]
 
     def rate(part: Sequence[Any], whole: Sequence[Any]) -> DetectionRate:
         """Of two counts, or of what is to be counted, a scan."""
@@ -386,7 +388,7 @@ def detect_lesions(
         scans=len(scans),
         patients=drawn.shape[1],
         sensitivity=rate(found, [each.size for each in found]),
-        precision=rate(both(called, [scan.is_hit for scan in scans]), called),
+        precision=rate(both(predicted, [scan.is_hit for scan in scans]), predicted),
         false_positives=rate(false, each_once),
         scans_with_false_positives=rate([each.any() for each in false], each_once),
         by_size=tuple(by_size),
@@ -401,7 +403,7 @@ def froc(
     rates: Sequence[float] = FALSE_POSITIVES_A_SCAN,
     resampling: Resampling | None = None,
 ) -> Froc:
-    """The free-response curve of a set of scans, read off at so many false positives a scan.
+    """The free-response curve of a set of scans, read off at this many false positives a scan.
 
     Raises:
         InputError: no scan, no rate above 0, or another method.

@@ -21,10 +21,10 @@ __all__ = ["ClassCounts", "class_counts", "cluster_intervals"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassCounts:
-    """Counts by true and by called class, of one set of images or of many at once.
+    """Counts by true and by predicted class, of one set of images or of many at once.
 
     Attributes:
-        matrix: (..., true, called) counts.
+        matrix: (..., true, predicted) counts.
 
     Example:
         >>> counts = ClassCounts(np.array([[8, 2], [1, 9]]), ("none", "tumour"))
@@ -53,15 +53,15 @@ class ClassCounts:
             return np.asarray(np.mean([self.rate("recall", name) for name in self.classes], axis=0))
         picked = [self._index(name) for name in classes]
         truly = self.matrix[..., picked, :].sum(axis=(-2, -1))
-        called = self.matrix[..., :, picked].sum(axis=(-2, -1))
+        predicted = self.matrix[..., :, picked].sum(axis=(-2, -1))
         both = self.matrix[..., picked, :][..., picked].sum(axis=(-2, -1))
-        neither = whole - truly - called + both
+        neither = whole - truly - predicted + both
         rates = {
             "accuracy": (both + neither, whole),
             "recall": (both, truly),
-            "precision": (both, called),
+            "precision": (both, predicted),
             "specificity": (neither, whole - truly),
-            "f1": (2 * both, truly + called),
+            "f1": (2 * both, truly + predicted),
         }
         if measure not in rates:
             raise UnknownLabelError(f"no measure {measure!r} of classes: {nearest_names(measure, rates)}")
@@ -73,30 +73,30 @@ class ClassCounts:
         return self.classes.index(name)
 
 
-def class_counts(truth: ArrayLike, called: ArrayLike, classes: tuple[str, ...]) -> ClassCounts:
-    """Count classes 0 to len(classes) - 1, true and called, one of each an image.
+def class_counts(truth: ArrayLike, predicted: ArrayLike, classes: tuple[str, ...]) -> ClassCounts:
+    """Count classes 0 to len(classes) - 1, true and predicted, one of each an image.
 
     Raises:
-        InputError: shapes differ, or a number is no class.
+        InputError: shapes differ, or a number is not a class.
     """
-    return ClassCounts(_by_group(truth, called, len(classes), np.zeros(np.size(truth), np.int64), 1)[0], classes)
+    return ClassCounts(_by_group(truth, predicted, len(classes), np.zeros(np.size(truth), np.int64), 1)[0], classes)
 
 
 def cluster_intervals(
     measures: tuple[tuple[str, ...], ...],
     truth: ArrayLike,
-    called: ArrayLike,
+    predicted: ArrayLike,
     patients: ArrayLike,
     *,
     classes: tuple[str, ...],
     resampling: Resampling | None = None,
 ) -> dict[tuple[str, ...], BootstrapInterval]:
-    """Rates with intervals from resampled patients, all on the same resamples; classes (n,) are true and called.
+    """Rates with intervals from resampled patients, all on the same resamples; classes (n,) are true and predicted.
 
     Args:
         measures: arguments of ``ClassCounts.rate``, as ("recall", "viable").
         truth: (n,) true class.
-        called: (n,) called class.
+        predicted: (n,) predicted class.
         patients: (n,) whose image.
         classes: names.
         resampling: repeats, seed and confidence; percentile only.
@@ -110,7 +110,7 @@ def cluster_intervals(
     """
     how = resampling or Resampling()
     owner, draws = drawn_patients(np.asarray(patients).astype(str), np.size(truth), how, of="several classes")
-    each = _by_group(truth, called, len(classes), owner, draws.shape[1])
+    each = _by_group(truth, predicted, len(classes), owner, draws.shape[1])
     drawn, whole = ClassCounts(np.einsum("rp,pij->rij", draws, each), classes), ClassCounts(each.sum(axis=0), classes)
     size = SampleSize(draws.shape[1], int(each.sum()))
     return {
@@ -119,10 +119,10 @@ def cluster_intervals(
 
 
 def _by_group(
-    truth: ArrayLike, called: ArrayLike, classes: int, group: NDArray[np.int64], groups: int
+    truth: ArrayLike, predicted: ArrayLike, classes: int, group: NDArray[np.int64], groups: int
 ) -> NDArray[np.int64]:
-    """(groups, true, called) counts."""
-    rows, columns = np.asarray(truth), np.asarray(called)
+    """(groups, true, predicted) counts."""
+    rows, columns = np.asarray(truth), np.asarray(predicted)
     if rows.shape != columns.shape or rows.ndim != 1 or rows.shape != group.shape or rows.size == 0:
         raise InputError(f"classes of {rows.shape} images were called for {columns.shape}: one each is needed")
     for values in (rows, columns):

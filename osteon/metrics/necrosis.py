@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["GRADE_CUTS", "huvos_grade", "necrosis_fraction"]
 
 GRADE_CUTS = (("I", 0.0), ("II", 0.5), ("III", 0.9), ("IV", 1.0))
-"""Grades and the least necrosis fraction of each; IV is no viable tumour at all."""
+"""Grades and the least necrosis fraction of each; IV means no viable tumour at all."""
 GRADE_SOURCE = (
     "Huvos AG, Rosen G, Marcove RC. Arch Pathol Lab Med 1977;101:14-18: I below 50 %, II 50 to below 90 %, III 90 to "
     "below 100 %, IV 100 % necrosis; a good response is at least 90 %"
@@ -66,7 +66,7 @@ def necrosis_fraction(
     repeats: int = 2000,
     seed: int = 1,
 ) -> Necrosis:
-    """Share of the tumour on a slide that is not viable, with a 95 % interval.
+    """Share of the tumour on a slide that is not viable, with a 95 % CI.
 
     The fraction is an area: non-viable over (viable + non-viable), each cell being of its most probable class and
     counting with its share of tissue.
@@ -104,14 +104,14 @@ def necrosis_fraction(
     skipped = np.zeros(tissue_share.shape, dtype=np.bool_) if left_out is None else left_out
     area = np.nan_to_num(tissue_share).astype(np.float64) * cell_mm2
     read = np.isfinite(probability).all(axis=2) & ~skipped
-    called = np.where(read, np.argmax(np.where(read[..., np.newaxis], probability, 0), axis=2), -1)
-    areas = {name: float(area[called == index].sum()) for index, name in enumerate(TILE_CLASSES)}
+    predicted = np.where(read, np.argmax(np.where(read[..., np.newaxis], probability, 0), axis=2), -1)
+    areas = {name: float(area[predicted == index].sum()) for index, name in enumerate(TILE_CLASSES)}
     areas |= {"tissue": float(area.sum()), "left_out": float(area[skipped].sum())}
-    tumour = (called > 0) & (area > 0)
+    tumour = (predicted > 0) & (area > 0)
     labels, regions = ndimage.label(tumour, structure=np.ones((3, 3), dtype=np.int8))  # corners included; 0 is none
     total = areas["non_viable"] + areas["viable"]
     fraction = areas["non_viable"] / total if total > 0 else None
-    interval, method = None, "no tumour was called"
+    interval, method = None, "no tumour was detected"
     if fraction is not None:
         cell_mm = math.sqrt(cell_mm2)
         side = max(1, round(min(BLOCK_MM[1], max(BLOCK_MM[0], math.sqrt(total / _WISHED_BLOCKS))) / cell_mm))
@@ -197,7 +197,7 @@ def _blocks(
 def _interval(
     blocks: _Blocks, fraction: float, block_mm: float, *, repeats: int, seed: int
 ) -> tuple[tuple[float, float] | None, str]:
-    """The 95 % interval and how it was made."""
+    """The 95 % CI and how it was made."""
     from scipy import stats
 
     effective = float(blocks.area.sum() ** 2 / (blocks.area**2).sum())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.metrics.checks import check_confidence, checked_truth
+from osteon.metrics.validation import check_confidence, checked_truth
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -95,7 +95,7 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> McNemar:
 
     first, second = checked_truth(first_right), checked_truth(second_right)
     if first.shape != second.shape:
-        raise InputError(f"both methods must judge the same cases; {first.size} and {second.size} were given")
+        raise InputError(f"both methods must evaluate the same cases; {first.size} and {second.size} were given")
     only_first, only_second = int(np.count_nonzero(first & ~second)), int(np.count_nonzero(~first & second))
     statistic = float(min(only_first, only_second))
     if only_first + only_second == 0:

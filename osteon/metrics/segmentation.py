@@ -74,9 +74,9 @@ def pixel_counts(truth: ArrayLike, predicted: ArrayLike) -> PixelCounts:
         )
     if any(mask.dtype != np.bool_ for mask in masks):
         raise InputError(f"masks are bool; got {masks[0].dtype} and {masks[1].dtype}: apply the threshold first")
-    true, called = (mask.reshape(len(mask), -1) for mask in masks)
-    both, either = (np.count_nonzero(part, axis=1).astype(np.int64) for part in (true & called, true | called))
-    positive = np.count_nonzero(called, axis=1).astype(np.int64)
+    true, predicted = (mask.reshape(len(mask), -1) for mask in masks)
+    both, either = (np.count_nonzero(part, axis=1).astype(np.int64) for part in (true & predicted, true | predicted))
+    positive = np.count_nonzero(predicted, axis=1).astype(np.int64)
     return PixelCounts(both, positive - both, either - positive, true.shape[1] - either)
 
 
@@ -121,7 +121,7 @@ def pooled_difference(
     measure: str = "f1",
     resampling: Resampling | None = None,
 ) -> BootstrapInterval:
-    """First minus second method, both judged on the same images and the same resampled patients; as ``pooled``.
+    """First minus second method, both evaluated on the same images and the same resampled patients; as ``pooled``.
 
     The p value is twice the smaller share of resamples on either side of 0, one resample added to each side, so it is
     never 0; ties with 0 count for both sides.
@@ -135,7 +135,7 @@ def pooled_difference(
     """
     if first.true_positive.shape != second.true_positive.shape:
         raise InputError(
-            f"{first.true_positive.size} and {second.true_positive.size} images cannot be compared in pairs: judge "
+            f"{first.true_positive.size} and {second.true_positive.size} images cannot be compared in pairs: evaluate "
             "both methods on the same images"
         )
     how = resampling or Resampling()

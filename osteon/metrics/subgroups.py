@@ -11,8 +11,8 @@ import numpy as np
 
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling, patient_bootstraps
-from osteon.metrics.checks import checked_score, checked_truth
 from osteon.metrics.proportions import wilson
+from osteon.metrics.validation import checked_score, checked_truth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

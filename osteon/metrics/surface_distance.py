@@ -1,9 +1,9 @@
 """How far apart the surfaces of two masks are, in mm, and how much their volumes differ.
 
 A surface is made of the faces between voxels inside and outside: each is a point at its centre with the area of the
-face, so that slices that are thick, or that lie apart, do not change what counts how much. The distance of a face is
+face, so that slices that are thick, or that are apart, do not change what counts how much. The distance of a face is
 that to the nearest face of the other surface. A slanted surface is a stair here: it counts up to 1.7 times its area,
-and lies up to about a fifth of a voxel nearer to others than a smooth one would. (With points at the corners of
+and is up to about a fifth of a voxel nearer to others than a smooth one would. (With points at the corners of
 voxels, as in DeepMind's library, balls of 8 and 12 mm are 3.4 mm apart at 1 mm a voxel, with faces 3.8 mm.)
 
 Two empty masks agree: distance 0, surface Dice 1. One empty mask has no surface to be near to: distance infinite,
@@ -65,7 +65,7 @@ class SurfaceDistances:
         return float((self.truth_mm @ self.truth_mm2 + self.predicted_mm @ self.predicted_mm2) / area)
 
     def hausdorff_mm(self, percent: float = 95.0) -> float:
-        """The larger of the two one-way distances below which so much of a surface's area lies.
+        """The larger of the two one-way distances below which so much of a surface's area is.
 
         Args:
             percent: of the area, above 0 to 100; 100 gives the Hausdorff distance itself.
@@ -81,7 +81,7 @@ class SurfaceDistances:
         return max(_percentile(distance, area, percent) for distance, area in ways)
 
     def dice(self, tolerance_mm: float) -> float:
-        """Share of the area of both surfaces that lies within a tolerance of the other surface.
+        """Share of the area of both surfaces that is within a tolerance of the other surface.
 
         Raises:
             InputError: a negative tolerance.

@@ -128,7 +128,7 @@ class DeployedEmbedder(nn.Module):
     gives = ("embedding",)
 
     def __init__(self, network: nn.Module, *, channels: int = 1) -> None:
-        """Take over a network of the registry with so many input channels; it is put into evaluation mode."""
+        """Take over a network of the registry with this many input channels; it is put into evaluation mode."""
         super().__init__()
         self.pixels = _Pixels(channels=channels, is_rgb=False)
         self.body = split_head(network)[0]

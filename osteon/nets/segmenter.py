@@ -171,7 +171,7 @@ class Segmenter(nn.Module):
             (n, output, row, column): one channel for each of ``outputs``.
 
         Raises:
-            InputError: rows or columns are no such multiples.
+            InputError: rows or columns are not such multiples.
         """
         step = self.description.size_step
         rows, columns = images.shape[-2:]

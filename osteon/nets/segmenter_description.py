@@ -3,7 +3,7 @@
 All are pyramids of nodes X(i, j): i is the depth (0 is full resolution), j the position along the skip connection.
 The encoder is X(i, 0); a decoder is the last diagonal X(3, 1), X(2, 2), X(1, 3), X(0, 4). A U-Net has nothing between
 them, a UNet++ the inner nodes. The ablation of the paper is a change of switches, not of classes: the modified block
-(MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("lesion", "bone")``; the ensemble (EN) is no network.
+(MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("lesion", "bone")``; the ensemble (EN) is none.
 
 The names without a suffix are the networks of the reference code, whose parameter counts they have. ``unetpp_plain``
 and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation and without a

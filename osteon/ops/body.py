@@ -175,7 +175,7 @@ def _static_parts(maps: BodyMaps) -> NDArray[np.bool_]:
 
 
 def _slab(part: NDArray[np.bool_], bone: NDArray[np.bool_], *, column_mm: float) -> NDArray[np.bool_]:
-    """Rows of a still part that are a table under (or over) the legs that lie on it all the way.
+    """Rows of a still part that are a table under (or over) the legs that are on it all the way.
 
     From the outermost row inwards, as long as a row is wider than a leg and holds no bone. Legs are round: their own
     outermost rows are narrow.
@@ -192,11 +192,11 @@ def _slab(part: NDArray[np.bool_], bone: NDArray[np.bool_], *, column_mm: float)
 
 
 def remove_table(maps: BodyMaps) -> BodyMaps:
-    """Take off what lies still through the series and is no leg: the table, a cushion, a bar.
+    """Take off what is still through the series and is not a leg: the table, a cushion, a bar.
 
-    A leg holds bone in its middle wherever it is; a table has the same cross-section in every slice. A leg that lies on
+    A leg holds bone in its middle wherever it is; a table has the same cross-section in every slice. A leg that is on
     the table touches it in some slices only, so what is filled in nearly all of them is table alone. In a series of a
-    few slices nothing can be called still by that; parts without bone fall away later in any case.
+    few slices nothing can be predicted still by that; parts without bone fall away later in any case.
     """
     from scipy import ndimage
 

@@ -315,13 +315,13 @@ SHARPEN_SIGMA_MM = 2.5
 SHARPEN_AMOUNT = 1.0
 FLESH_HU = -300
 FLESH_RADIUS_MM = 4.0
-"""Half the thickness of a small toe: thinner things in air are no part of a leg."""
+"""Half the thickness of a small toe: thinner things in air are not part of a leg."""
 
 MAX_THRESHOLD_HU = 300
-"""Spongy bone and thin cortex reach it once sharpened; muscle, fat and most contrast-filled vessels do not."""
+"""Cancellous bone and thin cortex reach it once sharpened; muscle, fat and most contrast-filled vessels do not."""
 
 MIN_OVERLAP = 0.1
-"""A piece of which less lies in the paper's mask must be thick to be bone."""
+"""A piece of which less is in the paper's mask must be thick to be bone."""
 
 THICK_RADIUS_MM = 6.0
 """Radius of the largest ball inside; a contrast-filled artery of the leg holds none so large."""

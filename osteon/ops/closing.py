@@ -1,6 +1,6 @@
 """Binary closing with a disk or a ball, exact, on 64 voxels at a time; and hole filling.
 
-The footprint is the set of voxels whose centres lie within the radius; in millimetres it is a ball of the world and an
+The footprint is the set of voxels whose centres are within the radius; in millimetres it is a ball of the world and an
 ellipsoid of voxels. Beyond the array is background that the closing may use and never keeps: the result is that of the
 array in an endless empty space, so nothing at the border is lost (scipy's own border rule erodes it).
 """

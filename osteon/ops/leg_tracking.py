@@ -1,7 +1,7 @@
 """Legs followed through a series of block maps, touching legs parted.
 
 A slice alone cannot say which of its parts are legs: toes are many parts, two touching feet are one. So the walk starts
-at the slice where two legs lie most clearly side by side and goes up and down from there; what overlapped a leg in the
+at the slice where two legs are most clearly side by side and goes up and down from there; what overlapped a leg in the
 last slice belongs to it in this one. A part that overlaps both legs is divided along its neck: every pixel runs uphill
 on the distance to the skin to the thickest place it can reach, and that place belongs to the leg it overlaps.
 """
@@ -295,7 +295,7 @@ class _Walk:
             split[basin] = side
         sizes = np.bincount(split.ravel(), minlength=3)[1:]
         self.touching[k] = True
-        # what is thinner than two thighs is no trunk: feet may touch along all of their length
+        # what is thinner than two thighs is not a trunk: feet may touch along all of their length
         thick = sizes.sum() * self.maps.block_area_mm2 > 2 * THIGH_AREA_MM2
         lopsided = bool(sizes.min() < 0.1 * sizes.max())
         self.merged[k] = lopsided or (thick and self.neck_ratio(split) > NECK_LIMIT)
@@ -367,7 +367,7 @@ def _widened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _near_apart(walk: _Walk, two: bool, slice_mm: float) -> NDArray[np.bool_]:  # noqa: FBT001 - private
-    """Merged slices that lie close to slices with two legs apart."""
+    """Merged slices that are close to slices with two legs apart."""
     from scipy import ndimage
 
     apart = ~walk.merged & np.all([(walk.labels == side).any(axis=(1, 2)) for side in (1, 2)], axis=0)

@@ -48,7 +48,7 @@ MAX_GAS_CM2 = 2.0
 MAX_POCKET_CM2 = 20.0
 """Gas enclosed by all that hangs together in a slice: two touching legs may close a pocket, a chest holds lungs."""
 
-GAS_WORDS = "gas lies inside the body, as in airways, lungs or bowel"
+GAS_TEXTS = "gas is inside the body, as in airways, lungs or bowel"
 
 MIN_OPEN_BORDER = 0.25
 """Share of the picture's border that must be air; a patch cut out of a body has none."""
@@ -66,7 +66,7 @@ OPEN_AIR_HU = -900
 RIM_AREA_CM2 = 150.0
 RIM_SPREAD = 0.75
 RIM_ASPECT = 1.7
-"""A round section of this area whose bone lies this far out (rms radius against the section's own) is a head or a
+"""A round section of this area whose bone is this far out (rms radius against the section's own) is a head or a
 trunk; a foot, the only leg part with bone that far out, is long and thin or small."""
 
 MOST_JUDGED = 80
@@ -208,7 +208,7 @@ def _maps_notices(volume: Volume, maps: BodyMaps, tracks: Tracks, verdicts: Slic
         text = f"{tracks.ignored_parts} part(s) with bone beside the legs, thin as a hand or an arm, were left out."
         notices.append(Notice(code="other-parts-ignored", text=text))
     if _has_metal(maps, tracks):
-        text = "Metal lies in a leg: its streaks may hide or imitate disease, and the bone is less exact around it."
+        text = "Metal is in a leg: its streaks may hide or imitate disease, and the bone is less exact around it."
         notices.append(Notice(code="metal-seen", text=text, level="warning"))
     left_out = verdicts.filled & ~verdicts.leg
     if verdicts.is_leg and left_out.any():
@@ -231,10 +231,10 @@ def _table_notice(volume: Volume, maps: BodyMaps, tracks: Tracks) -> Notice:
         towards = middle(maps.table) - middle(tracks.labels > 0)
         if abs(towards[1]) > abs(towards[0]):
             supine = towards[1] > 0
-            text = f"The table was taken off; it lies {'behind' if supine else 'in front of'} the legs, "
+            text = f"The table was taken off; it is {'behind' if supine else 'in front of'} the legs, "
             text += "as for a patient on the back." if supine else "as for a patient lying face down."
         else:
-            text = "The table was taken off; it lies beside the legs, as for a patient on the side."
+            text = "The table was taken off; it is beside the legs, as for a patient on the side."
     return Notice(code="table-removed", text=text)
 
 
@@ -325,7 +325,7 @@ def _with_sides(volume: Volume, legs: list[Leg]) -> tuple[tuple[Leg, ...], list[
     offset = world_x(legs[0]) - middle
     if field_mm > 300 and abs(offset) > 60:
         side: Side = "left" if offset > 0 else "right"
-        text = f"One leg only; called {side} because it lies {abs(offset):.0f} mm to that side of the picture's middle."
+        text = f"One leg only; called {side} because it is {abs(offset):.0f} mm to that side of the picture's middle."
         return (replace(legs[0], side=side),), [Notice(code="side-from-position", text=text, level="warning")]
     text = "One leg only, and the series does not say which side it is."
     return (legs[0],), [Notice(code="side-unknown", text=text, level="warning")]
@@ -371,7 +371,7 @@ class _PaperLegs:
     """Parts that the recipe calls legs."""
 
     # (slice, row, column) uint8; 1 the part at lower columns, 2 the other. A slice with one part has it on the side of
-    # the picture where its centroid lies.
+    # the picture where its centroid is.
     labels: NDArray[np.uint8] = field(repr=False)
     # of label 1 and 2 over the whole series, or None where the label does not occur
     boxes: tuple[Box | None, Box | None]
@@ -492,7 +492,7 @@ class _Section:
         return np.asarray((centred * weights[:, None]).T @ centred / weights.sum())
 
     def rim_spread_and_aspect(self) -> tuple[float, float]:
-        """How far out the bone lies, against the section's own spread; length over width of the section."""
+        """How far out the bone is, against the section's own spread; length over width of the section."""
         body = self._moments_mm2(np.ones(self.mask.shape, dtype=np.float32))
         bone = self._moments_mm2(self.bone)
         thin, long = np.sqrt(np.maximum(np.linalg.eigvalsh(body), 1e-6))
@@ -527,11 +527,11 @@ def _objection(section: _Section) -> str | None:
     if section.cavity_cm2() > MAX_CAVITY_CM2:
         return f"bone encloses a cavity of more than {MAX_CAVITY_CM2:.0f} cm2, as a skull does"
     if section.gas_cm2() > MAX_GAS_CM2:
-        return GAS_WORDS
+        return GAS_TEXTS
     if section.area_cm2 > RIM_AREA_CM2 and section.bone_cm2 > 0:
         spread, aspect = section.rim_spread_and_aspect()
         if spread > RIM_SPREAD and aspect < RIM_ASPECT:
-            return "the bone lies at the rim of a thick round section, as in a head or a trunk"
+            return "the bone is at the rim of a thick round section, as in a head or a trunk"
     return None
 
 
@@ -544,28 +544,28 @@ def _masks(tracks: Tracks, k: int) -> list[NDArray[np.bool_]]:
 
 
 def _judge_slices(maps: BodyMaps, tracks: Tracks) -> SliceVerdicts:
-    """Judge every slice; in a long series evenly spaced ones, and the others by their nearest judged neighbour."""
+    """Look at every slice; of a long series at evenly spaced ones, the others go by their nearest neighbour."""
     filled = np.asarray((tracks.labels > 0).any(axis=(1, 2)))
     places = np.flatnonzero(filled)
-    judged = (
+    evaluated = (
         places[np.unique(np.linspace(0, places.size - 1, min(MOST_JUDGED, places.size)).round().astype(int))]
         if places.size
         else places
     )
-    good = np.zeros(judged.size, dtype=np.bool_)
+    good = np.zeros(evaluated.size, dtype=np.bool_)
     reasons: Counter[str] = Counter()
-    for i, k in enumerate(judged.tolist()):
-        words = _judge(maps, tracks, k)
+    for i, k in enumerate(evaluated.tolist()):
+        words = _evaluate(maps, tracks, k)
         good[i] = not words
         reasons.update(words)
     leg = np.zeros(filled.size, dtype=np.bool_)
-    if judged.size:
-        nearest = np.abs(places[:, None] - judged[None, :]).argmin(axis=1)
+    if evaluated.size:
+        nearest = np.abs(places[:, None] - evaluated[None, :]).argmin(axis=1)
         leg[places] = good[nearest]
     # the hips are neither for nor against legs; where the thighs are legs, they belong to them
     leg = _without_islands(leg & ~tracks.hips, filled & ~tracks.hips, maps.spacing_mm[0])
     paired = leg & np.all([(tracks.labels == side).any(axis=(1, 2)) for side in (1, 2)], axis=0)
-    scale = places.size / max(judged.size, 1)
+    scale = places.size / max(evaluated.size, 1)
     counted = tuple((words, round(n * scale)) for words, n in reasons.most_common())
     is_leg = _is_leg(leg, filled & ~tracks.hips, paired & ~tracks.merged, maps.spacing_mm[0])
     return SliceVerdicts(leg=(leg | tracks.hips) & filled, filled=filled, reasons=counted, is_leg=is_leg)
@@ -580,14 +580,14 @@ def _whole_mass(maps: BodyMaps, tracks: Tracks, k: int) -> NDArray[np.bool_]:
     return np.isin(parts, np.unique(parts[here]))
 
 
-def _judge(maps: BodyMaps, tracks: Tracks, k: int) -> set[str]:
+def _evaluate(maps: BodyMaps, tracks: Tracks, k: int) -> set[str]:
     """Everything that speaks against a leg in one slice."""
     words = set()
     if _open_border(maps, k) < MIN_OPEN_BORDER:
         words.add("no skin is seen: the picture's border is body on most of its length")
     whole = _section(maps, _whole_mass(maps, tracks, k), k)
     if whole.gas_cm2() > MAX_POCKET_CM2:
-        words.add(GAS_WORDS)
+        words.add(GAS_TEXTS)
     if whole.sides_cut >= MOST_SIDES_CUT:
         words.add(f"the body is cut off at {MOST_SIDES_CUT} or more sides of the picture")
     for mask in _masks(tracks, k):

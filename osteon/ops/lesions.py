@@ -1,12 +1,12 @@
-"""Lesions in the maps of a segmenter: connected in 3D, in bone, and how dense they are against the patient's own bone.
+"""Lesions in the maps of a segmenter: connected in 3D, in bone, and how dense against the patient's reference bone.
 
 Maps are bytes (255 is probability 1) on the grid of the network's images, so that a whole series fits into memory; the
 outline on the CT's own grid is found slice by slice from them (``Outlines``).
 
-* A lesion is a 26-connected piece of pixels at or above the threshold that lies in bone or within a few millimetres of
-  it. What the map shows elsewhere (contrast in vessels or bowel) is no lesion.
-* Its character compares its pixels with the patient's own spongy bone: bone outside lesions, at least two pixels from
-  the outer edge, by median and 1.4826 times the median absolute deviation. The same 100 HU are dense in an
+* A lesion is a 26-connected piece of pixels at or above the threshold that is in bone or within a few millimetres of
+  it. What the map shows elsewhere (contrast in vessels or bowel) is not a lesion.
+* Its density pattern compares its pixels with the reference bone: cancellous bone outside lesions, at least two
+  pixels from the outer edge, by median and 1.4826 times the median absolute deviation. The same 100 HU are dense in an
   osteoporotic spine and dark in a young one.
 """
 
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_DETERMINED",
-    "Character",
+    "DensityPattern",
     "LesionOptions",
     "OwnBone",
     "find_contrast",
+    "find_density_pattern",
     "grown",
-    "judge_character",
     "label_lesions",
-    "measure_own_bone",
+    "measure_reference_bone",
     "upper_half_mean",
 ]
 
 NOT_DETERMINED: Final = "not determined"
-"""In place of a site or a character that was not proved."""
+"""In place of a site or a density pattern that was not proved."""
 
-Character = Literal["lytic", "blastic", "mixed", "not determined"]
+DensityPattern = Literal["lytic", "blastic", "mixed", "not determined"]
 
 
 MOST_LESIONS = 255
@@ -52,7 +52,7 @@ MOST_LESIONS = 255
 
 @dataclass(frozen=True, slots=True)
 class OwnBone:
-    """The patient's own spongy bone outside lesions, which lesions are compared with."""
+    """The patient's reference bone outside lesions, which lesions are compared with."""
 
     median_hu: float  # of its pixels, as the network sees them
     spread_hu: float  # 1.4826 times their median absolute deviation
@@ -72,30 +72,30 @@ class LesionOptions:
     threshold: float = 0.5  # of the lesion map, above 0 to 1
     bone_threshold: float = 0.5  # of the bone map
     near_bone_mm: float = 5.0  # a pixel further from bone (in its slice) belongs to no lesion
-    in_bone_share: float = 0.3  # a piece with a smaller share of its pixels in bone is no lesion...
+    in_bone_share: float = 0.3  # a piece with a smaller share of its pixels in bone is not a lesion...
     # ...where gaps of bone up to twice this and its holes count as bone: a lytic lesion makes them
     close_bone_mm: float = 6.0
     min_volume_mm3: float = 40.0  # smaller lesions are not listed; 40 mm3 are a ball of 4.2 mm
-    # a slice with this much lesion is called by the segmentation; 20 mm2 are a disc of 5 mm
+    # a slice with this much lesion is predicted by the segmentation; 20 mm2 are a disc of 5 mm
     slice_area_mm2: float = 20.0
-    apart_mm: float = 6.0  # own bone lies at least so far from a lesion
-    lytic_spreads: float = 0.75  # so many spreads below the own bone's median a pixel is lytic...
-    lytic_least_hu: float = 30.0  # ...and at least so many HU
-    blastic_spreads: float = 1.5  # so many spreads above it a pixel is blastic...
-    blastic_least_hu: float = 80.0  # ...and at least so many HU
-    # a lesion is lytic (blastic) with at least this share of such pixels; of own bone a quarter is lytic by this
+    apart_mm: float = 6.0  # reference bone is at least so far from a lesion
+    lytic_spreads: float = 0.75  # this many spreads below the reference bone's median a pixel is lytic...
+    lytic_least_hu: float = 30.0  # ...and at least this many HU
+    blastic_spreads: float = 1.5  # this many spreads above it a pixel is blastic...
+    blastic_least_hu: float = 80.0  # ...and at least this many HU
+    # a lesion is lytic (blastic) with at least this share of such pixels; of reference bone a quarter is lytic by this
     # measure, and a fifteenth blastic...
     main_share: float = 0.5
     # ...and less than this of the other; with at least this share of both, and the main share together, it is mixed
     other_share: float = 0.15
-    least_pixels: int = 8  # fewer pixels of a lesion tell nothing
-    least_own_pixels: int = 300  # likewise of own bone
+    least_pixels: int = 8  # fewer pixels of a lesion say nothing
+    least_own_pixels: int = 300  # likewise of reference bone
 
     def __post_init__(self) -> None:
         """Refuse settings without a meaning."""
         if not (0 < self.threshold <= 1 and 0 < self.bone_threshold <= 1):
             raise InputError(
-                f"thresholds of maps must lie above 0 and up to 1, found {self.threshold} for lesions and "
+                f"thresholds of maps must be above 0 and up to 1, found {self.threshold} for lesions and "
                 f"{self.bone_threshold} for bone"
             )
         if min(self.near_bone_mm, self.min_volume_mm3, self.apart_mm, self.slice_area_mm2) < 0:
@@ -184,10 +184,10 @@ def upper_half_mean(values: NDArray[np.uint8]) -> float:
     return float(upper.mean(dtype=np.float64)) / 255
 
 
-def measure_own_bone(
+def measure_reference_bone(
     images: SeriesImages, bone: NDArray[np.bool_], lesions: NDArray[np.uint8], *, options: LesionOptions
 ) -> OwnBone | None:
-    """The patient's own spongy bone, outside lesions and away from the outer edge of bone and from metal.
+    """The patient's reference bone, outside lesions and away from the outer edge of bone and from metal.
 
     Returns:
         None where fewer than ``least_own_pixels`` are left.
@@ -225,35 +225,35 @@ def _weighted_median(values: NDArray[np.floating] | NDArray[np.integer], counts:
     return float(values[order][reached])
 
 
-def judge_character(
+def find_density_pattern(
     grey: NDArray[np.uint8], own: OwnBone | None, images: SeriesImages, *, options: LesionOptions
-) -> tuple[Character, str, float | None, float | None]:
-    """Lytic, blastic or mixed, by the pixels of one lesion.
+) -> tuple[DensityPattern, str, float | None, float | None]:
+    """Density pattern (lytic, blastic, mixed) by the pixels of one lesion.
 
     Returns:
-        Character, a sentence that says why, share of lytic pixels and share of blastic pixels.
+        DensityPattern, a sentence that says why, share of lytic pixels and share of blastic pixels.
     """
     if own is None:
-        return NOT_DETERMINED, "Too little of the patient's own bone was seen to compare with.", None, None
+        return NOT_DETERMINED, "Too little of the patient's reference bone was seen to compare with.", None, None
     if grey.size < options.least_pixels:
         return NOT_DETERMINED, f"It has {grey.size} pixels, too few to compare.", None, None
     hu = images.window_hu[0] + grey * ((images.window_hu[1] - images.window_hu[0]) / 255)
     lytic = float((hu < own.lytic_below_hu).mean())
     blastic = float((hu > own.blastic_above_hu).mean())
     told = (
-        f"{lytic:.0%} of it lies below {own.lytic_below_hu:.0f} HU and {blastic:.0%} above {own.blastic_above_hu:.0f} "
-        f"HU; the patient's own spongy bone has {own.median_hu:.0f} HU."
+        f"{lytic:.0%} of it is below {own.lytic_below_hu:.0f} HU and {blastic:.0%} above {own.blastic_above_hu:.0f} "
+        f"HU; the patient's reference bone has {own.median_hu:.0f} HU."
     )
-    character: Character = NOT_DETERMINED
+    density_pattern: DensityPattern = NOT_DETERMINED
     if min(lytic, blastic) >= options.other_share and lytic + blastic >= options.main_share:
-        character = "mixed"
+        density_pattern = "mixed"
     elif max(lytic, blastic) >= options.main_share:
-        character = "lytic" if lytic > blastic else "blastic"
-    return character, told, lytic, blastic
+        density_pattern = "lytic" if lytic > blastic else "blastic"
+    return density_pattern, told, lytic, blastic
 
 
 _CONTRAST_HU = (160.0, 700.0)
-"""Below, it is not brighter than spongy bone and no network takes it for cortex; above, it is dense bone."""
+"""Below, it is not brighter than cancellous bone and no network takes it for cortex; above, it is dense bone."""
 _EVEN_HU = 30.0
 """Standard deviation over 3 x 3 pixels that even parts do not exceed."""
 _LEAST_HEIGHT_MM, _LEAST_WIDTH_MM = 45.0, 110.0
@@ -261,7 +261,7 @@ _LEAST_HEIGHT_MM, _LEAST_WIDTH_MM = 45.0, 110.0
 _RIM_HU, _MOST_RIM_SHARE = 40.0, 0.1
 """A neighbour by so much brighter than the middle of the structure is cortex; the share that may be that bright."""
 _MOST_BONE_SHARE = 0.25
-"""Share of the surroundings, two to four pixels away, that may be candidates, too: a vessel lies in soft tissue and
+"""Share of the surroundings, two to four pixels away, that may be candidates, too: a vessel is in soft tissue and
 touches bone at most, cortex and dense bone lie against other bone."""
 _MOST_HOLLOW = 0.15
 """Area that the even part encloses without being even itself, against its own: marrow."""

@@ -97,7 +97,9 @@ class MrRegion:
     """A lesion on one slice."""
 
     drawn: PlaneBox  # the box that was given, or the bounding box of the mask that was given
-    box: PlaneBox  # bounding box of the lesion: that of the region, unless the region is no outline of what was drawn
+    box: (
+        PlaneBox  # bounding box of the lesion: of the region, or of what was drawn where the region does not outline it
+    )
     window: PlaneBox  # ``box`` with the margin, inside the image: what the network is shown
     # (row, column) bool of the whole slice: the lesion's outline; empty where none was found
     mask: NDArray[np.bool_] = field(repr=False)
@@ -109,7 +111,7 @@ class MrRegion:
 
 
 def normalise(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Bring the values of one slice to 0..1: its 1st percentile becomes 0, its 99th 1, what lies beyond is cut.
+    """Bring the values of one slice to 0..1: its 1st percentile becomes 0, its 99th 1, what is beyond is cut.
 
     MR has no unit, so a slice is its own scale. The coil's uneven brightness is not corrected. Where the two
     percentiles are equal (a small lesion in black), the smallest and the largest value take their place.
@@ -154,7 +156,7 @@ def box_with_margin(box: PlaneBox, shape: tuple[int, int], *, margin_px: int) ->
     """The box, larger on every side, as far as the image goes.
 
     Raises:
-        InputError: the box itself does not lie in the image.
+        InputError: the box itself is not in the image.
 
     Example:
         >>> print(box_with_margin(PlaneBox(5, 30, 10, 40), (50, 50), margin_px=20))
@@ -341,6 +343,6 @@ def _closed(found: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
 
 
 def _disk(radius: int) -> NDArray[np.uint8]:
-    """(2 r + 1, 2 r + 1): pixels whose middle lies within the radius."""
+    """(2 r + 1, 2 r + 1): pixels whose middle is within the radius."""
     squares = np.arange(-radius, radius + 1) ** 2
     return np.asarray(squares[:, None] + squares[None] <= radius * radius, dtype=np.uint8)

@@ -1,17 +1,17 @@
-"""In which bone a lesion lies, where that can be proved; otherwise "not determined".
+"""In which bone a lesion is, where that can be proved; otherwise "not determined".
 
-Proved means: the shape of the bone around the lesion and what it lies beside leave no other bone. A site that is likely
+Proved means: the shape of the bone around the lesion and what it is beside leave no other bone. A site that is likely
 but not proved is not named, and the level of a vertebra or rib never is.
 
-* **vertebra**: nearly all of the lesion lies in the body in front of a spinal canal, or in the arch around it; it
+* **vertebra**: nearly all of the lesion is in the body in front of a spinal canal, or in the arch around it; it
   hangs together with the ring of bone around that canal; and the level is not that of the pelvis. The pelvis is ruled
   out only where the images show both flanks and no large bone in them, or both lungs.
-* **rib**: away from the spine, the piece of bone is thin, long, bent, lies beside lung along most of its length and is
+* **rib**: away from the spine, the piece of bone is thin, long, bent, is beside lung along most of its length and is
   nowhere near the middle of the trunk.
 * **pelvis**: a large bone to the side of a sacral canal, with its like on the other side, over 40 mm without lung;
   both meet the bone around the canal, and towards the head the canal goes on through an abdomen.
 
-Everything is judged on the images of the network (1.75 mm), rows to the back.
+Everything is evaluated on the images of the network (1.75 mm), rows to the back.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _beside_canal(
             return Site(NOT_DETERMINED, "Not determined: at a spinal canal, but the images do not rule out the sacrum.")
         words = "the body in front of" if in_body.sum() >= in_arch.sum() else "the arch around"
         length = (canal.stop - canal.first) * images.slice_mm
-        return Site("vertebra", f"It lies in {words} a spinal canal that was followed over {length:.0f} mm.")
+        return Site("vertebra", f"It is in {words} a spinal canal that was followed over {length:.0f} mm.")
     return _pelvis(images, landmarks, places, aside)
 
 
@@ -208,7 +208,7 @@ def _pelvis(
     if not is_pelvis:
         return None
     words = f"paired over {length:.0f} mm, that meet the sacrum below the abdomen"
-    return Site("pelvis", f"It lies in one of two large bones beside a sacral canal, {words}.")
+    return Site("pelvis", f"It is in one of two large bones beside a sacral canal, {words}.")
 
 
 def _is_below_abdomen(images: SeriesImages, landmarks: Landmarks, canal: SpinalCanal, run: tuple[int, int]) -> bool:
@@ -305,11 +305,11 @@ def _rib(images: SeriesImages, landmarks: Landmarks, places: NDArray[np.int64]) 
     label = int(np.bincount(labels).argmax())
     if label == 0 or float((labels == label).mean()) < 0.95:
         return None
-    return _judge_rib(images, landmarks, np.argwhere(landmarks.pieces == label), places)
+    return _check_rib(images, landmarks, np.argwhere(landmarks.pieces == label), places)
 
 
 def _pieces_off_spine(images: SeriesImages, bone: NDArray[np.bool_], canal: SpinalCanal) -> NDArray[np.integer]:
-    """Connected pieces of bone, less what lies within 42 mm of the middle of the canal; 0 beyond the canal's ends."""
+    """Connected pieces of bone, less what is within 42 mm of the middle of the canal; 0 beyond the canal's ends."""
     import cc3d
 
     out = bone.copy()
@@ -321,7 +321,7 @@ def _pieces_off_spine(images: SeriesImages, bone: NDArray[np.bool_], canal: Spin
     return pieces
 
 
-def _judge_rib(
+def _check_rib(
     images: SeriesImages, landmarks: Landmarks, piece: NDArray[np.int64], lesion: NDArray[np.int64]
 ) -> Site | None:
     """The tests of a rib, in the order of their cost."""
@@ -340,7 +340,7 @@ def _judge_rib(
     near_lung = _near_lung(images, landmarks, line)
     if near_lung < _RIB_LUNG_SHARE:
         return None
-    words = f"thin and bent, and lies beside lung over {near_lung:.0%} of its length"
+    words = f"thin and bent, and is beside lung over {near_lung:.0%} of its length"
     return Site("rib", f"Its bone is {length:.0f} mm long, {words}.")
 
 

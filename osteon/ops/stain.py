@@ -51,7 +51,7 @@ _TOO_LITTLE = Notice(
     "stain-too-little-tissue", "A picture shows too little tissue to measure its stain; its colours were left as is."
 )
 _NOT_FOUND = Notice(
-    "stain-not-found", "No two stains could be told apart in a picture; its colours were left as they are."
+    "stain-not-found", "No two stains could be distinguished in a picture; its colours were left as they are."
 )
 
 
@@ -140,8 +140,8 @@ def augment_stain(
     """The same tissue as if it had been stained otherwise.
 
     The amount of each stain is multiplied by a factor drawn from 1 - ``strength`` to 1 + ``strength`` and raised by up
-    to ``shift`` (in natural optical density); what neither stain explains stays. A picture whose stains cannot be told
-    apart gets the published stains' directions.
+    to ``shift`` (in natural optical density); what neither stain explains stays. A picture whose stains cannot be
+    separated gets the published stains' directions.
 
     Args:
         rgb: (rows, columns, 3) uint8.
@@ -154,7 +154,7 @@ def augment_stain(
     """
     check_rgb(rgb)
     if not (0 <= strength < 1 and shift >= 0):
-        raise InputError(f"stain strength {strength} must lie in 0 to below 1, and shift {shift} at or above 0")
+        raise InputError(f"stain strength {strength} must be in 0 to below 1, and shift {shift} at or above 0")
     look = _look(rgb)
     stains = (_published_look() if isinstance(look, Notice) else look).stains
     factor = rng.uniform(1 - strength, 1 + strength, size=2)

@@ -1,7 +1,7 @@
 """Which squares of a slide are looked at, and how a square becomes the picture that a network sees.
 
 A slide is measured in micrometres from its corner, (row, column). Cells of ``step_um`` tile it without overlap; each
-cell is judged by a tile of ``tile_um`` around its centre. At the slide's edge the tile is moved inwards, so that it
+cell is evaluated on a tile of ``tile_um`` around its centre. At the slide's edge the tile is moved inwards, so that it
 shows tissue rather than the white beyond the slide.
 """
 
@@ -69,11 +69,11 @@ def slide_thumbnail(slide: Slide, *, um_per_pixel: float = 10.0) -> tuple[NDArra
             (a level's own pixels where they are larger).
 
     Returns:
-        (rows, columns, 3) uint8 and the micrometres per pixel (row, column) that it has. What lies beyond the slide in
+        (rows, columns, 3) uint8 and the micrometres per pixel (row, column) that it has. What is beyond the slide in
         its last row and column is white.
 
     Raises:
-        InputError: the slide is damaged, or the wish is no size.
+        InputError: the slide is damaged, or the wish is not a size.
     """
     if not (math.isfinite(um_per_pixel) and um_per_pixel > 0):
         raise InputError(f"a thumbnail cannot have {um_per_pixel} um per pixel: ask for about 10")
@@ -130,7 +130,7 @@ def plan_tiles(
             f"a slide of {size_um} um with a mask of shape {mask.shape} has no cells of {step_um} um: give its size"
         )
     if not 0 <= least_tissue <= 1:
-        raise InputError(f"the least share of tissue must lie between 0 and 1, found {least_tissue}")
+        raise InputError(f"the least share of tissue must are between 0 and 1, found {least_tissue}")
     um = mask_um_per_pixel if isinstance(mask_um_per_pixel, tuple) else (mask_um_per_pixel, mask_um_per_pixel)
     if not all(math.isfinite(one) and one > 0 for one in um):
         raise InputError(f"a mask cannot have {um} um per pixel: give those of the thumbnail")
@@ -150,7 +150,7 @@ def plan_tiles(
 def tile_corner_um(plan: TilePlan, cell: tuple[int, int], size_um: tuple[float, float]) -> tuple[float, float]:
     """Where the tile of a cell begins: centred on the cell, moved inwards at the slide's edge.
 
-    A slide smaller than a tile lies in the tile's middle.
+    A slide smaller than a tile is in the tile's middle.
 
     Raises:
         InputError: the plan has no such cell.
@@ -188,7 +188,7 @@ def tile_view(slide: Slide, plan: TilePlan, cell: tuple[int, int]) -> NDArray[np
 
 
 def tile_views(slide: Slide, plan: TilePlan, cells: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
-    """What a network sees of the tiles of cells (row, column) that lie close together.
+    """What a network sees of the tiles of cells (row, column) that are close together.
 
     The rectangle of all of them is read once, and averaged once where tiles begin at whole pixels of the answer, which
     takes a third of the time of single tiles. A tile then differs from ``tile_view`` by the rounding of its place,
@@ -224,7 +224,7 @@ def tile_views(slide: Slide, plan: TilePlan, cells: Sequence[tuple[int, int]]) -
 
 
 def _window(slide: Slide, corner: tuple[float, float], size: tuple[float, float], um_per_pixel: float) -> TileWindow:
-    """The rectangle of the best level for pixels of so many um; corner and size in um."""
+    """The rectangle of the best level for pixels of this many um; corner and size in um."""
     row_um, column_um = slide.microns_per_pixel
     index = _level_for(slide, um_per_pixel / max(row_um, column_um))
     downsample = slide.levels[index].downsample

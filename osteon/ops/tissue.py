@@ -41,7 +41,7 @@ _Value = TypeVar("_Value", np.uint8, np.float32)
 
 CONTRAST_LIMITS = (0.02, 0.035)
 """Otsu's threshold of the difference of optical densities is kept within these. Glass of the public osteosarcoma tiles
-lies below 0.01, nine tenths of their palest matrix above 0.03."""
+is below 0.01, nine tenths of their palest matrix above 0.03."""
 SMOOTHING_UM = 15.0
 BRIDGED_UM = 40.0
 FILLED_HOLE_MM2 = 1.0
@@ -62,7 +62,7 @@ _BLACK_PEN_DENSITY, _BLACK_PEN_SPREAD = 1.0, 0.25
 
 
 def check_rgb(rgb: NDArray[np.uint8]) -> None:
-    """Refuse what is no picture of (rows, columns, 3) bytes.
+    """Refuse what is not a picture of (rows, columns, 3) bytes.
 
     Raises:
         InputError: another shape or type, or no pixels.
@@ -135,8 +135,8 @@ def pen_mask(density: NDArray[np.float32], *, um_per_pixel: float) -> NDArray[np
     """Ink of markers: colours that haematoxylin and eosin do not give, in strokes at least 40 um wide.
 
     Blue and green ink absorb red more than green, red ink absorbs green and blue strongly while letting red through,
-    and black ink absorbs all alike. Dark blue ink whose red and green are alike cannot be told from haematoxylin, nor
-    faint red ink from blood.
+    and black ink absorbs all alike. Dark blue ink whose red and green are alike passes for haematoxylin, and
+    faint red ink for blood.
 
     Args:
         density: (rows, columns, 3) float32 of ``optical_density``.
@@ -240,7 +240,7 @@ def _closed(mask: NDArray[np.bool_], disk: NDArray[np.uint8]) -> NDArray[np.bool
 
 
 def _parts(mask: NDArray[np.bool_], *, most: float, inside: bool) -> NDArray[np.bool_]:
-    """Connected parts of at most so many pixels; ``inside``: only those that do not touch the edge."""
+    """Connected parts of at most this many pixels; ``inside``: only those that do not touch the edge."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(mask).view(np.uint8), connectivity=4)
     small = stats[:, cv2.CC_STAT_AREA] <= most
     small[0] = False
@@ -299,7 +299,7 @@ def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_P
     """Share of the tile that is so dark, and so much darker than the rest of its tissue, that it may be a fold.
 
     A fold doubles or trebles the thickness. In pale tissue that is no darker than ordinary cellular tissue and is not
-    seen; it does not hide the cells there either. Ink is no fold.
+    seen; it does not hide the cells there either. Ink is not a fold.
 
     Args:
         density: (rows, columns, 3) float32 of ``optical_density``.
@@ -317,7 +317,7 @@ def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_P
 
 
 def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = _TILE_UM_PER_PIXEL) -> tuple[str, ...]:
-    """Names of what makes a tile unfit to be judged.
+    """Names of what makes a tile unfit to be evaluated.
 
     Args:
         rgb: (rows, columns, 3) uint8, the tile as the network sees it.

@@ -101,7 +101,7 @@ def grad_cam(
         (n, row, column) float32, 0 to 1; all 0 where nothing raised the logit.
 
     Raises:
-        InputError: crops are no stack of images, or the layer gave no feature map.
+        InputError: crops are not a stack of images, or the layer gave no feature map.
 
     References:
         Selvaraju et al.: Grad-CAM. ICCV 2017, doi:10.1109/ICCV.2017.74.

@@ -1,7 +1,7 @@
-"""Fitting what a model must know of its own limits: which images are unlike training, and prediction sets.
+"""Fitting what a model must know of its own limits: which images are out of distribution, and prediction sets.
 
-Both are fitted on what each member did not learn from: the validation part of its fold. A member is judged by its own
-validation patients, so the scores that set the thresholds are scores of patients that member has never seen.
+Both are fitted on what each member did not learn from: the validation part of its fold. A member is evaluated on its
+own validation patients, so the scores that set the thresholds are scores of patients that member has never seen.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = [
 BANK_VECTORS = 2000
 """Most training images kept for one member."""
 NEIGHBOUR = 10
-"""Chosen by measurement on phantoms and real CT; see docs/design/train-and-judge.md."""
+"""Chosen by measurement on phantoms and real CT; see docs/design/train-and-evaluate.md."""
 
 SPACE_DIMENSIONS = 32
 """Of the space of the training features; 16 to 128 tell about the same."""
 
 _FALSE_ALARMS, _ERROR_RATE = 0.05, 0.1
-"""Share of held-out tiles that are called unlike training; of the prediction sets, within each class."""
+"""Share of held-out tiles that are predicted out of distribution; of the prediction sets, within each class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +69,7 @@ def fit_limits(
     """Fit distances and prediction sets on the folds of a model.
 
     The region threshold is the conformal quantile over patients of their most unusual region: of patients like those
-    of validation at most ``false_alarm_rate`` are expected to have a region called unlike training. Too few patients
+    of validation at most ``false_alarm_rate`` are expected to have a region out of distribution. Too few patients
     for that rate give the largest value seen, and the rate that goes with it is what the result says. The prediction
     sets hold the error rate within each class, for a random image of a new patient.
 
@@ -100,7 +100,7 @@ def fit_limits(
     if not folds:
         raise InputError("limits were to be fitted on no fold; one a member is needed")
     if not 0 < false_alarm_rate < 1:
-        raise InputError(f"a rate of false alarms must lie between 0 and 1, found {false_alarm_rate}")
+        raise InputError(f"a rate of false alarms must are between 0 and 1, found {false_alarm_rate}")
     for number, fold in enumerate(folds):
         _check(fold, number)
     generator = np.random.default_rng(seed)
@@ -175,7 +175,7 @@ def _check(fold: FoldMaterial, number: int) -> None:
             f"fold {number}: {count} validation images, but lists of {sorted(lengths)}: one each is needed"
         )
     if not all(np.isfinite(rows).all() for rows in (fold.train_features, fold.validation_features, fold.probability)):
-        raise InputError(f"fold {number}: a feature or probability is no number")
+        raise InputError(f"fold {number}: a feature or probability is not a number")
 
 
 def feature_space(
@@ -183,8 +183,8 @@ def feature_space(
 ) -> FeatureBank:
     """The space of the first components of training features; distances are shares of a feature's length.
 
-    Of tiles, neighbours do not tell other tissue from a new patient's: with few patients every new one is far from all
-    tiles, and skin is hardly farther. What lies outside the space that the training features span tells them apart
+    Of tiles, neighbours do not say other tissue from a new patient's: with few patients every new one is far from all
+    tiles, and skin is hardly farther. What is outside the space that the training features span distinguishes them
     better (measured on held-out patients, skin and photographs; docs/examples/histology-tiles.md).
 
     Args:
@@ -218,7 +218,7 @@ def fit_tile_limits(
     seed: int = 1,
     members: int = 1,
 ) -> Limits:
-    """Fit novelty and prediction sets on tiles by what models said of them that had not learnt from their patient.
+    """Fit limits and prediction sets on tiles, by models that had not learnt from their patient.
 
     The threshold of a tile is the quantile of held-out tiles; that of a slide is the largest median of a held-out
     patient: one of n + 1 patients is expected above it.
@@ -239,7 +239,7 @@ def fit_tile_limits(
     people = np.unique(patients)
     if people.size < 2:
         raise InputError(
-            f"novelty needs tiles of at least two held-out patients; there is {people.size}: more folds, or a model "
+            f"OOD score needs tiles of at least two held-out patients; there is {people.size}: more folds, or a model "
             "that does not know its limits (osteon models export --no-trust)"
         )
     unit = max(float(np.median(distance)), 1e-6)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from osteon.data import ModelUse, Notice, RegionNovelty
+from osteon.data import ModelUse, Notice, RegionOod
 from osteon.data.options import silent
 from osteon.errors import BackendError, InputError, WeightsError
 from osteon.metrics.conformal import predict_sets
@@ -79,7 +79,7 @@ class Predictor:
     """A model that runs; where it has several members, what it gives is their mean.
 
     Attributes:
-        name: of the model, or what the networks are called.
+        name: of the model, or what the networks are predicted.
         inputs: by name, as the card describes them.
         output: classes, maps or an embedding.
         runtime: engine and precision, as "openvino float32".
@@ -114,7 +114,7 @@ class Predictor:
         """How images must be."""
         found = self.inputs["image"]
         if not isinstance(found, ImageInput):
-            raise WeightsError(f"{self.name}: the input 'image' is no image")
+            raise WeightsError(f"{self.name}: the input 'image' is not an image")
         return found
 
     @property
@@ -345,12 +345,12 @@ class Predictor:
             return point
         return OperatingPoint(threshold, point.gaussian_sigma_slices, point.median_slices, "chosen for this reading")
 
-    def novelty(self, distance: NDArray[np.float32] | None) -> RegionNovelty | None:
-        """Whether a region of these images is unlike training: the median of their distances; None of no image."""
+    def ood(self, distance: NDArray[np.float32] | None) -> RegionOod | None:
+        """Whether a region of these images is out of distribution: the median of their distances; None of no image."""
         if self.limits is None or distance is None or not distance.size:
             return None
         known = self.limits.known
-        return RegionNovelty(
+        return RegionOod(
             score=float(np.median(distance)),
             threshold=known.region_threshold,
             slice_threshold=known.slice_threshold,
@@ -485,14 +485,14 @@ def _checked_image(images: NDArray[Any], wanted: ImageInput, name: str) -> NDArr
 
 
 def _checked_fields(values: NDArray[Any], wanted: FieldsInput, count: int, name: str) -> NDArray[np.float32]:
-    """Clinical fields as the model takes them; refuses another number of them, and what is no number."""
+    """Clinical fields as the model takes them; refuses another number of them, and what is not a number."""
     if values.shape != (count, len(wanted.names)):
         raise InputError(
             f"{name} takes the fields {', '.join(wanted.names)} of {count} images; found shape {values.shape}"
         )
     found = np.asarray(values, dtype=np.float32)
     if not np.isfinite(found).all():
-        raise InputError(f"{name}: a field is no number; the fields are {', '.join(wanted.names)}")
+        raise InputError(f"{name}: a field is not a number; the fields are {', '.join(wanted.names)}")
     return found
 
 
@@ -613,7 +613,7 @@ def combined(given: Arrays, output: Classes, limits: Limits | None) -> dict[str,
     if limits is not None:
         if "features" not in given:
             raise WeightsError(
-                "how unlike training an image is shows in pooled features; this network gives none: build it with "
+                "how out of distribution an image is shows in pooled features; this network gives none: build it with "
                 "osteon.nets"
             )
         found["distance"] = limits.distance(np.moveaxis(given["features"], 1, 0))  # type: ignore[arg-type]  # members first

@@ -37,7 +37,7 @@ _WITH_A_FOLDER = ".mrxs"
 _RESULT_MARK = "findings.json"
 """The file that makes a folder a result."""
 
-_ELSEWHERE = "choose another place with -o"
+_ELSEWHERE = "choose another folder with -o"
 
 _ADVICE = {
     errno.ENOSPC: f"the disk is full: free some space or {_ELSEWHERE}",
@@ -45,7 +45,7 @@ _ADVICE = {
     errno.EFBIG: f"a file grew larger than this account may write: {_ELSEWHERE}",
     errno.EACCES: f"it is not writable for this account: {_ELSEWHERE}",
     errno.EPERM: f"it is not writable for this account: {_ELSEWHERE}",
-    errno.EROFS: f"it lies on a read-only disk: {_ELSEWHERE}",
+    errno.EROFS: f"it is on a read-only disk: {_ELSEWHERE}",
     errno.ENOTDIR: f"a part of the path is a file, not a folder: {_ELSEWHERE}",
     errno.EEXIST: f"a part of the path is a file, not a folder: {_ELSEWHERE}",
     errno.ENAMETOOLONG: f"its name is too long: {_ELSEWHERE}",
@@ -76,7 +76,7 @@ class CaseOptions:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What was read and where it lies.
+    """What was read and where it is.
 
     Attributes:
         folder: the result folder.
@@ -150,7 +150,7 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
         path: as :func:`read` takes it.
         result: the folder to be.
         options: what to read and how.
-        progress: told about every step.
+        progress: called at every step.
 
     Raises:
         OutputError: the result cannot be written there; checked before anything is read.
@@ -165,7 +165,7 @@ def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progr
     # os.path, because pathlib ends in an error on links that go round
     if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(result)):
         raise OutputError(
-            f"the folder {result.name} holds the images that were to be read: choose another place with -o"
+            f"the folder {result.name} holds the images that were to be read: choose another folder with -o"
         )
     reading = read(path, options=options, progress=tell)
     try:
@@ -181,7 +181,7 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         path: a DICOM folder or file, a zip, NIfTI; a slide. A picture (PNG, JPEG) needs the task: only a person knows
             what it shows.
         options: what to read and how.
-        progress: told about every step.
+        progress: called at every step.
 
     Raises:
         UsageError: an option that the system does not have.
@@ -190,7 +190,7 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         OsteonError: anything else that stops the reading.
     """
     named = system(options.task) if options.task is not None else None
-    # a wrong option or model is told before the images are read
+    # a wrong option or model is reported before the images are read
     _check_values(options.options)
     if named is not None:
         _options(named, options.options)
@@ -261,8 +261,8 @@ def _open(
         return slide, Header(kind="slide"), _slide_files(path)
     if options.microns_per_pixel is not None:
         raise InputError(
-            f"--microns {options.microns_per_pixel:g} was given for {path.name}, which is no slide: leave it out, or "
-            "name a task that reads slides for a picture of a slide"
+            f"--microns {options.microns_per_pixel:g} was given for {path.name}, which is not a slide: leave it out, "
+            "or name a task that reads slides for a picture of a slide"
         )
     inventory = files.enter_context(find_images(path, progress=progress))
     modalities = (

@@ -144,7 +144,7 @@ class Callout:
     title: str
     text: str
     small: tuple[str, ...] = ()
-    style: Literal["demo", "unlike"] = "demo"
+    style: Literal["demo", "ood"] = "demo"
     only: Only = ""
 
 
@@ -242,7 +242,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Groups of images that a person judges together.
+    """Groups of images that a person evaluates together.
 
     Attributes:
         total: groups there are; more than shown when there are too many for a page.

@@ -27,7 +27,7 @@ from osteon.report.slices import (
     scores_of,
     telling_slices,
 )
-from osteon.report.wording import count, direction_words
+from osteon.report.wording import count, direction_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class SliceBrowser:
 
     Attributes:
         frames: one a shown slice: slice number, position in mm, raw and smoothed probability or None, in a run or not,
-            called by the segmentation or not or None.
+            predicted by the segmentation or not or None.
         boxes: affected boxes: first and last slice number, left, top, right, bottom in tile pixels, and its word.
         letters: (letter, side of the tile).
         outline: data URI of the outlines of bone, or "".
@@ -72,7 +72,7 @@ class SliceBrowser:
     tile_height: int
     frames: tuple[tuple[int, float, float | None, float | None, bool, bool | None], ...]
     boxes: tuple[tuple[int, int, float, float, float, float, str], ...]
-    called: str
+    predicted: str
     start: int
     letters: tuple[tuple[str, str], ...]
     svg: Markup = field(repr=False)
@@ -88,14 +88,14 @@ class SliceBrowser:
 
     def payload(self) -> dict[str, object]:
         """What the script in the page needs."""
-        names = ("frames", "boxes", "image", "outline", "lesions", "called", "measure")
+        names = ("frames", "boxes", "image", "outline", "lesions", "predicted", "measure")
         size = {"width": self.tile_width, "height": self.tile_height, "columns": _COLUMNS}
         return size | {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where positions lie in the drawing; ``letters`` are the patient directions at the two ends."""
+    """Where positions are in the drawing; ``letters`` are the patient directions at the two ends."""
 
     low_mm: float
     high_mm: float
@@ -158,7 +158,7 @@ def _browser(
     if marked is not None and marked.grid.same_as(volume.grid):
         edges = [_edge_tile(display.crop(marked.array, window, index) > 0, size) for index in shown]
     boxes = [(item.box, str(item.number)) for item in listed] or [
-        (box, look.called) for box in affected_boxes(answer, region.name)
+        (box, look.predicted) for box in affected_boxes(answer, region.name)
     ]
     first = best[0] if best else shown[len(shown) // 2]
     return SliceBrowser(
@@ -169,8 +169,8 @@ def _browser(
         boxes=tuple(_box(box, word, display, window, size) for box, word in boxes),
         start=int(np.abs(np.asarray(shown) - first).argmin()),
         letters=tuple(zip(display.edge_letters(display.slice_axis), ("left", "right", "top", "bottom"), strict=True)),
-        called=look.called,
-        svg=_score_svg(scores, positions, frame, name=region.name, half_mm=half, called=look.called),
+        predicted=look.predicted,
+        svg=_score_svg(scores, positions, frame, name=region.name, half_mm=half, predicted=look.predicted),
         image=_packed(tiles, jpeg=True),
         outline=_packed(outlines, jpeg=False) if outlines else "",
         lesions=_packed(edges, jpeg=False) if edges else "",
@@ -266,7 +266,7 @@ def _score_svg(
     *,
     name: str,
     half_mm: float,
-    called: str,
+    predicted: str,
 ) -> Markup:
     """The curve of one region, or only its axis when it has no scores, as an ``svg`` element safe to put into a page.
 
@@ -277,9 +277,9 @@ def _score_svg(
     parts = _axes(frame, height)
     words = f"Positions along the {name}"
     if scores is not None:
-        parts += _curves(scores, positions_mm, frame, half_mm, called=called)
+        parts += _curves(scores, positions_mm, frame, half_mm, predicted=predicted)
         parts += _rows(rows, frame)
-        words = f"Probability along the {name}; {count(len(scores.runs), 'run')} of slices called {called}"
+        words = f"Probability along the {name}; {count(len(scores.runs), 'run')} of slices predicted {predicted}"
     parts.append(f'<line class="cursor" x1="-9" x2="-9" y1="{_TOP}" y2="{height - 50}"/>')
     body = "".join(parts)
     return Markup(  # noqa: S704 - numbers and escaped words only
@@ -294,7 +294,7 @@ def _y(value: float) -> float:
 
 
 def _rows(rows: list[tuple[str, list[Stretch]]], frame: _Frame) -> list[str]:
-    """Strips between the curve and the positions: what is called, by whom, and where they differ."""
+    """Strips between the curve and the positions: what is predicted, by whom, and where they differ."""
     parts = []
     for number, (name, stretches) in enumerate(rows):
         top = _BOTTOM + 5 + _STRIP * number
@@ -316,7 +316,7 @@ def _axes(frame: _Frame, height: int) -> list[str]:
         words, x = f"{tick:.0f}".replace("-", "\u2212"), frame.x(tick)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{low}" y2="{low + 5}"/>')
         parts.append(f'<text x="{x:.1f}" y="{low + 19}" text-anchor="middle">{words}</text>')
-    start, end = (direction_words(letters) for letters in frame.letters)
+    start, end = (direction_text(letters) for letters in frame.letters)
     middle = ((_LEFT + _RIGHT) / 2, "middle", "position, mm in patient space")
     for x, anchor, words in ((_LEFT, "start", start), middle, (_RIGHT, "end", end)):
         parts.append(f'<text x="{x}" y="{height - 8}" text-anchor="{anchor}">{escape(words)}</text>')
@@ -324,7 +324,7 @@ def _axes(frame: _Frame, height: int) -> list[str]:
 
 
 def _curves(
-    scores: SliceScores, positions_mm: NDArray[np.float64], frame: _Frame, half_mm: float, *, called: str
+    scores: SliceScores, positions_mm: NDArray[np.float64], frame: _Frame, half_mm: float, *, predicted: str
 ) -> list[str]:
     parts = []
     for run in scores.runs:
@@ -332,9 +332,9 @@ def _curves(
         size = f'width="{right - left:.1f}" height="{_BOTTOM - _TOP}"'
         parts.append(f'<rect class="run" x="{left:.1f}" y="{_TOP}" {size}/>')
         parts.append(f'<path class="hatch" d="{_hatch(left, right)}"/>')
-        if right - left > 6.5 * len(called):
+        if right - left > 6.5 * len(predicted):
             place = f'x="{(left + right) / 2:.1f}" y="{_BOTTOM - 10}"'
-            parts.append(f'<text class="word" {place} text-anchor="middle">{escape(called)}</text>')
+            parts.append(f'<text class="word" {place} text-anchor="middle">{escape(predicted)}</text>')
     x = [frame.x(float(positions_mm[index])) for index in scores.slices]
     same = bool((scores.probability == scores.smoothed).all())
     for kind, values in (("raw", scores.probability), *([] if same else [("smoothed", scores.smoothed)])):

@@ -39,7 +39,7 @@ __all__ = [
     "Estimate",
     "FoldDots",
     "OutlinedImage",
-    "PrintedPoint",
+    "PublishedPoint",
     "RocLine",
     "draw_curves",
     "draw_decision",
@@ -87,7 +87,7 @@ class Estimate:
 
     Attributes:
         mean: over folds, or of the one division.
-        printed: the paper's value and its interval; an interval of no width where it gives none.
+        published: the paper's value and its interval; an interval of no width where it gives none.
         whole: of all test images together, where the bootstrap is of that and not of the mean.
     """
 
@@ -95,7 +95,7 @@ class Estimate:
     mean: float
     folds: tuple[float, float]
     patients: tuple[float, float]
-    printed: tuple[float, float, float] | None = None
+    published: tuple[float, float, float] | None = None
     whole: float | None = None
 
 
@@ -129,7 +129,7 @@ def _unit_square(axes: Axes, *, diagonal: bool = False) -> None:
 
 
 def draw_estimates(path: Path, title: str, estimates: Sequence[Estimate], *, mark: str = "") -> Picture:
-    """A mean with both intervals a row, the printed value beneath it, on an axis from 0 to 1.
+    """A mean with both intervals a row, the published value beneath it, on an axis from 0 to 1.
 
     ``mark`` are words in the upper corner, as that the data are synthetic.
 
@@ -152,17 +152,17 @@ def draw_estimates(path: Path, title: str, estimates: Sequence[Estimate], *, mar
                 axes.plot([low, high], [row + offset] * 2, color=colour, linewidth=3, solid_capstyle="butt")
             if math.isfinite(value):
                 axes.plot(value, row + offset, "o", color=colour, markersize=6)
-        if one.printed:
-            mean, low, high = one.printed
+        if one.published:
+            mean, low, high = one.published
             axes.plot([low, high], [row + 0.26] * 2, color=_GREY, linewidth=1.2, linestyle=(0, (3, 2)))
             axes.plot(mean, row + 0.26, "|", color=_GREY, markersize=8)
-    legend = (("folds, Student's t", _BLUE), ("patients, bootstrap", _ORANGE), ("printed in the paper", _GREY))
-    for number, (words, colour) in enumerate(legend[: 3 if any(e.printed for e in estimates) else 2]):
+    legend = (("folds, Student's t", _BLUE), ("patients, bootstrap", _ORANGE), ("published in the paper", _GREY))
+    for number, (words, colour) in enumerate(legend[: 3 if any(e.published for e in estimates) else 2]):
         sheet.text(left + 250 * number, height + 104, f"● {words}", size=15, colour=colour)
     resampled = "of all test images together" if any(e.whole is not None for e in estimates) else ""
     caption = (
-        "Mean over folds; blue: 95 % interval over folds (Student's t, may leave 0 to 1), orange: 95 % patient "
-        f"bootstrap{resampled and ' ' + resampled}, grey: the paper's printed values on other data."
+        "Mean over folds; blue: 95 % CI over folds (Student's t, may leave 0 to 1), orange: 95 % patient "
+        f"bootstrap{resampled and ' ' + resampled}, grey: the paper's published values on other data."
     )
     return sheet.picture(path, title, caption)
 
@@ -208,7 +208,7 @@ class FoldDots:
 
     name: str
     values: tuple[float, ...] = field(repr=False)
-    printed: tuple[float, ...] = field(default=(), repr=False)
+    published: tuple[float, ...] = field(default=(), repr=False)
 
 
 def draw_folds(path: Path, title: str, rows: Sequence[FoldDots], *, mark: str = "") -> Picture:
@@ -229,13 +229,13 @@ def draw_folds(path: Path, title: str, rows: Sequence[FoldDots], *, mark: str = 
             if math.isfinite(value):
                 colour = _COLOURS[fold % len(_COLOURS)]
                 axes.plot(value, number - 0.14, "o", color=colour, markersize=6, zorder=2)
-        if row.printed:
-            axes.plot(row.printed, [number + 0.22] * len(row.printed), "d", color=_GREY, markersize=4)
+        if row.published:
+            axes.plot(row.published, [number + 0.22] * len(row.published), "d", color=_GREY, markersize=4)
     folds = max((len(row.values) for row in rows), default=0)
     for fold in range(folds):
         sheet.text(290 + 100 * fold, height + 104, f"● fold {fold + 1}", size=15, colour=_COLOURS[fold % len(_COLOURS)])
-    if any(row.printed for row in rows):
-        sheet.text(290 + 100 * folds, height + 104, "◆ printed in the paper", size=15, colour=_GREY)
+    if any(row.published for row in rows):
+        sheet.text(290 + 100 * folds, height + 104, "◆ published in the paper", size=15, colour=_GREY)
     caption = (
         "A dot a fold on its own test part, a tick at their mean, a line from the least to the most. Grey, below: the "
         "folds that the paper prints, on other data."
@@ -248,7 +248,7 @@ class RocLine:
     """A classifier's curve, (points,) rising from 0 to 1.
 
     Attributes:
-        point: (false positive rate, true positive rate) at which it was judged.
+        point: (false positive rate, true positive rate) at which it was evaluated.
         words: behind the name, as its AUC.
     """
 
@@ -260,7 +260,7 @@ class RocLine:
 
 
 @dataclass(frozen=True, slots=True)
-class PrintedPoint:
+class PublishedPoint:
     """Sensitivity and specificity that a paper prints, and its AUC, as shares."""
 
     name: str
@@ -270,9 +270,9 @@ class PrintedPoint:
 
 
 def draw_roc(
-    path: Path, title: str, lines: Sequence[RocLine], points: Sequence[PrintedPoint] = (), *, mark: str = ""
+    path: Path, title: str, lines: Sequence[RocLine], points: Sequence[PublishedPoint] = (), *, mark: str = ""
 ) -> Picture:
-    """Curves with the point of each, and printed points with the rectangle that any curve through them covers.
+    """Curves with the point of each, and published points with the rectangle that any curve through them covers.
 
     Raises:
         OutputError: the picture cannot be written.
@@ -289,7 +289,7 @@ def draw_roc(
         place = 1 - point.specificity, point.sensitivity
         least = point.sensitivity * point.specificity
         axes.fill_between([place[0], 1], 0, place[1], color=_GREY, alpha=0.07, linewidth=0)
-        label = f"printed: {point.name}\nAUC {point.auc:.3f}; through this point at least {least:.3f}"
+        label = f"published: {point.name}\nAUC {point.auc:.3f}; through this point at least {least:.3f}"
         form = _MARKS[number % len(_MARKS)]
         axes.plot(*place, form, color=_GREY, markersize=8, zorder=4, label=label, **_ON_TOP)
     _dress(axes, "1 - specificity", "sensitivity")
@@ -298,13 +298,13 @@ def draw_roc(
             loc="upper left", bbox_to_anchor=(1.03, 1.0), labelspacing=0.8, fontsize=Sheet.points(14), frameon=False
         )
     caption = (
-        "Test parts; where there are folds, of all of them together, each image judged by the network that never saw "
-        "its patient. Dots: at a probability of 0.5."
+        "Test parts; where there are folds, of all of them together, each image evaluated by the network that never "
+        "saw its patient. Dots: at a probability of 0.5."
     )
     if points:
         caption += (
             " Grey: points that the paper prints, on other data. The shaded rectangle below and to the right of one "
-            "lies under every ROC curve through it: its area is the least AUC."
+            "is under every ROC curve through it: its area is the least AUC."
         )
     return sheet.picture(path, title, caption)
 
@@ -316,14 +316,14 @@ class OutlinedImage:
     Attributes:
         image: (row, column) float, 0 black to 1 white.
         truth: (row, column) bool.
-        called: method -> (row, column) bool.
+        predicted: method -> (row, column) bool.
         scores: method -> words below its panel, as "F1 77.4".
     """
 
     name: str
     image: NDArray[np.float32] = field(repr=False)
     truth: NDArray[np.bool_] = field(repr=False)
-    called: Mapping[str, NDArray[np.bool_]] = field(repr=False)
+    predicted: Mapping[str, NDArray[np.bool_]] = field(repr=False)
     scores: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -335,7 +335,7 @@ def draw_outlines(path: Path, title: str, rows: Sequence[OutlinedImage], *, capt
     Raises:
         OutputError: the picture cannot be written.
     """
-    methods = list(rows[0].called)
+    methods = list(rows[0].predicted)
     columns = ["image", "truth", *methods]
     step = _PANEL + _GAP
     tall = _PANEL + 34
@@ -355,8 +355,8 @@ def draw_outlines(path: Path, title: str, rows: Sequence[OutlinedImage], *, capt
             if name != "image":
                 width, style = (1.6, "solid") if name == "truth" else (1.0, "dashed")
                 show_outline(axes, row.truth, width=width, style=style)
-            if name in row.called:
-                show_outline(axes, row.called[name], colour=AFFECTED, width=1.6)
+            if name in row.predicted:
+                show_outline(axes, row.predicted[name], colour=AFFECTED, width=1.6)
                 sheet.text(_LEFT + step * number, top + _PANEL + 4, row.scores.get(name, ""), size=14, colour=MUTED)
         sheet.text(_LEFT, top + _PANEL + 4, row.name, size=13, colour=MUTED)
     told = f"{caption} Blue: the lesion as it is drawn in the data; orange: as the method calls it."
@@ -424,7 +424,7 @@ def draw_curves(path: Path, document: Mapping[str, Any], *, mark: str = "") -> P
     return sheet.picture(
         path,
         "ROC and precision-recall curves",
-        "Blue: one probability an image, the mean of the folds' networks where several judged it; band: pointwise, "
+        "Blue: one probability an image, the mean of the folds' networks where several evaluated it; band: pointwise, "
         "patients resampled. Grey: each fold's network alone. Orange: operating points of the single networks, fixed "
         "on validation, means over folds of what they give on the test part. Dashed: guessing.",
     )

@@ -17,7 +17,7 @@ from osteon.report.charts import (
     draw_subgroups,
 )
 from osteon.report.page import write_page
-from osteon.report.wording import p_words
+from osteon.report.wording import p_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from osteon.report.blocks import Picture
 
-__all__ = ["METRICS_NAME", "REPORT_NAME", "interval_words", "key_table", "write_evaluation", "write_metrics"]
+__all__ = ["METRICS_NAME", "REPORT_NAME", "interval_text", "key_table", "write_evaluation", "write_metrics"]
 
 METRICS_NAME = "metrics.json"
 REPORT_NAME = "report.html"
 _MARK = "SYNTHETIC IMAGES"
 _MEMBERS = (
-    "Each fold's network is calibrated on its own validation part. The mean of calibrated networks, which is judged "
+    "Each fold's network is calibrated on its own validation part. The mean of calibrated networks, which is evaluated "
     "here under a holdout split, tends to be less sure than it may be."
 )
 _PLURALS = {"image": "images", "series": "series", "patient": "patients"}
@@ -88,7 +88,7 @@ def write_evaluation(
     auc = document["levels"]["image"]["measures"]["auc"]["over_patients"]
     page = results_document(
         f"Evaluation of {document['run']['name']}",
-        f"ROC AUC of images {interval_words(auc)} on {document['data']['patients']} test patients",
+        f"ROC AUC of images {interval_text(auc)} on {document['data']['patients']} test patients",
         warnings=tuple(document["warnings"]),
         sections=tuple(sections),
         links=((METRICS_NAME, "every number of this page"),),
@@ -112,11 +112,11 @@ def write_metrics(folder: Path, document: Mapping[str, Any]) -> Path:
     return figures
 
 
-def interval_words(found: Mapping[str, Any]) -> str:
+def interval_text(found: Mapping[str, Any]) -> str:
     """A value with its interval.
 
     Example:
-        >>> interval_words({"value": 0.9, "low": 0.8, "high": None}), interval_words({"value": None})
+        >>> interval_text({"value": 0.9, "low": 0.8, "high": None}), interval_text({"value": None})
         ('0.900 (no interval)', 'not defined')
     """
     value = found.get("value", found.get("mean"))
@@ -127,7 +127,7 @@ def key_table(document: Mapping[str, Any]) -> Table:
     """Measures by level: mean over folds with the patient bootstrap."""
     levels = document["levels"]
     rows = tuple(
-        (words, *(interval_words(entry["measures"][name]["over_patients"]) for entry in levels.values()))
+        (words, *(interval_text(entry["measures"][name]["over_patients"]) for entry in levels.values()))
         for name, words in _NAMES.items()
     )
     columns = ("measure", *(f"{_PLURALS[level]} ({entry['count']})" for level, entry in levels.items()))
@@ -142,7 +142,7 @@ def level_tables(document: Mapping[str, Any]) -> list[Table]:
         for name, words in _NAMES.items():
             found = entry["measures"][name]
             folds = ", ".join("-" if value is None else f"{value:.3f}" for value in found["by_fold"])
-            rows.append((words, folds, interval_words(found["over_folds"]), interval_words(found["over_patients"])))
+            rows.append((words, folds, interval_text(found["over_folds"]), interval_text(found["over_patients"])))
         title = f"{level.capitalize()} level: {entry['count']} in the test part ({entry['joined']})"
         columns = ("measure", "by fold", "mean, Student's t over folds", "mean, patient bootstrap")
         note = "The two intervals answer different questions; t over folds may leave 0 to 1."
@@ -161,7 +161,7 @@ def points_table(document: Mapping[str, Any]) -> Table:
             for fold in point["by_fold"]
         ]
         test = point["test"]
-        told = [interval_words(test[name]["over_patients"]) for name in ("tpr", "tnr")] if test else ["not defined"] * 2
+        told = [interval_text(test[name]["over_patients"]) for name in ("tpr", "tnr")] if test else ["not defined"] * 2
         rows.append((point["rule"], "; ".join(validation), *told))
     columns = ("rule", "validation, by fold: threshold (TPR/TNR)", "test TPR", "test TNR")
     return Table("points", "What was wanted, and what came", columns, tuple(rows))
@@ -188,7 +188,7 @@ def calibration_table(document: Mapping[str, Any]) -> Table:
         "slope": "calibration slope (1 is best)",
         "intercept": "calibration intercept (0 is best)",
     }
-    rows = [(text, interval_words(before[key]), interval_words(after[key])) for key, text in words.items()]
+    rows = [(text, interval_text(before[key]), interval_text(after[key])) for key, text in words.items()]
     rows += [
         (f"Brier: {name}", f"{before['brier_parts'][name]:.4f}", f"{after['brier_parts'][name]:.4f}")
         for name in ("reliability", "resolution", "uncertainty")
@@ -205,12 +205,12 @@ def baseline_table(document: Mapping[str, Any]) -> Table:
     for entry in document["baselines"]:
         difference, delong, pairs = entry["auc_difference"], entry["delong_clustered"], entry["mcnemar_patients"]
         found = difference["over_patients"]
-        p_value = "" if found["p_value"] is None else f", {p_words(found['p_value'])}"
+        p_value = "" if found["p_value"] is None else f", {p_text(found['p_value'])}"
         named = entry["name"] + (f" ({', '.join(entry['fields'])})" if entry["fields"] else "")
-        z = "not defined" if delong["p_value"] is None else f"{delong['difference']:+.3f}, {p_words(delong['p_value'])}"
-        own = interval_words(entry["measures"]["auc"]["over_patients"])
-        counts = f"{pairs['only_first']} / {pairs['only_second']}, {p_words(pairs['p_value'])}"
-        rows.append((named, own, interval_words(found) + p_value, z, counts))
+        z = "not defined" if delong["p_value"] is None else f"{delong['difference']:+.3f}, {p_text(delong['p_value'])}"
+        own = interval_text(entry["measures"]["auc"]["over_patients"])
+        counts = f"{pairs['only_first']} / {pairs['only_second']}, {p_text(pairs['p_value'])}"
+        rows.append((named, own, interval_text(found) + p_value, z, counts))
     columns = (
         "baseline",
         "its AUC",
@@ -229,7 +229,7 @@ def subgroup_table(document: Mapping[str, Any]) -> Table:
             row["group"],
             str(row["patients"]),
             f"{row['images']} ({row['positives']})",
-            *(interval_words(row[name]) for name in ("auc", "tpr", "tnr")),
+            *(interval_text(row[name]) for name in ("auc", "tpr", "tnr")),
             row["note"],
         )
         for row in document["subgroups"]["rows"]
@@ -246,15 +246,15 @@ def worst_table(document: Mapping[str, Any]) -> Table:
 
 def _about(document: Mapping[str, Any]) -> tuple[str, ...]:
     run, data, clustered = document["run"], document["data"], document["auc_clustered"]
-    folds = ", ".join(map(str, run["folds_judged"]))
+    folds = ", ".join(map(str, run["folds_evaluated"]))
     counts = (
         f"{data['images']} test images of {data['patients']} patients, {data['positive_images']} positive of "
-        f"{data['positive_patients']} patients. Split {run['scheme']} by {run['unit']}; folds judged: {folds} of "
+        f"{data['positive_patients']} patients. Split {run['scheme']} by {run['unit']}; folds evaluated: {folds} of "
         f"{run['folds']}."
     )
     auc = (
         f"AUC of one probability an image ({data['score']}), Obuchowski's interval for images of patients: "
-        f"{interval_words(clustered)}."
+        f"{interval_text(clustered)}."
     )
     return counts, auc
 

@@ -33,8 +33,8 @@ __all__ = [
     "Findings",
     "HeatMapEntry",
     "ModelEntry",
-    "NoveltyEntry",
     "Number",
+    "OodEntry",
     "Positive",
     "RegionEntry",
     "ScoresEntry",
@@ -53,7 +53,7 @@ __all__ = [
 _Entry = TypeVar("_Entry", bound="Entry")
 _Other = TypeVar("_Other")
 
-SCHEMA_VERSION: Final = "1.4"
+SCHEMA_VERSION: Final = "2.0"
 """Of findings.json. 1.4 added status, classes and similar; fields of one system stand only where it wrote them."""
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -103,14 +103,14 @@ class GridEntry(Entry, frozen=True):
     slice_axis_to: str
 
 
-class NoveltyEntry(Entry, frozen=True):
+class OodEntry(Entry, frozen=True):
     """How unlike the images that the model was trained on a region is; 1 is the middle validation slice."""
 
     score: Annotated[float, Meta(ge=0, description="median over the slices of their distance from training")]
     threshold: Positive
     slice_threshold: Positive
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=1)]
-    is_unlike_training: bool
+    is_ood: bool
 
 
 class RegionEntry(Entry, frozen=True):
@@ -122,7 +122,7 @@ class RegionEntry(Entry, frozen=True):
     slices_seen: Count
     first_slice_number: Number | None
     last_slice_number: Number | None
-    novelty: NoveltyEntry | None
+    ood: OodEntry | None
 
 
 class BoxEntry(Entry, frozen=True):
@@ -247,7 +247,7 @@ class Findings(Entry, frozen=True):
     name, identifier and birth date are left out: study, series and image UIDs link the file to its images.
     """
 
-    schema_version: Literal["1.4"]
+    schema_version: Literal["2.0"]
     disclaimer: Literal["Decision support for research. Not a diagnosis."]
     osteon_version: Text
     created: Annotated[str, Meta(min_length=10)]
@@ -312,7 +312,7 @@ class HeatMapEntry(Entry, frozen=True):
     slice_number: Number
     method: Literal["Grad-CAM"]
     members: Number
-    is_called: bool
+    is_predicted: bool
 
 
 class SliceEntries(Entry, frozen=True):
@@ -362,7 +362,7 @@ def _rounded(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def filled(kind: type[_Entry], value: object, /, **own: Any) -> _Entry:  # noqa: ANN401 - checked when it is finished
-    """An entry with the fields of a value that are called the same, and some of its own; not yet ``finished``."""
+    """An entry with the fields of a value that have the same names, and some of its own; not yet ``finished``."""
     names = [name for name in kind.__struct_fields__ if name not in own]
     return kind(**{name: getattr(value, name) for name in names}, **own)
 
@@ -453,7 +453,7 @@ def _box(box: Box, grid: Grid) -> BoxEntry:
 
 
 def _region(region: Region) -> RegionEntry:
-    seen, novelty = region.present.nonzero()[0], region.novelty
+    seen, ood = region.present.nonzero()[0], region.ood
     return RegionEntry(
         name=region.name,
         start_vox=region.box.start,
@@ -461,7 +461,7 @@ def _region(region: Region) -> RegionEntry:
         slices_seen=len(seen),
         first_slice_number=int(seen[0]) + 1 if len(seen) else None,
         last_slice_number=int(seen[-1]) + 1 if len(seen) else None,
-        novelty=None if novelty is None else filled(NoveltyEntry, novelty, is_unlike_training=novelty.is_unlike),
+        ood=None if ood is None else filled(OodEntry, ood, is_ood=ood.is_ood),
     )
 
 

@@ -81,7 +81,7 @@ class _Cut:
     columns: tuple[int, int]
 
     def of(self, turned: NDArray[Any], *, fill: int) -> NDArray[Any]:
-        """The rectangle of a turned array; what lies beyond the image is ``fill``."""
+        """The rectangle of a turned array; what is beyond the image is ``fill``."""
         # no take(): that copies a turned array whole before it takes
         plane = np.moveaxis(turned, self.axis, 0)[self.index]
         out = np.full((self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]), fill, dtype=plane.dtype)

@@ -98,7 +98,7 @@ class _Story:
             case Heading():
                 yield [_write(block.text, styles["heading" if block.level == _SECTION else "card"])]
             case Paragraph() if block.style != "mark":  # the paper carries its mark on every page
-                care = "Take care: " if block.style == "warning" else ""
+                care = "Caution: " if block.style == "warning" else ""
                 yield [_write(care + block.text, styles["soft" if block.style in {"note", "small"} else "body"])]
             case Bullets():
                 yield [_bullet(text, level, styles) for text, level in block.items]
@@ -122,7 +122,7 @@ class _Story:
         view = self.pictures.get(figure.picture) if isinstance(figure.picture, str) else figure.picture
         if view is None:
             return []
-        image = _image(view, widest_mm=_WIDTH_MM, tallest_mm=tallest_mm)
+        image = _image(view, largest_mm=_WIDTH_MM, tallest_mm=tallest_mm)
         caption = [Spacer(1, 3), _write(view.caption, self.styles["soft"])] if figure.told else []
         return [Spacer(1, 6), image, *caption]
 
@@ -136,7 +136,7 @@ class _Story:
         elif shown:
             widths = [(_WIDTH_MM - 5 * (len(shown) - 1)) * aspect / sum(aspects) for aspect in aspects]
             sizes = zip(shown, widths, strict=True)
-            images = [_image(view, widest_mm=width, tallest_mm=pair.tallest_mm) for view, width in sizes]
+            images = [_image(view, largest_mm=width, tallest_mm=pair.tallest_mm) for view, width in sizes]
             captions = [_write(view.caption, self.styles["soft"]) for view in shown]
             yield [_grid([images, captions], [width + 5 for width in widths], ("RIGHTPADDING", (0, 0), (-1, -1), 12))]
 
@@ -252,7 +252,7 @@ def _bullet(text: str, level: str, styles: dict[str, Any]) -> Flowable:
     """A paragraph with a dash before it."""
     from reportlab.platypus import Paragraph as Flow
 
-    care = "Take care: " if level == "warning" else ""
+    care = "Caution: " if level == "warning" else ""
     return Flow(escape(_printable(care + text)), styles["body"], bulletText="\u2013")
 
 
@@ -316,7 +316,7 @@ def _card(card: Card, styles: dict[str, Any]) -> list[Flowable]:
     """One finding: title, sentence, and its numbers with their intervals."""
     parts = [_write(card.title, styles["card"]), _write(card.statement, styles["body"])]
     if card.rows:
-        head = [_write(text, styles["soft"]) for text in ("Measure", "Value", "95 % interval")]
+        head = [_write(text, styles["soft"]) for text in ("Measure", "Value", "95 % CI")]
         cells = _pairs(card.rows, styles)
         for cell, row in zip(cells, card.rows, strict=True):
             cell.append(_write(row.interval, styles["soft"]))
@@ -335,11 +335,11 @@ def _table(block: Table, styles: dict[str, Any]) -> list[Flowable]:
     return [*title, table, *(_bullet(note, "info", styles) for note in block.notes)]
 
 
-def _image(view: Picture, *, widest_mm: float, tallest_mm: float) -> Flowable:
+def _image(view: Picture, *, largest_mm: float, tallest_mm: float) -> Flowable:
     from reportlab.lib.units import mm
     from reportlab.platypus import Image
 
-    scale = min(widest_mm / view.width, tallest_mm / view.height)
+    scale = min(largest_mm / view.width, tallest_mm / view.height)
     image = Image(str(view.path), width=view.width * scale * mm, height=view.height * scale * mm)
     image.hAlign = "LEFT"
     return image

@@ -33,7 +33,7 @@ __all__ = [
     "SystemReport",
     "Written",
     "draw_all",
-    "file_words",
+    "file_text",
     "result_document",
     "write_dicom_objects",
     "write_plain_masks",
@@ -148,7 +148,7 @@ def write_result(
         answer = replace(answer, notices=(*answer.notices, *told))
         findings = make_findings(answer, image, created=run.created)
         names = sorted({path.name for path in folder.iterdir() if path.is_file()} | {"findings.json", "run.json"})
-        files = [(name, words) for name in names if (words := file_words(name, report.text))]
+        files = [(name, words) for name in names if (words := file_text(name, report.text))]
         document = make_document(answer, image, text=report.text, part=part, findings=findings, run=run, files=files)
         write_page(folder / "report.html", document, drawn)
         progress(_STEP, 4, _STEPS)
@@ -185,7 +185,7 @@ def _write_files(folder: Path, part: Part) -> tuple[str, ...]:
     return tuple(skipped)
 
 
-def file_words(name: str, text: TaskText) -> str:
+def file_text(name: str, text: TaskText) -> str:
     """What a file of a result is, in words; "" of a file that is not listed."""
     known = _FILES | dict(text.files)
     for mask, words in text.masks.items():
@@ -227,7 +227,7 @@ def write_dicom_objects(
         headers = read_source_headers(source)
         segmentations = {}
         for mask in answer.masks.values():
-            if not mask.labels:  # nothing was called; a Segmentation needs at least one segment
+            if not mask.labels:  # nothing was predicted; a Segmentation needs at least one segment
                 continue
             path = segmentations[mask.name] = folder / _segmentation_name(mask.name)
             by = None if mask.is_drawn else _algorithm(answer, by_model=mask.algorithm is None)

@@ -121,7 +121,7 @@ def file_records(paths: Iterable[Path], *, patient: Patient | None = None) -> tu
     Raises:
         OSError: a file cannot be read.
     """
-    words = _patient_words(patient)
+    words = _patient_text(patient)
     records = []
     for number, path in enumerate(paths, start=1):
         with path.open("rb") as stream:
@@ -273,7 +273,7 @@ def peak_rss_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
-def _patient_words(patient: Patient | None) -> tuple[str, ...]:
+def _patient_text(patient: Patient | None) -> tuple[str, ...]:
     """Parts of name and identifier that are long enough to tell something."""
     if patient is None:
         return ()

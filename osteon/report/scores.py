@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.report.orientation import axis_letters, slice_positions_mm
 from osteon.report.sheet import DARK_AFFECTED, DARK_INK, LIGHT, Sheet, plain_axes
-from osteon.report.wording import direction_words
+from osteon.report.wording import direction_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ __all__ = [
     "curve_caption",
     "draw_scores",
     "half_step_mm",
-    "novelty_stretches",
+    "ood_stretches",
     "run_ends_mm",
     "set_stretches",
 ]
@@ -54,12 +54,12 @@ _KINDS: Final = {
     "positive": ("#d55e00", ""),
     "either": ("#f0b98d", "////"),
     "neither": ("#1b1f24", ""),
-    "called": ("#d55e00", ""),
+    "predicted": ("#d55e00", ""),
     "free": ("#e3e6ea", ""),
     "differ": ("#1b1f24", ""),
     "same": ("#f4f5f6", ""),
     "like": ("#e3e6ea", ""),
-    "unlike": ("#1b1f24", ""),
+    "ood": ("#1b1f24", ""),
 }
 """Colour and hatch of a stretch of slices."""
 
@@ -104,10 +104,10 @@ def draw_scores(
         top, region = _HEAD + number * row, regions.get(each.region)
         axes = sheet.axes(_LEFT, top + 40, _WIDTH - _LEFT - 30, _ROW - 66)
         sheet.text(_LEFT, top + 8, each.region.capitalize(), size=21, colour=DARK_INK)
-        if region is not None and region.novelty is not None and region.novelty.is_unlike:
-            sheet.text(_LEFT + 130, top + 8, "unlike training", size=19, colour=DARK_AFFECTED, weight="bold")
+        if region is not None and region.ood is not None and region.ood.is_ood:
+            sheet.text(_LEFT + 130, top + 8, "out of distribution", size=19, colour=DARK_AFFECTED, weight="bold")
         axes.set_xlim(*limits)
-        _draw_curve(axes, each, positions, half, called=look.called)
+        _draw_curve(axes, each, positions, half, predicted=look.predicted)
         lowest = [axes]
         if area:
             lowest.append(sheet.axes(_LEFT, top + _ROW + 2, _WIDTH - _LEFT - 30, area - 34))
@@ -121,16 +121,16 @@ def draw_scores(
             is_last = one is lowest[-1] and number == len(curves) - 1
             one.tick_params(axis="x", labelbottom=is_last, colors=_GREY, labelsize=Sheet.points(18), length=4)
     bottom = _HEAD + row * len(curves) + 14
-    start, end = (direction_words(letters) for letters in axis_letters(volume.grid))
+    start, end = (direction_text(letters) for letters in axis_letters(volume.grid))
     words = "position along the slice axis, mm in patient space"
     sheet.text(_LEFT, bottom + 10, f"towards the {start}", size=19, colour=_GREY)
     sheet.text((_WIDTH + _LEFT - 30) / 2, bottom + 10, words, size=19, colour=_GREY, ha="center")
     sheet.text(_WIDTH - 30, bottom + 10, f"towards the {end}", size=19, colour=_GREY, ha="right")
-    return sheet.picture(path, title, curve_caption(answer, volume, scores, called=look.called))
+    return sheet.picture(path, title, curve_caption(answer, volume, scores, predicted=look.predicted))
 
 
 def _draw_curve(
-    axes: Axes, scores: SliceScores, positions: NDArray[np.float64], half_mm: float, *, called: str
+    axes: Axes, scores: SliceScores, positions: NDArray[np.float64], half_mm: float, *, predicted: str
 ) -> None:
     """The curve inside limits that are set already: a word stands only where there is room for it."""
     low, high = axes.get_xlim()
@@ -141,8 +141,8 @@ def _draw_curve(
         start, end = run_ends_mm(positions, run, half_mm)
         axes.axvspan(start, end, facecolor=_RUN, alpha=0.13, linewidth=0)
         axes.axvspan(start, end, hatch="//", edgecolor=_RUN, **hatched)
-        if (end - start) / (high - low) >= 0.011 * len(called):
-            axes.text((start + end) / 2, 0.07, called, color=DARK_AFFECTED, weight="bold", **middle)
+        if (end - start) / (high - low) >= 0.011 * len(predicted):
+            axes.text((start + end) / 2, 0.07, predicted, color=DARK_AFFECTED, weight="bold", **middle)
     for run in scores.withheld_runs:
         start, end = run_ends_mm(positions, run, half_mm)
         axes.axvspan(start, end, hatch="..", edgecolor=_GREY, **hatched)
@@ -218,13 +218,15 @@ def _draw_areas(
     _dress_sides(axes)
 
 
-def curve_caption(answer: Answer, volume: Volume, scores: Sequence[SliceScores], *, called: str) -> str:
+def curve_caption(answer: Answer, volume: Volume, scores: Sequence[SliceScores], *, predicted: str) -> str:
     """How the curves are read."""
     curves = [each for each in scores if len(each.slices)]
     positions, regions = slice_positions_mm(volume.grid), {region.name: region for region in answer.regions}
     names = {name for each in curves for name, _ in _strip_rows(each, regions.get(each.region), positions, 1.0)}
     runs = sum(len(scores.runs) for scores in curves)
-    shaded = f"Hatched: the runs of slices called {called}." if runs else f"No run of slices is called {called}."
+    shaded = (
+        f"Hatched: the runs of slices predicted {predicted}." if runs else f"No run of slices is predicted {predicted}."
+    )
     smoothed = any(not np.array_equal(scores.probability, scores.smoothed) for scores in curves)
     lines = "The model's probability for each slice (thin, dots) and smoothed (thick), with the threshold (dashed)."
     if not smoothed:
@@ -233,15 +235,15 @@ def curve_caption(answer: Answer, volume: Volume, scores: Sequence[SliceScores],
         lines = "The highest value of the lesion map in each slice (dots), with the threshold (dashed)."
     agreed = [scores.agreement for scores in curves if scores.agreement is not None]
     alike = [f"Classifier and segmentation agree in {min(agreed):.0%} of slices."] if agreed else []
-    return " ".join([lines, shaded, *_strip_words(curves, names), *alike])
+    return " ".join([lines, shaded, *_strip_text(curves, names), *alike])
 
 
 def _strip_rows(
     scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[tuple[str, list[Stretch]]]:
-    """What is drawn under the curve, row by row with its name; arguments as ``novelty_stretches``."""
+    """What is drawn under the curve, row by row with its name; arguments as ``ood_stretches``."""
     rows = [("set", set_stretches(scores, positions_mm, half_mm))]
-    rows.append(("unlike training", novelty_stretches(scores, region, positions_mm, half_mm)))
+    rows.append(("out of distribution", ood_stretches(scores, region, positions_mm, half_mm)))
     rows += call_stretches(scores, positions_mm, half_mm)
     return [(name, stretches) for name, stretches in rows if stretches]
 
@@ -255,7 +257,7 @@ def half_step_mm(scores: SliceScores, grid: Grid) -> float:
 def call_stretches(
     scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[tuple[str, list[Stretch]]]:
-    """What classifier and segmentation call, and where they differ: kinds "called", "free", "differ" and "same".
+    """What classifier and segmentation call, and where they differ: kinds "predicted", "free", "differ" and "same".
 
     ``positions_mm`` are those of all slices of the volume; empty without a segmentation.
     """
@@ -266,12 +268,12 @@ def call_stretches(
     def stretches(of: NDArray[np.bool_], yes: str, no: str) -> list[Stretch]:
         return _stretches([yes if one else no for one in of], scores, positions_mm, half_mm)
 
-    segmentation = ("segmentation", stretches(outlined, "called", "free"))
+    segmentation = ("segmentation", stretches(outlined, "predicted", "free"))
     if scores.source != "classifier":
         return [segmentation]
     scored = scores.smoothed >= scores.threshold
     return [
-        ("classifier", stretches(scored, "called", "free")),
+        ("classifier", stretches(scored, "predicted", "free")),
         segmentation,
         ("they differ", stretches(scored != outlined, "differ", "same")),
     ]
@@ -283,21 +285,21 @@ def set_stretches(scores: SliceScores, positions_mm: NDArray[np.float64], half_m
     return _stretches(kinds, scores, positions_mm, half_mm)
 
 
-def novelty_stretches(
+def ood_stretches(
     scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[Stretch]:
     """Stretches of slices that are "like" or "unlike" the training images; arguments as ``set_stretches``."""
-    if scores.distance is None or region is None or region.novelty is None:
+    if scores.distance is None or region is None or region.ood is None:
         return []
-    unlike = scores.distance > region.novelty.slice_threshold
-    return _stretches(["unlike" if one else "like" for one in unlike], scores, positions_mm, half_mm)
+    ood = scores.distance > region.ood.slice_threshold
+    return _stretches(["ood" if one else "like" for one in ood], scores, positions_mm, half_mm)
 
 
-def _strip_words(curves: Sequence[SliceScores], names: Collection[str]) -> list[str]:
+def _strip_text(curves: Sequence[SliceScores], names: Collection[str]) -> list[str]:
     """Sentences that explain band and strips, of which those of these names are drawn."""
     found = []
     if any(scores.withheld_runs for scores in curves):
-        found.append("Dotted: above the threshold, but not reported, because the leg is unlike the training images.")
+        found.append("Dotted: above the threshold, but not reported, because the leg is out of distribution.")
     if any(scores.spread is not None for scores in curves):
         found.append("Band: one standard deviation of the networks of the model around each slice.")
     if "set" in names:
@@ -307,11 +309,13 @@ def _strip_words(curves: Sequence[SliceScores], names: Collection[str]) -> list[
             "black neither."
         )
     if "they differ" in names:
-        found.append("Orange strips: slices called by the classifier and by the lesions outlined; black: they differ.")
+        found.append(
+            "Orange strips: slices suspected by the classifier and by the lesions outlined; black: they differ."
+        )
     elif "segmentation" in names:
-        found.append("Orange strip: slices called by the lesions outlined.")
-    if "unlike training" in names:
-        found.append("Unlike training: black where a slice is unlike the training images.")
+        found.append("Orange strip: slices suspected by the lesions outlined.")
+    if "out of distribution" in names:
+        found.append("Out of distribution: black where a slice is out of distribution.")
     return found
 
 

@@ -15,7 +15,7 @@ from osteon.report.wording import (
     DISCLAIMER,
     count,
     date,
-    direction_words,
+    direction_text,
     duration,
     interval_text,
     one_line,
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
         Findings,
         MeasurementEntry,
         ModelEntry,
-        NoveltyEntry,
+        OodEntry,
         RegionEntry,
         ScoresEntry,
     )
     from osteon.report.run import Run
 
 __all__ = [
-    "UNLIKE_MARK",
+    "OOD_MARK",
     "finding_card",
     "findings_section",
     "make_document",
@@ -54,11 +54,11 @@ __all__ = [
     "trust_section",
 ]
 
-UNLIKE_MARK: Final = "unlike anything this model was trained on"
+OOD_MARK: Final = "outside the model's training range"
 """Stands beside every region of which the model may not speak."""
 _LABELS: Final = {
     "axis-extent": "Extent along the slice axis",
-    "slice-count": "Slices called affected",
+    "slice-count": "Suspected slices",
     "121219": "Volume of the box",
     "122157": "Probability",
     "112031": "Attenuation",
@@ -117,25 +117,25 @@ def make_document(
 
 def _summary(text: TaskText, findings: Findings, part: Part) -> Iterator[Block]:
     """What stands below the headline: what the model was not made for, that it is a demo, what it was trained on."""
-    unlike = tuple(_unlike(findings.regions))
-    if unlike:
-        yield Callout(upper(UNLIKE_MARK), text.unlike, unlike, style="unlike")
+    ood = tuple(_ood_sentences(findings.regions))
+    if ood:
+        yield Callout(upper(OOD_MARK), text.ood, ood, style="ood")
     demo, others = ([one for one in findings.models if one.is_demo is is_demo] for is_demo in (True, False))
-    yield from (block for block in part.summary if isinstance(block, Callout) and block.style == "unlike")
+    yield from (block for block in part.summary if isinstance(block, Callout) and block.style == "ood")
     if demo:
         yield Callout(upper(text.demo_mark), text.demo, tuple(f"{one.name}: {one.statement}" for one in demo))
-    yield from (block for block in part.summary if not (isinstance(block, Callout) and block.style == "unlike"))
+    yield from (block for block in part.summary if not (isinstance(block, Callout) and block.style == "ood"))
     yield from (Paragraph(f"{one.name}: {one.statement}", "statement") for one in others)
     yield Paragraph(DISCLAIMER, "disclaimer", only="page")  # the paper carries it on every page
 
 
-def _unlike(regions: Iterable[RegionEntry]) -> Iterator[str]:
-    """A sentence for every region that is unlike anything the model was trained on."""
+def _ood_sentences(regions: Iterable[RegionEntry]) -> Iterator[str]:
+    """A sentence for every region that is outside the model's training range."""
     for region in regions:
-        novelty = region.novelty
-        if novelty is not None and novelty.is_unlike_training:
-            numbers = f"score {novelty.score:.2f}, threshold {novelty.threshold:.2f}"
-            yield f"{upper(region.name)}: {UNLIKE_MARK} ({numbers})."
+        ood = region.ood
+        if ood is not None and ood.is_ood:
+            numbers = f"score {ood.score:.2f}, threshold {ood.threshold:.2f}"
+            yield f"{upper(region.name)}: {OOD_MARK} ({numbers})."
 
 
 def findings_section(
@@ -206,10 +206,10 @@ def _label(measurement: MeasurementEntry) -> str:
 
 
 def _nothing(findings: Findings) -> str:
-    unlike = [one.name for one in findings.regions if one.novelty and one.novelty.is_unlike_training]
-    looked = [one.name for one in findings.regions if one.name not in unlike]
-    if unlike and not looked:
-        return "The model gives no word on tumour: what was read is unlike anything it was trained on."
+    ood = [one.name for one in findings.regions if one.ood and one.ood.is_ood]
+    looked = [one.name for one in findings.regions if one.name not in ood]
+    if ood and not looked:
+        return "No tumour assessment: what was read is outside the training range of the model."
     where = f" in the {' and the '.join(looked)}" if looked else ""
     return f"Nothing abnormal was reported{where}. That a model reports nothing does not show that nothing is there."
 
@@ -221,32 +221,32 @@ def slice_note(findings: Findings) -> str:
         return "Slices are counted from 1. The size of a pixel is not known: nothing is given in millimetres."
     step = [row[0] for row in grid.affine[:3]]
     rises = float(max(step, key=abs)) > 0  # positions grow with the number: the axis points to head, left or back
-    start = direction_words(grid.slice_axis_from if rises else grid.slice_axis_to)
+    start = direction_text(grid.slice_axis_from if rises else grid.slice_axis_to)
     return (
         f"Slices are counted from the {start} end, beginning with 1. Positions are millimetres along the slice axis in "
-        f"the patient coordinates of the scanner, growing towards the {direction_words(grid.slice_axis_to)}."
+        f"the patient coordinates of the scanner, growing towards the {direction_text(grid.slice_axis_to)}."
     )
 
 
 def trust_section(findings: Findings, scores: Iterable[ScoresEntry]) -> tuple[Block, ...]:
-    """How far a model may be believed in each part of which it knows its limits; nothing where it knows none."""
+    """How reliable a model is in each part of which it knows its limits; nothing where it knows none."""
     scored = {entry.region: entry for entry in scores}
     blocks: list[Block] = []
     for region in findings.regions:
-        rows = (*_novelty(region.novelty), *_sets(scored.get(region.name)))
+        rows = (*_ood(region.ood), *_sets(scored.get(region.name)))
         if rows:
             blocks += [Heading(upper(region.name), level=3), KeyValues(rows)]
-    return (Heading("How far the model may be believed", anchor="trust"), *blocks) if blocks else ()
+    return (Heading("Reliability", anchor="trust"), *blocks) if blocks else ()
 
 
-def _novelty(novelty: NoveltyEntry | None) -> tuple[Row, ...]:
-    if novelty is None:
+def _ood(ood: OodEntry | None) -> tuple[Row, ...]:
+    if ood is None:
         return ()
-    verdict = UNLIKE_MARK if novelty.is_unlike_training else "like the images this model was trained on"
-    share = f"expected in {novelty.false_alarm_rate:.1%} of patients like those of training"
+    verdict = OOD_MARK if ood.is_ood else "like the images this model was trained on"
+    share = f"expected in {ood.false_alarm_rate:.1%} of patients like those of training"
     return (
         Row("Verdict", upper(verdict)),
-        Row("Distance from training", f"{novelty.score:.2f}, limit {novelty.threshold:.2f}; 1 is usual"),
+        Row("Distance from training", f"{ood.score:.2f}, limit {ood.threshold:.2f}; 1 is usual"),
         Row("False alarms of the limit", share),
     )
 

@@ -39,7 +39,7 @@ __all__ = [
     "show_word",
 ]
 
-# Okabe and Ito's colours: told apart with any colour vision, and in grey
+# Okabe and Ito's colours: distinguished with any colour vision, and in grey
 AFFECTED: Final = "#e8641b"
 """Vermilion, lightened for black ground; always together with a dash, a hatch or a word."""
 BONE: Final = "#56b4e9"

@@ -80,18 +80,18 @@ class SliceLook:
     Attributes:
         curve: heading of the probability over the slices.
         map_curve: the same where the highest value of a map stands in for a classifier.
-        called: what a slice is called at or above the threshold.
+        predicted: what a slice is predicted at or above the threshold.
         margin_mm: flesh shown around the parts that were looked at.
         explained: what a heat map explains the score of.
-        not_called: what is said of a heat map's slice that was not called.
+        not_predicted: what is said of a heat map's slice that was not predicted.
     """
 
     curve: str
     map_curve: str
-    called: str
+    predicted: str
     margin_mm: float
     explained: str = "tumour"
-    not_called: str = ""
+    not_predicted: str = ""
 
     def title(self, scores: Sequence[SliceScores]) -> str:
         """Heading of what is drawn over the slices."""
@@ -141,12 +141,12 @@ def scores_of(scores: Sequence[SliceScores], region: str) -> SliceScores | None:
 
 
 def in_a_run(scores: SliceScores, slice_index: int) -> bool:
-    """Whether a slice lies in a positive run."""
+    """Whether a slice is in a positive run."""
     return any(first <= slice_index < stop for first, stop in scores.runs)
 
 
 def telling_slices(scored: Sequence[SliceScores], region: Region, *, most: int = 3) -> list[int]:
-    """Slices worth showing first, at most so many, in ascending order; none when the region is seen in no slice.
+    """Slices worth showing first, at most this many, in ascending order; none when the region is seen in no slice.
 
     With scores: those with the highest smoothed probability, apart from each other by at least a fifteenth of the
     region so that neighbours do not crowd out a second place. Without: evenly spread over the region.
@@ -207,7 +207,7 @@ def draw_slices(
             axes = sheet.panel(left, top + 36, across * scale, down * scale, extent_mm=(across, down))
             _draw_one(axes, answer, volume, window=window, place=(region, index), mask=mask)
             below = left, top + 36 + down * scale + 8
-            _write_below(sheet, below, volume, index, scores_of(scores, region.name), called=look.called)
+            _write_below(sheet, below, volume, index, scores_of(scores, region.name), predicted=look.predicted)
         top += height
     return sheet.picture(path, "Slices", _caption(answer, mask, scores))
 
@@ -230,7 +230,7 @@ def _draw_one(
 
 
 def _write_below(
-    sheet: Sheet, place: tuple[float, float], volume: Volume, index: int, scores: SliceScores | None, *, called: str
+    sheet: Sheet, place: tuple[float, float], volume: Volume, index: int, scores: SliceScores | None, *, predicted: str
 ) -> None:
     left, top = place
     where = position(float(slice_positions_mm(volume.grid)[index]))
@@ -243,10 +243,10 @@ def _write_below(
     if scores.source == "segmentation":
         measured = f"Highest value of the lesion map {raw}"
     inside = in_a_run(scores, index)
-    verdict = f"called {called}" if inside else f"below the threshold of {scores.threshold:.2f}"
+    verdict = f"predicted {predicted}" if inside else f"below the threshold of {scores.threshold:.2f}"
     if not inside and scores.smoothed[at] >= scores.threshold:
         is_withheld = any(first <= index < stop for first, stop in scores.withheld_runs)
-        verdict = "not reported: unlike training" if is_withheld else "at the threshold, not called"
+        verdict = "not reported: out of distribution" if is_withheld else "at the threshold, not predicted"
     sheet.text(left, top + 28, measured, size=19, colour=INK)
     sheet.text(left, top + 54, upper(verdict), size=19, colour=AFFECTED if inside else MUTED)
 
@@ -337,7 +337,7 @@ def _mark(axes: Axes, answer: Answer, display: Display, *, window: Box, axis: in
 
 
 def _place(display: Display, box: Box, window: Box, axis: int) -> tuple[float, float, float, float]:
-    """Where a box lies on a panel, cut at its edges."""
+    """Where a box is on a panel, cut at its edges."""
     left, top, right, bottom = display.place_mm(box, window, axis)
     across, down = display.extent_mm(window, axis)
     return max(left, 0.0), max(top, 0.0), min(right, across), min(bottom, down)
@@ -355,12 +355,12 @@ def _front_caption(answer: Answer) -> str:
 def draw_heat_maps(
     path: Path, reading: SliceReading, volume: Volume | Radiograph, *, look: SliceLook, demo: bool
 ) -> Picture:
-    """Draw the crop of every explained slice, plain and with its heat; at most ``MOST_HEAT_MAPS``, called ones first.
+    """Draw the crop of every explained slice, plain and with its heat; at most ``MOST_HEAT_MAPS``, suspected first.
 
     Raises:
         OutputError: the picture cannot be written.
     """
-    chosen = sorted(reading.heat_maps, key=lambda heat: not heat.is_called)[:MOST_HEAT_MAPS]
+    chosen = sorted(reading.heat_maps, key=lambda heat: not heat.is_predicted)[:MOST_HEAT_MAPS]
     display = Display.of(volume.grid)
     columns = min(_COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
@@ -368,7 +368,7 @@ def draw_heat_maps(
     sheet = Sheet(
         max(2 * _EDGE + columns * cell + (columns - 1) * _BETWEEN, 1000), _HEAT_HEAD + rows * (_HEAT_SIDE + _FOOT) + 8
     )
-    sheet.head("Where the model looked", demo=demo)
+    sheet.head("Model attention (Grad-CAM)", demo=demo)
     sheet.text(_EDGE, 60, _NOT_OUTLINE, size=20, colour=AFFECTED)
     letters = display.edge_letters(display.slice_axis)
     for number, heat in enumerate(chosen):
@@ -386,11 +386,11 @@ def draw_heat_maps(
                 show_letters(axes, letters, size=17)
         _write_below_heat(sheet, (left, top + down + 8), reading, heat, look)
     left_out = len(reading.heat_maps) - len(chosen)
-    return sheet.picture(path, "Where the model looked", _heat_caption(reading, look.explained, left_out=left_out))
+    return sheet.picture(path, "Model attention (Grad-CAM)", _heat_caption(reading, look.explained, left_out=left_out))
 
 
 def _turned(image: NDArray[np.float32], display: Display) -> NDArray[np.float32]:
-    """A crop lies as the volume does; the picture is turned as every other of the report."""
+    """A crop is as the volume does; the picture is turned as every other of the report."""
     turned: NDArray[np.float32] = display.turn(image[None]).squeeze(axis=display.slice_axis)
     return turned
 
@@ -422,10 +422,10 @@ def _write_below_heat(
         if scores.spread is not None:
             words += f", spread of the networks {scores.spread[at]:.2f}"
         sheet.text(left, top + 26, words, size=19, colour=INK)
-    verdict = f"called {look.called}" if heat.is_called else look.not_called
+    verdict = f"predicted {look.predicted}" if heat.is_predicted else look.not_predicted
     if scores is not None and any(first <= heat.slice_index < stop for first, stop in scores.withheld_runs):
-        verdict = "not reported: unlike training"
-    sheet.text(left, top + 52, upper(verdict), size=19, colour=AFFECTED if heat.is_called else MUTED)
+        verdict = "not reported: out of distribution"
+    sheet.text(left, top + 52, upper(verdict), size=19, colour=AFFECTED if heat.is_predicted else MUTED)
 
 
 def _heat_caption(reading: SliceReading, explained: str, *, left_out: int) -> str:

@@ -81,7 +81,7 @@ def bodies_and_boxes(answer: Answer, volume: Volume) -> tuple[tuple[Surface, ...
 def surface_region(surface: Surface, regions: Sequence[Region], volume: Volume) -> str | None:
     """The region a surface belongs to: the one whose side is in its name, else the one whose middle is nearest.
 
-    Boxes of legs that lie close overlap, so a surface may lie inside both.
+    Boxes of legs that are close overlap, so a surface may be inside both.
     """
     words = surface.name.split("_")
     named = [region.name for region in regions if region.name.split(" ")[0] in words]
@@ -176,7 +176,7 @@ def bone_scene(answer: Answer, volume: Volume, lesions: Sequence[DrawnLesion] | 
     Lesions shine through the bone; None draws boxes around what is affected instead, where the answer has none, too.
 
     Returns:
-        For each surface its label, colour, how strongly it shines through what lies before it, how flat its light is,
+        For each surface its label, colour, how strongly it shines through what is before it, how flat its light is,
         and positions as little-endian uint16 steps between two corners in LPS millimetres, faces as uint32 or uint16,
         both in base64.
     """

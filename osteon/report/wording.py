@@ -8,11 +8,11 @@ __all__ = [
     "DISCLAIMER",
     "count",
     "date",
-    "direction_words",
+    "direction_text",
     "duration",
     "interval_text",
     "one_line",
-    "p_words",
+    "p_text",
     "percent",
     "person_name",
     "position",
@@ -31,11 +31,11 @@ _NAMES: Final = {"mm": "mm", "cm3": "cm³", "[hnsf'U]": "HU", "%": "%"}
 _DIRECTIONS: Final = {"F": "feet", "H": "head", "L": "left", "R": "right", "A": "front", "P": "back"}
 
 
-def p_words(value: float) -> str:
+def p_text(value: float) -> str:
     """A p value; one that rounds to 0 is not 0.
 
     Example:
-        >>> p_words(0.0123), p_words(0.0)
+        >>> p_text(0.0123), p_text(0.0)
         ('p 0.012', 'p < 0.001')
     """
     return "p < 0.001" if value < 0.0005 else f"p {value:.3f}"
@@ -128,7 +128,7 @@ def quantity(value: float, code: str) -> str:
 
 
 def interval_text(interval: tuple[float, float] | None, code: str) -> str:
-    """A 95 % interval with its unit (UCUM), or the statement that there is none.
+    """A 95 % CI with its unit (UCUM), or the statement that there is none.
 
     Example:
         >>> interval_text(None, "mm"), interval_text((1.0, 2.5), "mm")
@@ -212,6 +212,6 @@ def upper(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def direction_words(letters: str) -> str:
+def direction_text(letters: str) -> str:
     """The main patient direction of a string of letters in words, as "feet" for "F"."""
     return _DIRECTIONS.get(letters[:1], "start")

@@ -1,1 +1,1 @@
-"""The papers' protocols, one file a system: data in, tables beside the printed values out."""
+"""The papers' protocols, one file a system: data in, tables beside the published values out."""

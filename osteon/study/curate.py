@@ -22,7 +22,7 @@ from osteon.curation.leakage import audit_split
 from osteon.curation.near_duplicates import find_duplicates, match_patients
 from osteon.curation.options import RULES, CurateOptions
 from osteon.curation.pairs import chosen_rows, similar_pairs
-from osteon.curation.quality import Quality, judge_quality
+from osteon.curation.quality import Quality, assess_quality
 from osteon.data import Manifest
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnknownLabelError, nearest_names
@@ -36,7 +36,7 @@ from osteon.report.page import write_page
 from osteon.report.wording import count
 from osteon.train.curated import EMBEDDED_SIZE, dataset_vectors
 from osteon.train.pixels import pixels_key
-from osteon.train.run import synthetic_words
+from osteon.train.run import synthetic_text
 from osteon.train.run_folder import write_document
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _qualities(
     if file.exists():
         entries = msgspec.json.decode(file.read_bytes(), type=list[Quality | str])
     else:
-        entries = _judge_all(manifest, progress)
+        entries = _evaluate_all(manifest, progress)
         try:
             cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -150,18 +150,18 @@ def _qualities(
     return qualities, tuple((row, entry) for row, entry in enumerate(entries) if isinstance(entry, str))
 
 
-def _judge_all(manifest: Manifest, progress: Progress) -> list[Quality | str]:
-    def judge(row: int) -> Quality | str:
+def _evaluate_all(manifest: Manifest, progress: Progress) -> list[Quality | str]:
+    def evaluate(row: int) -> Quality | str:
         try:
-            return judge_quality(read_image(manifest.folder / manifest.rows[row].image))
+            return assess_quality(read_image(manifest.folder / manifest.rows[row].image))
         except InputError as error:
             return str(error)
 
     entries: list[Quality | str] = []
     with ThreadPoolExecutor(available_threads()) as pool:
         for start in range(0, len(manifest), _BLOCK):
-            entries += pool.map(judge, range(start, min(start + _BLOCK, len(manifest))))
-            progress("judging quality", len(entries), len(manifest))
+            entries += pool.map(evaluate, range(start, min(start + _BLOCK, len(manifest))))
+            progress("evaluating quality", len(entries), len(manifest))
     return entries
 
 
@@ -394,9 +394,9 @@ def _people_section(found: Curation) -> Section:
     columns = ("one id", "other id", "its images found in the other", "and the other way")
     tables = (Table("people", "Ids that share images", columns, rows),) if rows else ()
     words = (
-        "Two ids that share so many images that they may be one person: settle it before the data set is split."
+        "Two ids that share this many images that they may be one person: settle it before the data set is split."
         if rows
-        else "No two ids share so many images that they may be one person."
+        else "No two ids share this many images that they may be one person."
     )
     return Section("Patients that may be one", (words,), tables=tables)
 
@@ -432,12 +432,12 @@ def _leakage_section(report: LeakageReport) -> Section:
     )
     columns = ("fold", "patients", "ids of one person", "studies", "equal images", "nearly equal images")
     tables = [
-        Table("leaks", "What lies in two parts of a fold", columns, rows),
+        Table("leaks", "What is in two parts of a fold", columns, rows),
         Table("parts", "The parts", ("fold", "part", "patients", "images", "labels", "centres"), parts),
     ]
     if strength:
         titles = ("column", "Cramér's V", "p", "patients")
-        tables.append(Table("association", "How strongly a column tells the label", titles, strength))
+        tables.append(Table("association", "How strongly a column gives the label", titles, strength))
     words = f"The split in splits.json, images compared by {report.compared}."
     return Section("Leakage", (words,), tables=tuple(tables))
 
@@ -458,20 +458,20 @@ class Applied:
 def apply_review(dataset: Path, review: Path, out: Path) -> Applied:
     """Write a new manifest without the images to drop, with new labels where a person gave them.
 
-    No image and no manifest is changed or deleted. Images that the review does not name are kept. The new one lies in
+    No image and no manifest is changed or deleted. Images that the review does not name are kept. The new one is in
     the folder of the given one and must not be there yet.
 
     Raises:
         InputError: a decision is missing or not known, an image is not in the manifest, its label has changed since,
             "relabel" without a label, or nothing would be left.
-        OutputError: the file exists, lies elsewhere, or cannot be written.
+        OutputError: the file exists, differs elsewhere, or cannot be written.
     """
     manifest = read_manifest(dataset)
     if out.exists():
         raise OutputError(f"{out.name} exists already: a manifest is never written over; name another file")
     if out.resolve().parent != manifest.folder.resolve():
         raise OutputError(
-            "the new manifest must lie in the folder of the given one, because image paths are relative to it: "
+            "the new manifest must be in the folder of the given one, because image paths are relative to it: "
             f"write {manifest.folder / out.name}"
         )
     decided = _decisions(review, manifest)
@@ -618,12 +618,12 @@ def _curate(
         duplicates=tuple(kinds),
         matches=match_patients(patients[rows], vectors=known, hashes=named, threshold=options.near),
         leakage=leakage,
-        notes=(*synthetic_words(manifest), *_notes(manifest, split, among, usable)),
+        notes=(*synthetic_text(manifest), *_notes(manifest, split, among, usable)),
     )
 
 
 def _test_rows(manifest: Manifest, split: Split | None) -> NDArray[np.bool_]:
-    """The fixed test part: conflicts there are nobody's business, or the labels would be judged by the model."""
+    """The fixed test part: conflicts there are nobody's business, or the labels would be evaluated by the model."""
     test = manifest.column("split") == "test"
     if split is not None and split.scheme == "holdout":
         test = test.copy()
@@ -662,7 +662,7 @@ def _notes(
     if split is None:
         notes.append("The data set is not split yet (no splits.json): leakage between parts was not looked at.")
     elif split.scheme == "nested":
-        notes.append("Every patient is judged in one fold of this split: conflicts were searched among all images.")
+        notes.append("Every patient is evaluated in one fold of this split: conflicts were searched among all images.")
     if unreadable := int((~usable).sum()):
         notes.append(f"{unreadable} of {len(manifest)} images cannot be read and were compared with nothing.")
     return tuple(notes)

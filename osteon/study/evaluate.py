@@ -1,7 +1,7 @@
 """``osteon evaluate``: the numbers of a run, and the page that shows them.
 
 Of classifiers the page is that of ``osteon.report.evaluation``. Of segmenters it shows the measures by map, by fold and
-by patient, and the images called worst.
+by patient, and the images predicted worst.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from osteon.report.charts import OutlinedImage, draw_outlines
 from osteon.report.evaluation import (
     METRICS_NAME,
     REPORT_NAME,
-    interval_words,
+    interval_text,
     key_table,
     write_evaluation,
     write_metrics,
 )
 from osteon.report.page import write_page
-from osteon.train.counts import judge_counts, measures_by_fold
+from osteon.train.counts import evaluate_counts, measures_by_fold
 from osteon.train.evaluation import Evaluation, evaluate_run
-from osteon.train.objectives.segment import SEGMENT, called_lesions
+from osteon.train.objectives.segment import SEGMENT, predicted_lesions
 from osteon.train.pixels import prepare_image
-from osteon.train.run import synthetic_words
+from osteon.train.run import synthetic_text
 from osteon.train.run_folder import read_sweeps
 from osteon.train.settings import HeadSettings
 from osteon.train.tile_features import read_tile
@@ -63,7 +63,7 @@ _NAMES = {
     "precision": "precision of pixels",
 }
 _HOW = (
-    "Each image of a test part was judged by the network of its fold, at the threshold of the settings. An image "
+    "Each image of a test part was evaluated by the network of its fold, at the threshold of the settings. An image "
     "without a lesion in truth and answer has Dice 1. Intervals (95 %) draw patients with replacement."
 )
 
@@ -126,18 +126,18 @@ def _segmenters(data: RunData, folder: Path, resampling: Resampling | None) -> E
     counts = data.run.counts().of(part="test")
     document = _document(data, counts, resampling)
     figures = write_metrics(folder, document)
-    mark = "SYNTHETIC IMAGES" if synthetic_words(data.manifest) else ""
+    mark = "SYNTHETIC IMAGES" if synthetic_text(data.manifest) else ""
     picture = _worst_picture(data, document, figures / "worst.png", mark)
     table, *others = _tables(document)
     sections = [
         Section("Measures", (_HOW,), tables=(table, others[0])),
         Section("Patients", tables=(others[1],)),
-        Section("Images called worst", tables=(others[2],), pictures=(picture,)),
+        Section("Images predicted worst", tables=(others[2],), pictures=(picture,)),
     ]
     lesion = document["maps"]["lesion"]["measures"]["f1"]["over_patients"]
     page = results_document(
         f"Evaluation of {document['run']['name']}",
-        f"F1 of lesions over all pixels {interval_words(lesion)} on {document['data']['patients']} test patients",
+        f"F1 of lesions over all pixels {interval_text(lesion)} on {document['data']['patients']} test patients",
         warnings=tuple(document["warnings"]),
         sections=tuple(sections),
         links=((METRICS_NAME, "every number of this page"),),
@@ -150,8 +150,8 @@ def _document(data: RunData, counts: SegmentCounts, resampling: Resampling | Non
     run = data.run
     maps = {}
     for name in run.settings.outputs:
-        judged, by_fold = (
-            judge_counts(counts, output=name, resampling=resampling),
+        evaluated, by_fold = (
+            evaluate_counts(counts, output=name, resampling=resampling),
             measures_by_fold(counts, output=name),
         )
         maps[name] = {
@@ -160,7 +160,7 @@ def _document(data: RunData, counts: SegmentCounts, resampling: Resampling | Non
                     "by_fold": {str(fold): _number(values[key]) for fold, values in by_fold.items()},
                     "over_patients": {part: _number(getattr(found, part)) for part in ("value", "low", "high")},
                 }
-                for key, found in judged.items()
+                for key, found in evaluated.items()
             }
         }
     lesion = counts.of(output="lesion")
@@ -185,7 +185,7 @@ def _document(data: RunData, counts: SegmentCounts, resampling: Resampling | Non
         "maps": maps,
         "patients": _patients(lesion),
         "worst": _worst(lesion),
-        "warnings": [*synthetic_words(data.manifest), *run.warnings],
+        "warnings": [*synthetic_text(data.manifest), *run.warnings],
     }
 
 
@@ -233,7 +233,7 @@ def _tables(document: dict[str, Any]) -> tuple[Table, ...]:
     maps, run, data = document["maps"], document["run"], document["data"]
     measures = maps["lesion"]["measures"]
     by_map = tuple(
-        (words, *(interval_words(entry["measures"][name]["over_patients"]) for entry in maps.values()))
+        (words, *(interval_text(entry["measures"][name]["over_patients"]) for entry in maps.values()))
         for name, words in _NAMES.items()
     )
     by_fold = tuple(
@@ -264,24 +264,24 @@ def _listed(name: str, title: str, columns: Mapping[str, str], document: dict[st
 
 
 def _worst_picture(data: RunData, document: dict[str, Any], path: Path, mark: str) -> Picture:
-    """What each fold's network calls on the images that it called worst."""
+    """What each fold's network calls on the images that it predicted worst."""
     number = {row.image: index for index, row in enumerate(data.manifest.rows)}
     shown = []
     for entry in document["worst"]:
         one = data.manifest.select([number[entry["image"]]])
         pixels = SEGMENT.load(one, data.run.settings, None)
-        called = called_lesions(one, pixels, data.run.settings, [data.run.folds[entry["fold"]].weights])
+        predicted = predicted_lesions(one, pixels, data.run.settings, [data.run.folds[entry["fold"]].weights])
         shown.append(
             OutlinedImage(
                 name=entry["image"],
                 image=pixels.crops(np.zeros(1, dtype=np.int64))[0],
                 truth=np.asarray(pixels.masks["lesion"][0], dtype=bool),
-                called={"called": called[0]},
-                scores={"called": f"Dice {entry['dice']:.3f}"},
+                predicted={"predicted": predicted[0]},
+                scores={"predicted": f"Dice {entry['dice']:.3f}"},
             )
         )
-    caption = "Test images of smallest Dice, each called by the network of its fold."
-    return draw_outlines(path, "Images called worst", shown, caption=caption, mark=mark)
+    caption = "Test images of smallest Dice, each predicted by the network of its fold."
+    return draw_outlines(path, "Images predicted worst", shown, caption=caption, mark=mark)
 
 
 def _number(value: float) -> float | None:

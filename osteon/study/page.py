@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from osteon.report.blocks import Section, results_document, table_csv, table_markdown
 from osteon.report.charts import Curve, Estimate, draw_estimates, draw_learning_curves
 from osteon.report.page import write_page
-from osteon.train.judging import fields_only, majority_class
 from osteon.train.objectives.classify import classes_of
-from osteon.train.run import is_synthetic, synthetic_words
+from osteon.train.performance import fields_only, majority_class
+from osteon.train.run import is_synthetic, synthetic_text
 from osteon.train.run_folder import write_text
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def write_study(protocol: StudyProtocol, study: Study, *, resampling: Resampling
 
 def data_notes(manifest: Manifest) -> tuple[str, ...]:
     """What kind of data these are, where that must be said."""
-    return (SYNTHETIC,) if is_synthetic(manifest) else synthetic_words(manifest)
+    return (SYNTHETIC,) if is_synthetic(manifest) else synthetic_text(manifest)
 
 
 def division_note(images: str, split: Split, *, other: str = "") -> str:
@@ -140,7 +140,7 @@ def draw_measures(
     folds: bool = True,
     whole: bool = False,
 ) -> list[Picture]:
-    """A picture a measure: each run that has a result with its intervals, what is printed beneath it.
+    """A picture a measure: each run that has a result with its intervals, what is published beneath it.
 
     Args:
         study: of the runs.

@@ -16,7 +16,7 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError, TrainingError
 from osteon.train.counts import SegmentCounts
 from osteon.train.objectives import settings_of
-from osteon.train.objectives.segment import SEGMENT, Judge, kept_network
+from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
 from osteon.train.run import Run, RunOptions, is_synthetic, read_run, train_run
 from osteon.train.run_folder import (
     RUN_NAME,
@@ -52,12 +52,12 @@ __all__ = [
     "RunState",
     "Step",
     "Study",
-    "StudyPlace",
+    "StudyFolder",
+    "evaluate_ensemble",
     "fold_of",
     "fold_weights",
     "inner_split",
     "joined_plan",
-    "judge_ensemble",
     "labelled",
     "member_run",
     "outer_folder",
@@ -92,7 +92,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyPlace:
+class StudyFolder:
     """Where a job finds what it needs.
 
     Attributes:
@@ -185,11 +185,11 @@ class Planned(ABC):
         """Settings as study.json holds them."""
 
     @abstractmethod
-    def steps(self, place: StudyPlace) -> list[Step]:
+    def steps(self, place: StudyFolder) -> list[Step]:
         """Jobs that are not done."""
 
     @abstractmethod
-    def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
+    def train(self, step: str, place: StudyFolder, progress: Progress) -> None:
         """Do one job, or go on with it.
 
         Raises:
@@ -198,15 +198,15 @@ class Planned(ABC):
         """
 
     @abstractmethod
-    def state(self, place: StudyPlace) -> RunState:
-        """What lies there, whether it is complete or not.
+    def state(self, place: StudyFolder) -> RunState:
+        """What is there, whether it is complete or not.
 
         Raises:
             InputError: a file of it is damaged.
         """
 
     def with_threads(self, threads: int) -> Self:
-        """The same with so many threads of torch where none were asked for."""
+        """The same with this many threads of torch where none were asked for."""
         return self if self.settings.threads else replace(self, settings=replace(self.settings, threads=threads))
 
     def joined(self, later: Planned) -> Planned:
@@ -262,11 +262,11 @@ class PlannedRun(Planned):
         """As of ``Planned``."""
         return settings_of(document)
 
-    def steps(self, place: StudyPlace) -> list[Step]:
+    def steps(self, place: StudyFolder) -> list[Step]:
         """As of ``Planned``."""
         return [Step(f"fold-{number}", self.phase) for number in self.state(place).pending]
 
-    def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
+    def train(self, step: str, place: StudyFolder, progress: Progress) -> None:
         """As of ``Planned``."""
         images, split, folder = labelled(place.manifest, self.label), place.splits[self.scheme], place.runs / self.name
         fold = fold_of(step)
@@ -287,9 +287,9 @@ class PlannedRun(Planned):
             run = train_run(images, split, self.settings, folder, options=options, progress=progress)
             _require_done(run.folds[fold : fold + 1])
             return
-        judge_ensemble(images, split, runs, options=options, keep=folder, like=self.settings, progress=progress)
+        evaluate_ensemble(images, split, runs, options=options, keep=folder, like=self.settings, progress=progress)
 
-    def state(self, place: StudyPlace) -> RunState:
+    def state(self, place: StudyFolder) -> RunState:
         """As of ``Planned``."""
         folder = place.runs / self.name
         read = _read_ensemble if self.kind in {"nested", "literal"} else _read_network
@@ -308,13 +308,13 @@ def labelled(manifest: Manifest, label: str) -> Manifest:
     return manifest.select([number for number, row in enumerate(manifest.rows) if label in ("", row.label)])
 
 
-def member_run(run: str, place: StudyPlace, fold: int) -> Run | None:
+def member_run(run: str, place: StudyFolder, fold: int) -> Run | None:
     """The members of a fold of a nested ensemble; None where there are none yet."""
     folder = outer_folder(place.runs / run, fold)
     return read_run(folder) if (folder / RUN_NAME).exists() else None
 
 
-def fold_weights(state: RunState, place: StudyPlace, fold: int) -> list[Path]:
+def fold_weights(state: RunState, place: StudyFolder, fold: int) -> list[Path]:
     """Files of the networks that scored a fold."""
     if isinstance(state.plan, PlannedRun) and state.plan.kind == "nested":
         members = member_run(state.plan.name, place, fold)
@@ -333,7 +333,7 @@ def _read_network(folder: Path, fold: int) -> FoldResult:
 
 
 def _read_ensemble(folder: Path, fold: int) -> FoldResult:
-    """A fold of an ensemble: done when it is judged."""
+    """A fold of an ensemble: done when it is evaluated."""
     counts = folder / f"fold-{fold}.csv"
     if counts.exists() and counts.with_suffix(".json").exists():
         return FoldResult(fold=fold, folder=folder, state="done", table=read_counts(counts))
@@ -349,7 +349,7 @@ def _read_ensemble(folder: Path, fold: int) -> FoldResult:
 class Study:
     """A study as its folder tells it: runs in the order of the plan, and a sentence for each job that failed last."""
 
-    place: StudyPlace
+    place: StudyFolder
     runs: tuple[RunState, ...] = field(repr=False)
     errors: tuple[str, ...] = ()
 
@@ -412,7 +412,7 @@ def read_plan(document: Mapping[str, Any], kinds: Iterable[type[Planned]]) -> tu
 
 
 def joined_plan(before: Iterable[Planned], added: Iterable[Planned], *, threads: int) -> tuple[Planned, ...]:
-    """A plan with further runs; one that is there already must be the same. Where settings leave threads open, so many.
+    """A plan with further runs; one that is there already must be the same. Settings that leave threads open get these.
 
     Raises:
         InputError: a run of that name has other settings, or runs divide the data differently.
@@ -444,7 +444,7 @@ def inner_split(manifest: Manifest, split: Split, outer: int, *, members: int = 
     outer fold.
 
     Raises:
-        InputError: no such fold, fewer than three members, or too few patients for so many.
+        InputError: no such fold, fewer than three members, or too few patients for this many.
     """
     fold_numbers(split, [outer])
     if members < _FEWEST:
@@ -501,7 +501,7 @@ def train_nested(
     )
 
 
-def judge_ensemble(
+def evaluate_ensemble(
     manifest: Manifest,
     split: Split,
     runs: Run | Sequence[Run],
@@ -520,15 +520,15 @@ def judge_ensemble(
     Args:
         manifest: of the data set.
         split: whose test parts are scored.
-        runs: one run is read literally. Several are the nested reading: one for each outer fold that is judged, of
+        runs: one run is read literally. Several are the nested reading: one for each outer fold that is evaluated, of
             ``train_nested``, in their order.
         options: which folds, and where decoded images are.
-        keep: folder where the counts of each fold are kept, so that a judgement that was interrupted goes on.
+        keep: folder where the counts of each fold are kept, so that a assessment that was interrupted goes on.
         like: settings whose device and threads are used; None takes any device and leaves the threads.
         progress: told about images.
 
     Returns:
-        Counts of part "test"; ``warnings`` says so where a network was judged on what it had seen.
+        Counts of part "test"; ``warnings`` says so where a network was evaluated on what it had seen.
 
     Raises:
         InputError: a member is not trained, or belongs to another split or data set.
@@ -547,7 +547,7 @@ def judge_ensemble(
         settings = replace(team.settings, device="auto", devices=1, precision="32", threads=0)
         if like is not None:
             settings = replace(settings, device=like.device, threads=like.threads)
-        tables.append(_judged(manifest, replace(team, settings=settings), pixels, keep, progress))
+        tables.append(_evaluated(manifest, replace(team, settings=settings), pixels, keep, progress))
     return SegmentCounts.joined(tables).warned([*split.warnings, *_warnings(teams)])
 
 
@@ -575,7 +575,7 @@ def _require_members(run: Run, manifest: Manifest, split: Split) -> None:
     """Refuse a run that is not complete, or was divided otherwise."""
     if read_document(run.folder / SETTINGS_NAME).get("split_sha256") != split_digest(manifest, split):
         raise InputError(
-            f"{run.folder.name} was trained on another split or data set: its networks are no members here"
+            f"{run.folder.name} was trained on another split or data set: its networks are not members here"
         )
     if not run.is_complete:
         raise InputError(
@@ -583,7 +583,7 @@ def _require_members(run: Run, manifest: Manifest, split: Split) -> None:
         )
 
 
-def _judged(manifest: Manifest, team: _Team, pixels: Pixels, keep: Path | None, progress: Progress) -> SegmentCounts:
+def _evaluated(manifest: Manifest, team: _Team, pixels: Pixels, keep: Path | None, progress: Progress) -> SegmentCounts:
     """The counts of one fold, kept where they may be."""
     rows, settings = pixels.usable(team.test), team.settings
     names = [manifest.rows[int(row)].image for row in rows]
@@ -596,8 +596,8 @@ def _judged(manifest: Manifest, team: _Team, pixels: Pixels, keep: Path | None, 
     from osteon.train.engine import choose_device
 
     networks = [kept_network(settings, file) for file in team.weights]
-    judge = Judge(networks, settings, manifest, pixels, choose_device(settings), progress)
-    counts, _ = judge.judged(rows, fold=team.fold, part="test", threshold=settings.threshold)
+    evaluate = Evaluator(networks, settings, manifest, pixels, choose_device(settings), progress)
+    counts, _ = evaluate.evaluated(rows, fold=team.fold, part="test", threshold=settings.threshold)
     if notes is not None:
         make_folder(notes.parent)
         write_text(notes.with_suffix(".csv"), counts.text())

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["DAGGER", "Published", "PublishedRow", "read_published"]
 
 DAGGER: Final = "†"
-"""Marks a printed number that cannot be."""
+"""Marks a published number that cannot be."""
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedRow:
-    """A row of a printed table.
+    """A row of a published table.
 
     Attributes:
         title: as the paper names it.
         values: measure -> text, as it stands in the table: a number, or "mean (low to high)".
-        corrected: measure -> text as it must be, only where that differs or is not printed; "about" before what was
+        corrected: measure -> text as it must be, only where that differs or is not published; "about" before what was
             worked out.
-        shares: measures that are printed as shares, the others in percent.
+        shares: measures that are published as shares, the others in percent.
     """
 
     title: str
@@ -43,12 +43,12 @@ class PublishedRow:
     shares: frozenset[str] = frozenset()
 
     def marked(self, measure: str) -> str:
-        """What is printed, with a dagger where it cannot be; "" where nothing is."""
+        """What is published, with a dagger where it cannot be; "" where nothing is."""
         text = self.values.get(measure, "")
         return f"{text}{DAGGER}" if text and measure in self.corrected else text
 
     def texts(self, measure: str) -> tuple[str, ...]:
-        """The value, and its limits where they are printed; empty where nothing is."""
+        """The value, and its limits where they are published; empty where nothing is."""
         return tuple(_NUMBER.findall(self.values.get(measure, "")))
 
     def numbers(self, measure: str, *, corrected: bool = True) -> tuple[float, ...]:
@@ -57,16 +57,16 @@ class PublishedRow:
         return tuple(float(text) / (1 if measure in self.shares else 100) for text in texts or self.texts(measure))
 
     def value(self, measure: str, *, corrected: bool = True) -> float | None:
-        """The value as a share, as it must be or as it is printed; None where there is none."""
+        """The value as a share, as it must be or as it is published; None where there is none."""
         return next(iter(self.numbers(measure, corrected=corrected)), None)
 
     def interval(self, measure: str) -> tuple[float, float, float] | None:
-        """Value and limits as shares; limits of no width where none are printed."""
+        """Value and limits as shares; limits of no width where none are published."""
         found = self.numbers(measure)
         return (found[0], found[-2], found[-1]) if len(found) > 1 else (found[0],) * 3 if found else None
 
     def leaves_range(self, measure: str) -> bool:
-        """Whether the printed share or a limit of it lies outside 0 to 1."""
+        """Whether the published share or a limit of it is outside 0 to 1."""
         return any(not 0 <= number <= 1 for number in self.numbers(measure, corrected=False))
 
 
@@ -75,7 +75,7 @@ class Published:
     """All that a system's ``published.json`` holds.
 
     Attributes:
-        tables: by name, the rows by name, in the printed order.
+        tables: by name, the rows by name, in the published order.
         facts: whatever else the paper prints.
         checks: what was held against arithmetic, with what came out: a table, or none.
         sentences: of the tables beside it, by name.

@@ -22,7 +22,7 @@ from osteon.io.split_file import read_split, write_split
 from osteon.io.table import read_manifest
 from osteon.report.blocks import Table, table_markdown
 from osteon.study.page import write_study
-from osteon.study.plan import Study, StudyPlace, joined_plan, read_plan
+from osteon.study.plan import Study, StudyFolder, joined_plan, read_plan
 from osteon.train.curated import dataset_vectors
 from osteon.train.launch import Job, launch
 from osteon.train.run_folder import digest, make_folder, read_document, split_digest, write_document
@@ -169,9 +169,9 @@ def open_study(protocol: StudyProtocol, dataset: Path, folder: Path) -> Study:
     return Study(place, states, tuple(f"{name}: {error}" for name, error in failures.items()))
 
 
-def _place(dataset: Path, folder: Path) -> StudyPlace:
+def _place(dataset: Path, folder: Path) -> StudyFolder:
     splits = {name: read_split(folder / file) for name, file in _SPLITS.items() if (folder / file).exists()}
-    return StudyPlace(manifest=read_manifest(dataset), splits=splits, folder=folder)
+    return StudyFolder(manifest=read_manifest(dataset), splits=splits, folder=folder)
 
 
 def _splits(manifest: Manifest, folder: Path, division: Division, planned: Iterable[Planned]) -> dict[str, Split]:
@@ -186,7 +186,7 @@ def _splits(manifest: Manifest, folder: Path, division: Division, planned: Itera
         splits = {"folds": make_split(divided, folds=division.folds)}
     splits["folds"].require_same(manifest)
     if any(run.scheme == "holdout" for run in planned) and not (folder / _SPLITS["holdout"]).exists():
-        # a share to judge by, and of the rest a fifth to choose by
+        # a share to evaluate on, and of the rest a fifth to choose by
         marked = any(row.split == "test" for row in manifest.rows)
         share = None if marked else division.test_share
         split = make_split(manifest, folds=5, seed=splits["folds"].seed, test=share)

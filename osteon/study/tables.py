@@ -1,4 +1,4 @@
-"""Tables of results that the studies share: measured beside printed, runs against runs, true and false calls."""
+"""Tables of results that the studies share: measured beside published, runs against runs, true and false calls."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from osteon.metrics.folds import corrected_t_test, fold_interval, holm
 from osteon.metrics.segmentation import MASK_MEASURES, pooled_difference
 from osteon.metrics.text import PERCENT, SHARE, Scale
 from osteon.report.blocks import Table
-from osteon.train.counts import judge_counts, measures_by_fold
-from osteon.train.judging import Difference, Measured, compare_runs, judge_folds
+from osteon.train.counts import evaluate_counts, measures_by_fold
+from osteon.train.performance import Difference, Measured, compare_runs, evaluate_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,16 +32,16 @@ __all__ = [
     "Contrast",
     "ResultRow",
     "ResultTable",
-    "called_counts",
     "compare_masks",
     "comparison_table",
     "contrast_table",
     "evaluate_classifier",
-    "judge_masks",
+    "evaluate_masks",
     "measure_heads",
     "measured_record",
     "over_folds",
     "over_patients",
+    "predicted_counts",
     "result_table",
 ]
 
@@ -115,10 +115,10 @@ class ResultTable:
         heads: of the columns before "What".
         measures: head of a column by measure.
         lines: of a row that has a result.
-        record: entries of a record, in order, as ``_READ`` has them; "printed" and "printed_as_it_must_be" follow where
+        record: entries of a record, in order, as ``_READ`` has them; "published" and "published_corrected" follow where
             they are named.
         shares: measures that are written as shares, the others in percent.
-        named: so many of the heads stand in the records too.
+        named: this many of the heads stand in the records too.
     """
 
     name: str
@@ -137,7 +137,7 @@ def measure_heads(*names: str) -> dict[str, str]:
 
 
 def result_table(layout: ResultTable, rows: Sequence[ResultRow], notes: Iterable[str]) -> Table:
-    """Each run in lines: measured, printed, and printed as it must be where that differs."""
+    """Each run in lines: measured, published, and published as it must be where that differs."""
     lines = tuple(line for row in rows for line in _lines(layout, row))
     records = tuple(
         measured_record(layout, row, key) for row in rows if row.extra is not None for key in layout.measures
@@ -162,14 +162,14 @@ def _lines(layout: ResultTable, row: ResultRow) -> list[tuple[str, ...]]:
             for number, (what, cell) in enumerate(layout.lines)
         ]
     if published is not None:
-        lines.append((blank, "printed", [published.marked(key) for key in keys]))
+        lines.append((blank, "published", [published.marked(key) for key in keys]))
         if published.corrected:
-            lines.append((blank, "printed, as it must be", [published.corrected.get(key, "") for key in keys]))
+            lines.append((blank, "published, corrected", [published.corrected.get(key, "") for key in keys]))
     return [(*heads, what, *cells) for heads, what, cells in lines]
 
 
 def measured_record(layout: ResultTable, row: ResultRow, key: str) -> dict[str, object]:
-    """The numbers of one measure of a run, printed ones beside them."""
+    """The numbers of one measure of a run, published ones beside them."""
     one = row.measured[key] if row.measured else None
     named = [head.lower() for head in layout.heads[: layout.named]]
     record: dict[str, object] = dict(zip(named, row.heads, strict=False))
@@ -180,7 +180,7 @@ def measured_record(layout: ResultTable, row: ResultRow, key: str) -> dict[str, 
         elif row.published is None:
             record[name] = None
         else:
-            record[name] = row.published.value(key, corrected=name != "printed")
+            record[name] = row.published.value(key, corrected=name != "published")
     return {**record, **(row.extra or {})}
 
 
@@ -201,11 +201,11 @@ def evaluate_classifier(
 ) -> dict[str, Measured]:
     """Measures of a classifier under the names that the tables have for them."""
     measures = {name: _KNOWN_AS.get(name, name) for name in names}
-    judged = judge_folds(predictions, measures=tuple(measures.values()), resampling=resampling)
-    return {name: judged[known] for name, known in measures.items()}
+    evaluated = evaluate_folds(predictions, measures=tuple(measures.values()), resampling=resampling)
+    return {name: evaluated[known] for name, known in measures.items()}
 
 
-def called_counts(predictions: Predictions) -> dict[str, int]:
+def predicted_counts(predictions: Predictions) -> dict[str, int]:
     """True and false calls of the test part from a probability of 0.5 on: tp, fn, fp, tn."""
     test = predictions.of(part="test")
     found = confusion_at(test.is_positive, test.probability, 0.5)
@@ -215,30 +215,32 @@ def called_counts(predictions: Predictions) -> dict[str, int]:
 # --------------------------------------------------------------------------------------------------------------- masks
 
 
-def judge_masks(found: SegmentCounts, *, resampling: Resampling | None = None) -> dict[str, Measured]:
+def evaluate_masks(found: SegmentCounts, *, resampling: Resampling | None = None) -> dict[str, Measured]:
     """All measures of a method by name of ``MASK_MEASURES``; of all test images together over patients.
 
     Only the lesion map of the test parts is looked at.
     """
     by_fold = measures_by_fold(found).values()
-    whole = judge_counts(found, resampling=resampling)
-    judged = {}
+    whole = evaluate_counts(found, resampling=resampling)
+    evaluated = {}
     for name in MASK_MEASURES:
         values = tuple(measures[name] for measures in by_fold)
-        judged[name] = Measured(name, values, fold_interval(values), whole[name])
-    return judged
+        evaluated[name] = Measured(name, values, fold_interval(values), whole[name])
+    return evaluated
 
 
 def compare_masks(first: SegmentCounts, second: SegmentCounts, *, resampling: Resampling | None = None) -> Difference:
     """F1 of the first minus that of the second method on the same folds; over patients of all images together.
 
     Raises:
-        InputError: they were not judged on the same images in the same folds.
+        InputError: they were not evaluated on the same images in the same folds.
     """
     parts = [found.of(part="test", output="lesion") for found in (first, second)]
     one, two = (found.where(np.lexsort((found.image, found.fold))) for found in parts)
     if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
-        raise InputError("two methods can be compared only where both were judged on the same images in the same folds")
+        raise InputError(
+            "two methods can be compared only where both were evaluated on the same images in the same folds"
+        )
     over = pooled_difference(one.counts, two.counts, one.patient, measure="f1", resampling=resampling)
     values = np.array([[fold["f1"] for fold in measures_by_fold(found).values()] for found in (one, two)])
     defined = values[:, np.isfinite(values).all(axis=0)]
@@ -257,14 +259,14 @@ class Contrast:
         run: name of the first.
         reference: name of the second.
         difference: on the same patients and folds.
-        printed: the same difference in the paper, in percentage points with its sign; "" where it prints none.
+        published: the same difference in the paper, in percentage points with its sign; "" where it prints none.
     """
 
     title: str
     run: str
     reference: str
     difference: Difference
-    printed: str = ""
+    published: str = ""
 
 
 def contrast_table(
@@ -275,7 +277,7 @@ def contrast_table(
     *,
     head: str = "Claim",
     folds: bool = True,
-    printed: bool = True,
+    published: bool = True,
 ) -> Table:
     """Differences with Holm's correction over all of them.
 
@@ -286,15 +288,15 @@ def contrast_table(
         notes: sentences for below the table.
         head: of the first column.
         folds: show the corrected t test too.
-        printed: show the paper's own differences, and all differences in percentage points instead of shares.
+        published: show the paper's own differences, and all differences in percentage points instead of shares.
     """
-    scale = PERCENT if printed else SHARE
+    scale = PERCENT if published else SHARE
     p_values = [_nan(entry.difference.over_patients.p_value) for entry in contrasts]
     adjusted = holm(p_values).tolist() if p_values else []
     rows, records = [], []
     for entry, p, p_holm in zip(contrasts, p_values, adjusted, strict=True):
         patients, t_test = entry.difference.over_patients, entry.difference.over_folds
-        cells = [entry.title, scale.signed(patients.value), scale.limits(patients.low, patients.high, signed=printed)]
+        cells = [entry.title, scale.signed(patients.value), scale.limits(patients.low, patients.high, signed=published)]
         cells += [SHARE.number(p), SHARE.number(p_holm)]
         record: dict[str, object] = {
             "run": entry.run,
@@ -307,16 +309,16 @@ def contrast_table(
         }
         if folds:
             low, high, t_p = (t_test.low, t_test.high, t_test.p_value) if t_test else (math.nan,) * 3
-            cells += [scale.limits(low, high, signed=printed), SHARE.number(t_p)]
+            cells += [scale.limits(low, high, signed=published), SHARE.number(t_p)]
             record |= {"t_low": low, "t_high": high, "p_corrected_t": t_p}
-        if printed:
-            cells.append(entry.printed)
-            record["printed_points"] = float(entry.printed) if entry.printed else None
+        if published:
+            cells.append(entry.published)
+            record["published_points"] = float(entry.published) if entry.published else None
         rows.append(tuple(cells))
         records.append(record)
     heads = [head, "Difference", "Patient bootstrap 95 %", "p", "p (Holm)"]
     heads += ["Corrected t over folds 95 %", "p"] if folds else []
-    heads += ["printed"] if printed else []
+    heads += ["published"] if published else []
     return Table(name, title, tuple(heads), tuple(rows), notes=tuple(notes), records=tuple(records))
 
 
@@ -336,7 +338,7 @@ def comparison_table(
         if name != reference
     ]
     title = f"Comparisons: AUC minus that of {f'run {reference}' if reference else 'another run'}"
-    return contrast_table("comparisons", title, contrasts, (*PAIRED_NOTES, *notes), head="Run", printed=False)
+    return contrast_table("comparisons", title, contrasts, (*PAIRED_NOTES, *notes), head="Run", published=False)
 
 
 def _nan(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""What segmenters called right and wrong, pixel by pixel, image by image: every number of a table derives from it."""
+"""What segmenters got right and wrong, pixel by pixel, image by image: every number of a table derives from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from osteon.metrics.bootstrap import BootstrapInterval, Resampling
 
-__all__ = ["SWEPT", "SegmentCounts", "ThresholdSweep", "judge_counts", "measures_by_fold"]
+__all__ = ["SWEPT", "SegmentCounts", "ThresholdSweep", "evaluate_counts", "measures_by_fold"]
 
 SWEPT = (np.arange(1, 100) / 100).astype(np.float32)
 """Thresholds at which the validation part is counted."""
@@ -91,7 +91,7 @@ class SegmentCounts:
             InputError: no table.
         """
         if not tables:
-            raise InputError("no counts were given to join: judge at least one fold")
+            raise InputError("no counts were given to join: evaluate at least one fold")
         return cls(
             **{name: np.concatenate([getattr(table, name) for table in tables]) for name in _KEYS},
             counts=_pixel_counts(np.concatenate([table.counts.table for table in tables])),
@@ -135,7 +135,7 @@ class ThresholdSweep:
 
     @property
     def f1(self) -> NDArray[np.float64]:
-        """(t,) pooled F1; 0 where nothing is there and nothing called."""
+        """(t,) pooled F1; 0 where nothing is there and nothing predicted."""
         hits, extra, missed, _ = self.table.astype(np.float64).T
         whole = 2 * hits + extra + missed
         return np.asarray(np.divide(2 * hits, whole, out=np.zeros_like(whole), where=whole > 0))
@@ -173,12 +173,12 @@ class ThresholdSweep:
         return cls(str(document["output"]), thresholds.astype(np.float32), table.astype(np.int64))
 
 
-def judge_counts(
+def evaluate_counts(
     counts: SegmentCounts, *, output: str = "lesion", resampling: Resampling | None = None
 ) -> dict[str, BootstrapInterval]:
     """Measures of the test parts over all folds together, with percentile intervals over patients.
 
-    Where every image is tested once, as in a nested split, its fold's network judged it; where one test part is judged
+    Where every image is tested once, as in a nested split, its fold's network did it; where one test part is evaluated
     by the networks of all folds, each image counts once a network.
 
     Returns:
@@ -211,7 +211,7 @@ def measures_by_fold(counts: SegmentCounts, *, output: str = "lesion") -> dict[i
 def _chosen(counts: SegmentCounts, output: str) -> SegmentCounts:
     chosen = counts.of(part="test", output=output)
     if len(chosen) == 0:
-        raise InputError(f"these counts have no row of the map {output!r} in the test part: nothing can be judged")
+        raise InputError(f"these counts have no row of the map {output!r} in the test part: nothing can be evaluated")
     return chosen
 
 

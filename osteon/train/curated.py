@@ -40,9 +40,9 @@ def dataset_vectors(
     or other weights make the vectors again. Labels mean nothing here. An interrupted call goes on where it stopped.
 
     Args:
-        manifest: its images lie in ``manifest.folder``.
+        manifest: its images are in ``manifest.folder``.
         cache: folder for the decoded images and the vectors; made when it is not there.
-        progress: told about every block of images.
+        progress: called at every block of images.
         backbone: one of ``osteon.weights.backbone.backbone_names()``.
 
     Returns:

@@ -88,7 +88,7 @@ def run_epochs(
     ``settings.devices`` processes this is.
 
     Raises:
-        TrainingError: the loss is no number.
+        TrainingError: the loss is not a number.
         OutputError: a checkpoint cannot be written.
         BackendError: device or precision is not at hand.
     """
@@ -119,13 +119,13 @@ def run_epochs(
 
 
 class _EpochFiles(Checkpoint):
-    """Keeps the best weights, the state to go on from, and the history, in this order; tells the progress.
+    """Keeps the best weights, the state to go on from, and the history, in this order; gives the progress.
 
-    Lightning calls a ``Checkpoint`` after the module itself has judged the epoch.
+    Lightning calls a ``Checkpoint`` after the module itself has evaluated the epoch.
     """
 
     def __init__(self, module: FoldModule, job: FoldJob, *, on_epoch: OnEpoch, progress: Progress) -> None:
-        """Say what is kept where, and who is told."""
+        """Say what is kept where, and who is reported."""
         self._module, self._job, self._on_epoch, self._progress = module, job, on_epoch, progress
 
     def on_train_batch_end(
@@ -231,7 +231,7 @@ def torch_threads(number: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning speaks of hardware, of loader processes and of itself; what matters is told as progress and errors."""
+    """Lightning speaks of hardware, of loader processes and of itself; what matters is in progress and errors."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -383,7 +383,7 @@ class FoldModule(LightningModule):
         """The loss of a batch.
 
         Raises:
-            TrainingError: it is no number.
+            TrainingError: it is not a number.
         """
         loss = self.learner.loss(batch)
         value = float(loss.detach())
@@ -404,7 +404,7 @@ class FoldModule(LightningModule):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.learner.longest_gradient)
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to collect; all processes judge with the same running statistics."""
+        """Begin to collect; all processes evaluate with the same running statistics."""
         self._seen = []
         if _is_distributed():
             for buffer in self.network.buffers():
@@ -416,7 +416,7 @@ class FoldModule(LightningModule):
         self._seen.append(self.learner.look(batch))
 
     def on_train_epoch_end(self) -> None:
-        """Judge the epoch and let the strategy decide.
+        """Evaluator the epoch and let the strategy decide.
 
         Raises:
             TrainingError: the network gives no numbers for the validation part.

@@ -1,6 +1,6 @@
 """All numbers of a run: on its test parts, with everything that was fixed on validation applied unchanged.
 
-Measures of tables are means over folds, as ``osteon.train.judging`` has them. Curves, calibration, subgroups and
+Measures of tables are means over folds, as ``osteon.train.performance`` has them. Curves, calibration, subgroups and
 comparisons need one probability an image: under "holdout" the mean of the folds' calibrated probabilities, under
 "nested" that of the one fold whose test part the image is in.
 """
@@ -29,8 +29,8 @@ from osteon.metrics.delong import auc_interval, compare_paired
 from osteon.metrics.folds import fold_interval
 from osteon.metrics.proportions import mcnemar
 from osteon.metrics.subgroups import age_bands, subgroup_table
-from osteon.train.judging import compare_runs, fields_only, judge_folds, known_fields, majority_class
-from osteon.train.run import synthetic_share, synthetic_words
+from osteon.train.performance import compare_runs, evaluate_folds, fields_only, known_fields, majority_class
+from osteon.train.run import synthetic_share, synthetic_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class Pooled:
         patient: (n,).
         series: (n,).
         truth: (n,) bool.
-        probability: (n,) calibrated, mean over the folds that judged the image.
+        probability: (n,) calibrated, mean over the folds that evaluated the image.
         uncalibrated: (n,) the same without temperatures.
     """
 
@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any tree of values
 
 
 def evaluate_run(data: RunData, *, by: Sequence[str] = (), resampling: Resampling | None = None) -> Evaluation:
-    """Judge a run on its test parts; ``by`` names further columns for the subgroup table.
+    """Evaluator a run on its test parts; ``by`` names further columns for the subgroup table.
 
     Raises:
         InputError: no fold is done.
@@ -126,7 +126,9 @@ def evaluate_run(data: RunData, *, by: Sequence[str] = (), resampling: Resamplin
     predictions = data.run.predictions()
     test = predictions.of(part="test")
     if not len(test):
-        raise InputError(f"the folds of {data.run.folder.name} that are done hold no test image: nothing can be judged")
+        raise InputError(
+            f"the folds of {data.run.folder.name} that are done hold no test image: nothing can be evaluated"
+        )
     one = pooled(test)
     index = {row.image: number for number, row in enumerate(data.manifest.rows)}
     rows = np.array([index[name] for name in one.image.tolist()])
@@ -172,7 +174,7 @@ def _about(data: RunData) -> dict[str, Any]:
         "scheme": data.split.scheme,
         "unit": data.split.unit,
         "folds": len(data.run.folds),
-        "folds_judged": [fold.fold for fold in data.run.done],
+        "folds_evaluated": [fold.fold for fold in data.run.done],
         "split_sha256": data.split_sha256,
         "manifest_sha256": data.manifest.sha256,
         "versions": dict(data.run.document.get("versions", {})),
@@ -293,14 +295,14 @@ def _warnings(data: RunData, one: Pooled, levels: Mapping[str, Any]) -> list[str
     said = list(data.split.warnings)
     if data.split.unit == "image":
         said.append("The split is by image: images of one patient are in training and test part, so results LEAK.")
-    said += synthetic_words(data.manifest)
+    said += synthetic_text(data.manifest)
     waiting = [fold.fold for fold in data.run.folds if fold.state != "done"]
     if waiting:
         said.append(f"Folds {waiting} of the run are not done and are left out of every number.")
     if data.run.settings.changes_shares:
         said.append(
             "Training saw the classes in other shares than they occur (images_per_epoch or class_weights): "
-            "probabilities and their calibration here are those of such shares. osteon models export tells the "
+            "probabilities and their calibration here are those of such shares. osteon models export gives the "
             "networks the true ones."
         )
     for name, truth in (("positive", one.truth), ("negative", ~one.truth)):
@@ -345,7 +347,7 @@ def calibration_intervals(
         truth: (n,) whether an image is positive.
         probability: (n,) of it.
         patients: (n,) id of the patient.
-        folds: (n,) whose model judged; measures are averaged over them.
+        folds: (n,) whose model evaluated; measures are averaged over them.
         resampling: at most a few hundred of its repeats are drawn: each of these measures is a fit.
     """
     few = replace(resampling, repeats=min(resampling.repeats, _SLOW_REPEATS))
@@ -477,18 +479,18 @@ def _baselines(data: RunData, test: Predictions, one: Pooled, how: Resampling) -
         "majority class": majority_class(data.manifest, data.split, **names),
         "fields only": fields_only(data.manifest, data.split, **names),
     }
-    judged = set(zip(test.image.tolist(), test.fold.tolist(), strict=True))
+    evaluated = set(zip(test.image.tolist(), test.fold.tolist(), strict=True))
     entries = []
     for name, table in tables.items():
         if table is None:
             continue
-        keep = [pair in judged for pair in zip(table.image.tolist(), table.fold.tolist(), strict=True)]
+        keep = [pair in evaluated for pair in zip(table.image.tolist(), table.fold.tolist(), strict=True)]
         kept = table.where(np.array(keep))
         other = pooled(kept)
         both = one.probability, other.probability
         first, second = (aggregate(each.patient, each.truth, each.probability) for each in (one, other))
         right = ((each.score >= 0.5) == each.truth for each in (first, second))
-        measures = judge_folds(kept, resampling=how)
+        measures = evaluate_folds(kept, resampling=how)
         entries.append(
             {
                 "name": name,
@@ -521,7 +523,7 @@ def _conformal(predictions: Predictions) -> dict[str, Any]:
     return {
         "error_rate": _ERROR_RATE,
         "wanted_coverage": 1 - _ERROR_RATE,
-        "judgements": "each fold's own, one an image and fold; images count as independent in the interval",
+        "assessments": "each fold's own, one an image and fold; images count as independent in the interval",
         "all": measure_coverage(members, truth),
         "by_class": {
             name: measure_coverage(members[truth == k], truth[truth == k])

@@ -1,4 +1,4 @@
-"""One fold: its network trained, kept at one epoch, and judged by what will deploy it."""
+"""One fold: its network trained, kept at one epoch, and evaluated on what will deploy it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fit_fold(objective: Objective, data: FoldData, fold: int, settings: Settings
 
     Raises:
         InputError: a part lacks what it needs, or the folder belongs to other settings or data.
-        TrainingError: the loss is no number, or torch gave up; the folder's state says so.
+        TrainingError: the loss is not a number, or torch gave up; the folder's state says so.
         OutputError: the disk is full or not writable; what was kept before is intact.
         BackendError: device, precision or pretrained weights are not at hand.
     """
@@ -36,7 +36,7 @@ def fit_fold(objective: Objective, data: FoldData, fold: int, settings: Settings
 
 
 def fit_job(job: FoldJob, data: FoldData) -> FoldResult:
-    """Train and judge one network, with its state in its folder; raises as ``fit_fold``."""
+    """Train and evaluate one network, with its state in its folder; raises as ``fit_fold``."""
     before = read_fold(job.folder, job.fold)
     if before.identity not in {"", job.identity}:
         raise InputError(
@@ -62,7 +62,7 @@ def fit_job(job: FoldJob, data: FoldData) -> FoldResult:
         failed = replace(
             running, state="failed", error=f"{type(known).__name__}: {known}", seconds=_spent(running, started)
         )
-        with contextlib.suppress(OutputError):  # a full disk: the error itself is told anyway
+        with contextlib.suppress(OutputError):  # a full disk: the error itself is reported anyway
             write_state(failed)
         if known is error:
             raise
@@ -70,7 +70,7 @@ def fit_job(job: FoldJob, data: FoldData) -> FoldResult:
 
 
 def _finish(job: FoldJob, data: FoldData, running: FoldResult, started: float) -> FoldResult:
-    """Train, judge and write."""
+    """Train, evaluate and write."""
     objective = job.objective
     ready = objective.prepared(job, data)
     if getattr(job.settings, "devices", 1) > 1:
@@ -78,9 +78,9 @@ def _finish(job: FoldJob, data: FoldData, running: FoldResult, started: float) -
     else:
         history = objective.train(ready, data.pixels, on_epoch=data.on_epoch, progress=data.progress)
     best = objective.best(history, job.settings)
-    judged = objective.judge(ready, data.pixels, data.progress)
-    if judged is not None:
-        write_table(job.folder, judged.table, judged.sweeps)
+    evaluated = objective.evaluate(ready, data.pixels, data.progress)
+    if evaluated is not None:
+        write_table(job.folder, evaluated.table, evaluated.sweeps)
     done = replace(
         running,
         state="done",
@@ -88,7 +88,7 @@ def _finish(job: FoldJob, data: FoldData, running: FoldResult, started: float) -
         monitored=best.monitored,
         seconds=_spent(running, started),
         history=history,
-        table=None if judged is None else judged.table,
+        table=None if evaluated is None else evaluated.table,
     )
     write_state(done)
     (job.folder / LAST_NAME).unlink(missing_ok=True)  # two thirds of the space, and of no use any more

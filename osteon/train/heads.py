@@ -65,7 +65,7 @@ class HeadPlan:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no plan."""
+        """Refuse what is not a plan."""
         if not self.rates or len(self.rates) != len(self.seeds) or self.epochs < 1 or self.batch < 1:
             raise InputError(
                 f"{len(self.rates)} rates and {len(self.seeds)} seeds for {self.epochs} epochs of batches of "

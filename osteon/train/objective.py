@@ -1,6 +1,6 @@
 """What a training is for: the part of it that differs between classes, maps and heads on frozen features.
 
-An ``Objective`` says what a fold learns from and judges its kept weights; its ``Learner`` is the torch side of one
+An ``Objective`` says what a fold learns from and evaluates its kept weights; its ``Learner`` is the torch side of one
 network: the loss of a batch, and what the validation part says after an epoch. The engine does the rest.
 """
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EpochMeasures",
+    "Evaluated",
     "FoldData",
     "FoldJob",
-    "Judged",
     "Learner",
     "Objective",
-    "judged_classes",
+    "evaluated_classes",
     "part_rows",
     "predictions_of",
     "untold",
@@ -64,7 +64,7 @@ class FoldData:
         drops: rows of the manifest that curation leaves out of the training part, by fold; None finds them where the
             settings ask for curation.
         on_epoch: told (fold, record) after every epoch.
-        progress: told about every step.
+        progress: called at every step.
     """
 
     manifest: Manifest = field(repr=False)
@@ -127,7 +127,7 @@ class EpochMeasures:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluated:
     """What the kept weights of a fold say of its validation and test parts, and of maps a sweep of thresholds."""
 
     table: Predictions | SegmentCounts
@@ -144,7 +144,7 @@ class Learner(Protocol):
         plan: stages of the training; they name the parts.
         keeps_last: the last epoch is kept instead of the best.
         longest_gradient: gradients are cut to this length; None leaves them.
-        advice: what to do where the loss is no number.
+        advice: what to do where the loss is not a number.
     """
 
     network: nn.Module
@@ -197,7 +197,7 @@ class Objective(ABC):
 
     @abstractmethod
     def plan(self, data: FoldData, fold: int, settings: Own, folder: Path) -> FoldJob:
-        """Decide what a fold learns from, chooses by and is judged by.
+        """Decide what a fold learns from, chooses by and is evaluated on.
 
         Raises:
             InputError: a part lacks what it needs.
@@ -225,8 +225,8 @@ class Objective(ABC):
         """The epoch whose weights were kept."""
 
     @abstractmethod
-    def judge(self, job: Own, pixels: Own, progress: Progress) -> Judged | None:
-        """What the kept weights say; None where another network's job judges this one."""
+    def evaluate(self, job: Own, pixels: Own, progress: Progress) -> Evaluated | None:
+        """What the kept weights say; None where another network's job evaluates this one."""
 
 
 def predictions_of(
@@ -244,30 +244,30 @@ def predictions_of(
     return Predictions.joined(tables)
 
 
-def judged_classes(
+def evaluated_classes(
     job: FoldJob, logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], classes: Sequence[str]
-) -> Judged:
+) -> Evaluated:
     """What logits (images, class) by part say of a fold, with a temperature of the validation part."""
     fitted = fit_temperature(logits["validation"], labels[job.rows.validation])
     # where every validation image is right no finite temperature is best: 1 makes the model no surer than it was
     temperature = 1.0 if fitted.at_bound else fitted.temperature
     parts = {part: (getattr(job.rows, part), values) for part, values in logits.items()}
     names: dict[str, Any] = {"classes": classes, "positive": job.settings.positive}
-    return Judged(predictions_of(job.manifest, parts, **names, fold=job.fold, temperature=temperature))
+    return Evaluated(predictions_of(job.manifest, parts, **names, fold=job.fold, temperature=temperature))
 
 
 def part_rows(data: FoldData, fold: int, settings: Own) -> tuple[FoldRows, int]:
     """Rows of a fold by part without what cannot be read, and how many of those there are.
 
     Raises:
-        InputError: no such fold, or nothing to judge by.
+        InputError: no such fold, or nothing to evaluate on.
     """
     if not 0 <= fold < len(data.split.folds):
         raise InputError(f"fold {fold} was asked for; the split has folds 0 to {len(data.split.folds) - 1}")
     whole = data.split.rows(data.manifest, fold)
     rows = FoldRows(**{part: data.pixels.usable(getattr(whole, part)) for part in PARTS})
     if len(rows.test) == 0:
-        raise InputError(f"fold {fold} has no readable image in its test part: there is nothing to judge by")
+        raise InputError(f"fold {fold} has no readable image in its test part: there is nothing to evaluate on")
     devices = getattr(settings, "devices", 1)
     if len(rows.validation) < devices:
         raise InputError(f"fold {fold} has fewer validation images than devices ({devices}): use fewer")

@@ -143,14 +143,14 @@ def load_pixels(
     """Decode every image of a manifest, with masks where they are wanted, or map what an earlier call decoded.
 
     Args:
-        manifest: its images and masks lie in ``manifest.folder``.
+        manifest: its images and masks are in ``manifest.folder``.
         size: rows and columns of the prepared images.
         cache: folder for the mapped array; None keeps it in memory.
         is_stretched: as of ``prepare_image``; images with masks are not.
         masks: names ("lesion": the manifest's ``lesion_mask``), and whether an image without this mask cannot be used;
             a mask that is named must be readable in both cases.
         skip_unreadable: leave images out that cannot be used, and name them; otherwise they are an error.
-        progress: told about every block of images.
+        progress: called at every block of images.
 
     Raises:
         InputError: an image or mask is missing, unreadable, of another size than its image or no mask, and is not to

@@ -54,7 +54,7 @@ __all__ = [
     "open_run",
     "read_run",
     "synthetic_share",
-    "synthetic_words",
+    "synthetic_text",
     "train_run",
 ]
 
@@ -245,10 +245,10 @@ def train_run(
 
 
 def read_run(folder: Path, *, objective: Objective | None = None) -> Run:
-    """A run as it lies there, whether it is complete or not; without an objective, of one of ``OBJECTIVES``.
+    """A run as it is there, whether it is complete or not; without an objective, of one of ``OBJECTIVES``.
 
     Raises:
-        InputError: the folder is no run, or a file of it is damaged or of another version.
+        InputError: the folder is not a run, or a file of it is damaged or of another version.
     """
     kept = read_document(folder / SETTINGS_NAME)
     about = read_document(folder / RUN_NAME)
@@ -258,7 +258,7 @@ def read_run(folder: Path, *, objective: Objective | None = None) -> Run:
         count = int(about["folds"])
     except (KeyError, TypeError, ValueError, AttributeError, OsteonError) as error:
         raise InputError(
-            f"{folder.name} is no run of this version of osteon ({SETTINGS_NAME}: {error}): train it again"
+            f"{folder.name} is not a valid run of this version of osteon ({SETTINGS_NAME}: {error}): train it again"
         ) from error
     folds = tuple(read_fold(fold_folder(folder, fold), fold) for fold in range(count))
     return Run(folder, settings, classes, folds, about)
@@ -340,7 +340,7 @@ def synthetic_share(manifest: Manifest) -> float:
     return sum(flags) / len(flags)
 
 
-def synthetic_words(manifest: Manifest) -> tuple[str, ...]:
+def synthetic_text(manifest: Manifest) -> tuple[str, ...]:
     """The sentence that no page of numbers from synthetic images may lack; none where no image is synthetic."""
     share = synthetic_share(manifest)
     return (f"{share:.0%} of the images are SYNTHETIC: these numbers say nothing about patients.",) if share else ()

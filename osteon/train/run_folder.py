@@ -123,7 +123,7 @@ class EpochRecord:
         """A record from ``document``, as text or not.
 
         Raises:
-            InputError: a value is missing or is no number.
+            InputError: a value is missing or is not a number.
         """
         try:
             known = {name: kind(values[name]) for name, kind in (*_PLAN.items(), *_LOSSES.items())}
@@ -188,7 +188,7 @@ class FoldResult:
 
 
 def fold_folder(run: Path, fold: int) -> Path:
-    """Where a fold of a run lies."""
+    """Where a fold of a run is."""
     return run / f"fold-{fold}"
 
 
@@ -283,7 +283,7 @@ def read_fold(folder: Path, fold: int) -> FoldResult:
 
 
 def read_counts(path: Path) -> SegmentCounts:
-    """What a segmenter called, of a file that ``write_table`` wrote.
+    """What a segmenter predicted, of a file that ``write_table`` wrote.
 
     Raises:
         InputError: the file is missing or holds something else.
@@ -293,7 +293,7 @@ def read_counts(path: Path) -> SegmentCounts:
             return SegmentCounts.of_rows(list(csv.DictReader(file)))
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}): train or judge again"
+            f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}): train or evaluate again"
         ) from error
 
 
@@ -381,7 +381,7 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(
-            f"the folder {path.name} cannot be made ({reason}): name another place for the run"
+            f"the folder {path.name} cannot be made ({reason}): name another folder for the run"
         ) from error
 
 

@@ -178,7 +178,7 @@ class NetworkSettings(Settings):
         image_size: rows and columns.
         optimiser: "adam" or "sgd"; made once, so its moments are kept when the rate falls (GAP).
         momentum: of SGD.
-        images_per_epoch: a draw of so many; None shows every image once.
+        images_per_epoch: a draw of this many; None shows every image once.
         precision: "32", "bf16-mixed" or "16-mixed" (a GPU only).
         device: "auto" takes a GPU where there is one.
         devices: processes, each with a GPU or a share of the CPU.
@@ -318,12 +318,12 @@ class SegmentSettings(NetworkSettings):
         dice_weight: of a soft Dice loss that is added to each map's part; 0 as in the paper.
         augments: turns by at most 35 degrees and flips, image and masks together (GAP: yes).
         crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
-            where there is one; a multiple of 16. Judged are whole images. 0 shows whole images, as in the paper.
+            where there is one; a multiple of 16. Evaluated are whole images. 0 shows whole images, as in the paper.
         selection: "validation" keeps the epoch with the best pooled F1 of the validation part, "last" the last (GAP).
         threshold: a pixel is called from this probability on (GAP: 0.5).
         draw: "plain", or "equal" shares of slices with and without a lesion; for ``images_per_epoch``.
         pair_mask: a sequential pair hands on bone or no bone ("hard") or its probability ("soft") (GAP).
-        pair_trains_on: the lesion network of a pair learns on the "predicted" or the "true" bone (GAP); it is judged
+        pair_trains_on: the lesion network of a pair learns on the "predicted" or the "true" bone (GAP); it is evaluated
             on the predicted bone in both cases.
     """
 
@@ -448,7 +448,7 @@ class HeadSettings(Settings):
         early_stop: choose the epoch with the best accuracy on the validation tiles instead of one of ``epochs``.
         augmentation: of the training tiles; "augmentation.zoom" names one of its values.
         stain: how the colours of tiles are made alike before the network sees them.
-        outer_folds: of a study: most folds by patient that are judged; as many patients or fewer are left out one by
+        outer_folds: of a study: most folds by patient that are evaluated; as many patients or fewer are left out one by
             one (GAP).
         inner_folds: the same within the training patients, to choose rate and epochs.
     """
@@ -528,16 +528,16 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         try:
             found = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path.name} is no valid TOML: {error}") from error
+            raise InputError(f"{path.name} is not valid TOML: {error}") from error
     elif path.suffix.lower() in {".yaml", ".yml", ".json"}:
         import yaml
 
         try:
             found = yaml.safe_load(text) or {}
         except yaml.YAMLError as error:
-            raise InputError(f"{path.name} is no valid YAML: {error}") from error
+            raise InputError(f"{path.name} is not valid YAML: {error}") from error
     else:
-        raise InputError(f"{path.name} is no settings file: give a .toml, .yaml or .json")
+        raise InputError(f"{path.name} is not a valid settings file: give a .toml, .yaml or .json")
     if not isinstance(found, Mapping) or any(isinstance(value, Mapping) for value in found.values()):
         raise InputError(f"{path.name} must hold one table of names and values, as learning_rate = 1e-5")
     return {str(name): value for name, value in found.items()}
@@ -557,7 +557,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
     for text in assignments:
         name, sign, value = text.partition("=")
         if not (sign and name.strip()):
-            raise InputError(f"{text!r} is no setting: write name=value, as batch=8")
+            raise InputError(f"{text!r} is not a setting: write name=value, as batch=8")
         found[name.strip()] = value.strip()
     return found
 

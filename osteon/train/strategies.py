@@ -1,7 +1,7 @@
 """Strategies of fine-tuning as stages: what is trained, at which rate, and when the next stage begins.
 
 Nothing here knows torch. A plan names the parts of a network (``nets.anatomy.feature_stages``, input to output, the
-head last); the machine is told after each epoch what it was worth, and says how the next one is trained. AUC stands
+head last); the machine is reported after each epoch what it was worth, and says how the next one is trained. AUC stands
 here for whatever measure is monitored.
 
     scratch  everything at the same constant rate, all epochs; the best is kept (schedule "constant": ends after

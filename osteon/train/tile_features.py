@@ -39,7 +39,7 @@ __all__ = [
     "SeenTiles",
     "TileTable",
     "Tiles",
-    "base_words",
+    "base_text",
     "classifier_with_base",
     "draw_copies",
     "load_seen",
@@ -225,13 +225,13 @@ def classifier_with_base(settings: HeadSettings, *, classes: int = 3) -> TileCla
             torch.manual_seed(_RANDOM_SEED)
         network = build_network(settings.architecture, classes=classes)
     if not isinstance(network, TileClassifier):
-        raise UnknownLabelError(f"{settings.architecture} is no classifier of tiles")
+        raise UnknownLabelError(f"{settings.architecture} is not a classifier of tiles")
     if not is_random:
         _fill(network, _base_state(settings), name=f"{settings.pretrained} weights")
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def base_words(settings: HeadSettings) -> str:
+def base_text(settings: HeadSettings) -> str:
     """Where the base comes from, for tables and cards."""
     known = {
         "embedded": "ImageNet (shipped with osteon)",
@@ -309,7 +309,7 @@ def read_tile(path: Path, *, side: int) -> NDArray[np.uint8]:
     """A picture of a tile, resized as a whole by area.
 
     Args:
-        path: PNG, JPEG or TIFF; a grey one becomes equal channels, a transparent one lies on white.
+        path: PNG, JPEG or TIFF; a grey one becomes equal channels, a transparent one is on white.
         side: rows and columns of the answer.
 
     Returns:

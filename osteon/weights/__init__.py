@@ -1,4 +1,4 @@
-"""Model cards, where models lie, and loading them with proof. Importing it does not import torch."""
+"""Model cards, where models are, and loading them with proof. Importing it does not import torch."""
 
 from osteon.weights.card import (
     Classes,

@@ -262,7 +262,7 @@ class Golden(_Entry, frozen=True):
 
 
 class OperatingPoint(_Entry, frozen=True):
-    """From which smoothed probability on a slice is called positive, and how it is smoothed.
+    """From which smoothed probability on a slice is predicted positive, and how it is smoothed.
 
     Attributes:
         gaussian_sigma_slices: of the Gaussian along the slices; 0 for none.
@@ -276,12 +276,12 @@ class OperatingPoint(_Entry, frozen=True):
 
 
 class OutOfDistribution(_Entry, frozen=True):
-    """Which images are unlike those of training: the numbers; vectors lie in the file.
+    """Which images are out of distribution: the numbers; vectors are in the file.
 
     Attributes:
         neighbour: the distance is that to this many-th nearest training image; 1 of a space.
         units: of each member: distance of its median validation image.
-        slice_threshold: an image above it is unlike those of training.
+        slice_threshold: an image above it is out of distribution.
         region_threshold: for the median over the images of a region.
         false_alarm_rate: expected share of patients like those of training who have a region above it.
         training_images: behind the vectors, all members together; the validation counts stand behind the thresholds.
@@ -343,7 +343,7 @@ class Training(_Entry, frozen=True):
 
 
 class MeasuredResult(_Entry, frozen=True):
-    """A number that was measured with the model, on so many patients and images.
+    """A number that was measured with the model, on this many patients and images.
 
     Attributes:
         metric: as "ROC AUC, slices".
@@ -366,7 +366,7 @@ class ClaimItem(_Entry, frozen=True):
     """One reporting item, filled from the run or left open for a person.
 
     Attributes:
-        sure: whether number and scope were checked against the printed checklist.
+        sure: whether number and scope were checked against the published checklist.
     """
 
     number: Count
@@ -399,7 +399,7 @@ class ModelCard(_Entry, frozen=True, kw_only=True):
         members: safetensors files of its networks; what the model gives is the mean of theirs.
         graph: what runs without torch (``osteon.weights.graph``); None where OpenVINO cannot express the networks.
         operating_point: fixed before the test; None when the card has none.
-        out_of_distribution: which images are unlike training; None when the model does not know.
+        out_of_distribution: which images are out of distribution; None when the model does not know.
         folder: where card.json is; not part of the file.
     """
 
@@ -436,7 +436,7 @@ class ModelCard(_Entry, frozen=True, kw_only=True):
         """The input called "image"."""
         found = self.inputs["image"]
         if not isinstance(found, ImageInput):
-            raise WeightsError(f"{self.name}: the input 'image' is no image")
+            raise WeightsError(f"{self.name}: the input 'image' is not an image")
         return found
 
     @property
@@ -489,7 +489,7 @@ def read_card(path: Path) -> ModelCard:
     """Read and check a card. The weights themselves are not touched; see ``osteon.weights.load``.
 
     Raises:
-        WeightsError: the card is missing, is no JSON, or is not valid.
+        WeightsError: the card is missing, is not a valid JSON, or is not valid.
     """
     file = path / CARD_NAME if path.is_dir() else path
     try:

@@ -1,7 +1,7 @@
 """Graphs: networks as OpenVINO runs them, kept beside their weights, so that reading needs no torch.
 
 A graph is OpenVINO's own format (a text, and constants at places of a buffer). Weights are not stored twice: constants
-point into the safetensors files of the members, and what is not there (shapes, sums of kernels) lies in the file of the
+point into the safetensors files of the members, and what is not there (shapes, sums of kernels) is in the file of the
 graph. That file is safetensors, too: its tensors are the texts, compressed, and those constants. A model may be a chain
 of parts, each in a precision of its own, and the chain may differ by the precision that is asked for.
 """
@@ -207,7 +207,7 @@ def converted(module: nn.Module, *examples: Tensor, is_fixed: bool = True) -> Mo
 
 @contextmanager
 def _silent_root_logger() -> Iterator[None]:
-    """OpenVINO tells the root logger, with a traceback each, which operators torch does not have."""
+    """OpenVINO gives the root logger, with a traceback each, which operators torch does not have."""
     root, handler = logging.getLogger(), logging.NullHandler()
     was_disabled, root.disabled = root.disabled, True
     root.addHandler(handler)
@@ -260,7 +260,7 @@ def unpack_graph(data: bytes, weights: Sequence[bytes]) -> dict[Precision, tuple
     """The chains of a verified file of a graph, by the precision that they are for; weights are those of the members.
 
     Raises:
-        WeightsError: it is no graph, or not one that this OpenVINO reads.
+        WeightsError: it is not a graph, or not one that this OpenVINO reads.
         BackendError: OpenVINO is not installed.
     """
     from safetensors import SafetensorError
@@ -292,7 +292,7 @@ def _header(data: bytes) -> dict[str, dict[str, str]]:
 
 
 def _places_of_tensors(weights: Sequence[bytes]) -> tuple[dict[bytes, int], int]:
-    """Where each tensor's bytes lie when the files follow one another, each to the next multiple; and their length."""
+    """Where each tensor's bytes are when the files follow one another, each to the next multiple; and their length."""
     places: dict[bytes, int] = {}
     start = 0
     for data in weights:

@@ -1,6 +1,6 @@
-"""What a model knows of its own limits: where its training images lie among all images, and its prediction sets.
+"""What a model knows of its own limits: where its training images are among all images, and its prediction sets.
 
-What is fitted (``osteon.predict.out_of_distribution``) lies beside the card: numbers in the card, vectors in a
+What is fitted (``osteon.predict.out_of_distribution``) is beside the card: numbers in the card, vectors in a
 safetensors file.
 """
 
@@ -76,7 +76,7 @@ class Limits:
     """All that a model knows of its own limits.
 
     Attributes:
-        known: numbers on which images are unlike training.
+        known: numbers on which images are out of distribution.
         sets: thresholds of the prediction sets, classes in the order of the card.
     """
 

@@ -125,7 +125,7 @@ def load_state(data: bytes, name: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file, floating point widened to float32; ``name`` is for the error.
 
     Raises:
-        WeightsError: it is no safetensors file.
+        WeightsError: it is not a valid safetensors file.
     """
     import torch
     from safetensors import SafetensorError
@@ -134,7 +134,7 @@ def load_state(data: bytes, name: str) -> dict[str, Tensor]:
     try:
         stored = load(data)
     except SafetensorError as error:
-        raise WeightsError(f"{name} is no safetensors file ({error}); other formats are not opened") from error
+        raise WeightsError(f"{name} is not a valid safetensors file ({error}); other formats are not opened") from error
     return {key: value.to(torch.float32) if value.is_floating_point() else value for key, value in stored.items()}
 
 

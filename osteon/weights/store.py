@@ -1,4 +1,4 @@
-"""Where model folders lie, how a model is found by name, and its files: what is hashed is what is used.
+"""Where model folders are, how a model is found by name, and its files: what is hashed is what is used.
 
 Packaged models come first, then the user's: the folder named by the environment variable ``OSTEON_MODELS``, else
 ``models`` in the user's data folder. Nothing is downloaded.
@@ -80,7 +80,7 @@ def find_card(name: str | Path, *, folders: tuple[Path, ...] | None = None) -> M
     Args:
         name: ``architecture.tag``, or the path of a model folder or of its card.json. Anything with a path
             separator, and any ``Path``, is taken as a path; so is a name that no model has, when a model folder of
-            that name lies in the working folder.
+            that name is in the working folder.
         folders: searched instead of ``model_folders()``.
 
     Raises:
@@ -150,7 +150,7 @@ def load_arrays(card: ModelCard, file: CardFile) -> dict[str, NDArray[np.generic
     """The arrays of a safetensors file by name; the file is verified first.
 
     Raises:
-        WeightsError: the file is missing, was changed, or is no safetensors file.
+        WeightsError: the file is missing, was changed, or is not a valid safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -160,7 +160,7 @@ def load_arrays(card: ModelCard, file: CardFile) -> dict[str, NDArray[np.generic
         found: dict[str, NDArray[np.generic]] = load(data)
     except SafetensorError as error:
         raise WeightsError(
-            f"{card.folder / file.path} is no safetensors file ({error}): fetch the model again"
+            f"{card.folder / file.path} is not a valid safetensors file ({error}): fetch the model again"
         ) from error
     return found
 

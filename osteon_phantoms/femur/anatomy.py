@@ -1,4 +1,4 @@
-"""The thigh that MR phantoms show: what lies at a point, told by tissue.
+"""The thigh that MR phantoms show: what is at a point, told by tissue.
 
 ``Points`` are those of a thigh, in mm: u lateral, v posterior, w above the knee joint; the bone is about u = v = 0.
 """
@@ -21,7 +21,7 @@ __all__ = ["Thigh", "draw_thigh"]
 
 _F = np.float32
 _BONE_X_MM, _BONE_Y_MM = 8.0, -6.0
-"""Where the bone lies in the thigh: a little lateral and in front of its middle."""
+"""Where the bone is in the thigh: a little lateral and in front of its middle."""
 _SEPTA: Final = ((38.0, 1.0), (148.0, 0.9), (205.0, 0.8), (262.0, 0.7), (318.0, 0.8))
 """Directions of the walls between muscles as seen from the bone, degrees from lateral by posterior, and width in mm."""
 _VESSELS: Final = (("artery", -21.0, 13.0, 3.4), ("vein", -18.0, 20.0, 4.6), ("nerve", -2.0, 33.0, 4.8))
@@ -43,7 +43,7 @@ class Thigh:
         fat_mm: thickness of the fat below the skin.
         red_marrow: how much of the marrow of the shaft is red.
         turn_degrees: by which the septa differ from the usual.
-        shift_mm: where in the textures this patient lies.
+        shift_mm: where in the textures this patient is.
         textures: of all patients.
     """
 
@@ -113,7 +113,7 @@ def _tibia_mm(x: F32, y: F32, z: F32) -> F32:
 
 
 def draw_thigh(thigh: Thigh, points: Points) -> Matter:
-    """What lies at points of a thigh without a lesion."""
+    """What is at points of a thigh without a lesion."""
     shift = thigh.shift_mm
     cloud = thigh.textures.cloud.at(points.w, points.v, points.u, shift_mm=shift)
     medium = thigh.textures.medium.at(points.u, points.v, points.w * _F(0.16), shift_mm=shift)
@@ -164,7 +164,7 @@ def _draw_muscles(thigh: Thigh, matter: Matter, points: Points, where: tuple[F32
 def _draw_vessels(thigh: Thigh, matter: Matter, x: F32, y: F32, z: F32) -> None:
     low = np.clip((110 - z) / 80, 0, 1)
     for name, middle_x, middle_y, radius in _VESSELS:
-        # above the knee the vessels come to lie behind the bone
+        # above the knee the vessels come to be behind the bone
         at_x, at_y = middle_x * (1 - 0.75 * low), middle_y + (12 if name != "nerve" else 4) * low
         apart = np.sqrt((x - at_x * thigh.scale) ** 2 + (y - at_y * thigh.scale) ** 2) - radius
         matter.mix(soft(apart - 0.8, 0.7), "tendon")
@@ -196,7 +196,7 @@ def _fill_marrow(matter: Matter, cavity: F32, fine: F32, dense: F32) -> None:
 
 
 def _draw_knee(thigh: Thigh, matter: Matter, points: Points, femur: F32, cloud: F32) -> None:
-    """What lies about the lower end of the femur: capsule, cartilage, menisci, tibia, patella."""
+    """What is about the lower end of the femur: capsule, cartilage, menisci, tibia, patella."""
     x, y, z = points.u, points.v, points.w
     tibia = _tibia_mm(x, y, z)
     patella = _ball_mm(x, y, z, (2.0, -41.0, 30.0, 20.0, 9.0, 19.0))

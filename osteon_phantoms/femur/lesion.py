@@ -35,7 +35,7 @@ class PlacedLesion:
         spec: what was asked for.
         centre_mm: in the thigh's coordinates.
         radii_mm: along x, y and z.
-        shift_mm: where in the textures it lies.
+        shift_mm: where in the textures it is.
         thigh: that it is in.
     """
 

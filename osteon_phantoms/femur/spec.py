@@ -38,7 +38,7 @@ class MrLesionSpec(Spec):
         kind: one of ``KINDS``.
         size_mm: largest diameter.
         height_mm: of its middle above the knee joint.
-        direction_degrees: towards which side of the bone it lies; 0 lateral, 90 posterior.
+        direction_degrees: towards which side of the bone it is; 0 lateral, 90 posterior.
         eccentricity: 0 in the middle of the bone, 1 at its wall.
         irregularity: of the outline, 1 usual for the kind.
         oedema: around it, 1 usual for the kind.

@@ -118,7 +118,7 @@ def skin(*, swelling: tuple[Ellipsoid, ...] = ()) -> Solid:
 
 @cache
 def muscles() -> tuple[Loft, ...]:
-    """The muscle bellies; where two would overlap, the nearer one wins and a fat plane lies between."""
+    """The muscle bellies; where two would overlap, the nearer one wins and a fat plane is between."""
     return tuple(
         make_loft([(*row[:3], *(_belly(half) for half in row[3:])) for row in rows])
         for rows in table("legs")["muscles"].values()

@@ -427,7 +427,7 @@ def place_infection(
     out = np.array([np.cos(turn), np.sin(turn)])
     half = spec.size_mm / scale / 2
     across = min(0.34 * half + 2.0, (0.68 + 0.12 * spec.activity) * radius)
-    off = 0.6 * max(radius - across, 0.0) * (radius > 20)  # in a wide metaphysis the focus lies to one side
+    off = 0.6 * max(radius - across, 0.0) * (radius > 20)  # in a wide metaphysis the focus is to one side
 
     def cavity(along: float, share: float) -> Ellipsoid:
         sway = generator.uniform(-0.25, 0.25, size=2) * across

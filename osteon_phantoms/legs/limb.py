@@ -49,7 +49,7 @@ class Limb:
         girth: soft tissue against the reference.
         fat: fat against the reference.
         density: bone density against a young adult.
-        rest_v_mm: where the table flattens the skin (reference mm): (v of the plane, +1 when it lies in front).
+        rest_v_mm: where the table flattens the skin (reference mm): (v of the plane, +1 when it is in front).
         textures: shared by both legs.
         shift_mm: this leg's own place in the textures.
         plates: whether growth plates are open.
@@ -90,7 +90,7 @@ class Limb:
         z = plane.z_lps_mm
         w = ((z[:1] if np.ptp(z) < 1e-6 else z) - _F(z0)) * scale
         w = w[:, None].astype(np.float32)
-        # how far the leg's axis lies outward and forward of the knee
+        # how far the leg's axis is outward and forward of the knee
         side = -_F(self.lean) * np.minimum(w, 0)
         steep = _F(self.slope) * np.where(w > 0, _F(1), _F(_SHANK_SLOPE))
         front = -steep * (np.sqrt(w * w + 900) - 30)

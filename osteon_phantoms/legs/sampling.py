@@ -45,7 +45,7 @@ def random_leg_spec(generator: np.random.Generator, *, with_lesion: bool | None 
 
     Returns:
         A spec that covers ages, sexes, sites, looks, noise, metal and harmless mimics. The field shows the lesion;
-        without one it lies where lesions of the same mixture of sites would have been.
+        without one it is where lesions of the same mixture of sites would have been.
 
     Raises:
         UnknownLabelError: no such grid.
@@ -280,7 +280,7 @@ def _without_tumour(spec: LegSpec, kind: str, generator: np.random.Generator) ->
 
 
 def _finding(kind: str, side: Side, generator: np.random.Generator) -> BenignSpec:
-    """What lies in the leg of a healthy patient."""
+    """What is in the leg of a healthy patient."""
     position, direction = uniform(generator, 0, 1), uniform(generator, 0, 360)
     if kind == "callus":
         bone, site = one_of(generator, [(bone, site) for bone, site in table("legs")["shafts"]])

@@ -106,7 +106,7 @@ class LegSpec(CtSpec):
     """A CT of the legs to be made; below 16 years the growth plates are open and the leg is smaller.
 
     Attributes:
-        legs: which legs lie in the field.
+        legs: which legs are in the field.
         coverage: what the middle slice shows.
         shape: (slice, row, column).
         spacing_mm: along the same axes.

@@ -77,7 +77,7 @@ _INKS: Final = ((0.10, 0.22, 0.72), (0.08, 0.45, 0.20), (0.07, 0.07, 0.09), (0.7
 
 
 class Artefacts(NamedTuple):
-    """Where they lie, in um.
+    """Where they are, in um.
 
     Attributes:
         pens: (n, 9) first and second point (row, column), bend, half width, ink's red, green, blue.

@@ -1,4 +1,4 @@
-"""Where on a synthetic slide which class lies: smooth fields cut at the shares that were asked for."""
+"""Where on a synthetic slide which class is: smooth fields cut at the shares that were asked for."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _smooth(generator: np.random.Generator, shape: tuple[int, int], sigma: float
 
 
 def _island(shape: tuple[int, int]) -> F64:
-    """Highest in the middle of the slide: tissue lies there, with glass around it."""
+    """Highest in the middle of the slide: tissue is there, with glass around it."""
     y, x = (np.abs(np.linspace(-1, 1, size)) ** 3 for size in shape)
     return np.asarray(-((y[:, None] + x[None, :]) ** (1 / 3)), dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""What lies between the cells of a synthetic slide: matrix, fibres, fat, bone; compiled loops over pixels.
+"""What is between the cells of a synthetic slide: matrix, fibres, fat, bone; compiled loops over pixels.
 
 Stains are optical densities (base 10) of haematoxylin, eosin and red blood; everything is drawn at the width of the
 pixel that is asked for: an edge is a ramp of that width, and what is finer than a pixel fades into its mean.
@@ -260,7 +260,7 @@ def _matrix(
 
 @compiled
 def is_open(tile: F32, seed: int, look: np.void, patch: np.void, y: float, x: float) -> bool:
-    """Whether there is a hole, where no cell lies."""
+    """Whether there is a hole, where no cell is."""
     if _tear_at(tile, patch, y, x, 1.0) > 0.3 or fat_at(tile, seed, look, y, x, 1.0) > 0.3:
         return True
     return pore_at(tile, look, y, x, 1.0) > 0.6

@@ -68,5 +68,5 @@ def noise(tile: F32, y: float, x: float) -> float:
 
 @compiled
 def step(distance: float, width: float) -> float:
-    """How much of a pixel lies inside an edge: 0 outside, 1 inside, a ramp of ``width`` between them."""
+    """How much of a pixel is inside an edge: 0 outside, 1 inside, a ramp of ``width`` between them."""
     return min(1.0, max(0.0, 0.5 + distance / width))

@@ -100,7 +100,7 @@ def draw_person(number: int, seed: int, options: SlideStudy) -> Person[tuple[Sli
 
 @dataclass(frozen=True, slots=True)
 class TilePlace:
-    """Where a tile lies on a slide.
+    """Where a tile is on a slide.
 
     Attributes:
         label: of ``TILE_CLASSES``.
@@ -150,7 +150,7 @@ def draw_places(slide: PhantomSlide, options: SlideStudy) -> tuple[TilePlace, ..
 
 
 def _window_sums(kinds: NDArray[np.uint8], window: int) -> NDArray[np.int64]:
-    """Numbers of places of each class in every window that lies on the map, (rows, columns, 4)."""
+    """Numbers of places of each class in every window that is on the map, (rows, columns, 4)."""
     layers = []
     for value in range(len(TILE_CLASSES) + 1):
         total = np.pad(np.cumsum(np.cumsum(kinds == value, axis=0), axis=1), ((1, 0), (1, 0)))

@@ -120,7 +120,7 @@ class PhantomSlide:
         return out
 
     def _draw(self, level: int, row: int, column: int, out: NDArray[np.uint8]) -> None:
-        """Draw a rectangle that lies on the slide."""
+        """Draw a rectangle that is on the slide."""
         pitch = self._levels[level].downsample * self.spec.microns_per_pixel
         place = (row, column, pitch)
         light = np.empty(out.shape, np.float32)

@@ -114,7 +114,7 @@ class PlacedMimic:
         bone: that it is named after.
         centre: (u, v, w).
         direction: along the bone there.
-        reach_mm: nothing of it lies farther from the centre.
+        reach_mm: nothing of it is farther from the centre.
         shift_mm: its own place in the textures.
         gas: lenses of gas in a worn disc.
     """
@@ -158,7 +158,7 @@ def place_findings(spec: TrunkSpec, skeleton: Skeleton) -> Findings:
         structure, fitting = skeleton.bone(mimic.bone).structure, MIMIC_BONES[mimic.kind]
         if structure not in fitting:
             wanted = " or ".join(fitting)
-            raise InputError(f"a {mimic.kind} lies in a {wanted}, but {mimic.bone!r} is a {structure}: name another")
+            raise InputError(f"a {mimic.kind} is in a {wanted}, but {mimic.bone!r} is a {structure}: name another")
     lesions = [_place_lesion(lesion, skeleton, spec, number=k) for k, lesion in enumerate(spec.lesions, start=1)]
     mimics = [_place_mimic(mimic, skeleton, spec, number=k) for k, mimic in enumerate(spec.mimics)]
     return Findings(tuple(lesions), tuple(mimics), tuple(_metal(spec, skeleton)))

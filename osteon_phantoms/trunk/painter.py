@@ -148,7 +148,7 @@ def _draw_block(scene: _Scene, part: slice) -> tuple[NDArray[np.int16], NDArray[
         hu = raster.hu.reshape(part.stop - part.start, samples, rows, columns).mean(axis=1, dtype=np.float32)
         middle = slice(samples // 2, None, samples)
     else:
-        # a slice of thickness t averages what lies within t; between its middle and the next it is linear
+        # a slice of thickness t averages what is within t; between its middle and the next it is linear
         share = np.float32(min((spec.thickness_mm or spec.slice_mm) / spec.slice_mm, 1.5) / 8)
         hu = (1 - 2 * share) * raster.hu[1:-1] + share * (raster.hu[:-2] + raster.hu[2:])
         middle = slice(1, -1)

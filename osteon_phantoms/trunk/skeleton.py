@@ -87,7 +87,7 @@ class Vertebra:
         solid: body and arch.
         disc: below it.
         disc_height: as it is in this patient.
-        arch_y: where the middle of the canal lies in the own frame.
+        arch_y: where the middle of the canal is in the own frame.
     """
 
     level: Level
@@ -210,7 +210,7 @@ def _spurs(level: Level, size_mm: float, side: float) -> list[Ellipsoid]:
 
 @cache
 def thorax() -> Loft:
-    """The surface in which the middles of the ribs lie."""
+    """The surface in which the middles of the ribs are."""
     return make_loft([
         (w, 0.0, float(spine_v_mm(float(w))) - 44 + 0.92 * deep, wide, deep) for w, wide, deep in _TABLE["thorax"]
     ])  # fmt: skip
@@ -224,7 +224,7 @@ def _on_thorax(w: float, degrees: float) -> tuple[float, float]:
 
 
 def _sternum_v_mm(w: float) -> float:
-    """How far in front the sternum lies at a height."""
+    """How far in front the sternum is at a height."""
     return _on_thorax(w, 180.0)[1] + 1.0
 
 

@@ -83,7 +83,7 @@ class TrunkSpec(CtSpec):
     Attributes:
         coverage: what the slices show.
         length_mm: shorter than the coverage, about ``centre_share`` of it; None for all of it.
-        centre_share: 0 (lowest) to 1: where the middle of a shorter scan lies.
+        centre_share: 0 (lowest) to 1: where the middle of a shorter scan is.
         size: rows and columns of a slice.
         pixel_mm: between them.
         slice_mm: between slices.

@@ -1,4 +1,4 @@
-"""The program, run inside the test's own process, and small studies of a made-up patient to give it."""
+"""The program, run inside the test's own process, and small studies of a synthetic patient to give it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from osteon.app.cli.program import build
 from osteon.app.cli.terminal import run_guarded
 
 NAME, IDENTIFIER = "Quux^Zelda", "MRN-47110815"
-PATIENT_WORDS = ("quux", "zelda", "47110815", "19700102")
+PATIENT_TEXTS = ("quux", "zelda", "47110815", "19700102")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def require_plain(text: str) -> None:
     assert "Traceback" not in text
     assert "internal error" not in text
     assert all(line.isprintable() for line in text.split("\n")), repr(text)
-    found = [word for word in PATIENT_WORDS if word in text.lower()]
+    found = [word for word in PATIENT_TEXTS if word in text.lower()]
     assert not found, found
 
 
@@ -127,7 +127,7 @@ def noise(slices: int = 5, size: int = 12) -> NDArray[np.int16]:
 
 
 def write_study(folder: Path, study: Study) -> Path:
-    """Write the series of a made-up patient, as ``study`` changes it."""
+    """Write the series of a synthetic patient, as ``study`` changes it."""
     from osteon.data import Patient, Volume
     from osteon.geometry import Grid
     from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
@@ -156,7 +156,7 @@ def write_study(folder: Path, study: Study) -> Path:
 
 @pytest.fixture
 def make_study(tmp_path: Path) -> Callable[..., Path]:
-    """``make_study("folder", **fields of Study)`` writes a series of a made-up patient and returns its folder."""
+    """``make_study("folder", **fields of Study)`` writes a series of a synthetic patient and returns its folder."""
 
     def make(folder: str = "study", **fields: Any) -> Path:  # noqa: ANN401 - the fields of Study
         return write_study(tmp_path / folder, Study(**fields))

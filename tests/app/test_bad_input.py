@@ -221,7 +221,7 @@ def test_zip_with_a_link(refused: Refused, tmp_path: Path) -> None:
 
 def test_zip_bombs(refused: Refused, tmp_path: Path) -> None:
     refused(zipped(tmp_path / "bomb.zip", {"zeros": bytes(100 * 2**20)}), "zip bomb", "by hand if you trust it")
-    # an archive that lies: the directory says 100 bytes
+    # an archive that is: the directory says 100 bytes
     data = bytearray(zipped(tmp_path / "liar.zip", {"zeros": bytes(2**20)}).read_bytes())
     central = data.rindex(b"PK\x01\x02")
     data[central + 24 : central + 28] = struct.pack("<I", 100)
@@ -264,7 +264,7 @@ def test_output_that_holds_something(make_study: Make, refused: Refused, tmp_pat
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "findings.json").write_text("{}")
     refused(
-        folder, "old already holds a result", "choose another place with -o, or add --replace", out=tmp_path / "old"
+        folder, "old already holds a result", "choose another folder with -o, or add --replace", out=tmp_path / "old"
     )
     # replacing is for a result that was made: this reading makes none
     refused(folder, "asked for the legs", out=tmp_path / "old", options=("--replace",))
@@ -353,7 +353,7 @@ def test_not_a_leg(make_study: Make, refused: Refused) -> None:
     refused(
         make_study(array=array, spacing=(5.0, 3.0, 3.0)),
         "does not look like legs",
-        "gas lies inside the body",
+        "gas is inside the body",
         "Choose a series of the legs, or force",
     )
 
@@ -456,7 +456,7 @@ def test_no_permission(osteon: Run, as_nobody: Path) -> None:
     closed.mkdir(0o555)
     ran = osteon("read", folder, "-o", closed / "r", "--json")
     assert (ran.code, ran.out) == (1, "")
-    assert "not writable for this account: choose another place" in ran.err
+    assert "not writable for this account: choose another folder" in ran.err
 
 
 def nifti(path: Path, array: NDArray[Any], *, affine: NDArray[Any] | None = None, raw: bytes | None = None) -> Path:

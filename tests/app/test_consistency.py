@@ -17,7 +17,7 @@ def test_an_impossible_table_ends_with_3_and_says_why(osteon: Run, plain: Callab
     ran = osteon("consistency", *MRI_FEMUR)
     assert ran.code == 3
     assert ran.out.startswith("impossible\n")
-    assert "accuracy lies between 95.7350 % and 97.2650 %" in ran.out
+    assert "accuracy is between 95.7350 % and 97.2650 %" in ran.out
     assert "at least sensitivity x specificity = 0.931 (0.965 if it is concave)" in ran.out
     assert ran.err == ""
     plain(ran.out)
@@ -54,8 +54,8 @@ def test_an_allowance_is_for_means_over_folds(osteon: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "nothing was printed"),
-        (("--accuracy", "high"), "no number"),
+        ((), "nothing was published"),
+        (("--accuracy", "high"), "not a number"),
         (("--accuracy", "134"), "above 100 %"),
         (("--accuracy", "98.3", "--sensitivity", "0.97"), "stands beside percentages"),
         (("--accuracy", "98.3", "--positives", "3"), "together"),

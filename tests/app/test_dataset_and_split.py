@@ -54,7 +54,7 @@ def test_dividing_by_image_warns(osteon: Run, dataset: Path) -> None:
     assert any(warning.startswith("LEAK") for warning in document["audit"]["warnings"])
 
 
-def test_a_study_under_two_patients_and_a_telling_centre_are_told(osteon: Run, dataset: Path) -> None:
+def test_a_study_under_two_patients_and_a_telling_centre_are_reported(osteon: Run, dataset: Path) -> None:
     """Patients are whole, and the split leaks all the same: the fold is written, and the audit says so."""
     file = dataset / "manifest.csv"
     lines = file.read_text("utf-8").splitlines()
@@ -65,7 +65,7 @@ def test_a_study_under_two_patients_and_a_telling_centre_are_told(osteon: Run, d
     ran = osteon("split", dataset, "--folds", 3)
     assert ran.code == 0
     assert "studies with images in two parts" in ran.out
-    assert "! The centre tells the label (Cramér's V 1.00" in ran.out
+    assert "! The centre gives the label (Cramér's V 1.00" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_study_under_two_patients_and_a_telling_centre_are_told(osteon: Run, d
         (["--group", "people"], 2, "people"),
     ],
 )
-def test_what_cannot_be_divided_is_told(osteon: Run, dataset: Path, words: list[str], code: int, said: str) -> None:
+def test_what_cannot_be_divided_is_reported(osteon: Run, dataset: Path, words: list[str], code: int, said: str) -> None:
     ran = osteon("split", dataset, *words)
     assert ran.code == code
     assert said in ran.err

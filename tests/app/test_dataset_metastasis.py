@@ -68,7 +68,7 @@ def test_images_without_patients_carry_their_warning_into_the_split(osteon: Run,
     out = tmp_path / "set"
     ran = osteon("dataset", "ct_metastasis", bm_seg, "-o", out)
     assert ran.code == 1
-    assert "nothing tells the patients of 20 images" in ran.err
+    assert "nothing identifies the patients of 20 images" in ran.err
     assert not out.exists()
     ran = osteon("dataset", "ct_metastasis", bm_seg, "-o", out, "--own-patients")
     assert ran.code == 0

@@ -20,7 +20,7 @@ def test_a_trunk_is_written_with_its_truth_and_not_over_something_else(osteon: R
     ran = osteon(*words, "--no-mimics", "--contrast", "none")
     assert ran.code == 0
     truth = json.loads((out / "truth" / "truth.json").read_text("utf-8"))
-    assert f"{sum(lesion['volume_ml'] > 0 for lesion in truth['lesions'])} metastases, 0 look-alikes" in ran.out
+    assert f"{sum(lesion['volume_ml'] > 0 for lesion in truth['lesions'])} metastases, 0 mimics" in ran.out
     assert truth["spec"]["coverage"] == "pelvis"
     assert truth["spec"]["contrast"] == "none"
     assert len(list((out / "dicom").iterdir())) == truth["grid"]["shape"][0]

@@ -65,7 +65,7 @@ def test_settings_come_from_a_file_and_from_options(dataset: Path, tmp_path: Pat
         (("--fold", "7"), "folds 0 to 1"),
     ],
 )
-def test_what_cannot_be_trained_is_told(
+def test_what_cannot_be_trained_is_reported(
     dataset: Path, tmp_path: Path, osteon: Run, options: tuple[str, ...], says: str
 ) -> None:
     ran = osteon("train", "ct_osteosarcoma", "--data", dataset, "-o", tmp_path / "run", *options)

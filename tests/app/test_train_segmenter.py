@@ -44,10 +44,10 @@ def test_segmenters_are_trained_told_and_not_trained_again(
     assert refused.code == 1
     assert "seed 1 there, 5 now" in refused.err
 
-    judged = osteon("evaluate", tmp_path / "run", "--data", dataset, "--repeats", 50)
-    assert judged.code == 0, judged.err
-    assert "SYNTHETIC" in judged.out
-    assert "6 images of 2 patients" in judged.out
+    evaluated = osteon("evaluate", tmp_path / "run", "--data", dataset, "--repeats", 50)
+    assert evaluated.code == 0, evaluated.err
+    assert "SYNTHETIC" in evaluated.out
+    assert "6 images of 2 patients" in evaluated.out
     folder = tmp_path / "run" / "evaluation"
     found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert [len(found[name]) for name in ("patients", "worst")] == [2, 6]
@@ -55,7 +55,7 @@ def test_segmenters_are_trained_told_and_not_trained_again(
     assert f"{found['maps']['lesion']['measures']['f1']['over_patients']['value']:.4f}" == line.split()[1]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 1
-    assert "Images called worst" in page
+    assert "Images predicted worst" in page
     by = osteon("evaluate", tmp_path / "run", "--data", dataset, "--by", "sex")
     assert by.code == 1
     assert "leave it out" in by.err
@@ -78,7 +78,7 @@ def test_segmenters_are_trained_told_and_not_trained_again(
         (("--set", "image_size=100"), "multiple of 16", 1),
     ],
 )
-def test_what_cannot_be_trained_is_told(
+def test_what_cannot_be_trained_is_reported(
     dataset: Path, tmp_path: Path, osteon: Run, options: tuple[str, ...], says: str, code: int
 ) -> None:
     ran = osteon("train", "ct_metastasis", "--data", dataset, "-o", tmp_path / "run", *options)

@@ -102,7 +102,7 @@ def test_finds_what_writing_out_every_product_finds(shape: str, method: str) -> 
 
 
 @pytest.mark.parametrize("method", WAYS)
-def test_pairs_a_hair_beside_the_threshold_are_told_apart(method: str) -> None:
+def test_pairs_a_hair_beside_the_threshold_are_distinguished(method: str) -> None:
     # the pair (2k, 2k+1) has a cosine of 0.95 plus a step of 1e-7, far below what a float32 product can tell
     random = np.random.default_rng(5)
     steps = np.arange(-50, 50) * 1e-7 + 3e-8

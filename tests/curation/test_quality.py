@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from osteon.curation.quality import count_text_marks, judge_quality, pixel_hash
+from osteon.curation.quality import assess_quality, count_text_marks, pixel_hash
 from osteon.errors import InputError
 from osteon.io.image import read_image
 
@@ -37,7 +37,7 @@ def _written(image: Image, text: str, scale: float, seed: int) -> Image:
 
 
 def test_a_good_image_has_no_reasons() -> None:
-    quality = judge_quality(_anatomy(1))
+    quality = assess_quality(_anatomy(1))
     assert quality.reasons == ()
     assert quality.shape == (192, 192)
 
@@ -55,15 +55,15 @@ def test_a_good_image_has_no_reasons() -> None:
     ],
 )
 def test_each_fault_is_named(image: NDArray[np.float64], reasons: tuple[str, ...]) -> None:
-    assert judge_quality(image.astype(np.float32)).reasons == reasons
+    assert assess_quality(image.astype(np.float32)).reasons == reasons
 
 
 def test_air_around_a_leg_is_no_fault_but_white_over_a_quarter_is() -> None:
     image = _anatomy(2)
     image[:, :120] = 0
-    assert "clipped" not in judge_quality(image).reasons
+    assert "clipped" not in assess_quality(image).reasons
     image[:, :60] = image.max()
-    assert "clipped" in judge_quality(image).reasons
+    assert "clipped" in assess_quality(image).reasons
 
 
 def test_text_is_found_where_it_is_and_not_where_it_is_not() -> None:
@@ -73,7 +73,7 @@ def test_text_is_found_where_it_is_and_not_where_it_is_not() -> None:
     for scale in (0.5, 0.8):
         found = sum(count_text_marks(_written(image, "KV 120 L=2", scale, n)) >= 4 for n, image in enumerate(plain))
         assert found >= 54
-    assert judge_quality(_written(plain[0], "KV 120 L=2", 0.5, 1)).reasons == ("burnt-in text",)
+    assert assess_quality(_written(plain[0], "KV 120 L=2", 0.5, 1)).reasons == ("burnt-in text",)
 
 
 def test_dark_text_on_a_bright_image_is_found() -> None:
@@ -105,4 +105,4 @@ def test_the_hash_is_of_pixels_and_shape() -> None:
 
 def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(InputError, match="give \\(row, column\\), finite"):
-        judge_quality(np.full((4, 4), np.nan, np.float32))
+        assess_quality(np.full((4, 4), np.nan, np.float32))

@@ -1,4 +1,4 @@
-"""Splits: nobody is judged by what was learnt, everybody is judged, and the seed alone decides."""
+"""Splits: nobody is evaluated on what was learnt, everybody is evaluated, and the seed alone decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _manifest(images: Sequence[int], *, period: int = 2, mixed: bool = True, test: int = 0) -> Manifest:
-    """Patients of so many images; every ``period``-th has a tumour, in half of the images when mixed."""
+    """Patients of this many images; every ``period``-th has a tumour, in half of the images when mixed."""
     rows = [
         ImageRow(
             image=f"{number}/{index}.png",
@@ -57,9 +57,9 @@ def test_every_patient_goes_round_once_and_never_into_two_parts(
     for fold in split.folds:
         assert Counter([*fold.train, *fold.validation, *fold.test]) == everybody
     chosen = Counter(name for fold in split.folds for name in fold.validation)
-    judged = Counter(name for fold in split.folds for name in fold.test)
+    evaluated = Counter(name for fold in split.folds for name in fold.test)
     if how == "nested":
-        assert chosen == judged == everybody
+        assert chosen == evaluated == everybody
     else:
         test = Counter(split.folds[0].test)
         assert all(Counter(fold.test) == test for fold in split.folds)

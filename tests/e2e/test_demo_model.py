@@ -14,6 +14,6 @@ def test_the_lesion_is_called_where_it_is(lesion_case: CaseResult, truth: dict[s
     runs = [f for f in findings["findings"] if "-run-" in f["identifier"]]
     sides = {f["laterality"]["meaning"].lower() for f in runs}
     assert sides == {lesion["leg"]}
-    called = {s for f in runs for s in range(f["box"]["start_vox"][0], f["box"]["stop_vox"][0])}
+    predicted = {s for f in runs for s in range(f["box"]["start_vox"][0], f["box"]["stop_vox"][0])}
     true = set(range(*lesion["slices"]))
-    assert len(called & true) / len(called | true) > 0.5  # the demo model on the phantoms it was made for
+    assert len(predicted & true) / len(predicted | true) > 0.5  # the demo model on the phantoms it was made for

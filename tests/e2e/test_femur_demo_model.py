@@ -46,7 +46,7 @@ def test_malignant_looking_phantoms_come_out_above_benign_ones(cases: list[tuple
 
 def test_everything_says_that_the_model_is_a_demo(cases: list[tuple[str, CaseResult]]) -> None:
     for _, case in cases:
-        assert case.answer.headline.startswith("Demo model, trained on synthetic data only")
+        assert case.answer.is_demo
         assert [use.name for use in case.answer.models] == [DEFAULT_MODEL]
         assert find_card(DEFAULT_MODEL).statement in (case.folder / "report.html").read_text("utf-8")
 

@@ -53,7 +53,7 @@ def test_seventy_per_cent_necrosis_is_measured_within_the_interval(synthetic: Ph
     assert truth.fraction == pytest.approx(0.7, abs=0.01)
     reading = answer.detail_as(SlideReading)
     necrosis = reading.necrosis
-    assert not reading.is_unlike
+    assert not reading.is_ood
     assert necrosis.fraction is not None
     assert necrosis.interval is not None
     low, high = necrosis.interval
@@ -72,9 +72,9 @@ def test_the_map_lies_over_the_slide(synthetic: PhantomSlide, answer: Answer) ->
     rows, columns = np.nonzero(read)
     scale = plan.step_um / synthetic.microns_per_pixel[0]
     true = synthetic.class_at(((rows + 0.5) * scale).astype(int), ((columns + 0.5) * scale).astype(int)).astype(int) - 1
-    called = slide_map.probability[rows, columns].argmax(axis=1)
+    predicted = slide_map.probability[rows, columns].argmax(axis=1)
     inside = true >= 0  # the middle of a cell may be glass
-    assert (called == true)[inside].mean() > 0.7
+    assert (predicted == true)[inside].mean() > 0.7
     assert not plan.is_tissue[plan.tissue_share < 0.2].any()
 
 
@@ -86,7 +86,7 @@ def test_skin_is_read_and_nothing_is_claimed_of_it(
     assert _run(monkeypatch, "read", slide, "-o", tmp_path / "r", "--device", "cpu", "--json", "-q") == 0
     found = json.loads(capsys.readouterr().out)
     assert found == _findings(tmp_path / "r")
-    assert "not like anything this model was trained on" in found["headline"]
+    assert "outside the model's training range" in found["headline"]
     assert [each["identifier"] for each in found["findings"]] == ["tissue"]
     # about half of the picture is skin, as a person outlines it
     (area,) = (each["value"] for each in found["findings"][0]["measurements"])
@@ -100,7 +100,7 @@ def test_a_real_tile_is_read(name: str, shared_data: Path, tmp_path: Path, monke
     words = ("--task", "histology", "--microns", "1.0", "--device", "cpu", "-q")
     assert _run(monkeypatch, "read", tile, "-o", tmp_path / "r", *words) == 0
     found = _findings(tmp_path / "r")
-    assert "not like anything" not in found["headline"]
+    assert "outside the model's training range" not in found["headline"]
     tissue = next(each for each in found["findings"] if each["identifier"] == "tissue")
     assert 0.2 < tissue["measurements"][0]["value"] < 1.06
 
@@ -115,7 +115,7 @@ def test_of_a_photograph_nothing_is_claimed(
     code = _run(monkeypatch, "read", photograph, "-o", tmp_path / "r", *words)
     if code == 0:
         found = _findings(tmp_path / "r")
-        assert "not like anything" in found["headline"]
+        assert "outside the model's training range" in found["headline"]
         assert found["slide"]["necrosis"]["fraction"] is None
     else:
         assert code == 1
@@ -149,7 +149,7 @@ def _torn(folder: Path) -> tuple[Path, str]:
 
 
 def _words(folder: Path) -> tuple[Path, str]:
-    (folder / "words.tif").write_text("this is no slide", encoding="utf-8")
+    (folder / "words.tif").write_text("this is not a slide", encoding="utf-8")
     return folder / "words.tif", "words.tif"
 
 

@@ -108,7 +108,7 @@ def test_the_folder_is_whole(boxed: CaseResult) -> None:
     assert {path.stem for path in (boxed.folder / "views").iterdir()} == {"overview", "scores", "heat_maps"}
     assert boxed.skipped == ()
     page = (boxed.folder / "report.html").read_text("utf-8")
-    for words in ("Probability of malignant", "Where the model looked", "Distance from training", "Long axis"):
+    for words in ("Probability of malignant", "Model attention (Grad-CAM)", "Distance from training", "Long axis"):
         assert words in page
     assert "Attenuation" not in page
     assert "this leg" not in page
@@ -149,7 +149,7 @@ def test_a_mask_of_the_series_is_kept_as_it_was_drawn(
     to_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ grid.affine[:, [2, 1, 0, 3]]
     nib.save(nib.Nifti1Image(drawn.transpose(2, 1, 0), to_ras), tmp_path / "mask.nii.gz")
     case = read(series, tmp_path / "result", model, mask=tmp_path / "mask.nii.gz")
-    assert "lesion on slice 3 was called" in case.answer.headline
+    assert "Lesion on slice 3: predicted" in case.answer.headline
     path = case.folder / "seg_lesion.dcm"
     found = read_segmentation(path, like=grid)
     assert not found.array[[0, 1, 3, 4]].any()
@@ -201,10 +201,10 @@ def test_dicom_without_a_pixel_size_gives_no_dicom_objects(model: str, tmp_path:
 def test_what_is_unlike_training_gets_no_word(series: Path, tmp_path: Path) -> None:
     strict = str(femur_card(tmp_path / "models", limit=1e-3).folder)
     case = read(series, tmp_path / "result", strict, box=BOX, slice_number=3)
-    assert "no word on benign or malignant" in case.answer.headline
+    assert "No assessment of benign or malignant" in case.answer.headline
     page = (case.folder / "report.html").read_text("utf-8")
-    assert "Unlike anything this model was trained on" in page
-    assert "was called" not in page
+    assert "Outside the model&#39;s training range" in page
+    assert "was predicted" not in page
     (group,) = read_report_sr(case.folder / "sr.dcm").groups
     assert group.probability is None
 

@@ -1,4 +1,4 @@
-"""Where voxels lie, by hand and by property."""
+"""Where voxels are, by hand and by property."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_crop_keeps_every_voxel_where_it_was() -> None:
     crop = grid.crop((1, 2, 3), (4, 6, 7))
     assert crop.shape == (3, 4, 4)
     assert np.allclose(crop.to_lps_mm([0, 1, 2]), grid.to_lps_mm([1, 3, 5]))
-    with pytest.raises(InputError, match="does not lie inside"):
+    with pytest.raises(InputError, match="is not inside"):
         grid.crop((0, 0, 0), (6, 1, 1))
 
 

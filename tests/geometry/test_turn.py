@@ -44,7 +44,7 @@ def test_an_oblique_grid_is_turned_to_its_nearest_axes() -> None:
     ],
 )
 def test_another_grid_is_refused(other: Grid) -> None:
-    with pytest.raises(GeometryMismatchError, match="the mask and its image must lie on one grid"):
+    with pytest.raises(GeometryMismatchError, match="the mask and its image must be on one grid"):
         turn_onto(other, GRID, what="the mask and its image")
 
 

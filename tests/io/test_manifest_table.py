@@ -62,7 +62,7 @@ def test_a_decimal_comma_of_a_semicolon_table_is_an_age(tmp_path: Path) -> None:
         ("image,Patient,label\na,b,c\n", "column 'Patient': write it 'patient'"),
         ("image,patient,label,label\na,b,c,c\n", "'label' twice"),
         ("image,patient,label\na,b\n", "row 1 has 2 cells, the header 3"),
-        ('image,patient,label\n"a,b,c\n', "no CSV table"),
+        ('image,patient,label\n"a,b,c\n', "not a valid CSV table"),
         ("image,patient,label\na.png,,c\n", "row 1 .*lacks its image, patient or label"),
         ("image,patient,label\na.png,p,c\n./a.png,p,c\n", "row 2 .*an earlier row lists"),
         ("image,patient,label\n/etc/a.png,p,c\n", "row 1 names an image outside"),
@@ -147,7 +147,7 @@ def test_typed_parquet_columns_become_text(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
-def test_a_manifest_is_found_or_its_place_is_told(tmp_path: Path) -> None:
+def test_a_manifest_is_found_or_its_place_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no data set at"):
         read_manifest(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"holds neither manifest\.csv nor manifest\.parquet"):

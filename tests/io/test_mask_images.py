@@ -78,7 +78,7 @@ def test_a_jpeg_mask_is_read_to_the_pixel(tmp_path: Path, quality: int) -> None:
         ("a.png", np.arange(90, dtype=np.uint8).reshape(9, 10), r"holds 1, 2, 3, 4, \.\.\. beside 0"),
         ("a.png", MASK * np.uint16(255), "1 or 65535"),
         ("a.png", np.dstack([MASK * np.uint8(0), MASK * np.uint8(0), MASK * np.uint8(255)]), "is coloured"),
-        ("a.jpg", MASK * np.uint8(1), "none near 255: its labels cannot be told from the noise"),
+        ("a.jpg", MASK * np.uint8(1), "none near 255: its labels cannot be distinguished from the noise"),
         ("a.jpg", MASK * np.uint8(128), "between black and white"),
         ("a.jpg", cv2.blur(MASK * np.uint8(255), (9, 9)), "between black and white"),
     ],
@@ -88,7 +88,7 @@ def test_what_is_no_mask_is_refused(tmp_path: Path, name: str, values: NDArray[A
         read_mask_image(written(tmp_path / name, values))
 
 
-def test_size_damage_and_absence_are_told(tmp_path: Path) -> None:
+def test_size_damage_and_absence_are_reported(tmp_path: Path) -> None:
     path = written(tmp_path / "a.png", MASK * np.uint8(255))
     with pytest.raises(InputError, match="has 128 x 120 pixels, its image has 120 x 128"):
         read_mask_image(path, shape=(120, 128))

@@ -127,7 +127,7 @@ def test_a_tilted_gantry_steps_along_the_table_and_leans_its_planes(tmp_path: Pa
     assert np.allclose(steps, [0, 0, 12.0], atol=1e-9)
     normal = np.cross(stored.row_direction, stored.column_direction)
     assert np.rad2deg(np.arccos(normal @ [0, 0, 1])) == pytest.approx(18.0)
-    # every tilted pixel shows what the upright volume shows at that place, where that lies on an upright slice
+    # every tilted pixel shows what the upright volume shows at that place, where that is on an upright slice
     rows, columns = np.arange(48), np.arange(48)
     for k in (3, 5):
         along = stored.positions_lps_mm[k] + rows[:, None] * 7.0 * np.asarray(stored.column_direction)

@@ -51,7 +51,7 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     assert open_slide(tmp_path / "a-little.tif").microns_per_pixel == pytest.approx((0.5, 0.5208), rel=1e-3)
     with pytest.raises(InputError, match=r"not square: 0\.5 um high and 0\.529.* um wide; resample it"):
         open_slide(tmp_path / "too-much.tif")
-    with pytest.raises(InputError, match="not square"):  # a person's single number cannot mend it
+    with pytest.raises(InputError, match="not square"):  # a person's single number cannot correct it
         open_slide(tmp_path / "too-much.tif", microns_per_pixel=0.5)
 
 
@@ -240,7 +240,7 @@ def test_a_truncated_dicom_slide(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_no_slide(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is no slide: no file in it is a DICOM whole-slide image; give the slide"):
+    with pytest.raises(InputError, match=r"is not a slide: no file in it is a DICOM whole-slide image; give the slide"):
         open_slide(tmp_path)
     for name in ("one", "two"):
         write_dicom_slide(tmp_path / name, [CHART])

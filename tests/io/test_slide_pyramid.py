@@ -137,7 +137,7 @@ def test_big_tiff_where_32_bits_would_not_do(tmp_path: Path, monkeypatch: pytest
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     rgb = chart(40, 40)
-    with pytest.raises(InputError, match="size of a pixel was not told"):
+    with pytest.raises(InputError, match="size of a pixel is not known"):
         write_pyramid(tmp_path / "p.tif", rgb)
     with pytest.raises(InputError, match="at least one pixel, found 0 x 40"):
         write_pyramid(tmp_path / "p.tif", rgb[:0], microns_per_pixel=1.0)

@@ -88,7 +88,7 @@ def test_levels_are_read_in_their_own_pixels(made: dict[str, Path], name: str) -
         expected = CHART[:: 2**number, :: 2**number][: level.rows, : level.columns]
         distance = np.abs(whole.astype(int) - expected)[..., :2]
         assert distance.max() <= 2 * 2**number  # a mean of the pixels, or one of them
-        # where the levels are no whole multiples, openslide interpolates by less than half a pixel of level 0, and
+        # where the levels are not whole multiples, openslide interpolates by less than half a pixel of level 0, and
         # the last row and column with the white beyond them
         most, last = (0, 0) if level.downsample == 2**number else (4, 1)
         for row, column in ((0, 0), (level.rows // 3, level.columns // 2), (level.rows - 20, level.columns - 41)):

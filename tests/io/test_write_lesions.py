@@ -112,7 +112,7 @@ def test_every_lesion_is_a_measurement_group(dicom_case: Case, tmp_path: Path, d
     assert [group.character for group in groups] == [
         concept("lytic"),
         concept("blastic"),
-        concept("character_not_determined"),
+        concept("density_pattern_not_determined"),
     ]
     assert [group.statement for group in groups] == [finding.statement for finding in answer.findings[:3]]
     assert report.groups[3].character is None
@@ -125,7 +125,7 @@ def test_every_lesion_is_a_measurement_group(dicom_case: Case, tmp_path: Path, d
 def test_without_lesions_the_report_says_so(dicom_case: Case, tmp_path: Path, dciodvfy: Check) -> None:
     answer, volume = dicom_case
     nothing = replace(
-        answer, findings=answer.findings[3:], masks={"bone": answer.masks["bone"]}, headline="No lesion was called."
+        answer, findings=answer.findings[3:], masks={"bone": answer.masks["bone"]}, headline="No lesion was detected."
     )
     _, path = write(nothing, volume, tmp_path)
     report = read_report_sr(path)

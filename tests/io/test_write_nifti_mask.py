@@ -39,7 +39,7 @@ def test_a_mask_comes_back_whole(kind: str, suffix: str, tmp_path: Path, dicom_g
 
 
 def test_nibabel_sees_ras_millimetres(tmp_path: Path) -> None:
-    """By hand: voxel (slice 1, row 2, column 3) lies at left 10 + 3*0.5, posterior 20 + 2*0.7, superior 30 + 4 mm."""
+    """By hand: voxel (slice 1, row 2, column 3) is at left 10 + 3*0.5, posterior 20 + 2*0.7, superior 30 + 4 mm."""
     grid = Grid.from_axes(shape=(3, 4, 5), spacing_mm=(4.0, 0.7, 0.5), origin_lps_mm=(10.0, 20.0, 30.0))
     array = np.zeros(grid.shape, dtype=np.uint8)
     array[1, 2, 3] = 1

@@ -315,7 +315,7 @@ def test_a_tilted_source_made_orthogonal_gets_frames_of_the_orthogonal_grid(
     make_ct_series: Make,
     dciodvfy: Check,
 ) -> None:
-    """The files lie sheared along the rows by 15 degrees, the Volume and its mask on the corrected grid."""
+    """The files are sheared along the rows by 15 degrees, the Volume and its mask on the corrected grid."""
     grid = dicom_grids["axial"]
     source = make_ct_series(tmp_path / "ct", grid)
     for index, piece in enumerate(source.slices):

@@ -11,7 +11,7 @@ from pydicom.sr._concepts_dict import concepts as dictionary
 from osteon.errors import UnknownLabelError
 from osteon.labels import Concept, concept, concept_names
 
-OTHER_WORDS: Final = {"unit_mm": "mm"}
+OTHER_TEXTS: Final = {"unit_mm": "mm"}
 """Short name -> the dictionary's word, where ours is another accepted term of the same code."""
 
 NOT_IN_THE_DICTIONARY: Final = {
@@ -38,8 +38,8 @@ def test_a_code_is_what_the_standard_says(name: str) -> None:
     }
     if ours.scheme == "99OSTEON" or name in NOT_IN_THE_DICTIONARY:
         assert not theirs
-    elif name in OTHER_WORDS:
-        assert theirs == {OTHER_WORDS[name]}
+    elif name in OTHER_TEXTS:
+        assert theirs == {OTHER_TEXTS[name]}
     else:
         assert words(ours.meaning) in {words(meaning) for meaning in theirs}
 

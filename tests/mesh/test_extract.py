@@ -65,7 +65,7 @@ def test_vertices_and_triangles_are_those_of_vtk_in_its_order() -> None:
 def lines_on_faces(cube: int) -> set[tuple[str, str]]:
     """Where the surface crosses the faces of one cube, from the rule alone: corners inside are kept apart.
 
-    Directed so that the inside lies on the left, seen from outside the cube: as the border of triangles that are
+    Directed so that the inside is on the left, seen from outside the cube: as the border of triangles that are
     counter-clockwise seen from outside of the body. Edges are named as in the table, a hexadecimal digit each.
     """
     corner = {(row, part, column): bool(cube >> (row | part << 1 | column << 2) & 1) for row, part, column in CORNERS}

@@ -63,7 +63,7 @@ def test_a_sphere_is_lit_from_the_upper_left_and_alike_from_all_sides(sphere: Su
     front = pictures["anterior"]
     assert front[20, 20] > 1.2 * front[40, 40]
     for view, picture in pictures.items():
-        difference = np.abs(picture - front)[12:48, 12:48].mean()  # the steps of the voxels lie elsewhere
+        difference = np.abs(picture - front)[12:48, 12:48].mean()  # the steps of the voxels are elsewhere
         assert difference < 0.25 * np.abs(picture - front[::-1, ::-1])[12:48, 12:48].mean(), view
 
 

@@ -78,7 +78,7 @@ def test_all_or_nothing_may_be_affected(column: Surface, grid: Grid) -> None:
 def test_a_cut_through_vertices_loses_nothing(grid: Grid) -> None:
     mask = np.zeros(grid.shape, dtype=bool)
     mask[4:16, 5:15, 5:15] = True
-    stepped = extract_surface(mask, grid)  # not smoothed: its ends lie exactly on the faces of slices
+    stepped = extract_surface(mask, grid)  # not smoothed: its ends are exactly on the faces of slices
     affected, rest = split_between_slices(stepped, grid, first_slice=4, last_slice=9)
     assert surface_area_mm2(affected) + surface_area_mm2(rest) == pytest.approx(surface_area_mm2(stepped), rel=1e-5)
 

@@ -18,7 +18,7 @@ from osteon.metrics.bootstrap import (
     patient_bootstrap,
     patient_bootstraps,
 )
-from osteon.metrics.bootstrap_measures import judged, statistic
+from osteon.metrics.bootstrap_measures import evaluated, statistic
 from osteon.metrics.classification import MEASURES, measure
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_every_resample_agrees_with_one_written_out(cohort: dict[str, NDArray[An
     for resample in range(REPEATS):
         images = drawn_images(patients, resample, seed=4)
         expected.append(plain_measure(name, truth[images], score[images]))
-    ours = statistic(name, judged(truth, score, patients))(draw_patients(25, range(REPEATS), seed=4))
+    ours = statistic(name, evaluated(truth, score, patients))(draw_patients(25, range(REPEATS), seed=4))
     np.testing.assert_allclose(ours, expected, rtol=1e-12)
     interval = patient_bootstrap(name, truth, score, patients, resampling=FEW)
     assert interval.value == pytest.approx(plain_measure(name, truth, score), abs=1e-12)
@@ -91,9 +91,9 @@ def test_models_are_averaged_on_the_same_resamples(cohort: dict[str, NDArray[Any
     counts = draw_patients(25, range(REPEATS), seed=4)
     truth, score, patients = cohort["truth"], cohort["score"], cohort["patients"]
     for name in ("auc", "pr_auc", "log_loss", "f1"):
-        both = statistic(name, judged(truth, score, patients, [0.3, 0.6]))(counts)
-        one = statistic(name, judged(truth, score[0], patients, 0.3))(counts)
-        two = statistic(name, judged(truth, score[1], patients, 0.6))(counts)
+        both = statistic(name, evaluated(truth, score, patients, [0.3, 0.6]))(counts)
+        one = statistic(name, evaluated(truth, score[0], patients, 0.3))(counts)
+        two = statistic(name, evaluated(truth, score[1], patients, 0.6))(counts)
         np.testing.assert_allclose(both, (one + two) / 2, rtol=1e-12)
     assert patient_bootstrap("auc", truth, score, patients, resampling=FEW).models == 2
 
@@ -180,7 +180,7 @@ def test_a_difference_is_taken_resample_by_resample(cohort: dict[str, NDArray[An
     truth, scores, patients = cohort["truth"], cohort["score"], cohort["patients"]
     counts = draw_patients(25, range(REPEATS), seed=4)
     one, two = (
-        statistic("tpr", judged(truth, s, patients, t))(counts) for s, t in zip(scores, (0.4, 0.5), strict=True)
+        statistic("tpr", evaluated(truth, s, patients, t))(counts) for s, t in zip(scores, (0.4, 0.5), strict=True)
     )
     ours = paired_difference("tpr", truth, tuple(scores), patients, thresholds=(0.4, 0.5), resampling=FEW)
     assert (ours.low, ours.high) == pytest.approx(tuple(np.percentile(one - two, (2.5, 97.5))), abs=1e-12)
@@ -241,13 +241,13 @@ def test_what_is_not_defined_is_not_a_number() -> None:
     assert math.isnan(one_patient.low)
 
 
-def test_bad_input_is_told() -> None:
+def test_bad_input_is_reported() -> None:
     truth, score, names = [0, 1, 1], [0.1, 0.2, 0.3], ["a", "b", "b"]
     with pytest.raises(InputError, match="one patient per image"):
         patient_bootstrap("auc", truth, score, ["a"])
     with pytest.raises(InputError, match="one fold per image"):
         patient_bootstrap("auc", truth, score, names, folds=[1])
-    with pytest.raises(InputError, match="1 patients lie in two strata"):
+    with pytest.raises(InputError, match="1 patients are in two strata"):
         patient_bootstrap("auc", truth, score, names, strata=[0, 0, 1])
     with pytest.raises(InputError, match="one stratum per image"):
         patient_bootstrap("auc", truth, score, names, strata=[0])

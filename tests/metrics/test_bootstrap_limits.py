@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from osteon.metrics.bootstrap import Resampling, bca_limits, draw_patients, patient_bootstrap
-from osteon.metrics.bootstrap_measures import judged, statistic
+from osteon.metrics.bootstrap_measures import evaluated, statistic
 from osteon.metrics.classification import roc_auc
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def test_limits_of_the_same_replicates_are_scipys(
     images: tuple[Any, Any], ours: str, theirs: str, confidence: float
 ) -> None:
     truth, score = images
-    replicates = statistic("auc", judged(truth, score, np.arange(SIZE)))(draw_patients(SIZE, range(REPEATS), seed=SEED))
+    replicates = statistic("auc", evaluated(truth, score, np.arange(SIZE)))(
+        draw_patients(SIZE, range(REPEATS), seed=SEED)
+    )
     how = Resampling(repeats=REPEATS, seed=SEED, method=ours, confidence=confidence)
     interval = patient_bootstrap("auc", truth, score, np.arange(SIZE), resampling=how)
 
@@ -72,7 +74,7 @@ def test_limits_of_the_same_replicates_are_scipys(
 def test_strata_are_scipys_two_samples(images: tuple[Any, Any], ours: str, theirs: str) -> None:
     truth, score = images
     counts = draw_patients(SIZE, range(REPEATS), seed=SEED, strata=truth.astype(np.int64))
-    replicates = statistic("auc", judged(truth, score, np.arange(SIZE)))(counts)
+    replicates = statistic("auc", evaluated(truth, score, np.arange(SIZE)))(counts)
     how = Resampling(repeats=REPEATS, seed=SEED, method=ours)
     interval = patient_bootstrap("auc", truth, score, np.arange(SIZE), strata=truth, resampling=how)
 
@@ -86,10 +88,12 @@ def test_strata_are_scipys_two_samples(images: tuple[Any, Any], ours: str, their
 
 def test_limits_are_those_of_scipys_own_draws(images: tuple[Any, Any]) -> None:
     truth, score = images
-    called = score >= 0.6
-    result = stats.bootstrap(((called == truth).astype(float),), np.mean, n_resamples=4000, rng=1, method="percentile")
+    predicted = score >= 0.6
+    result = stats.bootstrap(
+        ((predicted == truth).astype(float),), np.mean, n_resamples=4000, rng=1, method="percentile"
+    )
     interval = patient_bootstrap("accuracy", truth, score, np.arange(SIZE), threshold=0.6)
-    # accuracy moves in steps of 1/60; limits from other draws may lie one step apart
+    # accuracy moves in steps of 1/60; limits from other draws may be one step apart
     assert (interval.low, interval.high) == pytest.approx(tuple(result.confidence_interval), abs=1.01 / SIZE)
 
 

@@ -59,15 +59,15 @@ def test_the_curve_is_that_of_scikit_learn_and_its_area_the_auc(seed: int, size:
 @pytest.mark.parametrize("threshold", [0.0, 0.35, 0.5, 0.6])
 def test_rates_at_a_threshold_agree_with_scikit_learn(threshold: float) -> None:
     truth, score = cases(9, 300, 2)
-    called = score >= threshold
+    predicted = score >= threshold
     expected = {
-        "tpr": sk.recall_score(truth, called),
-        "tnr": sk.recall_score(~truth, ~called, zero_division=np.nan),
-        "accuracy": sk.accuracy_score(truth, called),
-        "balanced_accuracy": sk.balanced_accuracy_score(truth, called),
-        "precision": sk.precision_score(truth, called),
-        "npv": sk.precision_score(~truth, ~called, zero_division=np.nan),
-        "f1": sk.f1_score(truth, called),
+        "tpr": sk.recall_score(truth, predicted),
+        "tnr": sk.recall_score(~truth, ~predicted, zero_division=np.nan),
+        "accuracy": sk.accuracy_score(truth, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(truth, predicted),
+        "precision": sk.precision_score(truth, predicted),
+        "npv": sk.precision_score(~truth, ~predicted, zero_division=np.nan),
+        "f1": sk.f1_score(truth, predicted),
     }
     for name, value in expected.items():
         assert measure(name, truth, score, threshold=threshold) == pytest.approx(value, abs=1e-12, nan_ok=True), name
@@ -94,9 +94,9 @@ def test_one_class_leaves_areas_undefined(truth: list[int]) -> None:
 
 
 def test_an_empty_denominator_is_not_a_number() -> None:
-    nothing_called = Confusion(tp=0, fp=0, tn=5, fn=2)
-    assert math.isnan(nothing_called.rate("precision"))
-    assert nothing_called.rate("f1") == 0
+    nothing_predicted = Confusion(tp=0, fp=0, tn=5, fn=2)
+    assert math.isnan(nothing_predicted.rate("precision"))
+    assert nothing_predicted.rate("f1") == 0
     assert math.isnan(Confusion(tp=0, fp=0, tn=5, fn=0).rate("f1"))
     assert math.isnan(Confusion(tp=3, fp=0, tn=0, fn=0).rate("balanced_accuracy"))
 
@@ -120,17 +120,17 @@ def test_scores_that_are_turned_round_turn_the_area() -> None:
         ([0, 1], [[0.1, 0.2]], "one model"),
     ],
 )
-def test_bad_input_is_told(truth: list[int], score: list[float], words: str) -> None:
+def test_bad_input_is_reported(truth: list[int], score: list[float], words: str) -> None:
     with pytest.raises(InputError, match=words):
         roc_auc(truth, score)
 
 
-def test_a_score_that_is_no_probability_is_told() -> None:
+def test_a_score_that_is_no_probability_is_reported() -> None:
     with pytest.raises(InputError, match="calibrate"):
         measure("brier", [0, 1], [-2.0, 3.0])
 
 
-def test_a_threshold_that_is_missing_is_told() -> None:
+def test_a_threshold_that_is_missing_is_reported() -> None:
     with pytest.raises(InputError, match="validation"):
         confusion_at([0, 1], [0.1, 0.2], float("nan"))
 

@@ -104,7 +104,7 @@ def test_copies_of_images_teach_nothing_new() -> None:
     thrice = auc_covariance(np.tile(truth, 3), np.tile(scores, 3), patients=np.tile(patients, 3))
     np.testing.assert_allclose(thrice[0], once[0], rtol=1e-12)
     np.testing.assert_allclose(thrice[1], once[1], rtol=1e-12)
-    # DeLong, which is not told of the patients, is misled
+    # DeLong, which is not known of the patients, is misled
     assert (np.diag(auc_covariance(np.tile(truth, 3), np.tile(scores, 3))[1]) < 0.4 * np.diag(once[1])).all()
 
 
@@ -142,7 +142,7 @@ def test_too_few_of_a_class_leave_no_standard_error() -> None:
     assert math.isnan(compare_paired([0, 0, 1], [0.1, 0.9, 0.8], [0.1, 0.2, 0.3]).p_value)
 
 
-def test_bad_input_is_told() -> None:
+def test_bad_input_is_reported() -> None:
     with pytest.raises(InputError, match="one patient per image"):
         auc_interval([0, 1], [0.1, 0.2], patients=[1])
     with pytest.raises(InputError, match="one model"):

@@ -66,12 +66,12 @@ def test_equal_folds_do_not_differ() -> None:
     ("first", "second", "words"),
     [([0.1], [0.2], "two or more"), ([0.1, 0.2], [0.1], "the same for both"), ([0.1, math.nan], [0.1, 0.2], "missing")],
 )
-def test_folds_that_cannot_be_compared_are_told(first: list[float], second: list[float], words: str) -> None:
+def test_folds_that_cannot_be_compared_are_reported(first: list[float], second: list[float], words: str) -> None:
     with pytest.raises(InputError, match=words):
         corrected_t_test(first, second)
 
 
-def test_ratio_and_empty_folds_are_told() -> None:
+def test_ratio_and_empty_folds_are_reported() -> None:
     with pytest.raises(InputError, match="above 0"):
         corrected_t_test(FOLDS, FOLDS, test_over_train=0)
     with pytest.raises(InputError, match="one finite value"):

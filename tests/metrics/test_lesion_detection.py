@@ -100,8 +100,8 @@ def at(scans: list[ScanLesions], threshold: float) -> tuple[float, float]:
         for value, is_hit in zip(each.predicted_probability, each.is_hit, strict=True)
         if not is_hit
     ]
-    called = sum(value >= threshold for value in wrong)
-    return sum(value >= threshold for value in lesions) / len(lesions), called / len(scans)
+    predicted = sum(value >= threshold for value in wrong)
+    return sum(value >= threshold for value in lesions) / len(lesions), predicted / len(scans)
 
 
 @pytest.mark.parametrize("seed", range(4))

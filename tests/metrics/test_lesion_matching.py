@@ -80,7 +80,7 @@ def test_false_positives_on_mimics_are_named() -> None:
     assert found.mimic_probability.tolist() == [0.7, -math.inf]
     covering = matched(truth, box(bar(2, 14)), Matching(), mimics=mimics)
     assert covering.is_hit.tolist() == [True]
-    assert not covering.is_on_mimic.any()  # what is a hit is no false positive, wherever it reaches
+    assert not covering.is_on_mimic.any()  # what is a hit is not a false positive, wherever it reaches
     assert covering.mimic_probability.tolist() == [-math.inf, -math.inf]
 
 
@@ -119,13 +119,13 @@ def slowly(truth: NDArray[np.bool_], predicted: NDArray[np.bool_], how: Matching
         pieces.append([{tuple(map(int, place)) for place in np.argwhere(labels == n + 1)} for n in range(count)])
     found, hit = [False] * len(pieces[0]), [False] * len(pieces[1])
     for one, true in enumerate(pieces[0]):
-        for two, called in enumerate(pieces[1]):
-            shared = len(true & called)
+        for two, other in enumerate(pieces[1]):
+            shared = len(true & other)
             if how.rule == "centre":
-                middles = [np.mean(list(part), axis=0) * UNEVEN for part in (true, called)]
+                middles = [np.mean(list(part), axis=0) * UNEVEN for part in (true, other)]
                 same = float(np.linalg.norm(middles[0] - middles[1])) <= how.most_mm
             elif how.rule == "iou":
-                same = shared > 0 and shared / len(true | called) >= how.least
+                same = shared > 0 and shared / len(true | other) >= how.least
             else:
                 same = shared > 0 and shared / len(true) >= how.least
             if same:
@@ -167,7 +167,7 @@ def test_what_cannot_be_matched_is_refused() -> None:
         match_lesions(mask.astype(float), mask, spacing_mm=UNEVEN, patient="p")
 
 
-def test_the_rule_is_said_in_words() -> None:
+def test_the_rule_is_said_in_text() -> None:
     assert Matching("centre", most_mm=7.5).words == "centres at most 7.5 mm apart"
     assert Matching("covered", least=0.5).words == "share of the true lesion that is covered of at least 0.5"
     assert Matching(least=0).words == "at least one voxel in common"

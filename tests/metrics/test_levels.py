@@ -28,6 +28,6 @@ def test_a_group_of_one_keeps_its_image() -> None:
     assert (joined.groups.tolist(), joined.truth.tolist(), joined.score.tolist()) == ([3, 7], [False, True], [0.2, 0.9])
 
 
-def test_bad_input_is_told() -> None:
+def test_bad_input_is_reported() -> None:
     with pytest.raises(InputError, match="one group per image"):
         aggregate([1], [1, 0], [0.5, 0.2])

@@ -15,8 +15,8 @@ NAMES = ("none", "dead", "alive")
 
 def test_rates_worked_out_by_hand() -> None:
     truth = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
-    called = [0, 0, 0, 1, 1, 1, 2, 2, 0, 1]
-    counts = class_counts(truth, called, NAMES)
+    predicted = [0, 0, 0, 1, 1, 1, 2, 2, 0, 1]
+    counts = class_counts(truth, predicted, NAMES)
     np.testing.assert_array_equal(counts.matrix, [[3, 1, 0], [0, 2, 1], [1, 1, 1]])
     assert counts.rate("accuracy") == 0.6
     assert counts.rate("recall", "none") == 0.75
@@ -27,9 +27,9 @@ def test_rates_worked_out_by_hand() -> None:
 
 def test_two_classes_together_are_the_binary_measures() -> None:
     random = np.random.default_rng(0)
-    truth, called = random.integers(0, 3, 60), random.integers(0, 3, 60)
-    counts = class_counts(truth, called, NAMES)
-    binary = confusion_at(truth > 0, (called > 0).astype(float), 0.5)
+    truth, predicted = random.integers(0, 3, 60), random.integers(0, 3, 60)
+    counts = class_counts(truth, predicted, NAMES)
+    binary = confusion_at(truth > 0, (predicted > 0).astype(float), 0.5)
     pairs = {"recall": "tpr", "specificity": "tnr", "precision": "precision", "f1": "f1", "accuracy": "accuracy"}
     for mine, theirs in pairs.items():
         assert counts.rate(mine, "dead", "alive") == pytest.approx(binary.rate(theirs))
@@ -37,17 +37,19 @@ def test_two_classes_together_are_the_binary_measures() -> None:
 
 def test_intervals_are_those_of_a_loop_over_drawn_patients() -> None:
     random = np.random.default_rng(1)
-    truth, called, who = random.integers(0, 3, 80), random.integers(0, 3, 80), random.integers(0, 6, 80)
+    truth, predicted, who = random.integers(0, 3, 80), random.integers(0, 3, 80), random.integers(0, 6, 80)
     how = Resampling(repeats=50, seed=3)
-    found = cluster_intervals((("accuracy",), ("recall", "alive")), truth, called, who, classes=NAMES, resampling=how)
+    found = cluster_intervals(
+        (("accuracy",), ("recall", "alive")), truth, predicted, who, classes=NAMES, resampling=how
+    )
     slow = []
     for counts in draw_patients(6, range(50), seed=3):
         rows = np.concatenate([np.repeat(np.flatnonzero(who == one), times) for one, times in enumerate(counts)])
-        slow.append((truth[rows] == called[rows]).mean())
+        slow.append((truth[rows] == predicted[rows]).mean())
     low, high = np.quantile(slow, (0.025, 0.975))
     one = found["accuracy",]
     assert (one.low, one.high) == pytest.approx((low, high))
-    assert one.value == pytest.approx((truth == called).mean())
+    assert one.value == pytest.approx((truth == predicted).mean())
     assert (one.patients, one.images) == (6, 80)
 
 

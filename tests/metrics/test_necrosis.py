@@ -128,7 +128,7 @@ def true_fraction(classes: NDArray[np.int64]) -> float:
     return float((classes == 1).sum() / (classes > 0).sum())
 
 
-def judged(count: int, **options: float) -> list[tuple[Necrosis, float]]:
+def evaluated(count: int, **options: float) -> list[tuple[Necrosis, float]]:
     found = []
     for seed in range(count):
         probability, classes = simulated(np.random.default_rng(seed), **options)  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def judged(count: int, **options: float) -> list[tuple[Necrosis, float]]:
 
 @pytest.mark.parametrize(("size", "share"), [(40, 0.7), (24, 0.5), (40, 0.93), (12, 0.7)])
 def test_the_interval_covers_the_slides_own_fraction_and_the_tumours(size: int, share: float) -> None:
-    cases = judged(200, size=size, share=share)
+    cases = evaluated(200, size=size, share=share)
     population = true_fraction(
         np.concatenate([simulated(np.random.default_rng(seed), size=100, share=share)[1] for seed in range(900, 912)])
     )
@@ -150,7 +150,7 @@ def test_the_interval_covers_the_slides_own_fraction_and_the_tumours(size: int, 
         across += found.interval[0] <= population <= found.interval[1]
     assert own >= 0.9 * len(cases)
     assert across >= 0.9 * len(cases)
-    # and it is no interval that covers because it says nothing
+    # and it is not an interval that covers because it says nothing
     widths = [one.interval[1] - one.interval[0] for one, _ in cases if one.interval]
     assert np.median(widths) < (0.55 if size < 20 else 0.35)
 

@@ -70,7 +70,7 @@ def test_a_score_at_the_threshold_is_positive_and_the_threshold_stays() -> None:
     assert found.specificity == 0.5
 
 
-def test_a_target_that_cannot_be_met_is_told() -> None:
+def test_a_target_that_cannot_be_met_is_reported() -> None:
     # the lowest score is a positive's, the highest a negative's
     truth, score = [1, 0, 1, 0], [0.1, 0.2, 0.3, 0.9]
     low = target_point(truth, score, of="sensitivity")

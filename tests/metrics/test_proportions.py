@@ -34,7 +34,7 @@ def test_nothing_of_nothing_is_not_a_number() -> None:
 
 
 @pytest.mark.parametrize(("successes", "total", "confidence"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 95)])
-def test_counts_that_cannot_be_are_told(successes: int, total: int, confidence: float) -> None:
+def test_counts_that_cannot_be_are_reported(successes: int, total: int, confidence: float) -> None:
     with pytest.raises(InputError, match="cannot be"):
         wilson(successes, total, confidence=confidence)
 

@@ -20,7 +20,7 @@ ORACLES: dict[str, Any] = {
     "f1": metrics.f1_score,
     "iou": metrics.jaccard_score,
     "accuracy": metrics.accuracy_score,
-    "specificity": lambda truth, called: metrics.recall_score(~truth, ~called),
+    "specificity": lambda truth, predicted: metrics.recall_score(~truth, ~predicted),
     "sensitivity": metrics.recall_score,
     "precision": metrics.precision_score,
 }
@@ -31,38 +31,38 @@ def masks() -> Masks:
     """Nine images of three patients."""
     generator = np.random.default_rng(2)
     truth = generator.random((9, 12, 10)) < 0.2
-    called = np.where(generator.random(truth.shape) < 0.15, ~truth, truth)
-    return truth, called, np.repeat(["a", "b", "c"], [2, 3, 4])
+    predicted = np.where(generator.random(truth.shape) < 0.15, ~truth, truth)
+    return truth, predicted, np.repeat(["a", "b", "c"], [2, 3, 4])
 
 
 @pytest.mark.parametrize("name", POOLED_MEASURES)
 def test_pooled_measures_are_scikit_learns(masks: Masks, name: str) -> None:
-    truth, called, patients = masks
+    truth, predicted, patients = masks
     how = Resampling(repeats=200)
-    found = pooled(pixel_counts(truth, called), patients, measures=[name], resampling=how)[name]
-    assert found.value == pytest.approx(ORACLES[name](truth.ravel(), called.ravel()))
+    found = pooled(pixel_counts(truth, predicted), patients, measures=[name], resampling=how)[name]
+    assert found.value == pytest.approx(ORACLES[name](truth.ravel(), predicted.ravel()))
     replicates = []
     for row in draw_patients(3, range(200), seed=how.seed):
         rows = np.concatenate([np.flatnonzero(patients == "abc"[k]) for k in range(3) for _ in range(row[k])])
-        replicates.append(ORACLES[name](truth[rows].ravel(), called[rows].ravel()))
+        replicates.append(ORACLES[name](truth[rows].ravel(), predicted[rows].ravel()))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(replicates, (0.025, 0.975))))
     assert (found.patients, found.undefined_repeats) == (3, 0)
 
 
 def test_dice_of_an_image_is_its_f1(masks: Masks) -> None:
-    truth, called, _ = masks
-    counts = pixel_counts(truth, called)
-    wanted = [metrics.f1_score(one.ravel(), other.ravel()) for one, other in zip(truth, called, strict=True)]
+    truth, predicted, _ = masks
+    counts = pixel_counts(truth, predicted)
+    wanted = [metrics.f1_score(one.ravel(), other.ravel()) for one, other in zip(truth, predicted, strict=True)]
     assert image_dice(counts) == pytest.approx(wanted)
 
 
 def test_two_empty_masks_have_a_stated_rule() -> None:
     truth = np.zeros((3, 2, 2), bool)
-    called = truth.copy()
-    truth[0, 0, 0] = called[0, 0, 0] = called[1, 0, 0] = True  # right, wrong, empty
-    counts = pixel_counts(truth, called)
+    predicted = truth.copy()
+    truth[0, 0, 0] = predicted[0, 0, 0] = predicted[1, 0, 0] = True  # right, wrong, empty
+    counts = pixel_counts(truth, predicted)
     assert image_dice(counts).tolist() == [1, 0, 1]
-    nothing = pixel_counts(truth[2:], called[2:])
+    nothing = pixel_counts(truth[2:], predicted[2:])
     found = pooled(nothing, ["p"])
     assert math.isnan(found["f1"].value)
     assert math.isnan(found["sensitivity"].low)
@@ -71,12 +71,12 @@ def test_two_empty_masks_have_a_stated_rule() -> None:
 
 
 def test_what_cannot_be_compared_is_refused(masks: Masks) -> None:
-    truth, called, patients = masks
-    counts = pixel_counts(truth, called)
+    truth, predicted, patients = masks
+    counts = pixel_counts(truth, predicted)
     for one, other, said in (
-        (truth, called[:, :5], "cannot be compared"),
-        (truth[0], called[0], "cannot be compared"),
-        (truth, called.astype(np.float32), "threshold first"),
+        (truth, predicted[:, :5], "cannot be compared"),
+        (truth[0], predicted[0], "cannot be compared"),
+        (truth, predicted.astype(np.float32), "threshold first"),
     ):
         with pytest.raises(InputError, match=said):
             pixel_counts(one, other)

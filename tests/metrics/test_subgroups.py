@@ -34,10 +34,10 @@ def test_each_row_is_the_measure_of_its_part() -> None:
     ]
     part = np.array(sex) == "F"
     row = rows[1]
-    called = score[part] >= 0.5
+    predicted = score[part] >= 0.5
     assert row.auc.value == pytest.approx(roc_auc_score(truth[part], score[part]))
-    assert row.tpr.value == pytest.approx(recall_score(truth[part], called))
-    assert row.tnr.value == pytest.approx(recall_score(~truth[part], ~called))
+    assert row.tpr.value == pytest.approx(recall_score(truth[part], predicted))
+    assert row.tnr.value == pytest.approx(recall_score(~truth[part], ~predicted))
     assert (row.patients, row.images, row.positives) == (20, 60, truth[part].sum())
     assert row.positive_patients == len(set(who[part & truth]))
     again = patient_bootstrap("auc", truth[part], score[part], who[part], resampling=QUICK)

@@ -64,7 +64,7 @@ def test_distances_and_areas_equal_the_slow_way(seed: int, spacing: Spacing) -> 
 
 @pytest.mark.parametrize(("axis", "voxels"), [(0, 1), (1, 2), (2, 3)])
 def test_a_cube_beside_itself(axis: int, voxels: int) -> None:
-    """Two sides are as far as it moved; the others lie in their old planes, where they overlap in their old places."""
+    """Two sides are as far as it moved; the others are in their old planes, where they overlap in their old places."""
     first = [4, 4, 4]
     truth = cube((16, 16, 16), (4, 4, 4), (6, 6, 6))
     first[axis] += voxels

@@ -84,7 +84,7 @@ def test_a_patient_counts_once() -> None:
     assert fit_temperature(logits, labels, weights=weights).temperature == pytest.approx(2 / np.log(3))
 
 
-def test_no_finite_best_is_told() -> None:
+def test_no_finite_best_is_reported() -> None:
     sure = fit_temperature([[3.0, 0.0], [0.0, 1.0]], [0, 1])
     assert sure.at_bound
     assert sure.temperature == pytest.approx(0.01)

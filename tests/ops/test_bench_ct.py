@@ -45,6 +45,6 @@ def test_every_side_does_the_same_job_on_a_small_series(tmp_path: Path) -> None:
     boxes, more = ct_pipeline.bench_legs(volume, 1)
     mask, grid, bone = ct_pipeline.bench_bone(volume, boxes, 1)
     rows += more + bone + ct_pipeline.bench_surface(mask, grid, 1)
-    judged = [row for row in rows if row.target_ratio is not None and row.equal is not None]
-    assert len(judged) == 4
-    assert all(row.equal for row in judged)
+    evaluated = [row for row in rows if row.target_ratio is not None and row.equal is not None]
+    assert len(evaluated) == 4
+    assert all(row.equal for row in evaluated)

@@ -148,7 +148,7 @@ def test_what_is_not_kept_is_not_bone() -> None:
     assert found.parts[12, 35, 40] == 1
 
 
-def test_soft_tissue_alone_is_told() -> None:
+def test_soft_tissue_alone_is_reported() -> None:
     crop = np.where(np.random.default_rng(0).random((4, 40, 40)) < 0.5, 20, 40).astype(np.int16)
     assert "bone-threshold-low" in [n.code for n in segment_bone(crop, spacing_mm=(1, 1, 1)).notices]
 

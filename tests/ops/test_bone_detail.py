@@ -47,7 +47,7 @@ def test_the_joint_stays_open_where_the_paper_closes_it(
     assert coarse.parts[balls[0]].max() == coarse.parts[balls[1]].max()  # one block
     assert len(fine.part_volumes_mm3) == 2
     for ball, volume_mm3 in zip(balls, sorted(fine.part_volumes_mm3), strict=True):
-        # the threshold lies below half the height of the cortex: the edge is up to half a voxel outside, 11 % of a ball
+        # the threshold is below half the height of the cortex: the edge is up to half a voxel outside, 11 % of a ball
         assert 1.0 <= volume_mm3 / (ball.sum() * np.prod(SPACING_MM)) <= 1.11
     overlap = 2 * np.count_nonzero(fine.mask & (balls[0] | balls[1])) / (fine.mask.sum() + (balls[0] | balls[1]).sum())
     assert overlap > 0.95
@@ -78,13 +78,13 @@ def test_nothing_found_stays_nothing() -> None:
 
 
 def test_spongy_ends_are_kept_and_a_vessel_is_not() -> None:
-    """Thick cortex pushes the brightest cluster to 500 HU and more: an end of spongy bone lies below it."""
+    """Thick cortex pushes the brightest cluster to 500 HU and more: an end of cancellous bone is below it."""
     hu = np.full(SHAPE, -1000.0)
     hu[:, 5:65, 5:95] = 40
     hu[:, 30:45, 20:35] = 1400
     hu[:, 34:41, 24:31] = -50  # the marrow of a shaft
-    spongy = distance((22.0, 28.0, 56.0)) <= 10.0
-    hu[spongy] = 330
+    cancellous = distance((22.0, 28.0, 56.0)) <= 10.0
+    hu[cancellous] = 330
     vessel = np.zeros(SHAPE, dtype=np.bool_)
     vessel[:, 52:58, 80:86] = True
     hu[vessel] = 420
@@ -92,7 +92,7 @@ def test_spongy_ends_are_kept_and_a_vessel_is_not() -> None:
     array = np.rint(hu).astype(np.int16)
     coarse = segment_bone(array, spacing_mm=SPACING_MM)
     fine = refine_bone(array, coarse, spacing_mm=SPACING_MM)
-    assert not coarse.mask[spongy].any()
-    assert fine.mask[spongy].mean() > 0.9
+    assert not coarse.mask[cancellous].any()
+    assert fine.mask[cancellous].mean() > 0.9
     assert not fine.mask[vessel].any()
     assert len(fine.part_volumes_mm3) == 2

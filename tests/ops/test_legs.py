@@ -135,7 +135,7 @@ def test_prone_and_stored_upside_down_the_sides_stay_the_patients(scene: Scene) 
     prone = replace_directions(upright.volume(), [[0, 0, 1], [0, -1, 0], [-1, 0, 0]])
     search = find_legs(prone)
     right, left = search.legs
-    assert right.area_mm2.mean() > left.area_mm2.mean(), "the thick leg lies at higher columns: now the patient's right"
+    assert right.area_mm2.mean() > left.area_mm2.mean(), "the thick leg is at higher columns: now the patient's right"
     assert any("face down" in notice.text for notice in search.notices)
     assert any("on the back" in notice.text for notice in find_legs(upright.volume()).notices)
 
@@ -165,7 +165,7 @@ def test_hands_beside_the_thighs_are_no_legs(scene: Scene) -> None:
     assert "other-parts-ignored" in _codes(search)
 
 
-def test_metal_is_told(scene: Scene) -> None:
+def test_metal_is_reported(scene: Scene) -> None:
     picture = scene().limb(column_mm=-75).limb(column_mm=75).table()
     picture.array[:, picture.ellipse(0, 75, (8, 8))] = 8000
     search = find_legs(picture.volume())

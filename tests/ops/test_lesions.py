@@ -1,4 +1,4 @@
-"""Lesions in maps: connected, in bone, and against the patient's own bone."""
+"""Lesions in maps: connected, in bone, and against the patient's reference bone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from osteon.errors import InputError
 from osteon.ops.lesions import (
     LesionOptions,
     OwnBone,
+    find_density_pattern,
     grown,
-    judge_character,
     label_lesions,
     level_of,
-    measure_own_bone,
+    measure_reference_bone,
     upper_half_mean,
 )
 from osteon.ops.series_images import SeriesImages, series_images
@@ -136,7 +136,7 @@ def test_own_bone_is_spongy_bone_away_from_cortex_lesions_and_metal() -> None:
     lesions[:, 14:28, 14:28] = 1
     array[lesions > 0] = -20
     array[:, 40:44, 40:44] = 3071
-    own = measure_own_bone(_images(array), bone, lesions, options=OPTIONS)
+    own = measure_reference_bone(_images(array), bone, lesions, options=OPTIONS)
     assert own is not None
     assert own.median_hu == pytest.approx(200, abs=6)
     assert own.spread_hu == pytest.approx(30, rel=0.25)
@@ -149,8 +149,8 @@ def test_too_little_own_bone_gives_none_and_no_character() -> None:
     bone = np.zeros(array.shape, dtype=bool)
     bone[:, 15:22, 15:22] = True
     images = _images(array)
-    assert measure_own_bone(images, bone, np.zeros(bone.shape, dtype=np.uint8), options=OPTIONS) is None
-    told = judge_character(np.full(50, 30, dtype=np.uint8), None, images, options=OPTIONS)
+    assert measure_reference_bone(images, bone, np.zeros(bone.shape, dtype=np.uint8), options=OPTIONS) is None
+    told = find_density_pattern(np.full(50, 30, dtype=np.uint8), None, images, options=OPTIONS)
     assert told[0] == "not determined"
     assert told[2:] == (None, None)
 
@@ -161,15 +161,15 @@ def test_too_little_own_bone_gives_none_and_no_character() -> None:
         ([40] * 90 + [200] * 10, "lytic"),
         ([700] * 80 + [160] * 20, "blastic"),
         ([40] * 40 + [700] * 30 + [160] * 30, "mixed"),
-        ([160] * 77 + [100] * 23, "not determined"),  # as own bone itself
-        ([100] * 23 + [500] * 20 + [160] * 57, "not determined"),  # own bone with some cortex
+        ([160] * 77 + [100] * 23, "not determined"),  # as reference bone itself
+        ([100] * 23 + [500] * 20 + [160] * 57, "not determined"),  # reference bone with some cortex
     ],
 )
 def test_character_by_shares(hu: list[int], wanted: str) -> None:
     images = _images(np.zeros((1, 16, 16), dtype=np.int16))
     grey = np.array([images.grey_of(value) for value in hu], dtype=np.uint8)
-    character, reason, lytic, blastic = judge_character(grey, OWN, images, options=OPTIONS)
-    assert character == wanted
+    density_pattern, reason, lytic, blastic = find_density_pattern(grey, OWN, images, options=OPTIONS)
+    assert density_pattern == wanted
     assert lytic == pytest.approx(np.mean(np.array(hu) < 130))
     assert blastic == pytest.approx(np.mean(np.array(hu) > 240))
     assert "160 HU" in reason
@@ -177,7 +177,7 @@ def test_character_by_shares(hu: list[int], wanted: str) -> None:
 
 def test_a_few_pixels_have_no_character() -> None:
     images = _images(np.zeros((1, 16, 16), dtype=np.int16))
-    told = judge_character(np.zeros(7, dtype=np.uint8), OWN, images, options=OPTIONS)
+    told = find_density_pattern(np.zeros(7, dtype=np.uint8), OWN, images, options=OPTIONS)
     assert told[:2] == ("not determined", "It has 7 pixels, too few to compare.")
 
 

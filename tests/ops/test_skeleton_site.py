@@ -26,7 +26,7 @@ def _everywhere(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _body(bone: NDArray[np.bool_], *, lungs: bool = False, half_mm: tuple[float, float] = (105.0, 155.0)) -> Trunk:
-    """Bone with a cortex of 600 HU around spongy 170 in an ellipse of flesh."""
+    """Bone with a cortex of 600 HU around cancellous 170 in an ellipse of flesh."""
     from scipy import ndimage
 
     _, y, x = axes()
@@ -193,7 +193,7 @@ def test_shoulders_below_a_neck_are_no_pelvis() -> None:
     assert _site(trunk, _ball(*HIP_MM)).name == "not determined"
 
 
-def test_at_the_end_of_the_images_shoulders_and_pelvis_are_not_told_apart() -> None:
+def test_at_the_end_of_the_images_shoulders_and_pelvis_are_not_distinguished() -> None:
     trunk = _body(_pelvis())
     cut = Trunk(trunk.array[:34], trunk.bone[:34], trunk.lesion[:34])
     images = series_images(cut.array, cut.spacing_mm)
@@ -206,7 +206,7 @@ def test_scapulae_beside_lungs_are_no_pelvis() -> None:
 
 
 def test_a_small_field_around_the_spine_does_not_rule_out_the_sacrum(chest: Trunk) -> None:
-    """The same spine cut to 110 mm across: it may be a sacrum whose wings lie outside."""
+    """The same spine cut to 110 mm across: it may be a sacrum whose wings are outside."""
     cut = slice(72, 136)
     narrow = Trunk(chest.array[:, 80:144, cut], chest.bone[:, 80:144, cut], chest.lesion[:, 80:144, cut])
     site = _site(narrow, narrow.lesion == 1)

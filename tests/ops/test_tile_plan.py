@@ -176,7 +176,7 @@ def test_cells_with_enough_tissue_are_read() -> None:
     assert plan.tissue_share.tolist() == [[0.5, 0], [0, 0]]
     assert plan.is_tissue.tolist() == [[True, False], [False, False]]
     assert plan_tiles((400, 400), mask, 10, tile_um=200, step_um=200, least_tissue=0).is_tissue.all()
-    # the mask of a slide may be a pixel longer than it; what is beyond the slide is no tissue
+    # the mask of a slide may be a pixel longer than it; what is beyond the slide is not tissue
     over = plan_tiles((395, 400), np.ones((40, 40), bool), 10, tile_um=200, step_um=200)
     assert over.tissue_share[1].tolist() == pytest.approx([0.975, 0.975])
 

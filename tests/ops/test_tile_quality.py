@@ -49,7 +49,7 @@ def blurred(full: NDArray[np.uint8], sigma_um: float) -> NDArray[np.uint8]:
 
 
 def folded(tile: NDArray[np.uint8], *, layers: int = 3) -> NDArray[np.uint8]:
-    """A band of 130 um in which the tissue lies several times."""
+    """A band of 130 um in which the tissue is several times."""
     density = -np.log(np.maximum(tile, 1) / 245.0)
     row, column = np.mgrid[: tile.shape[0], : tile.shape[1]]
     density[np.abs(row - 112 + 0.3 * (column - 112)) < 14] *= layers
@@ -85,7 +85,7 @@ def test_sharpness_falls_with_blur_and_not_with_a_pale_stain() -> None:
     first, second = (sharp(seen(one)) for one in (full, pale))
     assert first is not None
     assert second == pytest.approx(first, rel=0.25)
-    # half of the tile white: the edge between is no blur
+    # half of the tile white: the edge between is not a blur
     half = seen(full)
     half[:, 112:] = 245
     assert sharp(half) == pytest.approx(first, rel=0.15)

@@ -1,4 +1,4 @@
-"""Synthetic MR of the femur: tissues as bright as their equations say, lesions exactly known and told apart."""
+"""Synthetic MR of the femur: tissues as bright as their equations say, lesions exactly known and distinguished."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_lesion_is_as_large_as_asked_and_where_its_look_allows(kind: Kind) -> 
     bone_x = 0.055 * 90
     reach = np.hypot(places[:, 0] - bone_x, places[:, 1]).max()
     if lesion.look == "malignant":
-        assert reach > 18  # beyond the wall, which lies at some 14 mm
+        assert reach > 18  # beyond the wall, which is at some 14 mm
     elif lesion.look == "benign":
         assert reach < 14.5
 
@@ -198,9 +198,9 @@ def test_random_specs_draw_everything_and_stay_within_the_study() -> None:
     [
         ({"sequence": "t3"}, "no sequence 't3'"),
         ({"plane": "axail"}, "no plane 'axail'.*axial"),
-        ({"slices": 0}, "slices must lie from 1 to 200"),
-        ({"noise": 2}, "noise must lie from 0 to"),
-        ({"fat_mm": 90}, "fat_mm must lie from 2 to 50"),
+        ({"slices": 0}, "slices must be from 1 to 200"),
+        ({"noise": 2}, "noise must be from 0 to"),
+        ({"fat_mm": 90}, "fat_mm must be from 2 to 50"),
     ],
 )
 def test_what_no_scanner_does_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -211,7 +211,7 @@ def test_what_no_scanner_does_is_refused(changes: dict[str, Any], message: str) 
 def test_what_is_no_lesion_is_refused() -> None:
     with pytest.raises(UnknownLabelError, match=r"no kind 'cist'.*cyst"):
         MrLesionSpec(kind="cist")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="size_mm must lie from 7 to 39"):
+    with pytest.raises(InputError, match="size_mm must be from 7 to 39"):
         MrLesionSpec(size_mm=80)
-    with pytest.raises(InputError, match="eccentricity must lie from 0 to 1"):
+    with pytest.raises(InputError, match="eccentricity must be from 0 to 1"):
         MrLesionSpec(eccentricity=2)

@@ -1,4 +1,4 @@
-"""The look-alikes of a tumour: what they show, what they do not, and what the truth calls them."""
+"""The mimics of a tumour: what they show, what they do not, and what the truth calls them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reading that knows the truth finds every lesion; one that lists a look-alike, or nothing, is told so."""
+"""A reading that knows the truth finds every lesion; one that lists a mimic, or nothing, is reported so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.trunk_truth import TrueSegmenter
 
 @pytest.fixture(scope="module")
 def phantom() -> Phantom[TrunkSpec]:
-    """A patient with metastases and a bone island, which lies in bone for sure."""
+    """A patient with metastases and a bone island, which is in bone for sure."""
     persons = people("ct_metastasis", 80, seed=5, options=TrunkStudy(preset="tiny"))
     kinds = [[mimic.kind for mimic in person.spec.mimics] for person in persons]
     chosen = next(
@@ -67,5 +67,5 @@ def test_the_table_and_the_curve_say_that_they_are_synthetic(
     monkeypatch.setattr(lesion_check, "check_lesions", lambda **_: (scan, scan))
     lesion_check.main([str(tmp_path / "out")])
     assert capsys.readouterr().out == (tmp_path / "out" / "lesions.md").read_text("utf-8")
-    assert "SYNTHETIC: 2 made-up patients" in (tmp_path / "out" / "lesions.md").read_text("utf-8")
+    assert "SYNTHETIC: 2 synthetic patients" in (tmp_path / "out" / "lesions.md").read_text("utf-8")
     assert (tmp_path / "out" / "froc.png").stat().st_size > 10_000

@@ -48,7 +48,7 @@ def test_a_loft_has_the_area_of_its_ellipse_and_keeps_it_under_harmonics() -> No
     assert area_mm2(round_tube, 51) == 0
 
 
-def test_a_corner_of_a_loft_points_where_it_is_told() -> None:
+def test_a_corner_of_a_loft_points_where_it_is_reported() -> None:
     points = Points(
         np.array([[0.0, 0.0]], np.float32), np.array([[15.0, -15.0]], np.float32), np.array([[5.0]], np.float32)
     )

@@ -206,21 +206,21 @@ def test_noise_is_seamless_and_chance_even() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused(slide: PhantomSlide) -> None:
-    with pytest.raises(InputError, match="size must lie from 64 to 400000, found 10"):
+    with pytest.raises(InputError, match="size must be from 64 to 400000, found 10"):
         SlideSpec(size=(10, 8192))
-    with pytest.raises(InputError, match="necrosis_fraction must lie from 0 to 1, found 70"):
+    with pytest.raises(InputError, match="necrosis_fraction must be from 0 to 1, found 70"):
         SlideSpec(necrosis_fraction=70)
     with pytest.raises(InputError, match=r"0\.1 to 8, found 0"):
         SlideSpec(microns_per_pixel=0)
-    with pytest.raises(InputError, match="region_um must lie from 100 to 20000"):
+    with pytest.raises(InputError, match="region_um must be from 100 to 20000"):
         SlideSpec(region_um=5)
-    with pytest.raises(InputError, match="pens must lie from 0 to 20"):
+    with pytest.raises(InputError, match="pens must be from 0 to 20"):
         SlideSpec(pens=-1)
-    with pytest.raises(InputError, match="eosin must lie from"):
+    with pytest.raises(InputError, match="eosin must be from"):
         StainSpec(eosin=0)
-    with pytest.raises(InputError, match="noise must lie from 0"):
+    with pytest.raises(InputError, match="noise must be from 0"):
         StainSpec(noise=-1)
-    with pytest.raises(InputError, match="mineral must lie from 0 to"):
+    with pytest.raises(InputError, match="mineral must be from 0 to"):
         SlideHabit(mineral=9)
     with pytest.raises(InputError, match="levels 0 to 3"):
         slide.read(4, 0, 0, 10, 10)

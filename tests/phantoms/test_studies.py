@@ -1,4 +1,4 @@
-"""Made-up studies: who is in them, that nothing but the image tells the label, and the data sets made of them."""
+"""Synthetic studies: who is in them, that nothing but the image gives the label, and the data sets made of them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_longer_study_begins_with_the_shorter_one(stem: str) -> None:
     longer = people(stem, 9, seed=3)
     assert people(stem, 4, seed=3) == longer[:4]
     assert people(stem, 4, seed=4) != longer[:4]
-    with pytest.raises(InputError, match="number of patients must lie from 1 to 9999, found 0"):
+    with pytest.raises(InputError, match="number of patients must be from 1 to 9999, found 0"):
         people(stem, 0, seed=1)
 
 
@@ -329,7 +329,7 @@ def test_the_data_set_of_tiles_is_what_was_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"size": 8}, "width of a pixel"), ({"slides": 0}, "slides must lie from 1"), ({"jpeg": (90, 80)}, "JPEG")],
+    [({"size": 8}, "width of a pixel"), ({"slides": 0}, "slides must be from 1"), ({"jpeg": (90, 80)}, "JPEG")],
 )
 def test_what_gives_no_tiles_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):

@@ -19,7 +19,7 @@ Trunk = Phantom[TrunkSpec]
 COARSE = TrunkSpec(size=(96, 96), pixel_mm=4.2, slice_mm=5.0, noise_hu=6.0, seed=3)
 FINE = TrunkSpec(size=(128, 128), pixel_mm=1.75, slice_mm=2.0, seed=3, coverage="abdomen", length_mm=56.0, noise_hu=5.0)
 L3_SHARE = 0.29
-"""Where the middle of L3 lies in the abdomen."""
+"""Where the middle of L3 is in the abdomen."""
 
 L3_LPS_MM = (0.0, 14.0, 88.0)
 """A little in front of the middle of the body of L3: position 4 / 6."""
@@ -286,9 +286,9 @@ def test_one_slice_and_a_lesion_outside_the_field() -> None:
         ({"coverage": "leg"}, "no coverage 'leg'"),
         ({"contrast": "milk"}, "no contrast 'milk'"),
         ({"metal": "nail"}, "no metal 'nail'"),
-        ({"slice_mm": 0.0}, "slice_mm must lie from 0.3"),
-        ({"age_years": 8.0}, "age_years must lie from 18"),
-        ({"size": (4, 4)}, "size must lie from 16"),
+        ({"slice_mm": 0.0}, "slice_mm must be from 0.3"),
+        ({"age_years": 8.0}, "age_years must be from 18"),
+        ({"size": (4, 4)}, "size must be from 16"),
         ({"lesions": (TrunkLesionSpec(bone="L3"),) * 251}, "at most 250 lesions"),
     ],
 )
@@ -300,9 +300,9 @@ def test_what_cannot_be_made_is_refused(changes: dict[str, Any], said: str) -> N
 def test_findings_that_cannot_be_are_refused() -> None:
     with pytest.raises(OsteonError, match="no type 'soft'"):
         TrunkLesionSpec(bone="L3", type="soft")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="size_mm must lie from 3 to 150, found 2"):
+    with pytest.raises(InputError, match="size_mm must be from 3 to 150, found 2"):
         TrunkLesionSpec(bone="L3", size_mm=2)
     with pytest.raises(OsteonError, match=r"no bone 'L6' in a trunk.*L5"):
         make_trunk(replace(COARSE, lesions=(TrunkLesionSpec(bone="L6"),)))
-    with pytest.raises(InputError, match="haemangioma lies in a vertebra, but 'rib 3 left' is a rib"):
+    with pytest.raises(InputError, match="haemangioma is in a vertebra, but 'rib 3 left' is a rib"):
         make_trunk(replace(COARSE, mimics=(TrunkMimicSpec(kind="haemangioma", bone="rib 3 left"),)))

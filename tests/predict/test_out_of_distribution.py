@@ -45,13 +45,13 @@ def test_the_region_threshold_is_the_conformal_quantile_of_each_patients_worst_r
     patients = ["a", "a", "a", "a", "b", "b", "c", "c"]
     regions = ["left", "left", "right", "right", "left", "left", "left", "left"]
     fold = _fold([0, 0], [1, 3, 10, 20, 4, 6, 30, 50], patients, regions)
-    novelty = fit_limits([fold], false_alarm_rate=0.5, error_rate=0.5).known
+    ood = fit_limits([fold], false_alarm_rate=0.5, error_rate=0.5).known
     # medians of the chords, in units of the middle slice (between 6 and 10 degrees)
     chord = 2 * np.sin(np.deg2rad(np.array([1, 3, 10, 20, 4, 6, 30, 50])) / 2)
     medians = {"a": (chord[2] + chord[3]) / 2, "b": (chord[4] + chord[5]) / 2, "c": (chord[6] + chord[7]) / 2}
     middle = np.median(chord)
-    assert novelty.region_threshold == pytest.approx(medians["a"] / middle, rel=1e-2)  # 2nd of 3: ceil(4 * 0.5)
-    assert novelty.false_alarm_rate == 0.5
+    assert ood.region_threshold == pytest.approx(medians["a"] / middle, rel=1e-2)  # 2nd of 3: ceil(4 * 0.5)
+    assert ood.false_alarm_rate == 0.5
     strict = fit_limits([fold], false_alarm_rate=0.01, error_rate=0.5).known
     assert strict.region_threshold == pytest.approx(medians["c"] / middle, rel=1e-2)
     assert strict.false_alarm_rate == pytest.approx(0.25)  # three patients cannot promise less than 1 in 4
@@ -59,7 +59,7 @@ def test_the_region_threshold_is_the_conformal_quantile_of_each_patients_worst_r
 
 
 def _material(seed: int, patients: int) -> FoldMaterial:
-    """Patients whose slices lie together, as slices do."""
+    """Patients whose slices are together, as slices do."""
     generator = np.random.default_rng(seed)
     who = np.repeat(np.arange(patients), 6)
     centres = np.concatenate([np.full((patients, 1), 6.0), generator.normal(size=(patients, 15))], axis=1)
@@ -98,7 +98,7 @@ def test_what_cannot_be_fitted_is_named() -> None:
         fit_limits([good, replace(good, validation_features=good.validation_features[:, :3])])
     with pytest.raises(InputError, match="one each"):
         fit_limits([replace(good, patients=good.patients[:5])])
-    with pytest.raises(InputError, match="no number"):
+    with pytest.raises(InputError, match="not a number"):
         fit_limits([replace(good, probability=np.full_like(good.probability, np.nan))])
 
 

@@ -92,7 +92,7 @@ def test_every_engine_gives_mean_spread_and_distance(
     assert found.features is None
     use = predictors[engine].use()
     assert (use.runtime, use.device, use.members, use.temperatures) == (f"{engine} float32", "cpu", 2, (1.0, 2.0))
-    verdict = predictors[engine].novelty(found.distance)
+    verdict = predictors[engine].ood(found.distance)
     assert verdict is not None
     assert verdict.score == pytest.approx(float(np.median(found.distance)))
 
@@ -166,7 +166,7 @@ def test_no_images_keep_the_kinds(predictors: dict[str, Predictor]) -> None:
             assert empty.distance is not None
             assert empty.sets is not None
             assert len(empty.positive) == len(empty.positive_spread) == len(empty.distance) == len(empty.sets) == 0
-            assert one.novelty(empty.distance) is None
+            assert one.ood(empty.distance) is None
         assert list(one.run([])) == []
 
 
@@ -300,7 +300,7 @@ def test_clinical_fields_and_many_classes_go_the_same_way(engine: str) -> None:
     assert found.probability.argmax(axis=1).tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"the fields age_years, sex of 3 images; found shape \(3, 1\)"):
         one.scores({"image": images, "fields": fields[:, :1]})
-    with pytest.raises(InputError, match="a field is no number"):
+    with pytest.raises(InputError, match="a field is not a number"):
         one.scores({"image": images, "fields": fields * np.nan})
     with pytest.raises(InputError, match="takes image, fields; found image"):
         one.scores(images)

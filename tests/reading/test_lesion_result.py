@@ -90,7 +90,7 @@ def test_list_segments_and_groups_are_the_same_lesions(from_dicom: CaseResult) -
         volume_ml = np.count_nonzero(mask.of(label.value)) * mask.grid.voxel_volume_mm3 / 1000
         assert volume_ml == pytest.approx(lesion["volume_ml"], rel=1e-4)
         assert group.character is not None
-        assert group.character.meaning.lower() == lesion["character"]
+        assert group.character.meaning.lower() == lesion["density_pattern"]
 
 
 def test_nifti_gets_masks_with_their_labels(truthful: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_a_tile_needs_a_task_and_microns(tmp_path: Path, options: CaseOptions, m
 
 def test_microns_go_with_slides_only(tmp_path: Path) -> None:
     (tmp_path / "leg.nii.gz").write_bytes(b"")
-    with pytest.raises(InputError, match="no slide"):
+    with pytest.raises(InputError, match="not a slide"):
         read_case(tmp_path / "leg.nii.gz", tmp_path / "r", options=CaseOptions(microns_per_pixel=1.0))
 
 

@@ -80,7 +80,7 @@ def _finding(box: Box, grid: Grid) -> Finding:
         identifier="left-run-1",
         tracking_uid="2.25.111",
         kind=concept("neoplasm"),
-        statement="8 slices of the left leg are called affected, over 40.0 mm.",
+        statement="8 slices of the left leg are predicted affected, over 40.0 mm.",
         site=concept("lower_limb_bones"),
         laterality=concept("left"),
         probability=0.987,

@@ -136,7 +136,7 @@ def test_the_schema_says_what_the_types_say(document: dict[str, Any]) -> None:
     checked = jsonschema.Draft202012Validator(schema("findings", {"ct_osteosarcoma": SliceEntries}))
     plain = json.loads(json.dumps(document))
     checked.validate(plain)
-    for place, value in (("grid", {"shape": [1, 2]}), ("findings", [{}]), ("scores", None), ("own_bone", None)):
+    for place, value in (("grid", {"shape": [1, 2]}), ("findings", [{}]), ("scores", None), ("reference_bone", None)):
         assert not checked.is_valid(plain | {place: value}), place
 
 

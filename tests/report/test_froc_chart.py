@@ -16,7 +16,7 @@ from osteon.report.charts import draw_froc
 FEW = Resampling(repeats=100)
 
 
-def made_up(seed: int, skill: float, patients: int = 12) -> Froc:
+def synthetic(seed: int, skill: float, patients: int = 12) -> Froc:
     generator = np.random.default_rng(seed)
     scans = []
     for patient in range(patients):
@@ -39,7 +39,7 @@ def made_up(seed: int, skill: float, patients: int = 12) -> Froc:
 
 
 def test_a_curve_is_drawn(tmp_path: Path) -> None:
-    curves = {"hybrid_attunetpp": made_up(1, 3.0), "unet": made_up(2, 1.5)}
+    curves = {"hybrid_attunetpp": synthetic(1, 3.0), "unet": synthetic(2, 1.5)}
     picture = draw_froc(tmp_path / "froc.png", curves, matching=Matching().words, mark="SYNTHETIC")
     assert picture.path == tmp_path / "froc.png"
     assert "intersection over union of at least 0.1" in picture.caption
@@ -53,7 +53,7 @@ def test_a_curve_is_drawn(tmp_path: Path) -> None:
 
 
 def test_one_patient_has_a_curve_without_a_band(tmp_path: Path) -> None:
-    assert draw_froc(tmp_path / "froc.png", {"one": made_up(5, 2.0, patients=1)}, matching="rule").path.exists()
+    assert draw_froc(tmp_path / "froc.png", {"one": synthetic(5, 2.0, patients=1)}, matching="rule").path.exists()
 
 
 def test_no_curve_and_too_many_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The report of an answer that lists lesions: the list, its pictures, and what is said when nothing was called."""
+"""The report of an answer that lists lesions: the list, its pictures, and what is said when nothing was predicted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from osteon.report.slices import SliceLook
 from osteon.report.surfaces import bone_scene, bone_surfaces
 from osteon.systems.ct_metastasis.pictures import MOST_PICTURES, drawn_lesions, largest, see_through
 from osteon.systems.ct_metastasis.text import LesionReading
-from tests.report_writing import content, drawn, page_words, paper_words, part_of, write_both
+from tests.report_writing import content, drawn, page_text, paper_text, part_of, write_both
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def empty(metastasis_case: Case) -> Answer:
-    """The same patient, of whom nothing was called by the segmentation; the classifier calls slices all the same."""
+    """The same patient, of whom nothing was predicted by the segmentation; the classifier calls slices all the same."""
     answer, _ = metastasis_case
     scores = replace(
         answer.detail_as(LesionReading).scores[0],
@@ -42,11 +42,11 @@ def empty(metastasis_case: Case) -> Answer:
     )
     return replace(
         answer,
-        headline="No lesion was called metastasis.",
+        headline="No lesion was detected metastasis.",
         findings=answer.findings[3:],
         masks={"bone": answer.masks["bone"]},
         surfaces={"skeleton": answer.surfaces["skeleton"]},
-        detail=LesionReading((scores,), own_bone=answer.detail_as(LesionReading).own_bone),
+        detail=LesionReading((scores,), reference_bone=answer.detail_as(LesionReading).reference_bone),
     )
 
 
@@ -68,7 +68,7 @@ def _written(answer: Answer, volume: Volume, run: Run, folder: Path) -> tuple[tu
     """Pictures, words of the page and words of the PDF."""
     pictures = drawn(answer, volume, run, folder / "views")
     write_both(answer, volume, run, folder, pictures=pictures)
-    return tuple(pictures.values()), page_words(folder), paper_words(folder)
+    return tuple(pictures.values()), page_text(folder), paper_text(folder)
 
 
 def _page(folder: Path) -> str:
@@ -88,7 +88,7 @@ def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run) -> None:
     answer, volume = metastasis_case
     document: Any = content(answer, volume, run)
     first, _, third = document["lesions"]
-    assert (first["number"], first["identifier"], first["site"], first["character"]) == (
+    assert (first["number"], first["identifier"], first["site"], first["density_pattern"]) == (
         1,
         "lesion-1",
         "vertebra",
@@ -100,7 +100,7 @@ def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run) -> None:
         answer.detail_as(LesionReading).lesions[0].slices[1],
     )
     assert (third["is_cut"], third["near_metal"]) == (True, True)
-    assert document["own_bone"]["lytic_below_hu"] == 100.0
+    assert document["reference_bone"]["lytic_below_hu"] == 100.0
     (scores,) = document["scores"]
     assert scores["source"] == "classifier"
     assert scores["agreement"] == pytest.approx(0.9)
@@ -111,12 +111,14 @@ def test_the_list_is_in_findings_json(metastasis_case: Case, run: Run) -> None:
 def test_without_a_comparison_shares_and_own_bone_are_null(metastasis_case: Case, run: Run) -> None:
     answer, volume = metastasis_case
     told = answer.detail_as(LesionReading)
-    alone = replace(told, own_bone=None, lesions=(replace(told.lesions[0], lytic_share=None, blastic_share=None),))
+    alone = replace(
+        told, reference_bone=None, lesions=(replace(told.lesions[0], lytic_share=None, blastic_share=None),)
+    )
     document: Any = content(replace(answer, detail=alone), volume, run)
-    assert document["own_bone"] is document["lesions"][0]["lytic_share"] is None
+    assert document["reference_bone"] is document["lesions"][0]["lytic_share"] is None
     blocks = part_of(replace(answer, detail=alone), volume, run).blocks
     means = next(one for one in blocks if isinstance(one, KeyValues) and one.folded)
-    assert "Too little" in {row.label: row.value for row in means.rows}["Character"]
+    assert "Too little" in {row.label: row.value for row in means.rows}["Density pattern"]
 
 
 def test_the_list_stands_first_and_says_the_numbers(
@@ -131,9 +133,9 @@ def test_the_list_stands_first_and_says_the_numbers(
         assert row in words
         assert "not determined" in words
         assert "It reaches the edge of the images" in words
-        assert "Metal lies near" in words
-        assert "no calibrated chance" in words
-        assert "below 100 HU it counts as lytic, above 260 HU as blastic" in words
+        assert "Metal is near" in words
+        assert "not a calibrated chance" in words
+        assert "below 100 HU it counts as lytic, above 260 HU as sclerotic" in words
         assert words.index("Largest diameter") < words.index("Lesion by lesion")
         assert "tumour" not in words.casefold()
     html = _page(folder)
@@ -205,18 +207,18 @@ def test_sixty_lesions_are_all_listed_and_the_largest_are_drawn(
         assert "Pictures are drawn of the 12 largest of 60 lesions; the list holds all of them." in words
     assert _page(tmp_path).count('<article class="item"') == 60
     labels = {item["label"] for item in bone_scene(many, volume, drawn_lesions(many))}
-    assert labels == {"Skeleton", "Lytic lesions", "Blastic lesions", "Lesions, character not determined"}
+    assert labels == {"Skeleton", "Lytic lesions", "Sclerotic lesions", "Indeterminate lesions"}
 
 
 def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, run: Run, tmp_path: Path) -> None:
     _, volume = metastasis_case
     views, page, paper = _written(empty, volume, run, tmp_path)
     assert [view.name for view in views] == ["overview", "slices", "scores"]
-    called = int((empty.detail_as(LesionReading).scores[0].smoothed >= 0.5).sum())
+    predicted = int((empty.detail_as(LesionReading).scores[0].smoothed >= 0.5).sum())
     for words in (page, paper):
-        assert "No lesion was called in the 40 slices that were read." in words
+        assert "No lesion was detected in the 40 slices that were read." in words
         assert "does not show that nothing is there" in words
-        assert f"The classifier of slices calls {called} slices metastasis all the same." in words
+        assert f"The classifier of slices calls {predicted} slices metastasis all the same." in words
     assert content(empty, volume, run)["lesions"] == []
 
 
@@ -250,7 +252,7 @@ def test_where_classifier_and_segmentation_differ_is_a_row(metastasis_case: Case
 
 def test_the_browser_outlines_lesions_and_numbers_them(metastasis_case: Case) -> None:
     answer, volume = metastasis_case
-    look = SliceLook(curve="", map_curve="", called="metastasis", margin_mm=45)
+    look = SliceLook(curve="", map_curve="", predicted="metastasis", margin_mm=45)
     scores = answer.detail_as(LesionReading).scores
     lesions = answer.masks["lesions"], drawn_lesions(answer)
     (browser,) = slice_browsers(answer, volume, scores, look=look, lesions=lesions)

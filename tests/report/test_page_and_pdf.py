@@ -22,7 +22,7 @@ from osteon.report.paper import write_paper
 from osteon.report.slices import SliceLook
 from osteon.report.surfaces import bone_scene
 from osteon.report.wording import DISCLAIMER
-from tests.report_writing import content, document_of, drawn, page_words, paper_words, plain_words, write_both
+from tests.report_writing import content, document_of, drawn, page_text, paper_text, plain_text, write_both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from osteon.data import Answer
     from osteon.report import Run
 
-LOOK = SliceLook(curve="Probability", map_curve="Map", called="affected", margin_mm=12)
+LOOK = SliceLook(curve="Probability", map_curve="Map", predicted="affected", margin_mm=12)
 _FILES = [("findings.json", "every number"), ("seg.dcm", "")]
 
 
@@ -56,19 +56,19 @@ def test_page_and_pdf_say_the_numbers_of_the_findings(written: Path, answer: Ans
         f"Slices {box['first_slice_number']} to {box['last_slice_number']} of 40",
         f"Position {low} to {high} mm",
         f"{extent:.1f} mm ({extent / 10:.1f} cm) 35.0 to 45.0 mm",
-        f"Slices called affected {count:.0f} no interval",
+        f"Suspected slices {count:.0f} no interval",
         f"Volume of the box {block / 1000:.1f} cm³ no interval",
         f"{bone / 1000:.1f} cm³",
         document["headline"],
         finding["statement"],
-        "Take care: Metal was seen in 2 slices.",
+        "Caution: Metal was seen in 2 slices.",
         "Series 3 was chosen",
         "Nachname, Vorname",
         "1980-01-31",
         DISCLAIMER,
         "Trained on synthetic phantoms only; it has never seen a patient.",
     ]
-    for words in (page_words(written), paper_words(written)):
+    for words in (page_text(written), paper_text(written)):
         for text in expected:
             assert text in words
 
@@ -76,8 +76,8 @@ def test_page_and_pdf_say_the_numbers_of_the_findings(written: Path, answer: Ans
 def test_hostile_text_is_only_text(written: Path) -> None:
     page = _page(written)
     assert "<script>alert" not in page
-    assert '3: <script>alert("x")</script> & "legs"' in plain_words(page)
-    assert '<script>alert("x")</script> & "legs"' in paper_words(written)
+    assert '3: <script>alert("x")</script> & "legs"' in plain_text(page)
+    assert '<script>alert("x")</script> & "legs"' in paper_text(written)
 
 
 def test_hostile_words_of_the_answer_are_only_text(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_page_loads_nothing(written: Path) -> None:
 
 
 def test_the_word_stands_in_the_disclaimer_only(written: Path) -> None:
-    for words in (page_words(written), paper_words(written)):
+    for words in (page_text(written), paper_text(written)):
         assert "diagnos" not in words.replace(DISCLAIMER, "").casefold()
 
 
@@ -156,7 +156,7 @@ def test_names_of_the_world_do_not_stop_a_report(
     patient = replace(volume.source.patient, name=name)
     named = replace(volume, source=replace(volume.source, patient=patient))
     write_both(bare, named, run, tmp_path)
-    words = paper_words(tmp_path)
+    words = paper_text(tmp_path)
     if name.startswith("И"):
         assert "Иванов, Пётр" in words
     if name.startswith("Y"):
@@ -170,28 +170,28 @@ def test_an_answer_with_nothing_makes_a_whole_report(
     empty = replace(bare, regions=bare.regions[:regions])
     unknown = replace(volume, source=None)
     write_both(empty, unknown, run, tmp_path, pictures=drawn(empty, unknown, run, tmp_path / "views"))
-    for words in (page_words(tmp_path), paper_words(tmp_path)):
+    for words in (page_text(tmp_path), paper_text(tmp_path)):
         assert "Nothing abnormal was reported" in words
         assert "demo model" not in words.casefold()
-    assert "Bone in 3D" not in page_words(tmp_path)
+    assert "Bone in 3D" not in page_text(tmp_path)
 
 
 def test_bone_that_was_measured_is_not_something_found(
     answer: Answer, volume: Volume, run: Run, tmp_path: Path, written: Path
 ) -> None:
-    words = page_words(written)
+    words = page_text(written)
     assert "Affected region, left leg" in words
     assert "Bone, right leg" in words
     assert "612 HU" in words
     assert "Nothing abnormal" not in words
     write_both(replace(answer, findings=answer.findings[1:]), volume, run, tmp_path)
-    assert "Nothing abnormal was reported in the right leg and the left leg." in page_words(tmp_path)
+    assert "Nothing abnormal was reported in the right leg and the left leg." in page_text(tmp_path)
 
 
-def test_two_regions_of_one_leg_are_told_apart(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
+def test_two_regions_of_one_leg_are_distinguished(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     twice = (answer.findings[0], replace(answer.findings[0], identifier="left-run-2", tracking_uid="2.25.112"))
     write_both(replace(answer, findings=twice), volume, run, tmp_path)
-    words = page_words(tmp_path)
+    words = page_text(tmp_path)
     assert "Affected region 1 of 2, left leg" in words
     assert "Affected region 2 of 2, left leg" in words
 
@@ -201,16 +201,16 @@ def test_any_orientation_makes_a_report(
 ) -> None:
     volume = turned(np.array([(0.0, -1, 0), (0, 0, -1), (-1, 0, 0)]))
     write_both(replace(answer, masks={}), volume, run, tmp_path)
-    assert "growing towards the back" in page_words(tmp_path)
+    assert "growing towards the back" in page_text(tmp_path)
 
 
 def test_the_slice_browser_shows_the_slices(answer: Answer, volume: Volume) -> None:
     right, left = slice_browsers(answer, volume, answer.detail_as(SliceReading).scores, look=LOOK)
     assert (right.region, left.region) == ("right leg", "left leg")
     assert [frame[0] for frame in left.frames] == list(range(1, 41))
-    number, position, raw, smoothed, called, outlined = left.frames[20]
+    number, position, raw, smoothed, predicted, outlined = left.frames[20]
     assert outlined is None
-    assert (number, position, called) == (21, -800.0, True)
+    assert (number, position, predicted) == (21, -800.0, True)
     assert raw == pytest.approx(float(answer.detail_as(SliceReading).scores[1].probability[20]), abs=1e-6)
     assert smoothed == pytest.approx(float(answer.detail_as(SliceReading).scores[1].smoothed[20]), abs=1e-6)
     assert right.boxes == ()

@@ -30,7 +30,7 @@ def _pictures(folder: Path) -> tuple[Picture, ...]:
     )
 
 
-def test_a_page_holds_its_pictures_and_escapes_its_words(tmp_path: Path) -> None:
+def test_a_page_holds_its_pictures_and_escapes_its_text(tmp_path: Path) -> None:
     table = Table("table1", "One <b>", ("a",), (("<i>",), ("b",)), notes=("Trust & verify.",), strong=frozenset({1}))
     page = results_document(
         "T & T",

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from osteon.data import HeatMap, RegionNovelty, SliceReading
+from osteon.data import HeatMap, RegionOod, SliceReading
 from osteon.report.blocks import Callout, Heading, KeyValues
 from osteon.report.orientation import slice_positions_mm
-from osteon.report.scores import novelty_stretches, set_stretches
+from osteon.report.scores import ood_stretches, set_stretches
 from tests.report_writing import content, document_of, drawn
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def limited(answer: Answer) -> Answer:
-    """An ensemble of three; the right leg is unlike its training, the left one is like it."""
+    """An ensemble of three; the right leg is out of distribution, the left one is like it."""
     right, left = answer.regions
     low, high = answer.detail_as(SliceReading).scores
     count = len(low.slices)
@@ -35,8 +35,8 @@ def limited(answer: Answer) -> Answer:
     return replace(
         answer,
         regions=(
-            replace(right, novelty=RegionNovelty(2.02, 1.73, 2.4, 0.02)),
-            replace(left, novelty=RegionNovelty(1.1, 1.73, 2.4, 0.02)),
+            replace(right, ood=RegionOod(2.02, 1.73, 2.4, 0.02)),
+            replace(left, ood=RegionOod(1.1, 1.73, 2.4, 0.02)),
         ),
         detail=SliceReading(
             (
@@ -44,8 +44,8 @@ def limited(answer: Answer) -> Answer:
                 replace(high, spread=spread, distance=np.full(count, 1, np.float32), sets=sets, error_rate=0.1),
             ),
             (
-                HeatMap("right leg", 7, ramp, ramp**4, (100.0, 102.0), is_called=False, members=3),
-                HeatMap("left leg", 20, ramp.T.copy(), ramp**4, (100.0, 102.0), is_called=True, members=3),
+                HeatMap("right leg", 7, ramp, ramp**4, (100.0, 102.0), is_predicted=False, members=3),
+                HeatMap("left leg", 20, ramp.T.copy(), ramp**4, (100.0, 102.0), is_predicted=True, members=3),
             ),
         ),
         models=tuple(replace(model, members=3, temperatures=(1.0, 1.5, 2.0)) for model in answer.models),
@@ -55,8 +55,8 @@ def limited(answer: Answer) -> Answer:
 def test_findings_hold_the_limits_and_fit_the_schema(limited: Answer, volume: Volume, run: Run) -> None:
     document: Any = content(limited, volume, run)
     right, left = document["regions"]
-    assert right["novelty"]["is_unlike_training"]
-    assert not left["novelty"]["is_unlike_training"]
+    assert right["ood"]["is_ood"]
+    assert not left["ood"]["is_ood"]
     first = document["scores"][0]
     assert first["withheld_runs"] == [[5, 9]]
     assert first["prediction_sets"] == {
@@ -70,7 +70,7 @@ def test_findings_hold_the_limits_and_fit_the_schema(limited: Answer, volume: Vo
 
 def test_findings_without_limits_say_nothing_of_them(answer: Answer, volume: Volume, run: Run) -> None:
     document: Any = content(answer, volume, run)
-    assert document["regions"][0]["novelty"] is None
+    assert document["regions"][0]["ood"] is None
     assert document["scores"][0]["prediction_sets"] is None
     row = document["scores"][0]["slices"][0]
     assert (row["spread"], row["distance"], row["prediction_set"]) == (None, None, None)
@@ -82,11 +82,11 @@ def test_stretches_end_where_the_kind_changes_and_cover_whole_slices(limited: An
     found = set_stretches(scores, positions, 2.5)
     assert [stretch.kind for stretch in found] == ["healthy", "positive", "either", "neither"]
     assert [round(stretch.high_mm - stretch.low_mm, 6) for stretch in found] == [75, 50, 25, 50]
-    unlike = novelty_stretches(scores, limited.regions[0], positions, 2.5)
-    assert [stretch.kind for stretch in unlike] == ["like", "unlike"]
-    assert unlike[0].high_mm - unlike[0].low_mm == pytest.approx(5 * 32)  # 0.8 + 2 k / 39 passes 2.4 after k = 31
+    ood = ood_stretches(scores, limited.regions[0], positions, 2.5)
+    assert [stretch.kind for stretch in ood] == ["like", "ood"]
+    assert ood[0].high_mm - ood[0].low_mm == pytest.approx(5 * 32)  # 0.8 + 2 k / 39 passes 2.4 after k = 31
     assert (
-        novelty_stretches(
+        ood_stretches(
             replace(limited.detail_as(SliceReading).scores[0], distance=None), limited.regions[0], positions, 2.5
         )
         == []
@@ -110,8 +110,8 @@ def test_pictures_show_heat_and_strips(
 
 def test_the_report_says_in_words_what_the_model_may_not_speak_of(limited: Answer, volume: Volume, run: Run) -> None:
     blocks = document_of(limited, volume, run).blocks
-    (unlike,) = [one for one in blocks if isinstance(one, Callout) and one.style == "unlike"]
-    assert unlike.small == ("Right leg: unlike anything this model was trained on (score 2.02, threshold 1.73).",)
+    (ood,) = [one for one in blocks if isinstance(one, Callout) and one.style == "ood"]
+    assert ood.small == ("Right leg: outside the model's training range (score 2.02, threshold 1.73).",)
     place = next(n for n, one in enumerate(blocks) if isinstance(one, Heading) and one.text == "Right leg")
     trust = blocks[place + 1]
     assert isinstance(trust, KeyValues)
@@ -124,5 +124,5 @@ def test_the_report_says_in_words_what_the_model_may_not_speak_of(limited: Answe
 
 def test_a_model_without_limits_has_no_such_part(answer: Answer, volume: Volume, run: Run) -> None:
     blocks = document_of(answer, volume, run).blocks
-    assert not [one for one in blocks if isinstance(one, Callout) and one.style == "unlike"]
-    assert "How far the model may be believed" not in {one.text for one in blocks if isinstance(one, Heading)}
+    assert not [one for one in blocks if isinstance(one, Callout) and one.style == "ood"]
+    assert "Reliability" not in {one.text for one in blocks if isinstance(one, Heading)}

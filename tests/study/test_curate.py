@@ -29,7 +29,7 @@ def _lines(file: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def planted(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy data set, where h1-0 is a copy of t0-0 (a tumour) called healthy and h2-1 is blank."""
+    """The toy data set, where h1-0 is a copy of t0-0 (a tumour) predicted healthy and h2-1 is blank."""
     folder = tmp_path_factory.mktemp("planted") / "toy"
     shutil.copytree(toy_dataset, folder)
     shutil.copy(folder / "images/t0-0.png", folder / "images/h1-0.png")
@@ -118,7 +118,7 @@ def test_a_second_look_decodes_nothing_and_never_writes_over(planted: Path, cura
     again = out.with_name("again")
     options = CurateOptions(threshold=0.999, near=0.9999, cache=out.with_name("report.cache"))
     curate_dataset(planted, again, options, lambda step, *_: steps.append(step))
-    assert not {"decoding images", "embedding images", "judging quality"} & set(steps)
+    assert not {"decoding images", "embedding images", "evaluating quality"} & set(steps)
     assert (again / "pairs.csv").read_bytes() == (out / "pairs.csv").read_bytes()
     with pytest.raises(OutputError, match="never written over"):
         curate_dataset(planted, out, options)
@@ -159,7 +159,7 @@ def test_decisions_make_a_new_manifest_and_missing_ones_are_refused(
     fill({"images/h1-0.png": ("relabel", "")}, "keep")
     with pytest.raises(InputError, match="relabel needs a new_label"):
         apply_review(folder, review, folder / "new.csv")
-    with pytest.raises(OutputError, match="must lie in the folder"):
+    with pytest.raises(OutputError, match="must be in the folder"):
         apply_review(folder, review, tmp_path / "new.csv")
     fill({"images/h1-0.png": ("relabel", "tumour"), "images/h2-1.png": ("drop", "")}, "keep")
     before = (folder / "manifest.csv").read_bytes()

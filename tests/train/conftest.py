@@ -43,11 +43,11 @@ def toy_run(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 @pytest.fixture(scope="session")
-def made_up_run(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+def synthetic_run(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     """A run of three folds whose predictions were drawn, not trained: 60 patients of 8 images, holdout by patient."""
     generator = np.random.default_rng(7)
-    folder = tmp_path_factory.mktemp("made-up")
-    rows = [_made_up_row(number, image) for number in range(60) for image in range(8)]
+    folder = tmp_path_factory.mktemp("synthetic")
+    rows = [_synthetic_row(number, image) for number in range(60) for image in range(8)]
     manifest = Manifest(folder, tuple(rows))
     split = make_split(manifest, folds=3, seed=1)
     ease = {row.patient: generator.normal(0, 0.7) for row in rows}
@@ -80,7 +80,7 @@ def made_up_run(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     return RunData(run, manifest, split, "0" * 64)
 
 
-def _made_up_row(number: int, image: int) -> ImageRow:
+def _synthetic_row(number: int, image: int) -> ImageRow:
     return ImageRow(
         image=f"p{number}-{image}.png",
         patient=f"p{number}",

@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from osteon.data import Fold, ImageRow, Manifest, Split
-from osteon.train.judging import fields_only, judge_folds, known_fields, majority_class
+from osteon.train.performance import evaluate_folds, fields_only, known_fields, majority_class
 
 CLASSES = ("healthy", "tumour")
 
@@ -47,10 +47,10 @@ def _split(manifest: Manifest) -> Split:
 def test_the_majority_says_the_same_for_all() -> None:
     manifest = _manifest(telling=True)
     table = majority_class(manifest, _split(manifest), classes=CLASSES, positive="tumour")
-    judged = judge_folds(table)
-    assert judged["auc"].over_folds.mean == 0.5
-    assert judged["tpr"].over_folds.mean == 0
-    assert judged["tnr"].over_folds.mean == 1
+    evaluated = evaluate_folds(table)
+    assert evaluated["auc"].over_folds.mean == 0.5
+    assert evaluated["tpr"].over_folds.mean == 0
+    assert evaluated["tnr"].over_folds.mean == 1
     assert np.unique(table.probability[table.fold == 0]).size == 1
 
 
@@ -59,7 +59,7 @@ def test_fields_that_tell_are_found_out() -> None:
     assert known_fields(manifest) == ("age_years", "sex")
     table = fields_only(manifest, _split(manifest), classes=CLASSES, positive="tumour")
     assert table is not None
-    assert judge_folds(table)["auc"].over_folds.mean > 0.95
+    assert evaluate_folds(table)["auc"].over_folds.mean > 0.95
 
 
 def test_fields_equal_a_regression_fitted_by_hand() -> None:

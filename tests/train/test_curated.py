@@ -20,7 +20,7 @@ from osteon.train import curated
 from osteon.train.curated import dataset_vectors
 from osteon.weights.backbone import read_backbone
 
-# patients a, b train, c validates, d is judged; 0.png is like 1.png (tumour), 2.png like nothing
+# patients a, b train, c validates, d is evaluated; 0.png is like 1.png (tumour), 2.png like nothing
 LINES = (
     ("0", "a", "healthy", (1, 0, 0)),
     ("1", "b", "tumour", (1, 0.05, 0)),
@@ -45,7 +45,7 @@ def loaded_once() -> Iterator[None]:
 
 
 def test_the_healthy_image_goes_only_when_both_are_in_training() -> None:
-    # 2.png is like 3.png and 4.png, both tumours, but those validate and judge; callus is no tumour, so it goes too
+    # 2.png is like 3.png and 4.png, both tumours, but not trained on; callus is not a tumour, so it goes too
     assert conflict_drops(MANIFEST, SPLIT, 0, VECTORS, positive="tumour").tolist() == [0, 6]
     assert conflict_drops(MANIFEST, SPLIT, 0, VECTORS, positive="tumour", threshold=0.9995).tolist() == []
 

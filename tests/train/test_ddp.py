@@ -1,4 +1,4 @@
-"""Two processes train one network: the same weights on both, judged by all images."""
+"""Two processes train one network: the same weights on both, evaluated on all images."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import torch
 
 from osteon.data import Manifest, Split
 from osteon.errors import InputError
-from osteon.study.plan import inner_split, judge_ensemble, train_nested
+from osteon.study.plan import evaluate_ensemble, inner_split, train_nested
 from osteon.train.objectives.segment import kept_network
 from osteon.train.pixels import Pixels
 from osteon.train.run import Run, RunOptions, train_run
@@ -62,7 +62,7 @@ def test_slices_of_one_label_can_be_divided_too(toy: Toy) -> None:
 def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Run, tmp_path: Path) -> None:
     manifest, split, pixels = toy
     how: dict[str, Any] = {"options": RunOptions(pixels=pixels), "keep": tmp_path / "kept", "like": SETTINGS}
-    counts = judge_ensemble(manifest, split, run, **how)
+    counts = evaluate_ensemble(manifest, split, run, **how)
     assert len(counts.warnings) == 1
     assert "up to 2 had learnt from its test images" in counts.warnings[0]
     networks = [kept_network(SETTINGS, fold.weights) for fold in run.folds]
@@ -72,16 +72,16 @@ def test_the_literal_reading_averages_all_networks_and_warns(toy: Toy, run: Run,
             shown = torch.from_numpy(pixels.crops(rows))[:, None]
             mean = sum(network(shown).sigmoid().numpy() for network in networks) / 3
         for index, name in enumerate(("lesion", "bone")):
-            truth, called = pixels.masks[name][rows], mean[:, index] >= 0.5
+            truth, predicted = pixels.masks[name][rows], mean[:, index] >= 0.5
             found = counts.of(fold=number, output=name)
             assert found.image.tolist() == [manifest.rows[int(row)].image for row in rows]
-            expected = [np.sum(truth & called), np.sum(~truth & called), np.sum(truth & ~called)]
+            expected = [np.sum(truth & predicted), np.sum(~truth & predicted), np.sum(truth & ~predicted)]
             assert np.abs(found.counts.table.sum(axis=0)[:3] - expected).max() <= 1  # a pixel at 0.5 may round
-    # what is kept is read, not judged again
+    # what is kept is read, not evaluated again
     for fold in run.folds:
         assert (tmp_path / "kept" / f"fold-{fold.fold}.csv").exists()
     told: list[str] = []
-    again = judge_ensemble(manifest, split, run, **how, progress=lambda step, *_: told.append(step))
+    again = evaluate_ensemble(manifest, split, run, **how, progress=lambda step, *_: told.append(step))
     assert not told
     assert np.array_equal(again.counts.table, counts.counts.table)
     assert again.warnings == counts.warnings
@@ -96,16 +96,16 @@ def test_the_nested_reading_is_trained_resumed_and_judged_without_a_warning(toy:
     again = train_nested(manifest, split, SETTINGS, tmp_path / "nested", members=3, options=options)
     assert told == [0, 0, 1, 1, 2, 2]
     assert [fold.state for fold in again[0].folds] == ["done"] * 3
-    judged = judge_ensemble(manifest, split, runs, options=RunOptions(folds=[1], pixels=pixels))
-    assert judged.warnings == ()
-    assert set(judged.fold.tolist()) == {1}
-    assert set(judged.patient.tolist()) == set(split.folds[1].test)
-    # each member alone was judged on the same images
-    assert set(runs[0].counts().of(part="test").image.tolist()) == set(judged.image.tolist())
+    evaluated = evaluate_ensemble(manifest, split, runs, options=RunOptions(folds=[1], pixels=pixels))
+    assert evaluated.warnings == ()
+    assert set(evaluated.fold.tolist()) == {1}
+    assert set(evaluated.patient.tolist()) == set(split.folds[1].test)
+    # each member alone was evaluated on the same images
+    assert set(runs[0].counts().of(part="test").image.tolist()) == set(evaluated.image.tolist())
     with pytest.raises(InputError, match="one each is needed"):
-        judge_ensemble(manifest, split, runs, options=RunOptions(pixels=pixels))
+        evaluate_ensemble(manifest, split, runs, options=RunOptions(pixels=pixels))
     with pytest.raises(InputError, match="another split"):
-        judge_ensemble(manifest, split, runs, options=RunOptions(folds=[0], pixels=pixels))
+        evaluate_ensemble(manifest, split, runs, options=RunOptions(folds=[0], pixels=pixels))
 
 
 def test_members_that_are_missing_are_named(toy: Toy, tmp_path: Path) -> None:
@@ -118,12 +118,12 @@ def test_members_that_are_missing_are_named(toy: Toy, tmp_path: Path) -> None:
         options=RunOptions(folds=[0], pixels=pixels),
     )
     with pytest.raises(InputError, match="1 of 3 members"):
-        judge_ensemble(manifest, split, some, options=RunOptions(pixels=pixels))
+        evaluate_ensemble(manifest, split, some, options=RunOptions(pixels=pixels))
 
 
 def test_a_holdout_that_nobody_saw_needs_no_warning(toy: Toy, tmp_path: Path) -> None:
     manifest, split, pixels = toy
     inner = inner_split(manifest, split, 0, members=3)
     run = train_run(manifest, inner, replace(SETTINGS, epochs=1), tmp_path / "run", options=RunOptions(pixels=pixels))
-    counts = judge_ensemble(manifest, inner, run, options=RunOptions(folds=[0], pixels=pixels))
+    counts = evaluate_ensemble(manifest, inner, run, options=RunOptions(folds=[0], pixels=pixels))
     assert counts.warnings == ()

@@ -23,7 +23,7 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.delong import auc_interval, compare_paired
 from osteon.train.evaluation import evaluate_run, plain, pooled
-from osteon.train.judging import fields_only
+from osteon.train.performance import fields_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +36,12 @@ FEW = Resampling(repeats=60)
 
 
 @pytest.fixture(scope="module")
-def document(made_up_run: RunData) -> dict[str, Any]:
-    return dict(evaluate_run(made_up_run, by=["dose"], resampling=FEW).document)
+def document(synthetic_run: RunData) -> dict[str, Any]:
+    return dict(evaluate_run(synthetic_run, by=["dose"], resampling=FEW).document)
 
 
 def _oracle(name: str) -> Callable[[NDArray[Any], NDArray[Any]], float]:
-    called: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
+    predicted: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
         "auc": roc_auc_score,
         "pr_auc": average_precision_score,
         "tpr": lambda truth, score: recall_score(truth, score >= 0.5),
@@ -50,13 +50,13 @@ def _oracle(name: str) -> Callable[[NDArray[Any], NDArray[Any]], float]:
         "precision": lambda truth, score: precision_score(truth, score >= 0.5),
         "f1": lambda truth, score: f1_score(truth, score >= 0.5),
     }
-    return called[name]
+    return predicted[name]
 
 
 @pytest.mark.parametrize("name", ["auc", "pr_auc", "tpr", "tnr", "accuracy", "precision", "f1"])
 @pytest.mark.parametrize("level", ["image", "series", "patient"])
-def test_measures_by_level_and_fold(made_up_run: RunData, document: dict[str, Any], level: str, name: str) -> None:
-    test = made_up_run.run.predictions().of(part="test")
+def test_measures_by_level_and_fold(synthetic_run: RunData, document: dict[str, Any], level: str, name: str) -> None:
+    test = synthetic_run.run.predictions().of(part="test")
     expected = []
     for fold in range(3):
         own = test.of(part="test", fold=fold)
@@ -76,19 +76,19 @@ def test_measures_by_level_and_fold(made_up_run: RunData, document: dict[str, An
     assert found["over_patients"]["patients"] == 24
 
 
-def test_one_probability_an_image(made_up_run: RunData, document: dict[str, Any]) -> None:
-    test = made_up_run.run.predictions().of(part="test")
+def test_one_probability_an_image(synthetic_run: RunData, document: dict[str, Any]) -> None:
+    test = synthetic_run.run.predictions().of(part="test")
     one = pooled(test)
     for k in (0, 17, len(one.image) - 1):
         mine = test.image == one.image[k]
         assert one.probability[k] == pytest.approx(test.probability[mine].mean())
     matrix = document["levels"]["image"]["confusion"]
-    called = one.probability >= 0.5
+    predicted = one.probability >= 0.5
     assert matrix == {
-        "tp": int((called & one.truth).sum()),
-        "fp": int((called & ~one.truth).sum()),
-        "tn": int((~called & ~one.truth).sum()),
-        "fn": int((~called & one.truth).sum()),
+        "tp": int((predicted & one.truth).sum()),
+        "fp": int((predicted & ~one.truth).sum()),
+        "tn": int((~predicted & ~one.truth).sum()),
+        "fn": int((~predicted & one.truth).sum()),
     }
     interval = auc_interval(one.truth, one.probability, patients=one.patient)
     assert document["auc_clustered"]["low"] == pytest.approx(interval.low)
@@ -99,8 +99,8 @@ def test_one_probability_an_image(made_up_run: RunData, document: dict[str, Any]
     )
 
 
-def test_operating_points_are_fixed_on_validation(made_up_run: RunData, document: dict[str, Any]) -> None:
-    predictions = made_up_run.run.predictions()
+def test_operating_points_are_fixed_on_validation(synthetic_run: RunData, document: dict[str, Any]) -> None:
+    predictions = synthetic_run.run.predictions()
     points = {entry["name"]: entry for entry in document["operating_points"]}
     assert set(points) == {"youden", "sensitivity_0.95", "specificity_0.95"}
     tprs = []
@@ -115,8 +115,8 @@ def test_operating_points_are_fixed_on_validation(made_up_run: RunData, document
     assert points["sensitivity_0.95"]["test"]["tpr"]["over_patients"]["value"] == pytest.approx(np.mean(tprs))
 
 
-def test_calibration(made_up_run: RunData, document: dict[str, Any]) -> None:
-    one = pooled(made_up_run.run.predictions().of(part="test"))
+def test_calibration(synthetic_run: RunData, document: dict[str, Any]) -> None:
+    one = pooled(synthetic_run.run.predictions().of(part="test"))
     assert document["calibration"]["temperature_by_fold"] == pytest.approx({"0": 1.9, "1": 2.0, "2": 2.1})
     for name, probability in (("before", one.uncalibrated), ("after", one.probability)):
         entry = document["calibration"][name]
@@ -134,14 +134,14 @@ def test_calibration(made_up_run: RunData, document: dict[str, Any]) -> None:
         assert entry["slope"]["low"] < entry["slope"]["value"] < entry["slope"]["high"]
 
 
-def test_decision_curve(made_up_run: RunData, document: dict[str, Any]) -> None:
-    one = pooled(made_up_run.run.predictions().of(part="test"))
+def test_decision_curve(synthetic_run: RunData, document: dict[str, Any]) -> None:
+    one = pooled(synthetic_run.run.predictions().of(part="test"))
     curve = document["decision_curve"]
     assert (curve["thresholds"][0], curve["thresholds"][-1]) == pytest.approx((0.05, 0.95))
     for k in (0, 18, 36):
         t = curve["thresholds"][k]
-        called = one.probability >= t
-        benefit = np.mean(called & one.truth) - np.mean(called & ~one.truth) * t / (1 - t)
+        predicted = one.probability >= t
+        benefit = np.mean(predicted & one.truth) - np.mean(predicted & ~one.truth) * t / (1 - t)
         assert curve["model"][k] == pytest.approx(benefit)
         assert curve["low"][k] <= benefit <= curve["high"][k]
 
@@ -157,9 +157,9 @@ def test_curves_and_their_band(document: dict[str, Any]) -> None:
     assert sum(histogram["positive"]) + sum(histogram["negative"]) == 192
 
 
-def test_subgroups(made_up_run: RunData, document: dict[str, Any]) -> None:
-    one = pooled(made_up_run.run.predictions().of(part="test"))
-    sex = {row.image: row.sex for row in made_up_run.manifest.rows}
+def test_subgroups(synthetic_run: RunData, document: dict[str, Any]) -> None:
+    one = pooled(synthetic_run.run.predictions().of(part="test"))
+    sex = {row.image: row.sex for row in synthetic_run.manifest.rows}
     rows = {(row["column"], row["group"]): row for row in document["subgroups"]["rows"]}
     assert document["subgroups"]["columns"] == ["sex", "age", "plane", "centre", "dose"]  # one scanner: not told
     women = np.array([sex[name] == "F" for name in one.image.tolist()])
@@ -168,11 +168,11 @@ def test_subgroups(made_up_run: RunData, document: dict[str, Any]) -> None:
     assert rows["sex", "F"]["images"] == int(women.sum())
 
 
-def test_baselines(made_up_run: RunData, document: dict[str, Any]) -> None:
-    test = made_up_run.run.predictions().of(part="test")
+def test_baselines(synthetic_run: RunData, document: dict[str, Any]) -> None:
+    test = synthetic_run.run.predictions().of(part="test")
     found = {entry["name"]: entry for entry in document["baselines"]}
     assert found["majority class"]["measures"]["auc"]["by_fold"] == pytest.approx([0.5] * 3)
-    data = made_up_run
+    data = synthetic_run
     table = fields_only(data.manifest, data.split, classes=data.run.classes, positive="tumour")
     assert table is not None
     one, other = pooled(test), pooled(table)
@@ -202,41 +202,41 @@ def test_sets_and_warnings(document: dict[str, Any]) -> None:
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def test_a_leaking_split_and_missing_folds_are_told(made_up_run: RunData) -> None:
-    run = made_up_run.run
+def test_a_leaking_split_and_missing_folds_are_reported(synthetic_run: RunData) -> None:
+    run = synthetic_run.run
     waiting = replace(run.folds[2], state="failed", table=None)
     data = replace(
-        made_up_run,
+        synthetic_run,
         run=replace(run, folds=(*run.folds[:2], waiting)),
-        split=replace(made_up_run.split, unit="image"),
-        manifest=replace(made_up_run.manifest),
+        split=replace(synthetic_run.split, unit="image"),
+        manifest=replace(synthetic_run.manifest),
     )
-    patients = made_up_run.split
+    patients = synthetic_run.split
     data = replace(data, split=replace(patients, warnings=("by image",)))
     found = evaluate_run(data, resampling=FEW).document
     assert "by image" in found["warnings"]
     assert any("Folds [2]" in warning for warning in found["warnings"])
-    assert found["run"]["folds_judged"] == [0, 1]
+    assert found["run"]["folds_evaluated"] == [0, 1]
 
 
 @pytest.mark.parametrize("changes", [{"images_per_epoch": 40}, {"images_per_epoch": None, "class_weights": "balanced"}])
-def test_changed_shares_of_the_classes_are_told(made_up_run: RunData, changes: dict[str, Any]) -> None:
-    run = made_up_run.run
+def test_changed_shares_of_the_classes_are_reported(synthetic_run: RunData, changes: dict[str, Any]) -> None:
+    run = synthetic_run.run
     for settings, expected in (
         (replace(run.settings, images_per_epoch=None, class_weights="none"), False),
         (replace(run.settings, **changes), True),
     ):
-        found = evaluate_run(replace(made_up_run, run=replace(run, settings=settings)), resampling=FEW).document
+        found = evaluate_run(replace(synthetic_run, run=replace(run, settings=settings)), resampling=FEW).document
         assert any("other shares" in warning for warning in found["warnings"]) is expected
 
 
-def test_what_cannot_be_judged_is_refused(made_up_run: RunData) -> None:
-    run = made_up_run.run
+def test_what_cannot_be_judged_is_refused(synthetic_run: RunData) -> None:
+    run = synthetic_run.run
     nothing = tuple(replace(fold, state="running", table=None) for fold in run.folds)
     with pytest.raises(InputError, match="no fold of the run"):
-        evaluate_run(replace(made_up_run, run=replace(run, folds=nothing)))
+        evaluate_run(replace(synthetic_run, run=replace(run, folds=nothing)))
     with pytest.raises(UnknownLabelError, match="dose"):
-        evaluate_run(made_up_run, by=["dosis"], resampling=FEW)
+        evaluate_run(synthetic_run, by=["dosis"], resampling=FEW)
 
 
 def test_plain_values() -> None:

@@ -15,7 +15,7 @@ from osteon.app.cli.program import build
 from osteon.errors import InputError, OutputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.report.charts import draw_histogram
-from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_words, key_table, write_evaluation
+from osteon.report.evaluation import METRICS_NAME, REPORT_NAME, interval_text, key_table, write_evaluation
 from osteon.study.evaluate import evaluate_into
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ FEW = Resampling(repeats=40)
 
 
 @pytest.fixture(scope="module")
-def evaluated(made_up_run: RunData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for row in made_up_run.manifest.rows:
-        path = made_up_run.manifest.folder / row.image
+def evaluated(synthetic_run: RunData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for row in synthetic_run.manifest.rows:
+        path = synthetic_run.manifest.folder / row.image
         cv2.imwrite(str(path), np.random.default_rng(len(row.image)).integers(0, 255, (20, 24), dtype=np.uint8))
     out = tmp_path_factory.mktemp("evaluated") / "evaluation"
-    found = evaluate_into(made_up_run, out, resampling=FEW)
+    found = evaluate_into(synthetic_run, out, resampling=FEW)
     assert found.folder == out
     assert json.loads((out / METRICS_NAME).read_text(encoding="utf-8")) == found.document
     return out
@@ -58,26 +58,26 @@ def test_the_page_says_what_the_metrics_say(evaluated: Path) -> None:
     page = (evaluated / REPORT_NAME).read_text(encoding="utf-8")
     document = json.loads((evaluated / METRICS_NAME).read_text(encoding="utf-8"))
     auc = document["levels"]["image"]["measures"]["auc"]["over_patients"]
-    assert interval_words(auc) in page
+    assert interval_text(auc) in page
     assert "SYNTHETIC" in page
     assert "default-src" in page  # loads and runs nothing
     assert page.count("data:image/png;base64") == 6
     assert document["worst"][0]["image"] in page
 
 
-def test_the_same_input_gives_the_same_files(evaluated: Path, made_up_run: RunData, tmp_path: Path) -> None:
-    again = evaluate_into(made_up_run, tmp_path / "again", resampling=FEW).folder
+def test_the_same_input_gives_the_same_files(evaluated: Path, synthetic_run: RunData, tmp_path: Path) -> None:
+    again = evaluate_into(synthetic_run, tmp_path / "again", resampling=FEW).folder
     for name in (METRICS_NAME, "figures/roc_pr.png", "figures/subgroups.png"):
         assert (again / name).read_bytes() == (evaluated / name).read_bytes()
 
 
-def test_a_class_that_is_missing_leaves_gaps_not_errors(made_up_run: RunData, tmp_path: Path) -> None:
+def test_a_class_that_is_missing_leaves_gaps_not_errors(synthetic_run: RunData, tmp_path: Path) -> None:
     folds = []
-    for fold in made_up_run.run.folds:
+    for fold in synthetic_run.run.folds:
         table = fold.predictions
         assert table is not None
         folds.append(replace(fold, table=table.where((table.part == "validation") | ~table.is_positive)))
-    data = replace(made_up_run, run=replace(made_up_run.run, folds=tuple(folds)))
+    data = replace(synthetic_run, run=replace(synthetic_run.run, folds=tuple(folds)))
     found = evaluate_into(data, tmp_path / "gaps", resampling=FEW)
     assert found.document["levels"]["image"]["measures"]["auc"]["over_patients"]["value"] is None
     assert any("Not defined at image level" in warning for warning in found.document["warnings"])
@@ -98,7 +98,7 @@ def test_words_and_table(evaluated: Path) -> None:
     table = key_table(document)
     assert table.columns[0] == "measure"
     assert len(table.rows) == 7
-    assert interval_words({"mean": 0.5, "low": 0.4, "high": 0.6}) == "0.500 (0.400 to 0.600)"
+    assert interval_text({"mean": 0.5, "low": 0.4, "high": 0.6}) == "0.500 (0.400 to 0.600)"
 
 
 def test_a_folder_that_cannot_be_made(evaluated: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_command_on_a_trained_run(toy_run: tuple[Path, Path], tmp_path: Path
     assert (tmp_path / "e" / REPORT_NAME).exists()
     assert not (run / "evaluation").exists()
     told = CliRunner().invoke(build(), [*words, "--json"])
-    assert json.loads(told.output)["run"]["folds_judged"] == [0, 1]
+    assert json.loads(told.output)["run"]["folds_evaluated"] == [0, 1]
 
 
 def test_the_command_refuses_what_is_no_run(toy_run: tuple[Path, Path], tmp_path: Path) -> None:

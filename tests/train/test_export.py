@@ -17,7 +17,7 @@ from osteon.metrics.bootstrap import Resampling
 from osteon.ops.runs import smooth_scores
 from osteon.predict.predictor import Predictor, grey_crops
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
-from osteon.train.export.card import OPEN, CardWords, ExportOptions, claim_document, claim_markdown, complete_words
+from osteon.train.export.card import OPEN, CardText, ExportOptions, claim_document, claim_markdown, complete_text
 from osteon.train.export.classes import ClassMember, class_member
 from osteon.train.export.results import choose_point, read_scores, validation_points
 from osteon.train.export.results import test_results as results_of_test
@@ -51,7 +51,7 @@ def test_the_model_is_whole_and_reproduces_itself(card: ModelCard) -> None:
 
 
 def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData) -> None:
-    """The model is loaded as a reader loads it and judged by scikit-learn on the test part."""
+    """The model is loaded as a reader loads it and evaluated on scikit-learn on the test part."""
     rows = data.split.rows(data.manifest, 0).test
     crops = CLASSIFY.load(data.manifest, data.run.settings, None).crops(rows)
     probability = Predictor.load(card, device="cpu", runtime="torch").scores(crops).positive
@@ -123,7 +123,7 @@ def test_one_fold_with_a_point_from_validation(data: RunData, tmp_path: Path) ->
     validation = table.of(part="validation")
     # the threshold is one that the shipped, rounded weights gave to a validation image
     assert np.abs(validation.probability - point.threshold).min() < 0.02
-    assert "made-up" in one.golden.description
+    assert "synthetic" in one.golden.description
 
 
 def test_a_model_is_replaced_but_nothing_else(data: RunData, tmp_path: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_model_is_replaced_but_nothing_else(data: RunData, tmp_path: Path) -> 
     ],
 )
 def test_that_images_are_synthetic_cannot_be_worded_away(data: RunData, given: str, said: str) -> None:
-    words = CardWords(statement=given)
-    assert complete_words(words, data.manifest, is_demo=True, elsewhere="x").statement == said
-    assert given in complete_words(words, data.manifest, is_demo=False, elsewhere="x").statement
+    words = CardText(statement=given)
+    assert complete_text(words, data.manifest, is_demo=True, elsewhere="x").statement == said
+    assert given in complete_text(words, data.manifest, is_demo=False, elsewhere="x").statement
 
 
 def test_wrong_wishes_are_refused(data: RunData, tmp_path: Path) -> None:
@@ -253,9 +253,9 @@ def test_results_of_legs_at_the_point_of_legs() -> None:
     entries = results_of_test(manifest, [table], scheme="holdout", point=point, resampling=FEW, is_synthetic=True)
     found = {entry.metric.split(" (")[0].split(",")[0]: entry for entry in entries}
     assert found["legs with tumour found"].value == np.mean(highest[sick] >= point.threshold)
-    called = [set(np.flatnonzero(line >= point.threshold).tolist()) for line in smoothed]
-    dice = [2 * len(line & {4, 5, 6, 7}) / (len(line) + 4) for line, ill in zip(called, sick, strict=True) if ill]
-    assert found["Dice of called and tumour slices"].value == pytest.approx(np.mean(dice), abs=1e-6)
+    predicted = [set(np.flatnonzero(line >= point.threshold).tolist()) for line in smoothed]
+    dice = [2 * len(line & {4, 5, 6, 7}) / (len(line) + 4) for line, ill in zip(predicted, sick, strict=True) if ill]
+    assert found["Dice of predicted and tumour slices"].value == pytest.approx(np.mean(dice), abs=1e-6)
     assert found["legs with tumour found"].images == 144
 
 

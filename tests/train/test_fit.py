@@ -68,7 +68,7 @@ def test_a_fold_learns_and_keeps_its_best_epoch(manifest: Manifest, split: Split
     assert validation.image.tolist() == [manifest.rows[row].image for row in rows.validation]
     assert predictions.of(part="test").image.tolist() == [manifest.rows[row].image for row in rows.test]
     assert len(set(predictions.temperature.tolist())) == 1
-    # what is judged afterwards by the deployed runtime is what steered the training
+    # what is evaluated afterwards by the deployed runtime is what monitored the training
     assert roc_auc(validation.is_positive, validation.probability) == pytest.approx(result.monitored, abs=0.02)
 
 
@@ -257,7 +257,7 @@ def test_a_loss_that_is_no_number_names_epoch_rate_and_advice(
     assert fit(manifest, split, 0, QUICK, tmp_path / "f").state == "done"
 
 
-def test_weights_that_left_the_range_are_told(manifest: Manifest, split: Split, tmp_path: Path) -> None:
+def test_weights_that_left_the_range_are_reported(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     settings = replace(QUICK, learning_rate=1e30)
     with pytest.raises(TrainingError, match="lower learning_rate"):
         fit(manifest, split, 0, settings, tmp_path / "f")
@@ -343,7 +343,7 @@ def test_a_class_that_is_missing_in_a_part_is_named(manifest: Manifest, split: S
         fit(manifest, split, 2, QUICK, tmp_path / "f")
 
 
-def test_damaged_weights_are_told(tmp_path: Path) -> None:
+def test_damaged_weights_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
     path.write_bytes(b"\x08")
     with pytest.raises(WeightsError, match="train the fold again"):

@@ -1,4 +1,4 @@
-"""Heads on frozen features are trained, resumed, judged and exported by the commands of any other network."""
+"""Heads on frozen features are trained, resumed, evaluated and exported by the commands of any other network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmenters are trained fold by fold, survive interruption bit for bit, are judged in pixels, tell what stops them."""
+"""Segmenters are trained fold by fold, survive interruption bit for bit, are evaluated in pixels, say what stops."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_best_epoch_is_kept_and_told(learnt: Run) -> None:
     assert not (fold.folder / "last.ckpt").exists()
     assert without_time(read_history(fold.folder / "history.csv")) == without_time(fold.history)
     assert [record.head_rate for record in fold.history] == [0.01] * 4 + [0.005] * 4 + [0.001] * 4
-    # what steered the training is what is judged afterwards
+    # what monitored the training is what is evaluated afterwards
     validation = fold.counts.of(part="validation", output="lesion").counts.table.sum(axis=0)  # type: ignore[union-attr]
     assert 2 * validation[0] / (2 * validation[0] + validation[1] + validation[2]) == pytest.approx(fold.monitored)
 
@@ -111,8 +111,8 @@ def test_counts_equal_a_slow_reference(toy: Toy, learnt: Run) -> None:
                 truth, expected = pixels.masks[name][row], [0, 0, 0, 0]
                 for r in range(truth.shape[0]):
                     for c in range(truth.shape[1]):
-                        called = float(found[r, c]) >= 0.5
-                        expected[[[3, 1], [2, 0]][int(truth[r, c])][int(called)]] += 1
+                        predicted = float(found[r, c]) >= 0.5
+                        expected[[[3, 1], [2, 0]][int(truth[r, c])][int(predicted)]] += 1
                 kept = counts.of(part=part, output=name)
                 index = kept.image.tolist().index(manifest.rows[int(row)].image)
                 assert kept.counts.table[index].tolist() == expected
@@ -130,12 +130,12 @@ def test_sweeps_hold_the_counts_at_every_threshold(toy: Toy, learnt: Run) -> Non
         found = maps[:, ("lesion", "bone").index(sweep.output)].numpy()
         truth = pixels.masks[sweep.output][rows]
         for index in (0, 30, 49, 98):
-            called = found >= sweep.thresholds[index]
+            predicted = found >= sweep.thresholds[index]
             expected = [
-                (truth & called).sum(),
-                (~truth & called).sum(),
-                (truth & ~called).sum(),
-                (~truth & ~called).sum(),
+                (truth & predicted).sum(),
+                (~truth & predicted).sum(),
+                (truth & ~predicted).sum(),
+                (~truth & ~predicted).sum(),
             ]
             assert sweep.table[index].tolist() == pytest.approx(expected, abs=2)  # another batch rounds otherwise
         at_half = fold.counts.of(part="validation", output=sweep.output).counts.table.sum(axis=0)  # type: ignore[union-attr]
@@ -281,7 +281,7 @@ def test_a_pair_trains_its_bone_network_first_and_shares_it(small: Toy, tmp_path
     second = train(small, tmp_path / "second", architecture="unet_then_unetpp", **changes)
     assert second.folds[0].state == "done", second.folds[0].error
     assert [file.stat().st_mtime_ns for file in shared.glob("unet-0-*.safetensors")] == [written]
-    # the pair that is kept holds the shared bone network, and was judged with it
+    # the pair that is kept holds the shared bone network, and was evaluated with it
     pair = kept_network(second.settings, second.folds[0].weights)
     from safetensors.torch import load_file
 

@@ -62,7 +62,7 @@ def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
 
 
 def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData) -> None:
-    """Each member, loaded as a reader loads it, judged on the test part of its own fold."""
+    """Each member, loaded as a reader loads it, evaluated on the test part of its own fold."""
     pixels = SEGMENT.load(data.manifest, data.run.settings, None)
     networks = load_networks(card)
     for index, (name, threshold) in enumerate(card.maps.thresholds.items()):
@@ -81,7 +81,7 @@ def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData
         assert found["mean Dice of images"].value == pytest.approx(np.mean(dice), abs=2e-3)
         assert found["F1"].interval is not None
         assert found["F1"].is_synthetic
-        assert "each judged by a network that never saw it" in found["F1"].data
+        assert "each evaluated by a network that never saw it" in found["F1"].data
 
 
 def test_thresholds_come_from_validation_alone(card: ModelCard, data: RunData) -> None:

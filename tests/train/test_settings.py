@@ -1,4 +1,4 @@
-"""Settings are whole, checked and told apart."""
+"""Settings are whole, checked and distinguished."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_settings_are_checked_where_they_are_replaced() -> None:
         ClassifySettings.of({"task": "a"})
 
 
-def test_settings_of_another_version_are_told() -> None:
+def test_settings_of_another_version_are_reported() -> None:
     assert settings_of(legs().document()) == legs()
     assert settings_of(segmenter().document()) == segmenter()
     with pytest.raises(InputError, match="another version"):

@@ -1,4 +1,4 @@
-"""Made-up slices for the tests of this folder: a grey disc is bone, a bright spot in it a lesion, over noise."""
+"""Synthetic slices for the tests of this folder: a grey disc is bone, a bright spot in it a lesion, over noise."""
 
 from dataclasses import replace
 from pathlib import Path

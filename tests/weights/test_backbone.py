@@ -123,7 +123,7 @@ def test_weights_of_another_network_or_of_no_network_are_refused(tmp_path: Path)
         pretrained_network("resnet18", source=tmp_path / "absent.safetensors")
     pickle = tmp_path / "weights.pth"
     pickle.write_bytes(b"\x80\x04K\x01.")
-    with pytest.raises(WeightsError, match="no safetensors file"):
+    with pytest.raises(WeightsError, match="not a valid safetensors file"):
         pretrained_network("resnet18", source=pickle)
 
 

@@ -164,7 +164,7 @@ def test_weights_of_another_architecture_and_pickles_are_refused(random_card: Mo
     torch.save({"a": torch.zeros(1)}, buffer)
     for data in (pickle.dumps(Bomb()), buffer.getvalue()):
         card = exchanged(card, path, data)
-        with pytest.raises(WeightsError, match="no safetensors file"):
+        with pytest.raises(WeightsError, match="not a valid safetensors file"):
             load_network(card)
 
 

@@ -55,7 +55,7 @@ def _old(card: ModelCard, folder: Path) -> Path:
         "golden": {"description": "noise", "tolerance": {"float32": 1e-4}},
         "training": {**whole["training"], "settings": {"epochs": 3}},
         "trust": {
-            "novelty": {
+            "ood": {
                 "method": "of the test", "neighbour": 10, "units": [0.5], "slice_threshold": 2.0,
                 "region_threshold": 1.5, "false_alarm_rate": 0.1, "training_images": 12, "validation_images": 6,
                 "validation_regions": 3, "validation_patients": 3,

@@ -18,12 +18,12 @@ __all__ = ["consistency"]
 
 
 def consistency(
-    accuracy: str | None = typer.Option(None, help="As printed: 98.34, 98.34% or 0.9834; trailing zeros count."),
-    sensitivity: str | None = typer.Option(None, help="As printed; also called recall or TPR."),
-    specificity: str | None = typer.Option(None, help="As printed; also called TNR."),
-    precision: str | None = typer.Option(None, help="As printed; also called PPV."),
-    f1: str | None = typer.Option(None, help="As printed."),
-    auc: str | None = typer.Option(None, help="As printed."),
+    accuracy: str | None = typer.Option(None, help="As published: 98.34, 98.34% or 0.9834; trailing zeros count."),
+    sensitivity: str | None = typer.Option(None, help="As published; also called recall or TPR."),
+    specificity: str | None = typer.Option(None, help="As published; also called TNR."),
+    precision: str | None = typer.Option(None, help="As published; also called PPV."),
+    f1: str | None = typer.Option(None, help="As published."),
+    auc: str | None = typer.Option(None, help="As published."),
     positives: int | None = typer.Option(None, help="Number of positive cases; goes with --negatives."),
     negatives: int | None = typer.Option(None, help="Number of negative cases; goes with --positives."),
     total: int | None = typer.Option(None, help="Number of all cases, where the split is not known."),
@@ -35,8 +35,8 @@ def consistency(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Say whether any confusion matrix gives printed numbers; ends with 3 when none does."""
-    from osteon.metrics.consistency import Classes, PrintedRates, check
+    """Say whether any confusion matrix gives published numbers; ends with 3 when none does."""
+    from osteon.metrics.consistency import Classes, PublishedRates, check
 
     named = {
         "accuracy": accuracy,
@@ -46,12 +46,12 @@ def consistency(
         "f1": f1,
         "auc": auc,
     }
-    printed: PrintedRates = {name: text for name, text in named.items() if text is not None}  # type: ignore[assignment]
+    published: PublishedRates = {name: text for name, text in named.items() if text is not None}  # type: ignore[assignment]
     try:
         found = check(
             classes=Classes(positives=positives, negatives=negatives, total=total, prevalence=prevalence),
             allowance_points=allowance,
-            **printed,
+            **published,
         )
     except InputError as error:
         raise typer.BadParameter(str(error)) from error

@@ -16,7 +16,7 @@ __all__ = ["demo"]
 def demo(
     out: Path = typer.Option(Path("demo-result"), "-o", "--out", help="The result folder."),
     seed: int = typer.Option(1, min=0, help="Another seed makes another patient."),
-    replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
+    replace: bool = typer.Option(False, "--replace", help="Replace an earlier result in the same folder."),
     prepare: bool = typer.Option(
         False, "--prepare", help="Read a coarse patient and keep nothing: what is compiled on first use is ready then."
     ),

@@ -17,14 +17,14 @@ def evaluate(
     data: Path = typer.Option(..., "--data", help="The data set that the run was trained on: folder or manifest."),
     out: Path | None = typer.Option(None, "--out", "-o", help="Folder to write to. Default: RUN/evaluation."),
     by: list[str] = typer.Option([], help="One more column of the manifest for the subgroups. Repeatable."),
-    split: Path | None = typer.Option(None, help="splits.json, when it lies elsewhere."),
+    split: Path | None = typer.Option(None, help="splits.json, when it is elsewhere."),
     repeats: int = typer.Option(2000, min=1, help="Resamples of the patient bootstrap."),
     seed: int = typer.Option(1, min=0, help="Of the bootstrap."),
     as_json: bool = typer.Option(False, "--json", help="Print metrics.json instead of a table."),
 ) -> None:
-    """Judge a run on its test part: measures with intervals, calibration, decisions, subgroups, baselines.
+    """Evaluator a run on its test part: measures with intervals, calibration, decisions, subgroups, baselines.
 
-    Of segmenters: the measures of each map by fold and by patient, and the images called worst.
+    Of segmenters: the measures of each map by fold and by patient, and the images predicted worst.
     """
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.evaluation import REPORT_NAME

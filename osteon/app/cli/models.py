@@ -128,7 +128,7 @@ def _export(
     data: Path = typer.Option(..., "--data", help="The data set that the run was trained on: folder or manifest."),
     out: Path = typer.Option(..., "-o", "--out", help="Folder of the model, for osteon read --model."),
     name: str = typer.Option("", help="ARCHITECTURE.TAG; default: the tag is the name of the folder."),
-    split: Path | None = typer.Option(None, help="splits.json, when it lies elsewhere."),
+    split: Path | None = typer.Option(None, help="splits.json, when it is elsewhere."),
     fold: list[int] = typer.Option([], help="Whose network becomes a member; may be repeated. Default: all done."),
     operating_point: str = typer.Option(
         "",
@@ -142,10 +142,12 @@ def _export(
     least_mm3: float | None = typer.Option(
         None, help="Of a segmenter: smaller lesions are not listed, in mm3. Default: the limit of osteon read."
     ),
-    trust: bool = typer.Option(True, help="Fit novelty and prediction sets on the validation parts."),
-    references: int = typer.Option(2000, help="Training images of a member that novelty is measured against."),
+    trust: bool = typer.Option(
+        True, help="Fit out-of-distribution limits and prediction sets on the validation parts."
+    ),
+    references: int = typer.Option(2000, help="Training images of a member that OOD score is measured against."),
     golden: str = typer.Option(
-        "auto", help="images: keep 4 validation images in the model; pattern: made-up ones; auto: by data."
+        "auto", help="images: keep 4 validation images in the model; pattern: synthetic ones; auto: by data."
     ),
     version: str = typer.Option("1.0.0", help="Of the weights."),
     statement: str = typer.Option("", help="One line on what it was trained on, shown beside every result."),
@@ -161,13 +163,13 @@ def _export(
     from osteon.metrics.bootstrap import Resampling
     from osteon.metrics.text import Scale
     from osteon.systems.registry import recipe
-    from osteon.train.export.card import CardWords, ExportOptions
+    from osteon.train.export.card import CardText, ExportOptions
     from osteon.train.export.run import CLAIM_NAME, export_run
     from osteon.train.run import open_run
 
     options = ExportOptions(
         name=name,
-        words=CardWords(
+        words=CardText(
             version=version, statement=statement, licence=licence, intended_use=intended_use, exclusions=(*exclusion,)
         ),
         folds=tuple(fold) or None,

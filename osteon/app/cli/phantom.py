@@ -190,7 +190,9 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
             table.writerows(rows)
         (folder / "README.txt").write_text(f"{_ABOUT}\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"slices cannot be written to {folder.name}: {error.strerror}; name another place") from error
+        raise OutputError(
+            f"slices cannot be written to {folder.name}: {error.strerror}; name another folder"
+        ) from error
 
 
 def add_cohort(group: typer.Typer) -> None:

@@ -37,7 +37,7 @@ def read(
     microns: float | None = typer.Option(
         None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
     ),
-    replace: bool = typer.Option(False, "--replace", help="Replace an earlier result at the same place."),
+    replace: bool = typer.Option(False, "--replace", help="Replace an earlier result in the same folder."),
     as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
     **given: Any,  # noqa: ANN401 - options of the systems
@@ -84,6 +84,8 @@ def tell(case: CaseResult, *, as_json: bool) -> None:
         typer.echo(json.dumps(case.findings, indent=2))
     else:
         say(case.answer.headline)
+        if case.answer.is_demo:
+            say("Demo model. Not valid for patients.")
         for notice in case.notices:
             say(f"{'! ' if notice.level == 'warning' else '- '}{notice.text}")
         typer.echo("")

@@ -50,7 +50,7 @@ def study(
     as_json: bool = typer.Option(False, "--json", help="Print the tables' numbers as JSON."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
-    """Repeat a paper's study on a data set: its tables, with both kinds of interval, beside the printed values."""
+    """Repeat a paper's study on a data set: its tables, with both kinds of interval, beside the published values."""
     from osteon.study.protocol import Choices
     from osteon.study.run import StudyJobs, run_study
     from osteon.systems.registry import study_protocol

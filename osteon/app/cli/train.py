@@ -115,7 +115,7 @@ def train(
 def _epoch_line(fold: int, record: EpochRecord) -> str:
     measures = " ".join(f"{_title(name)} {value:.4f}" for name, value in record.measures.items())
     return (
-        f"fold {fold} epoch {record.epoch:>3} {record.stage:<9} {len(record.free.split())} part(s) trained, "
+        f"fold {fold} epoch {record.epoch:>3} {record.stage:<9} {len(record.free.split())} layer group(s) trainable, "
         f"rate {max(record.head_rate, record.backbone_rate):.1e}, loss {record.train_loss:.4f}, "
         f"validation loss {record.validation_loss:.4f} {measures}, {record.seconds:.1f} s"
     )
@@ -145,18 +145,17 @@ def _run_lines(run: Run) -> list[str]:
 
 def _measure_lines(counts: SegmentCounts, folds: int) -> list[str]:
     from osteon.metrics.text import Scale
-    from osteon.train.counts import judge_counts
+    from osteon.train.counts import evaluate_counts
 
     lines, scale = [], Scale(decimals=4, undefined="not defined", lacking="")
     for output in dict.fromkeys(counts.output.tolist()):
-        judged = judge_counts(counts, output=output)
+        evaluated = evaluate_counts(counts, output=output)
         images = len(counts.of(part="test", output=output))
-        people = next(iter(judged.values())).patients
+        people = next(iter(evaluated.values())).patients
         lines.append(
-            f"{output}, test part of {folds} fold(s): {images} images of {people} patients (95 % intervals over "
-            "patients)"
+            f"{output}, test part of {folds} fold(s): {images} images of {people} patients (95 % CIs over patients)"
         )
-        for name, found in judged.items():
+        for name, found in evaluated.items():
             # NaN where a measure is not defined, or patients are too few
             lines.append(f"  {_title(name):<12} {scale.estimate(found.value, found.low, found.high)}")
     return lines

@@ -115,7 +115,7 @@ def same_pixels(first: Frame, second: Frame) -> bool:
 
 
 def _raw_bytes(frame: Frame) -> bytes:
-    """The bytes of a frame as they lie in the file: native pixels, or one encapsulated frame."""
+    """The bytes of a frame as they are in the file: native pixels, or one encapsulated frame."""
     number = (frame.number or 1) - 1
     size = frame.pixels.frame_bytes
     if frame.pixels.transfer_syntax == DEFLATED:
@@ -224,7 +224,7 @@ def _encapsulated(frame: Frame) -> bytes:
         starts = [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table), 4)]
         if len(starts) != frame.frames_in_file or not fragments:
             raise UnsupportedError(
-                f"{frame.path.name}: several fragments a frame without an offset table cannot be told apart"
+                f"{frame.path.name}: several fragments a frame without an offset table cannot be distinguished"
             )
         # the table counts from the first fragment's item tag, 8 bytes before its value
         origin = fragments[0][0]
@@ -240,7 +240,7 @@ def _encapsulated(frame: Frame) -> bytes:
 
 @lru_cache(maxsize=64)
 def _fragments(path: Path, offset: int) -> tuple[bytes, tuple[tuple[int, int], ...]]:
-    """The basic offset table, and where each fragment's value lies, from the item headers alone.
+    """The basic offset table, and where each fragment's value is, from the item headers alone.
 
     Cached, because every frame of a multi-frame file asks again.
     """
@@ -272,7 +272,7 @@ def _fragments(path: Path, offset: int) -> tuple[bytes, tuple[tuple[int, int], .
 
 
 def _significant_bits(stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
-    """Clear what lies above and below the stored bits, and extend the sign."""
+    """Clear what is above and below the stored bits, and extend the sign."""
     pixels = frame.pixels
     below = pixels.high_bit + 1 - pixels.bits_stored
     above = pixels.bits_allocated - 1 - pixels.high_bit

@@ -89,7 +89,7 @@ EMPTY_WHEN_ABSENT: Final = [
 MUST_BE_THERE: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 WELL_FORMED: Final = {
     "PatientSex": r"[MFO]",
-    "PatientBirthDate": r"[12]\d{7}",  # an anonymiser's 00010101 is no date
+    "PatientBirthDate": r"[12]\d{7}",  # an anonymiser's 00010101 is not a date
     "PatientBirthTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
     "StudyDate": r"[12]\d{7}",
     "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",

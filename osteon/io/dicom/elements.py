@@ -216,7 +216,7 @@ class _Walk:
         element = self.explicit_element if self.explicit else self.implicit_element
         while at + 8 <= size:
             tag, vr, length, at = element(at)
-            if tag >= FIRST_PIXEL_TAG:  # float and double pixels are no scanner's output and are passed by
+            if tag >= FIRST_PIXEL_TAG:  # float and double pixels are not a scanner's output and are passed by
                 if tag == PIXEL_DATA:
                     return at, (-1 if length == UNDEFINED else length)
                 if tag > PIXEL_DATA:

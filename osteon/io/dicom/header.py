@@ -215,7 +215,7 @@ def _made_uid(*parts: str) -> str:
 
 
 def series_uid(found: Elements) -> str:
-    """Series Instance UID; made from what else tells series apart when the file has lost it; "" when nothing does."""
+    """Series Instance UID; made from what else distinguishes series when the file has lost it; "" when nothing does."""
     get = found.values.get
     if uid := text(get(SERIES_UID)):
         return uid

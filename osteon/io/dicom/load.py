@@ -167,7 +167,7 @@ def _shift_rows(plane: NDArray[np.float32], shift: float, rows: int, fill: float
     if fraction < 1e-6:
         result[whole : whole + len(plane)] = plane
         return result
-    # result row j lies between source rows j - whole - 1 and j - whole
+    # result row j is between source rows j - whole - 1 and j - whole
     between = plane[:-1] * np.float32(fraction) + plane[1:] * np.float32(1 - fraction)
     result[whole + 1 : whole + len(plane)] = between
     return result

@@ -52,9 +52,9 @@ def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[
         A Mask whose label values are the segment numbers.
 
     Raises:
-        InputError: not a DICOM Segmentation, or frames that do not lie on one grid.
+        InputError: not a DICOM Segmentation, or frames that are not on one grid.
         UnsupportedError: a fractional or compressed segmentation, or segments that overlap.
-        GeometryMismatchError: a frame does not lie on a slice of ``like``.
+        GeometryMismatchError: a frame is not on a slice of ``like``.
     """
     dataset = _read_seg(path)
     if dataset.SegmentationType != "BINARY" or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -140,16 +140,14 @@ def _slices_on(grid: Grid, places: Sequence[tuple[int, NDArray[np.float64]]], da
         or spacing > SPACING_TOLERANCE
         or turned > ANGLE_TOLERANCE
     ):
-        raise GeometryMismatchError(f"the segmentation's planes do not lie on the asked-for grid: {grid}")
+        raise GeometryMismatchError(f"the segmentation's planes are not on the asked-for grid: {grid}")
     positions = np.array([position for _, position in places])
     indices = np.rint(grid.to_vox(positions)[:, 0]).astype(int)
     inside = (indices >= 0) & (indices < grid.shape[0])
     expected = grid.to_lps_mm(np.stack([indices, np.zeros_like(indices), np.zeros_like(indices)], axis=1))
     limit_mm = max(POSITION_TOLERANCE_MM, 2 * SPACING_TOLERANCE * grid.spacing_mm[0])
     if not inside.all() or np.abs(expected - positions).max() > limit_mm:
-        raise GeometryMismatchError(
-            f"a frame of the segmentation does not lie on a slice of the asked-for grid: {grid}"
-        )
+        raise GeometryMismatchError(f"a frame of the segmentation is not on a slice of the asked-for grid: {grid}")
     return [int(index) for index in indices]
 
 

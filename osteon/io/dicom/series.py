@@ -152,9 +152,9 @@ class _EchoPart:
 
 
 def _mosaic_problem(frames: Sequence[Frame]) -> str | None:
-    """Why a Siemens mosaic is no volume; None when no image is one.
+    """Why a Siemens mosaic is not a volume; None when no image is one.
 
-    Many slices lie side by side in one image there, and where each of them lies stands in private elements only.
+    Many slices are side by side in one image there, and where each of them is stands in private elements only.
     """
     count = sum("MOSAIC" in frame.image_type for frame in frames)
     if not count:
@@ -168,7 +168,7 @@ def _mosaic_problem(frames: Sequence[Frame]) -> str | None:
 def _echo_parts(frames: Sequence[Frame]) -> tuple[_EchoPart, ...]:
     """The echoes of a series: one part when it holds one, or when its echo times belong to different places.
 
-    Images are told apart by echo time and, where that says nothing, by echo number. Two echoes of one place are
+    Images are distinguished by echo time and, where that says nothing, by echo number. Two echoes of one place are
     different pictures; which one is meant is not guessed.
     """
     whole = _EchoPart("", "", tuple(frames))

@@ -188,9 +188,9 @@ def _image_library(headers: Sequence[Dataset]) -> hd.ContainerContentItem:
 
 def _evaluations(answer: Answer) -> hd.ContainerContentItem:
     """Rows 12 to 14 of TID 1500: what was found in one code, and the sentences a reader must see."""
-    is_unlike = any(region.novelty is not None and region.novelty.is_unlike for region in answer.regions)
+    is_ood = any(region.ood is not None and region.ood.is_ood for region in answer.regions)
     is_found = any(finding.is_abnormal for finding in answer.findings)
-    done = "NotAllAlgorithmsSucceeded" if is_unlike else "AllAlgorithmsSucceeded"
+    done = "NotAllAlgorithmsSucceeded" if is_ood else "AllAlgorithmsSucceeded"
     summary = getattr(codes.DCM, f"{done}{'With' if is_found else 'Without'}Findings")
     sentences = [DISCLAIMER]
     for model in answer.models:

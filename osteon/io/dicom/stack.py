@@ -37,7 +37,7 @@ CLEAR_MAJORITY: Final = 2.0
 """A group of images is taken as the volume when it is this many times larger than the next."""
 
 ROUNDING_MM: Final = 0.06
-"""Positions are often rounded to 0.1 mm: a slice may lie this far from its place in a regular stack."""
+"""Positions are often rounded to 0.1 mm: a slice may be this far from its place in a regular stack."""
 
 STEEPEST_SHEAR_DEGREES: Final = 40.0
 """A gantry tilts up to 30 degrees; planes that advance more obliquely than this have wrong tags."""
@@ -68,7 +68,7 @@ def plan_stack(frames: Sequence[Frame]) -> _Plan:
 
     Returns:
         Localizers and exact duplicates are left out, of several image formats or orientations the clear majority is
-        taken, two acquisitions of the same places are told apart by their tags. All of that is in the notices.
+        taken, two acquisitions of the same places are distinguished by their tags. All of that is in the notices.
     """
     notices: list[Notice] = []
     try:
@@ -102,7 +102,7 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
 def _without_localizers(frames: list[Frame], notices: list[Notice]) -> list[Frame]:
     kept = [frame for frame in frames if "LOCALIZER" not in frame.image_type]
     if not kept:
-        raise _RefusedError("it holds only localizer images, which are no volume")
+        raise _RefusedError("it holds only localizer images, which are not a volume")
     if len(kept) < len(frames):
         count = len(frames) - len(kept)
         text = f"{count} localizer image{'s were' if count > 1 else ' was'} left out of the volume."
@@ -185,8 +185,8 @@ def _one_image_a_place(frames: list[Frame], notices: list[Notice]) -> list[Frame
     if split is not None:
         name, best, count = split
         text = (
-            f"The series holds {count} acquisitions of the same region, told apart by their {name}; the one with the "
-            f"most slices was read ({len(best)} of {len(frames)} images)."
+            f"The series holds {count} acquisitions of the same region, distinguished by their {name}; the one with "
+            f"the most slices was read ({len(best)} of {len(frames)} images)."
         )
         notices.append(Notice("acquisition-chosen", text, "warning"))
         return best
@@ -194,7 +194,7 @@ def _one_image_a_place(frames: list[Frame], notices: list[Notice]) -> list[Frame
         first = conflicts[0]
         raise _RefusedError(
             f"{len(conflicts)} position{'s hold' if len(conflicts) > 1 else ' holds'} two different images (first at "
-            f"{first:.2f} mm along the slice normal) and no tag tells the acquisitions apart; choose another series, "
+            f"{first:.2f} mm along the slice normal) and no tag gives the acquisitions apart; choose another series, "
             "or separate them"
         )
     return frames
@@ -288,9 +288,9 @@ class Plane:
 def _plane_of(frame: Frame) -> Plane:
     """Orientation and spacing of a frame, checked."""
     if frame.position is None:
-        raise InputError("the images have no Image Position (Patient): where the slices lie is not known")
+        raise InputError("the images have no Image Position (Patient): where the slices are is not known")
     if frame.orientation is None:
-        raise InputError("the images have no Image Orientation (Patient): how the slices lie is not known")
+        raise InputError("the images have no Image Orientation (Patient): how the slices are is not known")
     if frame.spacing is None:
         raise InputError("the images have no Pixel Spacing: their size in millimetres is not known")
     if len(frame.position) != 3 or len(frame.orientation) != 6 or len(frame.spacing) != 2:
@@ -374,7 +374,7 @@ def _single_step(frame: Frame, notices: list[Notice]) -> float:
 
 
 def _regular_step(along: NDArray[np.float64]) -> float:
-    """The slice spacing, when the slices lie at equal distances.
+    """The slice spacing, when the slices are at equal distances.
 
     Rounding of positions moves single slices but does not add up; a missing slice does. So the test is the distance of
     every slice from its place in a regular stack, not the scatter of the gaps.
@@ -397,13 +397,13 @@ def _regular_step(along: NDArray[np.float64]) -> float:
             places = ", ".join(f"{along[at]:.2f} and {along[at + 1]:.2f} mm" for at in wide[:5])
             more = f" and {wide.size - 5} more places" if wide.size > 5 else ""
             raise InputError(
-                f"{count} slice{'s are' if count != 1 else ' is'} missing: the slices lie {usual:.3f} mm apart, but "
-                f"nothing lies between {places}{more} (along the slice normal); send the series again, or choose "
+                f"{count} slice{'s are' if count != 1 else ' is'} missing: the slices are {usual:.3f} mm apart, but "
+                f"nothing is between {places}{more} (along the slice normal); send the series again, or choose "
                 "another one"
             )
     worst = int(np.argmax(np.abs(gaps - usual)))
     raise InputError(
-        f"the slices lie at irregular distances: most are {usual:.3f} mm apart, found {gaps.min():.3f} to "
+        f"the slices are at irregular distances: most are {usual:.3f} mm apart, found {gaps.min():.3f} to "
         f"{gaps.max():.3f} mm (first between {along[worst]:.2f} and {along[worst + 1]:.2f} mm along the slice "
         "normal); choose another series"
     )

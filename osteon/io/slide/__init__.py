@@ -30,7 +30,7 @@ SLIDE_SUFFIXES: Final = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu
 
 GENERIC_TIFF: Final = "generic-tiff"
 HAMAMATSU: Final = "hamamatsu"
-"""Its TIFF counts bytes in 32 bits beyond 4 GiB, so that ends cannot be told."""
+"""Its TIFF counts bytes in 32 bits beyond 4 GiB, so that ends cannot be determined."""
 
 _WHOLE_SLIDE: Final = b"1.2.840.10008.5.1.4.1.1.77.1.6"
 """VL Whole Slide Microscopy Image Storage."""
@@ -166,7 +166,7 @@ def _whole_slide_file(folder: Path) -> Path:
             series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
     if not series:
         raise InputError(
-            f"the folder {folder.name} is no slide: no file in it is a DICOM whole-slide image; give the slide file "
+            f"the folder {folder.name} is not a slide: no file in it is a DICOM whole-slide image; give the slide file "
             "itself (SVS, NDPI, TIFF, ...)"
         )
     if len(series) > 1:

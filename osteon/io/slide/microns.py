@@ -49,7 +49,7 @@ def choose_microns(name: str, stored: StoredScale, asked: float | None) -> _Know
         asked: what the person says, microns per pixel of level 0; None for nothing.
 
     Raises:
-        InputError: nobody knows it, the person's is no size, or pixels of the file are not square by more than 5 %.
+        InputError: nobody knows it, the person's is not a size, or pixels of the file are not square by more than 5 %.
     """
     if asked is not None and not SMALLEST_UM <= asked <= LARGEST_ASKED_UM:
         raise InputError(
@@ -95,7 +95,7 @@ def tiff_scale(resolution: tuple[float, float], unit: str, *, hint: str = "") ->
 
     Args:
         resolution: pixels per unit, (row, column); 0 where there is none.
-        unit: "inch" or "centimeter"; others are no length.
+        unit: "inch" or "centimeter"; others are not a length.
         hint: added to that of the answer.
 
     Example:

@@ -78,8 +78,8 @@ class OpenSlideSlide:
     believed only when a handle of its own meets it too, and the slide goes on with one that met none: damage in one
     place leaves the rest readable.
 
-    Where a level is no whole number of times smaller than level 0, openslide interpolates its pixels, by less than half
-    a pixel of level 0.
+    Where a level is not a whole number of times smaller than level 0, openslide interpolates its pixels, by less than
+    half a pixel of level 0.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ def _decoded(path: Path) -> tuple[bytes, NDArray[np.uint8], tuple[Notice, ...]]:
         raise InputError(f"{path.name} is empty, it holds not one byte: copy it again")
     if data.startswith(JPEG) and (claimed_shape(data) or (0,))[-1] == 4:
         raise UnsupportedError(
-            f"{path.name} is stored in CMYK, for a printing press: its colours cannot be told without that press; "
+            f"{path.name} is stored in CMYK, for a printing press: its colours cannot be determined without it; "
             "export it as RGB"
         )
     stored: NDArray[Any] = stored_picture(data, path.name)

@@ -21,7 +21,7 @@ __all__ = ["CAMERA_COUNTS", "WHITE", "check_brightness", "pixel_notices", "profi
 WHITE: Final = 255
 HIGHEST_16: Final = 65535
 CAMERA_COUNTS: Final = 4096
-"""16-bit values that all lie below this are counts of a camera of 12 bits or less: what is white is not told."""
+"""16-bit values that all lie below this are counts of a camera of 12 bits or less: what is white is not known."""
 
 
 def to_rgb8(stored: NDArray[Any], *, premultiplied: bool = False) -> NDArray[np.uint8]:
@@ -61,12 +61,12 @@ def check_brightness(name: str, brightest: int) -> None:
     """Refuse 16-bit values of which nobody can say what is white, by the highest value of a colour.
 
     Raises:
-        InputError: all values lie in the lowest sixteenth.
+        InputError: all values are in the lowest sixteenth.
     """
     if brightest < CAMERA_COUNTS:
         raise InputError(
             f"{name} holds 16 bits a channel and nothing above {brightest}, as a camera of 12 bits or less counts: "
-            "which value is white is not told; export it as 8-bit RGB"
+            "which value is white is not known; export it as 8-bit RGB"
         )
 
 
@@ -96,13 +96,13 @@ def read_window(
     window: tuple[int, int, int, int],
     read: Callable[[int, int, int, int, int], NDArray[np.uint8]],
 ) -> NDArray[np.uint8]:
-    """A rectangle of a level; what lies outside the level is white.
+    """A rectangle of a level; what is outside the level is white.
 
     Args:
         levels: of the slide.
         level: index into them.
         window: row, column, rows, columns in pixels of the level.
-        read: gives the pixels of a rectangle that lies inside, from level, row, column, rows and columns.
+        read: gives the pixels of a rectangle that is inside, from level, row, column, rows and columns.
 
     Returns:
         (rows, columns, 3) uint8.

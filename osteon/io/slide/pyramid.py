@@ -57,7 +57,7 @@ class PyramidOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is written: ``read`` gives (rows, columns, channels) from row, column, rows and columns that lie inside."""
+    """What is written: ``read`` gives (rows, columns, channels) from row, column, rows and columns that are inside."""
 
     rows: int
     columns: int
@@ -162,7 +162,7 @@ def _source(name: str, source: Slide | NDArray[np.uint8], microns: float | None)
     if not rows or not columns:
         raise InputError(f"{name}: a pyramid needs at least one pixel, found {rows} x {columns}")
     if microns is None or not 0 < microns < float("inf"):
-        raise InputError(f"{name}: the size of a pixel was not told: give microns_per_pixel, above 0")
+        raise InputError(f"{name}: the size of a pixel is not known: give microns_per_pixel, above 0")
     return _Source(rows, columns, channels, microns, is_synthetic, read)
 
 

@@ -110,7 +110,7 @@ class TiffSlide:
         *,
         cache_bytes: int,
     ) -> None:
-        """Take over an open ``tifffile.TiffFile``; pixels are (row, column), so many bytes of pieces are kept."""
+        """Take over an open ``tifffile.TiffFile``; pixels are (row, column), this many bytes of pieces are kept."""
         self.levels = facts.levels
         self.microns_per_pixel = microns_per_pixel
         self.source = source
@@ -166,7 +166,7 @@ class TiffSlide:
         return "the slide" if self.source.path is None else self.source.path.name
 
     def _inside(self, level: int, row: int, column: int, rows: int, columns: int) -> NDArray[np.uint8]:
-        """A rectangle that lies inside the level, put together from pieces."""
+        """A rectangle that is inside the level, put together from pieces."""
         high, wide = _piece_shape(self._pages[level])
         across = -(-self.levels[level].columns // wide)
         answer = np.full((rows, columns, 3), 255, dtype=np.uint8)
@@ -281,7 +281,7 @@ def _checked_channels(name: str, page: Any) -> int:  # noqa: ANN401 - tifffile s
     colours = getattr(page.photometric, "name", str(page.photometric))
     if colours == "SEPARATED":
         raise UnsupportedError(
-            f"{name} is stored in CMYK, for a printing press: its colours cannot be told without that press; "
+            f"{name} is stored in CMYK, for a printing press: its colours cannot be determined without that press; "
             "export it as RGB"
         )
     extra = len(page.extrasamples or ())

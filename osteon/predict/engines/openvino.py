@@ -152,7 +152,7 @@ class OpenVinoEngine:
 
 
 def compile_for_cpu(model: Model, *, precision: Precision, streams: int, cores: int) -> CompiledModel:
-    """A model of one fixed shape, compiled for this CPU; so many streams run at a time, on so many cores together.
+    """A model of one fixed shape, compiled for this CPU; this many streams run at a time, on this many cores together.
 
     Threads are not tied to a core, for whoever makes the images needs them, too.
 

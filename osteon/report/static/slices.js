@@ -1,4 +1,4 @@
-// The slice browser: small slices on a canvas, steered by the curve and a slider.
+// The slice browser: small slices on a canvas, monitored by the curve and a slider.
 (() => {
   "use strict";
   document.documentElement.classList.add("scripted");
@@ -79,7 +79,7 @@
       const words = `Slice ${number}, position ${minus(position.toFixed(1))} mm`;
       readout.textContent = raw === null ? words : `${words}; ${data.measure} ${probability(raw)}${raw === smoothed ? "" : `, smoothed ${probability(smoothed)}`}`;
       const said = [];
-      if (affected) said.push(`Called ${data.called}`);
+      if (affected) said.push(`Predicted ${data.predicted}`);
       if (outlined) said.push("lesion outlined");
       if (said.length) {
         const mark = document.createElement("b");

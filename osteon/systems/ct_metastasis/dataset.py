@@ -75,8 +75,8 @@ class TrunkOptions:
     """Which slices become pictures, and how.
 
     Attributes:
-        lesion_slices: at most so many slices with a lesion of a series, drawn at random; None for all.
-        normal_slices: at most so many slices without one; None for all, 0 for none.
+        lesion_slices: at most this many slices with a lesion of a series, drawn at random; None for all.
+        normal_slices: at most this many slices without one; None for all, 0 for none.
         size: rows and columns of a picture.
         pixel_mm: side of a pixel.
         need_bone: leave series out whose bone is not marked; else their pictures have no bone mask.

@@ -34,10 +34,10 @@ class DatasetOptions:
     lesion_slices: str = option(
         "--lesion-slices",
         default="70",
-        help="Of a CT series, at most so many slices with a lesion, drawn at random; or all.",
+        help="Of a CT series, at most this many slices with a lesion, drawn at random; or all.",
     )
     normal_slices: str = option(
-        "--normal-slices", default="0", help="Of a CT series, at most so many slices without one; or all."
+        "--normal-slices", default="0", help="Of a CT series, at most this many slices without one; or all."
     )
     size: int = option("--size", default=224, low=16, high=1024, help="Of a CT series, rows and columns of a picture.")
     seed: int = option("--seed", default=1, low=0, help="Another seed draws other slices.")
@@ -48,11 +48,11 @@ class LabelledOptions:
     """What a person may choose about slices of trunks whose bone and lesions are outlined."""
 
     lesion_slices: int = option(
-        "--lesion-slices", default=70, low=0, help="At most so many slices with a lesion of a patient, at random."
+        "--lesion-slices", default=70, low=0, help="At most this many slices with a lesion of a patient, at random."
     )
     normal_slices: int | None = option(
         "--normal-slices",
         low=0,
-        help="At most so many slices without a lesion; 0, or 70 when some patients are healthy.",
+        help="At most this many slices without a lesion; 0, or 70 when some patients are healthy.",
     )
     size: int = option("--size", default=224, low=16, high=1024, help="Rows and columns of a picture.")

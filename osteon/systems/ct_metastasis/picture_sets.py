@@ -202,7 +202,7 @@ def _slice_folders(source: Path, table: PatientsTable, options: DatasetOptions) 
     """The patients of a classification set.
 
     A slice is labelled by what it shows. Equal names of patients below Normal and Abnormal are two persons, because
-    a healthy patient has no lesion in any slice; they are then told apart by the folder's name.
+    a healthy patient has no lesion in any slice; they are then distinguished by the folder's name.
     """
     placed: list[PlacedPicture] = []
     skipped: list[SkippedCase] = []
@@ -213,7 +213,7 @@ def _slice_folders(source: Path, table: PatientsTable, options: DatasetOptions) 
             label, inner = _slice_label(group, key)
             name = f"{folder.name}/{key}{path.suffix}"
             if not label:
-                skipped.append(SkippedCase(name, "it lies in neither 'normal slices' nor 'metastatic slices'"))
+                skipped.append(SkippedCase(name, "it is in neither 'normal slices' nor 'metastatic slices'"))
             elif label == METASTASIS or group == NORMAL or not options.drop_normal:
                 target = "/".join(folder_name(part) for part in (group, *inner[:-1], label, inner[-1]))
                 file = PictureFile(name=name, target=target, image=path, label=label, extra={"of": _OF[group]})

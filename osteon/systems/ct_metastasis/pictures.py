@@ -34,7 +34,7 @@ from osteon.report.sheet import INK, MUTED, Sheet, show_letters, show_picture, s
 from osteon.report.slices import SliceLook, draw_overview, draw_slices
 from osteon.report.surfaces import bone_scene, bone_surfaces, extent_mm
 from osteon.report.wording import count, probability, upper, whole_range
-from osteon.systems.ct_metastasis.text import LESION_MASK, TEXT, LesionReading
+from osteon.systems.ct_metastasis.text import LESION_MASK, PATTERNS, TEXT, LesionReading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,22 +54,22 @@ MOST_PICTURES: Final = 12
 """Lesions that get a picture, the largest ones; the list holds all."""
 
 _COLOURS: Final = {"lytic": (255, 128, 48), "blastic": (86, 190, 245), "mixed": (240, 130, 205)}
-"""Okabe and Ito's vermilion, sky blue and purple, lightened: told apart on bone, in CT and on black."""
+"""Okabe and Ito's vermilion, sky blue and purple, lightened: distinguished on bone, in CT and on black."""
 _UNDETERMINED: Final = (240, 228, 66)
 """Their yellow."""
 
 _LOOK: Final = SliceLook(
     curve="Probability of metastasis along the body",
     map_curve="Highest value of the lesion map along the body",
-    called="metastasis",
+    predicted="metastasis",
     margin_mm=45.0,
 )
 _COLUMNS: Final = (
-    "No.", "Site", "Character", "Volume, ml", "Largest diameter, mm", "Mean HU", "Probability", "Slices",
+    "No.", "Site", "Density pattern", "Volume, ml", "Largest diameter, mm", "Mean HU", "Probability", "Slices",
 )  # fmt: skip
 _WIDTHS_MM: Final = (10.0, 33.0, 30.0, 18.0, 23.0, 18.0, 19.0, 23.0)
 _PROBABILITY: Final = (
-    "mean of the upper half of the model's values in the lesion. It tells lesions of one result apart; it is no "
+    "mean of the upper half of the model's values in the lesion. It ranks the lesions of one result; it is not a "
     "calibrated chance that this is a metastasis."
 )
 _MEANS: Final = "What the columns mean"
@@ -95,8 +95,8 @@ class LesionEntry(Entry, frozen=True):
     number: Number
     site: Annotated[str, Meta(min_length=1, description="named only where the images prove it, else not determined")]
     site_reason: str
-    character: Literal["lytic", "blastic", "mixed", "not determined"]
-    character_reason: str
+    density_pattern: Literal["lytic", "blastic", "mixed", "not determined"]
+    density_pattern_reason: str
     volume_ml: NotNegative
     diameter_mm: Annotated[float, Meta(ge=0, description="largest distance between two points, in 3D")]
     axial_diameter_mm: Annotated[float, Meta(ge=0, description="largest distance between two points in one slice")]
@@ -114,7 +114,7 @@ class LesionEntry(Entry, frozen=True):
 
 
 class OwnBoneEntry(Entry, frozen=True):
-    """The patient's own spongy bone outside lesions, which lesions are compared with."""
+    """The patient's reference bone outside lesions, which lesions are compared with."""
 
     median_hu: float
     spread_hu: NotNegative
@@ -127,7 +127,7 @@ class LesionEntries(SliceEntries, frozen=True):
     """Fields of a system that lists lesions."""
 
     lesions: tuple[LesionEntry, ...]
-    own_bone: OwnBoneEntry | None
+    reference_bone: OwnBoneEntry | None
 
 
 def _lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
@@ -142,7 +142,7 @@ def _lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
             scores=scored.scores,
             heat_maps=scored.heat_maps,
             lesions=tuple(_entry(lesion, number) for number, lesion in enumerate(reading.lesions, start=1)),
-            own_bone=None if reading.own_bone is None else like(reading.own_bone, OwnBoneEntry),
+            reference_bone=None if reading.reference_bone is None else like(reading.reference_bone, OwnBoneEntry),
         )
     )
 
@@ -165,9 +165,9 @@ def drawn_lesions(answer: Answer) -> tuple[DrawnLesion, ...]:
         if finding is None or finding.box is None:
             continue
         value = 0 if finding.segment is None else finding.segment[1]
-        surface, colour = answer.surfaces.get(f"lesion_{value}"), _colour(lesion.character)
+        surface, colour = answer.surfaces.get(f"lesion_{value}"), _colour(lesion.density_pattern)
         is_seen = surface is not None and len(surface.faces)
-        kind = lesion.character
+        kind = lesion.density_pattern
         found.append(
             DrawnLesion(
                 number=number,
@@ -177,15 +177,15 @@ def drawn_lesions(answer: Answer) -> tuple[DrawnLesion, ...]:
                 volume_ml=lesion.volume_ml,
                 colour=colour,
                 kind=kind,
-                group=f"Lesions, character {kind}" if kind == NOT_DETERMINED else f"{kind.capitalize()} lesions",
+                group=f"{PATTERNS[kind].capitalize()} lesions",
                 surface=replace(surface, colour=(*colour, 255)) if surface is not None and is_seen else None,
             )
         )
     return tuple(found)
 
 
-def _colour(character: str) -> tuple[int, int, int]:
-    return _COLOURS.get(character, _UNDETERMINED)
+def _colour(density_pattern: str) -> tuple[int, int, int]:
+    return _COLOURS.get(density_pattern, _UNDETERMINED)
 
 
 def largest(lesions: Sequence[DrawnLesion], *, most: int = MOST_PICTURES) -> tuple[DrawnLesion, ...]:
@@ -217,7 +217,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
             draw_scores, answer=answer, volume=volume, scores=scores, look=_LOOK, lesions=lesions
         )
     mark = (Paragraph(TEXT.demo_mark, "mark", only="page"),) if answer.is_demo else ()
-    means = KeyValues(tuple(_definitions(entries.own_bone, answer.configuration.get("lesions"))), folded=_MEANS)
+    means = KeyValues(tuple(_definitions(entries.reference_bone, answer.configuration.get("lesions"))), folded=_MEANS)
     blocks: list[Block] = [
         *_list(entries, findings, means, mark),
         Heading("Overview", anchor="pictures", only="page"),
@@ -231,7 +231,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
         blocks += findings_section(findings, TEXT, title="Also measured", listed=listed, note="paper" if listed else "")
     if has_browsers(answer, volume):
         browsers = partial(slice_browsers, answer, volume, scores, look=_LOOK, lesions=(mask, lesions))
-        note = curve_caption(answer, volume, scores, called=_LOOK.called) if is_scored else ""
+        note = curve_caption(answer, volume, scores, predicted=_LOOK.predicted) if is_scored else ""
         title = f"{_LOOK.title(scores)}, slice by slice" if is_scored else "Slice by slice"
         blocks += [
             Heading(title, anchor="slices", only="page"),
@@ -257,11 +257,11 @@ def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tu
     if not entries.lesions:
         slices = count(findings.grid.shape[0] if findings.grid else 0, "slice")
         scored = [scores for scores in entries.scores if scores.source == "classifier"]
-        called = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
-        words = f" The classifier of slices calls {count(called, 'slice')} {_LOOK.called} all the same."
+        predicted = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
+        words = f" The classifier of slices calls {count(predicted, 'slice')} {_LOOK.predicted} all the same."
         yield Paragraph(
-            f"No lesion was called in the {slices} that were read. "
-            f"That a model lists nothing does not show that nothing is there.{words if called else ''}",
+            f"No lesion was detected in the {slices} that were read. "
+            f"That a model lists nothing does not show that nothing is there.{words if predicted else ''}",
             "nothing",
         )
         return
@@ -277,7 +277,11 @@ def _row(lesion: LesionEntry) -> tuple[str, ...]:
     return (
         Cell(str(lesion.number), link=_anchor(lesion)),
         lesion.site,
-        Cell(lesion.character, dot=colour_hex(_colour(lesion.character)), warning=" ".join(_warnings(lesion))),
+        Cell(
+            PATTERNS[lesion.density_pattern],
+            dot=colour_hex(_colour(lesion.density_pattern)),
+            warning=" ".join(_warnings(lesion)),
+        ),
         _digits(lesion.volume_ml),
         _digits(lesion.diameter_mm),
         _signed(lesion.mean_hu),
@@ -293,7 +297,7 @@ def _anchor(lesion: LesionEntry) -> str:
 def _warnings(lesion: LesionEntry) -> list[str]:
     return [
         *(["It reaches the edge of the images: there may be more of it."] if lesion.is_cut else []),
-        *(["Metal lies near: it may be an artefact."] if lesion.near_metal else []),
+        *(["Metal is near: it may be an artefact."] if lesion.near_metal else []),
     ]
 
 
@@ -310,21 +314,20 @@ def _one_by_one(entries: LesionEntries, drawings: Mapping[str, Drawing]) -> Iter
     for lesion in lesions:
         warnings = _warnings(lesion)
         only: Literal["", "page"] = "" if lesion in drawn or warnings else "page"
-        what = ", ".join(f"{name} not determined" if value == NOT_DETERMINED else value for name, value in (
-            ("character", lesion.character), ("site", lesion.site),
-        ))  # fmt: skip
+        site = "site not determined" if lesion.site == NOT_DETERMINED else lesion.site
+        what = f"{PATTERNS[lesion.density_pattern]}, {site}"
         title = f"Lesion {lesion.number}: {_digits(lesion.volume_ml)} ml, {_digits(lesion.diameter_mm)} mm, {what}"
-        yield Heading(title, 3, _anchor(lesion), colour_hex(_colour(lesion.character)), only=only)
+        yield Heading(title, 3, _anchor(lesion), colour_hex(_colour(lesion.density_pattern)), only=only)
         yield from (Paragraph(text, "warning") for text in warnings)
         yield Figure(_picture_name(lesion.number), told=False)
         yield Paragraph(" ".join(_details(lesion)), "small", ("lesions", "Back to the list"), only=only)
 
 
 def _details(lesion: LesionEntry) -> Iterator[str]:
-    """What proves site and character, and the spread of HU."""
+    """What proves site and density pattern, and the spread of HU."""
     for what, value, reason in (
         ("Site", lesion.site, lesion.site_reason),
-        ("Character", lesion.character, lesion.character_reason),
+        ("Density pattern", PATTERNS[lesion.density_pattern], lesion.density_pattern_reason),
     ):
         if reason:  # one that begins with the value does not say it twice
             told = reason[len(value) :].lstrip(" :,") if reason.lower().startswith(value) else reason
@@ -358,12 +361,12 @@ def _thresholds(options: object) -> str:
 
 def _definitions(bone: OwnBoneEntry | None, options: object) -> Iterator[Row]:
     """What the columns mean, and how they were made."""
-    against = "Too little of the patient's own spongy bone was seen to compare the lesions with."
+    against = "Too little of the patient's reference bone was seen to compare the lesions with."
     if bone is not None:
         against = (
-            f"Compared with the patient's own spongy bone outside lesions (median {_signed(bone.median_hu)} HU, "
+            f"Compared with the patient's reference bone outside lesions (median {_signed(bone.median_hu)} HU, "
             f"spread {bone.spread_hu:,.0f} HU): below {_signed(bone.lytic_below_hu)} HU it counts as lytic, "
-            f"above {_signed(bone.blastic_above_hu)} HU as blastic. The character follows from the shares "
+            f"above {_signed(bone.blastic_above_hu)} HU as sclerotic. The density pattern follows from the shares "
             "of the lesion."
         )
     group = "A connected group of pixels that the model calls metastasis, in three dimensions; numbered by volume."
@@ -371,7 +374,7 @@ def _definitions(bone: OwnBoneEntry | None, options: object) -> Iterator[Row]:
     if thresholds := _thresholds(options):
         yield Row("Thresholds", thresholds)
     yield Row("Site", "Named only where the anatomy seen in these images proves it, else not determined.")
-    yield Row("Character", against)
+    yield Row("Density pattern", against)
     yield Row("Volume", "Sum of its voxels.")
     yield Row("Largest diameter", "Largest distance between two of its points, in three dimensions.")
     yield Row("Mean HU", "Mean attenuation of its voxels.")
@@ -514,13 +517,13 @@ def _spread(wanted: Sequence[float], *, low: float, high: float) -> list[float]:
 
 
 def _legend(sheet: Sheet, lesions: Sequence[DrawnLesion]) -> None:
-    """Which colour is which character."""
+    """Which colour is which density pattern."""
     kinds = {item.kind: colour_hex(item.colour) for item in lesions}
     left = _MARGIN
-    for character in ("lytic", "blastic", "mixed", NOT_DETERMINED):
-        if character in kinds:
-            words = f"character {character}" if character == NOT_DETERMINED else character
-            sheet.text(left, sheet.height - 40, "\u25cf", size=24, colour=kinds[character])
+    for density_pattern in ("lytic", "blastic", "mixed", NOT_DETERMINED):
+        if density_pattern in kinds:
+            words = PATTERNS[density_pattern]
+            sheet.text(left, sheet.height - 40, "\u25cf", size=24, colour=kinds[density_pattern])
             sheet.text(left + 26, sheet.height - 38, words, size=20, colour=MUTED)
             left += 60 + 11.5 * len(words)
 
@@ -529,8 +532,8 @@ def _caption(panels: Sequence[_Panel], lesions: Sequence[DrawnLesion], numbered:
     sides = " and ".join(panel.title[:1].lower() + panel.title[1:] for panel in panels)
     told = f"Surface of the bone, parallel projection, to scale, seen {sides}."
     if not lesions:
-        return f"{told} No lesion was called."
-    through = "Lesions shine through the bone before them; a number is that of the list, a colour its character."
+        return f"{told} No lesion was detected."
+    through = "Lesions shine through the bone before them; a number is that of the list, a colour its density pattern."
     some = (
         ""
         if numbered >= len(lesions)

@@ -23,7 +23,7 @@ from osteon.systems.ct_metastasis import text
 from osteon.systems.ct_metastasis.search import (
     LEAST_BONE_HU,
     ImageOptions,
-    believe,
+    clean_maps,
     map_series,
     measure_lesions,
     trunk_surfaces,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from osteon.geometry import Turn
     from osteon.predict.predictor import Predictor
     from osteon.systems.ct_metastasis.options import Options
-    from osteon.systems.ct_metastasis.search import Belief, Segmenter, TrunkSearch
+    from osteon.systems.ct_metastasis.search import CleanMaps, Segmenter, TrunkSearch
     from osteon.systems.ct_metastasis.text import Lesion
     from osteon.weights import ModelCard
 
@@ -73,7 +73,7 @@ def answer(
     Args:
         volume: CT in HU, axial slices.
         options: device, model (the segmenter), threshold (of its lesion map).
-        progress: told about every step.
+        progress: called at every step.
         segmenter: a model at hand, which gives the maps "bone" and "lesion"; None for the one that the options name.
         classifier: of whole slices, beside a segmenter at hand; None leaves that to the outlines.
 
@@ -81,7 +81,7 @@ def answer(
         InputError: no CT, no HU, values that are no numbers.
         NotThisTaskError: no bone in the field of view, or slices that are not axial.
         UnknownLabelError: the model is not installed.
-        WeightsError: it is no segmentation model, was changed, or does not reproduce its golden output.
+        WeightsError: it is not a segmentation model, was changed, or does not reproduce its golden output.
         BackendError: the device or runtime is not at hand.
     """
     _require_ct(volume)
@@ -94,14 +94,14 @@ def answer(
     turn = _turn(volume)
     array, spacing_mm = turn.array(volume.array), turn.grid(volume.grid).spacing_mm
     lesion_options = _lesion_options(segmenter.card, options)
-    images, belief = _believed(array, spacing_mm, segmenter, (options, lesion_options), clock, progress)
+    images, clean = _searched(array, spacing_mm, segmenter, (options, lesion_options), clock, progress)
     progress("lesions", 1, 2)
     with clock.step("outline and measure"):
         bone, lesions = np.zeros((2, *volume.grid.shape), dtype=np.uint8)
         search = measure_lesions(
             array,
             images,
-            belief,
+            clean,
             spacing_mm=spacing_mm,
             bone_out=turn.array(bone),
             lesions_out=turn.array(lesions),
@@ -110,10 +110,10 @@ def answer(
         )
     progress("lesions", 2, 2)
     with clock.step("classify slices"):
-        scores = _scores(images, belief, search, classifier, lesion_options, spacing_mm, progress)
+        scores = _scores(images, clean, search, classifier, lesion_options, spacing_mm, progress)
     with clock.step("surfaces"):
         surfaces = trunk_surfaces(
-            belief.bone | (belief.maps.labels > 0),
+            clean.bone | (clean.maps.labels > 0),
             images,
             grid=turn.grid(volume.grid),
             lesions_mask=turn.array(lesions),
@@ -128,29 +128,31 @@ def answer(
     uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
     return Answer(
         task=TASK,
-        headline=text.headline(told, scores, is_demo=any(use.is_demo for use in uses)),
+        headline=text.headline(told, scores, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small),
         status="positive" if told else "negative",
         findings=(*findings, text.describe_bone(masks[0])),
         regions=_regions(bone),
         masks=named(masks),
         surfaces=named(surfaces),
         models=uses,
-        notices=(*notices, *_notices(volume, images, belief, search, told, lesion_options)),
+        notices=(*notices, *_notices(volume, images, clean, search, told, lesion_options)),
         configuration=_configuration(options, lesion_options, images, segmenter, classifier),
         seconds=clock.seconds,
-        detail=text.LesionReading((scores,) if scores.slices.size else (), lesions=told, own_bone=search.own_bone),
+        detail=text.LesionReading(
+            (scores,) if scores.slices.size else (), lesions=told, reference_bone=search.reference_bone
+        ),
     )
 
 
-def _believed(
+def _searched(
     array: NDArray[np.int16] | NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     segmenter: Segmenter,
     options: tuple[Options, LesionOptions],
     clock: Clock,
     progress: Progress,
-) -> tuple[SeriesImages, Belief]:
-    """The images of a series, and what is believed of its maps.
+) -> tuple[SeriesImages, CleanMaps]:
+    """The images of a series, and what its maps hold that is clean.
 
     Raises:
         InputError: no HU, values that are no numbers.
@@ -176,11 +178,11 @@ def _believed(
         maps = map_series(images, segmenter, size_step=size_step, progress=progress)
     progress("lesions", 0, 2)
     with clock.step("find lesions"):
-        belief = believe(images, maps, options=lesion_options)
-    bone_mm3 = np.count_nonzero(belief.bone) * float(np.prod(images.spacing_mm))
+        clean = clean_maps(images, maps, options=lesion_options)
+    bone_mm3 = np.count_nonzero(clean.bone) * float(np.prod(images.spacing_mm))
     if bone_mm3 < LEAST_BONE_MM3 and not system_options.force:
         raise _no_bone("the network marks less than 1 ml of bone")
-    return images, belief
+    return images, clean
 
 
 def _require_ct(volume: Volume) -> None:
@@ -232,8 +234,8 @@ def _load_classifier(options: Options) -> tuple[Predictor | None, tuple[Notice, 
         card = find_card(DEFAULT_SLICE_MODEL)
     except UnknownLabelError:
         said = (
-            f"No classifier of whole slices is installed ({DEFAULT_SLICE_MODEL}): slices are called by the outlines "
-            "alone."
+            f"No classifier of whole slices is installed ({DEFAULT_SLICE_MODEL}): slices are classified by the "
+            "outlines alone."
         )
         return None, (Notice("no-slice-classifier", said),)
     if card.task != SLICE_TASK:
@@ -252,7 +254,7 @@ def _lesion_options(card: ModelCard | None, options: Options) -> LesionOptions:
 
 def _scores(
     images: SeriesImages,
-    belief: Belief,
+    clean: CleanMaps,
     search: TrunkSearch,
     classifier: Predictor | None,
     options: LesionOptions,
@@ -267,9 +269,9 @@ def _scores(
     for one in search.lesions:
         first, stop = one.shape.start[0], min(one.shape.stop[0], areas.size)
         areas[first:stop] += one.shape.areas[: stop - first] * spacing_mm[1] * spacing_mm[2]
-    near = grown(belief.bone, options.near_bone_mm / images.pixel_mm)
-    peak = np.where(near, belief.maps.lesion, np.uint8(0)).max(axis=(1, 2)).astype(np.float32) / np.float32(255)
-    shown = belief.bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU)
+    near = grown(clean.bone, options.near_bone_mm / images.pixel_mm)
+    peak = np.where(near, clean.maps.lesion, np.uint8(0)).max(axis=(1, 2)).astype(np.float32) / np.float32(255)
+    shown = clean.bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU)
     at, area_mm2 = np.flatnonzero(shown), areas[images.slices]
     outlined = area_mm2 >= options.slice_area_mm2
     by_outlines = SliceScores(
@@ -334,7 +336,7 @@ def _regions(bone: NDArray[np.uint8]) -> tuple[Region, ...]:
 def _notices(
     volume: Volume,
     images: SeriesImages,
-    belief: Belief,
+    clean: CleanMaps,
     search: TrunkSearch,
     lesions: tuple[Lesion, ...],
     options: LesionOptions,
@@ -342,10 +344,10 @@ def _notices(
     yield from _notices_of_slices(volume, images)
     if images.metal is not None and images.metal_mm3 >= LEAST_METAL_MM3:
         yield text.metal_notice(images, lesions)
-    if belief.contrast_ml >= LEAST_CONTRAST_ML:
-        where = images.slices[np.flatnonzero(belief.contrast_images)]
+    if clean.contrast_ml >= LEAST_CONTRAST_ML:
+        where = images.slices[np.flatnonzero(clean.contrast_images)]
         said = (
-            f"The network took {belief.contrast_ml:.0f} ml for bone or lesion that is even inside and has no cortex, "
+            f"The network took {clean.contrast_ml:.0f} ml for bone or lesion that is even inside and has no cortex, "
             f"as vessels, bowel or bladder filled with contrast agent are (slices {where[0] + 1} to {where[-1] + 1}): "
             "it was left out."
         )
@@ -353,12 +355,12 @@ def _notices(
     if search.too_small:
         said = f"Lesions smaller than {options.min_volume_mm3:.0f} mm3 are not listed; {search.too_small} were found."
         yield Notice("small-lesions", said)
-    if belief.lesions_left_out:
-        said = f"More than 255 lesions were found: {belief.lesions_left_out} of the smallest are not listed."
+    if clean.lesions_left_out:
+        said = f"More than 255 lesions were found: {clean.lesions_left_out} of the smallest are not listed."
         yield Notice("too-many-lesions", said, level="warning")
-    if lesions and search.own_bone is None:
-        said = "Too little spongy bone outside lesions was seen: none could be called lytic or blastic."
-        yield Notice("no-own-bone", said, level="warning")
+    if lesions and search.reference_bone is None:
+        said = "Too little cancellous bone outside lesions was seen: none could be classified as lytic or sclerotic."
+        yield Notice("no-reference-bone", said, level="warning")
 
 
 def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]:
@@ -368,7 +370,7 @@ def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]
     if volume.grid.shape[0] == 1:
         said = (
             "The series holds a single slice: lesions are outlined in it, but volumes are area times slice thickness, "
-            "diameters are those of the slice, and nothing is known of what lies above and below."
+            "diameters are those of the slice, and nothing is known of what is above and below."
         )
         yield Notice("single-slice", said, level="warning")
     elif slice_mm > THICK_SLICES_MM:

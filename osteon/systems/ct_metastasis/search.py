@@ -1,7 +1,7 @@
-"""From a series to what is believed of it: maps of a segmenter, bone without contrast and specks, lesions, surfaces.
+"""From a series to what is found in it: maps of a segmenter, bone without contrast and specks, lesions, surfaces.
 
 A segmenter is given images in slabs, cropped to the body; its maps are kept as bytes. What is not shown to the network
-cannot hold bone: slices without any voxel of 100 HU, and what lies beyond the body's box (air, where the images are
+cannot hold bone: slices without any voxel of 100 HU, and what is beyond the body's box (air, where the images are
 black). A crop ends in the same black that pads an image, so the network sees no new edge.
 """
 
@@ -18,11 +18,11 @@ from osteon.mesh import extract_surface, simplify, smooth_taubin
 from osteon.ops.lesions import (
     LesionOptions,
     find_contrast,
+    find_density_pattern,
     grown,
-    judge_character,
     label_lesions,
     level_of,
-    measure_own_bone,
+    measure_reference_bone,
     upper_half_mean,
 )
 from osteon.ops.outlines import LesionShape, MapStack, draw_outlines
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
     from osteon.data import ModelUse, Surface
     from osteon.data.options import Progress
-    from osteon.ops.lesions import Character, OwnBone
+    from osteon.ops.lesions import DensityPattern, OwnBone
     from osteon.ops.series_images import SeriesImages
     from osteon.weights import ModelCard
 
 __all__ = [
     "LEAST_BONE_HU",
-    "Belief",
+    "CleanMaps",
     "FoundLesion",
     "ImageOptions",
     "Segmenter",
     "TrunkSearch",
-    "believe",
     "body_box",
+    "clean_maps",
     "colour_of",
     "image_grid",
     "map_series",
@@ -61,7 +61,7 @@ SPECK_MM3 = 300.0
 """Smaller pieces of the bone map are not shown: calcified plaques, stones, noise."""
 BONE_HU = 120.0
 BONE_SHARE = 0.05
-"""A piece with fewer pixels above this HU is no bone."""
+"""A piece with fewer pixels above this HU is not bone."""
 METAL_REACH_MM = 10.0
 
 
@@ -91,14 +91,14 @@ LESION_COLOURS: Final = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Belief:
-    """What is believed of the maps of a series.
+class CleanMaps:
+    """The maps of a series without what is not plausible.
 
     Attributes:
-        maps: on the images, with bone and lesions left out where they are not believed.
+        maps: on the images, with bone and lesions left out where they are not plausible.
         bone: (n, row, column) bool, without lesions' own pixels where the bone map has none.
         contrast_ml: of structures that were taken for bone or lesion and left out.
-        contrast_images: (n,) bool: where they lie.
+        contrast_images: (n,) bool: where they are.
         lesions_left_out: beyond 255.
     """
 
@@ -117,7 +117,7 @@ class FoundLesion:
         shape: on the CT's own grid.
         probability: mean of the upper half.
         peak: highest.
-        character: with its reason and shares.
+        density_pattern: with its reason and shares.
         site: with its reason.
         near_metal: within 10 mm.
     """
@@ -125,8 +125,8 @@ class FoundLesion:
     shape: LesionShape
     probability: float
     peak: float
-    character: Character
-    character_reason: str
+    density_pattern: DensityPattern
+    density_pattern_reason: str
     lytic_share: float | None
     blastic_share: float | None
     site: Site
@@ -139,16 +139,16 @@ class TrunkSearch:
 
     Attributes:
         lesions: the largest first; their labels in ``mask`` are 1, 2...
-        own_bone: what they were compared with.
+        reference_bone: what they were compared with.
         too_small: pieces left out because of their volume.
     """
 
     lesions: tuple[FoundLesion, ...]
-    own_bone: OwnBone | None
+    reference_bone: OwnBone | None
     too_small: int
 
 
-def believe(images: SeriesImages, maps: Mapping[str, NDArray[np.uint8]], *, options: LesionOptions) -> Belief:
+def clean_maps(images: SeriesImages, maps: Mapping[str, NDArray[np.uint8]], *, options: LesionOptions) -> CleanMaps:
     """Leave out contrast and specks, and label the lesions in what is left; the maps ("bone", "lesion") are changed."""
     bone_map, lesion_map = maps["bone"], maps["lesion"]
     bone_level, lesion_level = level_of(options.bone_threshold), level_of(options.threshold)
@@ -160,7 +160,7 @@ def believe(images: SeriesImages, maps: Mapping[str, NDArray[np.uint8]], *, opti
     bone = _without_specks(images, bone, lesion_map >= lesion_level)
     bone_map[~grown(bone, 1.5)] = 0
     labels, left_out = label_lesions(lesion_map, bone, spacing_mm=images.spacing_mm, options=options)
-    return Belief(
+    return CleanMaps(
         maps=MapStack(
             frame=images.frame,
             slices=images.slices,
@@ -178,7 +178,7 @@ def believe(images: SeriesImages, maps: Mapping[str, NDArray[np.uint8]], *, opti
 
 
 def _without_specks(images: SeriesImages, bone: NDArray[np.bool_], lesion: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Bone in pieces that are large and dense enough; a lesion counts to the piece it lies in."""
+    """Bone in pieces that are large and dense enough; a lesion counts to the piece it is in."""
     import cc3d
 
     pieces, count = cc3d.connected_components(bone | lesion, connectivity=26, return_N=True)
@@ -194,7 +194,7 @@ def _without_specks(images: SeriesImages, bone: NDArray[np.bool_], lesion: NDArr
 def measure_lesions(
     array: NDArray[np.int16] | NDArray[np.float32],
     images: SeriesImages,
-    belief: Belief,
+    clean: CleanMaps,
     *,
     spacing_mm: tuple[float, float, float],
     bone_out: NDArray[np.uint8],
@@ -207,29 +207,31 @@ def measure_lesions(
     The array has its rows from front to back. ``bone_out`` and ``lesions_out`` are zeros of its shape; they become 1 in
     bone, and 1, 2... in lesions, the largest first. ``to_head``: slices follow one another towards the head.
     """
-    shapes = draw_outlines(array, belief.maps, spacing_mm=spacing_mm, bone_out=bone_out, lesions_out=lesions_out)
+    shapes = draw_outlines(array, clean.maps, spacing_mm=spacing_mm, bone_out=bone_out, lesions_out=lesions_out)
     least = options.min_volume_mm3 / float(np.prod(spacing_mm))
     kept = sorted((shape for shape in shapes if shape.voxels >= least), key=lambda s: (-s.voxels, s.label))
     _renumber(lesions_out, shapes, kept)
     if not kept:
         return TrunkSearch((), None, len(shapes))
-    own = measure_own_bone(images, belief.bone, belief.maps.labels, options=options)
-    landmarks = find_landmarks(images, belief.bone | (belief.maps.labels > 0), to_head=to_head)
+    own = measure_reference_bone(images, clean.bone, clean.maps.labels, options=options)
+    landmarks = find_landmarks(images, clean.bone | (clean.maps.labels > 0), to_head=to_head)
     metal = None if images.metal is None else grown(images.metal, METAL_REACH_MM / images.pixel_mm)
-    places = _places(belief.maps.labels)
+    places = _places(clean.maps.labels)
     found = []
     for shape in kept:
         at = places[shape.label]
         index = tuple(at.T)
-        values = belief.maps.lesion[index]
-        character, reason, lytic, blastic = judge_character(images.grey[_inner(at)], own, images, options=options)
+        values = clean.maps.lesion[index]
+        density_pattern, reason, lytic, blastic = find_density_pattern(
+            images.grey[_inner(at)], own, images, options=options
+        )
         found.append(
             FoundLesion(
                 shape=shape,
                 probability=upper_half_mean(values),
                 peak=float(values.max(initial=0)) / 255,
-                character=character,
-                character_reason=reason,
+                density_pattern=density_pattern,
+                density_pattern_reason=reason,
                 lytic_share=lytic,
                 blastic_share=blastic,
                 site=prove_site(images, landmarks, at),
@@ -260,7 +262,7 @@ def _places(labels: NDArray[np.uint8]) -> dict[int, NDArray[np.int64]]:
 
 
 def _inner(places: NDArray[np.int64], least: int = 12) -> tuple[NDArray[np.int64], ...]:
-    """Index of the pixels whose four neighbours are lesion: the rim holds parts of what lies around.
+    """Index of the pixels whose four neighbours are lesion: the rim holds parts of what is around.
 
     All of them where fewer than ``least`` would be left.
     """
@@ -357,7 +359,7 @@ def body_box(images: SeriesImages, shown: NDArray[np.int64], size_step: int) -> 
 
 
 def image_grid(grid: Grid, images: SeriesImages) -> Grid:
-    """Where the images of a series lie."""
+    """Where the images of a series are."""
     frame = images.frame
     affine = grid.affine.copy()
     start = [float(images.slices[0]), 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""The tables of the metastasis thesis: measured, printed, and printed as it must be; its claims, tested; the page.
+"""The tables of the metastasis thesis: measured, published, and published as it must be; its claims, tested; the page.
 
 References:
     Spec bone-metastasis, sections 3 to 5 and 8.1.
@@ -27,8 +27,8 @@ from osteon.systems.ct_metastasis.study_rows import (
     SEGMENTERS,
     plan_metastasis,
 )
-from osteon.train.judging import compare_runs
-from osteon.train.objectives.segment import SEGMENT, called_lesions
+from osteon.train.objectives.segment import SEGMENT, predicted_lesions
+from osteon.train.performance import compare_runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ _SEGMENT_LINES: Final = (
 )
 _SEGMENT_RECORD: Final = (
     *("mean", "t_low", "t_high", "folds", "all_images", "bootstrap_low", "bootstrap_high", "patients"),
-    *("printed", "printed_as_it_must_be"),
+    *("published", "published_corrected"),
 )
 
 _CLASSIFIED: Final = {
@@ -69,7 +69,7 @@ _CLASSIFIED: Final = {
     "sensitivity": "Recall",
 }
 _CLASSIFY_RECORD: Final = (
-    *("measured", "bootstrap_low", "bootstrap_high", "patients", "images", "printed", "printed_as_it_must_be"),
+    *("measured", "bootstrap_low", "bootstrap_high", "patients", "images", "published", "published_corrected"),
 )
 _JOINED: Final = "classify_vit_tiny_resnext50"
 _BEST_SINGLE: Final = "classify_vit_tiny"
@@ -92,9 +92,9 @@ def segmenter_rows(
         row.run: tables.ResultRow(
             (row.title,),
             row.run,
-            tables.judge_masks(counted[row.run], resampling=resampling) if row.run in counted else None,
+            tables.evaluate_masks(counted[row.run], resampling=resampling) if row.run in counted else None,
             states.get(row.run, "not run"),
-            published.row(row.printed) if row.printed else None,
+            published.row(row.published) if row.published else None,
         )
         for row in SEGMENTERS
     }
@@ -135,7 +135,7 @@ def _warnings(table: str, rows: Mapping[str, tables.ResultRow]) -> tuple[str, ..
 
 
 def _undefined(rows: Sequence[tables.ResultRow]) -> tuple[str, ...]:
-    """Folds that are missing from a mean, as precision has no value where nothing is called."""
+    """Folds that are missing from a mean, as precision has no value where nothing is predicted."""
     found = [
         f"{row.heads[0]} {head} {row.measured[key].over_folds.undefined_folds}"
         for row in rows
@@ -143,7 +143,7 @@ def _undefined(rows: Sequence[tables.ResultRow]) -> tuple[str, ...]:
         for key, head in _SEGMENTED.items()
         if row.measured[key].over_folds.undefined_folds
     ]
-    words = "Folds without a value (nothing was called) are left out of a mean"
+    words = "Folds without a value (nothing was predicted) are left out of a mean"
     return (f"{words}: {', '.join(found)}.",) if found else ()
 
 
@@ -154,7 +154,7 @@ def _folds_table(rows: Mapping[str, tables.ResultRow], notes: tuple[str, ...]) -
     lines: list[tuple[str, ...]] = []
     records = []
     for method in _rows_of("table4_3"):
-        row, printed = rows[method.run], published.get(method.printed)
+        row, beside = rows[method.run], published.get(method.published)
         found = row.measured["f1"] if row.measured else None
         if found is None:
             lines.append((method.title, row.state, *[""] * (count + 2)))
@@ -162,16 +162,16 @@ def _folds_table(rows: Mapping[str, tables.ResultRow], notes: tuple[str, ...]) -
             spread = PERCENT.number(found.over_folds.standard_deviation)
             values = map(PERCENT.number, found.by_fold)
             lines.append((method.title, "measured", *values, tables.over_folds(found, PERCENT), spread))
-        folds = [printed.marked(f"fold {number + 1}") if printed else "" for number in range(count)]
-        if printed:
-            lines.append(("", "printed", *folds, printed.marked("mean"), ""))
+        folds = [beside.marked(f"fold {number + 1}") if beside else "" for number in range(count)]
+        if beside:
+            lines.append(("", "published", *folds, beside.marked("mean"), ""))
         records += [
             {
                 "method": method.title,
                 "run": method.run,
                 "fold": number + 1,
                 "f1": found.by_fold[number] if found else None,
-                "printed": float(text) / 100 if text else None,
+                "published": float(text) / 100 if text else None,
             }
             for number, text in enumerate(folds)
         ]
@@ -218,7 +218,7 @@ def segmentation_comparisons(
         "comparisons4",
         "Comparisons: what the thesis claims to be better, F1 of all test images in points",
         contrasts,
-        (*tables.PAIRED_NOTES, "Printed: the thesis's own difference; it gives no test.", *notes),
+        (*tables.PAIRED_NOTES, "Published: the thesis's own difference; it gives no test.", *notes),
     )
 
 
@@ -230,17 +230,23 @@ def classifier_rows(
 ) -> dict[str, tables.ResultRow]:
     """Every model of chapter 5 by name of its run, and the baselines without images that there are."""
     published = read_published(__package__)
-    judged = {
+    evaluated = {
         run: tables.evaluate_classifier(table, _CLASSIFIED, resampling=resampling) for run, table in predictions.items()
     }
     rows = {
         row.run: tables.ResultRow(
-            (row.printed,), row.run, judged.get(row.run), states.get(row.run, "not run"), published.row(row.printed)
+            (row.published,),
+            row.run,
+            evaluated.get(row.run),
+            states.get(row.run, "not run"),
+            published.row(row.published),
         )
         for row in CLASSIFIERS
     }
-    trivial = {name: words for name, words in tables.TRIVIAL.items() if name in judged}
-    return rows | {name: tables.ResultRow((words,), name, judged[name], extra=None) for name, words in trivial.items()}
+    trivial = {name: words for name, words in tables.TRIVIAL.items() if name in evaluated}
+    return rows | {
+        name: tables.ResultRow((words,), name, evaluated[name], extra=None) for name, words in trivial.items()
+    }
 
 
 def classification_tables(
@@ -275,18 +281,25 @@ def _matrices(
     records = []
     for row in CLASSIFIERS:
         if row.run in predictions:
-            counts = tables.called_counts(predictions[row.run])
-            lines.append((row.printed, "measured", *map(str, counts.values())))
-            records.append({"model": row.printed, "run": row.run, **counts})
+            counts = tables.predicted_counts(predictions[row.run])
+            lines.append((row.published, "measured", *map(str, counts.values())))
+            records.append({"model": row.published, "run": row.run, **counts})
         else:
-            lines.append((row.printed, rows[row.run].state, *[""] * 4))
+            lines.append((row.published, rows[row.run].state, *[""] * 4))
     named = read_published(__package__).facts["matrix"]
     tp, tn = named["true_positive"], named["true_negative"]
     misses, alarms = named["positives"] - tp, named["negatives"] - tn
     lines.append((named["model"], "thesis", str(tp), f"{misses} (worked out)", f"{alarms} (worked out)", str(tn)))
     records.append({"model": named["model"], "run": "thesis", "tp": tp, "fn": misses, "fp": alarms, "tn": tn})
-    heads = ("Model", "What", "Metastasis, called", "Metastasis, missed", "Normal, called", "Normal, not called")
-    remark = "Slices of the test part; called from a probability of 0.5 on."
+    heads = (
+        "Model",
+        "What",
+        "True positives",
+        "False negatives",
+        "False positives",
+        "True negatives",
+    )
+    remark = "Slices of the test part; predicted from a probability of 0.5 on."
     return Table(
         "confusion5", "Confusion matrices", heads, tuple(lines), notes=(remark, *notes), records=tuple(records)
     )
@@ -297,7 +310,7 @@ def classification_comparisons(
 ) -> Table:
     """Whether the joined classifier beats its parts, and ViT-Tiny the other single models, as the thesis claims."""
     published = read_published(__package__)
-    names = {row.run: row.printed for row in CLASSIFIERS}
+    names = {row.run: row.published for row in CLASSIFIERS}
     claims = [(_JOINED, other) for other in ("classify_resnext50", _BEST_SINGLE)]
     claims += [(_BEST_SINGLE, run) for run in names if run not in (_BEST_SINGLE, _JOINED)]
     contrasts = []
@@ -305,13 +318,13 @@ def classification_comparisons(
         if one in predictions and two in predictions:
             found = compare_runs(predictions[one], predictions[two], name="f1", resampling=resampling)
             f1 = [row.numbers("f1")[0] for row in map(published.row, (names[one], names[two])) if row]
-            printed = f"{100 * (f1[0] - f1[1]):+.2f}"
-            contrasts.append(tables.Contrast(f"{names[one]} minus {names[two]}", one, two, found, printed))
+            beside = f"{100 * (f1[0] - f1[1]):+.2f}"
+            contrasts.append(tables.Contrast(f"{names[one]} minus {names[two]}", one, two, found, beside))
     return tables.contrast_table(
         "comparisons5",
         "Comparisons: what the thesis claims to be better, F1 of slices in points",
         contrasts,
-        (tables.PAIRED_NOTES[0], "Holm adjusts p for the number of rows. Printed: the thesis gives no test.", *notes),
+        (tables.PAIRED_NOTES[0], "Holm adjusts p for the number of rows. Published: the thesis gives no test.", *notes),
         folds=False,
     )
 
@@ -358,7 +371,7 @@ def _classify_notes(study: Study) -> tuple[str, ...]:
     divided = (
         f"One division by patient: {len(rows.train)} images of {len(fold.train)} patients to learn from, "
         f"{len(rows.validation)} of {len(fold.validation)} to choose the epoch by, {len(rows.test)} of "
-        f"{len(fold.test)} to judge by. There are no folds, so no spread over trainings."
+        f"{len(fold.test)} to evaluate on. There are no folds, so no spread over trainings."
     )
     notes = (
         *page.data_notes(study.manifest),
@@ -412,10 +425,10 @@ def _dots(rows: Mapping[str, tables.ResultRow]) -> list[FoldDots]:
     published = read_published(__package__).tables["table4_3"]
     dots = []
     for method in SEGMENTERS:
-        measured, printed = rows[method.run].measured, published.get(method.printed)
+        measured, beside = rows[method.run].measured, published.get(method.published)
         if measured is not None:
-            names = [name for name in printed.values if name.startswith("fold")] if printed else []
-            folds = tuple(printed.numbers(name)[0] for name in names) if printed else ()
+            names = [name for name in beside.values if name.startswith("fold")] if beside else []
+            folds = tuple(beside.numbers(name)[0] for name in names) if beside else ()
             dots.append(FoldDots(method.title, measured["f1"].by_fold, folds))
     return dots
 
@@ -466,22 +479,22 @@ def _example_pictures(study: Study) -> list[Picture]:
         return []
     manifest = _chosen(labelled(study.manifest, LESION_LABEL), counts[shown[0].run])
     pixels = SEGMENT.load(manifest, states[shown[0].run].plan.settings, None)
-    called = {
-        row.title: called_lesions(
+    predicted = {
+        row.title: predicted_lesions(
             manifest, pixels, states[row.run].plan.settings, fold_weights(states[row.run], study.place, _FOLD)
         )
         for row in shown
     }
     where = f"Test images of fold {_FOLD + 1}, chosen by the area of their lesions alone."
-    pictures = [_picture(study, "examples", "What the methods call", manifest, pixels, called, where)]
+    pictures = [_picture(study, "examples", "Predictions of the methods", manifest, pixels, predicted, where)]
     members = member_run(NESTED, study.place, _FOLD) if NESTED in states else None
     if members is not None:
         joined = next(row.title for row in shown if row.run == NESTED)
         by_member = {
-            f"M{number + 1}": called_lesions(manifest, pixels, members.settings, [one.weights])
+            f"M{number + 1}": predicted_lesions(manifest, pixels, members.settings, [one.weights])
             for number, one in enumerate(members.folds)
         }
-        by_member[joined] = called[joined]
+        by_member[joined] = predicted[joined]
         title = "The members of the nested ensemble, and their mean"
         words = f"{where} No member was trained on them."
         pictures.append(_picture(study, "members", title, manifest, pixels, by_member, words))
@@ -512,18 +525,18 @@ def _picture(
     title: str,
     manifest: Manifest,
     pixels: Pixels,
-    called: dict[str, NDArray[np.bool_]],
+    predicted: dict[str, NDArray[np.bool_]],
     caption: str,
 ) -> Picture:
     truth = np.asarray(pixels.masks["lesion"], dtype=bool)
     grey = pixels.crops(np.arange(len(manifest), dtype=np.int64))
-    scores = {name: image_dice(pixel_counts(truth, masks)) for name, masks in called.items()}
+    scores = {name: image_dice(pixel_counts(truth, masks)) for name, masks in predicted.items()}
     rows = [
         OutlinedImage(
             name=row.patient,
             image=grey[number],
             truth=truth[number],
-            called={name: masks[number] for name, masks in called.items()},
+            predicted={name: masks[number] for name, masks in predicted.items()},
             scores={name: f"F1 {100 * values[number]:.1f}" for name, values in scores.items()},
         )
         for number, row in enumerate(manifest.rows)

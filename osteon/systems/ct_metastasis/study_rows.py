@@ -1,4 +1,4 @@
-"""Which trainings stand for which printed rows of the metastasis thesis, and how they are planned.
+"""Which trainings stand for which published rows of the metastasis thesis, and how they are planned.
 
 Segmenters are trained on the images with a lesion in the study's folds, classifiers on all images in one division of
 80 to 20 by patient.
@@ -45,7 +45,7 @@ class SegmenterRow:
     Attributes:
         run: name of its run.
         title: as the tables have it.
-        printed: as the printed tables name it; "" where they do not have it.
+        published: as the published tables name it; "" where they do not have it.
         tables: in which it stands.
         switches: of the ablation; None outside it.
         kind: as of ``PlannedRun``.
@@ -54,7 +54,7 @@ class SegmenterRow:
 
     run: str
     title: str
-    printed: str
+    published: str
     tables: tuple[str, ...] = _LIKE_4_1
     switches: str | None = None
     kind: Literal["single", "pair", "nested", "literal"] = "single"
@@ -100,12 +100,12 @@ class _ClassifierRow:
 
     Attributes:
         architecture: in ``osteon.nets``.
-        printed: as the printed tables name it.
+        published: as the published tables name it.
         tables: in which it stands.
     """
 
     architecture: str
-    printed: str
+    published: str
     tables: tuple[str, ...] = ("table5_1",)
 
     @property
@@ -125,7 +125,7 @@ CLASSIFIERS: Final = (
     _ClassifierRow("deit_tiny", "DeiT Tiny"),
     _ClassifierRow("vit_tiny_resnext50", "ViT Tiny + ResNeXt50", ("table5_2",)),
 )
-"""In the order of the printed tables."""
+"""In the order of the published tables."""
 
 
 def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, ...]:
@@ -201,5 +201,5 @@ def _members(choices: Choices) -> int:
     except (TypeError, ValueError) as error:
         raise InputError(f"members is {value!r}; a whole number is needed") from error
     if members < 3:
-        raise InputError(f"members is {members}; each is judged, chosen and taught on parts of its own: at least 3")
+        raise InputError(f"members is {members}; each is evaluated, chosen and taught on parts of its own: at least 3")
     return members

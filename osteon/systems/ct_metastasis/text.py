@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Measurement, Notice, SliceReading
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.lesions import NOT_DETERMINED
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from osteon.data import Mask, SliceScores, Volume
     from osteon.geometry import Turn
-    from osteon.ops.lesions import Character, OwnBone
+    from osteon.ops.lesions import DensityPattern, OwnBone
     from osteon.ops.series_images import SeriesImages
     from osteon.systems.ct_metastasis.search import FoundLesion, TrunkSearch
 
 __all__ = [
     "BONE_MASK",
     "LESION_MASK",
+    "PATTERNS",
     "TEXT",
     "Lesion",
     "LesionReading",
@@ -42,7 +43,7 @@ __all__ = [
 TEXT: Final = TaskText(
     title="CT of the trunk: bone and lesions like metastases",
     demo="What this report says about lesions shows how the software works. It says nothing about this patient.",
-    unlike="What the model says here carries no weight.",
+    ood="What the model says here carries no weight.",
     limits=(
         ("always", PERSON_LIMIT),
         (
@@ -54,7 +55,10 @@ TEXT: Final = TaskText(
             "Bone islands, degenerative change, fractures, haemangiomas and vessels can look like a metastasis.",
         ),
         ("always", "Small or faint metastases, and those without a change of bone, can be missed."),
-        ("always", "Character and site describe what was measured and seen in these images; neither names a disease."),
+        (
+            "always",
+            "Density pattern and site describe what was measured and seen in these images; neither names a disease.",
+        ),
         ("model", OUTCOME_LIMIT),
         ("demo", DEMO_LIMIT),
     ),
@@ -131,8 +135,8 @@ def _lesion(one: FoundLesion, volume: Volume, box: Box) -> Lesion:
         sd_hu=shape.sd_hu,
         probability=one.probability,
         peak_probability=one.peak,
-        character=one.character,
-        character_reason=one.character_reason,
+        density_pattern=one.density_pattern,
+        density_pattern_reason=one.density_pattern_reason,
         lytic_share=one.lytic_share,
         blastic_share=one.blastic_share,
         site=one.site.name,
@@ -157,7 +161,9 @@ def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
             Measurement(concept("lytic_share"), lesion.lytic_share, concept("unit_ratio")),
             Measurement(concept("blastic_share"), lesion.blastic_share, concept("unit_ratio")),
         ]
-    character = "character_not_determined" if lesion.character == NOT_DETERMINED else lesion.character
+    density_pattern = (
+        "density_pattern_not_determined" if lesion.density_pattern == NOT_DETERMINED else lesion.density_pattern
+    )
     return Finding(
         identifier=lesion.identifier,
         tracking_uid=label.tracking_uid,
@@ -168,7 +174,7 @@ def _finding(lesion: Lesion, label: Label, box: Box) -> Finding:
         box=box,
         measurements=tuple(measured),
         segment=(LESION_MASK, label.value),
-        qualities=((concept("lesion_character"), concept(character)),),
+        qualities=((concept("lesion_density_pattern"), concept(density_pattern)),),
     )
 
 
@@ -177,10 +183,10 @@ def _statement(lesion: Lesion, number: int) -> str:
     where = f"slice {first}" if first == last else f"slices {first} to {last}"
     words = (
         f"Lesion {number} in {where}: {lesion.volume_ml:.1f} ml, largest diameter {lesion.diameter_mm:.0f} mm, mean "
-        f"{lesion.mean_hu:.0f} HU; {_or_words(lesion.character, 'character')}, {_or_words(lesion.site, 'site')}."
+        f"{lesion.mean_hu:.0f} HU; {PATTERNS[lesion.density_pattern]}, {_or_words(lesion.site, 'site')}."
     )
     if lesion.near_metal:
-        words += " It lies near metal and may be an artefact."
+        words += " It is near metal and may be an artefact."
     if lesion.is_cut:
         words += " It reaches the edge of the images: there may be more of it."
     return words
@@ -207,47 +213,55 @@ def describe_bone(bone: Mask) -> Finding:
     )
 
 
-def headline(lesions: Sequence[Lesion], scores: SliceScores | None, *, is_demo: bool) -> str:
-    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    return demo_sentence(_told(lesions) + _slices_told(scores), is_demo=is_demo)
+def headline(
+    lesions: Sequence[Lesion], scores: SliceScores | None, *, least_mm3: float = 0.0, not_listed: int = 0
+) -> str:
+    """The first sentence of the report: how many lesions of which pattern, their volume and the largest diameter.
 
-
-def _told(lesions: Sequence[Lesion]) -> str:
+    Args:
+        lesions: that are listed.
+        scores: of the slices, where a classifier saw them.
+        least_mm3: smaller lesions are not listed.
+        not_listed: how many of those there were.
+    """
     if not lesions:
-        return "No lesion of bone was outlined."
-    kinds = [lesion.character for lesion in lesions]
-    words = {NOT_DETERMINED: "of undetermined character"}
-    shown = [kind for kind in ("lytic", "blastic", "mixed", NOT_DETERMINED) if kind in kinds]
-    counted = ", ".join(f"{kinds.count(kind)} {words.get(kind, kind)}" for kind in shown)
+        tail = f" ({not_listed} smaller not listed)" if not_listed else ""
+        return f"No bone lesion of {least_mm3:.0f} mm3 or more detected{tail}." + _slices_told(scores)
+    kinds = [lesion.density_pattern for lesion in lesions]
+    shown = [kind for kind in ("blastic", "lytic", "mixed", NOT_DETERMINED) if kind in kinds]
+    counted = ", ".join(f"{kinds.count(kind)} {PATTERNS[kind]}" for kind in shown)
+    noun = "suspected bone metastasis" if len(lesions) == 1 else "suspected bone metastases"
     total = sum(lesion.volume_ml for lesion in lesions)
-    widest = max(lesion.diameter_mm for lesion in lesions)
-    if len(lesions) == 1:
-        return f"1 lesion was called metastasis ({counted}): {total:.1f} ml, {widest:.0f} mm across."
+    largest = max(lesion.diameter_mm for lesion in lesions)
     return (
-        f"{len(lesions)} lesions were called metastasis ({counted}): {total:.1f} ml in all, the widest {widest:.0f} mm "
-        "across."
+        f"{len(lesions)} {noun} ({counted}), {total:.1f} ml in total, largest diameter {largest:.0f} mm."
+        + _slices_told(scores)
     )
 
 
 def _slices_told(scores: SliceScores | None) -> str:
     if scores is None or scores.source != "classifier" or scores.by_segmentation is None:
         return ""
-    called, outlined = scores.smoothed >= scores.threshold, scores.by_segmentation
+    predicted, outlined = scores.smoothed >= scores.threshold, scores.by_segmentation
     return (
-        f" Slices called metastatic: {np.count_nonzero(called)} of {called.size} by the classifier, "
-        f"{np.count_nonzero(outlined)} by the outlines; they agree in {scores.agreement:.0%}."
+        f" Suspected slices: {np.count_nonzero(predicted)} of {predicted.size} by the classifier, "
+        f"{np.count_nonzero(outlined)} by the outlines; agreement {scores.agreement:.0%}."
     )
 
 
 def metal_notice(images: SeriesImages, lesions: Sequence[Lesion]) -> Notice:
-    """That metal was seen, and which lesions lie near it."""
+    """That metal was seen, and which lesions are near it."""
     near = [lesion.identifier.removeprefix("lesion-") for lesion in lesions if lesion.near_metal]
     told = "No lesion was outlined within 10 mm of it"
     if near:
-        noun, verb = ("Lesion", "lies") if len(near) == 1 else ("Lesions", "lie")
+        noun, verb = ("Lesion", "is") if len(near) == 1 else ("Lesions", "are")
         told = f"{noun} {', '.join(near)} {verb} within 10 mm of it and may be an artefact"
     text = f"Metal is in the images ({images.metal_mm3 / 1000:.1f} ml). {told}. HU near metal are wrong."
     return Notice("metal", text, level="warning")
+
+
+PATTERNS: Final = {"lytic": "lytic", "blastic": "sclerotic", "mixed": "mixed", NOT_DETERMINED: "indeterminate"}
+"""What a report calls the density patterns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,15 +277,15 @@ class Lesion:
         sd_hu: of its voxels, population standard deviation.
         probability: mean of the upper half of the probabilities of its pixels; no calibrated chance of a metastasis.
         peak_probability: the highest of them.
-        character: lytic, blastic or mixed against the patient's own bone, or "not determined".
-        character_reason: why, in a sentence.
+        density_pattern: lytic, blastic or mixed against the patient's reference bone, or "not determined".
+        density_pattern_reason: why, in a sentence.
         lytic_share: share of its pixels below ``OwnBone.lytic_below_hu``; None where there is nothing to compare with.
         blastic_share: share of its pixels above ``OwnBone.blastic_above_hu``; likewise.
         site: as "vertebra", or "not determined".
         site_reason: what proves it, or what is missing, in a sentence.
         slices: half-open range of Volume slice indices.
         key_slice: the slice that shows most of it.
-        near_metal: whether metal lies so near that artefacts may have made it.
+        near_metal: whether metal is so near that artefacts may have made it.
         is_cut: whether it reaches the edge of the images, so that there may be more of it.
     """
 
@@ -283,8 +297,8 @@ class Lesion:
     sd_hu: float
     probability: float
     peak_probability: float
-    character: Character
-    character_reason: str
+    density_pattern: DensityPattern
+    density_pattern_reason: str
     lytic_share: float | None
     blastic_share: float | None
     site: str
@@ -301,8 +315,8 @@ class LesionReading(SliceReading):
 
     Attributes:
         lesions: connected lesions, the largest first; each has a Finding of the same identifier.
-        own_bone: what the lesions were compared with; None where too little of it was seen, or no lesion is listed.
+        reference_bone: what the lesions were compared with; None without lesions, or where too little was seen.
     """
 
     lesions: tuple[Lesion, ...] = ()
-    own_bone: OwnBone | None = None
+    reference_bone: OwnBone | None = None

@@ -121,7 +121,7 @@ def _rows(
 def _shares(
     labels: TruthMask | TumourBoxes | SliceLabels, legs: Sequence[Leg]
 ) -> list[TruthMask | TumourBoxes | SliceLabels]:
-    """What each leg has of the labels: a box belongs to the leg in which most of it lies.
+    """What each leg has of the labels: a box belongs to the leg in which most of it is.
 
     Raises:
         InputError: a box outside every leg, or labelled slices of which leg is not said.
@@ -136,9 +136,7 @@ def _shares(
     for box in labels.boxes:
         shared = [_shared_voxels(leg, box.start, box.stop) for leg in legs]
         if not max(shared):
-            raise InputError(
-                "a tumour box lies outside the legs: voxels are counted from 0 along slices, rows, columns"
-            )
+            raise InputError("a tumour box is outside the legs: voxels are counted from 0 along slices, rows, columns")
         mine[int(np.argmax(shared))].append(box)
     return [TumourBoxes(tuple(boxes)) for boxes in mine]
 
@@ -275,7 +273,7 @@ def _box(number: int, line: Mapping[str, str]) -> Box:
     ends = [_index(number, column, line[column]) for column in BOX]
     first, last = ends[::2], ends[1::2]
     if any(b < a for a, b in zip(first, last, strict=True)):
-        raise InputError(f"row {number} has a box whose last index lies before its first: swap them")
+        raise InputError(f"row {number} has a box whose last index is before its first: swap them")
     return Box(start=(first[0], first[1], first[2]), stop=(last[0] + 1, last[1] + 1, last[2] + 1))
 
 
@@ -295,7 +293,7 @@ class BuildOptions:
     Attributes:
         planes: of ``osteon.data.manifest.PLANES``.
         every: of the slices of a leg and plane, each so-manieth is used, from the first.
-        most: at most so many of a leg and plane, evenly spaced over those; None for all.
+        most: at most this many of a leg and plane, evenly spaced over those; None for all.
         size: rows and columns of a picture.
         faint_mm2: pictures with less tumour than this, but some, are left out when the tumour's outline is known.
 
@@ -457,7 +455,7 @@ def _slices(
 
 
 def _thinned(chosen: _Chosen, options: BuildOptions) -> _Chosen:
-    """Without the faint ones; each so-manieth of the rest; at most so many, evenly spaced."""
+    """Without the faint ones; each so-manieth of the rest; at most this many, evenly spaced."""
     keep = np.arange(chosen.indices.size)
     if chosen.area_mm2 is not None:
         keep = keep[(chosen.area_mm2 == 0) | (chosen.area_mm2 >= options.faint_mm2)]
@@ -521,8 +519,8 @@ def reformat(
 ) -> NDArray[np.float32]:
     """One picture with square pixels, scaled to 0..1.
 
-    The longer side fills the picture and the shorter one lies in its middle. Between slices values are interpolated
-    linearly, along them the nearest is taken. What is not kept, or lies outside, takes the smallest value.
+    The longer side fills the picture and the shorter one is in its middle. Between slices values are interpolated
+    linearly, along them the nearest is taken. What is not kept, or is outside, takes the smallest value.
 
     Args:
         plane: (slice, n) HU, cut out of the box of a leg.
@@ -554,7 +552,7 @@ def reformat(
 
 
 def _places(count: int, step_mm: float, side_mm: float, size: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Where each output pixel's centre lies among ``count`` samples, kept inside, and whether it was inside."""
+    """Where each output pixel's centre is among ``count`` samples, kept inside, and whether it was inside."""
     from_middle_mm = (np.arange(size) + 0.5) * (side_mm / size) - side_mm / 2
     place = from_middle_mm / step_mm + (count - 1) / 2
     inside = (place >= -0.5) & (place <= count - 0.5)

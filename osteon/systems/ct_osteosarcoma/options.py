@@ -44,7 +44,7 @@ class DatasetOptions:
     planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
     every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")
     most: int = option(
-        "--most", default=0, low=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."
+        "--most", default=0, low=0, help="At most this many pictures of a leg and plane, evenly spaced; 0: all."
     )
     size: int = option("--size", default=256, low=16, high=1024, help="Rows and columns of a picture.")
 
@@ -56,7 +56,7 @@ class LabelledOptions:
     planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
     every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")
     most: int = option(
-        "--most", default=24, low=0, help="At most so many pictures of a leg and plane, evenly spaced; 0: all."
+        "--most", default=24, low=0, help="At most this many pictures of a leg and plane, evenly spaced; 0: all."
     )
     size: int = option("--size", default=256, low=16, high=1024, help="Rows and columns of a picture.")
     faint: float = option(

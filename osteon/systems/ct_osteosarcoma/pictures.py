@@ -26,9 +26,9 @@ __all__ = ["REPORT", "pictures"]
 _LOOK: Final = SliceLook(
     curve="Probability along the leg",
     map_curve="Highest value of the map along the leg",
-    called="affected",
+    predicted="affected",
     margin_mm=12.0,
-    not_called="highest of this leg, not called",
+    not_predicted="highest of this leg, not predicted",
 )
 _HEAT: Final = (
     "A heat map shows what the model used for its score. It is not a segmentation and no outline of a tumour."
@@ -62,11 +62,13 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     if has_browsers(answer, volume):
         title = f"{_LOOK.title(reading.scores)}, slice by slice" if is_scored else "Slice by slice"
         browsers = partial(slice_browsers, answer, volume, reading.scores, look=_LOOK)
-        note = "Thin line with dots: each slice. Thick line: smoothed. Dashed: threshold. Hatched: run of slices called"
+        note = (
+            "Thin line with dots: each slice. Thick line: smoothed. Dashed: threshold. Hatched: run of slices predicted"
+        )
         blocks += [
             Heading(title, anchor="slices", only="page"),
             *mark,
-            SliceBrowsers(browsers, f"{note} {_LOOK.called}."),
+            SliceBrowsers(browsers, f"{note} {_LOOK.predicted}."),
         ]
     if is_scored:
         curve = _LOOK.title(reading.scores)
@@ -75,7 +77,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     if trust and is_scored:
         blocks.append(Figure("scores", only="page"))  # band and strips are drawn in the picture only
     if reading.heat_maps:
-        blocks += [Heading("Where the model looked", anchor="heat"), Paragraph(_HEAT), Figure("heat_maps")]
+        blocks += [Heading("Model attention (Grad-CAM)", anchor="heat"), Paragraph(_HEAT), Figure("heat_maps")]
     if "bone_anterior" in drawings:
         scene = Viewer3D(partial(bone_scene, answer, volume))
         blocks += [Heading("Bone in 3D", anchor="bone"), *mark, scene, Pair(("bone_anterior", "bone_lateral"))]

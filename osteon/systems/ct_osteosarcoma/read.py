@@ -2,7 +2,7 @@
 
 The steps are those of the paper (spec ct-osteosarcoma, sections 3, 7 and 8): legs are found, every slice of a leg is
 cropped, normalised and classified, the scores are smoothed and thresholded, and the runs of positive slices become
-findings with a box. Where in a slice the tumour lies is not asked: the box is as wide as the leg.
+findings with a box. Where in a slice the tumour is is not asked: the box is as wide as the leg.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     Args:
         volume: CT in HU, slices across the legs.
         options: device, model, threshold and the ways to find legs and measure filters.
-        progress: told about every step.
+        progress: called at every step.
 
     Raises:
         NotThisTaskError: the volume does not look like legs, and options do not force it.
@@ -86,14 +86,14 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
                 classifier,
                 territory=territory,
                 point=point,
-                report_unlike=options.report_unlike,
+                report_ood=options.report_ood,
                 progress=progress,
             )
         with clock.step("bone mask", progress, f"bone of the {leg.name}"):
             bone = _bone(volume, leg, territory, bone_options, fine=options.bone == "fine")
         notices += [notice for notice in bone.notices if notice not in notices]
         readings.append(text.LegReading(leg.side, region, territory, scores, bone.parts))
-    notices += text.novelty_notices(readings, report_unlike=options.report_unlike)
+    notices += text.ood_notices(readings, report_ood=options.report_ood)
     with clock.step("heat maps", progress, "heat maps"):
         pairs = [(leg, reading.scores) for leg, reading in zip(search.legs, readings, strict=True)]
         heat_maps, told = _leg_heat_maps(volume, pairs, classifier)
@@ -104,7 +104,7 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     use = classifier.use()
     return Answer(
         task=TASK,
-        headline=text.headline(readings, volume, is_demo=use.is_demo),
+        headline=text.headline(readings, volume),
         status=text.status_of(readings),
         findings=(
             *(finding for reading in readings for finding in text.describe_runs(reading, masks, volume)),
@@ -137,7 +137,7 @@ def _configuration(options: Options, bone: BoneOptions, point: OperatingPoint) -
         "model": options.model or DEFAULT_MODEL,
         "threshold": point.threshold,
         "threshold_source": point.source,
-        "report_unlike": options.report_unlike,
+        "report_ood": options.report_ood,
         "smoothing": {
             "gaussian_sigma_slices": point.gaussian_sigma_slices,
             "median_slices": point.median_slices,
@@ -155,7 +155,7 @@ def classify_leg(
     *,
     territory: NDArray[np.bool_],
     point: OperatingPoint,
-    report_unlike: bool = False,
+    report_ood: bool = False,
     progress: Progress,
 ) -> tuple[Region, SliceScores]:
     """Scores of one leg: crops in blocks through a classifier, then smoothing and threshold.
@@ -176,8 +176,8 @@ def classify_leg(
         probability, present=leg.present, sigma=point.gaussian_sigma_slices, median=point.median_slices
     )
     runs = positive_runs(smoothed, threshold=point.threshold, present=leg.present)
-    novelty = classifier.novelty(found.distance)
-    is_withheld = novelty is not None and novelty.is_unlike and not report_unlike
+    ood = classifier.ood(found.distance)
+    is_withheld = ood is not None and ood.is_ood and not report_ood
     sets, limits = found.pair_sets, classifier.limits
     scores = SliceScores(
         region=leg.name,
@@ -192,7 +192,7 @@ def classify_leg(
         sets=() if sets is None else set_names(sets, negative="healthy", positive="tumour"),
         error_rate=None if limits is None else limits.sets.alpha,
     )
-    return Region(name=leg.name, box=leg.box, present=leg.present, novelty=novelty), scores
+    return Region(name=leg.name, box=leg.box, present=leg.present, ood=ood), scores
 
 
 def _crops_of(
@@ -205,7 +205,7 @@ def _crops_of(
 
 
 def slices_to_explain(scores: SliceScores) -> NDArray[np.int64]:
-    """The most suspicious slice of every run, or of the whole region where none was called; ascending."""
+    """The most suspicious slice of every run, or of the whole region where none was predicted; ascending."""
     found = []
     for first, stop in scores.runs:
         inside = np.flatnonzero((scores.slices >= first) & (scores.slices < stop))
@@ -240,7 +240,7 @@ def _leg_heat_maps(
                 crop=crop,
                 heat=one,
                 extent_mm=(height, width),
-                is_called=any(first <= index < stop for first, stop in scores.runs),
+                is_predicted=any(first <= index < stop for first, stop in scores.runs),
                 members=len(classifier.card.members) if classifier.card else 1,
             )
             for index, crop, one in zip(slices, crops, heat, strict=True)

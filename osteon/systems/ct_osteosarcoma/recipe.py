@@ -26,7 +26,7 @@ def _card_input(settings: ClassifySettings, manifest: Manifest) -> ImageInput:
         words,
     )
     where = (
-        "axial slice of one leg as it lies in the volume: rows front to back, columns right to left of "
+        "axial slice of one leg as it is in the volume: rows front to back, columns right to left of "
         "a patient on the back"
     )
     return ImageInput(1, where, made, rows=settings.image_size, columns=settings.image_size)

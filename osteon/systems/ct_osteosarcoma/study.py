@@ -1,4 +1,4 @@
-"""The protocol of the CT osteosarcoma paper: which runs it takes, and its three tables beside the printed values.
+"""The protocol of the CT osteosarcoma paper: which runs it takes, and its three tables beside the published values.
 
 Table 1 trains the baselines from scratch, table 2 says what the six configurations are, table 3 crosses them with the
 three strategies. The paper's data are private: the protocol can be repeated, the numbers cannot.
@@ -19,7 +19,7 @@ from osteon.study.protocol import Results, StudyProtocol, StudySection, check_pa
 from osteon.study.published import read_published
 from osteon.study.tables import TRIVIAL, ResultRow, ResultTable, comparison_table, measured_record
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
-from osteon.train.judging import TABLE_MEASURES, judge_folds, known_fields
+from osteon.train.performance import TABLE_MEASURES, evaluate_folds, known_fields
 from osteon.train.settings import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from osteon.metrics.bootstrap import Resampling
     from osteon.study.plan import Planned, Study
     from osteon.study.protocol import Choices
-    from osteon.train.judging import Measured
+    from osteon.train.performance import Measured
 
 __all__ = ["STUDY", "plan_runs", "study_tables"]
 
@@ -73,19 +73,19 @@ def plan_runs(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, 
 
 def study_tables(
     runs: Sequence[Planned],
-    judged: Mapping[str, Mapping[str, Measured]],
+    evaluated: Mapping[str, Mapping[str, Measured]],
     predictions: Mapping[str, Predictions],
     notes: tuple[str, ...],
     resampling: Resampling | None = None,
 ) -> tuple[Table, ...]:
     """Tables 1 to 3 of the paper, and the comparisons of table 3 with their tests."""
-    printed = read_published(__package__).tables
+    published = read_published(__package__).tables
     planned = {run.name: run for run in runs}
     baselines = {run.name: (run.settings.architecture,) for run in runs if run.table == "table1"}
-    first = {name: (row.title,) for name, row in printed["table1"].items()} | baselines
+    first = {name: (row.title,) for name, row in published["table1"].items()} | baselines
     third = {
         name: (configuration, strategy.upper())
-        for name in printed["table3"]
+        for name in published["table3"]
         for configuration, _, strategy in [name.partition("-")]
     }
     tables = []
@@ -97,16 +97,16 @@ def study_tables(
             ResultRow(
                 words,
                 run if run in planned else "",
-                judged.get(run),
+                evaluated.get(run),
                 "failed" if run in planned else "not run",
-                printed[name].get(run),
+                published[name].get(run),
             )
             for run, words in rows.items()
         ]
         shown += [
-            ResultRow((words, *[""] * (len(heads) - 1)), run, judged[run])
+            ResultRow((words, *[""] * (len(heads) - 1)), run, evaluated[run])
             for run, words in TRIVIAL.items()
-            if run in judged
+            if run in evaluated
         ]
         of_table = [run for run in runs if run.table == name]
         tables.append(_results(name, title, heads, shown, (*_protocol_notes(of_table), *notes)))
@@ -130,7 +130,7 @@ def _configurations() -> Table:
 def _results(
     name: str, title: str, heads: tuple[str, ...], shown: Sequence[ResultRow], notes: tuple[str, ...]
 ) -> Table:
-    """A line a run: each measure with both intervals, beside it what is printed."""
+    """A line a run: each measure with both intervals, beside it what is published."""
     layout = ResultTable(
         name=name, title=title, heads=heads, measures=_HEADS, lines=(), record=_RECORD, named=len(heads)
     )
@@ -142,21 +142,21 @@ def _results(
                 _cell(row.measured[key]) if row.measured else row.state,
                 row.published.marked(key) if row.published else "",
             ]
-            printed = row.published.texts(key) if row.published else (None, None, None)
-            names = ("printed", "printed_low", "printed_high")
-            records.append(measured_record(layout, row, key) | dict(zip(names, printed, strict=True)))
+            published = row.published.texts(key) if row.published else (None, None, None)
+            names = ("published", "published_low", "published_high")
+            records.append(measured_record(layout, row, key) | dict(zip(names, published, strict=True)))
             if row.published and row.published.leaves_range(key):
                 impossible.append(f"{' '.join(row.heads)} {head} {row.published.values[key]}")
         rows.append((*row.heads, *cells))
     remarks = [*read_published(__package__).said("how_measured", "private")]
     if impossible:
         remarks.append(
-            f"Printed, but cannot be a range of a share: {'; '.join(impossible)}. A t interval over five folds is not "
-            "bounded; the patient bootstrap is."
+            f"Published, but cannot be a range of a share: {'; '.join(impossible)}. A t interval over five folds is "
+            "not bounded; the patient bootstrap is."
         )
     if any("*" in cell for row in rows for cell in row):
         remarks.append("With a star: a t interval is not bounded and leaves 0 to 1; read the patient bootstrap.")
-    columns = (*heads, *(text for key in TABLE_MEASURES for text in (_HEADS[key], "printed")))
+    columns = (*heads, *(text for key in TABLE_MEASURES for text in (_HEADS[key], "published")))
     return Table(name, title, columns, tuple(rows), notes=(*remarks, *notes), records=tuple(records))
 
 
@@ -192,13 +192,13 @@ def _results_of(study: Study, resampling: Resampling | None) -> Results:
         *page.state_notes(study, study.runs),
     )
     predictions = {**study.predictions, **page.trivial_predictions(study, split)}
-    judged = {name: judge_folds(table, resampling=resampling) for name, table in predictions.items()}
-    tables = study_tables([run.plan for run in study.runs], judged, predictions, notes, resampling)
+    evaluated = {name: evaluate_folds(table, resampling=resampling) for name, table in predictions.items()}
+    tables = study_tables([run.plan for run in study.runs], evaluated, predictions, notes, resampling)
     titles = {**TRIVIAL, "fields": f"fields only ({len(known_fields(manifest))})"}
     published = read_published(__package__)
     rows = [
         ResultRow((titles.get(name, name),), name, found, published=published.row(name))
-        for name, found in judged.items()
+        for name, found in evaluated.items()
     ]
     return Results(
         sections=(

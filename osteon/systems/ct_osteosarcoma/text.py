@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence, unlike_notice
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.report.wording import count
@@ -29,7 +29,7 @@ __all__ = [
     "describe_runs",
     "headline",
     "masks_of",
-    "novelty_notices",
+    "ood_notices",
     "run_box",
     "status_of",
 ]
@@ -37,7 +37,7 @@ __all__ = [
 TEXT = TaskText(
     title="CT of the legs: bone and osteosarcoma-like change",
     demo="What this report says about a tumour shows how the software works. It says nothing about this patient.",
-    unlike="What the model says here carries no weight. The bone is measured without the model.",
+    ood="What the model says here carries no weight. The bone is measured without the model.",
     limits=(
         ("always", PERSON_LIMIT),
         ("model", "The model scores single slices. It marks a range of slices, not the outline of a tumour."),
@@ -45,7 +45,7 @@ TEXT = TaskText(
         ("model", OUTCOME_LIMIT),
         ("demo", DEMO_LIMIT),
     ),
-    masks={"bone": "bone", "affected": "slices called tumour"},
+    masks={"bone": "bone", "affected": "slices with suspected tumour"},
 )
 
 BONE_MASK = "bone"
@@ -80,8 +80,8 @@ def status_of(readings: Sequence[LegReading]) -> Status:
     """What the legs come to; abstained where the model may speak of none of them."""
     if any(reading.scores.runs for reading in readings):
         return "positive"
-    unlike = [reading.region.novelty is not None and reading.region.novelty.is_unlike for reading in readings]
-    return "abstained" if all(unlike) else "negative"
+    ood = [reading.region.ood is not None and reading.region.ood.is_ood for reading in readings]
+    return "abstained" if all(ood) else "negative"
 
 
 def run_box(reading: LegReading, run: tuple[int, int]) -> Box:
@@ -91,7 +91,7 @@ def run_box(reading: LegReading, run: tuple[int, int]) -> Box:
 
 
 def masks_of(readings: Sequence[LegReading], volume: Volume) -> tuple[Mask, ...]:
-    """The bone of every leg and, when a slice is called tumour, the affected cross-sections.
+    """The bone of every leg and, when a slice is predicted tumour, the affected cross-sections.
 
     An affected region is everything of that leg inside the skin in the slices of one run: the classifier says which
     slices, not where in them.
@@ -143,7 +143,7 @@ def describe_bone(reading: LegReading, bone: Mask, volume: Volume) -> Finding:
 
 
 def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) -> Iterator[Finding]:
-    """One finding for every separate run of slices called tumour, from the first slice on."""
+    """One finding for every separate run of slices predicted tumour, from the first slice on."""
     step_mm, voxel_mm3 = volume.grid.spacing_mm[0], volume.grid.voxel_volume_mm3
     for number, run in enumerate(reading.scores.runs, start=1):
         mask = next(mask for mask in masks if mask.name == AFFECTED_MASK)
@@ -156,7 +156,7 @@ def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) ->
             tracking_uid=label.tracking_uid,
             kind=concept("neoplasm"),
             statement=(
-                f"Slices {run[0] + 1} to {run[1]} of the {reading.region.name} were called tumour: "
+                f"Suspected tumour, {reading.region.name}: slices {run[0] + 1}-{run[1]}, "
                 f"{slices * step_mm:.1f} mm along the slice axis."
             ),
             site=concept("lower_limb"),
@@ -173,56 +173,56 @@ def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) ->
         )
 
 
-def headline(readings: Sequence[LegReading], volume: Volume, *, is_demo: bool) -> str:
-    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    return demo_sentence(_called(readings, volume), is_demo=is_demo)
+def headline(readings: Sequence[LegReading], volume: Volume) -> str:
+    """The first sentence of the report: the finding first, then which legs were not assessed."""
+    ood = [reading for reading in readings if reading.region.ood and reading.region.ood.is_ood]
+    silent = [reading for reading in ood if not reading.scores.runs]
+    told = [reading for reading in readings if reading not in silent]
+    suspected = [reading for reading in told if reading.scores.runs]
+    step_mm = volume.grid.spacing_mm[0]
+    sentences = []
+    if suspected:
+        runs = [", ".join(f"{a + 1}-{b}, {(b - a) * step_mm:.1f} mm" for a, b in one.scores.runs) for one in suspected]
+        parts = [f"{reading.region.name}: slices {run}" for reading, run in zip(suspected, runs, strict=True)]
+        sentences.append(f"Suspected tumour, {'; '.join(parts)}.")
+    elif told:
+        highest = max(float(r.scores.smoothed.max(initial=0.0)) for r in told)
+        how_high = f"highest smoothed probability {highest:.2f}, threshold {told[0].scores.threshold:.2f}"
+        sentences.append(f"No suspected tumour, {' and '.join(one.region.name for one in told)} ({how_high}).")
+    if ood:
+        sentences.append(_ood_sentence(ood, is_silent=len(silent) == len(ood)))
+    if not told:
+        millilitres = [np.count_nonzero(one.bone_parts) * volume.grid.voxel_volume_mm3 / 1000 for one in readings]
+        parts = [f"{_stem(one)} {bone:.0f} ml" for one, bone in zip(readings, millilitres, strict=True)]
+        sentences.append(f"Bone: {', '.join(parts)}.")
+    return " ".join(sentences)
 
 
-def novelty_notices(readings: Sequence[LegReading], *, report_unlike: bool) -> Iterator[Notice]:
-    """What must be said of legs that are unlike anything the model was trained on."""
+def ood_notices(readings: Sequence[LegReading], *, report_ood: bool) -> Iterator[Notice]:
+    """What must be said of legs that are outside the model's training range."""
     for reading in readings:
-        novelty = reading.region.novelty
-        if novelty is None or not novelty.is_unlike:
+        ood = reading.region.ood
+        if ood is None or not ood.is_ood:
             continue
         runs = len(reading.scores.withheld_runs)
         withheld = "No tumour is reported there."
         if runs:
             noun, verb = count(runs, "run of slices", "runs of slices"), "is" if runs == 1 else "are"
             withheld = f"{noun} above the threshold {verb} not reported, but shown in the curve and in findings.json."
-        distance = "the middle distance of its slices from the training images"
-        yield unlike_notice(reading.region.name, distance, novelty, "" if report_unlike else withheld)
+        distance = "the median distance of its slices from the training images"
+        yield ood_notice(reading.region.name, distance, ood, "" if report_ood else withheld)
 
 
-def _called(readings: Sequence[LegReading], volume: Volume) -> str:
-    unlike = [reading for reading in readings if reading.region.novelty and reading.region.novelty.is_unlike]
-    silent = [reading for reading in unlike if not reading.scores.runs]
-    told = [reading for reading in readings if reading not in silent]
-    sentences = [_unlike(unlike, is_silent=len(silent) == len(unlike))] if unlike else []
-    called = [reading for reading in told if reading.scores.runs]
-    step_mm = volume.grid.spacing_mm[0]
-    if called:
-        runs = [", ".join(f"{a + 1} to {b} ({(b - a) * step_mm:.1f} mm)" for a, b in r.scores.runs) for r in called]
-        parts = [f"{reading.region.name}: slices {text}" for reading, text in zip(called, runs, strict=True)]
-        sentences.append(f"Slices called tumour: {'; '.join(parts)}.")
-    elif told:
-        highest = max(float(r.scores.smoothed.max(initial=0.0)) for r in told)
-        names = " or the ".join(reading.region.name for reading in told)
-        how_high = f"highest smoothed probability {highest:.2f}, threshold {told[0].scores.threshold:.2f}"
-        sentences.append(f"No slice of the {names} was called tumour ({how_high}).")
-    return " ".join(sentences)
-
-
-def _unlike(readings: Sequence[LegReading], *, is_silent: bool) -> str:
+def _ood_sentence(readings: Sequence[LegReading], *, is_silent: bool) -> str:
     """Which legs the model was not trained for."""
-    known = [(reading.region.name, reading.region.novelty) for reading in readings]
-    names = " and the ".join(name for name, _ in known)
-    scores = " and ".join(f"{novelty.score:.2f}" for _, novelty in known if novelty)
-    limit = next(novelty.threshold for _, novelty in known if novelty)
+    known = [reading.region.ood for reading in readings if reading.region.ood]
+    scores = " and ".join(f"{ood.score:.2f}" for ood in known)
     noun, verb = ("score", "is") if len(known) == 1 else ("scores", "are")
-    tail = ": no word on tumour there" if is_silent else "; reported all the same"
-    return (
-        f"The {names} {verb} unlike anything this model was trained on ({noun} {scores}, threshold {limit:.2f}){tail}."
-    )
+    names = " and ".join(f"the {reading.region.name}" for reading in readings)
+    where = f"{verb} outside the model's training range ({noun} {scores}, threshold {known[0].threshold:.2f})"
+    if is_silent:
+        return f"No tumour assessment: {names} {where}."
+    return f"Caution: {names} {where}; reported because that was asked for."
 
 
 def _stem(reading: LegReading) -> str:

@@ -1,7 +1,7 @@
 """The data set of the histology study: tiles of H&E slides with their class, patient and slide.
 
-The class is told by the name, ``Class___Case-3-A15-2939-11262_112.jpg`` as in the public osteosarcoma set, or by the
-folder of a class. The patient and slide are told by such a name, else by ``patients.csv``, else by a folder.
+The class is given by the name, ``Class___Case-3-A15-2939-11262_112.jpg`` as in the public osteosarcoma set, or by the
+folder of a class. The patient and slide are given by such a name, else by ``patients.csv``, else by a folder.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int,
         The manifest (label, patient, study = slide, and the column ``microns_per_pixel``) and what was left out.
 
     Raises:
-        InputError: no folder, no tile whose class and patient are told, or not one whose pixel size is known.
+        InputError: no folder, no tile whose class and patient are reported, or not one whose pixel size is known.
         OutputError: the folder holds something else, or cannot be written.
         BackendError: a process was ended from outside.
     """
@@ -181,14 +181,14 @@ def _tile_pictures(source: Path, table: PatientsTable, *, own_patients: bool = F
     """The patients of a tile set.
 
     Raises:
-        InputError: no folder, no picture in it, none whose class is told, or patients that nothing tells.
+        InputError: no folder, no picture in it, none whose class is reported, or patients that nothing identifies.
     """
     if not source.is_dir():
         raise InputError(f"no folder {source.name}: give the folder of the tiles")
     root = source if tile_class(source.name) else inner_folder(source)
     pictures = [(key, path) for key, paths in pictures_below(root).items() for path in paths]
     if not pictures:
-        raise InputError(f"no picture lies in {source.name}: give a folder of tiles named {_PATTERN}")
+        raise InputError(f"no picture is in {source.name}: give a folder of tiles named {_PATTERN}")
     placed: list[PlacedPicture] = []
     skipped: list[SkippedCase] = []
     stems = [key for key, _ in pictures]
@@ -219,7 +219,7 @@ def _copied(case: PictureCase, item: PictureFile, out: Path, options: _TileOptio
         try:
             asked = float(in_table)
         except ValueError as error:
-            raise InputError(f"its {MICRONS} {in_table!r} in the table is no number: mend it") from error
+            raise InputError(f"its {MICRONS} {in_table!r} in the table is not a number: correct it") from error
     slide = open_slide(item.image, microns_per_pixel=asked)
     try:
         microns = float(np.mean(slide.microns_per_pixel))
@@ -244,14 +244,14 @@ def _copied(case: PictureCase, item: PictureFile, out: Path, options: _TileOptio
 
 
 def _why_not(told: _TileName, labels: set[str], *, doubled: bool) -> str:
-    """Why a picture is no tile; "" where it is one."""
+    """Why a picture is not a tile; "" where it is one."""
     if doubled:
         return "several tiles have its name with other endings: keep one"
     if told.label is None:
         return f"the class in its name is none of the three: name it {_PATTERN}"
     if not labels:
         return (
-            f"neither its name nor its folder tells the class: name it {_PATTERN}, or put it into a folder of its class"
+            f"neither its name nor its folder gives the class: name it {_PATTERN}, or put it into a folder of its class"
         )
     return "its name and its folders tell different classes: keep one" if len(labels) > 1 else ""
 
@@ -268,7 +268,7 @@ def _notes(manifest: Manifest) -> list[str]:
     if partly:
         told.append(
             f"{partly} of {len(of_patient)} patients have no tile of some class: class and patient are confounded, and "
-            "a result by tile may tell patients apart instead of classes."
+            "a result by tile may distinguishes patients instead of classes."
         )
     if any(row.extra.get(PATIENT_KNOWN) == "no" for row in manifest.rows):
         told.append(UNKNOWN_PATIENTS_WARNING)

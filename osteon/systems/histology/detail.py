@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import GradeProposal, Necrosis, RegionNovelty, Slide, TilePlan
+    from osteon.data import GradeProposal, Necrosis, RegionOod, Slide, TilePlan
     from osteon.weights import ModelCard
 
 __all__ = [
@@ -47,7 +47,7 @@ NOT_READ: Final = -1
 LEFT_OUT: Final = -2
 """A cell with a flag: in no area and in no fraction."""
 UNCLAIMED: Final = -3
-"""A cell of a slide that is unlike the training tiles: the model gives no word on it."""
+"""A tile that is out of distribution: the model does not assess it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,16 @@ class SlideMap:
     Attributes:
         plan: the cells.
         probability: (rows, columns, 3) float32 in the order of ``TILE_CLASSES``, calibrated; NaN where not read.
-        novelty: (rows, columns) float32, distance from the training tiles; NaN where not read; None where the model
+        ood: (rows, columns) float32, distance from the training tiles; NaN where not read; None where the model
             does not know its limits.
-        novelty_threshold: a tile above it is unlike the training tiles.
-        flags: by name ("blur", "pen", "fold", "unlike"), (rows, columns) bool.
+        ood_threshold: a tile above it is out of distribution.
+        flags: by name ("blur", "pen", "fold", "ood"), (rows, columns) bool.
     """
 
     plan: TilePlan
     probability: NDArray[np.float32] = field(repr=False)
-    novelty: NDArray[np.float32] | None = field(default=None, repr=False)
-    novelty_threshold: float | None = None
+    ood: NDArray[np.float32] | None = field(default=None, repr=False)
+    ood_threshold: float | None = None
     flags: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
 
@@ -77,12 +77,12 @@ class SlideReading:
     Attributes:
         map: of the cells.
         necrosis: share of the tumour that is not viable; without a fraction where nothing is claimed.
-        grade: None where there is no fraction, or the slide is unlike anything the model was trained on.
+        grade: None where there is no fraction, or the slide is outside the model's training range.
         tiles: that were read.
         left_out: tiles that count in no area; a tile may have several flags.
         flagged: tiles by flag.
-        novelty: how unlike the model's training the slide is; None where the model does not know its limits.
-        is_unlike: whether no class is claimed for that reason.
+        ood: how unlike the model's training the slide is; None where the model does not know its limits.
+        is_ood: whether no class is claimed for that reason.
         is_reported: whether the slide is unlike, but a person asked to have it reported all the same.
         certain: cells (row, column) of the gallery, the most certain of each class first.
         uncertain: cells of the least certain, first the least.
@@ -94,8 +94,8 @@ class SlideReading:
     tiles: int = 0
     left_out: int = 0
     flagged: Mapping[str, int] = field(default_factory=dict)
-    novelty: RegionNovelty | None = None
-    is_unlike: bool = False
+    ood: RegionOod | None = None
+    is_ood: bool = False
     is_reported: bool = False
     certain: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     uncertain: tuple[tuple[int, int], ...] = field(default=(), repr=False)
@@ -123,13 +123,13 @@ LOOKS: Final = (
     Look("non_viable", "Non-viable tumour", "#e3ab2f"),
     Look("viable", "Viable tumour", "#9e0f36"),
 )
-"""In the order of TILE_CLASSES. Grey-blue, ochre, crimson: told apart with any colour vision, and in grey."""
+"""In the order of TILE_CLASSES. Grey-blue, ochre, crimson: distinguished with any colour vision, and in grey."""
 
 _FLAG_LOOKS: Final = (
     Look("blur", "out of focus", "#0072b2", "///"),
     Look("pen", "pen mark", "#009e73", "\\\\\\"),
     Look("fold", "fold", "#cc79a7", "|||"),
-    Look("unlike", "unlike the training tiles", "#1b1f24", "xxx"),
+    Look("ood", "out of distribution", "#1b1f24", "xxx"),
 )
 LEFT_OUT_LOOK: Final = Look("left_out", "Left out", "#8d939a", "////")
 UNCLAIMED_LOOK: Final = Look("unclaimed", "No class is claimed", "#c3c8cd", "xx")
@@ -166,13 +166,13 @@ def cell_flags(slide_map: SlideMap, row: int, column: int) -> tuple[str, ...]:
 
 
 def shown_classes(reading: SlideReading) -> NDArray[np.int8]:
-    """What each cell is called: an index into TILE_CLASSES, or NOT_READ, LEFT_OUT or UNCLAIMED; (rows, columns)."""
+    """What each cell is predicted: an index into TILE_CLASSES, or NOT_READ, LEFT_OUT or UNCLAIMED; (rows, columns)."""
     probability = reading.map.probability
     read = reading.map.plan.is_tissue & np.isfinite(probability).all(axis=-1)
-    called = np.full(reading.map.plan.shape, NOT_READ, dtype=np.int8)
-    called[read] = UNCLAIMED if reading.is_unlike else probability[read].argmax(axis=-1).astype(np.int8)
-    called[any_flag(reading.map) & reading.map.plan.is_tissue] = LEFT_OUT
-    return called
+    predicted = np.full(reading.map.plan.shape, NOT_READ, dtype=np.int8)
+    predicted[read] = UNCLAIMED if reading.is_ood else probability[read].argmax(axis=-1).astype(np.int8)
+    predicted[any_flag(reading.map) & reading.map.plan.is_tissue] = LEFT_OUT
+    return predicted
 
 
 def centre_um(plan: TilePlan, row: int, column: int) -> tuple[float, float]:
@@ -225,7 +225,7 @@ def tile_input(tiles: Tiles) -> ImageInput:
     )
     parameters = {"tile_um": tiles.tile_um, "stain": tiles.stain, "stain_target": dict(tiles.stain_target)}
     made, side = Preprocessing("osteon.data.slide", parameters, words), tiles.pixels
-    return ImageInput(3, "as it lies on the slide", made, rows=side, columns=side, colour="rgb", values="byte")
+    return ImageInput(3, "as it is on the slide", made, rows=side, columns=side, colour="rgb", values="byte")
 
 
 def tiles_of(card: ModelCard) -> Tiles:

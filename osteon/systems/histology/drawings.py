@@ -65,7 +65,7 @@ _ROW_HEAD: Final = 40
 _BAR: Final = 74
 """Height that a colour bar with its numbers takes below a panel."""
 _FARTHEST: Final = 2.0
-"""Novelty in thresholds at the end of the colour scale."""
+"""Ood in thresholds at the end of the colour scale."""
 
 WIDTH: Final = 1600
 SOFT: Final = "#555e69"
@@ -96,7 +96,7 @@ def draw_overview(path: Path, reading: SlideReading, slide: Slide, *, pixels: Pi
     overlay = _class_colours(cells, reading.map.plan, slide, _grey_ground(picture))
     height = panels.bottom + 74
     sheet = Sheet(panels.width, height, ground=LIGHT)
-    titles = ("The slide", "What each cell is called")
+    titles = ("The slide", "Class of each tile")
     for place, title, shown in zip(panels.places, titles, (picture, overlay), strict=True):
         sheet.text(place[0], place[1] - 32, title, size=20, colour=DARK_INK, weight="bold")
         axes = _slide_panel(sheet, place, shown, size_um)
@@ -105,7 +105,7 @@ def draw_overview(path: Path, reading: SlideReading, slide: Slide, *, pixels: Pi
             for value, look in ((detail.LEFT_OUT, detail.LEFT_OUT_LOOK), (detail.UNCLAIMED, detail.UNCLAIMED_LOOK)):
                 outline(axes, cells == value, reading.map.plan, look=look, width=0.8)
     legend(sheet, (_EDGE, height - 44), _legend(cells))
-    return save(sheet, path, marks, title="The slide and its map", caption=_overview_words(reading))
+    return save(sheet, path, marks, title="The slide and its map", caption=_overview_text(reading))
 
 
 def _legend(cells: NDArray[np.int8]) -> list[tuple[Look, str]]:
@@ -121,14 +121,14 @@ def _legend(cells: NDArray[np.int8]) -> list[tuple[Look, str]]:
     return [*reversed(shown), *others]
 
 
-def _overview_words(reading: SlideReading) -> str:
+def _overview_text(reading: SlideReading) -> str:
     plan = reading.map.plan
     words = (
-        f"Right: what each cell is called, over the slide in grey. A cell is {plan.step_um:,.0f} µm wide; a tile of "
-        f"{plan.tile_um:,.0f} µm around it was looked at. The legend counts cells."
+        f"Right: class of each tile, over the slide in grey. Tiles are {plan.step_um:,.0f} µm apart; "
+        f"{plan.tile_um:,.0f} µm around each were read. The legend counts tiles."
     )
-    if reading.is_unlike:
-        return f"{words} The slide is unlike the training tiles: no class is claimed for any cell."
+    if reading.is_ood:
+        return f"{words} The slide is out of distribution: no class is claimed for any tile."
     return f"{words} White: no tissue. Hatched grey: flagged, and left out of areas and of the necrosis fraction."
 
 
@@ -154,7 +154,7 @@ def draw_necrosis(path: Path, reading: SlideReading, *, marks: Sequence[str]) ->
         WIDTH / 2 - 20, 312, "Necrosis: share of the tumour area that is not viable", size=17, colour=SOFT, ha="center"
     )
     words = (
-        "Ochre: non-viable tumour, crimson: viable tumour, as shares of the tumour area. Black line: 95 % interval. "
+        "Ochre: non-viable tumour, crimson: viable tumour, as shares of the tumour area. Black line: 95 % CI. "
         "Below: where the grades begin (50, 90 and 100 %)."
     )
     return save(sheet, path, marks, title="Necrosis fraction", caption=words)
@@ -166,7 +166,7 @@ def _necrosis_title(reading: SlideReading) -> str:
     if necrosis.interval is None:
         return f"{text}, too little tumour for an interval"
     low, high = necrosis.interval
-    return f"{text}, 95 % interval {percent(low)} to {percent(high)}"
+    return f"{text}, 95 % CI {percent(low)} to {percent(high)}"
 
 
 def _bands(axes: Axes, reading: SlideReading) -> None:
@@ -247,8 +247,8 @@ def draw_gallery(path: Path, reading: SlideReading, slide: Slide, *, marks: Sequ
     pixel_um = plan.tile_um / plan.pixels
     words = (
         f"Tiles of {plan.tile_um:,.0f} µm as the model sees them, at {pixel_um:.1f} µm a pixel. The dashed square "
-        "is the cell that the tile speaks for. Below each: calibrated probabilities, and the place of the cell's "
-        f"middle from the upper left corner of the slide (x, y). At most {_PER_GROUP} of each group."
+        "is the area that the tile counts for. Below each: calibrated probabilities, and the position of its "
+        f"centre from the upper left corner of the slide (x, y). At most {_PER_GROUP} of each group."
     )
     return save(sheet, path, marks, title="Tiles", caption=words)
 
@@ -326,7 +326,7 @@ def draw_probabilities(
         steps = np.linspace(0, 1, 256)[:, None]
         ramp = (255 + steps * (np.array(detail.rgb_of(look.colour)) - 255)) / 255
         _colour_bar(sheet, (left, top + shape[0] + 14, shape[1]), ramp, ("0", "0.5", "1"), "probability")
-    words = "Calibrated probability of every cell, over the slide in grey. The three add up to 1 in every cell."
+    words = "Calibrated probability of every tile, over the slide in grey. The three add up to 1 in every tile."
     return save(sheet, path, marks, title="Probability of each class", caption=words)
 
 
@@ -353,12 +353,12 @@ def draw_limits(path: Path, reading: SlideReading, slide: Slide, *, pixels: Pixe
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
-    has_novelty = reading.map.novelty is not None
+    has_ood = reading.map.ood is not None
     panels = Panels.of(size_um, 2)
     shape = panels.shape
     ground = _grey_ground(resized(pixels(), shape), darkest=0.45)
     left, top = panels.places[0]
-    bottom = panels.bottom if has_novelty else top + shape[0]
+    bottom = panels.bottom if has_ood else top + shape[0]
     sheet = Sheet(panels.width, bottom + _BAR + 30, ground=LIGHT)
     sheet.text(left, top - 32, "Quality flags", size=20, colour=DARK_INK, weight="bold")
     axes = _slide_panel(sheet, (left, top), np.rint(255 * np.repeat(ground, 3, axis=-1)).astype(np.uint8), size_um)
@@ -370,28 +370,27 @@ def draw_limits(path: Path, reading: SlideReading, slide: Slide, *, pixels: Pixe
     _scale_bar(axes)
     if counted:
         legend(sheet, (_EDGE, sheet.height - 36), counted)
-    if has_novelty:
-        _novelty_panel(sheet, reading, slide, ground, panels.places[1])
+    if has_ood:
+        _ood_panel(sheet, reading, slide, ground, panels.places[1])
     total = sum(int(cells.sum()) for cells in reading.map.flags.values())
-    words = "Left: cells that were flagged; they are left out of areas and of the necrosis fraction."
+    words = "Left: tiles that were flagged; they are left out of areas and of the necrosis fraction."
     if not total:
-        words = "No cell was flagged."
-    if has_novelty:
+        words = "No tile was flagged."
+    if has_ood:
         words += (
-            " Distance of every tile from the training tiles, in thresholds: above 1 a tile is unlike everything the "
-            "model was trained on."
+            " Distance of every tile from the training tiles, in thresholds: above 1 a tile is out of distribution."
         )
-    return save(sheet, path, marks, title="Where to take care", caption=words)
+    return save(sheet, path, marks, title="Caution", caption=words)
 
 
-def _novelty_panel(
+def _ood_panel(
     sheet: Sheet, reading: SlideReading, slide: Slide, ground: NDArray[np.float32], place: tuple[int, int]
 ) -> None:
     slide_map = reading.map
-    if slide_map.novelty is None:
+    if slide_map.ood is None:
         return
-    threshold = slide_map.novelty_threshold or float(np.nanmax(slide_map.novelty, initial=1e-6)) / _FARTHEST
-    share = np.clip(slide_map.novelty / threshold / _FARTHEST, 0, 1)
+    threshold = slide_map.ood_threshold or float(np.nanmax(slide_map.ood, initial=1e-6)) / _FARTHEST
+    share = np.clip(slide_map.ood / threshold / _FARTHEST, 0, 1)
     values = _distance_colours(np.nan_to_num(share))
     values[np.isnan(share)] = 255
     shape = ground.shape[:2]

@@ -53,7 +53,7 @@ _FOUR: Final = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 
 
 def heat_map_picture(reading: SlideReading, slide: Slide) -> tuple[NDArray[np.uint8], float]:
-    """Colour of the called class, the more opaque the more probable; transparent where nothing was read.
+    """Colour of the predicted class, the more opaque the more probable; transparent where nothing was read.
 
     Returns:
         (row, column, 4) uint8 RGBA, not premultiplied, from the slide's upper left corner to at most a pixel beyond its
@@ -96,15 +96,15 @@ def write_heat_map(path: Path, reading: SlideReading, slide: Slide) -> None:
 
 
 TILE_COLUMNS: Final = (
-    "row", "column", "x_um", "y_um", "tissue_share", *(f"p_{name}" for name in TILE_CLASSES), "called", "counted",
-    "novelty", "flags",
+    "row", "column", "x_um", "y_um", "tissue_share", *(f"p_{name}" for name in TILE_CLASSES), "predicted", "counted",
+    "ood", "flags",
 )  # fmt: skip
 
 
 def write_tiles_csv(path: Path, reading: SlideReading) -> int:
     """Write a row a cell that was read or flagged, in reading order.
 
-    ``x_um`` and ``y_um`` are the middle of the cell from the upper left corner of the slide. ``called`` is the most
+    ``x_um`` and ``y_um`` are the middle of the cell from the upper left corner of the slide. ``predicted`` is the most
     probable class, empty where no class is claimed; ``counted`` is 1 where the cell is in the areas, 0 where a flag
     leaves it out. Flags are separated by a semicolon.
 
@@ -126,8 +126,8 @@ def write_tiles_csv(path: Path, reading: SlideReading) -> int:
             for row, column in places:
                 x_um, y_um = detail.centre_um(plan, row, column)
                 probabilities = slide_map.probability[row, column]
-                best = int(probabilities.argmax()) if read[row, column] and not reading.is_unlike else -1
-                novelty = math.nan if slide_map.novelty is None else float(slide_map.novelty[row, column])
+                best = int(probabilities.argmax()) if read[row, column] and not reading.is_ood else -1
+                ood = math.nan if slide_map.ood is None else float(slide_map.ood[row, column])
                 writer.writerow([
                     row,
                     column,
@@ -137,7 +137,7 @@ def write_tiles_csv(path: Path, reading: SlideReading) -> int:
                     *(_number(value) for value in probabilities),
                     TILE_CLASSES[best] if best >= 0 else "",
                     int(shown[row, column] >= 0),
-                    _number(novelty),
+                    _number(ood),
                     ";".join(detail.cell_flags(slide_map, row, column)),
                 ])  # fmt: skip
     except OSError as error:
@@ -338,10 +338,10 @@ def _measurements(
     values = {
         "Area mm^2": float(areas.sum()),
         "Tissue mm^2": float((areas * reading.map.plan.tissue_share[places]).sum()),
-        "Cells": float(len(patch.rows)),
+        "Tiles": float(len(patch.rows)),
     }
     if class_index is not None:
         values["Mean probability"] = float(reading.map.probability[places][:, class_index].mean())
-    elif reading.map.novelty is not None and np.isfinite(reading.map.novelty[places]).any():
-        values["Mean novelty"] = float(np.nanmean(reading.map.novelty[places]))
+    elif reading.map.ood is not None and np.isfinite(reading.map.ood[places]).any():
+        values["Mean OOD score"] = float(np.nanmean(reading.map.ood[places]))
     return {name: round(value, 6) for name, value in values.items()}

@@ -22,7 +22,7 @@ class DatasetOptions:
     )
     patients: Path | None = option(
         "--patients",
-        help="CSV: FILE, PATIENT, STUDY, microns_per_pixel, where names do not tell. Default: patients.csv in the "
+        help="CSV: FILE, PATIENT, STUDY, microns_per_pixel, where names do not say. Default: patients.csv in the "
         "source.",
     )
     own_patients: bool = option(

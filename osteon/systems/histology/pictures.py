@@ -1,4 +1,4 @@
-"""What the report of a slide shows: its map, necrosis and areas, tiles, and where the model is not to be believed.
+"""What the report of a slide shows: its map, necrosis and areas, tiles, and where the model is not reliable.
 
 Every number is taken from what findings.json holds, so page, PDF and findings.json cannot differ.
 """
@@ -17,7 +17,7 @@ from osteon.labels import concept
 from osteon.report import SystemReport
 from osteon.report.blocks import Callout, Cards, Cell, Figure, Heading, KeyValues, Paragraph, Part, Row, Table
 from osteon.report.findings import CodeEntry, Count, Entry, Number, Positive, Share, Text, finished, like
-from osteon.report.sections import UNLIKE_MARK, finding_card, shown_rows
+from osteon.report.sections import OOD_MARK, finding_card, shown_rows
 from osteon.report.wording import count, percent, upper
 from osteon.systems.histology import detail
 from osteon.systems.histology.drawings import (
@@ -48,7 +48,7 @@ _PROPOSAL: Final = (
     "A proposal for this slide, not for the patient: grading needs the whole mapped specimen, and a pathologist."
 )
 _SYNTHETIC: Final = "The slide was computed. No person's tissue is shown, and no number describes a person."
-_AREA_COLUMNS: Final = ("", "Area", "Share of the tissue", "Cells")
+_AREA_COLUMNS: Final = ("", "Area", "Share of the tissue", "Tiles")
 
 Grade = Literal["I", "II", "III", "IV"]
 
@@ -56,7 +56,7 @@ Grade = Literal["I", "II", "III", "IV"]
 def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
     """Everything that there is something for.
 
-    Of a slide that is unlike the training tiles there is neither necrosis nor a map of probabilities, and without
+    Of a slide that is out of distribution there is neither necrosis nor a map of probabilities, and without
     tumour no necrosis.
     """
     reading = answer.detail_as(detail.SlideReading)
@@ -64,11 +64,11 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
     pixels, words, about = cache(partial(slide_picture, slide)), marks(answer, slide), entries.slide
     shared: dict[str, Any] = {"reading": reading, "slide": slide, "marks": words}
     drawings: dict[str, Drawing] = {"overview": partial(draw_overview, pixels=pixels, **shared)}
-    if not reading.is_unlike and reading.necrosis.fraction is not None:
+    if not reading.is_ood and reading.necrosis.fraction is not None:
         drawings["necrosis"] = partial(draw_necrosis, reading=reading, marks=words)
     if gallery_groups(reading):
         drawings["gallery"] = partial(draw_gallery, **shared)
-    if not reading.is_unlike and np.isfinite(reading.map.probability).any():
+    if not reading.is_ood and np.isfinite(reading.map.probability).any():
         drawings["probabilities"] = partial(draw_probabilities, pixels=pixels, **shared)
     drawings["limits"] = partial(draw_limits, pixels=pixels, **shared)
     return Part(
@@ -89,13 +89,13 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
 
 def _boxes(about: SlideEntry) -> Iterator[Block]:
     """What nobody may miss."""
-    novelty, more = about.novelty, tuple[str, ...]()
-    if novelty is not None and novelty.threshold is not None and novelty.share_above is not None:
-        numbers = f"median {novelty.median:.2f}, threshold {novelty.threshold:.2f}"
-        above = f"{percent(novelty.share_above)} of the tiles are above it"
+    ood, more = about.ood, tuple[str, ...]()
+    if ood is not None and ood.threshold is not None and ood.share_above is not None:
+        numbers = f"median {ood.median:.2f}, threshold {ood.threshold:.2f}"
+        above = f"{percent(ood.share_above)} of the tiles are above it"
         more = (f"Distance from the training tiles: {numbers}; {above}.",)
-    if about.is_unlike_training:
-        yield Callout(upper(UNLIKE_MARK), TEXT.unlike, more, style="unlike")
+    if about.is_ood:
+        yield Callout(upper(OOD_MARK), TEXT.ood, more, style="ood")
     if about.is_synthetic:
         yield Callout(upper(SYNTHETIC_MARK), _SYNTHETIC)
 
@@ -121,10 +121,10 @@ def _blocks(about: SlideEntry, findings: Findings, drawings: dict[str, Drawing],
         if name in drawings:
             yield Heading(title, anchor="tiles" if name == "gallery" else name)
             yield Figure(name, tallest_mm=tallest_mm)
-    yield Heading("Where to take care", anchor="care")
+    yield Heading("Caution", anchor="care")
     total = about.grid.rows * about.grid.columns
     found = [(detail.flag_look(name).title, cells) for name, cells in about.grid.flags.items()]
-    flags = tuple(Row(upper(title), f"{count(cells, 'cell')} of {total:,}") for title, cells in found)
+    flags = tuple(Row(upper(title), f"{count(cells, 'tile')} of {total:,}") for title, cells in found)
     yield from ((KeyValues(flags),) if flags else ())
     yield Figure("limits", tallest_mm=120)
     if findings.findings:
@@ -134,22 +134,22 @@ def _blocks(about: SlideEntry, findings: Findings, drawings: dict[str, Drawing],
 
 def _key(about: SlideEntry) -> Iterator[Row]:
     """Necrosis, grade and the two areas of tumour."""
-    if about.is_unlike_training:
+    if about.is_ood:
         return
     necrosis, grade = about.necrosis, about.grade
     if necrosis.fraction is None:
-        yield Row("Necrosis", "none given", "no tumour was called")
+        yield Row("Necrosis", "none given", "no tumour was detected")
     else:
         interval = necrosis.interval
-        small = f"95 % interval {percent(interval[0])} to {percent(interval[1])}" if interval else "no interval"
+        small = f"95 % CI {percent(interval[0])} to {percent(interval[1])}" if interval else "no interval"
         yield Row("Necrosis", percent(necrosis.fraction), small)
     if grade is not None:
         others = [name for name in grade.possible if name != grade.proposed]
-        reaches = f"the interval also reaches {' and '.join(others)}" if others else "the whole interval lies in it"
+        reaches = f"the interval also reaches {' and '.join(others)}" if others else "the whole interval is in it"
         yield Row("Proposed grade (Huvos)", grade.proposed, reaches)
     for item in reversed(about.classes):
         if item.name != "non_tumour" and item.area is not None:
-            yield Row(item.title, _area(item.area), count(item.cells, "cell"))
+            yield Row(item.title, _area(item.area), count(item.tiles, "tile"))
 
 
 def _key_rows(about: SlideEntry) -> Iterator[Row]:
@@ -158,7 +158,7 @@ def _key_rows(about: SlideEntry) -> Iterator[Row]:
     rows = [
         Row("Necrosis fraction", "non-viable divided by viable and non-viable tumour area"),
         Row("Interval", necrosis.method),
-        Row("Tumour called", f"{count(necrosis.tiles, 'cell')} in {count(necrosis.regions, 'region')}"),
+        Row("Tumour detected", f"{count(necrosis.tiles, 'tile')} in {count(necrosis.regions, 'region')}"),
     ]
     if grade is not None:
         rows += [
@@ -175,10 +175,10 @@ def _areas(about: SlideEntry) -> Iterator[tuple[str, ...]]:
     for item in reversed(about.classes):
         if item.area is not None:
             title = Cell(item.title, dot=item.colour)
-            yield title, _area(item.area), _of(item.area, tissue), f"{item.cells:,}"
-    unlike, read = about.is_unlike_training, about.grid.cells_read
-    names = {"tissue": "Tissue", "left_out": "Left out" if unlike else "Left out (flagged)"}
-    cells = {"tissue": read, "left_out": read if unlike else about.grid.cells_left_out}
+            yield title, _area(item.area), _of(item.area, tissue), f"{item.tiles:,}"
+    ood, read = about.is_ood, about.grid.tiles_read
+    names = {"tissue": "Tissue", "left_out": "Left out" if ood else "Left out (flagged)"}
+    cells = {"tissue": read, "left_out": read if ood else about.grid.tiles_left_out}
     for name, area in others.items():
         counted = f"{cells[name]:,}" if name in cells else ""
         yield names.get(name, upper(name.replace("_", " "))), _area(area), _of(area, tissue), counted
@@ -206,7 +206,7 @@ def _slide_rows(about: SlideEntry) -> tuple[Row, ...]:
             Row("Pixel", f"{size} µm, {told}"),
             Row("Levels", ", ".join(f"{item.columns:,} x {item.rows:,}" for item in about.levels)),
             Row("Tiles", f"{grid.tile_um:,.0f} µm, {seen}, one every {grid.step_um:,.0f} µm"),
-            Row("Cells read", f"{grid.cells_read:,} of {grid.rows * grid.columns:,}, those with tissue"),
+            Row("Tiles read", f"{grid.tiles_read:,} of {grid.rows * grid.columns:,}, those with tissue"),
             Row("SHA-256", about.sha256),
         )
     )
@@ -220,16 +220,16 @@ class LevelEntry(Entry, frozen=True):
     downsample: Annotated[float, Meta(ge=1)]
 
 
-class CellsEntry(Entry, frozen=True):
-    """The grid; a tile is centred on its cell, and cell (row, column) begins at both times ``step_um``."""
+class TilesEntry(Entry, frozen=True):
+    """The grid of tiles; the middle of tile (row, column) begins at both times ``step_um``."""
 
     tile_um: Positive
     step_um: Positive
     tile_pixels: Number
     rows: Number
     columns: Number
-    cells_read: Count
-    cells_left_out: Annotated[int, Meta(ge=0, description="read or not, flagged and in no area")]
+    tiles_read: Count
+    tiles_left_out: Annotated[int, Meta(ge=0, description="read or not, flagged and in no area")]
     flags: dict[str, Count]
 
 
@@ -246,7 +246,7 @@ class ClassEntry(Entry, frozen=True):
     name: Text
     title: Text
     colour: Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
-    cells: Count
+    tiles: Count
     area: AreaEntry | None
 
 
@@ -286,7 +286,7 @@ class DistanceEntry(Entry, frozen=True):
 
 
 class TileEntry(Entry, frozen=True):
-    """One cell of the grid and what was said of the tile around it; its centre from the left and the upper edge."""
+    """A tile of the grid and what was said of it; its centre from the left and the upper edge."""
 
     row: Count
     column: Count
@@ -294,8 +294,8 @@ class TileEntry(Entry, frozen=True):
     y_um: float
     tissue_share: Share
     probabilities: Annotated[tuple[Share, Share, Share], Meta(description="in the order of classes")]
-    called: Annotated[str | None, Meta(description="null where no class is claimed")]
-    novelty: float | None
+    predicted: Annotated[str | None, Meta(description="null where no class is claimed")]
+    ood: float | None
     flags: tuple[Text, ...]
 
 
@@ -315,13 +315,13 @@ class SlideEntry(Entry, frozen=True):
     microns_per_pixel: Annotated[tuple[Positive, Positive], Meta(description="of level 0: row, column")]
     microns_from: Literal["file", "person"]
     levels: tuple[LevelEntry, ...]
-    grid: CellsEntry
+    grid: TilesEntry
     classes: tuple[ClassEntry, ClassEntry, ClassEntry]
     areas: tuple[OtherAreaEntry, ...]
     necrosis: NecrosisEntry
     grade: GradeEntry | None
-    is_unlike_training: Annotated[bool, Meta(description="the slide as a whole; no class is claimed then")]
-    novelty: DistanceEntry | None
+    is_ood: Annotated[bool, Meta(description="the slide as a whole; no class is claimed then")]
+    ood: DistanceEntry | None
     gallery: GalleryEntry
 
 
@@ -332,10 +332,10 @@ class SlideEntries(Entry, frozen=True):
 
 
 def slide_entries(reading: detail.SlideReading, slide: Slide) -> SlideEntries:
-    """The system's own fields of findings.json, not yet finished. Neither path nor name of the file is told."""
+    """The system's own fields of findings.json, not yet finished. Neither path nor name of the file is reported."""
     source, grade, necrosis = slide.source, reading.grade, reading.necrosis
     others = [(name, area) for name, area in necrosis.area_mm2.items() if name not in TILE_CLASSES]
-    is_claimed = not reading.is_unlike
+    is_claimed = not reading.is_ood
     return SlideEntries(
         slide=SlideEntry(
             format=source.format,
@@ -363,8 +363,8 @@ def slide_entries(reading: detail.SlideReading, slide: Slide) -> SlideEntries:
                 source=grade.source,
                 scope="slide",
             ),
-            is_unlike_training=reading.is_unlike,
-            novelty=_novelty(reading),
+            is_ood=reading.is_ood,
+            ood=_ood(reading),
             gallery=GalleryEntry(
                 certain=tuple(_tile(reading, *cell) for cell in reading.certain),
                 uncertain=tuple(_tile(reading, *cell) for cell in reading.uncertain),
@@ -373,17 +373,17 @@ def slide_entries(reading: detail.SlideReading, slide: Slide) -> SlideEntries:
     )
 
 
-def _grid(reading: detail.SlideReading) -> CellsEntry:
+def _grid(reading: detail.SlideReading) -> TilesEntry:
     plan = reading.map.plan
     read = plan.is_tissue & np.isfinite(reading.map.probability).all(axis=-1)
-    return CellsEntry(
+    return TilesEntry(
         tile_um=plan.tile_um,
         step_um=plan.step_um,
         tile_pixels=plan.pixels,
         rows=plan.shape[0],
         columns=plan.shape[1],
-        cells_read=int(read.sum()),
-        cells_left_out=int((detail.shown_classes(reading) == detail.LEFT_OUT).sum()),
+        tiles_read=int(read.sum()),
+        tiles_left_out=int((detail.shown_classes(reading) == detail.LEFT_OUT).sum()),
         flags={name: int(cells.sum()) for name, cells in reading.map.flags.items()},
     )
 
@@ -395,13 +395,13 @@ def _area_entry(value: float) -> AreaEntry:
 def _classes(reading: detail.SlideReading) -> tuple[ClassEntry, ClassEntry, ClassEntry]:
     """In the order of TILE_CLASSES; without areas where no class is claimed."""
     shown = detail.shown_classes(reading)
-    areas = {} if reading.is_unlike else reading.necrosis.area_mm2
+    areas = {} if reading.is_ood else reading.necrosis.area_mm2
     first, second, third = (
         ClassEntry(
             name=look.name,
             title=look.title,
             colour=look.colour,
-            cells=int((shown == index).sum()),
+            tiles=int((shown == index).sum()),
             area=_area_entry(areas[look.name]) if look.name in areas else None,
         )
         for index, look in enumerate(detail.LOOKS)
@@ -409,8 +409,8 @@ def _classes(reading: detail.SlideReading) -> tuple[ClassEntry, ClassEntry, Clas
     return first, second, third
 
 
-def _novelty(reading: detail.SlideReading) -> DistanceEntry | None:
-    distance, threshold = reading.map.novelty, reading.map.novelty_threshold
+def _ood(reading: detail.SlideReading) -> DistanceEntry | None:
+    distance, threshold = reading.map.ood, reading.map.ood_threshold
     known = np.array([]) if distance is None else distance[np.isfinite(distance)]
     if not len(known):
         return None
@@ -422,7 +422,7 @@ def _tile(reading: detail.SlideReading, row: int, column: int) -> TileEntry:
     slide_map = reading.map
     x_um, y_um = detail.centre_um(slide_map.plan, row, column)
     first, second, third = slide_map.probability[row, column].tolist()
-    novelty = math.nan if slide_map.novelty is None else float(slide_map.novelty[row, column])
+    ood = math.nan if slide_map.ood is None else float(slide_map.ood[row, column])
     return TileEntry(
         row=row,
         column=column,
@@ -430,8 +430,8 @@ def _tile(reading: detail.SlideReading, row: int, column: int) -> TileEntry:
         y_um=y_um,
         tissue_share=float(slide_map.plan.tissue_share[row, column]),
         probabilities=(first, second, third),
-        called=None if reading.is_unlike else TILE_CLASSES[int(slide_map.probability[row, column].argmax())],
-        novelty=novelty if math.isfinite(novelty) else None,
+        predicted=None if reading.is_ood else TILE_CLASSES[int(slide_map.probability[row, column].argmax())],
+        ood=ood if math.isfinite(ood) else None,
         flags=detail.cell_flags(slide_map, row, column),
     )
 

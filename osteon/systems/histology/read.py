@@ -1,8 +1,8 @@
 """A slide of osteosarcoma: which tissue is tumour, how much of the tumour is necrotic, and which grade that would be.
 
 Tissue is found on a thumbnail, cut into tiles of the size that the model was trained on, and every tile is classified;
-the map has one value a cell (specs/histology.md, section 4). Tiles that show no clean tissue, and tiles unlike any the
-model was trained on, are left out of every area and counted. Where most tiles are unlike them, nothing is claimed of
+the map has one value a cell (specs/histology.md, section 4). Tiles that show no clean tissue, and tiles that are out
+of distribution, are left out of every area and counted. Where most tiles are, nothing is claimed of
 the slide at all.
 """
 
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import TILE_CLASSES, Answer, Notice, RegionNovelty
+from osteon.data import TILE_CLASSES, Answer, Notice, RegionOod
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
 from osteon.errors import InputError, WeightsError
-from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
+from osteon.metrics.necrosis import GRADE_CUTS, huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view, tile_views, tile_window
 from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
@@ -51,7 +51,7 @@ DEFAULT_MODEL = "mobilenet_v2_tiles.demo"
 LEAST_SIDE = 0.5
 """A slide is read when its shorter side is at least this part of a tile's."""
 LEAST_TILES = 4
-"""From so many tiles on their median is compared with the threshold of whole patients, below with that of one tile."""
+"""From this many tiles on their median is compared with the threshold of patients, below with that of one tile."""
 
 _THUMBNAIL_UM = 10.0
 _LEAST_TISSUE = 0.25  # share of a cell
@@ -74,14 +74,14 @@ def answer(
 
     Args:
         slide: stained with haematoxylin and eosin.
-        options: device, model, ``report_unlike`` and ``force``.
-        progress: told about every step.
+        options: device, model, ``report_ood`` and ``force``.
+        progress: called at every step.
         classifier: a model at hand; None for the one that the options name.
 
     Raises:
         InputError: no tissue, a slide smaller than half a tile, pixels too coarse, or a damaged file.
         UnknownLabelError: the model is not installed.
-        WeightsError: it is no tile classifier, was changed, or does not reproduce its golden tiles.
+        WeightsError: it is not a tile classifier, was changed, or does not reproduce its golden tiles.
         BackendError: the device or runtime is not at hand.
     """
     clock = Clock()
@@ -98,15 +98,15 @@ def answer(
         plan, identity = _plan(slide, contract, force=options.force)
         change, stain_notice = _stain(slide, plan, contract)
     with clock.step("read and classify tiles"):
-        judge = partial(tile_flags, um_per_pixel=plan.tile_um / plan.pixels)
-        blocks = read_tiles(slide, plan, judge=judge, change=change, threads=min(usable_cores(), _MOST_THREADS))
+        evaluate = partial(tile_flags, um_per_pixel=plan.tile_um / plan.pixels)
+        blocks = read_tiles(slide, plan, evaluate=evaluate, change=change, threads=min(usable_cores(), _MOST_THREADS))
         found = _classified(blocks, plan, classifier, progress)
     with clock.step("measure"):
-        reading = _judged(plan, found, classifier, report_unlike=options.report_unlike)
+        reading = _evaluated(plan, found, classifier, report_ood=options.report_ood)
     certain, uncertain = _gallery(reading)
     return Answer(
         task=TASK,
-        headline=headline(reading, is_demo=use.is_demo),
+        headline=headline(reading),
         status=status_of(reading),
         findings=tuple(describe(reading, identity=identity)),
         models=(use,),
@@ -151,7 +151,7 @@ def _check_size(slide: Slide, contract: Tiles) -> list[Notice]:
             Notice(
                 "smaller-than-a-tile",
                 f"The picture shows {height:.0f} x {width:.0f} um, less than the {contract.tile_um:g} um of a tile; "
-                "what lies beyond it was taken for bare glass.",
+                "what is beyond it was taken for bare glass.",
                 level="warning",
             )
         )
@@ -244,56 +244,57 @@ def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: Predic
     return found
 
 
-def _judged(plan: TilePlan, found: _Found, classifier: Predictor, *, report_unlike: bool) -> SlideReading:
+def _evaluated(plan: TilePlan, found: _Found, classifier: Predictor, *, report_ood: bool) -> SlideReading:
     """What the numbers of the cells come to."""
     read = plan.is_tissue
     nothing = np.zeros(plan.shape, dtype=np.bool_)
     unclean = np.logical_or.reduce([*found.flags.values(), nothing])
     flags = dict(found.flags)
-    novelty = None
+    ood = None
     if found.distance is not None and classifier.limits is not None:
         clean = read & ~unclean
         distance, known = found.distance[clean if clean.any() else read], classifier.limits.known
         of_region = known.region_threshold if distance.size >= LEAST_TILES else known.slice_threshold
         limit = min(of_region, known.slice_threshold)
-        novelty = RegionNovelty(float(np.median(distance)), limit, known.slice_threshold, known.false_alarm_rate)
-        flags["unlike"] = read & (np.nan_to_num(found.distance) > novelty.slice_threshold)
-    is_beyond = novelty is not None and novelty.is_unlike
-    is_unlike = is_beyond and not report_unlike
-    if is_beyond and report_unlike:
-        del flags["unlike"]  # those tiles count: a person asked for it
-    left_out = unclean | flags.get("unlike", nothing)
-    necrosis, grade = _measured(plan, found.probability, left_out, is_unlike=is_unlike)
+        ood = RegionOod(float(np.median(distance)), limit, known.slice_threshold, known.false_alarm_rate)
+        flags["ood"] = read & (np.nan_to_num(found.distance) > ood.slice_threshold)
+    is_beyond = ood is not None and ood.is_ood
+    is_ood = is_beyond and not report_ood
+    if is_beyond and report_ood:
+        del flags["ood"]  # those tiles count: a person asked for it
+    left_out = unclean | flags.get("ood", nothing)
+    necrosis, grade = _measured(plan, found.probability, left_out, is_ood=is_ood)
     return SlideReading(
-        map=SlideMap(plan, found.probability, found.distance, novelty.slice_threshold if novelty else None, flags),
+        map=SlideMap(plan, found.probability, found.distance, ood.slice_threshold if ood else None, flags),
         necrosis=necrosis,
         grade=grade,
         tiles=int(np.count_nonzero(read)),
         left_out=int(np.count_nonzero(left_out)),
         flagged={name: int(np.count_nonzero(values)) for name, values in flags.items()},
-        novelty=novelty,
-        is_unlike=is_unlike,
-        is_reported=is_beyond and report_unlike,
+        ood=ood,
+        is_ood=is_ood,
+        is_reported=is_beyond and report_ood,
     )
 
 
 def _measured(
-    plan: TilePlan, probability: NDArray[np.float32], left_out: NDArray[np.bool_], *, is_unlike: bool
+    plan: TilePlan, probability: NDArray[np.float32], left_out: NDArray[np.bool_], *, is_ood: bool
 ) -> tuple[Necrosis, GradeProposal | None]:
-    """Areas, fraction and grade; of a slide unlike training only how much tissue there is."""
+    """Areas, fraction and grade; of a slide out of distribution only how much tissue there is."""
     necrosis = necrosis_fraction(probability, plan.tissue_share, (plan.step_um / 1000) ** 2, left_out, seed=_SEED)
-    if is_unlike:
+    if is_ood:
         areas = {"tissue": necrosis.area_mm2["tissue"], "left_out": necrosis.area_mm2["tissue"]}
-        method = "nothing is claimed: the slide is unlike the training tiles"
+        method = "nothing is claimed: the slide is out of distribution"
         return replace(necrosis, fraction=None, interval=None, method=method, area_mm2=areas, regions=0, tiles=0), None
-    if necrosis.fraction is None or necrosis.interval is None:  # a tile or two are no ground for a grade
+    if necrosis.fraction is None or necrosis.interval is None:  # a tile or two are not a ground for a grade
         return necrosis, None
-    return necrosis, huvos_grade(necrosis.fraction, necrosis.interval)
+    grade = huvos_grade(necrosis.fraction, necrosis.interval)
+    return necrosis, None if len(grade.possible) == len(GRADE_CUTS) else grade  # an interval that rules none out
 
 
 def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
     """Cells of the most certain tiles, the best of each class first, and of the least certain."""
-    if reading.is_unlike:
+    if reading.is_ood:
         return (), ()
     probability = reading.map.probability
     flagged = np.logical_or.reduce([*reading.map.flags.values(), np.zeros(probability.shape[:2], dtype=np.bool_)])
@@ -301,10 +302,10 @@ def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[
     if not len(rows):
         return (), ()
     chance = probability[rows, columns]
-    called, highest = chance.argmax(axis=1), chance.max(axis=1)
+    predicted, highest = chance.argmax(axis=1), chance.max(axis=1)
     order = np.argsort(-highest, kind="stable")
     ranked = [
-        [int(index) for index in order if called[index] == each][:_CERTAIN_EACH] for each in range(chance.shape[1])
+        [int(index) for index in order if predicted[index] == each][:_CERTAIN_EACH] for each in range(chance.shape[1])
     ]
     certain = [own[rank] for rank in range(_CERTAIN_EACH) for own in ranked if rank < len(own)]
     uncertain = [int(index) for index in order[::-1][:_UNCERTAIN] if int(index) not in certain]
@@ -319,20 +320,20 @@ def _configuration(options: Options, plan: TilePlan, contract: Tiles, classifier
     return {
         "model": options.model or DEFAULT_MODEL,
         "force": options.force,
-        "report_unlike": options.report_unlike,
+        "report_ood": options.report_ood,
         "tile_um": plan.tile_um,
         "step_um": plan.step_um,
         "tile_pixels": plan.pixels,
         "least_tissue_of_a_cell": _LEAST_TISSUE,
         "stain": contract.stain,
-        "tile_novelty_threshold": None if classifier.limits is None else classifier.limits.known.slice_threshold,
+        "tile_ood_threshold": None if classifier.limits is None else classifier.limits.known.slice_threshold,
         "seed": _SEED,
     }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileBlock:
-    """Tiles that lie side by side.
+    """Tiles that are side by side.
 
     Attributes:
         cells: of the plan, (row, column).
@@ -349,7 +350,7 @@ def read_tiles(
     slide: Slide,
     plan: TilePlan,
     *,
-    judge: Callable[[NDArray[np.uint8]], Collection[str]],
+    evaluate: Callable[[NDArray[np.uint8]], Collection[str]],
     change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     threads: int = 2,
 ) -> Generator[TileBlock]:
@@ -361,8 +362,8 @@ def read_tiles(
     Args:
         slide: to be read.
         plan: of that slide.
-        judge: names of the flags of a tile, of ``osteon.ops.tile_quality.FLAGS``. Called in the threads.
-        change: what is done to a tile after it was judged, as a stain normalisation. Called in the threads.
+        evaluate: names of the flags of a tile, of ``osteon.ops.tile_quality.FLAGS``. Predicted in the threads.
+        change: what is done to a tile after it was evaluated, as a stain normalisation. Predicted in the threads.
         threads: that read.
 
     Yields:
@@ -376,7 +377,7 @@ def read_tiles(
     executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="osteon-tiles")
     try:
         for cells in blocks:
-            waiting.append(executor.submit(_read, slide, plan, cells, judge, change))
+            waiting.append(executor.submit(_read, slide, plan, cells, evaluate, change))
             if len(waiting) >= _AHEAD * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -389,14 +390,14 @@ def _read(
     slide: Slide,
     plan: TilePlan,
     cells: Sequence[tuple[int, int]],
-    judge: Callable[[NDArray[np.uint8]], Collection[str]],
+    evaluate: Callable[[NDArray[np.uint8]], Collection[str]],
     change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None,
 ) -> TileBlock:
     """One block: the rectangle of all its tiles at once."""
     tiles = tile_views(slide, plan, cells)
     flags = {name: np.zeros(len(cells), dtype=np.bool_) for name in FLAGS}
     for index, shown in enumerate(tiles):
-        for name in judge(shown):
+        for name in evaluate(shown):
             flags[name][index] = True
         if change is not None:
             tiles[index] = change(shown)

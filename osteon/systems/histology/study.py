@@ -22,7 +22,14 @@ from osteon.study.plan import Planned, RunState, Step, fold_of
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
 from osteon.systems.histology import study_folds
 from osteon.systems.histology.recipe import RECIPE
-from osteon.systems.histology.study_tables import LEAKS, SELECTED, TUMOUR, Judged, histology_pictures, histology_tables
+from osteon.systems.histology.study_tables import (
+    LEAKS,
+    SELECTED,
+    TUMOUR,
+    Evaluated,
+    histology_pictures,
+    histology_tables,
+)
 from osteon.train.run_folder import make_folder, read_document, write_document
 from osteon.train.settings import HeadSettings, TileAugmentation
 from osteon.train.tile_features import load_tiles, seen_tiles, tile_labels, tile_table
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
     from osteon.data import Manifest
     from osteon.data.options import Progress
     from osteon.metrics.bootstrap import Resampling
-    from osteon.study.plan import Study, StudyPlace
+    from osteon.study.plan import Study, StudyFolder
     from osteon.study.protocol import Choices
 
 __all__ = ["STUDY", "TileRow", "plan_histology"]
@@ -43,7 +50,7 @@ __all__ = ["STUDY", "TileRow", "plan_histology"]
 Protocol = Literal["patient", "tile", "literal"]
 
 _PROTOCOLS: Final[tuple[Protocol, ...]] = ("patient", "tile", "literal")
-"""By patient, and by tile, with rate and epochs chosen within what is learnt from; and as printed: 90 to 10 by tile,
+"""By patient, and by tile, with rate and epochs chosen within what is learnt from; and as published: 90 to 10 by tile,
 the best validation accuracy of all runs. In the last two patients leak."""
 
 _NETWORKS: Final = ("mobilenet_v2_tiles", "resnetv2_50_tiles", "xception_tiles", "inception_resnet_v2_tiles")
@@ -95,10 +102,10 @@ class TileFold:
 
 @dataclass(frozen=True, slots=True)
 class TileRow(Planned):
-    """One row of the study: a network with a way to augment, judged by one or more protocols.
+    """One row of the study: a network with a way to augment, evaluated on one or more protocols.
 
     Attributes:
-        protocols: by which it is judged.
+        protocols: by which it is evaluated.
     """
 
     trains: ClassVar[str] = "tiles"
@@ -131,13 +138,13 @@ class TileRow(Planned):
             raise InputError(f"{self.name} is there with other settings: name another folder")
         return replace(self, protocols=tuple(dict.fromkeys((*self.protocols, *later.protocols))))
 
-    def steps(self, place: StudyPlace) -> list[Step]:
+    def steps(self, place: StudyFolder) -> list[Step]:
         """As of ``Planned``: the features, then the folds."""
         names = self._folds(place)
         waiting = [Step(name, phase=1) for name in names if not (place.runs / self.name / f"{name}.json").exists()]
         return [Step("features"), *waiting] if waiting else []
 
-    def state(self, place: StudyPlace) -> RunState:
+    def state(self, place: StudyFolder) -> RunState:
         """As of ``Planned``."""
         folds = []
         for name, protocol in self._folds(place).items():
@@ -145,7 +152,7 @@ class TileRow(Planned):
             folds.append(TileFold(protocol, read_document(file) if file.exists() else {}))
         return RunState(self, tuple(folds))
 
-    def train(self, step: str, place: StudyPlace, progress: Progress) -> None:
+    def train(self, step: str, place: StudyFolder, progress: Progress) -> None:
         """As of ``Planned``."""
         table = tile_table(place.manifest, self.settings, cache=place.cache, progress=progress)
         if step == "features":
@@ -153,17 +160,17 @@ class TileRow(Planned):
         file = place.runs / self.name / f"{step}.json"
         make_folder(file.parent)
         if step.startswith("literal"):
-            found = study_folds.judge_literally(table, self.settings)
+            found = study_folds.evaluate_literally(table, self.settings)
             document: dict[str, Any] = {
                 "test": found.test.tolist(),
                 "accuracy": np.round(found.accuracy, 6).tolist(),
                 "best": list(found.best),
-                "called": found.called.tolist(),
+                "predicted": found.predicted.tolist(),
             }
         else:
             unit: Literal["patient", "tile"] = "tile" if step.startswith("tile") else "patient"
             test = _test_parts(place.manifest, self.settings, unit)[fold_of(step)]
-            outcome = study_folds.judge_fold(table, test, self.settings, unit=unit, progress=progress)
+            outcome = study_folds.evaluate_fold(table, test, self.settings, unit=unit, progress=progress)
             document = {
                 "test": outcome.test.tolist(),
                 "logits": np.round(outcome.logits.astype(float), 5).tolist(),
@@ -174,7 +181,7 @@ class TileRow(Planned):
             }
         write_document(file, document)
 
-    def _folds(self, place: StudyPlace) -> dict[str, Protocol]:
+    def _folds(self, place: StudyFolder) -> dict[str, Protocol]:
         """Protocol by name of each fold."""
         counts = {
             protocol: 1 if protocol == "literal" else len(_test_parts(place.manifest, self.settings, protocol))
@@ -232,12 +239,12 @@ def plan_histology(choices: Choices, manifest: Manifest | None = None) -> tuple[
 
 
 def _done(run: RunState, protocol: Protocol) -> list[Mapping[str, Any]] | None:
-    """The folds of a row by a protocol; None until all are done, or where it is not judged by it."""
+    """The folds of a row by a protocol; None until all are done, or where it is not evaluated on it."""
     folds = [fold for fold in run.folds if fold.protocol == protocol]
     return [fold.document for fold in folds] if folds and all(fold.document for fold in folds) else None
 
 
-def _judged(study: Study, run: RunState, protocol: Protocol, resampling: Resampling | None) -> Judged | None:
+def _evaluated(study: Study, run: RunState, protocol: Protocol, resampling: Resampling | None) -> Evaluated | None:
     """All folds of a row together; None until they are done. Not for the literal protocol."""
     folds = _done(run, protocol)
     if folds is None:
@@ -250,14 +257,16 @@ def _judged(study: Study, run: RunState, protocol: Protocol, resampling: Resampl
         share = np.exp(logits - logits.max(axis=2, keepdims=True))
         probability[rows] = (share / share.sum(axis=2, keepdims=True)).mean(axis=0)
         repeats[:, rows] = logits.argmax(axis=2)
-    called = probability.argmax(axis=1)
+    predicted = probability.argmax(axis=1)
     alone = (repeats == labels).mean(axis=1)
     patients = study.manifest.column("patient")
-    return Judged(
+    return Evaluated(
         settings=settings,
         protocol=protocol,
-        counts=class_counts(labels, called, TILE_CLASSES),
-        intervals=cluster_intervals(_MEASURES, labels, called, patients, classes=TILE_CLASSES, resampling=resampling),
+        counts=class_counts(labels, predicted, TILE_CLASSES),
+        intervals=cluster_intervals(
+            _MEASURES, labels, predicted, patients, classes=TILE_CLASSES, resampling=resampling
+        ),
         alone=(float(alone.min()), float(alone.max())),
         chosen=tuple((fold["rate"], fold["epochs"]) for fold in folds),
         notes=tuple(dict.fromkeys(fold["note"] for fold in folds if fold["note"])),
@@ -267,12 +276,12 @@ def _judged(study: Study, run: RunState, protocol: Protocol, resampling: Resampl
 def _results(study: Study, resampling: Resampling | None) -> Results:
     manifest, settings = study.manifest, study.runs[0].plan.settings
     fair = [
-        _judged(study, run, protocol, resampling)
+        _evaluated(study, run, protocol, resampling)
         for run in study.runs
         for protocol in run.plan.protocols  # type: ignore[attr-defined]  # every run is a TileRow
         if protocol != "literal"
     ]
-    judged = [one for one in fair if one is not None]
+    evaluated = [one for one in fair if one is not None]
     literal = {run.plan.name: (run.plan.settings, next(iter(_done(run, "literal") or ()), None)) for run in study.runs}
     colours = study_folds.colour_numbers(seen_tiles(load_tiles(manifest, pixels=settings.pixels).rgb))
     labels, patients = tile_labels(manifest), manifest.column("patient")
@@ -282,13 +291,13 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
     protocols = [(run, protocol) for run in study.runs for protocol in dict.fromkeys(f.protocol for f in run.folds)]
     waiting = sum(_done(run, protocol) is None for run, protocol in protocols)
     notes = _notes(study, waiting)
-    tables = histology_tables(labels, patients, judged, literal, baselines, notes)
-    pictures = histology_pictures(study, judged, literal)
+    tables = histology_tables(labels, patients, evaluated, literal, baselines, notes)
+    pictures = histology_pictures(study, evaluated, literal)
     return Results(
         sections=(
             StudySection("Who has which class", tables[:2]),
-            StudySection("Judged", tables[2:5], pictures[:2] if judged else ()),
-            StudySection("The paper's grids", tables[5:7], pictures[2:] if judged else pictures),
+            StudySection("Evaluated", tables[2:5], pictures[:2] if evaluated else ()),
+            StudySection("The paper's grids", tables[5:7], pictures[2:] if evaluated else pictures),
             StudySection("What the paper prints", tables[7:]),
         ),
         warnings=tuple(
@@ -296,17 +305,17 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
         ),
         done=len(protocols) - waiting,
         planned=len(protocols),
-        said=_said(judged),
+        said=_said(evaluated),
     )
 
 
-def _said(judged: Sequence[Judged]) -> str:
-    best = [one for one in judged if one.protocol == "patient"]
+def _said(evaluated: Sequence[Evaluated]) -> str:
+    best = [one for one in evaluated if one.protocol == "patient"]
     if not best:
-        return "; none is judged by patient yet."
+        return "; none is evaluated on patient yet."
     values = [f"{100 * one.intervals['accuracy',].value:.1f}" for one in best]
     low, high = min(values, key=float), max(values, key=float)
-    said = f"is {low} %" if low == high else f"lies from {low} to {high} %"
+    said = f"is {low} %" if low == high else f"is from {low} to {high} %"
     return f". By patient, with rate and epochs chosen within the training patients, accuracy {said}."
 
 

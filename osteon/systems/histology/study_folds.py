@@ -1,4 +1,4 @@
-"""Judging heads honestly, and as the paper did: nested folds by patient or tile, and the one division of its tables.
+"""Evaluating heads honestly, and as the paper did: nested folds by patient or tile, and the one division of its tables.
 
 In the honest protocol a fold's test tiles decide nothing: rate and epochs are chosen by folds within the training
 tiles, by the same unit (patients, or tiles where a paper is repeated), then heads learn from all training tiles.
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Baseline",
     "colour_numbers",
-    "judge_fold",
-    "judge_literally",
+    "evaluate_fold",
+    "evaluate_literally",
     "outer_folds",
     "patient_by_class",
     "tile_baselines",
@@ -53,7 +53,7 @@ class _FoldOutcome:
     """One fold of the honest protocol.
 
     Attributes:
-        test: rows that were judged.
+        test: rows that were evaluated.
         logits: (repeats, test, classes).
         rate: that the fold's training tiles asked for.
         epochs: likewise.
@@ -77,13 +77,13 @@ class _LiteralOutcome:
         test: rows of the validation tiles, on which everything is chosen and reported.
         accuracy: (rates, repeats, epochs) of every run on them.
         best: (rate, repeat, epoch) index of the largest; the first of several.
-        called: (test,) classes of that run.
+        predicted: (test,) classes of that run.
     """
 
     test: NDArray[np.int64] = field(repr=False)
     accuracy: NDArray[np.float64] = field(repr=False)
     best: tuple[int, int, int]
-    called: NDArray[np.int64] = field(repr=False)
+    predicted: NDArray[np.int64] = field(repr=False)
 
 
 def outer_folds(
@@ -91,7 +91,7 @@ def outer_folds(
 ) -> tuple[NDArray[np.int64], ...]:
     """Rows of each test part: groups left out one by one, or dealt into ``most`` parts where there are more of them.
 
-    Fewer parts are dealt where no class has so many tiles.
+    Fewer parts are dealt where no class has this many tiles.
 
     Raises:
         InputError: fewer than two groups.
@@ -110,10 +110,10 @@ def outer_folds(
         return tuple(np.sort(test) for _, test in deal.split(np.zeros((labels.size, 1)), labels, groups))
 
 
-def judge_fold(
+def evaluate_fold(
     table: TileTable, test: NDArray[np.int64], settings: HeadSettings, *, unit: _Unit, progress: Progress = silent
 ) -> _FoldOutcome:
-    """Choose within the rest of the tiles, learn from the rest, judge the test tiles once."""
+    """Choose within the rest of the tiles, learn from the rest, evaluate the test tiles once."""
     train = np.setdiff1d(np.arange(table.labels.size), test)
     rate, epochs, accuracy, note = _choose(table, train, settings, unit, progress)
     plan = HeadPlan(
@@ -129,7 +129,7 @@ def judge_fold(
     return _FoldOutcome(test, logits, rate, epochs, accuracy, note)
 
 
-def judge_literally(table: TileTable, settings: HeadSettings) -> _LiteralOutcome:
+def evaluate_literally(table: TileTable, settings: HeadSettings) -> _LiteralOutcome:
     """The whole grid on one division by tile, 90 to 10, with nothing held back from choosing."""
     from sklearn.model_selection import train_test_split
 
@@ -138,16 +138,16 @@ def judge_literally(table: TileTable, settings: HeadSettings) -> _LiteralOutcome
     train, test = (np.sort(part) for part in train_test_split(rows, test_size=share, random_state=settings.seed))
     seeds = range(settings.seed, settings.seed + settings.repeats)
     shape = (len(settings.rates), settings.repeats)
-    called = np.zeros((settings.epochs[-1], *shape, test.size), dtype=np.int64)
+    predicted = np.zeros((settings.epochs[-1], *shape, test.size), dtype=np.int64)
     values = torch.from_numpy(table.features[test])
 
     def note(epoch: int, heads: Heads) -> None:
-        called[epoch - 1] = heads.logits(values).argmax(dim=2).numpy().reshape(*shape, test.size)
+        predicted[epoch - 1] = heads.logits(values).argmax(dim=2).numpy().reshape(*shape, test.size)
 
     train_heads(*table.training(train), _grid(settings, seeds), classes=table.classes, after_epoch=note)
-    accuracy = (called == table.labels[test]).mean(axis=3).transpose(1, 2, 0)
+    accuracy = (predicted == table.labels[test]).mean(axis=3).transpose(1, 2, 0)
     rate, repeat, epoch = (int(place) for place in np.unravel_index(int(accuracy.argmax()), accuracy.shape))
-    return _LiteralOutcome(test, accuracy, (rate, repeat, epoch), called[epoch, rate, repeat])
+    return _LiteralOutcome(test, accuracy, (rate, repeat, epoch), predicted[epoch, rate, repeat])
 
 
 def _choose(
@@ -156,7 +156,7 @@ def _choose(
     """Rate and epochs with the best accuracy on inner validation tiles; of equals, the smallest loss."""
     seeds = range(settings.seed, settings.seed + min(settings.choice_repeats, settings.repeats))
     shape = (len(settings.rates), settings.epochs[-1])
-    right, loss, judged = np.zeros(shape), np.zeros(shape), 0
+    right, loss, evaluated = np.zeros(shape), np.zeros(shape), 0
     groups, note = _groups(table, unit)[train], ""
     if np.unique(groups).size < 2:
         groups = _groups(table, "tile")[train]
@@ -174,9 +174,9 @@ def _choose(
             loss[:, epoch - 1] += len(truth) * bits.numpy().reshape(len(settings.rates), -1).mean(axis=1)
 
         train_heads(*table.training(learn), _grid(settings, seeds), classes=table.classes, after_epoch=count)
-        judged += held.size
+        evaluated += held.size
         progress("inner folds", number + 1, len(folds))
-    accuracy, cost = right / judged, np.nan_to_num(loss, nan=np.inf)
+    accuracy, cost = right / evaluated, np.nan_to_num(loss, nan=np.inf)
     epochs = range(1, settings.epochs[-1] + 1) if settings.early_stop else settings.epochs
     candidates = [
         (-accuracy[rate, epoch - 1], cost[rate, epoch - 1], rate, epoch) for rate in range(shape[0]) for epoch in epochs
@@ -208,21 +208,21 @@ class Baseline:
     Attributes:
         title: what it sees.
         unit: how it was divided.
-        called: (n,) class of each tile, or patient number.
-        truth: (n,) what should have been called.
+        predicted: (n,) class of each tile, or patient number.
+        truth: (n,) what should have been predicted.
         of: "class" or "patient".
     """
 
     title: str
     unit: _Unit
-    called: NDArray[np.int64] = field(repr=False)
+    predicted: NDArray[np.int64] = field(repr=False)
     truth: NDArray[np.int64] = field(repr=False)
     of: str = "class"
 
     @property
     def accuracy(self) -> float:
-        """Share called right."""
-        return float((self.called == self.truth).mean())
+        """Share predicted right."""
+        return float((self.predicted == self.truth).mean())
 
 
 def colour_numbers(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -279,22 +279,22 @@ def tile_baselines(
 
 
 def _commonest(labels: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
-    called = np.empty_like(labels)
+    predicted = np.empty_like(labels)
     for test in folds:
-        called[test] = np.bincount(np.delete(labels, test)).argmax()
-    return called
+        predicted[test] = np.bincount(np.delete(labels, test)).argmax()
+    return predicted
 
 
 def _of_patient(
     labels: NDArray[np.int64], people: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]
 ) -> NDArray[np.int64]:
-    called = np.empty_like(labels)
+    predicted = np.empty_like(labels)
     for test in folds:
         known, owner = np.delete(labels, test), np.delete(people, test)
         for row in test:
             same = known[owner == people[row]]
-            called[row] = np.bincount(same if same.size else known).argmax()
-    return called
+            predicted[row] = np.bincount(same if same.size else known).argmax()
+    return predicted
 
 
 def _linear(
@@ -305,12 +305,12 @@ def _linear(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    called = np.empty_like(truth)
+    predicted = np.empty_like(truth)
     for test in folds:
         learn = np.setdiff1d(np.arange(truth.size), test)
         if np.unique(truth[learn]).size < 2:
-            called[test] = truth[learn][0]
+            predicted[test] = truth[learn][0]
             continue
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-        called[test] = model.fit(values[learn], truth[learn]).predict(values[test])
-    return called
+        predicted[test] = model.fit(values[learn], truth[learn]).predict(values[test])
+    return predicted

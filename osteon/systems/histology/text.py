@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.data import TILE_CLASSES, TILE_WORDS, Finding, Measurement, Notice
+from osteon.data import TILE_CLASSES, TILE_TEXTS, Finding, Measurement, Notice
 from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
 from osteon.labels import concept
 
@@ -30,8 +30,8 @@ def _typeset(text: str) -> str:
 
 _LIMITS: Final = (
     "osteon is research software, not a medical device. Every slide must be read by a pathologist.",
-    "The classifier sees single tiles at low magnification. Borders on the map follow the cells, not the tumour.",
-    "Areas count the tissue in whole cells. Bone, calcified matrix, blood and muscle count as tissue.",
+    "The classifier sees single tiles at low magnification. Borders on the map follow the tiles, not the tumour.",
+    "Areas count the tissue in whole tiles. Bone, calcified matrix, blood and muscle count as tissue.",
     "The interval says how much the fraction would change with other regions and tiles of this slide.",
     "The interval does not hold what other slides of the same tumour, another stain or another scanner would change.",
 )
@@ -39,41 +39,32 @@ _LIMITS: Final = (
 TEXT: Final = TaskText(
     title="Histology slide: viable and non-viable tumour",
     demo="What this report says about tumour shows how the software works. It says nothing about a patient.",
-    unlike=(
-        "The slide is unlike anything this model was trained on. No class is claimed, no area, no necrosis fraction "
+    ood=(
+        "The slide is outside the model's training range. No class is claimed, no area, no necrosis fraction "
         "and no grade; what is shown of the slide and of its distance from the training tiles stands."
     ),
     limits=(*(("always", words) for words in _LIMITS), ("always", OUTCOME_LIMIT), ("demo", DEMO_LIMIT)),
     image="Slide",
     demo_mark=SLIDE_DEMO_MARK,
     files={
-        "heatmap.tif": "the map as a pyramidal TIFF with the slide's extent and micrometres, to lie over the slide",
-        "regions.geojson": "regions of each class and flagged cells, for QuPath",
-        "tiles.csv": "every cell that was read: place, probabilities, flags",
+        "heatmap.tif": "the map as a pyramidal TIFF with the slide's extent and micrometres, to lay over the slide",
+        "regions.geojson": "regions of each class and flagged tiles, for QuPath",
+        "tiles.csv": "every tile that was read: position, probabilities, flags",
     },
     typeset=_typeset,
 )
 
-_FLAG_WORDS = {
+_FLAG_TEXTS = {
     "blur": "out of focus",
     "pen": "under pen marks",
     "fold": "in folds",
-    "unlike": "unlike the training tiles",
+    "ood": "out of distribution",
 }
 
 
-def headline(reading: SlideReading, *, is_demo: bool) -> str:
-    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    sentence = _said(reading)
-    if not is_demo:
-        return sentence
-    plain = sentence if sentence[0].isdigit() else f"{sentence[0].lower()}{sentence[1:]}"
-    return f"Demo model, without meaning for a patient: {plain}"
-
-
 def status_of(reading: SlideReading) -> Status:
-    """What the slide comes to: positive where tumour was called."""
-    if reading.is_unlike:
+    """What the slide comes to: positive where tumour was predicted."""
+    if reading.is_ood:
         return "abstained"
     if reading.left_out == reading.tiles:
         return "not_assessed"
@@ -90,88 +81,88 @@ def describe(reading: SlideReading, *, identity: str) -> Iterator[Finding]:
         yield _necrosis(reading, identity)
         words = f"Viable tumour: {_area(areas['viable'])}."
         yield _tissue(identity, "viable-tumour", words, areas["viable"], kind="neoplasm")
-    if not reading.is_unlike and reading.left_out < reading.tiles:
-        words = f"Tissue called non-tumour: {_area(areas['non_tumour'])}."
+    if not reading.is_ood and reading.left_out < reading.tiles:
+        words = f"Tissue classified as non-tumour: {_area(areas['non_tumour'])}."
         yield _tissue(identity, "non-tumour", words, areas["non_tumour"])
     yield _tissue(identity, "tissue", f"Tissue on the slide: {_area(areas['tissue'])}.", areas["tissue"])
-    if reading.left_out and not reading.is_unlike:
+    if reading.left_out and not reading.is_ood:
         words = f"Tissue left out of every class: {_area(areas['left_out'])}."
         yield _tissue(identity, "left-out", words, areas["left_out"])
 
 
 def notices_of(reading: SlideReading) -> Iterator[Notice]:
-    """What must be said of tiles and slides that the model cannot judge."""
-    if reading.is_unlike or reading.is_reported:
+    """What must be said of tiles and slides that the model cannot evaluate."""
+    if reading.is_ood or reading.is_reported:
         tail = (
             "It is reported all the same, because that was asked for; it may mean nothing."
             if reading.is_reported
             else "No class, no necrosis and no grade is claimed of it."
         )
         text = (
-            "The slide is unlike anything this model was trained on: the middle distance of its tiles from those of "
+            "The slide is outside the model's training range: the median distance of its tiles from those of "
             f"training is {_score(reading)} (1 is usual). What the model says of it carries no weight. {tail}"
         )
-        yield Notice("unlike-training", text, "warning")
+        yield Notice("out-of-distribution", text, "warning")
     elif reading.left_out:
-        words = ", ".join(f"{count} {_FLAG_WORDS.get(name, name)}" for name, count in reading.flagged.items() if count)
+        words = ", ".join(f"{count} {_FLAG_TEXTS.get(name, name)}" for name, count in reading.flagged.items() if count)
         text = f"{reading.left_out} of {_tiles(reading.tiles)} counted in no class: {words}. Marked on the map."
         yield Notice("tiles-left-out", text, "warning" if reading.left_out > 0.1 * reading.tiles else "info")
-    if reading.novelty is None:
-        text = (
-            "The model's card does not say which tiles are unlike its training; whether this slide is, was not judged."
-        )
+    if reading.ood is None:
+        text = "The model's card does not say which tiles are out of distribution; this slide was not checked."
         yield Notice("limits-unknown", text, "warning")
     if reading.necrosis.fraction is not None and reading.necrosis.interval is None:
         why = reading.necrosis.method.removeprefix("no interval: ")
         text = f"The necrosis has no interval, and no grade is proposed: {why}."
         yield Notice("no-interval", text, "warning")
+    if reading.grade is None and reading.necrosis.interval is not None:
+        text = "The interval of the necrosis reaches every Huvos grade: none is proposed."
+        yield Notice("no-grade", text, "warning")
     if reading.grade is not None:
         text = (
-            "The grade is a proposal for what lies on this slide; the response to chemotherapy is graded on the whole "
+            "The grade is a proposal for what is on this slide; the response to chemotherapy is graded on the whole "
             "mapped specimen."
         )
         yield Notice("grade-of-one-slide", text)
 
 
-def _said(reading: SlideReading) -> str:
+def headline(reading: SlideReading) -> str:
+    """The first sentence of the report: the necrosis fraction with its interval and grade, or why there is none."""
     necrosis, areas = reading.necrosis, reading.necrosis.area_mm2
-    if reading.is_unlike:
-        return (
-            f"The slide is not like anything this model was trained on (score {_score(reading)}): no word on tumour or "
-            "necrosis."
-        )
+    if reading.is_ood:
+        where = f"the slide is outside the model's training range (score {_score(reading)})"
+        return f"No assessment of tumour or necrosis: {where}."
     if reading.left_out == reading.tiles:
-        return f"Nothing can be said of this slide: none of its {_tiles(reading.tiles)} shows clean tissue."
+        return f"No assessment: none of the {_tiles(reading.tiles)} of this slide shows clean tissue."
     if reading.tiles == 1:  # of a single tile its class is the answer; a share of it would be 0 or 100 %
         each = reading.map.probability.reshape(-1, len(TILE_CLASSES))
         shares = each[np.isfinite(each[:, 0])][0]
         name = TILE_CLASSES[int(np.argmax(shares))]
-        return f"The one tile was called {TILE_WORDS[name]} (probability {shares.max():.2f})."
+        return f"The tile is classified as {TILE_TEXTS[name]} (probability {shares.max():.2f})."
     if necrosis.fraction is None:
-        return f"No tumour was called on this slide: {_area(areas['non_tumour'])} of tissue was called non-tumour."
-    tumour = areas["non_viable"] + areas["viable"]
-    interval = "no interval" if necrosis.interval is None else f"95 % interval {_range(necrosis.interval)}"
-    sentence = (
-        f"{100 * necrosis.fraction:.0f} % of the tumour on this slide was called necrotic ({interval}; "
-        f"{_area(areas['non_viable'])} of {_area(tumour)})"
-    )
-    if reading.grade is None:
-        return f"{sentence}."
-    others = [name for name in reading.grade.possible if name != reading.grade.grade]
-    tail = f", {' or '.join(others)} within the interval" if others else ""
-    return f"{sentence}. Proposed grade (Huvos), for this slide alone: {reading.grade.grade}{tail}."
+        return f"No tumour detected on this slide: {_area(areas['non_tumour'])} of tissue classified as non-tumour."
+    percent = f"{100 * necrosis.fraction:.0f} %"
+    of = f"{_area(areas['non_viable'])} of {_area(areas['non_viable'] + areas['viable'])}"
+    interval = "" if necrosis.interval is None else f", 95 % CI {_range(necrosis.interval)}"
+    grade = "No Huvos grade proposed."
+    if reading.grade is not None:
+        others = [name for name in reading.grade.possible if name != reading.grade.grade]
+        tail = f" ({' or '.join(others)} within the interval)" if others else ""
+        grade = f"Proposed Huvos grade, for this slide alone: {reading.grade.grade}{tail}."
+    elif necrosis.interval is not None:
+        return f"Necrosis not reliably measurable: estimate {percent}{interval} ({of}). {grade}"
+    return f"Necrosis: {percent} of the tumour on this slide{interval} ({of}). {grade}"
 
 
 def _score(reading: SlideReading) -> str:
-    novelty = reading.novelty
-    return "" if novelty is None else f"{novelty.score:.2f}, threshold {novelty.threshold:.2f}"
+    ood = reading.ood
+    return "" if ood is None else f"{ood.score:.2f}, threshold {ood.threshold:.2f}"
 
 
 def _necrosis(reading: SlideReading, identity: str) -> Finding:
     necrosis, areas = reading.necrosis, reading.necrosis.area_mm2
     fraction = necrosis.fraction or 0.0
     regions = "1 region" if necrosis.regions == 1 else f"{necrosis.regions} regions"
-    interval = "" if necrosis.interval is None else f" (95 % interval {_range(necrosis.interval)})"
+    interval = "" if necrosis.interval is None else f" (95 % CI {_range(necrosis.interval)})"
     return Finding(
         identifier="necrosis",
         tracking_uid=_tracking_uid(identity, "necrosis"),

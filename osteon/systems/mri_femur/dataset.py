@@ -86,7 +86,7 @@ OF_PATIENT: Final = ("sex", "age_years", "centre", "split")
 """Must be the same in all rows of a patient."""
 
 _Opened = Iterable["_FemurPicture | SkippedCase"]
-"""The slices of a patient; what could not be opened is told by name and reason."""
+"""The slices of a patient; what could not be opened is given by name and reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> _Opene
 
 
 def _without_intermediates(built: BuiltDataset) -> MadeDataset:
-    """Count the pictures that were left out because their lesion is neither benign nor malignant, which is no fault."""
+    """Count the pictures that were left out because their lesion is neither benign nor malignant: not a fault."""
     kept = tuple(item for item in built.skipped if item.reason != LEFT_OUT)
     count = len(built.skipped) - len(kept)
     lines = (f"- {count} images of intermediate lesions left out (--intermediate benign keeps them)",) if count else ()

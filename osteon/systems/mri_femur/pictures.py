@@ -1,4 +1,4 @@
-"""What the report of a marked lesion shows: where it lies, how it is outlined, and what the model says of it."""
+"""What the report of a marked lesion shows: where it is, how it is outlined, and what the model says of it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _TITLE: Final = "Probability of malignant"
 _LOOK: Final = SliceLook(
     curve=_TITLE,
     map_curve=_TITLE,
-    called="malignant",
+    predicted="malignant",
     margin_mm=0.0,
     explained="malignant",
-    not_called="not called malignant",
+    not_predicted="not predicted malignant",
 )
 _HEAT: Final = (
     "A heat map shows what the model used for its score. It is not a segmentation and no outline of a tumour."
@@ -68,7 +68,7 @@ def pictures(answer: Answer, volume: Volume | Radiograph, findings: Findings) ->
     ]
     if reading.heat_maps:
         drawings["heat_maps"] = partial(draw_heat_maps, reading=reading, volume=volume, look=_LOOK, demo=answer.is_demo)
-        blocks += [Heading("Where the model looked", anchor="heat"), Paragraph(_HEAT), Figure("heat_maps")]
+        blocks += [Heading("Model attention (Grad-CAM)", anchor="heat"), Paragraph(_HEAT), Figure("heat_maps")]
     return Part(tuple(blocks), drawings, entries)
 
 
@@ -88,7 +88,7 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume | Radiograph) -
     widths = [across * scale for (across, _), scale in zip(sizes, scales, strict=True)]
     height = max(down * scale for (_, down), scale in zip(sizes, scales, strict=True))
     canvas = sheet.Sheet(max(2 * _EDGE + sum(widths) + _GAP, 1000), _HEAD + height + _FOOT)
-    canvas.head("The lesion that was judged", demo=answer.is_demo)
+    canvas.head("The lesion that was evaluated", demo=answer.is_demo)
     left = _EDGE
     titles = (f"Slice {index + 1} of {volume.grid.shape[0]}", "What the model was shown")
     for title, box, extent, scale in zip(titles, (whole, near), sizes, scales, strict=True):
@@ -111,7 +111,7 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume | Radiograph) -
             sheet.show_letters(axes, display.edge_letters(display.slice_axis))
             sheet.show_scale_bar(axes)
         left += extent[0] * scale + _GAP
-    return canvas.picture(path, "The lesion that was judged", _slice_caption(answer, volume))
+    return canvas.picture(path, "The lesion that was evaluated", _slice_caption(answer, volume))
 
 
 def draw_probability(path: Path, answer: Answer, scores: SliceScores) -> Picture:
@@ -124,25 +124,25 @@ def draw_probability(path: Path, answer: Answer, scores: SliceScores) -> Picture
     canvas = sheet.Sheet(_WIDTH, _HEIGHT, ground=sheet.LIGHT)
     canvas.head(_TITLE, demo=answer.is_demo, light=True)
     axes = canvas.axes(_EDGE + 30, 112, _WIDTH - 2 * _EDGE - 60, 92)
-    is_unlike = region.novelty is not None and region.novelty.is_unlike
-    _draw_line(axes, scores, is_unlike=is_unlike)
+    is_ood = region.ood is not None and region.ood.is_ood
+    _draw_line(axes, scores, is_ood=is_ood)
     canvas.text(
         _EDGE,
         256,
-        _probability_words(scores, region),
+        _probability_text(scores, region),
         size=19,
-        colour=sheet.DARK_AFFECTED if is_unlike else sheet.DARK_INK,
+        colour=sheet.DARK_AFFECTED if is_ood else sheet.DARK_INK,
     )
     spread = "" if scores.spread is None else " Bar: standard deviation over the networks."
     sets = " The prediction set names what cannot be ruled out at its error rate." if scores.sets else ""
     caption = (
-        "Diamond: the model's calibrated probability of malignant. Dashed: the threshold from which a lesion is called "
-        f"malignant.{spread}{sets} An empty diamond: the image is unlike those of training."
+        "Diamond: the model's calibrated probability of malignant. Dashed: the threshold from which a lesion is "
+        f"predicted malignant.{spread}{sets} An empty diamond: the image is out of distribution."
     )
     return canvas.picture(path, _TITLE, caption)
 
 
-def _draw_line(axes: Axes, scores: SliceScores, *, is_unlike: bool) -> None:
+def _draw_line(axes: Axes, scores: SliceScores, *, is_ood: bool) -> None:
     value, threshold = float(scores.probability[0]), scores.threshold
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
@@ -163,7 +163,7 @@ def _draw_line(axes: Axes, scores: SliceScores, *, is_unlike: bool) -> None:
         [0.5],
         marker="D",
         markersize=13,
-        color=sheet.LIGHT if is_unlike else _MALIGNANT if value >= threshold else _BENIGN,
+        color=sheet.LIGHT if is_ood else _MALIGNANT if value >= threshold else _BENIGN,
         markeredgecolor=sheet.DARK_INK,
         markeredgewidth=1.6,
         clip_on=False,
@@ -176,11 +176,11 @@ def _draw_line(axes: Axes, scores: SliceScores, *, is_unlike: bool) -> None:
     axes.spines["bottom"].set_color("#b7bdc5")
 
 
-def _probability_words(scores: SliceScores, region: Region) -> str:
-    if region.novelty is not None and region.novelty.is_unlike:
+def _probability_text(scores: SliceScores, region: Region) -> str:
+    if region.ood is not None and region.ood.is_ood:
         return (
-            f"Not reported as an answer: unlike anything this model was trained on (score {region.novelty.score:.2f}, "
-            f"threshold {region.novelty.threshold:.2f})"
+            f"Not reported as an answer: outside the model's training range (score {region.ood.score:.2f}, "
+            f"threshold {region.ood.threshold:.2f})"
         )
     words = f"Probability {probability(float(scores.probability[0]))}"
     if scores.spread is not None:
@@ -228,7 +228,7 @@ def _frame(
 
 
 def _outline(axes: Axes, answer: Answer, volume: Volume | Radiograph, box: Box) -> None:
-    """Line around the lesion, as far as it lies in the box."""
+    """Line around the lesion, as far as it is in the box."""
     display = Display.of(volume.grid)
     row, column = display.plane_axes()
     for mask in answer.masks.values():

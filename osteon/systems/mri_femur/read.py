@@ -45,19 +45,19 @@ CROP_FUNCTION = "osteon.ops.mr_region.lesion_crop"
 
 EVEN_ODDS = OperatingPoint(0.5, 0.0, 1, "even odds: the card names no threshold")
 
-_BOX_WORDS = "--box R0,C0,R1,C1 (first row and column inside, first row and column outside, counted from 0)"
-_MASK_WORDS = "--mask FILE (a PNG of the slice, or a NIfTI or DICOM SEG of the series)"
+_BOX_TEXTS = "--box R0,C0,R1,C1 (first row and column inside, first row and column outside, counted from 0)"
+_MASK_TEXTS = "--mask FILE (a PNG of the slice, or a NIfTI or DICOM SEG of the series)"
 
 
 def answer(
     volume: Volume, options: Options, progress: Progress = silent, *, classifier: Predictor | None = None
 ) -> Answer:
-    """Judge one marked lesion.
+    """Evaluator one marked lesion.
 
     Args:
         volume: MR, one slice or a series of any plane; another modality is read with a warning.
-        options: box or mask, slice number, device, model, threshold, report_unlike.
-        progress: told about every step.
+        options: box or mask, slice number, device, model, threshold, report_ood.
+        progress: called at every step.
         classifier: a model at hand; None for the one that the options name.
 
     Raises:
@@ -85,8 +85,8 @@ def answer(
     with clock.step("classify"):
         found = classifier.scores(crop[None], progress=progress)
     point = classifier.operating_point(options.threshold, default=EVEN_ODDS)
-    novelty = classifier.novelty(found.distance)
-    is_withheld = novelty is not None and novelty.is_unlike and not options.report_unlike
+    ood = classifier.ood(found.distance)
+    is_withheld = ood is not None and ood.is_ood and not options.report_ood
     scores = _scores(classifier, found, index, point, is_withheld=is_withheld)
     with clock.step("heat map", progress, "heat map"):
         heat_maps, told = _heat_map(classifier, crop, region, volume, scores)
@@ -97,10 +97,10 @@ def answer(
     use = classifier.use()
     return Answer(
         task=TASK,
-        headline=text.headline(scores, volume, novelty=novelty, is_withheld=is_withheld, is_demo=use.is_demo),
+        headline=text.headline(scores, volume, ood=ood, is_withheld=is_withheld),
         status="abstained" if is_withheld else "positive" if scores.runs else "negative",
-        findings=(text.describe(region, scores, volume, novelty=novelty, is_withheld=is_withheld, tracking=tracking),),
-        regions=(Region(text.REGION, text.box_on_slice(region.window, index), present, novelty),),
+        findings=(text.describe(region, scores, volume, ood=ood, is_withheld=is_withheld, tracking=tracking),),
+        regions=(Region(text.REGION, text.box_on_slice(region.window, index), present, ood),),
         masks={} if mask is None else named((mask,)),
         classes=None if is_withheld else _classes(scores),
         models=(use,),
@@ -108,7 +108,7 @@ def answer(
             *text.modality_notices(volume),
             *mark.notices,
             *text.region_notices(region, volume),
-            *text.unlike_notices(novelty, report_unlike=options.report_unlike),
+            *text.ood_notices(ood, report_ood=options.report_ood),
             *told,
         ),
         configuration=_configuration(options, chosen, region, mark, point),
@@ -211,7 +211,7 @@ def _configuration(
         "model": options.model or DEFAULT_MODEL,
         "threshold": point.threshold,
         "threshold_source": point.source,
-        "report_unlike": options.report_unlike,
+        "report_ood": options.report_ood,
         "slice": mark.slice_index + 1,
         "marked_by": "box" if mark.mask is None else "mask",
         "drawn_box": str(region.drawn),
@@ -267,8 +267,8 @@ def mark_lesion(volume: Volume, options: Options) -> _LesionMark:
     if options.box is None and options.mask is None:
         number = f", with --slice N (1 to {slices})" if slices > 1 else ""
         raise InputError(
-            "there is no lesion box: this task judges one lesion on one slice, and a person says where it is. Give "
-            f"{_BOX_WORDS}{number}, or {_MASK_WORDS}. The image has {rows} rows and {columns} columns"
+            "there is no lesion box: this task evaluates one lesion on one slice, and a person says where it is. Give "
+            f"{_BOX_TEXTS}{number}, or {_MASK_TEXTS}. The image has {rows} rows and {columns} columns"
             f"{f' on each of {slices} slices' if slices > 1 else ''}"
         )
     if options.box is not None and options.mask is not None:
@@ -288,9 +288,7 @@ def mark_lesion(volume: Volume, options: Options) -> _LesionMark:
 def _slice(volume: Volume, number: int | None, drawn: str) -> int:
     slices = volume.grid.shape[0]
     if number is None and slices > 1:
-        raise InputError(
-            f"{drawn} lies on one slice, the series has {slices}: say which with --slice N (1 to {slices})"
-        )
+        raise InputError(f"{drawn} is on one slice, the series has {slices}: say which with --slice N (1 to {slices})")
     return 0 if number is None else number - 1
 
 
@@ -318,7 +316,7 @@ def _mask(volume: Volume, path: Path, number: int | None) -> _LesionMark:
             f"the mask {path.name} marks nothing on slice {index + 1}; it marks slices {seen[0] + 1} to {seen[-1] + 1}"
         )
     words = (
-        f"The mask marks {seen.size} slices; slice {index + 1}, on which it marks the largest area, was judged. "
+        f"The mask marks {seen.size} slices; slice {index + 1}, on which it marks the largest area, was evaluated. "
         "Another one is chosen with --slice."
     )
     told = (Notice("slice-chosen", words),) if number is None and seen.size > 1 else ()
@@ -331,6 +329,6 @@ def _marked(mask: NDArray[np.bool_], index: int, path: Path, told: tuple[Notice,
     if not count:
         raise InputError(f"the mask {path.name} marks no lesion: every pixel of it is 0")
     if count > 1:
-        words = f"The mask marks {count} separate parts on slice {index + 1}; the largest was judged."
+        words = f"The mask marks {count} separate parts on slice {index + 1}; the largest was evaluated."
         told = (*told, Notice("largest-part", words, "warning"))
     return _LesionMark(index, mask=part, notices=told)

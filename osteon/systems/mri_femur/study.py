@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from osteon.metrics.classification import confusion_at, roc_auc, roc_curve
 from osteon.metrics.text import PERCENT
 from osteon.report.blocks import Table
-from osteon.report.charts import PrintedPoint, RocLine, draw_roc
+from osteon.report.charts import PublishedPoint, RocLine, draw_roc
 from osteon.study import page, tables
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Division, Results, StudyProtocol, StudySection, check_parts, check_settings
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from osteon.report.blocks import Picture
     from osteon.study.plan import RunState, Study
     from osteon.study.protocol import Choices
-    from osteon.train.judging import Measured
+    from osteon.train.performance import Measured
     from osteon.train.settings import ClassifySettings
 
 __all__ = ["STUDY", "femur_tables", "plan_femur", "result_rows"]
@@ -78,8 +78,8 @@ def plan_femur(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun,
 
 def _network(network: str) -> str:
     """A network as a row of a table calls it."""
-    printed = read_published(__package__).row(network)
-    return printed.title if printed else f"{network} (reference)"
+    published = read_published(__package__).row(network)
+    return published.title if published else f"{network} (reference)"
 
 
 def result_rows(
@@ -116,12 +116,12 @@ def femur_tables(
     notes: Mapping[str, tuple[str, ...]],
     resampling: Resampling | None = None,
 ) -> tuple[Table, ...]:
-    """Ten folds, one division, confusion matrices, comparisons, and the printed values held against arithmetic."""
+    """Ten folds, one division, confusion matrices, comparisons, and the published values held against arithmetic."""
     published = read_published(__package__)
     schemes = [scheme for scheme in _SUFFIXES if any(run.scheme == scheme for run in runs)]
     shown = [
         tables.result_table(
-            _layout(scheme), rows[scheme], (*published.said(f"how_{scheme}", "printed"), *notes[scheme])
+            _layout(scheme), rows[scheme], (*published.said(f"how_{scheme}", "published"), *notes[scheme])
         )
         for scheme in schemes
     ]
@@ -145,7 +145,7 @@ def _layout(scheme: str) -> tables.ResultTable:
         ("folds, 95 %", _t_limits),
         ("patients, 95 %", lambda one, scale: scale.limits(one.over_patients.low, one.over_patients.high)),
     ]
-    record = ("value", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images", "printed")
+    record = ("value", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images", "published")
     return tables.ResultTable(
         name=f"table_{scheme}",
         title=_TITLES[scheme][0],
@@ -166,7 +166,7 @@ def _matrices(runs: Sequence[PlannedRun], predictions: Mapping[str, Predictions]
     rows, records = [], []
     for run in runs:
         if run.name in predictions:
-            counts = tables.called_counts(predictions[run.name])
+            counts = tables.predicted_counts(predictions[run.name])
             what = "all folds together" if run.scheme == "folds" else "one division"
             total = sum(counts.values())
             right = (counts["tp"] + counts["tn"]) / total if total else math.nan
@@ -176,13 +176,13 @@ def _matrices(runs: Sequence[PlannedRun], predictions: Mapping[str, Predictions]
     heads = (
         "Network",
         "What",
-        "Malignant, called",
-        "Malignant, missed",
-        "Benign, called",
-        "Benign, not called",
+        "True positives",
+        "False negatives",
+        "False positives",
+        "True negatives",
         "Right",
     )
-    remark = "Images of the test parts; called from a probability of 0.5 on. Percent of all that are right last."
+    remark = "Images of the test parts; predicted from a probability of 0.5 on. Percent of all that are right last."
     return Table("confusion", "Confusion matrices", heads, tuple(rows), notes=(remark, *notes), records=tuple(records))
 
 
@@ -206,7 +206,7 @@ def _notes(study: Study, scheme: str) -> tuple[str, ...]:
         fold = split.folds[0]
         said.append(
             f"{images}: {len(fold.train)} patients to learn from, {len(fold.validation)} to choose the epoch by, "
-            f"{len(fold.test)} to judge by (paper: 300 and 200 images)."
+            f"{len(fold.test)} to evaluate on (paper: 300 and 200 images)."
         )
     count = sum(row.extra.get(LOOK_COLUMN) == INTERMEDIATE for row in manifest.rows)
     said += [f"{count} images of intermediate lesions count as benign."] if count else []
@@ -240,8 +240,10 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
     notes = {scheme: tuple(note for note in _notes(study, scheme) if note) for scheme in _SUFFIXES}
     *results, comparisons, checks = femur_tables(plans, rows, predictions, notes, resampling)
     pictures: list[Picture] = []
-    names, printed = ("sensitivity", "specificity", "auc"), read_published(__package__).tables["table"].values()
-    points = [PrintedPoint(row.title, *(number for name in names for number in row.numbers(name))) for row in printed]
+    names, published = ("sensitivity", "specificity", "auc"), read_published(__package__).tables["table"].values()
+    points = [
+        PublishedPoint(row.title, *(number for name in names for number in row.numbers(name))) for row in published
+    ]
     for scheme, (_, words) in _TITLES.items():
         done = [run for run in study.runs if run.plan.scheme == scheme and run.plan.name in predictions]
         if done:

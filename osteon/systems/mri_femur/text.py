@@ -8,14 +8,14 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, demo_sentence, unlike_notice
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.outlines import largest_distance_mm, outline_points_mm
 from osteon.report.wording import probability
 
 if TYPE_CHECKING:
-    from osteon.data import RegionNovelty, SliceScores, Volume
+    from osteon.data import RegionOod, SliceScores, Volume
     from osteon.ops.mr_region import MrRegion, PlaneBox
 
 __all__ = [
@@ -30,20 +30,20 @@ __all__ = [
     "lesion_mask",
     "lesion_uid",
     "modality_notices",
+    "ood_notices",
     "region_notices",
-    "unlike_notices",
 ]
 
 TEXT: Final = TaskText(
     title="MRI of the femur: a marked lesion, benign or malignant",
     demo="What this report says about the lesion shows how the software works. It says nothing about this patient.",
-    unlike="What the model says here carries no weight. The size is measured without the model.",
+    ood="What the model says here carries no weight. The size is measured without the model.",
     limits=(
         ("always", PERSON_LIMIT),
-        ("always", "The lesion is not looked for: what a person marked on one slice is judged, and nothing else."),
+        ("always", "The lesion is not looked for: what a person marked on one slice is evaluated, and nothing else."),
         ("always", "MR has no unit: each slice is its own scale, and uneven brightness is not corrected."),
         ("always", "An outline found inside a drawn box rests on one threshold; size is that of the outline."),
-        ("model", "Malignant and benign are what the images of training were called; neither names an entity."),
+        ("model", "Malignant and benign are the labels of the training images; neither names an entity."),
         ("model", OUTCOME_LIMIT),
         ("demo", DEMO_LIMIT),
     ),
@@ -107,7 +107,7 @@ def describe(
     scores: SliceScores,
     volume: Volume,
     *,
-    novelty: RegionNovelty | None,
+    ood: RegionOod | None,
     is_withheld: bool,
     tracking: str,
 ) -> Finding:
@@ -131,7 +131,7 @@ def describe(
         identifier="lesion",
         tracking_uid=tracking,
         kind=concept("lesion"),
-        statement=f"{_verdict(scores, volume, novelty, is_withheld=is_withheld)} {size}",
+        statement=f"{headline(scores, volume, ood=ood, is_withheld=is_withheld)} {size}",
         probability=None if is_withheld else float(scores.probability[0]),
         box=box_on_slice(region.box, index),
         measurements=tuple(measurements),
@@ -139,11 +139,25 @@ def describe(
     )
 
 
-def headline(
-    scores: SliceScores, volume: Volume, *, novelty: RegionNovelty | None, is_withheld: bool, is_demo: bool
-) -> str:
-    """The first sentence of the report; a demo model's word is never given without saying whose it is."""
-    return demo_sentence(_verdict(scores, volume, novelty, is_withheld=is_withheld), is_demo=is_demo)
+def headline(scores: SliceScores, volume: Volume, *, ood: RegionOod | None, is_withheld: bool) -> str:
+    """The first sentence of the report: the class of the lesion, or why it was not assessed."""
+    where = f" on slice {int(scores.slices[0]) + 1}" if volume.grid.shape[0] > 1 else ""
+    outside = ""
+    if ood is not None and ood.is_ood:
+        outside = f"outside the model's training range (score {ood.score:.2f}, threshold {ood.threshold:.2f})"
+        if is_withheld:
+            return f"No assessment of benign or malignant: the lesion{where} is {outside}."
+        outside = f" Caution: it is {outside}; reported because that was asked for."
+    chance = float(scores.probability[0])
+    predicted = MALIGNANT if chance >= scores.threshold else BENIGN
+    threshold = f"threshold {scores.threshold:.2f}"
+    said = (
+        f"Lesion{where}: predicted {predicted} (probability of malignant {probability(chance)}, {threshold}).{outside}"
+    )
+    if scores.sets and scores.error_rate is not None and scores.sets[0] in {"either", "neither"}:
+        open_ = "neither can be ruled out" if scores.sets[0] == "either" else "neither fits"
+        said += f" At an error rate of {100 * scores.error_rate:g} % {open_}."
+    return said
 
 
 def region_notices(region: MrRegion, volume: Volume) -> list[Notice]:
@@ -180,32 +194,9 @@ def modality_notices(volume: Volume) -> list[Notice]:
     return [Notice("not-mr" if volume.modality else "modality-not-known", text, "warning")]
 
 
-def unlike_notices(novelty: RegionNovelty | None, *, report_unlike: bool) -> list[Notice]:
-    """What must be said of a lesion that is unlike anything the model was trained on."""
-    if novelty is None or not novelty.is_unlike:
+def ood_notices(ood: RegionOod | None, *, report_ood: bool) -> list[Notice]:
+    """What must be said of a lesion that is outside the model's training range."""
+    if ood is None or not ood.is_ood:
         return []
-    tail = "" if report_unlike else "No probability is reported; it stands in the scores of findings.json."
-    return [unlike_notice("lesion", "its distance from the training images", novelty, tail)]
-
-
-def _verdict(scores: SliceScores, volume: Volume, novelty: RegionNovelty | None, *, is_withheld: bool) -> str:
-    where = f" on slice {int(scores.slices[0]) + 1}" if volume.grid.shape[0] > 1 else ""
-    unlike = ""
-    if novelty is not None and novelty.is_unlike:
-        unlike = (
-            f"The lesion{where} is unlike anything this model was trained on (score {novelty.score:.2f}, threshold "
-            f"{novelty.threshold:.2f})"
-        )
-        if is_withheld:
-            return f"{unlike}: no word on benign or malignant."
-        unlike += "; reported all the same. "
-    chance = float(scores.probability[0])
-    called = MALIGNANT if chance >= scores.threshold else BENIGN
-    said = (
-        f"{unlike}The lesion{where} was called {called} (probability of malignant {probability(chance)}, threshold "
-        f"{scores.threshold:.2f})."
-    )
-    if scores.sets and scores.error_rate is not None and scores.sets[0] in {"either", "neither"}:
-        open_ = "neither can be ruled out" if scores.sets[0] == "either" else "neither fits"
-        said += f" At an error rate of {100 * scores.error_rate:g} % {open_}."
-    return said
+    tail = "" if report_ood else "No probability is reported; it stands in the scores of findings.json."
+    return [ood_notice("lesion", "its distance from the training images", ood, tail)]

@@ -160,7 +160,7 @@ def build_cases(
         maker: what becomes of a case.
         options: a dataclass; which pictures.
         workers: processes; 1 works in this one.
-        progress: told about every case; called often, so that it may stop the work.
+        progress: called at every case; called often, so that it may stop the work.
         about: what else ``dataset.json`` shall say.
         skipped: what was left out before.
 
@@ -327,7 +327,9 @@ def _prepare(out: Path, folders: Sequence[str]) -> None:
                 shutil.rmtree(left, ignore_errors=True)
                 left.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"the data set {out.name} cannot be written: {error.strerror}; name another place") from error
+        raise OutputError(
+            f"the data set {out.name} cannot be written: {error.strerror}; name another folder"
+        ) from error
 
 
 def _make_all(

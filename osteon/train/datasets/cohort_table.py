@@ -63,7 +63,7 @@ def write_cohort(manifest: Manifest, folder: Path, *, notes: Sequence[str] = ())
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *cells])
     page = ["# Cohort", "", *_markdown(header, cells), *(f"\n{note}" for note in notes)]
-    page.append("\nA patient counts in every group in which an image of theirs lies.")
+    page.append("\nA patient counts in every group in which an image of theirs is.")
     for name, content in (("cohort.csv", text.getvalue()), ("cohort.md", "\n".join(page) + "\n")):
         write_text(folder / name, content)
 

@@ -61,7 +61,7 @@ class PatientsTable:
 def read_patients(file: Path) -> PatientsTable:
     """Read a table of patients.
 
-    Columns, in any case: PATIENT; FILE (a picture, with or without its ending) where folders do not tell the patient;
+    Columns, in any case: PATIENT; FILE (a picture, with or without its ending) where folders do not say the patient;
     SEX (F, M, O or in words), AGE (years, also as 063Y), CENTRE, SCANNER, STUDY, SPLIT (train or test), the same in
     all rows of a patient. Others are kept as they are, those of a picture with the picture.
 
@@ -89,7 +89,9 @@ def read_patients(file: Path) -> PatientsTable:
         if "file" in line:
             picture = _stem(line.pop("file"))
             if not picture or patient_of.setdefault(picture, patient) != patient:
-                raise InputError(f"{file.name}: row {number} names no file, or one that another patient has: mend it")
+                raise InputError(
+                    f"{file.name}: row {number} names no file, or one that another patient has: correct it"
+                )
             others[picture] = {column: line.pop(column) for column in list(line) if column not in ABOUT}
         known = about.setdefault(patient, {})
         for column, value in _checked(line, f"{file.name}: row {number}").items():

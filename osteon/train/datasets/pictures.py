@@ -42,7 +42,7 @@ class PictureFile:
     """A picture on the disk.
 
     Attributes:
-        name: of it in its set, for whoever has to mend it.
+        name: of it in its set, for whoever has to correct it.
         target: where it goes below ``image``, without its ending.
         image: the file.
         lesion: mask of the lesions, or None.
@@ -120,10 +120,10 @@ def found_pictures(
 ) -> FoundPictures:
     """The patients of a set.
 
-    With ``own_patients`` a picture of which nothing tells the patient is taken for a patient of its own.
+    With ``own_patients`` a picture of which nothing identifies the patient is taken for a patient of its own.
 
     Raises:
-        InputError: nothing tells the patients, or there is no picture.
+        InputError: nothing identifies the patients, or there is no picture.
     """
     of_patient: dict[tuple[str, str], list[PictureFile]] = {}
     lone: set[tuple[str, str]] = set()
@@ -139,7 +139,7 @@ def found_pictures(
             nameless.append(item.file)
     if nameless and not table.patient_of:
         raise InputError(
-            f"nothing tells the patients of {len(nameless)} images of {source}, so no patient can be kept out of the "
+            f"nothing identifies the patients of {len(nameless)} images of {source}, so none can be kept out of the "
             "test: give patients.csv (FILE, PATIENT, SEX, AGE), or put the images of each patient into a folder, or "
             "take every image for a patient of its own (--own-patients: results will be too good)"
         )

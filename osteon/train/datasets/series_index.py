@@ -60,7 +60,7 @@ def listed_series(
         listed: rows or groups of rows, each with ``series`` and the columns ``about`` it.
         case_of: name, what is listed, and the series to a case.
         twice: what is wrong with a table that names one series in two of them.
-        progress: told about every step.
+        progress: called at every step.
 
     Raises:
         InputError: a series that is not there, or that is named twice.

@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 __all__ = [
     "MADE_UP",
     "OPEN",
-    "CardWords",
+    "CardText",
     "ExportOptions",
     "Member",
     "Shipped",
     "claim_document",
     "claim_markdown",
-    "complete_words",
-    "data_words",
+    "complete_text",
+    "data_text",
     "model_card",
     "shows_pattern",
     "smooth_patterns",
@@ -58,7 +58,7 @@ __all__ = [
 OPEN = "open: to be filled by a person"
 """Answer of an item that no run knows."""
 
-MADE_UP = "made-up patterns; no image of the data set is in this folder"
+MADE_UP = "synthetic patterns; no image of the data set is in this folder"
 """What a golden case without images shows."""
 
 _PATTERN_SEED = 20240300
@@ -70,7 +70,7 @@ _EXCLUSIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CardWords:
+class CardText:
     """What only a person can say of a model; an empty field takes a cautious default.
 
     Attributes:
@@ -97,13 +97,13 @@ class ExportOptions:
         words: version, statement, licence, intended use, exclusions.
         folds: whose networks become members; None takes all that are done.
         operating_point: of classifiers one of ``results.POINTS``, "" for "paper"; all but that are fixed on validation.
-            Of maps one of ``maps.MAP_POINTS``, "" for "f1". Of heads the likeliest class is called.
+            Of maps one of ``maps.MAP_POINTS``, "" for "f1". Of heads the likeliest class is predicted.
         threshold: a number instead; of maps for the lesions.
-        trust: whether novelty and prediction sets are fitted, of classifiers.
-        references: training images of each member that novelty is measured against; they make up most of the folder.
+        trust: whether out-of-distribution limits and prediction sets are fitted, of classifiers.
+        references: training images of each member that OOD score is measured against; they make up most of the folder.
         least_mm3: of maps, smaller lesions are not listed; None leaves it to the reading.
         golden: "images" keeps validation images (of maps, parts of them) in the folder for everyone who gets the
-            model, "pattern" made-up ones; "auto" takes images only where all are synthetic.
+            model, "pattern" synthetic ones; "auto" takes images only where all are synthetic.
         half: whether weights are stored as float16.
         device: "auto", "cpu" or "cuda".
         resampling: of the intervals.
@@ -111,7 +111,7 @@ class ExportOptions:
     """
 
     name: str = ""
-    words: CardWords = field(default_factory=CardWords)
+    words: CardText = field(default_factory=CardText)
     folds: tuple[int, ...] | None = None
     operating_point: str = ""
     threshold: float | None = None
@@ -156,7 +156,7 @@ class Shipped:
         results: measured with the weights as they are shipped.
         answers: to reporting items, beside those that every run gives.
         details: of the training, likewise.
-        operating_point: None where the likeliest class is called, and of maps.
+        operating_point: None where the likeliest class is predicted, and of maps.
         limits: what the model knows of its limits, or None.
     """
 
@@ -196,7 +196,7 @@ def smooth_patterns(size: int, *, colours: int = 0) -> NDArray[np.float32]:
     return np.stack([(one - one.min()) / (one.max() - one.min()) for one in blurred]).astype(np.float32)
 
 
-def complete_words(words: CardWords, manifest: Manifest, *, is_demo: bool, elsewhere: str) -> CardWords:
+def complete_text(words: CardText, manifest: Manifest, *, is_demo: bool, elsewhere: str) -> CardText:
     """Fill in what a person left empty; ``elsewhere`` is what no model of the task may be used for."""
     learnt = len(manifest.patients)
     if is_demo and words.statement and "synthetic" not in words.statement.lower():
@@ -207,7 +207,7 @@ def complete_words(words: CardWords, manifest: Manifest, *, is_demo: bool, elsew
         else f"Trained on one data set of {learnt} patients, {len(manifest)} images. Not tested elsewhere."
     )
     use = "Show and test that osteon works. Nothing else." if is_demo else "Research on images like those of training."
-    return CardWords(
+    return CardText(
         version=words.version,
         statement=words.statement or statement,
         licence=words.licence or ("Apache-2.0" if is_demo else "LicenseRef-not-stated"),
@@ -217,7 +217,7 @@ def complete_words(words: CardWords, manifest: Manifest, *, is_demo: bool, elsew
 
 
 def model_card(
-    name: str, data: RunData, shipped: Shipped, *, words: CardWords, half: bool, inputs: dict[str, ImageInput]
+    name: str, data: RunData, shipped: Shipped, *, words: CardText, half: bool, inputs: dict[str, ImageInput]
 ) -> ModelCard:
     """The card of a run, without files and limits, with complete words."""
     run, split, is_demo = data.run, data.split, is_synthetic(data.manifest)
@@ -233,7 +233,7 @@ def model_card(
         "unreadable_images": len(run.document.get("unreadable", ())),
     }
     training = Training(
-        data=data_words(data.manifest, is_demo=is_demo),
+        data=data_text(data.manifest, is_demo=is_demo),
         is_synthetic=is_demo,
         split=f"{split.scheme}, {len(split.folds)} folds by {split.unit}, strata by {split.stratify or 'nothing'}",
         split_sha256=data.split_sha256,
@@ -277,13 +277,13 @@ def _member(manifest: Manifest, member: Member) -> dict[str, Any]:
     }
 
 
-def data_words(manifest: Manifest, *, is_demo: bool) -> str:
+def data_text(manifest: Manifest, *, is_demo: bool) -> str:
     """How many images of how many patients, and whether they are synthetic."""
     kind = "synthetic images" if is_demo else "images"
     return f"{len(manifest)} {kind} of {len(manifest.patients)} patients"
 
 
-def _answers(data: RunData, shipped: Shipped, words: CardWords, *, is_demo: bool) -> dict[str, str]:
+def _answers(data: RunData, shipped: Shipped, words: CardText, *, is_demo: bool) -> dict[str, str]:
     """What every run knows of the reporting items; see claim_2024.json."""
     split, document, first = data.split, data.run.document, shipped.results[0]
     found = EVALUATED.number(first.value)
@@ -295,8 +295,8 @@ def _answers(data: RunData, shipped: Shipped, words: CardWords, *, is_demo: bool
     )
     return {
         "intended_use": f"{words.intended_use} Not for: {'; '.join(words.exclusions)}",
-        "goal": "making a model, judged on data of the same origin",
-        "sources": data_words(data.manifest, is_demo=is_demo),
+        "goal": "making a model, evaluated on data of the same origin",
+        "sources": data_text(data.manifest, is_demo=is_demo),
         "missing": f"{len(document.get('unreadable', ()))} images could not be read and were left out",
         "partition": f"{split.scheme}, {len(split.folds)} folds, stratified by {split.stratify or 'nothing'}, seed "
         f"{split.seed}, osteon split",
@@ -310,7 +310,7 @@ def _answers(data: RunData, shipped: Shipped, words: CardWords, *, is_demo: bool
         "internal": f"{first.data}: {first.patients} patients, {first.images} images",
         "external": "none was done",
         "counts": "; ".join(counts),
-        "characteristics": _patient_words(data.manifest),
+        "characteristics": _patient_text(data.manifest),
         "results": f"{first.metric}: {found}; further results in the card",
         "limits": "one data set; "
         + ("synthetic images say nothing about patients" if is_demo else "no data of another origin")
@@ -320,7 +320,7 @@ def _answers(data: RunData, shipped: Shipped, words: CardWords, *, is_demo: bool
     }
 
 
-def _patient_words(manifest: Manifest) -> str:
+def _patient_text(manifest: Manifest) -> str:
     """Sex and age of the patients of a data set."""
     people = {row.patient: row for row in manifest.rows}
     sexes = [row.sex or "unknown" for row in people.values()]
@@ -363,7 +363,7 @@ def claim_markdown(name: str, claim: Claim) -> str:
         claim.about,
         "",
         f"{len(items) - count} of {len(items)} items were filled from the run; {count} are open.",
-        "An asterisk marks an item whose number or scope was not checked against the printed checklist.",
+        "An asterisk marks an item whose number or scope was not checked against the published checklist.",
         "",
         "| item | topic | answer |",
         "| --- | --- | --- |",

@@ -18,7 +18,7 @@ from osteon.nets import build_network
 from osteon.predict.out_of_distribution import BANK_VECTORS, FoldMaterial, feature_space, fit_limits, fit_tile_limits
 from osteon.predict.predictor import Predictor
 from osteon.train.engine import choose_device, load_weights
-from osteon.train.export.card import MADE_UP, Member, Shipped, data_words, shows_pattern, smooth_patterns
+from osteon.train.export.card import MADE_UP, Member, Shipped, data_text, shows_pattern, smooth_patterns
 from osteon.train.export.results import choose_point, class_results, half_point, test_results, validation_points
 from osteon.train.objective import predictions_of
 from osteon.train.objectives.classify import CLASSIFY
@@ -120,7 +120,7 @@ def ship_classifiers(
     temperatures = tuple(round(member.temperature, 6) for member in members)
     return Shipped(
         members=members,
-        output=Classes(tuple(classes), settings.positive, temperatures, _calibration_words(members)),
+        output=Classes(tuple(classes), settings.positive, temperatures, _calibration_text(members)),
         golden=Golden(golden),
         images=images,
         results=results,
@@ -144,7 +144,7 @@ def class_member(
 ) -> ClassMember:
     """Load, round and measure the network of a fold.
 
-    With a ``bank`` the features of so many training images, and of all validation images, are kept too.
+    With a ``bank`` the features of this many training images, and of all validation images, are kept too.
 
     Raises:
         WeightsError: weights are missing, damaged, or do not fit into float16.
@@ -167,7 +167,7 @@ def class_member(
     total, found, before = sum(map(len, wanted.values())), {}, 0
     for part, some in wanted.items():
         blocks = (pixels.crops(some[start : start + _BLOCK]) for start in range(0, len(some), _BLOCK))
-        told = _told(progress, f"fold {fold.fold}: judging images", before, total)
+        told = _told(progress, f"fold {fold.fold}: evaluating images", before, total)
         found[part] = predictor.scores(blocks, progress=told, keeps_features=True)
         before += len(some)
     logits = {part: found[part].logits[:, 0] for part in ("validation", "test")}
@@ -179,13 +179,13 @@ def class_member(
     member = ClassMember(
         fold=fold, network=network, rows=whole, temperature=temperature, predictions=table, offsets=offsets
     )
-    learnt, judged = (found[part].features if part in found else None for part in ("train", "validation"))
-    if learnt is None or judged is None:
+    learnt, evaluated = (found[part].features if part in found else None for part in ("train", "validation"))
+    if learnt is None or evaluated is None:
         return member
     calibrated = Classes(classes, temperatures=(temperature,))
     material = FoldMaterial(
         train_features=learnt[:, 0],
-        validation_features=judged[:, 0],
+        validation_features=evaluated[:, 0],
         patients=data.manifest.column("patient")[rows.validation],
         regions=_regions(data.manifest, rows.validation),
         probability=calibrated.probability(logits["validation"][None])[0],
@@ -262,7 +262,7 @@ def _point_entry(point: OperatingPoint) -> dict[str, Any]:
     return {**about, **found, "note": point.note}
 
 
-def _calibration_words(members: Sequence[ClassMember]) -> str:
+def _calibration_text(members: Sequence[ClassMember]) -> str:
     temperature = (
         "temperature with the smallest negative log likelihood on the validation part, of each member on its own"
     )
@@ -281,7 +281,7 @@ def _answers(data: RunData, members: Sequence[ClassMember]) -> dict[str, str]:
     layers = f"classes {', '.join(data.run.classes)}; osteon models arch {settings.architecture} lists its layers"
     return _training_answers(settings, layers, folds) | {
         "kind": f"deep learning: a convolutional network ({settings.architecture}) that classifies images",
-        "sources": data_words(manifest, is_demo=is_synthetic(manifest))
+        "sources": data_text(manifest, is_demo=is_synthetic(manifest))
         + (f", centres: {', '.join(centres)}" if centres else ""),
         "missing": f"{unreadable} images could not be read and were left out; unknown fields: {lacking or 'none'}",
         "initialisation": "random" if settings.pretrained == "none" else f"pretrained ({settings.pretrained})",

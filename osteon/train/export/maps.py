@@ -18,10 +18,10 @@ from osteon.data.manifest import FoldRows
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets import build_network
 from osteon.nets.segmenter_description import SEQUENCES
-from osteon.train.counts import SegmentCounts, ThresholdSweep, judge_counts
+from osteon.train.counts import SegmentCounts, ThresholdSweep, evaluate_counts
 from osteon.train.engine import choose_device
 from osteon.train.export.card import MADE_UP, Member, Shipped, shows_pattern, smooth_patterns
-from osteon.train.objectives.segment import SEGMENT, Judge, kept_network
+from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
 from osteon.train.run import synthetic_share
 from osteon.weights import Golden, MapOutput, Maps, MeasuredResult, mask_difference, round_to_half
 
@@ -90,17 +90,19 @@ def ship_segmenters(
     device = choose_device(replace(settings, device=options.device, devices=1, precision="32"))
     skip = bool(data.run.document.get("skip_unreadable", False))
     pixels = SEGMENT.load(manifest, settings, options.cache, skip_unreadable=skip, progress=progress)
-    judge = Judge((), settings, manifest, pixels, device, progress)
-    members = [_member(data, fold, judge, half=options.half) for fold in folds]
+    evaluate = Evaluator((), settings, manifest, pixels, device, progress)
+    members = [_member(data, fold, evaluate, half=options.half) for fold in folds]
     maps = _maps(members, options)
     thresholds = {each.name: each.threshold for each in maps}
-    counts, is_mean = _tested(members, judge, thresholds)
+    counts, is_mean = _tested(members, evaluate, thresholds)
     images, golden = _golden(data, members[0], pixels, wanted=options.golden)
     # what masks may differ by in bfloat16: twice what validation images showed; nothing is said where that is too much
-    rough = round(2 * _half_mask_difference(members, judge, tuple(thresholds.values())) + 0.01, 4)
+    rough = round(2 * _half_mask_difference(members, evaluate, tuple(thresholds.values())) + 0.01, 4)
     bounds: dict[Precision, float] = {"bfloat16": rough} if rough <= _LOOSEST_MASKS else {}
     who = (
-        "by the mean of all networks" if is_mean and len(members) > 1 else "each judged by a network that never saw it"
+        "by the mean of all networks"
+        if is_mean and len(members) > 1
+        else "each evaluated by a network that never saw it"
     )
     about = {"data": f"test part of {data.split.scheme} folds, {who}", "is_synthetic": synthetic_share(manifest) > 0}
     results = [
@@ -140,15 +142,15 @@ def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
     return network.eval()
 
 
-def _member(data: RunData, fold: FoldResult, judge: Judge, *, half: bool) -> MapMember:
+def _member(data: RunData, fold: FoldResult, evaluate: Evaluator, *, half: bool) -> MapMember:
     """The network of a fold, loaded, rounded and measured on its validation part."""
     network = stored_network(data.run.settings, fold)
     if half:
         round_to_half(network)
-    rows, usable = data.split.rows(data.manifest, fold.fold), judge.pixels.usable
+    rows, usable = data.split.rows(data.manifest, fold.fold), evaluate.pixels.usable
     kept = FoldRows(usable(rows.train), usable(rows.validation), usable(rows.test))
-    own, threshold = replace(judge, networks=[network]), data.run.settings.threshold
-    _, sweeps = own.judged(kept.validation, fold=fold.fold, part="validation", threshold=threshold)
+    own, threshold = replace(evaluate, networks=[network]), data.run.settings.threshold
+    _, sweeps = own.evaluated(kept.validation, fold=fold.fold, part="validation", threshold=threshold)
     network.cpu()
     return MapMember(fold=fold, network=network, rows=kept, sweeps=sweeps)
 
@@ -159,7 +161,7 @@ def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutpu
     if point not in MAP_POINTS:
         raise UnknownLabelError(f"no operating point {point!r} of maps: {nearest_names(point, MAP_POINTS)}")
     if chosen.threshold is not None and not 0 < chosen.threshold < 1:
-        raise InputError(f"the threshold {chosen.threshold} cannot be: it lies between 0 and 1")
+        raise InputError(f"the threshold {chosen.threshold} cannot be: it is between 0 and 1")
     if chosen.least_mm3 is not None and not chosen.least_mm3 > 0:
         raise InputError(f"lesions of at least {chosen.least_mm3} mm3 were to be listed; give a volume above 0")
     found = []
@@ -179,24 +181,26 @@ def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutpu
     )
 
 
-def _tested(members: Sequence[MapMember], judge: Judge, thresholds: Mapping[str, float]) -> tuple[SegmentCounts, bool]:
-    """What the members call on test parts that none of them has seen, and whether the mean of all was judged.
+def _tested(
+    members: Sequence[MapMember], evaluate: Evaluator, thresholds: Mapping[str, float]
+) -> tuple[SegmentCounts, bool]:
+    """What the members call on test parts that none of them has seen, and whether the mean of all was evaluated.
 
-    Where all members have one test part, their mean is judged on it, as it is shipped. Where the test part goes round,
-    each network is judged alone on its own.
+    Where all members have one test part, their mean is evaluated on it, as it is shipped. Where the test part goes
+    round, each network is evaluated alone on its own.
     """
     is_shared = all(np.array_equal(member.rows.test, members[0].rows.test) for member in members)
     tables = []
     for team in [members] if is_shared else [[member] for member in members]:
-        together = replace(judge, networks=[member.network for member in team])
+        together = replace(evaluate, networks=[member.network for member in team])
         fold, rows = team[0].fold.fold, team[0].rows.test
-        tables.append(together.judged(rows, fold=fold, part="test", threshold=thresholds)[0])
+        tables.append(together.evaluated(rows, fold=fold, part="test", threshold=thresholds)[0])
         for member in team:
             member.network.cpu()
     return SegmentCounts.joined(tables), is_shared
 
 
-def _half_mask_difference(members: Sequence[MapMember], judge: Judge, thresholds: tuple[float, ...]) -> float:
+def _half_mask_difference(members: Sequence[MapMember], evaluate: Evaluator, thresholds: tuple[float, ...]) -> float:
     """Largest 1 - Dice between the masks of float32 and those of bfloat16, over members and maps.
 
     Measured on validation images of each member, evenly spread, on the CPU by torch's autocast.
@@ -207,9 +211,9 @@ def _half_mask_difference(members: Sequence[MapMember], judge: Judge, thresholds
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_LOOKED_AT, len(rows))).astype(np.int64))]
         blocks: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for start in range(0, len(chosen), 8):
-            images = torch.from_numpy(judge.pixels.crops(chosen[start : start + 8]))[:, None]
+            images = torch.from_numpy(evaluate.pixels.crops(chosen[start : start + 8]))[:, None]
             with torch.inference_mode():
-                shown = images.expand(-1, judge.settings.channels, -1, -1)
+                shown = images.expand(-1, evaluate.settings.channels, -1, -1)
                 exact = member.network(shown).sigmoid()
                 with torch.autocast("cpu", dtype=torch.bfloat16):
                     rough = member.network(shown)
@@ -224,7 +228,7 @@ def _results(
 ) -> list[MeasuredResult]:
     """The paper's measures of a map on the test parts, as the card keeps them."""
     images, results = len(np.unique(counts.of(part="test", output=output).image)), []
-    for name, found in judge_counts(counts, output=output, resampling=options.resampling).items():
+    for name, found in evaluate_counts(counts, output=output, resampling=options.resampling).items():
         pixels, has_limits = "" if name == "dice" else "pixels, ", not math.isnan(found.low)
         results.append(
             MeasuredResult(

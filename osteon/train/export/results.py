@@ -64,9 +64,9 @@ _CALIBRATION_MEASURES = {
     "intercept": "calibration intercept, images (0 is right)",
 }
 _LEG_MEASURES = {
-    "tpr": "legs with tumour found (a called slice within the tumour), >= {:.4g}",
+    "tpr": "legs with tumour found (a predicted slice within the tumour), >= {:.4g}",
     "tnr": "legs without tumour left alone, >= {:.4g}",
-    "dice": "Dice of called and tumour slices, mean over legs with tumour, >= {:.4g}",
+    "dice": "Dice of predicted and tumour slices, mean over legs with tumour, >= {:.4g}",
 }
 
 
@@ -87,7 +87,7 @@ def read_scores(
     Args:
         manifest: that names the images.
         images: (n,) as in the manifest.
-        folds: (n,) whose model judged; scores of different models are not smoothed together.
+        folds: (n,) whose model evaluated; scores of different models are not smoothed together.
         probability: (n,).
 
     Returns:
@@ -135,9 +135,9 @@ def _slice_of(row: ImageRow) -> tuple[tuple[str, ...], int] | None:
 def validation_points(
     manifest: Manifest, predictions: Sequence[Predictions]
 ) -> tuple[tuple[OperatingPoint, ...], ReadScores]:
-    """Thresholds fixed on the validation parts, each image judged by the member that did not learn from it.
+    """Thresholds fixed on the validation parts, each image evaluated on the member that did not learn from it.
 
-    Where slices are smoothed, one more is chosen for the extents that are called (``extent_point``).
+    Where slices are smoothed, one more is chosen for the extents that are predicted (``extent_point``).
 
     Raises:
         InputError: a class is missing in the validation parts.
@@ -172,7 +172,7 @@ def choose_point(
     """
     if threshold is not None:
         if not 0 <= threshold <= 1:
-            raise InputError(f"the threshold is {threshold}; it must lie between 0 and 1")
+            raise InputError(f"the threshold is {threshold}; it must are between 0 and 1")
         return _point(threshold, "given by who exported the model, not fitted", smoothed=True)
     if wanted not in POINTS:
         raise UnknownLabelError(f"no operating point {wanted!r}: {nearest_names(wanted, POINTS)}")
@@ -203,10 +203,10 @@ def _point(threshold: float, source: str, *, smoothed: bool) -> CardPoint:
 
 
 def half_point(threshold: float | None) -> CardPoint:
-    """Where the class with the largest probability is called: what the card's measures of one class are made at."""
+    """Where the class with the largest probability is predicted: what the card's measures of one class are made at."""
     if threshold is not None:
         raise InputError(
-            "a threshold was given; of tiles the class with the largest probability is called: leave it out"
+            "a threshold was given; of tiles the class with the largest probability is predicted: leave it out"
         )
     return _point(0.5, "a probability of one half, not fitted", smoothed=False)
 
@@ -214,13 +214,13 @@ def half_point(threshold: float | None) -> CardPoint:
 def class_results(
     predictions: Sequence[Predictions], *, resampling: Resampling, is_synthetic: bool
 ) -> list[MeasuredResult]:
-    """Results on all classes: what each member called right on its test part."""
+    """Results on all classes: what each member predicted right on its test part."""
     table = Predictions.joined([one.of(part="test") for one in predictions])
-    called, classes = table.logits.argmax(axis=1), table.classes
+    predicted, classes = table.logits.argmax(axis=1), table.classes
     keys: dict[str, tuple[str, ...]] = {"accuracy of all classes, images": ("accuracy",)}
     keys |= {f"recall of {name}, images": ("recall", name) for name in classes}
     measures = tuple(keys.values())
-    rates = cluster_intervals(measures, table.truth, called, table.patient, classes=classes, resampling=resampling)
+    rates = cluster_intervals(measures, table.truth, predicted, table.patient, classes=classes, resampling=resampling)
     return [
         MeasuredResult(
             metric=metric,
@@ -247,15 +247,15 @@ def test_results(
 ) -> list[MeasuredResult]:
     """Results on the test part with the weights as they are shipped.
 
-    ``predictions`` has one table a member. Under "holdout" the model itself is judged: the mean of its members. Under
-    "nested" every member is judged on the patients of its own test part, and measures are means over members.
+    ``predictions`` has one table a member. Under "holdout" the model itself is evaluated: the mean of its members.
+    Under "nested" every member is evaluated on the patients of its own test part, and measures are means over members.
     """
     tables = [one.of(part="test") for one in predictions]
     if scheme == "holdout":
         table = tables[0]
         for other in tables:
             if not np.array_equal(other.image, table.image):
-                raise InputError("the members were judged on different test images: export folds of one split")
+                raise InputError("the members were evaluated on different test images: export folds of one split")
         probability = np.mean([one.probability for one in tables], axis=0)
         folds = np.zeros(len(table), dtype=np.int64)
         what = "test part, mean of the members" if len(tables) > 1 else "test part"
@@ -279,14 +279,14 @@ def test_results(
     rows, score, threshold = read.rows, read.score, point.threshold
     truth, patients, folds = truth[rows], patients[rows], folds[rows]
     kind = "axial slices after smoothing" if read.is_smoothed else "images"
-    called = {"tpr": f"sensitivity, {{}}, >= {threshold:.4g}", "tnr": f"specificity, {{}}, >= {threshold:.4g}"}
+    predicted = {"tpr": f"sensitivity, {{}}, >= {threshold:.4g}", "tnr": f"specificity, {{}}, >= {threshold:.4g}"}
     auc = {"auc": "ROC AUC, {}"}
-    names = {name: words.format(kind) for name, words in ((auc if read.is_smoothed else {}) | called).items()}
+    names = {name: words.format(kind) for name, words in ((auc if read.is_smoothed else {}) | predicted).items()}
     at: dict[str, Any] = {"threshold": threshold, "resampling": resampling}
     note(names, patient_bootstraps(names, truth, score, patients, folds=folds, **at))
     # of a patient the highest score, against whether any image is positive
     joined = aggregate(patients, truth, score)
-    names = {name: words.format("patients (highest score)") for name, words in (auc | called).items()}
+    names = {name: words.format("patients (highest score)") for name, words in (auc | predicted).items()}
     found = patient_bootstraps(names, joined.truth, joined.score, joined.groups, folds=folds[joined.first], **at)
     note(names, found, len(rows))
     if read.is_smoothed:
@@ -324,9 +324,9 @@ class LegExtents:
         has_tumour: (k,) whether a slice of the leg shows tumour.
         score: (k,) highest score: of a tumour leg within its tumour, of another leg anywhere. A call that misses the
             tumour does not count as having found it.
-        dice: (k,) overlap of called slices and tumour slices, 2 |A and B| / (|A| + |B|); 0 without either.
-        folds: (k,) whose model judged.
-        slices: number of slices judged.
+        dice: (k,) overlap of predicted slices and tumour slices, 2 |A and B| / (|A| + |B|); 0 without either.
+        folds: (k,) whose model evaluated.
+        slices: number of slices evaluated.
     """
 
     patients: NDArray[np.str_] = field(repr=False)
@@ -369,7 +369,7 @@ def leg_extents(
         patients: (n,) id of the patient.
         truth: (n,) whether the slice shows tumour.
         score: (n,) as it is thresholded.
-        folds: (n,) whose model judged; a leg is joined within a fold.
+        folds: (n,) whose model evaluated; a leg is joined within a fold.
         threshold: a slice is called from here on.
     """
     groups = _members(legs, folds)
@@ -387,17 +387,17 @@ def leg_extents(
 def extent_point(
     legs: Sequence[tuple[str, ...]], *, truth: NDArray[np.bool_], score: NDArray[np.float64], folds: NDArray[np.int64]
 ) -> OperatingPoint:
-    """The threshold at which called slices match the tumour best while other legs are left alone.
+    """The threshold at which predicted slices match the tumour best while other legs are left alone.
 
-    Of every observed score the one with the largest mean of two numbers: the Dice of called and tumour slices, averaged
-    over legs with tumour, and the share of legs without tumour in which nothing is called (their Dice, when nothing
-    called is taken as a perfect answer to nothing there). Of equals the lowest.
+    Of every observed score the one with the largest mean of two numbers: the Dice of predicted and tumour slices,
+    averaged over legs with tumour, and the share of legs without tumour in which nothing is predicted (their Dice, when
+    nothing predicted is taken as a perfect answer to nothing there). Of equals the lowest.
 
     Args:
         legs: (n) which leg a slice is of, as the rest of ``leg_extents``; validation slices.
         truth: (n,) whether the slice shows tumour.
         score: (n,) as it is thresholded.
-        folds: (n,) whose model judged.
+        folds: (n,) whose model evaluated.
 
     Returns:
         The point with the shares of legs found and left alone; without a threshold when a kind of leg is missing.
@@ -433,9 +433,9 @@ def _highest(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
 
 def _dice(truth: NDArray[np.bool_], score: NDArray[np.float64], threshold: ArrayLike) -> NDArray[np.float64]:
     """For each threshold; 0 without tumour."""
-    called = len(score) - np.searchsorted(np.sort(score), threshold)
+    predicted = len(score) - np.searchsorted(np.sort(score), threshold)
     both = np.count_nonzero(truth) - np.searchsorted(np.sort(score[truth]), threshold)
-    return np.asarray(2 * both / np.maximum(called + np.count_nonzero(truth), 1), dtype=np.float64)
+    return np.asarray(2 * both / np.maximum(predicted + np.count_nonzero(truth), 1), dtype=np.float64)
 
 
 def _mean_of_positive(truth: ArrayLike, values: ArrayLike, weights: ArrayLike) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
-from osteon.train.export.card import ExportOptions, claim_markdown, complete_words, model_card
+from osteon.train.export.card import ExportOptions, claim_markdown, complete_text, model_card
 from osteon.train.run import is_synthetic
 from osteon.weights import read_card, write_model
 from osteon.weights.card import CARD_NAME
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
 def export_run(
     data: RunData, out: Path, recipe: Recipe[Any], *, options: ExportOptions | None = None, progress: Progress = silent
 ) -> ModelCard:
-    """Make a model folder ``out`` of a run of any objective; a model that lies there is replaced.
+    """Make a model folder ``out`` of a run of any objective; a model that is there is replaced.
 
     Raises:
         InputError: no fold is done, a name or an option cannot be, an image is unreadable, or ``out`` holds other
@@ -51,7 +51,7 @@ def export_run(
     ship = ship_segmenters if settings.objective == "segment" else ship_classifiers
     shipped = ship(data, folds, inputs=inputs, options=chosen, progress=progress)
     is_demo = is_synthetic(data.manifest)
-    words = complete_words(chosen.words, data.manifest, is_demo=is_demo, elsewhere=recipe.elsewhere)
+    words = complete_text(chosen.words, data.manifest, is_demo=is_demo, elsewhere=recipe.elsewhere)
     return _place(out, model_card(name, data, shipped, words=words, half=chosen.half, inputs=inputs), shipped)
 
 

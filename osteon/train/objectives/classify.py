@@ -10,7 +10,7 @@ import numpy as np
 from osteon.data.manifest import PARTS, FoldRows
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.train.objective import EpochMeasures, FoldJob, Judged, Objective, judged_classes, part_rows
+from osteon.train.objective import EpochMeasures, Evaluated, FoldJob, Objective, evaluated_classes, part_rows
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest
 from osteon.train.settings import ClassifySettings
@@ -220,9 +220,9 @@ class _Classify(Objective):
         del settings
         return max(history, key=lambda record: record.monitored)
 
-    def judge(self, job: ClassifyJob, pixels: Pixels, progress: Progress) -> Judged:
+    def evaluate(self, job: ClassifyJob, pixels: Pixels, progress: Progress) -> Evaluated:
         """Logits through the runtime that reads patients, with a temperature of the validation part."""
-        return judged_classes(job, _logits(job, pixels, progress), job.labels, job.classes)
+        return evaluated_classes(job, _logits(job, pixels, progress), job.labels, job.classes)
 
 
 CLASSIFY = _Classify()

@@ -15,7 +15,7 @@ import numpy as np
 from osteon.data.manifest import PARTS
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.train.objective import FoldJob, Judged, Objective, judged_classes, part_rows
+from osteon.train.objective import Evaluated, FoldJob, Objective, evaluated_classes, part_rows
 from osteon.train.run_folder import BEST_NAME, HISTORY_NAME, EpochRecord, digest, history_text, write_text
 from osteon.train.settings import HeadSettings
 
@@ -50,10 +50,10 @@ class _Head(Objective):
 
     def describe(self, settings: HeadSettings) -> dict[str, Any]:
         """The base that is kept as it is."""
-        from osteon.train.tile_features import base_words, classifier_with_base
+        from osteon.train.tile_features import base_text, classifier_with_base
 
         classifier_with_base(settings, classes=len(settings.classes))
-        return {"device": "cpu", "pretrained": {"name": base_words(settings)}}
+        return {"device": "cpu", "pretrained": {"name": base_text(settings)}}
 
     def load(
         self,
@@ -110,7 +110,7 @@ class _Head(Objective):
         """Of those that may be chosen the one with the best accuracy; of equals the smallest loss, then the first."""
         return max((one for one in history if _may_be(one.epoch, settings)), key=_worth)
 
-    def judge(self, job: FoldJob, pixels: TileTable, progress: Progress) -> Judged:
+    def evaluate(self, job: FoldJob, pixels: TileTable, progress: Progress) -> Evaluated:
         """Logits of the kept head, with a temperature of the validation part."""
         from osteon.nets import build_network
         from osteon.train.engine import load_weights
@@ -119,8 +119,8 @@ class _Head(Objective):
         network: Any = build_network(settings.architecture, classes=len(settings.classes))
         load_weights(network, job.folder / BEST_NAME)
         logits = {part: _logits(network.head, pixels, getattr(job.rows, part)) for part in ("validation", "test")}
-        progress(f"fold {job.fold}: judging tiles", 1, 1)
-        return judged_classes(job, logits, pixels.labels, settings.classes)
+        progress(f"fold {job.fold}: evaluating tiles", 1, 1)
+        return evaluated_classes(job, logits, pixels.labels, settings.classes)
 
 
 HEAD = _Head()
@@ -140,7 +140,7 @@ class _Contest:
     _started: float = field(default_factory=time.perf_counter)
 
     def enter(self, heads: Heads, rates: Sequence[float], *, stage: str, total: int) -> None:
-        """Judge the heads of an epoch on the validation tiles; the best of them stands for it."""
+        """Evaluator the heads of an epoch on the validation tiles; the best of them stands for it."""
         held, epoch = self.job.rows.validation, len(self.history) + 1
         accuracy, loss = _validated(heads, self.table, held)
         number = int(np.lexsort((loss, -accuracy))[0])

@@ -21,7 +21,7 @@ from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.train.counts import SWEPT, SegmentCounts, ThresholdSweep
 from osteon.train.fold import fit_job
 from osteon.train.losses import map_loss, map_weights
-from osteon.train.objective import EpochMeasures, FoldJob, Judged, Objective, part_rows
+from osteon.train.objective import EpochMeasures, Evaluated, FoldJob, Objective, part_rows
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest, make_folder
 from osteon.train.settings import SegmentSettings
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from osteon.train.pixels import Pixels
     from osteon.train.run_folder import EpochRecord, OnEpoch
 
-__all__ = ["SEGMENT", "Judge", "SegmentJob", "SegmentLearner", "called_lesions", "kept_network"]
+__all__ = ["SEGMENT", "Evaluator", "SegmentJob", "SegmentLearner", "kept_network", "predicted_lesions"]
 
 _MASKS = ("lesion", "bone")
 """Order of the masks of a batch."""
@@ -118,13 +118,13 @@ class SegmentLearner:
         images, masks, _ = batch
         logits, true = self.network(self._seen(images, None)).float(), masks[:, self._order] > 0
         loss = map_loss(logits, true.float(), self._settings, self._weights)
-        called = logits.sigmoid() >= self._settings.threshold
-        pairs = (true & called, called & ~true, true & ~called)
+        predicted = logits.sigmoid() >= self._settings.threshold
+        pairs = (true & predicted, predicted & ~true, true & ~predicted)
         counts = torch.stack([pair.sum(dim=(0, 2, 3)) for pair in pairs], dim=1).cpu()
         return float(loss) * len(images), len(images), counts
 
     def epoch(self, seen: Sequence[tuple[float, int, Tensor]]) -> EpochMeasures:
-        """The loss, and the F1 of each map over all pixels; while nothing is called the loss decides."""
+        """The loss, and the F1 of each map over all pixels; while nothing is predicted the loss decides."""
         losses, images, counts = zip(*seen, strict=True)
         hits, extra, missed = torch.stack(counts).sum(dim=0).double().unbind(dim=1)
         f1 = dict(zip(self._outputs, (2 * hits / (2 * hits + extra + missed)).tolist(), strict=True))
@@ -247,20 +247,20 @@ class _Segment(Objective):
             return history[-1]
         return max(history, key=lambda record: (np.nan_to_num(record.monitored), -record.validation_loss))
 
-    def judge(self, job: SegmentJob, pixels: Pixels, progress: Progress) -> Judged | None:
-        """Count what the kept network calls; the bone network of a pair is judged with the pair."""
+    def evaluate(self, job: SegmentJob, pixels: Pixels, progress: Progress) -> Evaluated | None:
+        """Count what the kept network calls; the bone network of a pair is evaluated with the pair."""
         if job.name == "bone":
             return None
         from osteon.train.engine import choose_device
 
         settings = job.settings
         networks = [kept_network(settings, job.folder / BEST_NAME)]
-        judge = Judge(networks, settings, job.manifest, pixels, choose_device(settings), progress)
+        evaluate = Evaluator(networks, settings, job.manifest, pixels, choose_device(settings), progress)
         parts = [
-            judge.judged(getattr(job.rows, part), fold=job.fold, part=part, threshold=settings.threshold)
+            evaluate.evaluated(getattr(job.rows, part), fold=job.fold, part=part, threshold=settings.threshold)
             for part in ("validation", "test")
         ]
-        return Judged(SegmentCounts.joined([counts for counts, _ in parts]), parts[0][1])
+        return Evaluated(SegmentCounts.joined([counts for counts, _ in parts]), parts[0][1])
 
 
 SEGMENT = _Segment()
@@ -291,7 +291,7 @@ def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | Segmen
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class Evaluator:
     """Runs networks on rows of a manifest. Several networks are an ensemble: their probabilities are averaged."""
 
     networks: Sequence[nn.Module] = field(repr=False)
@@ -301,18 +301,18 @@ class Judge:
     device: str
     progress: Progress = field(repr=False, default=silent)
 
-    def judged(
+    def evaluated(
         self, rows: NDArray[np.int64], *, fold: int, part: str, threshold: float | Mapping[str, float]
     ) -> tuple[SegmentCounts, tuple[ThresholdSweep, ...]]:
         """Pixels of every image and map at one threshold, or one by name, and of all images together at many.
 
-        Rows are noted under the fold and the part; probabilities from the threshold on are called.
+        Rows are noted under the fold and the part; probabilities from the threshold on are predicted.
         """
         names = self.settings.outputs
         limits = threshold if isinstance(threshold, Mapping) else dict.fromkeys(names, threshold)
         tables = []
         reached = np.zeros((len(names), 2, SWEPT.size + 1), dtype=np.int64)  # map, truth, thresholds reached
-        for some, probability in self.maps(rows, f"fold {fold}: judging {part}"):
+        for some, probability in self.maps(rows, f"fold {fold}: evaluating {part}"):
             truth = self.pixels.outlined(names, some).astype(bool)
             chosen = [self.manifest.rows[int(row)] for row in some]
             for index, name in enumerate(names):
@@ -345,7 +345,7 @@ class Judge:
             self.progress(step, min(start + size, len(rows)), len(rows))
 
 
-def called_lesions(
+def predicted_lesions(
     manifest: Manifest, pixels: Pixels, settings: SegmentSettings, weights: Sequence[Path]
 ) -> NDArray[np.bool_]:
     """Lesions (n, row, column) that networks call on all images of a manifest, their probabilities averaged.
@@ -354,10 +354,10 @@ def called_lesions(
         WeightsError: weights are missing, damaged, or of another network.
     """
     here = replace(settings, device="cpu", devices=1, precision="32")
-    judge = Judge([kept_network(here, file) for file in weights], here, manifest, pixels, "cpu")
+    evaluate = Evaluator([kept_network(here, file) for file in weights], here, manifest, pixels, "cpu")
     lesion, limit = here.outputs.index("lesion"), np.float32(here.threshold)
     rows = np.arange(len(manifest), dtype=np.int64)
-    return np.concatenate([maps[:, lesion] >= limit for _, maps in judge.maps(rows, "pictures")])
+    return np.concatenate([maps[:, lesion] >= limit for _, maps in evaluate.maps(rows, "pictures")])
 
 
 def _one_network(name: str, outputs: tuple[str, ...], *, channels: int) -> Segmenter:
@@ -401,12 +401,12 @@ def _require_masks(rows: FoldRows, areas: dict[str, NDArray[np.int64]], fold: in
 
 
 def _reached(truth: NDArray[np.bool_], probability: NDArray[np.float32]) -> NDArray[np.int64]:
-    """How many pixels, not true and true, reach exactly so many thresholds: (2, thresholds + 1)."""
+    """How many pixels, not true and true, reach exactly this many thresholds: (2, thresholds + 1)."""
     number = np.searchsorted(SWEPT, probability, side="right")
     return np.stack([np.bincount(number[truth == kind], minlength=SWEPT.size + 1) for kind in (False, True)])
 
 
 def _sweep(name: str, reached: NDArray[np.int64]) -> ThresholdSweep:
-    clear, true = reached[:, ::-1].cumsum(axis=1)[:, ::-1]  # pixels that reach at least so many thresholds
+    clear, true = reached[:, ::-1].cumsum(axis=1)[:, ::-1]  # pixels that reach at least this many thresholds
     table = np.stack([true[1:], clear[1:], true[0] - true[1:], clear[0] - clear[1:]], axis=1)
     return ThresholdSweep(name, SWEPT, table)

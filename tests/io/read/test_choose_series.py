@@ -67,7 +67,7 @@ def test_unreadable_series_are_named_with_their_problem(make_series: Make, body:
     make_series(series_uid="1.2.77", prefix="scout", edit=scout)
     with find_images(folder) as inventory:
         reasons = choose_series(inventory).reasons
-        assert "Not series 1.2.77: it holds only localizer images, which are no volume." in reasons
+        assert "Not series 1.2.77: it holds only localizer images, which are not a volume." in reasons
         with pytest.raises(InputError, match="only localizer"):
             choose_series(inventory, series_uid="1.2.77")
 

@@ -156,7 +156,7 @@ def test_a_picture_has_neither_modality_nor_millimetres(tmp_path: Path, suffix: 
     assert "picture-without-scale" in {notice.code for notice in image.source.notices}
     with pytest.raises(InputError, match=r"asked for a CT series, found 1 picture series"):
         open_volume(path)
-    with pytest.raises(InputError, match="found no images"):  # beside other files it is no series
+    with pytest.raises(InputError, match="found no images"):  # beside other files it is not a series
         open_volume(tmp_path, modality="")
 
 

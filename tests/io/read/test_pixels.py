@@ -87,7 +87,7 @@ def test_large_unsigned_values_that_fit_after_the_rescale_stay_int16(make_series
 
 def test_bits_outside_the_stored_ones_are_ignored(make_series: Make, noise: NDArray[np.int16]) -> None:
     clean = ((noise + 1000) & 0xFFF).astype(np.uint16)
-    # an old overlay lies in the four high bits
+    # an old overlay is in the four high bits
     volume = open_volume(make_series("high", stored=clean | np.uint16(0xA000), bits_stored=12, intercept=0))
     assert np.array_equal(volume.array, clean)
 

@@ -71,7 +71,7 @@ def test_different_images_at_one_place_are_refused(make_series: Make, body: NDAr
 
 
 @pytest.mark.parametrize("keyword", ["AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers"])
-def test_acquisitions_of_one_place_are_told_apart(make_series: Make, body: NDArray[np.int16], keyword: str) -> None:
+def test_acquisitions_of_one_place_are_distinguished(make_series: Make, body: NDArray[np.int16], keyword: str) -> None:
     def numbered(number: int) -> Callable[[Dataset, int], None]:
         return lambda ds, index: setattr(ds, keyword, number)
 
@@ -83,7 +83,7 @@ def test_acquisitions_of_one_place_are_told_apart(make_series: Make, body: NDArr
     assert "2 acquisitions" in notices(folder)["acquisition-chosen"]
 
 
-def test_interleaved_acquisitions_are_told_apart(make_series: Make, body: NDArray[np.int16]) -> None:
+def test_interleaved_acquisitions_are_distinguished(make_series: Make, body: NDArray[np.int16]) -> None:
     folder = make_series(series_uid=UID, edit=lambda ds, _: setattr(ds, "AcquisitionNumber", 1))
     make_series(
         series_uid=UID,
@@ -95,7 +95,7 @@ def test_interleaved_acquisitions_are_told_apart(make_series: Make, body: NDArra
     assert np.array_equal(open_volume(folder).array, body - 1024)
 
 
-def test_two_parts_of_one_scan_with_a_gap_are_not_told_apart(make_series: Make, body: NDArray[np.int16]) -> None:
+def test_two_parts_of_one_scan_with_a_gap_are_not_distinguished(make_series: Make, body: NDArray[np.int16]) -> None:
     folder = make_series(series_uid=UID, edit=lambda ds, _: setattr(ds, "AcquisitionNumber", 1))
     make_series(
         series_uid=UID,

@@ -115,7 +115,7 @@ def test_patients_are_known_from_folders(tmp_path: Path, way: str) -> None:
 
 def test_without_patients_nothing_is_made_unless_it_is_asked_for_with_a_warning(tmp_path: Path) -> None:
     source = flat(tmp_path / "BM-Seg")
-    with pytest.raises(InputError, match=r"nothing tells the patients of 8 images .*patients\.csv"):
+    with pytest.raises(InputError, match=r"nothing identifies the patients of 8 images .*patients\.csv"):
         made(source, tmp_path / "set")
     assert not (tmp_path / "set").exists()
     result = made(source, tmp_path / "set", own_patients=True)
@@ -167,7 +167,7 @@ def test_every_wrong_file_is_named_and_the_others_are_kept(tmp_path: Path) -> No
     assert reasons == {}
     told = (tmp_path / "set" / "cohort.md").read_text("utf-8")
     assert "12 images or masks were left out." in told
-    # mended, and made again: nothing of before is in the way
+    # corrected, and made again: nothing of before is in the way
     put(source / "lesion mask" / "0.jpg", picture(0)["lesion mask"])
     assert len(made(source, tmp_path / "set").built.manifest) == 5
 

@@ -63,12 +63,12 @@ def test_lesions_are_listed_with_what_is_true_of_them(trunk: Trunk, told: Answer
         slices = np.flatnonzero(where.any(axis=(1, 2)))
         assert lesion.slices == (slices[0], slices[-1] + 1)
     lytic, blastic = listed(told)
-    assert (lytic.character, blastic.character) == ("lytic", "blastic")
+    assert (lytic.density_pattern, blastic.density_pattern) == ("lytic", "blastic")
     assert (lytic.site, blastic.site) == ("vertebra", "rib")
     assert 18 <= lytic.diameter_mm <= 21.5  # a ball of 18 mm in voxels of 3 x 1.75 x 1.75 mm
-    own_bone = told.detail_as(LesionReading).own_bone
-    assert own_bone is not None
-    assert own_bone.median_hu == pytest.approx(170, abs=6)
+    reference_bone = told.detail_as(LesionReading).reference_bone
+    assert reference_bone is not None
+    assert reference_bone.median_hu == pytest.approx(170, abs=6)
 
 
 def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
@@ -88,7 +88,7 @@ def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
     assert told.findings[-1].tracking_uid == bone.labels[0].tracking_uid
     assert told.findings[0].site is not None
     assert told.findings[0].site.meaning == "Vertebra"
-    assert "1 lytic, 1 blastic" in told.headline
+    assert "1 sclerotic, 1 lytic" in told.headline
 
 
 def test_bone_is_the_truth_but_for_its_rim(trunk: Trunk, told: Answer) -> None:
@@ -188,7 +188,7 @@ def test_metal_is_told_and_lesions_near_it_are_marked(trunk: Trunk) -> None:
     other = trunk.with_hu(screw, 3071)
     found = answer(other.volume, OPTIONS, segmenter=other.segmenter())
     text = next(notice.text for notice in found.notices if notice.code == "metal")
-    assert "Lesion 1 lies within 10 mm of it" in text
+    assert "Lesion 1 is within 10 mm of it" in text
     assert [lesion.near_metal for lesion in listed(found)] == [True, False]
     assert "may be an artefact" in found.findings[0].statement
 
@@ -217,7 +217,7 @@ def test_a_healthy_trunk_has_no_lesion_and_no_mask_of_them(trunk: Trunk) -> None
     healthy = answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter(lesion=np.zeros(SHAPE, dtype=bool)))
     assert listed(healthy) == ()
     assert [*healthy.masks] == ["bone"]
-    assert healthy.headline == "No lesion of bone was outlined."
+    assert healthy.headline.startswith("No bone lesion of ")
     assert [finding.is_abnormal for finding in healthy.findings] == [False]
 
 
@@ -280,7 +280,7 @@ def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypa
 class Caller:
     """A slice classifier that calls some slices, and keeps what it was shown."""
 
-    called: set[int]
+    predicted: set[int]
     card: object = None
     name: str = "caller"
     size: tuple[int, int] = (112, 160)
@@ -289,7 +289,7 @@ class Caller:
     def scores(self, blocks: Iterable[np.ndarray], *, progress: Progress, total: int) -> Scores:
         self.shown = list(blocks)
         progress("classifying slices", total, total)
-        probability = np.array([0.99 if n in self.called else 0.01 for n in range(total)], dtype=np.float32)
+        probability = np.array([0.99 if n in self.predicted else 0.01 for n in range(total)], dtype=np.float32)
         both = np.stack([1 - probability, probability], axis=1)
         return Scores(Classes(("normal", "metastasis"), "metastasis"), both, both[:, None])
 
@@ -304,21 +304,21 @@ def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: T
     (alone,) = told.detail_as(LesionReading).scores
     assert alone.by_segmentation is not None
     outlined = np.flatnonzero(alone.by_segmentation)
-    caller = Caller(called={*outlined.tolist(), 0, 1, 2, 3})
+    caller = Caller(predicted={*outlined.tolist(), 0, 1, 2, 3})
     found = answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=caller)  # type: ignore[arg-type]
     (scores,) = found.detail_as(LesionReading).scores
     assert scores.source == "classifier"
     positive = scores.smoothed >= scores.threshold
     assert scores.agreement == pytest.approx((positive == alone.by_segmentation).mean())
-    assert "they agree in" in found.headline
-    assert found.headline.startswith("Demo model")
+    assert "; agreement " in found.headline
+    assert found.is_demo
     assert [use.name for use in found.models] == ["truth", "caller"]
     images = np.concatenate(caller.shown)
     wanted = slice_frame(SHAPE[1:], (1.75, 1.75), size=caller.size).images(windowed(trunk.array[scores.slices]))
     assert np.array_equal(images, wanted.astype(np.float32) / np.float32(255))
 
 
-def test_the_card_decides_thresholds_and_a_missing_classifier_is_told(
+def test_the_card_decides_thresholds_and_a_missing_classifier_is_reported(
     trunk: Trunk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maps = (MapOutput("lesion", 0.35, "best Dice on validation", least_mm3=450.0), MapOutput("bone", 0.6))

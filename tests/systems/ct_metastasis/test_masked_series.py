@@ -170,10 +170,10 @@ def test_masks_of_another_grid_are_refused(source: Source, tmp_path: Path) -> No
     finer = Grid.from_axes(shape=GRID.shape, spacing_mm=(4.0, 2.0, 1.9), origin_lps_mm=(3.0, -7.0, 50.0))
     for number, grid in enumerate((shifted, finer)):
         path = _save(tmp_path / f"{number}.nii", source.lesion.astype(np.uint8), grid)
-        with pytest.raises(GeometryMismatchError, match=r"must lie on one grid.*resample it to the CT first"):
+        with pytest.raises(GeometryMismatchError, match=r"must be on one grid.*resample it to the CT first"):
             read_mask_volume(path, like=GRID)
     short = _save(tmp_path / "s.nii", source.lesion[:5].astype(np.uint8), GRID.crop((0, 0, 0), (5, 24, 20)))
-    with pytest.raises(GeometryMismatchError, match="must lie on one grid"):
+    with pytest.raises(GeometryMismatchError, match="must be on one grid"):
         read_mask_volume(short, like=GRID)
     seg = _seg(source, tmp_path / "seg.dcm", source.lesion)
     with pytest.raises(GeometryMismatchError):
@@ -199,7 +199,7 @@ def test_labels_say_what_counts_and_odd_values_are_refused(source: Source, tmp_p
         read_mask_volume(_save(tmp_path / "n.nii", np.where(source.lesion, np.nan, 0).astype(np.float32)), like=GRID)
 
 
-def test_segments_are_taken_by_number_and_broken_files_are_told(source: Source, tmp_path: Path) -> None:
+def test_segments_are_taken_by_number_and_broken_files_are_reported(source: Source, tmp_path: Path) -> None:
     path = _seg(source, tmp_path / "seg.dcm", source.lesion, source.bone & ~source.lesion)
     grid = open_volume(source.folder / "dicom").grid
     assert np.array_equal(read_mask_volume(path, like=grid, labels=(1,)), source.lesion)

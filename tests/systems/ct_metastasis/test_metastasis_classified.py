@@ -1,4 +1,4 @@
-"""Tables 5.1 and 5.2 from made-up predictions: measured beside printed and corrected values, matrices, claims."""
+"""Tables 5.1 and 5.2 from synthetic predictions: measured beside published and corrected values, matrices, claims."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from osteon.systems.ct_metastasis.study_rows import CLASSIFIERS
 FEW = Resampling(repeats=60, seed=1)
 
 
-def made_up(shift: float, seed: int = 0) -> Predictions:
+def synthetic(shift: float, seed: int = 0) -> Predictions:
     """Validation rows, and a test part of twelve patients with five slices each."""
     generator = np.random.default_rng(seed)
     patient = np.repeat(np.arange(16), 5)
@@ -38,7 +38,7 @@ def made_up(shift: float, seed: int = 0) -> Predictions:
 
 @pytest.fixture(scope="module")
 def predictions() -> Mapping[str, Predictions]:
-    return {row.run: made_up(0.4 + 0.1 * number, number) for number, row in enumerate(CLASSIFIERS)}
+    return {row.run: synthetic(0.4 + 0.1 * number, number) for number, row in enumerate(CLASSIFIERS)}
 
 
 def test_measures_are_scikit_learns_on_the_test_part_alone(predictions: Mapping[str, Predictions]) -> None:
@@ -46,11 +46,13 @@ def test_measures_are_scikit_learns_on_the_test_part_alone(predictions: Mapping[
     found = classifier_rows({"classify_vit_tiny": table}, {}, FEW)["classify_vit_tiny"].measured
     assert found is not None
     test = table.of(part="test")
-    called = test.probability >= 0.5
-    assert found["f1"].over_patients.value == pytest.approx(metrics.f1_score(test.is_positive, called))
-    assert found["sensitivity"].over_patients.value == pytest.approx(metrics.recall_score(test.is_positive, called))
-    assert found["specificity"].over_patients.value == pytest.approx(metrics.recall_score(~test.is_positive, ~called))
-    assert found["precision"].over_patients.value == pytest.approx(metrics.precision_score(test.is_positive, called))
+    predicted = test.probability >= 0.5
+    assert found["f1"].over_patients.value == pytest.approx(metrics.f1_score(test.is_positive, predicted))
+    assert found["sensitivity"].over_patients.value == pytest.approx(metrics.recall_score(test.is_positive, predicted))
+    assert found["specificity"].over_patients.value == pytest.approx(
+        metrics.recall_score(~test.is_positive, ~predicted)
+    )
+    assert found["precision"].over_patients.value == pytest.approx(metrics.precision_score(test.is_positive, predicted))
     assert found["auc"].over_patients.value == pytest.approx(metrics.roc_auc_score(test.is_positive, test.probability))
     assert (found["accuracy"].over_patients.patients, found["accuracy"].over_patients.images) == (12, 60)
     alone = patient_bootstrap("f1", test.is_positive, test.probability, test.patient, resampling=FEW)
@@ -89,14 +91,14 @@ def test_printed_and_corrected_values_stand_below_the_measured_ones(predictions:
     assert sum(map(int, matrices.rows[0][2:])) == 60
     assert all("A note." in table.notes for table in (single, joined, matrices))
     record = next(r for r in single.records if (r["run"], r["measure"]) == ("classify_resnext50", "specificity"))
-    assert (record["printed"], record["printed_as_it_must_be"]) == (None, pytest.approx(0.9371))
+    assert (record["published"], record["published_corrected"]) == (None, pytest.approx(0.9371))
 
 
 def test_claims_of_the_best_are_tested(predictions: Mapping[str, Predictions]) -> None:
     table = classification_comparisons(predictions, resampling=FEW)
     assert len(table.rows) == 9
-    printed = {row[0]: row[-1] for row in table.rows}
-    assert printed["ViT Tiny + ResNeXt50 minus ViT Tiny"] == "+1.08"
-    assert printed["ViT Tiny + ResNeXt50 minus ResNeXt50"] == "+7.57"
-    assert printed["ViT Tiny minus ResNeXt50"] == "+6.49"
+    published = {row[0]: row[-1] for row in table.rows}
+    assert published["ViT Tiny + ResNeXt50 minus ViT Tiny"] == "+1.08"
+    assert published["ViT Tiny + ResNeXt50 minus ResNeXt50"] == "+7.57"
+    assert published["ViT Tiny minus ResNeXt50"] == "+6.49"
     assert classification_comparisons({}, resampling=FEW).rows == ()

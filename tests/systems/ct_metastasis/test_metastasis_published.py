@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from osteon.metrics.confusion_space import matrix_fits, read_printed
+from osteon.metrics.confusion_space import matrix_fits, parse_published
 from osteon.metrics.consistency import Classes, Consistency, check
 from osteon.study.published import PublishedRow, read_published
 
@@ -67,7 +67,7 @@ def read(
         return {}, ()
     first, second = pair
     sizes = f" (of {classes.positives} abnormal and {classes.negatives} normal images)" if classes else ""
-    why = tuple(f"As printed it cannot be{sizes}: {violation.message}." for violation in found.violations[:1])
+    why = tuple(f"As published it cannot be{sizes}: {violation.message}." for violation in found.violations[:1])
     exchanged = {**rates, first: rates[second], second: rates[first]}
     if checked(exchanged).possible:
         words = (
@@ -120,8 +120,8 @@ def test_a_segmentation_row_is_corrected_only_where_arithmetic_asks_for_it(table
         sensitivity, precision = value(row, "sensitivity"), value(row, "precision")
         harmonic = 2 * sensitivity * precision / (sensitivity + precision)
         assert value(row, "f1") == pytest.approx(harmonic, abs=6e-4), "F1 = 2PR / (P + R) as corrected"
-        as_printed = row.numbers("sensitivity", corrected=False)[0]
-        wrong = 2 * as_printed * precision / (as_printed + precision)
+        as_published = row.numbers("sensitivity", corrected=False)[0]
+        wrong = 2 * as_published * precision / (as_published + precision)
         assert (abs(value(row, "f1") - wrong) > 0.05) == (wanted is not None)
         assert value(row, "iou") == pytest.approx(value(row, "f1") / (2 - value(row, "f1")), abs=6e-4)
 
@@ -152,7 +152,7 @@ def test_the_test_set_is_reconstructed_from_two_counts_and_a_row() -> None:
     assert (MATRIX["positives"], MATRIX["negatives"]) == (6225, 5816)
     row = PUBLISHED.tables["table5_2"][MATRIX["model"]]
     tp, tn = MATRIX["true_positive"], MATRIX["true_negative"]
-    wanted = read_printed(row.values, allowance_points=0.005)
+    wanted = parse_published(row.values, allowance_points=0.005)
     # by trying every matrix in a wide box, exactly and with plain floats
     fits, plain = [], []
     for fn in range(1200, 1350):
@@ -160,8 +160,8 @@ def test_the_test_set_is_reconstructed_from_two_counts_and_a_row() -> None:
             if matrix_fits((tp, fn, fp, tn), wanted):
                 fits.append((fn, fp))
             rates = ((tp + tn) / (tp + tn + fp + fn), 2 * tp / (2 * tp + fp + fn), tp / (tp + fn), tp / (tp + fp))
-            printed = [100 * number for key in CLASSIFIED for number in row.numbers(key, corrected=False)]
-            if all(abs(100 * rate - number) <= 0.01 + 1e-9 for rate, number in zip(rates, printed, strict=True)):
+            published = [100 * number for key in CLASSIFIED for number in row.numbers(key, corrected=False)]
+            if all(abs(100 * rate - number) <= 0.01 + 1e-9 for rate, number in zip(rates, published, strict=True)):
                 plain.append((fn, fp))
     assert fits == plain == [(1273, 122)]
     assert (MATRIX["positives"] - tp, MATRIX["negatives"] - tn) == (1273, 122)
@@ -179,9 +179,9 @@ def test_means_over_folds_are_means_and_their_spread_is_the_specs() -> None:
         misses.append(abs(np.mean(folds) - mean))
         if model in deviations:
             assert np.std(folds, ddof=1) == pytest.approx(deviations[model], abs=0.006)
-        printed = PUBLISHED.row(model)
-        assert printed is not None
-        assert row.values["mean"] == printed.values["f1"]
+        published = PUBLISHED.row(model)
+        assert published is not None
+        assert row.values["mean"] == published.values["f1"]
     assert f"up to {max(misses):.3f}" in finding_of("4.3")[3]
 
 
@@ -197,13 +197,13 @@ def test_claimed_gains_that_the_tables_do_not_give_are_named() -> None:
             for better, worse in [[row.numbers(key, corrected=False)[0] for row in rows if row]]
         }
         said = dict(zip(titles, claim["points"], strict=True))
-        lies = {key: f"{points[key]:.2f}" for key, text in said.items() if abs(points[key] - float(text)) > 0.0101}
-        words, gains = (", ".join(f"{titles[key]} +{text}" for key, text in texts.items()) for texts in (said, lies))
-        finding = f"The tables give {gains}." if lies else "The tables' own differences."
+        differs = {key: f"{points[key]:.2f}" for key, text in said.items() if abs(points[key] - float(text)) > 0.0101}
+        words, gains = (", ".join(f"{titles[key]} +{text}" for key, text in texts.items()) for texts in (said, differs))
+        finding = f"The tables give {gains}." if differs else "The tables' own differences."
         row = finding_of(f"text: {claim['of']} over {claim['over'] or 'the baseline'}")
-        assert row[1:] == (words, "NO" if lies else "yes", finding)
-        if lies:
-            wrong[claim["of"], claim["over"]] = lies
+        assert row[1:] == (words, "NO" if differs else "yes", finding)
+        if differs:
+            wrong[claim["of"], claim["over"]] = differs
     assert wrong == {
         ("Hybrid-AttUnet++", "AttUnet++"): {"iou": "17.42"},
         ("MB DD", "MB"): {"dice": "3.07", "iou": "2.83"},
@@ -232,4 +232,4 @@ def test_every_check_is_a_row_and_a_record() -> None:
     rows = [row for name in ("table4_1", "table4_2") for row in PUBLISHED.tables[name].values()]
     misses = [abs(value(row, "iou") - value(row, "f1") / (2 - value(row, "f1"))) for row in rows]
     assert f"up to {100 * max(misses):.2f} points" in finding_of("4.1, 4.2")[3]
-    assert f"Allowed: {FOLDS_POINTS} points where means over folds are printed, {TEST_POINTS} in" in table.notes[1]
+    assert f"Allowed: {FOLDS_POINTS} points where means over folds are published, {TEST_POINTS} in" in table.notes[1]

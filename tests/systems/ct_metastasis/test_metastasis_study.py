@@ -20,7 +20,7 @@ from osteon.errors import InputError, UnknownLabelError
 from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
 from osteon.study.page import write_study
-from osteon.study.plan import PlannedRun, StudyPlace, member_run, read_plan
+from osteon.study.plan import PlannedRun, StudyFolder, member_run, read_plan
 from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
@@ -162,7 +162,7 @@ def test_an_interrupted_study_goes_on_to_the_same_numbers(whole: Path, dataset: 
     said: list[tuple[str, int, int]] = []
     _run(dataset, tmp_path / "study", *FEW, resume=True, progress=lambda *step: said.append(step))
     assert ("jobs", 0, 9) in said, "one of ten jobs was done"
-    assert ("jobs", 9, 9) in said, "phases are told as one whole"
+    assert ("jobs", 9, 9) in said, "phases are reported as one whole"
     assert _numbers(tmp_path / "study") == _numbers(whole)
 
 
@@ -206,7 +206,7 @@ def test_a_nested_ensemble_is_scored_fold_by_fold_and_shows_its_members(dataset:
 
 def test_pairs_share_their_bone_network(dataset: Path, tmp_path: Path) -> None:
     manifest = read_manifest(dataset)
-    place = StudyPlace(manifest=manifest, splits={"folds": read_split(dataset / "splits.json")}, folder=tmp_path)
+    place = StudyFolder(manifest=manifest, splits={"folds": read_split(dataset / "splits.json")}, folder=tmp_path)
     options = Choices(
         only=("unet_then_attunet", "unet_then_unetpp"),
         values=parse_assignments(SETTINGS),

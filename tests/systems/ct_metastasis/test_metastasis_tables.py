@@ -1,4 +1,4 @@
-"""Tables 4.1 to 4.4 from made-up counts: what stands where, beside what, with which warnings; and the claims' tests."""
+"""Tables 4.1 to 4.4 from synthetic counts: what stands where, with which warnings; and the tests of the claims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.folds import corrected_t_test, fold_interval
 from osteon.metrics.segmentation import PixelCounts, pooled
 from osteon.report.blocks import Table, table_csv, table_markdown
-from osteon.study.tables import compare_masks, judge_masks
+from osteon.study.tables import compare_masks, evaluate_masks
 from osteon.systems.ct_metastasis.study import segmentation_comparisons, segmentation_tables, segmenter_rows
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, SEGMENTERS
 from osteon.train.counts import SegmentCounts
@@ -21,7 +21,7 @@ from osteon.train.counts import SegmentCounts
 FEW = Resampling(repeats=60, seed=1)
 
 
-def made_up(share: float, seed: int = 0) -> SegmentCounts:
+def synthetic(share: float, seed: int = 0) -> SegmentCounts:
     """Five folds of two patients with three images each; a method that finds about this share of 100 pixels."""
     generator = np.random.default_rng(seed)
     patient = np.repeat(np.arange(10), 3)
@@ -39,7 +39,7 @@ def made_up(share: float, seed: int = 0) -> SegmentCounts:
 
 @pytest.fixture(scope="module")
 def counted() -> Mapping[str, SegmentCounts]:
-    return {row.run: made_up(0.6 + 0.02 * number, number) for number, row in enumerate(SEGMENTERS)}
+    return {row.run: synthetic(0.6 + 0.02 * number, number) for number, row in enumerate(SEGMENTERS)}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_method_stands_in_two_measured_lines_above_what_is_printed(
     counted: Mapping[str, SegmentCounts], tables: Mapping[str, Table]
 ) -> None:
     lines = _block(tables["table4_1"], "Unet")
-    assert [line[1] for line in lines] == ["mean of 5 folds", "all test images", "printed", "printed, as it must be"]
+    assert [line[1] for line in lines] == ["mean of 5 folds", "all test images", "published", "published, corrected"]
     assert lines[2][2:] == ("79.46", "72.26", "65.93", "98.91", "78.75†", "99.46†", "80.22")
     assert lines[3][2:] == ("", "", "", "", "99.46", "78.75", "")
     found = counted["unet"]
@@ -71,9 +71,11 @@ def test_a_method_stands_in_two_measured_lines_above_what_is_printed(
         by_fold.append(2 * tp / (2 * tp + fp + fn))
     over = fold_interval(by_fold)
     assert lines[0][2] == f"{100 * over.mean:.2f} ({100 * over.low:.2f} to {100 * over.high:.2f})"
-    judged = judge_masks(found, resampling=FEW)["f1"]
-    assert list(judged.by_fold) == pytest.approx(by_fold)
-    assert [line[1] for line in _block(tables["table4_1"], "AttUnet++")][-1] == "printed", "this row stands as printed"
+    evaluated = evaluate_masks(found, resampling=FEW)["f1"]
+    assert list(evaluated.by_fold) == pytest.approx(by_fold)
+    assert [line[1] for line in _block(tables["table4_1"], "AttUnet++")][-1] == "published", (
+        "this row stands as published"
+    )
     assert [line[1] for line in _block(tables["table4_1"], "Unet++, plain block")] == [
         "mean of 5 folds",
         "all test images",
@@ -93,9 +95,9 @@ def test_every_row_of_every_table_is_there(tables: Mapping[str, Table]) -> None:
     assert titles["table4_4"] == ["AttUnet++", "AttUnet++ with MB", "Hybrid-AttUnet++", "EH-AttUnet++, nested"]
     ticks = [row[1:4] for row in tables["table4_4"].rows if row[0]]
     assert ticks == [("", "", ""), ("yes", "", ""), ("yes", "yes", ""), ("yes", "yes", "yes")]
-    assert _block(tables["table4_4"], "AttUnet++ with MB")[2][4:] == ("printed", "80.27", "72.63", "67.06")
+    assert _block(tables["table4_4"], "AttUnet++ with MB")[2][4:] == ("published", "80.27", "72.63", "67.06")
     folds = _block(tables["table4_3"], "EH-AttUnet++, nested")
-    assert folds[1] == ("", "printed", "84.19", "83.49", "83", "83.96", "83.69", "83.67", "")
+    assert folds[1] == ("", "published", "84.19", "83.49", "83", "83.96", "83.69", "83.67", "")
 
 
 def test_warnings_and_notes_are_inside_every_file(tables: Mapping[str, Table]) -> None:
@@ -103,7 +105,7 @@ def test_warnings_and_notes_are_inside_every_file(tables: Mapping[str, Table]) -
         assert "* A note." in table_markdown(table)
         assert "# A note." in table_csv(table)
         assert ("LEAKS: in the literal ensemble" in table_markdown(table)) == (name != "table4_4")
-    assert "stands for which printed row" in table_markdown(tables["table4_1"])
+    assert "stands for which published row" in table_markdown(tables["table4_1"])
 
 
 def test_runs_that_are_missing_have_a_word_and_tables_stay_whole(counted: Mapping[str, SegmentCounts]) -> None:
@@ -111,7 +113,7 @@ def test_runs_that_are_missing_have_a_word_and_tables_stay_whole(counted: Mappin
     tables = segmentation_tables(segmenter_rows(some, {"unetpp": "failed"}, FEW))
     assert _block(tables[0], "Unet++")[0][1] == "failed"
     assert _block(tables[0], "Hybrid-AttUnet++")[0][1] == "not run"
-    assert _block(tables[0], "Hybrid-AttUnet++")[1][1] == "printed"
+    assert _block(tables[0], "Hybrid-AttUnet++")[1][1] == "published"
     assert not any("LEAKS:" in note for table in tables for note in table.notes)
     empty = segmentation_tables(segmenter_rows({}, {}, FEW))
     assert [len(table.rows) > 0 for table in empty] == [True] * 4
@@ -121,15 +123,15 @@ def test_runs_that_are_missing_have_a_word_and_tables_stay_whole(counted: Mappin
 def test_the_claims_of_the_thesis_are_tested_in_pairs(counted: Mapping[str, SegmentCounts]) -> None:
     table = segmentation_comparisons(counted, resampling=FEW)
     assert len(table.rows) == 10
-    printed = {row[0]: row[-1] for row in table.rows}
-    assert printed["Hybrid-AttUnet++ minus AttUnet++"] == "+13.49"
-    assert printed["AttUnet++ with MB minus AttUnet++"] == "+11.49"
-    assert printed["Hybrid-AttUnet++ minus AttUnet++ with MB"] == "+2.0"
-    assert printed["EH-AttUnet++, nested minus Hybrid-AttUnet++"] == "+1.40"
-    assert printed["EH-AttUnet++, nested minus Sequential (Unet, Unet++)"] == "+6.13"
+    published = {row[0]: row[-1] for row in table.rows}
+    assert published["Hybrid-AttUnet++ minus AttUnet++"] == "+13.49"
+    assert published["AttUnet++ with MB minus AttUnet++"] == "+11.49"
+    assert published["Hybrid-AttUnet++ minus AttUnet++ with MB"] == "+2.0"
+    assert published["EH-AttUnet++, nested minus Hybrid-AttUnet++"] == "+1.40"
+    assert published["EH-AttUnet++, nested minus Sequential (Unet, Unet++)"] == "+6.13"
     assert LITERAL not in {record["run"] for record in table.records}
     record = next(r for r in table.records if (r["run"], r["reference"]) == (NESTED, "hybrid_attunetpp"))
-    one, two = (judge_masks(counted[name], resampling=FEW)["f1"] for name in (NESTED, "hybrid_attunetpp"))
+    one, two = (evaluate_masks(counted[name], resampling=FEW)["f1"] for name in (NESTED, "hybrid_attunetpp"))
     assert record["difference"] == pytest.approx(one.over_patients.value - two.over_patients.value)
     test = corrected_t_test(one.by_fold, two.by_fold)
     assert record["p_corrected_t"] == pytest.approx(test.p_value)

@@ -87,7 +87,7 @@ def test_metal_is_told_and_a_lesion_of_the_spine_is_listed(torso: tuple[Volume, 
     known = Volume(array, volume.grid, modality="CT", unit="HU")
     told = answer(known, Options(), segmenter=TrueSegmenter(known, {"bone": _bone(labels), "lesion": lesion}))
     (one,) = told.detail_as(LesionReading).lesions
-    assert one.character == "lytic"
+    assert one.density_pattern == "lytic"
     assert one.site in {"vertebra", "not determined"}
     assert one.volume_ml == pytest.approx(lesion.sum() * 27 / 1000, rel=0.1)
     assert not one.near_metal

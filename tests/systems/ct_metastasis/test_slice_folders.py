@@ -91,7 +91,7 @@ def test_slices_without_patients_are_refused_or_taken_with_a_warning(tmp_path: P
     for number in range(2):
         put(tmp_path / "flat" / "normal" / f"{number}.png", number)
         put(tmp_path / "flat" / "abnormal" / "metastatic slices" / f"{number}.png", 10 + number)
-    with pytest.raises(InputError, match="nothing tells the patients of 4 images"):
+    with pytest.raises(InputError, match="nothing identifies the patients of 4 images"):
         build(tmp_path / "flat", tmp_path / "set")
     made = build(tmp_path / "flat", tmp_path / "set", own_patients=True)
     assert made.lines[1:] == (f"! {UNKNOWN_PATIENTS_WARNING}",)

@@ -1,4 +1,4 @@
-"""The data set of the metastasis study: pictures and masks that lie on each other, nothing made twice."""
+"""The data set of the metastasis study: pictures and masks that are on each other, nothing made twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a segmenter is shown of a series, and where its images lie in the patient."""
+"""What a segmenter is shown of a series, and where its images are in the patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up study of metastases as files in the layout of the public set."""
+"""A synthetic study of metastases as files in the layout of the public set."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_healthy_give_normal_slices_only_and_the_ill_give_both(dataset: Path
     assert all(len({row["split"] for row in rows if row["patient"] == name}) == 1 for name in labels)
 
 
-def test_centres_ages_and_coverages_are_told(dataset: Path) -> None:
+def test_centres_ages_and_coverages_are_reported(dataset: Path) -> None:
     rows = rows_of(dataset)
     assert len({row["centre"] for row in rows}) == 4
     assert all(row["scanner"] and row["sex"] in "FM" and float(row["age_years"]) >= 18 for row in rows)

@@ -260,7 +260,7 @@ def test_a_series_that_cannot_be_used_is_listed(patient: Found, tmp_path: Path) 
     built = build_dataset(cases, tmp_path / "set", options=options)
     assert [(item.name, item.reason.split(":")[0]) for item in built.skipped] == [
         ("head", "this does not look like legs"),
-        ("outside", "a tumour box lies outside the legs"),
+        ("outside", "a tumour box is outside the legs"),
         ("unsided", "its labelled slices show two legs"),
         ("none", "no picture could be labelled"),
     ]

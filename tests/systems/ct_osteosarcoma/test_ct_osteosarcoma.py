@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from osteon.data import Region, RegionNovelty, SliceScores, Volume
+from osteon.data import Region, RegionOod, SliceScores, Volume
 from osteon.geometry import Box, Grid
 from osteon.systems.ct_osteosarcoma.read import slices_to_explain
 from osteon.systems.ct_osteosarcoma.text import (
@@ -16,7 +16,7 @@ from osteon.systems.ct_osteosarcoma.text import (
     describe_runs,
     headline,
     masks_of,
-    novelty_notices,
+    ood_notices,
 )
 
 GRID = Grid.from_axes(shape=(10, 6, 8), spacing_mm=(2.0, 1.0, 1.0))
@@ -58,48 +58,47 @@ def test_two_runs_are_two_findings() -> None:
     assert values["118565006"] == 3 * 4 * 3 * 2.0  # what is denser than air in the leg's territory
     assert second.probability == pytest.approx(0.97)
     assert first.tracking_uid != second.tracking_uid
-    assert first.statement == "Slices 3 to 4 of the left leg were called tumour: 4.0 mm along the slice axis."
+    assert first.statement == "Suspected tumour, left leg: slices 3-4, 4.0 mm along the slice axis."
 
 
 def test_bone_by_hand() -> None:
     leg, image = reading(), volume()
     masks = masks_of([leg], image)
-    assert [mask.name for mask in masks] == ["bone"]  # nothing called, nothing marked
+    assert [mask.name for mask in masks] == ["bone"]  # nothing predicted, nothing marked
     finding = describe_bone(leg, masks[0], image)
     assert finding.measurements[0].value == 8 * 4 * 2.0
     assert finding.measurements[1].value == 900
     assert not finding.is_abnormal
 
 
-def test_the_headline_says_whose_word_it_is() -> None:
+def test_the_headline_gives_the_finding_first() -> None:
     image = volume()
-    quiet = headline([reading()], image, is_demo=False)
-    assert quiet == ("No slice of the left leg was called tumour (highest smoothed probability 0.20, threshold 0.95).")
-    called = headline([reading((2, 4))], image, is_demo=True)
-    assert called.startswith("Demo model, trained on synthetic data only")
-    assert called.endswith("slices called tumour: left leg: slices 3 to 4 (4.0 mm).")
+    quiet = headline([reading()], image)
+    assert quiet == ("No suspected tumour, left leg (highest smoothed probability 0.20, threshold 0.95).")
+    predicted = headline([reading((2, 4))], image)
+    assert predicted == "Suspected tumour, left leg: slices 3-4, 4.0 mm."
 
 
-def unlike(leg: LegReading, *, withheld: bool) -> LegReading:
-    """The same leg, unlike anything the model was trained on."""
-    novelty = RegionNovelty(score=2.02, threshold=1.73, slice_threshold=2.5, false_alarm_rate=0.02)
+def ood(leg: LegReading, *, withheld: bool) -> LegReading:
+    """The same leg, outside the model's training range."""
+    ood = RegionOod(score=2.02, threshold=1.73, slice_threshold=2.5, false_alarm_rate=0.02)
     runs = leg.scores.runs
     scores = replace(leg.scores, runs=() if withheld else runs, withheld_runs=runs if withheld else ())
-    return replace(leg, region=replace(leg.region, novelty=novelty), scores=scores)
+    return replace(leg, region=replace(leg.region, ood=ood), scores=scores)
 
 
-def test_a_leg_unlike_training_gets_no_word_on_tumour() -> None:
-    leg, image = unlike(reading((2, 4), (6, 9)), withheld=True), volume()
+def test_a_leg_out_of_distribution_gets_no_tumour_assessment() -> None:
+    leg, image = ood(reading((2, 4), (6, 9)), withheld=True), volume()
     masks = masks_of([leg], image)
     assert [mask.name for mask in masks] == ["bone"]
     assert tuple(describe_runs(leg, masks, image)) == ()
     assert describe_bone(leg, masks[0], image).measurements[0].value > 0  # bone is measured all the same
-    said = headline([leg], image, is_demo=False)
+    said = headline([leg], image)
     assert said == (
-        "The left leg is unlike anything this model was trained on (score 2.02, threshold 1.73): "
-        "no word on tumour there."
+        "No tumour assessment: the left leg is outside the model's training range (score 2.02, threshold 1.73). "
+        "Bone: left 0 ml."
     )
-    (notice,) = novelty_notices([leg], report_unlike=False)
+    (notice,) = ood_notices([leg], report_ood=False)
     assert notice.level == "warning"
     assert "2 runs of slices above the threshold" in notice.text
 
@@ -107,23 +106,24 @@ def test_a_leg_unlike_training_gets_no_word_on_tumour() -> None:
 def test_a_leg_like_training_beside_one_that_is_not_is_still_reported() -> None:
     image = volume()
     other = reading((2, 4))
-    said = headline([unlike(reading((6, 9)), withheld=True), other], image, is_demo=False)
-    assert said.startswith("The left leg is unlike anything")
-    assert said.endswith("Slices called tumour: left leg: slices 3 to 4 (4.0 mm).")
-    quiet = headline([unlike(reading(), withheld=True), reading()], image, is_demo=False)
-    assert quiet.endswith(
-        "No slice of the left leg was called tumour (highest smoothed probability 0.20, threshold 0.95)."
+    said = headline([ood(reading((6, 9)), withheld=True), other], image)
+    assert said.startswith(
+        "Suspected tumour, left leg: slices 3-4, 4.0 mm. No tumour assessment: the left leg is outside"
     )
+    quiet = headline([ood(reading(), withheld=True), reading()], image)
+    assert quiet.startswith("No suspected tumour, left leg (highest smoothed probability 0.20, threshold 0.95).")
 
 
 def test_what_is_reported_on_demand_says_so() -> None:
-    leg, image = unlike(reading((2, 4)), withheld=False), volume()
-    said = headline([leg], image, is_demo=False)
-    assert "unlike anything this model was trained on (score 2.02, threshold 1.73); reported all the same." in said
-    assert said.endswith("slices 3 to 4 (4.0 mm).")
-    (notice,) = novelty_notices([leg], report_unlike=True)
+    leg, image = ood(reading((2, 4)), withheld=False), volume()
+    said = headline([leg], image)
+    assert (
+        "outside the model's training range (score 2.02, threshold 1.73); reported because that was asked for." in said
+    )
+    assert said.startswith("Suspected tumour, left leg: slices 3-4, 4.0 mm. Caution: the left leg is")
+    (notice,) = ood_notices([leg], report_ood=True)
     assert "asked for" in notice.text
-    assert list(novelty_notices([reading()], report_unlike=False)) == []
+    assert list(ood_notices([reading()], report_ood=False)) == []
 
 
 def test_the_slice_to_explain_is_the_highest_of_each_run_or_of_all() -> None:

@@ -1,4 +1,4 @@
-"""The protocol: which runs are planned, and tables that stand beside the printed ones and say what cannot be."""
+"""The protocol: which runs are planned, and tables that stand beside the published ones and say what cannot be."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Choices
 from osteon.study.published import read_published
 from osteon.systems.ct_osteosarcoma.study import plan_runs, study_tables
-from osteon.train.judging import judge_folds
+from osteon.train.performance import evaluate_folds
 
 FEW = Resampling(repeats=100, seed=1)
 
 
 def _predictions(shift: float) -> Predictions:
-    """Four folds of ten patients with two images each, judged once; a larger shift parts the classes better."""
+    """Four folds of ten patients with two images each, evaluated once; a larger shift parts the classes better."""
     generator = np.random.default_rng(4)
     patient = np.repeat(np.arange(40), 2)
     truth = patient // 4 % 2
@@ -44,8 +44,8 @@ def _predictions(shift: float) -> Predictions:
 def _tables(
     runs: tuple[PlannedRun, ...], predictions: dict[str, Predictions], notes: tuple[str, ...] = ()
 ) -> tuple[Table, ...]:
-    judged = {name: judge_folds(table, resampling=FEW) for name, table in predictions.items()}
-    return study_tables(runs, judged, predictions, notes, FEW)
+    evaluated = {name: evaluate_folds(table, resampling=FEW) for name, table in predictions.items()}
+    return study_tables(runs, evaluated, predictions, notes, FEW)
 
 
 def test_the_whole_study_is_four_baselines_and_eighteen_runs() -> None:
@@ -89,14 +89,14 @@ def test_parts_are_chosen_by_name_and_settings_reach_every_run() -> None:
 def test_published_values_are_those_of_the_spec() -> None:
     tables = read_published("osteon.systems.ct_osteosarcoma").tables
     rows = {**tables["table1"], **tables["table3"]}
-    printed = {(name, key): row.interval(key) for name, row in rows.items() for key in row.values}
-    assert len(printed) == (4 + 18) * 3
-    assert printed["CAE-ft", "auc"] == (0.948, 0.930, 0.966)
-    assert printed["CA-lp-ft", "tnr"] == (0.863, 0.646, 1.081)
-    assert printed["baseline-resnet50", "tpr"] == (0.452, 0.306, 0.599)
+    published = {(name, key): row.interval(key) for name, row in rows.items() for key in row.values}
+    assert len(published) == (4 + 18) * 3
+    assert published["CAE-ft", "auc"] == (0.948, 0.930, 0.966)
+    assert published["CA-lp-ft", "tnr"] == (0.863, 0.646, 1.081)
+    assert published["baseline-resnet50", "tpr"] == (0.452, 0.306, 0.599)
     best = {"auc": "CA-ft", "tpr": "FAE-ft", "tnr": "CA-ft"}
     for key, name in best.items():
-        assert max((found[0], run) for (run, k), found in printed.items() if k == key and found)[1] == name
+        assert max((found[0], run) for (run, k), found in published.items() if k == key and found)[1] == name
 
 
 def test_tables_stand_beside_the_printed_values_and_name_the_impossible_ones() -> None:
@@ -115,7 +115,7 @@ def test_tables_stand_beside_the_printed_values_and_name_the_impossible_ones() -
     assert rows["C", "LP-FT"][2] == "failed"
     assert rows["CAE", "FT"][2] == "not run"
     assert rows["CA", "LP-FT"][3] == "0.905 (0.810 to 1.001)"
-    measured = judge_folds(lost["CA-ft"], resampling=FEW)["auc"]
+    measured = evaluate_folds(lost["CA-ft"], resampling=FEW)["auc"]
     assert rows["CA", "FT"][2].startswith(f"{measured.over_folds.mean:.3f} (folds {measured.over_folds.low:.3f} to ")
     assert f"patients {measured.over_patients.low:.3f} to {measured.over_patients.high:.3f})" in rows["CA", "FT"][2]
     impossible = next(note for note in table3.notes if "cannot be a range" in note)

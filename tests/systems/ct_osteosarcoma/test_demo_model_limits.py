@@ -1,4 +1,4 @@
-"""The packaged model says of real bodies that they are unlike anything it was trained on; it knows phantoms only."""
+"""The packaged model says of real bodies that they are outside its training range; it knows phantoms only."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_real_bodies_are_unlike_its_training(shared_data: Path, name: str, force
     assert len(search.legs) == legs
     for leg in search.legs:
         region, scores = classify_leg(volume, leg, classifier, territory=leg.mask(), point=point, progress=silent)
-        assert region.novelty is not None
-        assert region.novelty.is_unlike
+        assert region.ood is not None
+        assert region.ood.is_ood
         assert scores.runs == ()
 
 
@@ -46,7 +46,7 @@ def test_its_card_says_what_was_measured_on_phantoms() -> None:
         value = found[metric].value
         assert value is not None
         assert value > least
-    dice = found["Dice of called and tumour slices"].value
+    dice = found["Dice of predicted and tumour slices"].value
     assert dice is not None
     assert dice > 0.6
     assert card.training.details["settings"]["strategy"] == "ft"

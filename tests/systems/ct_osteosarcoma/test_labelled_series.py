@@ -85,7 +85,7 @@ def test_series_with_boxes_become_pictures(archive: Archive, tmp_path: Path) -> 
     path = _labels(tmp_path, f"{text}series well,008,healthy,here,,,,,,\n")
     made = build(archive.folder, path, tmp_path / "set")
     built = made.built
-    # the truth of each phantom lies beside as NIfTI
+    # the truth of each phantom is beside as NIfTI
     assert made.lines == ("- 2 series there are not in labels.csv: not used",)
     assert built.skipped == ()
     manifest = built.manifest
@@ -164,7 +164,7 @@ def test_rows_of_every_kind_are_read(tmp_path: Path) -> None:
         ("a,1,tumour,,,,,,,,\n", "row 1 is none of: a box"),
         ("a,1,,,,0,1,0,1,0,\n", "row 1 is none of: a box"),
         ("a,1,healthy,,,0,1,0,1,0,1\n", "row 1 is none of: a box"),
-        ("a,1,,,,0,1,0,1,5,4\n", "row 1 has a box whose last index lies before its first"),
+        ("a,1,,,,0,1,0,1,5,4\n", "row 1 has a box whose last index is before its first"),
         ("a,1,,,,0,1,0,1,x,4\n", "row 1 has the column_first 'x'"),
         ("a,1,tumour,-3,,,,,,,\n", "row 1 has the slice '-3'"),
         ("a,1,tumour,3,both,,,,,,\n", "row 1 has the leg 'both'"),

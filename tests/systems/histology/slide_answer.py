@@ -1,4 +1,4 @@
-"""A slide held in memory and a made-up answer on it, for the tests of the report of a slide."""
+"""A slide held in memory and a synthetic answer on it, for the tests of the report of a slide."""
 
 from __future__ import annotations
 
@@ -85,26 +85,26 @@ def slide_pixels(rows: int, columns: int) -> NDArray[np.uint8]:
     return picture
 
 
-def made_up_map(shape: tuple[int, int] = (12, 16)) -> SlideMap:
+def synthetic_map(shape: tuple[int, int] = (12, 16)) -> SlideMap:
     """Viable at the right, non-viable in the middle with a hole, non-tumour at the left; some cells are flagged."""
     rows, columns = shape
     y, x = np.mgrid[:rows, :columns]
     tissue = ((y + 0.5) / rows - 0.5) ** 2 + ((x + 0.5) / columns - 0.5) ** 2 < 0.23
-    called = np.select([x < columns * 0.35, x < columns * 0.68], [0, 1], 2)
-    called[5:7, 7] = 0  # a hole
+    predicted = np.select([x < columns * 0.35, x < columns * 0.68], [0, 1], 2)
+    predicted[5:7, 7] = 0  # a hole
     generator = np.random.default_rng(9)
     best = (0.5 + 0.49 * generator.random(shape)).astype(np.float32)
     probability = np.empty((*shape, 3), dtype=np.float32)
     for index in range(3):
-        probability[..., index] = np.where(called == index, best, (1 - best) * (0.7 if (index + 1) % 3 else 0.3))
+        probability[..., index] = np.where(predicted == index, best, (1 - best) * (0.7 if (index + 1) % 3 else 0.3))
     probability /= probability.sum(axis=-1, keepdims=True)
     probability[~tissue] = np.nan
-    novelty = np.where(tissue, 0.4 + 0.5 * generator.random(shape), np.nan).astype(np.float32)
-    blur, pen, fold, unlike = (np.zeros(shape, dtype=np.bool_) for _ in range(4))
+    ood = np.where(tissue, 0.4 + 0.5 * generator.random(shape), np.nan).astype(np.float32)
+    blur, pen, fold, is_ood = (np.zeros(shape, dtype=np.bool_) for _ in range(4))
     blur[3:5, 9:11] = True
     pen[8, 4] = True
-    novelty[9, 9] = 1.9
-    unlike[9, 9] = True
+    ood[9, 9] = 1.9
+    is_ood[9, 9] = True
     plan = TilePlan(
         tile_um=2 * STEP_UM,
         step_um=STEP_UM,
@@ -113,25 +113,25 @@ def made_up_map(shape: tuple[int, int] = (12, 16)) -> SlideMap:
         is_tissue=tissue,
         tissue_share=np.where(tissue, 0.9, 0.0).astype(np.float32),
     )
-    flags = {"blur": blur, "pen": pen, "fold": fold, "unlike": unlike}
-    return SlideMap(plan=plan, probability=probability, novelty=novelty, novelty_threshold=1.0, flags=flags)
+    flags = {"blur": blur, "pen": pen, "fold": fold, "ood": is_ood}
+    return SlideMap(plan=plan, probability=probability, ood=ood, ood_threshold=1.0, flags=flags)
 
 
-def made_up_answer(*, is_demo: bool = True) -> Answer:
-    """Fraction, areas and gallery that belong to ``made_up_map``."""
-    slide_map = made_up_map()
+def synthetic_answer(*, is_demo: bool = True) -> Answer:
+    """Fraction, areas and gallery that belong to ``synthetic_map``."""
+    slide_map = synthetic_map()
     flagged = np.logical_or.reduce(list(slide_map.flags.values()))
     counted = slide_map.plan.is_tissue & ~flagged
-    called = np.where(counted, np.nan_to_num(slide_map.probability).argmax(axis=-1), -1)
+    predicted = np.where(counted, np.nan_to_num(slide_map.probability).argmax(axis=-1), -1)
     cell_mm2 = 0.9 * (STEP_UM / 1000) ** 2
-    cells = [int((called == index).sum()) for index in range(3)]
+    cells = [int((predicted == index).sum()) for index in range(3)]
     areas = dict(zip(("non_tumour", "non_viable", "viable"), (n * cell_mm2 for n in cells), strict=True))
     left_out = int((slide_map.plan.is_tissue & flagged).sum()) * cell_mm2
     fraction = cells[1] / (cells[1] + cells[2])
     places = [(int(row), int(column)) for row, column in np.argwhere(counted)]
     best = {cell: float(slide_map.probability[cell].max()) for cell in places}
     places.sort(key=lambda cell: best[cell])
-    sure = [cell for index in range(3) for cell in [c for c in reversed(places) if called[c] == index][:4]]
+    sure = [cell for index in range(3) for cell in [c for c in reversed(places) if predicted[c] == index][:4]]
     reading = SlideReading(
         map=slide_map,
         necrosis=Necrosis(
@@ -155,7 +155,7 @@ def made_up_answer(*, is_demo: bool = True) -> Answer:
                 identifier="viable-tumour",
                 tracking_uid="2.25.99",
                 kind=concept("neoplasm"),
-                statement="Viable tumour was called.",
+                statement="Viable tumour was predicted.",
                 measurements=(
                     Measurement(concept=concept("area"), value=areas["viable"], unit=concept("unit_mm2")),
                 ),

@@ -123,7 +123,7 @@ def test_areas_and_fraction_are_those_of_the_paint(seventy: Answer) -> None:
     assert (reading_of(seventy).necrosis.regions, reading_of(seventy).necrosis.tiles) == (1, 120)
     assert grade is not None
     assert grade.grade == "II"
-    assert not reading_of(seventy).is_unlike
+    assert not reading_of(seventy).is_ood
 
 
 def test_the_map_is_the_paint(seventy: Answer) -> None:
@@ -131,16 +131,16 @@ def test_the_map_is_the_paint(seventy: Answer) -> None:
     assert plan.shape == (16, 16)
     assert (plan.tile_um, plan.step_um, plan.pixels) == (1024.0, 512.0, TILE)
     expected = _squares(**SEVENTY)
-    called = np.array(TILE_CLASSES)[np.nan_to_num(reading_of(seventy).map.probability).argmax(axis=2)]
+    predicted = np.array(TILE_CLASSES)[np.nan_to_num(reading_of(seventy).map.probability).argmax(axis=2)]
     np.testing.assert_array_equal(plan.is_tissue, expected != "glass")
-    np.testing.assert_array_equal(np.where(plan.is_tissue, called, "glass"), expected)
+    np.testing.assert_array_equal(np.where(plan.is_tissue, predicted, "glass"), expected)
     assert np.isnan(reading_of(seventy).map.probability[~plan.is_tissue]).all()
     assert np.isfinite(reading_of(seventy).map.probability[plan.is_tissue]).all()
 
 
 def test_the_words_say_what_the_numbers_say(seventy: Answer) -> None:
-    assert seventy.headline.startswith("Demo model, without meaning for a patient: 70 % of the tumour")
-    assert "Proposed grade (Huvos), for this slide alone: II" in seventy.headline
+    assert seventy.headline.startswith("Necrosis: 70 % of the tumour")
+    assert "Proposed Huvos grade, for this slide alone: II" in seventy.headline
     assert [each.identifier for each in seventy.findings] == ["necrosis", "viable-tumour", "non-tumour", "tissue"]
     fraction, area = seventy.findings[0].measurements
     assert (fraction.value, fraction.interval) == (
@@ -156,8 +156,8 @@ def test_the_words_say_what_the_numbers_say(seventy: Answer) -> None:
 
 def test_the_gallery_has_the_surest_of_each_class_and_the_least_sure(seventy: Answer) -> None:
     probability = reading_of(seventy).map.probability
-    called = [int(probability[cell].argmax()) for cell in reading_of(seventy).certain]
-    assert called == [0, 1, 2] * 6
+    predicted = [int(probability[cell].argmax()) for cell in reading_of(seventy).certain]
+    assert predicted == [0, 1, 2] * 6
     lowest = min(float(probability[cell].max()) for cell in reading_of(seventy).certain)
     assert all(float(probability[cell].max()) <= lowest for cell in reading_of(seventy).uncertain)
     highest = np.nanmax(probability, axis=2, initial=-1)
@@ -197,7 +197,7 @@ def test_flagged_tiles_are_left_out_and_counted(classifier: Predictor, monkeypat
 def test_nothing_is_said_where_no_tile_is_clean(classifier: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histology, "tile_flags", lambda *_, **__: ("blur",))
     found = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
-    assert "Nothing can be said of this slide" in found.headline or "nothing can be said" in found.headline
+    assert found.headline.startswith("No assessment: none of the")
     assert reading_of(found).necrosis.fraction is None
     assert reading_of(found).grade is None
     assert (reading_of(found).certain, reading_of(found).uncertain) == ((), ())
@@ -206,19 +206,19 @@ def test_nothing_is_said_where_no_tile_is_clean(classifier: Predictor, monkeypat
 def test_strange_tiles_are_left_out_but_do_not_silence_the_rest(classifier: Predictor) -> None:
     squares = _squares(**SEVENTY, strange=(slice(2, 14), slice(12, 14)))
     found = _read(PaintedSlide(squares), classifier)
-    assert not reading_of(found).is_unlike
+    assert not reading_of(found).is_ood
     assert reading_of(found).necrosis.fraction == pytest.approx(0.7, abs=0.005)
-    np.testing.assert_array_equal(reading_of(found).map.flags["unlike"], squares == "strange")
-    assert reading_of(found).map.novelty is not None
-    assert reading_of(found).map.novelty_threshold == 2.0
-    assert "24 unlike the training tiles" in next(each.text for each in found.notices)
+    np.testing.assert_array_equal(reading_of(found).map.flags["ood"], squares == "strange")
+    assert reading_of(found).map.ood is not None
+    assert reading_of(found).map.ood_threshold == 2.0
+    assert "24 out of distribution" in next(each.text for each in found.notices)
 
 
 def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: Predictor) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
     found = _read(PaintedSlide(squares), classifier)
-    assert reading_of(found).is_unlike
-    assert "not like anything this model was trained on (score" in found.headline
+    assert reading_of(found).is_ood
+    assert "the slide is outside the model's training range (score" in found.headline
     assert (reading_of(found).necrosis.fraction, reading_of(found).necrosis.interval, reading_of(found).grade) == (
         None,
         None,
@@ -226,16 +226,16 @@ def test_nothing_is_claimed_of_a_slide_unlike_any(classifier: Predictor) -> None
     )
     assert [each.identifier for each in found.findings] == ["tissue"]
     assert set(reading_of(found).necrosis.area_mm2) == {"tissue", "left_out"}
-    assert [each.code for each in found.notices] == ["unlike-training"]
+    assert [each.code for each in found.notices] == ["out-of-distribution"]
 
 
 def test_a_person_may_ask_for_it_all_the_same(classifier: Predictor) -> None:
     squares = _squares(viable=(slice(2, 5), slice(2, 14)), strange=(slice(5, 14), slice(2, 14)))
-    found = _read(PaintedSlide(squares), classifier, Options(report_unlike=True))
-    assert not reading_of(found).is_unlike
+    found = _read(PaintedSlide(squares), classifier, Options(report_ood=True))
+    assert not reading_of(found).is_ood
     assert reading_of(found).necrosis.area_mm2["left_out"] == 0
-    assert "unlike" not in reading_of(found).map.flags
-    notice = next(each for each in found.notices if each.code == "unlike-training")
+    assert "ood" not in reading_of(found).map.flags
+    notice = next(each for each in found.notices if each.code == "out-of-distribution")
     assert "because that was asked for" in notice.text
 
 
@@ -243,13 +243,13 @@ def test_a_model_that_does_not_know_its_limits_says_so(classifier: Predictor) ->
     simple = copy.copy(classifier)
     simple.limits = None
     found = _read(PaintedSlide(_squares(**SEVENTY)), simple)
-    assert reading_of(found).map.novelty is None
+    assert reading_of(found).map.ood is None
     assert "limits-unknown" in {each.code for each in found.notices}
 
 
 def test_a_slide_without_tumour_has_neither_fraction_nor_grade(classifier: Predictor) -> None:
     found = _read(PaintedSlide(_squares(non_tumour=(slice(2, 14), slice(2, 14)))), classifier)
-    assert "no tumour was called" in found.headline
+    assert "No tumour detected" in found.headline
     assert reading_of(found).necrosis.fraction is None
     assert reading_of(found).grade is None
     assert [each.identifier for each in found.findings] == ["non-tumour", "tissue"]
@@ -283,8 +283,8 @@ def test_a_picture_of_a_tile_is_one_cell(classifier: Predictor, side: int, cells
     assert reading_of(found).necrosis.fraction == 0.0
     assert reading_of(found).necrosis.area_mm2["viable"] == pytest.approx(area_mm2, rel=0.02)
     assert reading_of(found).necrosis.interval is None
-    assert reading_of(found).grade is None, "a tile is no ground for a grade"
-    assert ("the one tile was called viable tumour (probability" in found.headline) == (cells == 1)
+    assert reading_of(found).grade is None, "a tile is not a ground for a grade"
+    assert ("The tile is classified as viable tumour (probability" in found.headline) == (cells == 1)
     assert ("smaller-than-a-tile" in {each.code for each in found.notices}) == (side < 1024)
 
 
@@ -326,7 +326,7 @@ def test_every_tile_is_read_once_as_it_is_read_alone(downsamples: tuple[float, .
     size_um = slide_size_um(slide)
     plan = plan_tiles(size_um, is_tissue, (size_um[0] / 100, size_um[1] / 100), pixels=TILE, least_tissue=0.3)
     slide.reads.clear()
-    blocks = list(read_tiles(slide, plan, judge=lambda tile: ("fold",) if tile.mean() < 150 else (), threads=3))
+    blocks = list(read_tiles(slide, plan, evaluate=lambda tile: ("fold",) if tile.mean() < 150 else (), threads=3))
     pixels = sum(rows * columns for _, rows, columns in slide.reads)
     seen = [cell for block in blocks for cell in block.cells]
     assert sorted(seen) == [(int(row), int(column)) for row, column in np.argwhere(plan.is_tissue)]
@@ -345,7 +345,7 @@ def test_few_blocks_are_held_however_large_the_slide() -> None:
     slide = PaintedSlide(np.full((48, 48), "viable"), microns=16.0)
     size_um = slide_size_um(slide)
     plan = plan_tiles(size_um, np.ones((48, 48), dtype=bool), 512.0, pixels=TILE)
-    blocks = read_tiles(slide, plan, judge=lambda _: (), threads=2)
+    blocks = read_tiles(slide, plan, evaluate=lambda _: (), threads=2)
     next(blocks)
     assert len(slide.reads) <= 5
     blocks.close()
@@ -363,7 +363,7 @@ def test_a_damaged_place_stops_the_reading(classifier: Predictor) -> None:
     plan = plan_tiles(slide_size_um(slide), np.ones((16, 16), dtype=bool), 512.0, pixels=TILE)
     slide.read = damaged  # type: ignore[method-assign]
     with pytest.raises(InputError, match="damaged at row 400"):
-        list(read_tiles(slide, plan, judge=lambda _: (), threads=2))
+        list(read_tiles(slide, plan, evaluate=lambda _: (), threads=2))
 
 
 def test_the_stain_of_a_slide_is_measured_once(classifier: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The histology study from a data set to its page: resumable, honest by patient, the printed values held to account."""
+"""The histology study from a data set to its page: resumable, honest by patient, published values held to account."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_all_tables_are_there_with_their_warnings(done: tuple[Path, StudyOutcome
     tables = {table.name: table for table in outcome.tables}
     assert set(tables) == {
         f"histology_{name}"
-        for name in ("patients", "baselines", "results", "classes", "matrices", "augmentation", "grid", "printed")
+        for name in ("patients", "baselines", "results", "classes", "matrices", "augmentation", "grid", "published")
     }
     for name, table in tables.items():
         assert (folder / f"{name}.md").exists()
         assert table.rows
     assert any(note.startswith("WARNING: divided by tile") for note in tables["histology_results"].notes)
-    assert any(note.startswith("WARNING: as printed") for note in tables["histology_augmentation"].notes)
+    assert any(note.startswith("WARNING: as published") for note in tables["histology_augmentation"].notes)
     assert any("Only 3 patients" in note for note in tables["histology_classes"].notes)
     assert not any(note.startswith("All ") for note in tables["histology_patients"].notes)
     divisions = {row[1] for row in tables["histology_results"].rows}
@@ -167,7 +167,7 @@ def test_a_patient_known_is_a_class_known_where_they_go_together() -> None:
 
 
 def share_fits(text: str, whole: int, *, cut: bool = False) -> int | None:
-    """Which count of a whole gives a printed share, rounded as printed (or cut off); None where none does."""
+    """Which count of a whole gives a published share, rounded as published (or cut off); None where none does."""
     unit, value = 10 ** -len(text.partition(".")[2]), float(text)
     for count in range(whole + 1):
         share = count / whole
@@ -182,19 +182,19 @@ def test_the_published_values_do_not_fit_their_tiles() -> None:
     assert (accuracy[1], recall[1]) == ("no", "no")
     facts, best = published.facts, published.facts["best"]
     total = sum(facts["tiles"].values())
-    judged = round(total * facts["validation_share"])
+    evaluated = round(total * facts["validation_share"])
     share = f"{float(best['accuracy']) / 100:.4f}"
-    assert share_fits(share, judged) is None
-    near = [size for size in range(judged - 14, judged + 15) if share_fits(share, size) is not None]
+    assert share_fits(share, evaluated) is None
+    near = [size for size in range(evaluated - 14, evaluated + 15) if share_fits(share, size) is not None]
     assert near == [102]
-    assert accuracy[2].startswith(f"No count of {judged} tiles gives it; of sizes near a tenth {near[0]} does.")
-    tumours = round(judged * (1 - facts["tiles"]["non_tumour"] / total))
+    assert accuracy[2].startswith(f"No count of {evaluated} tiles gives it; of sizes near a tenth {near[0]} does.")
+    tumours = round(evaluated * (1 - facts["tiles"]["non_tumour"] / total))
     missed, text = best["false_negatives"], best["tumour_recall"]
-    needed = [size for size in range(missed, 4 * judged) if share_fits(text, size, cut=True) == size - missed]
+    needed = [size for size in range(missed, 4 * evaluated) if share_fits(text, size, cut=True) == size - missed]
     assert recall[2].startswith(
         f"{missed} missed and that recall need {', '.join(map(str, needed))} tumour tiles; a tenth of the set has "
         f"about {tumours}. 102 tiles in all fit both: {share_fits(share, 102)} right of 102, and "
-        f"{share_fits(text, 102, cut=True)} of 102 with tumour and none told apart"
+        f"{share_fits(text, 102, cut=True)} of 102 with tumour and none distinguished"
     )
     assert "93 right of 102" in recall[2]
     assert share_fits(text, tumours, cut=True) is None

@@ -20,7 +20,7 @@ from osteon.systems.histology.drawings import slide_picture, spread_cells
 from osteon.systems.histology.files import TILE_COLUMNS, heat_map_picture, regions_document
 from osteon.systems.histology.pictures import REPORT, SlideEntries
 from tests.report_writing import content
-from tests.systems.histology.slide_answer import ArraySlide, made_up_answer, made_up_map, slide_pixels, slide_run
+from tests.systems.histology.slide_answer import ArraySlide, slide_pixels, slide_run, synthetic_answer, synthetic_map
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def slide() -> ArraySlide:
 
 @pytest.fixture(scope="module")
 def answer() -> Answer:
-    return made_up_answer()
+    return synthetic_answer()
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +81,8 @@ def test_cells_are_called_by_the_highest_probability_unless_flagged(reading: Sli
                 if any(flags[row, column] for flags in reading.map.flags.values()):
                     expected = LEFT_OUT
             assert shown[row, column] == expected
-    unlike = shown_classes(replace(reading, is_unlike=True))
-    assert set(np.unique(unlike)) == {NOT_READ, LEFT_OUT, UNCLAIMED}
+    ood = shown_classes(replace(reading, is_ood=True))
+    assert set(np.unique(ood)) == {NOT_READ, LEFT_OUT, UNCLAIMED}
 
 
 def test_the_table_has_every_cell_that_was_read(folder: Path, reading: SlideReading) -> None:
@@ -97,11 +97,11 @@ def test_the_table_has_every_cell_that_was_read(folder: Path, reading: SlideRead
         assert float(row["y_um"]) == (cell[0] + 0.5) * 512
         found = [float(row[f"p_{name}"]) for name in TILE_CLASSES]
         np.testing.assert_allclose(found, reading.map.probability[cell], atol=1e-6)
-        assert row["called"] == TILE_CLASSES[int(np.argmax(found))]
+        assert row["predicted"] == TILE_CLASSES[int(np.argmax(found))]
         assert row["counted"] == str(int(shown[cell] >= 0))
     flagged = {(row["row"], row["column"]): row["flags"] for row in rows if row["flags"]}
     assert flagged[("3", "9")] == "blur"
-    assert flagged[("9", "9")] == "unlike"
+    assert flagged[("9", "9")] == "ood"
     assert len(flagged) == 6
 
 
@@ -128,7 +128,7 @@ def test_polygons_cover_exactly_the_cells_of_their_class(reading: SlideReading, 
         area = _polygon_area(rings)
         assert about["measurements"]["Area mm^2"] == pytest.approx(area * 0.016**2, abs=1e-6)
         areas[name] = areas.get(name, 0.0) + area
-        cells[name] = cells.get(name, 0.0) + about["measurements"]["Cells"]
+        cells[name] = cells.get(name, 0.0) + about["measurements"]["Tiles"]
         for x, y in (point for ring in rings for point in ring):
             assert 0 <= x <= pixels[1]
             assert 0 <= y <= pixels[0]
@@ -156,7 +156,7 @@ def test_qupath_finds_colour_hole_and_a_lasting_identifier(reading: SlideReading
     assert (packed >> 24, packed >> 16 & 255, packed >> 8 & 255, packed & 255) == (255, *rgb_of("#e3ab2f"))
     names = [feature["id"] for feature in document["features"]]
     assert len(set(names)) == len(names)
-    again: Any = regions_document(made_up_answer().detail_as(SlideReading), ArraySlide(slide_pixels(384, 512)))
+    again: Any = regions_document(synthetic_answer().detail_as(SlideReading), ArraySlide(slide_pixels(384, 512)))
     assert [feature["id"] for feature in again["features"]] == names
 
 
@@ -203,8 +203,8 @@ def test_the_numbers_of_findings_are_those_of_the_answer(
     )
     assert {item["area"]["unit"]["value"] for item in about["classes"]} == {"mm2"}
     assert about["grade"]["scope"] == "slide"
-    assert about["grid"]["flags"] == {"blur": 4, "pen": 1, "fold": 0, "unlike": 1}
-    assert about["grid"]["cells_left_out"] == 6
+    assert about["grid"]["flags"] == {"blur": 4, "pen": 1, "fold": 0, "ood": 1}
+    assert about["grid"]["tiles_left_out"] == 6
     assert document["models"][0]["sha256"] == "ab" * 32
     assert [notice["origin"] for notice in document["notices"]] == ["reading", "system"]
     first = about["gallery"]["certain"][0]
@@ -217,17 +217,17 @@ def test_a_slide_unlike_training_claims_nothing(
     necrosis = replace(
         reading.necrosis, fraction=None, interval=None, area_mm2={"tissue": 30.0, "left_out": 30.0}, regions=0, tiles=0
     )
-    unlike = replace(reading, is_unlike=True, grade=None, certain=(), uncertain=(), necrosis=necrosis)
-    report = write_result(tmp_path, replace(answer, detail=unlike), slide, REPORT, run=slide_run())
+    ood = replace(reading, is_ood=True, grade=None, certain=(), uncertain=(), necrosis=necrosis)
+    report = write_result(tmp_path, replace(answer, detail=ood), slide, REPORT, run=slide_run())
     assert set(report.pictures) == {"overview", "limits"}
     about: Any = report.findings["slide"]
-    assert [item["cells"] for item in about["classes"]] == [0, 0, 0]
+    assert [item["tiles"] for item in about["classes"]] == [0, 0, 0]
     assert [item["area"] for item in about["classes"]] == [None] * 3
     assert about["necrosis"]["fraction"] is None
     document = json.loads((tmp_path / "regions.geojson").read_text(encoding="utf-8"))
     assert all(f["properties"]["classification"]["name"].startswith("Left out") for f in document["features"])
     with (tmp_path / "tiles.csv").open(encoding="utf-8", newline="") as stream:
-        assert {row["called"] for row in csv.DictReader(stream)} == {""}
+        assert {row["predicted"] for row in csv.DictReader(stream)} == {""}
 
 
 def test_no_tissue_at_all_is_a_valid_result(
@@ -236,7 +236,7 @@ def test_no_tissue_at_all_is_a_valid_result(
     plan = reading.map.plan
     nothing = replace(plan, is_tissue=np.zeros_like(plan.is_tissue), tissue_share=np.zeros_like(plan.tissue_share))
     slide_map = replace(
-        reading.map, plan=nothing, probability=np.full_like(reading.map.probability, np.nan), novelty=None, flags={}
+        reading.map, plan=nothing, probability=np.full_like(reading.map.probability, np.nan), ood=None, flags={}
     )
     necrosis = replace(reading.necrosis, fraction=None, interval=None, area_mm2={"tissue": 0.0}, regions=0, tiles=0)
     empty = replace(reading, map=slide_map, necrosis=necrosis, grade=None, certain=(), uncertain=())
@@ -267,7 +267,7 @@ def test_the_picture_of_a_slide_has_its_extent_and_its_mean(monkeypatch: pytest.
 
 def test_colours_lie_where_the_slide_has_the_cell() -> None:
     slide = ArraySlide(slide_pixels(380, 509))
-    plan = made_up_map().plan
+    plan = synthetic_map().plan
     values = np.arange(12 * 16, dtype=np.float32).reshape(12, 16)
     spread = spread_cells(values, plan, slide, (190, 254))
     for row in range(0, 190, 7):

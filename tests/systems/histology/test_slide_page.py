@@ -18,8 +18,8 @@ from osteon.systems.histology.detail import LOOKS, SlideReading, rgb_of
 from osteon.systems.histology.drawings import SYNTHETIC_MARK, Panels
 from osteon.systems.histology.pictures import REPORT
 from osteon.systems.histology.text import SLIDE_DEMO_MARK
-from tests.report_writing import document_of, paper_words, plain_words
-from tests.systems.histology.slide_answer import HOSTILE, ArraySlide, made_up_answer, slide_pixels, slide_run
+from tests.report_writing import document_of, paper_text, plain_text
+from tests.systems.histology.slide_answer import HOSTILE, ArraySlide, slide_pixels, slide_run, synthetic_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def slide() -> ArraySlide:
 
 @pytest.fixture(scope="module")
 def answer() -> Answer:
-    return made_up_answer()
+    return synthetic_answer()
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +57,21 @@ def page(written: Written, folder: Path) -> str:
 
 
 def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: Answer) -> None:
-    paper = paper_words(folder)
+    paper = paper_text(folder)
     necrosis = answer.detail_as(SlideReading).necrosis
     areas = necrosis.area_mm2
     expected = [
         answer.headline,
         f"{100 * (necrosis.fraction or 0):.1f} %",
-        "95 % interval 46.6 % to 67.6 %",
+        "95 % CI 46.6 % to 67.6 %",
         "Proposed grade (Huvos)",
         "the interval also reaches I",
         "A proposal for this slide, not for the patient",
         "Huvos, Rosen and Marcove 1977",
         f"{areas['viable']:.2f} mm²",
         f"{areas['non_viable']:.1f} mm²",
-        "Out of focus 4 cells of 192",
-        "Take care: 6 tiles were flagged and left out.",
+        "Out of focus 4 tiles of 192",
+        "Caution: 6 tiles were flagged and left out.",
         "Trained on 45 tiles of three patients and synthetic slides.",
         "ab" * 32,
         "16 µm, given by a person",
@@ -79,7 +79,7 @@ def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: Answer) -> N
         f"D{SLIDE_DEMO_MARK[1:]}",
         f"S{SYNTHETIC_MARK[1:]}",
     ]
-    for words in (plain_words(page), paper):
+    for words in (plain_text(page), paper):
         for text in expected:
             assert text in words, text
     for sheet in pypdf.PdfReader(folder / "report.pdf").pages:
@@ -90,7 +90,7 @@ def test_page_and_pdf_say_the_same(page: str, folder: Path, answer: Answer) -> N
 
 def test_the_page_loads_and_runs_nothing(page: str, written: Written) -> None:
     assert "<script" not in page
-    assert HOSTILE in plain_words(page)
+    assert HOSTILE in plain_text(page)
     links = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)""", page)
     files = {"report.pdf", "heatmap.tif", "regions.geojson", "tiles.csv", "findings.json", "run.json"}
     assert files <= set(links)
@@ -106,7 +106,7 @@ def _callouts(answer: Answer, slide: ArraySlide) -> list[Callout]:
 
 
 def test_no_mark_without_a_reason(slide: ArraySlide, answer: Answer) -> None:
-    plain = document_of(made_up_answer(is_demo=False), ArraySlide(slide.pixels, is_synthetic=False), slide_run())
+    plain = document_of(synthetic_answer(is_demo=False), ArraySlide(slide.pixels, is_synthetic=False), slide_run())
     assert plain.mark == ""
     statement = "mobilenet_v2_tiles.demo: Trained on 45 tiles of three patients and synthetic slides."
     assert plain.blocks[0] == Paragraph(statement, "statement")
@@ -121,16 +121,16 @@ def test_a_fraction_is_never_rounded_to_all(answer: Answer, slide: ArraySlide) -
     nearly = replace(answer, detail=replace(reading, necrosis=necrosis, grade=grade))
     blocks = document_of(nearly, slide, slide_run()).blocks
     first, second, *_ = next(one.rows for one in blocks if isinstance(one, KeyValues) and one.style == "key")
-    assert (first.value, first.interval) == ("> 99.9 %", "95 % interval 97.0 % to 100 %")
+    assert (first.value, first.interval) == ("> 99.9 %", "95 % CI 97.0 % to 100 %")
     assert (second.value, second.interval) == ("III", "the interval also reaches IV")
 
 
 def test_unlike_training_stands_first_and_gives_no_number(answer: Answer, slide: ArraySlide) -> None:
-    unlike = replace(answer, detail=replace(answer.detail_as(SlideReading), is_unlike=True, grade=None))
-    first = _callouts(unlike, slide)[0]
-    assert first.title == "Unlike anything this model was trained on"
+    ood = replace(answer, detail=replace(answer.detail_as(SlideReading), is_ood=True, grade=None))
+    first = _callouts(ood, slide)[0]
+    assert first.title == "Outside the model's training range"
     assert "0.7 % of the tiles are above it" in first.small[0]
-    blocks = document_of(unlike, slide, slide_run()).blocks
+    blocks = document_of(ood, slide, slide_run()).blocks
     assert not [one for one in blocks if isinstance(one, KeyValues) and one.style == "key"]
     (areas,) = [one for one in blocks if isinstance(one, Table)]
     assert [row[0] for row in areas.rows] == ["Tissue", "Left out"]

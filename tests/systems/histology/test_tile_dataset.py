@@ -125,7 +125,7 @@ def test_folders_of_classes_with_a_table(tmp_path: Path) -> None:
     table.write_text("\n".join(["FILE,PATIENT,STUDY,microns_per_pixel", *lines]) + "\n", encoding="utf-8")
     result = made(tmp_path / "tiles", tmp_path / "set", microns=None)
     assert [item.reason for item in result.skipped] == [
-        "its microns_per_pixel 'one' in the table is no number: mend it"
+        "its microns_per_pixel 'one' in the table is not a number: correct it"
     ]
 
 
@@ -157,7 +157,7 @@ def test_names_that_do_not_match_are_left_out_by_name(tmp_path: Path) -> None:
     assert told.pop("Viable___P9-B13-5-6_7.jpg").endswith("is truncated or damaged: copy it again")
     assert {name: reason.split(":")[0] for name, reason in told.items()} == {
         "Healthy___Case-3-A15-1-2_3.jpg": "the class in its name is none of the three",
-        "tile-17.jpg": "neither its name nor its folder tells the class",
+        "tile-17.jpg": "neither its name nor its folder gives the class",
         "viable/Non-Tumor___P9-B12-1-2_3.jpg": "its name and its folders tell different classes",
         "Viable___P9-B12-5-6_7.jpg": "several tiles have its name with other endings",
         "Viable___P9-B12-5-6_7.png": "several tiles have its name with other endings",
@@ -172,7 +172,7 @@ def test_a_set_of_which_no_name_matches(tmp_path: Path) -> None:
     tile(tmp_path / "tiles" / "IMG_0001.jpg")
     with pytest.raises(InputError, match=r"not one image of tiles can be used.*IMG_0001\.jpg.*name it Class___Case-N"):
         made(tmp_path / "tiles", tmp_path / "set")
-    with pytest.raises(InputError, match="no picture lies in empty: give a folder of tiles named"):
+    with pytest.raises(InputError, match="no picture is in empty: give a folder of tiles named"):
         (tmp_path / "empty").mkdir()
         made(tmp_path / "empty", tmp_path / "set")
     with pytest.raises(InputError, match="no folder missing: give the folder of the tiles"):
@@ -183,7 +183,7 @@ def test_a_set_of_which_no_name_matches(tmp_path: Path) -> None:
 def test_patients_that_nothing_tells(tmp_path: Path) -> None:
     for number in range(4):
         tile(tmp_path / "tiles" / f"{('Viable', 'Non-Tumor')[number % 2]}___{number}.jpg", number)
-    with pytest.raises(InputError, match="nothing tells the patients of 4 images of tiles"):
+    with pytest.raises(InputError, match="nothing identifies the patients of 4 images of tiles"):
         made(tmp_path / "tiles", tmp_path / "set")
     result = made(tmp_path / "tiles", tmp_path / "set", own_patients=True)
     assert len(result.manifest.patients) == 4
@@ -223,7 +223,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     tile(tmp_path / "tiles" / "other.jpg")
     done = CliRunner().invoke(build(), words)
     assert done.exit_code == 3
-    assert "! other.jpg left out: neither its name nor its folder tells the class" in done.output
+    assert "! other.jpg left out: neither its name nor its folder gives the class" in done.output
 
 
 @pytest.mark.shared_data

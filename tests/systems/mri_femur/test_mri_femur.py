@@ -52,7 +52,7 @@ def classifier(card: ModelCard) -> Predictor:
     return Predictor.load(card, device="cpu", runtime="torch")
 
 
-def judged(volume: Volume, classifier: Predictor, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
+def evaluated(volume: Volume, classifier: Predictor, **options: Any) -> Any:  # noqa: ANN401 - fields of an answer
     chosen = replace(Options(box=BOX, slice_number=2), **options)
     return answer(volume, chosen, classifier=classifier)
 
@@ -63,7 +63,7 @@ def score(said: Answer) -> SliceScores:
 
 def test_the_answer_by_hand(classifier: Predictor) -> None:
     volume = knee()
-    said = judged(volume, classifier)
+    said = evaluated(volume, classifier)
     image = normalise(volume.array[1])
     options = region_options(classifier.card, size=SIZE)
     assert (options.margin_px, options.size, options.opening_px) == (12, SIZE, 2)
@@ -92,9 +92,8 @@ def test_the_answer_by_hand(classifier: Predictor) -> None:
     assert np.array_equal(mask.array[1] > 0, region.mask)
     assert finding.segment == ("lesion", 1)
     assert finding.tracking_uid == mask.labels[0].tracking_uid  # of an image without a series, too
-    called = "malignant" if probability >= 0.4 else "benign"
-    assert said.headline.startswith("Demo model, trained on synthetic data only, without meaning for a patient: the ")
-    assert f"lesion on slice 2 was called {called} (probability of malignant {probability:.2f}, threshold 0.40)" in (
+    predicted = "malignant" if probability >= 0.4 else "benign"
+    assert f"Lesion on slice 2: predicted {predicted} (probability of malignant {probability:.2f}, threshold 0.40)" in (
         said.headline
     )
     (heat,) = said.detail_as(SliceReading).heat_maps
@@ -106,9 +105,9 @@ def test_the_answer_by_hand(classifier: Predictor) -> None:
 
 
 def test_a_threshold_is_the_persons_if_there_is_one(classifier: Predictor) -> None:
-    low, high = (judged(knee(), classifier, threshold=value) for value in (0.0, 1.0))
-    assert "called malignant" in low.headline
-    assert "called benign" in high.headline
+    low, high = (evaluated(knee(), classifier, threshold=value) for value in (0.0, 1.0))
+    assert "predicted malignant" in low.headline
+    assert "predicted benign" in high.headline
     assert score(low).runs == ((1, 2),)
     assert low.configuration["threshold_source"] == "chosen for this reading"
 
@@ -121,7 +120,7 @@ def test_a_mask_is_taken_as_drawn(classifier: Predictor, tmp_path: Path) -> None
     drawn[1, 5, 5] = 1  # a speck beside it
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ GRID.affine[:, [2, 1, 0, 3]]
     nib.save(nib.Nifti1Image(drawn.transpose(2, 1, 0), affine), tmp_path / "mask.nii.gz")
-    said = judged(volume, classifier, box=None, slice_number=None, mask=tmp_path / "mask.nii.gz")
+    said = evaluated(volume, classifier, box=None, slice_number=None, mask=tmp_path / "mask.nii.gz")
     assert said.findings[0].box == Box((1, 31, 41), (2, 50, 60))
     assert said.masks["lesion"].is_drawn
     assert said.masks["lesion"].array.sum() == 19 * 19
@@ -129,33 +128,34 @@ def test_a_mask_is_taken_as_drawn(classifier: Predictor, tmp_path: Path) -> None
     assert sizes["42798000"] == pytest.approx(19 * 19 / 4)
     assert [notice.code for notice in said.notices] == ["slice-chosen", "largest-part"]
     assert cv2.imwrite(str(tmp_path / "mask.png"), drawn[1] * 255)
-    flat = judged(volume, classifier, box=None, slice_number=2, mask=tmp_path / "mask.png")
+    flat = evaluated(volume, classifier, box=None, slice_number=2, mask=tmp_path / "mask.png")
     assert np.array_equal(flat.masks["lesion"].array, said.masks["lesion"].array)
     assert score(flat).probability == score(said).probability
 
 
 def test_what_is_unlike_training_is_withheld(tmp_path: Path) -> None:
     strict = Predictor.load(femur_card(tmp_path, limit=1e-3), device="cpu", runtime="torch")
-    said = judged(knee(), strict, threshold=0.0)
-    assert said.regions[0].novelty.is_unlike
+    said = evaluated(knee(), strict, threshold=0.0)
+    assert said.regions[0].ood.is_ood
     assert said.findings[0].probability is None
     assert (score(said).runs, score(said).withheld_runs) == (
         (),
         ((1, 2),),
     )
-    assert "is unlike anything this model was trained on" in said.headline
-    assert "no word on benign or malignant" in said.headline
-    assert "called" not in said.headline
-    assert "unlike-training" in {notice.code for notice in said.notices}
+    assert "is outside the model's training range" in said.headline
+    assert said.headline.startswith("No assessment of benign or malignant: the lesion on slice 2 is")
+    assert "predicted" not in said.headline
+    assert "out-of-distribution" in {notice.code for notice in said.notices}
     assert said.findings[0].measurements  # the size is measured without the model
-    asked = judged(knee(), strict, threshold=0.0, report_unlike=True)
+    asked = evaluated(knee(), strict, threshold=0.0, report_ood=True)
     assert asked.findings[0].probability is not None
-    assert "reported all the same. The lesion on slice 2 was called malignant" in asked.headline
+    assert asked.headline.startswith("Lesion on slice 2: predicted malignant")
+    assert "reported because that was asked for" in asked.headline
 
 
 def test_without_millimetres_no_length_is_given(classifier: Predictor) -> None:
     volume = knee(modality="", is_in_mm=False)
-    said = judged(volume, classifier)
+    said = evaluated(volume, classifier)
     assert said.findings[0].measurements == ()
     assert "21 x 21 pixels" in said.findings[0].statement
     assert "mm" not in said.findings[0].statement.replace("millimetres", "")
@@ -163,7 +163,7 @@ def test_without_millimetres_no_length_is_given(classifier: Predictor) -> None:
 
 
 def test_a_ct_is_read_with_a_warning(classifier: Predictor) -> None:
-    (warning,) = [n for n in judged(knee(modality="CT"), classifier).notices if n.level == "warning"]
+    (warning,) = [n for n in evaluated(knee(modality="CT"), classifier).notices if n.level == "warning"]
     assert warning.code == "not-mr"
     assert "The images are CT" in warning.text
 
@@ -173,7 +173,7 @@ def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: Predictor)
     array = volume.array.copy()
     array[1] = 200
     array[1, 28:52, 38:62:2] = 500  # lines: the opening leaves nothing of them
-    said = judged(replace(volume, array=array), classifier)
+    said = evaluated(replace(volume, array=array), classifier)
     assert said.masks == {}
     assert said.findings[0].segment is None
     assert said.findings[0].box == Box((1, 28, 38), (2, 52, 62))
@@ -183,9 +183,9 @@ def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: Predictor)
 def test_a_single_slice_needs_no_number(classifier: Predictor) -> None:
     volume = knee()
     one = Volume(volume.array[1:2], volume.grid.crop((1, 0, 0), (2, 80, 96)), "MR")
-    said = judged(one, classifier, slice_number=None)
-    assert "the lesion was called" in said.headline
-    assert score(judged(volume, classifier)).probability == score(said).probability
+    said = evaluated(one, classifier, slice_number=None)
+    assert "Lesion: predicted" in said.headline
+    assert score(evaluated(volume, classifier)).probability == score(said).probability
 
 
 def nifti_mask(path: Path, array: NDArray[np.uint8], grid: Grid = GRID) -> Path:
@@ -199,7 +199,7 @@ def nifti_mask(path: Path, array: NDArray[np.uint8], grid: Grid = GRID) -> Path:
     [
         ({}, r"there is no lesion box.*--box R0,C0,R1,C1.*--slice N \(1 to 3\).*--mask FILE.*80 rows and 96 columns"),
         ({"box": BOX, "mask": Path("mask.png")}, "both given"),
-        ({"box": BOX}, r"lies on one slice, the series has 3: say which with --slice N \(1 to 3\)"),
+        ({"box": BOX}, r"is on one slice, the series has 3: say which with --slice N \(1 to 3\)"),
         ({"box": BOX, "slice_number": 4}, "--slice 4 was asked for; the series has 3 slices, counted from 1"),
         ({"box": BOX, "slice_number": 0}, "--slice 0 was asked for"),
         ({"box": (52, 38, 28, 62), "slice_number": 1}, "is empty"),
@@ -227,7 +227,7 @@ def test_masks_that_cannot_be_are_refused(tmp_path: Path) -> None:
     black = tmp_path / "black.png"
     assert cv2.imwrite(str(black), np.zeros((80, 96), np.uint8))
     refused("marks no lesion", mask=black, slice_number=1)
-    refused(r"a mask that is a picture lies on one slice", mask=black)
+    refused(r"a mask that is a picture is on one slice", mask=black)
     colour = tmp_path / "colour.png"
     assert cv2.imwrite(str(colour), np.dstack([np.zeros((80, 96), np.uint8)] * 2 + [np.full((80, 96), 255, np.uint8)]))
     refused("is coloured", mask=colour, slice_number=1)
@@ -241,7 +241,7 @@ def test_masks_that_cannot_be_are_refused(tmp_path: Path) -> None:
     other = nifti_mask(
         tmp_path / "other.nii.gz", one[:, ::2, ::2].copy(), Grid.from_axes(shape=(3, 40, 48), spacing_mm=(4, 1, 1))
     )
-    refused("the mask other.nii.gz and its image must lie on one grid", kind=GeometryMismatchError, mask=other)
+    refused("the mask other.nii.gz and its image must be on one grid", kind=GeometryMismatchError, mask=other)
     labels = nifti_mask(tmp_path / "labels.nii.gz", (one * 7).astype(np.uint8))
     refused("holds the values 0, 7: a mask holds 0 and 1.*Write a mask of each", mask=labels)
 
@@ -278,10 +278,10 @@ def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
 
 @pytest.mark.parametrize(("logit", "words"), [(9.0, "malignant > 0.99"), (-9.0, "malignant < 0.01")])
 def test_no_probability_is_rounded_to_certainty(classifier: Predictor, logit: float, words: str) -> None:
-    said = judged(knee(), classifier)
+    said = evaluated(knee(), classifier)
     value = np.array([1 / (1 + np.exp(-logit))], np.float32)
     sure = replace(score(said), probability=value, smoothed=value)
-    assert words in headline(sure, knee(), novelty=None, is_withheld=False, is_demo=False)
+    assert words in headline(sure, knee(), ood=None, is_withheld=False)
 
 
 def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
@@ -292,7 +292,7 @@ def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
     steps: list[str] = []
     said = answer(knee(), Options(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
     assert said.models[0].name == DEFAULT_MODEL
-    assert said.regions[0].novelty is not None
+    assert said.regions[0].ood is not None
     assert len(said.detail_as(SliceReading).heat_maps) == 1
 
 

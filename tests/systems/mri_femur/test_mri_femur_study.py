@@ -1,4 +1,4 @@
-"""The femur study: its plan, its tables beside printed values that cannot be, and one run from end to end."""
+"""The femur study: its plan, its tables beside published values that cannot be, and one run from end to end."""
 
 from __future__ import annotations
 
@@ -115,19 +115,19 @@ def test_the_tables_show_what_was_measured_beside_what_is_printed() -> None:
         ("optimised AlexNet", "mean of 10 folds"),
         ("", "folds, 95 %"),
         ("", "patients, 95 %"),
-        ("", "printed"),
+        ("", "published"),
     ]
-    called, truth = whole.probability >= 0.5, whole.truth == 1
-    by_fold = [np.mean((called == truth)[whole.fold == fold]) for fold in range(10)]
+    predicted, truth = whole.probability >= 0.5, whole.truth == 1
+    by_fold = [np.mean((predicted == truth)[whole.fold == fold]) for fold in range(10)]
     assert folds.rows[0][2] == f"{100 * np.mean(by_fold):.2f}"
     assert folds.rows[3][2:] == ("98.34", "", "97.26", "95.74", "96.37", "0.848")
     assert holdout.rows[0][:2] == ("optimised AlexNet", "measured")
     assert holdout.rows[-2][:2] == ("GoogLeNet", "failed")
     matrix = [int(cell) for cell in confusion.rows[0][2:6]]
     assert sum(matrix) == 120
-    assert matrix[0] == int((called & truth).sum())
+    assert matrix[0] == int((predicted & truth).sum())
     assert [row[0] for row in comparisons.rows] == ["googlenet"]
-    assert checks.name == "printed"
+    assert checks.name == "published"
     assert "In folds." in folds.notes
     assert "In one division." in holdout.notes
     # our own numbers come from confusion matrices: what refuses the paper's does not refuse them
@@ -159,7 +159,7 @@ def test_a_study_is_trained_and_written(dataset: Path, tmp_path: Path) -> None:
         "table_holdout",
         "confusion",
         "comparisons",
-        "printed",
+        "published",
     ]
     folds = outcome.tables[0]
     assert [row[0] for row in folds.rows if row[0]] == ["densenet_small (reference)", "majority class", "fields only"]

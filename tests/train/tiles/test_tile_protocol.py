@@ -1,4 +1,4 @@
-"""What is judged decides nothing; the literal protocol is told apart; settings refuse what cannot be."""
+"""What is evaluated decides nothing; the literal protocol is distinguished; settings refuse what cannot be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.systems.histology.recipe import RECIPE
-from osteon.systems.histology.study_folds import judge_fold, judge_literally, outer_folds
+from osteon.systems.histology.study_folds import evaluate_fold, evaluate_literally, outer_folds
 from osteon.train.settings import HeadSettings, TileAugmentation
 from osteon.train.tile_features import TileTable
 
@@ -41,13 +41,13 @@ def test_patients_are_left_out_one_by_one_or_dealt() -> None:
 def test_test_tiles_decide_nothing() -> None:
     table = make_table()
     test = np.flatnonzero(table.patients == "p2")
-    found = judge_fold(table, test, SETTINGS, unit="patient")
+    found = evaluate_fold(table, test, SETTINGS, unit="patient")
     spoilt = replace(
         table,
         labels=np.where(table.patients == "p2", (table.labels + 1) % 3, table.labels),
         copies=np.where((table.patients == "p2")[None, :, None], np.float32(1e6), table.copies),
     )
-    again = judge_fold(spoilt, test, SETTINGS, unit="patient")
+    again = evaluate_fold(spoilt, test, SETTINGS, unit="patient")
     np.testing.assert_array_equal(found.logits, again.logits)
     assert (found.rate, found.epochs) == (again.rate, again.epochs)
     assert found.epochs in SETTINGS.epochs
@@ -56,14 +56,14 @@ def test_test_tiles_decide_nothing() -> None:
 
 def test_one_patient_to_learn_from_is_said() -> None:
     table = make_table(people=2)
-    found = judge_fold(table, np.flatnonzero(table.patients == "p0"), SETTINGS, unit="patient")
+    found = evaluate_fold(table, np.flatnonzero(table.patients == "p0"), SETTINGS, unit="patient")
     assert "one patient was left" in found.note
 
 
 def test_early_stop_may_end_between_the_epochs_of_the_grid() -> None:
     table = make_table()
     test = np.flatnonzero(table.patients == "p1")
-    choice = judge_fold(table, test, replace(SETTINGS, early_stop=True, epochs=(6,)), unit="patient")
+    choice = evaluate_fold(table, test, replace(SETTINGS, early_stop=True, epochs=(6,)), unit="patient")
     assert choice.accuracy.shape == (2, 6)
     chosen = choice.accuracy[SETTINGS.rates.index(choice.rate), choice.epochs - 1]
     assert chosen == choice.accuracy.max()
@@ -71,11 +71,11 @@ def test_early_stop_may_end_between_the_epochs_of_the_grid() -> None:
 
 def test_the_literal_best_is_the_largest_of_all_runs_on_a_tenth_of_the_tiles() -> None:
     table = make_table(people=5, each=12)
-    found = judge_literally(table, SETTINGS)
+    found = evaluate_literally(table, SETTINGS)
     assert found.test.size == 6
     assert found.accuracy.shape == (2, 2, 6)
     assert found.accuracy[found.best] == found.accuracy.max()
-    assert (found.called == table.labels[found.test]).mean() == pytest.approx(found.accuracy.max())
+    assert (found.predicted == table.labels[found.test]).mean() == pytest.approx(found.accuracy.max())
     assert set(found.test.tolist()) <= set(range(60))
 
 

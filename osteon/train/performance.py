@@ -31,8 +31,8 @@ __all__ = [
     "Difference",
     "Measured",
     "compare_runs",
+    "evaluate_folds",
     "fields_only",
-    "judge_folds",
     "known_fields",
     "majority_class",
 ]
@@ -77,7 +77,7 @@ class Difference:
     over_folds: CorrectedTTest | None
 
 
-def judge_folds(
+def evaluate_folds(
     predictions: Predictions, *, measures: Sequence[str] = TABLE_MEASURES, resampling: Resampling | None = None
 ) -> dict[str, Measured]:
     """Measures of ``osteon.metrics.classification.MEASURES`` of a run on the test parts of all its folds.
@@ -89,11 +89,11 @@ def judge_folds(
     folds = np.unique(test.fold)
     truth, score = test.is_positive, test.probability
     resampled = patient_bootstraps(measures, truth, score, test.patient, folds=test.fold, resampling=resampling)
-    judged = {}
+    evaluated = {}
     for name in measures:
         values = [measure(name, truth[test.fold == fold], score[test.fold == fold]) for fold in folds]
-        judged[name] = Measured(name, tuple(values), fold_interval(values), resampled[name])
-    return judged
+        evaluated[name] = Measured(name, tuple(values), fold_interval(values), resampled[name])
+    return evaluated
 
 
 def compare_runs(
@@ -102,12 +102,12 @@ def compare_runs(
     """First minus second run, on the same folds of the same data, whose rows may come in another order.
 
     Raises:
-        InputError: the runs were not judged on the same images in the same folds.
+        InputError: the runs were not evaluated on the same images in the same folds.
     """
     tests = map(_test_rows, (first, second))
     one, two = (test.where(np.lexsort((test.image, test.fold))) for test in tests)
     if not (np.array_equal(one.image, two.image) and np.array_equal(one.fold, two.fold)):
-        raise InputError("two runs can be compared only where both were judged on the same images in the same folds")
+        raise InputError("two runs can be compared only where both were evaluated on the same images in the same folds")
     truth = one.is_positive
     both = one.probability, two.probability
     resampled = paired_difference(name, truth, both, one.patient, folds=one.fold, resampling=resampling)
@@ -121,18 +121,18 @@ def compare_runs(
 def _test_rows(predictions: Predictions) -> Predictions:
     test = predictions.of(part="test")
     if len(test) == 0:
-        raise InputError('these predictions have no row of part "test": nothing can be judged')
+        raise InputError('these predictions have no row of part "test": nothing can be evaluated')
     return test
 
 
 def majority_class(manifest: Manifest, split: Split, *, classes: Sequence[str], positive: str) -> Predictions:
     """Predictions of a model that says for every image what most training images are."""
 
-    def judge(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    def evaluate(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
         shares = np.bincount(labels[train], minlength=len(classes)) / train.size
         return np.tile(shares, (test.size, 1))
 
-    return _predictions(manifest, split, classes, positive, judge)
+    return _predictions(manifest, split, classes, positive, evaluate)
 
 
 def known_fields(manifest: Manifest) -> tuple[str, ...]:
@@ -154,7 +154,7 @@ def fields_only(manifest: Manifest, split: Split, *, classes: Sequence[str], pos
         return None
     columns = {name: manifest.column(name) for name in names}
 
-    def judge(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    def evaluate(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
         from sklearn.linear_model import LogisticRegression
 
         model: Any = LogisticRegression(max_iter=1000)
@@ -168,7 +168,7 @@ def fields_only(manifest: Manifest, split: Split, *, classes: Sequence[str], pos
         shares[:, present] = model.predict_proba(design[test])
         return shares
 
-    return _predictions(manifest, split, classes, positive, judge)
+    return _predictions(manifest, split, classes, positive, evaluate)
 
 
 def _design(name: str, column: NDArray[np.str_], train: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -187,13 +187,13 @@ def _predictions(
     split: Split,
     classes: Sequence[str],
     positive: str,
-    judge: Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
+    evaluate: Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]],
 ) -> Predictions:
     labels = np.array([list(classes).index(row.label) for row in manifest.rows], dtype=np.int64)
     tables = []
     for fold in range(len(split.folds)):
         rows = split.rows(manifest, fold)
-        logits = np.log(np.clip(judge(rows.train, rows.test, labels), 1e-6, 1)).astype(np.float32)
+        logits = np.log(np.clip(evaluate(rows.train, rows.test, labels), 1e-6, 1)).astype(np.float32)
         tables.append(
             Predictions.of_rows(manifest, rows.test, logits, classes=classes, positive=positive, fold=fold, part="test")
         )

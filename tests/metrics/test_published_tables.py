@@ -1,4 +1,4 @@
-"""Which printed tables can be true: against trying all matrices, and the tables that the specs judge.
+"""Which published tables can be true: against trying all matrices, and the tables that the specs evaluate.
 
 Lines are those of the files in ../shared/specs.
 """
@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from osteon.errors import InputError, UnknownLabelError
-from osteon.metrics.confusion_space import RATES, Cells, matrix_fits, read_printed
+from osteon.metrics.confusion_space import RATES, Cells, matrix_fits, parse_published
 from osteon.metrics.consistency import Classes, Consistency, check, check_multiclass
 
 
@@ -27,32 +27,32 @@ def conflicts(found: Consistency) -> set[frozenset[str]]:
     return {frozenset(violation.values) for violation in found.violations}
 
 
-# ----------------------------------------------------------------------------------------- what is printed is a range
+# ----------------------------------------------------------------------------------------- what is published is a range
 
 
 def test_rounding_intervals_come_from_the_text() -> None:
-    found = read_printed({"a": "98.30", "b": "98.3%", "c": "100", "d": 7})
+    found = parse_published({"a": "98.30", "b": "98.3%", "c": "100", "d": 7})
     assert [(value.low, value.high) for value in found.values()] == [
         (Fraction("0.98295"), Fraction("0.98305")),
         (Fraction("0.9825"), Fraction("0.9835")),
         (Fraction("0.995"), Fraction(1)),
         (Fraction("0.065"), Fraction("0.075")),
     ]
-    assert read_printed({"a": "0.90"})["a"].high == Fraction("0.905")
-    assert read_printed({"a": 0.9})["a"].high == Fraction("0.95")
-    assert read_printed({"a": "98,3"})["a"].low == Fraction("0.9825")
-    assert read_printed({"a": ".5"}, allowance_points=10)["a"].low == Fraction("0.35")
-    assert read_printed({"a": "98", "auc": "0.8"}, own_scale=frozenset({"auc"}))["auc"].high == Fraction("0.85")
+    assert parse_published({"a": "0.90"})["a"].high == Fraction("0.905")
+    assert parse_published({"a": 0.9})["a"].high == Fraction("0.95")
+    assert parse_published({"a": "98,3"})["a"].low == Fraction("0.9825")
+    assert parse_published({"a": ".5"}, allowance_points=10)["a"].low == Fraction("0.35")
+    assert parse_published({"a": "98", "auc": "0.8"}, own_scale=frozenset({"auc"}))["auc"].high == Fraction("0.85")
 
 
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"a": "nan"}, "no number"),
-        ({"a": "-3"}, "no number"),
-        ({"a": "1e-3"}, "no number"),
-        ({"a": ""}, "no number"),
-        ({"a": "."}, "no number"),
+        ({"a": "nan"}, "not a number"),
+        ({"a": "-3"}, "not a number"),
+        ({"a": "1e-3"}, "not a number"),
+        ({"a": ""}, "not a number"),
+        ({"a": "."}, "not a number"),
         ({"a": "100.1"}, "above 100"),
         ({"a": 1e9}, "above 100"),
         ({"a": "98", "b": "0.9"}, "beside percentages"),
@@ -60,14 +60,14 @@ def test_rounding_intervals_come_from_the_text() -> None:
 )
 def test_what_is_no_share_is_refused(values: dict[str, str], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        read_printed(values)
+        parse_published(values)
 
 
 # ------------------------------------------------------------------------------ against trying all confusion matrices
 
 
-def printed_of(cells: Cells, decimals: int) -> dict[str, Any]:
-    """The rates of a matrix, printed in per cent."""
+def published_of(cells: Cells, decimals: int) -> dict[str, Any]:
+    """The rates of a matrix, published in per cent."""
     rates = {}
     for name, (top, bottom) in RATES.items():
         whole = sum(a * b for a, b in zip(bottom, cells, strict=True))
@@ -79,7 +79,7 @@ def printed_of(cells: Cells, decimals: int) -> dict[str, Any]:
 
 def counted(values: dict[str, Any], positives: int, negatives: int) -> int:
     """All matrices, one by one."""
-    wanted = read_printed(values)
+    wanted = parse_published(values)
     every = ((tp, positives - tp, negatives - tn, tn) for tp in range(positives + 1) for tn in range(negatives + 1))
     return sum(matrix_fits(cells, wanted) for cells in every)
 
@@ -89,7 +89,7 @@ def test_whole_numbers_are_found_as_by_trying_all(seed: int) -> None:
     generator = np.random.default_rng(seed)
     positives, negatives = (int(n) for n in generator.integers(1, 30, 2))
     tp, tn = int(generator.integers(0, positives + 1)), int(generator.integers(0, negatives + 1))
-    values = printed_of((tp, positives - tp, negatives - tn, tn), int(generator.integers(0, 2)))
+    values = published_of((tp, positives - tp, negatives - tn, tn), int(generator.integers(0, 2)))
     if seed % 2:  # one value a little off: sometimes possible, sometimes not
         name = str(generator.choice(list(values)))
         moved = min(max(float(values[name][:-1]) + generator.normal(0, 3), 0), 100)
@@ -100,7 +100,7 @@ def test_whole_numbers_are_found_as_by_trying_all(seed: int) -> None:
     assert (found.matrices or 0) == counted(values, positives, negatives)
     assert found.possible == (found.matrices is not None) == (found.matrix is not None)
     if found.matrix is not None:
-        assert matrix_fits(found.matrix, read_printed(values))
+        assert matrix_fits(found.matrix, parse_published(values))
         assert found.matrix[0] + found.matrix[1] == positives
 
 
@@ -108,7 +108,7 @@ def test_whole_numbers_are_found_as_by_trying_all(seed: int) -> None:
 def test_without_sizes_the_truth_is_always_possible(seed: int) -> None:
     generator = np.random.default_rng(seed)
     tp, fn, fp, tn = (int(n) for n in generator.integers(1, 60, 4))
-    values = printed_of((tp, fn, fp, tn), 1)
+    values = published_of((tp, fn, fp, tn), 1)
     total = tp + fn + fp + tn
     for classes in (Classes(), Classes(total=total), Classes(tp + fn, fp + tn)):
         found = check(classes=classes, **values)
@@ -116,7 +116,7 @@ def test_without_sizes_the_truth_is_always_possible(seed: int) -> None:
         assert found.positive_share is not None
         assert found.positive_share[0] - 1e-12 <= (tp + fn) / total <= found.positive_share[1] + 1e-12
         if found.matrix is not None:
-            assert matrix_fits(found.matrix, read_printed(values))
+            assert matrix_fits(found.matrix, parse_published(values))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -133,7 +133,7 @@ def test_without_sizes_impossible_means_no_matrix_of_any_size(seed: int) -> None
 
 def test_large_numbers_are_solved_without_overflow() -> None:
     cells = (1_234_567, 123_456, 7_654_321, 912_345_678)
-    found = check(classes=Classes(cells[0] + cells[1], cells[2] + cells[3]), **printed_of(cells, 6))
+    found = check(classes=Classes(cells[0] + cells[1], cells[2] + cells[3]), **published_of(cells, 6))
     assert found.possible
     assert found.matrices is not None
     assert found.matrices < 100
@@ -147,8 +147,8 @@ def test_the_bounds_of_the_auc_are_reached_and_never_left() -> None:
     for _ in range(200):
         truth = np.array([1] * 8 + [0] * 12)
         score = np.round(generator.normal(truth * generator.normal(), 1), 1)
-        called = score >= generator.choice(score)
-        tp, tn = int((called & (truth == 1)).sum()), int((~called & (truth == 0)).sum())
+        predicted = score >= generator.choice(score)
+        tp, tn = int((predicted & (truth == 1)).sum()), int((~predicted & (truth == 0)).sum())
         area = check(sensitivity=f"{tp / 8:.6f}", specificity=f"{tn / 12:.6f}", classes=Classes(8, 12)).auc_range or (
             0.0,
             1.0,
@@ -173,14 +173,14 @@ def test_an_auc_below_the_concave_bound_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    "printed",
+    "published",
     [
         "accuracy 98.34 sensitivity 97.26 specificity 95.74 f1 96.37 auc 0.848",
         "accuracy 96.58 sensitivity 96.27 specificity 92.58 f1 93.69 auc 0.688",
     ],
 )
-def test_mri_femur_line_29_is_impossible_twice(printed: str) -> None:
-    found = check(**row(printed))
+def test_mri_femur_line_29_is_impossible_twice(published: str) -> None:
+    found = check(**row(published))
     assert not found.possible
     assert {
         frozenset({"accuracy", "sensitivity", "specificity"}),
@@ -200,15 +200,15 @@ def test_radiographs_systems_line_281_phase_1_validation_is_impossible() -> None
 
 
 @pytest.mark.parametrize(
-    "printed",
+    "published",
     [
         "accuracy 90.6 sensitivity 89.4 specificity 91.0",
         "accuracy 90.3 sensitivity 93.0 specificity 84.4",
         "accuracy 86.7 sensitivity 100.0 specificity 76.0",
     ],
 )
-def test_radiographs_systems_lines_271_and_272_the_other_rows_are_possible(printed: str) -> None:
-    assert check(**row(printed)).possible
+def test_radiographs_systems_lines_271_and_272_the_other_rows_are_possible(published: str) -> None:
+    assert check(**row(published)).possible
 
 
 def test_radiographs_systems_line_265_the_validation_share_is_found() -> None:
@@ -218,8 +218,8 @@ def test_radiographs_systems_line_265_the_validation_share_is_found() -> None:
 
 
 def test_radiographs_systems_line_282_fits_five_runs_and_not_six_folds() -> None:
-    printed = row("accuracy 86.7 sensitivity 100.0 specificity 76.0")
-    found = check(classes=Classes(20, 25), **printed)
+    published = row("accuracy 86.7 sensitivity 100.0 specificity 76.0")
+    found = check(classes=Classes(20, 25), **published)
     assert (found.matrix, found.matrices) == ((20, 0, 6, 19), 1)  # 39/45, 20/20, 19/25
     for osteomyelitis in range(1, 11):
         assert not check(specificity="76.0", classes=Classes(24, 6 * osteomyelitis)).possible
@@ -238,7 +238,7 @@ def test_radiographs_systems_line_214_the_recall_is_impossible(accuracy: str, re
     found = check_multiclass(accuracy=accuracy, macro_recall=recall, class_shares=SHARES)
     assert not found.possible
     assert found.low == pytest.approx(forced, abs=0.002)
-    assert f"{recall} % is printed" in found.violations[0].message
+    assert f"{recall} % is published" in found.violations[0].message
 
 
 def test_radiographs_systems_line_215_with_shares_of_images() -> None:
@@ -269,7 +269,7 @@ def test_ct_osteosarcoma_tables_are_possible(rates: str) -> None:
     assert not found.notes
 
 
-# bone-metastasis.md lines 318-323 and 340-342, columns as printed: accuracy, f1, specificity, sensitivity, precision
+# bone-metastasis.md lines 318-323 and 340-342, columns as published: accuracy, f1, specificity, sensitivity, precision
 TABLE_4_SWAPPED = [
     "98.91 79.46 78.75 99.46 80.22",
     "98.90 79.41 79.20 99.44 79.64",
@@ -279,18 +279,18 @@ TABLE_4_SWAPPED = [
     "98.83 77.54 75.14 99.49 80.12",
     "98.83 77.73 76.33 99.45 79.24",
 ]
-FOLDS_POINTS = 0.06  # line 303: the rules hold to 0.06 points, since means over five folds are printed
+FOLDS_POINTS = 0.06  # line 303: the rules hold to 0.06 points, since means over five folds are published
 
 
 @pytest.mark.parametrize("cells", TABLE_4_SWAPPED)
 def test_bone_metastasis_line_325_is_impossible_as_printed_and_possible_exchanged(cells: str) -> None:
     accuracy, f1, specificity, sensitivity, precision = cells.split()
-    printed = row(f"accuracy {accuracy} f1 {f1} precision {precision}")
-    found = check(**printed, specificity=specificity, sensitivity=sensitivity, allowance_points=FOLDS_POINTS)
+    published = row(f"accuracy {accuracy} f1 {f1} precision {precision}")
+    found = check(**published, specificity=specificity, sensitivity=sensitivity, allowance_points=FOLDS_POINTS)
     assert not found.possible
     assert frozenset({"f1", "sensitivity", "precision"}) in conflicts(found)
     assert any("sensitivity and specificity exchanged" in note for note in found.notes)
-    assert check(**printed, specificity=sensitivity, sensitivity=specificity, allowance_points=FOLDS_POINTS).possible
+    assert check(**published, specificity=sensitivity, sensitivity=specificity, allowance_points=FOLDS_POINTS).possible
 
 
 @pytest.mark.parametrize("cells", ["98.29 68.78 99.06 70.23 67.36", "99.13 83.67 99.59 82.68 84.68"])
@@ -316,34 +316,34 @@ RECONSTRUCTED_POINTS = 0.02  # lines 98 and 386: accuracies come out to 0.02
 @pytest.mark.parametrize("cells", TABLE_5_SWAPPED)
 def test_bone_metastasis_line_386_is_impossible_as_printed_and_possible_exchanged(cells: str) -> None:
     accuracy, f1, recall, precision = cells.split()
-    printed = row(f"accuracy {accuracy} f1 {f1}")
+    published = row(f"accuracy {accuracy} f1 {f1}")
     options: dict[str, Any] = {"classes": RECONSTRUCTED, "allowance_points": RECONSTRUCTED_POINTS}
-    found = check(**printed, sensitivity=recall, precision=precision, **options)
+    found = check(**published, sensitivity=recall, precision=precision, **options)
     assert not found.possible
     assert any("sensitivity and precision exchanged" in note for note in found.notes)
-    assert check(**printed, sensitivity=precision, precision=recall, **options).possible
+    assert check(**published, sensitivity=precision, precision=recall, **options).possible
 
 
 def test_bone_metastasis_line_386_the_misprint_contradicts_f1() -> None:
-    printed = row("accuracy 80.96 f1 79.34 precision 90.37")
+    published = row("accuracy 80.96 f1 79.34 precision 90.37")
     options: dict[str, Any] = {"classes": RECONSTRUCTED, "allowance_points": RECONSTRUCTED_POINTS}
-    assert not check(sensitivity="45.17", **printed).possible
-    assert check(sensitivity="70.71", **printed, **options).possible
+    assert not check(sensitivity="45.17", **published).possible
+    assert check(sensitivity="70.71", **published, **options).possible
 
 
 def test_bone_metastasis_line_406_the_hybrid_row_fits_its_own_matrix() -> None:
-    printed = row("accuracy 88.41 f1 87.65 sensitivity 79.55 precision 97.59")
+    published = row("accuracy 88.41 f1 87.65 sensitivity 79.55 precision 97.59")
     counts: Cells = (4952, 1273, 122, 5694)  # lines 98 and 408
-    assert matrix_fits(counts, read_printed(printed, allowance_points=RECONSTRUCTED_POINTS))
-    assert check(**printed, classes=RECONSTRUCTED, allowance_points=RECONSTRUCTED_POINTS).possible
-    # 4952 of 5074 is 97.596 %: the thesis cut it off, and rounding would have printed 97.60
-    assert frozenset({"sensitivity", "precision"}) in conflicts(check(**printed, classes=RECONSTRUCTED))
+    assert matrix_fits(counts, parse_published(published, allowance_points=RECONSTRUCTED_POINTS))
+    assert check(**published, classes=RECONSTRUCTED, allowance_points=RECONSTRUCTED_POINTS).possible
+    # 4952 of 5074 is 97.596 %: the thesis cut it off, and rounding would have published 97.60
+    assert frozenset({"sensitivity", "precision"}) in conflicts(check(**published, classes=RECONSTRUCTED))
 
 
 def test_bone_metastasis_line_588_cannot_be_one_test_of_17_patients() -> None:
-    printed = row("accuracy 82.4 sensitivity 82.4 specificity 81.5 auc 0.861")
-    assert check(**printed).possible  # for some shares of the classes
-    found = check(**printed, classes=Classes(total=17))
+    published = row("accuracy 82.4 sensitivity 82.4 specificity 81.5 auc 0.861")
+    assert check(**published).possible  # for some shares of the classes
+    found = check(**published, classes=Classes(total=17))
     assert conflicts(found) == {frozenset({"sensitivity"}), frozenset({"specificity"})}  # 14/17 leaves no negative
     assert "whole numbers" in found.violations[0].message
 
@@ -358,10 +358,10 @@ def test_a_near_miss_says_how_near() -> None:
 
 
 def test_a_range_of_prevalence_narrows_the_accuracy() -> None:
-    printed = row("accuracy 0.93 sensitivity 0.95 specificity 0.90")  # needs 60 % positives
-    assert check(**printed).possible
-    assert check(**printed, classes=Classes(prevalence=(0.5, 0.7))).possible
-    assert not check(**printed, classes=Classes(prevalence=(0.1, 0.3))).possible
+    published = row("accuracy 0.93 sensitivity 0.95 specificity 0.90")  # needs 60 % positives
+    assert check(**published).possible
+    assert check(**published, classes=Classes(prevalence=(0.5, 0.7))).possible
+    assert not check(**published, classes=Classes(prevalence=(0.1, 0.3))).possible
 
 
 def test_macro_recall_by_hand_and_by_trying_all() -> None:
@@ -378,7 +378,7 @@ def test_macro_recall_by_hand_and_by_trying_all() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(InputError, match="nothing was printed"):
+    with pytest.raises(InputError, match="nothing was published"):
         check()
     with pytest.raises(UnknownLabelError, match="did you mean 'accuracy'"):
         check(acuracy="0.9")  # type: ignore[call-arg]

@@ -15,9 +15,9 @@ __all__ = ["check_confidence", "checked_score", "checked_truth"]
 
 
 def check_confidence(confidence: float) -> None:
-    """Raise an InputError unless the confidence lies between 0 and 1."""
+    """Raise an InputError unless the confidence is between 0 and 1."""
     if not 0 < confidence < 1:
-        raise InputError(f"confidence {confidence} cannot be: it lies between 0 and 1, for example 0.95")
+        raise InputError(f"confidence {confidence} cannot be: it is between 0 and 1, for example 0.95")
 
 
 def checked_truth(truth: ArrayLike) -> NDArray[np.bool_]:

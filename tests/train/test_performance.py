@@ -12,13 +12,13 @@ from sklearn.metrics import roc_auc_score
 from osteon.data import Predictions
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
-from osteon.train.judging import compare_runs, judge_folds
+from osteon.train.performance import compare_runs, evaluate_folds
 
 FEW = Resampling(repeats=200, seed=3)
 
 
 def predictions(*, folds: int = 3, patients: int = 12, skill: float = 1.0, scheme: str = "holdout") -> Predictions:
-    """Five images a patient; under holdout every fold judges all patients, nested each fold judges its own."""
+    """Five images a patient; under holdout every fold evaluates all patients, nested each fold evaluates its own."""
     generator = np.random.default_rng([int(skill * 100), folds])
     rows = [
         (fold, patient, image)
@@ -47,29 +47,29 @@ def predictions(*, folds: int = 3, patients: int = 12, skill: float = 1.0, schem
 @pytest.mark.parametrize("scheme", ["holdout", "nested"])
 def test_the_mean_over_folds_is_the_mean_of_each_folds_measure(scheme: str) -> None:
     table = predictions(scheme=scheme)
-    judged = judge_folds(table, resampling=FEW)
+    evaluated = evaluate_folds(table, resampling=FEW)
     aucs = [
         roc_auc_score(table.is_positive[table.fold == fold], table.probability[table.fold == fold]) for fold in range(3)
     ]
-    assert judged["auc"].by_fold == pytest.approx(aucs)
-    assert judged["auc"].over_folds.mean == pytest.approx(np.mean(aucs))
-    assert judged["auc"].over_patients.value == pytest.approx(np.mean(aucs))
+    assert evaluated["auc"].by_fold == pytest.approx(aucs)
+    assert evaluated["auc"].over_folds.mean == pytest.approx(np.mean(aucs))
+    assert evaluated["auc"].over_patients.value == pytest.approx(np.mean(aucs))
     low, high = stats.t.interval(0.95, 2, loc=np.mean(aucs), scale=stats.sem(aucs))
-    assert (judged["auc"].over_folds.low, judged["auc"].over_folds.high) == pytest.approx((low, high))
+    assert (evaluated["auc"].over_folds.low, evaluated["auc"].over_folds.high) == pytest.approx((low, high))
     calls = table.logits[:, 1] >= table.logits[:, 0]
     by_hand = [np.mean(calls[(table.fold == fold) & table.is_positive]) for fold in range(3)]
-    assert judged["tpr"].by_fold == pytest.approx(by_hand)
-    assert judged["tnr"].over_patients.patients == 12
-    assert judged["auc"].over_patients.low < np.mean(aucs) < judged["auc"].over_patients.high
+    assert evaluated["tpr"].by_fold == pytest.approx(by_hand)
+    assert evaluated["tnr"].over_patients.patients == 12
+    assert evaluated["auc"].over_patients.low < np.mean(aucs) < evaluated["auc"].over_patients.high
 
 
 def test_only_the_test_part_is_judged() -> None:
     table = predictions()
     spoilt = replace(table, part=np.full(len(table), "validation"), logits=-table.logits)
     joined = Predictions.joined([table, spoilt])
-    assert judge_folds(joined, resampling=FEW) == judge_folds(table, resampling=FEW)
-    with pytest.raises(InputError, match="nothing can be judged"):
-        judge_folds(spoilt)
+    assert evaluate_folds(joined, resampling=FEW) == evaluate_folds(table, resampling=FEW)
+    with pytest.raises(InputError, match="nothing can be evaluated"):
+        evaluate_folds(spoilt)
 
 
 def test_a_run_compared_with_itself_differs_by_nothing() -> None:
@@ -85,7 +85,7 @@ def test_a_run_compared_with_itself_differs_by_nothing() -> None:
 def test_a_better_run_is_found_to_be_better() -> None:
     good, poor = predictions(skill=2.0), predictions(skill=0.2)
     result = compare_runs(good, poor, resampling=FEW)
-    means = [np.mean(judge_folds(table, resampling=FEW)["auc"].by_fold) for table in (good, poor)]
+    means = [np.mean(evaluate_folds(table, resampling=FEW)["auc"].by_fold) for table in (good, poor)]
     assert result.over_patients.value == pytest.approx(means[0] - means[1])
     assert result.over_patients.low > 0
     assert result.over_patients.p_value is not None
