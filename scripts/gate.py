@@ -17,7 +17,7 @@ of one name, ``**`` of a path; a path means all below it; members of lists that 
      "fields": [{"file": "findings.json", "old": "scores/*/slices", "new": "detail/scores/*/slices", "why": ""}],
      "words":  [{"old": "Grad-CAM", "new": "class activation map", "why": ""}],
      "within": [{"job": "train_ct", "file": "history.csv", "field": "*", "absolute": 0.05, "relative": 0, "why": ""}],
-     "accept": [{"file": "tiles.csv", "field": "OOD score", "why": ""}]}
+     "accept": [{"file": "tiles.csv", "field": "ood", "why": ""}]}
 
 "words" change old texts, not fields' names; "accept" turns differences into notes. ``--within JOB=0.05`` loosens all
 numbers of a job (absolute and relative).
