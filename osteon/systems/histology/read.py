@@ -338,7 +338,7 @@ class TileBlock:
     Attributes:
         cells: of the plan, (row, column).
         tiles: (n, pixels, pixels, 3) uint8, in the order of the cells.
-        flags: by name of ``osteon.ops.tile_quality.FLAGS``, (n,) bool.
+        flags: by name of ``osteon.ops.tissue.FLAGS``, (n,) bool.
     """
 
     cells: tuple[tuple[int, int], ...]
@@ -362,8 +362,8 @@ def read_tiles(
     Args:
         slide: to be read.
         plan: of that slide.
-        evaluate: names of the flags of a tile, of ``osteon.ops.tile_quality.FLAGS``. Predicted in the threads.
-        change: what is done to a tile after it was evaluated, as a stain normalisation. Predicted in the threads.
+        evaluate: names of the flags of a tile, of ``osteon.ops.tissue.FLAGS``. Called in the threads.
+        change: what is done to a tile after it was evaluated, as a stain normalisation. Called in the threads.
         threads: that read.
 
     Yields:
