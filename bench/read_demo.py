@@ -89,6 +89,7 @@ def rows_of(runs: Sequence[tuple[Mapping[str, float], float]], cold: tuple[Mappi
     rows = [
         Row.of(step, "the same, cold", Timed(None, seconds, peak_mb), Timed(None, cold[0].get(step, 0.0), cold[1]))
         for step, seconds in warm.items()
+        if seconds > 0.005
     ]
     limits = (("warm", warm, WARM_S), ("cold", cold[0], COLD_S))
     for name, steps, most_s in limits:

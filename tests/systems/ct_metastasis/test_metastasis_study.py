@@ -26,7 +26,6 @@ from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, tra
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.systems.ct_metastasis.study import STUDY
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, plan_metastasis
-from osteon.train.launch import Cluster
 from osteon.train.settings import parse_assignments
 from tests.train.toy_slices import toy_slices, write_toy_dataset
 
@@ -40,11 +39,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_toy_dataset(tmp_path_factory.mktemp("data") / "toy", patients=9, folds=3, normal_every=3)
 
 
-def _run(
-    dataset: Path, folder: Path, *only: str, resume: bool = False, ray: str = "", progress: Progress = silent
-) -> StudyOutcome:
+def _run(dataset: Path, folder: Path, *only: str, resume: bool = False, progress: Progress = silent) -> StudyOutcome:
     choices = Choices(only=only, pretrained="none", values=parse_assignments(SETTINGS))
-    jobs = StudyJobs(cluster=Cluster(ray) if ray else None, resume=resume)
+    jobs = StudyJobs(resume=resume)
     return run_study(STUDY, dataset, folder, choices, jobs=jobs, progress=progress)
 
 
@@ -239,10 +236,3 @@ def test_a_killed_study_goes_on_to_the_same_numbers(
     monkeypatch.setattr(sys, "argv", [*words, "--resume"])
     assert run_guarded(build()) == EXIT_OK
     assert _numbers(folder) == _numbers(whole)
-
-
-@pytest.mark.slow
-def test_on_ray_the_numbers_are_the_same(whole: Path, dataset: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    _run(dataset, tmp_path / "study", *FEW, ray="local")
-    assert _numbers(tmp_path / "study") == _numbers(whole)
