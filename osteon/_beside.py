@@ -5,18 +5,25 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
-
-from osteon.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkProcess
 
 __all__ = ["Beside", "beside"]
+
+STUCK_S = 20.0
+"""A copy that is waited for and takes no processor time for so long is stuck: at a lock that a thread held which it
+does not have."""
+
+_LOOK_EVERY_S = 0.5
 
 _Result = TypeVar("_Result")
 
@@ -24,9 +31,14 @@ _Result = TypeVar("_Result")
 class Beside(Generic[_Result]):
     """Work that goes on elsewhere; made by `beside`."""
 
-    def __init__(self, pipe: Connection | None, work: Callable[[Callable[[], None]], _Result]) -> None:
-        """Keep the end of the pipe; without one the work is done when its result is asked for."""
-        self._pipe, self._work = pipe, work
+    def __init__(
+        self,
+        work: Callable[[Callable[[], None]], _Result],
+        process: ForkProcess | None = None,
+        pipe: Connection | None = None,
+    ) -> None:
+        """Keep the copy and the end of its pipe; without one the work is done when its result is asked for."""
+        self._work, self._process, self._pipe = work, process, pipe
 
     def go_on(self) -> None:
         """Let the work pass the place where it waits."""
@@ -37,22 +49,33 @@ class Beside(Generic[_Result]):
     def result(self) -> _Result:
         """What the work returns, once it is done.
 
+        A copy that ended without a word, or is stuck, is given up, and the work is done in this process from its start.
+
         Raises:
-            BackendError: its process ended without a word, as for want of memory.
             Exception: what the work raised.
         """
-        if self._pipe is None:
-            return self._work(lambda: None)
-        try:
-            is_done, value = self._pipe.recv()
-        except EOFError as error:
-            raise BackendError(
-                "a process that wrote a part of the result ended without a word: perhaps the memory did not suffice"
-            ) from error
-        if not is_done:
-            raise value
-        result: _Result = value
-        return result
+        with suppress(EOFError):
+            if self._process is not None and self._pipe is not None and self._answers(self._process, self._pipe):
+                is_done, value = self._pipe.recv()
+                if not is_done:
+                    raise value
+                result: _Result = value
+                return result
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        return self._work(lambda: None)
+
+    def _answers(self, process: ForkProcess, pipe: Connection) -> bool:
+        """Wait for an answer of the copy; False when it is stuck."""
+        used, since = _processor_time(process.pid), time.monotonic()
+        while not pipe.poll(_LOOK_EVERY_S):
+            now = _processor_time(process.pid)
+            if now != used:
+                used, since = now, time.monotonic()
+            elif time.monotonic() - since > STUCK_S:
+                return False
+        return True
 
 
 @contextmanager
@@ -64,7 +87,8 @@ def beside(work: Callable[[Callable[[], None]], _Result], *, here: bool = False)
     there is one processor only, the work is done when its result is asked for.
 
     Args:
-        work: gets a function that waits for `Beside.go_on`; returns or raises what can be pickled.
+        work: gets a function that waits for `Beside.go_on`; returns or raises what can be pickled. It may be begun
+            twice: it replaces what an earlier begin left.
         here: do it in this process, when its result is asked for: it is not worth a copy.
 
     Example:
@@ -73,7 +97,7 @@ def beside(work: Callable[[Callable[[], None]], _Result], *, here: bool = False)
         42
     """
     if here or sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
-        yield Beside(None, work)
+        yield Beside(work)
         return
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
@@ -83,7 +107,7 @@ def beside(work: Callable[[Callable[[], None]], _Result], *, here: bool = False)
         process.start()
     theirs.close()
     try:
-        yield Beside(ours, work)
+        yield Beside(work, process, ours)
     finally:
         process.kill()
         process.join()
@@ -97,3 +121,13 @@ def _do(work: Callable[[Callable[[], None]], _Result], pipe: Connection, other_e
         task = pool.submit(work, pipe.recv)
         error = task.exception()
     pipe.send((True, task.result()) if error is None else (False, error))
+
+
+def _processor_time(number: int | None) -> tuple[str, ...]:
+    """Ticks that a process has used by itself and in the system; always another value while it waits for a disk."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:  # no such file system, or the process has ended
+        return (str(time.monotonic()),)
+    is_at_disk = fields[0] == "D"
+    return (str(time.monotonic()),) if is_at_disk else tuple(fields[11:13])

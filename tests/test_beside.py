@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from osteon import _beside
 from osteon._beside import beside
-from osteon.errors import BackendError, InputError
+from osteon.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ def test_what_it_raises_is_raised_here() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be copied here")
-def test_it_ends_with_the_block_and_its_death_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_with_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
 
     def slow(_: Callable[[], None]) -> None:
@@ -63,5 +65,21 @@ def test_it_ends_with_the_block_and_its_death_is_reported(tmp_path: Path, monkey
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "number").read_text("utf-8")), 0)
 
-    with beside(lambda _: os._exit(1)) as part, pytest.raises(BackendError, match="without a word"):
-        part.result()
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be copied here")
+@pytest.mark.parametrize("how", ["it ends", "it is stuck"])
+def test_what_a_copy_does_not_finish_is_done_here(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(_beside, "STUCK_S", 0.2)
+    lock, me = threading.Lock(), os.getpid()
+
+    def work(_: Callable[[], None]) -> int:
+        if os.getpid() != me and how == "it ends":
+            os._exit(1)
+        with lock:
+            return os.getpid()
+
+    lock.acquire()
+    with beside(work) as part:  # the copy has the lock as it is now: held, and nobody there to let it go
+        lock.release()
+        assert part.result() == me

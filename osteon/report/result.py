@@ -140,6 +140,8 @@ def write_result(
         progress(_STEP, 3, _STEPS)
         with clock.step("wait for DICOM objects"):
             no_objects = others.result()
+            for left in folder.glob(".osteon-*.part"):  # of a copy that was given up
+                left.unlink()
     with clock.step("write report and findings"):
         if volume is not None and (no_objects or not is_dicom):
             write_plain_masks(folder, answer, volume)
