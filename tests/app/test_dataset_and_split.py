@@ -147,18 +147,18 @@ def test_a_cohort_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) 
     words = ["phantom", "cohort", "-o", str(out), "--patients", "4", "--preset", "tiny", "--most", "3", "--size", "32"]
     command = [sys.executable, "-m", "osteon", *words, "--planes", "axial", "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as running:
-        while not list((out / "images").glob("P*")) and running.poll() is None:
+        while not list((out / "cases").glob("P*")) and running.poll() is None:
             time.sleep(0.02)
         running.send_signal(how)
         _, said = running.communicate(timeout=120)
     assert running.returncode in {143, -how}
-    done = {path.name for path in (out / "images").glob("P*")}
+    done = {path.name for path in (out / "cases").glob("P*")}
     assert 1 <= len(done) < 4
     assert not (out / "manifest.csv").exists()
     if how == signal.SIGTERM:
         assert b"the same command starts again" in said
-        assert not list((out / "images").glob(".osteon*"))
-    before = {name: (out / "images" / name / "rows.json").stat().st_mtime_ns for name in done}
+        assert not list(out.rglob(".osteon*"))
+    before = {name: (out / "cases" / name).stat().st_mtime_ns for name in done}
     assert subprocess.run(command, check=False, capture_output=True).returncode == 0
-    assert before == {name: (out / "images" / name / "rows.json").stat().st_mtime_ns for name in done}
+    assert before == {name: (out / "cases" / name).stat().st_mtime_ns for name in done}
     assert len(read_manifest(out).patients) == 4

@@ -1,6 +1,6 @@
 """The data set of the CT study: every leg of every series as axial, sagittal and coronal pictures, with a manifest.
 
-A series is done when its file ``images/NAME/rows.json`` is there, which is written last. What was stopped goes on where
+A series is done when its file ``cases/NAME.json`` is there, which is written last. What was stopped goes on where
 it was; what is done with the same options is not made again.
 """
 
@@ -101,21 +101,17 @@ def _open_labelled(open_images: Callable[[], Iterable[LabelledImage]]) -> Opened
 def _rows(
     case: SeriesCase[OpenedCase], opened: OpenedCase, out: Path, options: BuildOptions
 ) -> Iterator[dict[str, object]]:
-    """Write the pictures of a series, all or none of them, and give their rows."""
+    """Write the pictures of a series and give their rows."""
     legs = find_legs(opened.volume).legs
     shares = _shares(opened.labels, legs)
     target = out / "images" / folder_name(case.name)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    try:
-        for leg, labels in zip(legs, shares, strict=True):
-            for picture in leg_pictures(opened.volume, leg, labels, options=options, only=len(legs) == 1):
-                name = f"{leg.side}-{picture.plane}-{picture.index:04}.png"
-                write_png16(target / name, picture.pixels)
-                yield _document(case, opened, leg, picture, f"images/{target.name}/{name}")
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+    for leg, labels in zip(legs, shares, strict=True):
+        for picture in leg_pictures(opened.volume, leg, labels, options=options, only=len(legs) == 1):
+            name = f"{leg.side}-{picture.plane}-{picture.index:04}.png"
+            write_png16(target / name, picture.pixels)
+            yield _document(case, opened, leg, picture, f"images/{target.name}/{name}")
 
 
 def _shares(
@@ -161,9 +157,7 @@ def _document(
     }
 
 
-MAKER: Final = CaseMaker(
-    rows=_rows, rows_file="images/{}/rows.json", folders=("images",), empty="no picture could be labelled"
-)
+MAKER: Final = CaseMaker(rows=_rows, folders=("images", "cases"), empty="no picture could be labelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +286,7 @@ class BuildOptions:
 
     Attributes:
         planes: of ``osteon.data.manifest.PLANES``.
-        every: of the slices of a leg and plane, each so-manieth is used, from the first.
+        every: of the slices of a leg and plane, every N-th is used, from the first.
         most: at most this many of a leg and plane, evenly spaced over those; None for all.
         size: rows and columns of a picture.
         faint_mm2: pictures with less tumour than this, but some, are left out when the tumour's outline is known.
@@ -455,7 +449,7 @@ def _slices(
 
 
 def _thinned(chosen: _Chosen, options: BuildOptions) -> _Chosen:
-    """Without the faint ones; each so-manieth of the rest; at most this many, evenly spaced."""
+    """Without the faint ones; every N-th of the rest; at most this many, evenly spaced."""
     keep = np.arange(chosen.indices.size)
     if chosen.area_mm2 is not None:
         keep = keep[(chosen.area_mm2 == 0) | (chosen.area_mm2 >= options.faint_mm2)]

@@ -119,7 +119,6 @@ class CaseMaker:
         rows: writes the pictures of a case one by one and gives their rows as JSON keeps them, or what was left out.
             Arguments: case, what it opened as, data set folder, options.
         folders: that must be there.
-        rows_file: where the rows of a case are kept, below the data set folder; {} stands for its folder name.
         notes: sentences for the cohort table.
         what: of the things that are made, in the plural, for errors.
         pictures: what is written of one, for errors.
@@ -129,16 +128,16 @@ class CaseMaker:
 
     rows: Callable[[Any, Any, Path, Any], Iterable[dict[str, object] | SkippedCase]]
     folders: tuple[str, ...]
-    rows_file: str = "cases/{}.json"
     notes: Callable[[Manifest], Sequence[str]] = no_notes
     what: str = "series"
     pictures: str = "pictures of a series"
     columns: tuple[str, ...] = ("image",)
     empty: str = ""
 
-    def file(self, case: AnyCase) -> str:
+    @staticmethod
+    def file(case: AnyCase) -> str:
         """Where the rows of a case are kept, below the data set folder; written last."""
-        return self.rows_file.format(folder_name(case.name))
+        return f"cases/{folder_name(case.name)}.json"
 
 
 def build_cases(
@@ -387,10 +386,11 @@ def _read_rows(
     maker: CaseMaker,
     options: Any,  # noqa: ANN401 - a dataclass of the maker's own
 ) -> tuple[list[ImageRow], list[SkippedCase]] | None:
-    """Rows of a case that is done with these options, and what of it was left out; else None."""
+    """Rows of a case that is done with these options and whose files are there, and what was left out; else None."""
     try:
         found = json.loads((out / maker.file(case)).read_text(encoding="utf-8"))
-        if found["key"] != _case_key(case, options):
+        named = [row[column] for row in found["rows"] for column in maker.columns if row.get(column)]
+        if found["key"] != _case_key(case, options) or not all((out / name).is_file() for name in named):
             return None
         reasons = [SkippedCase(case.name, str(found["reason"]))] if found["reason"] else []
         reasons += [SkippedCase(**item) for item in found.get("left_out", [])]

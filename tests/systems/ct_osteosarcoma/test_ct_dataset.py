@@ -285,7 +285,9 @@ def test_another_folder_is_never_written_into(patient: Found, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_full_disk_leaves_no_half_series(patient: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_full_disk_stopped_is_made_again(
+    patient: Found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = []
 
     def full(path: Path, _picture: NDArray[np.float32]) -> None:
@@ -296,7 +298,9 @@ def test_a_full_disk_leaves_no_half_series(patient: Found, tmp_path: Path, monke
     monkeypatch.setattr("osteon.systems.ct_osteosarcoma.dataset.write_png16", full)
     with pytest.raises(OutputError, match="disk full"):
         build_dataset([_case("a", patient.volume, TumourBoxes())], tmp_path / "set")
-    assert list((tmp_path / "set" / "images").iterdir()) == []
+    assert list((tmp_path / "set" / "cases").iterdir()) == []
+    monkeypatch.undo()
+    assert build_dataset([_case("a", patient.volume, TumourBoxes())], tmp_path / "set").made == 1
 
 
 # ------------------------------------------------------------------------------------------------------------ the table
