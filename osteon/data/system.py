@@ -128,7 +128,7 @@ class DatasetMaker:
 class System:
     """One system: everything an engine or a command needs to know of it.
 
-    The parts that load a network, a training or a study are functions that import them when they are predicted.
+    The parts that load a network, a training or a study are functions that import them when they are called.
 
     Attributes:
         reads: what it is given: "volume", "radiograph" or "slide", the first that the image can be.
@@ -140,6 +140,7 @@ class System:
         dataset: how a data set is made for it; None where that is not possible.
         recipes: gives the ``osteon.train.settings.Recipe`` of each training of its models.
         study: gives the ``osteon.study.protocol.StudyProtocol`` of its paper; None where there is none.
+        hints: what an option of a command means for it, in a few words, by command and flag ("study --only").
     """
 
     stem: str
@@ -153,6 +154,7 @@ class System:
     dataset: DatasetMaker | None = None
     recipes: Callable[[], tuple[Any, ...]] = tuple
     study: Callable[[], Any] | None = None
+    hints: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def lazy(package: str, module: str, name: str) -> Callable[[], Any]:

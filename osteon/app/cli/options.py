@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from osteon.systems.registry import SYSTEMS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from osteon.data.options import Choice
 
-__all__ = ["parameter", "set_parameters"]
+__all__ = ["hinted", "parameter", "set_parameters"]
+
+
+def hinted(text: str, option: str) -> str:
+    """The help of an option of a command ("study --only"), and what it means for each system that says so.
+
+    Example:
+        >>> hinted("Only this part.", "study --only").split(";")[-1]
+        ' mri_femur: folds or holdout.'
+    """
+    hints = [f"{stem}: {each.hints[option]}" for stem, each in SYSTEMS.items() if option in each.hints]
+    return f"{text} {'; '.join(hints)}." if hints else text
 
 
 def parameter(choice: Choice, *, note: str = "") -> inspect.Parameter:

@@ -7,40 +7,33 @@ from pathlib import Path
 
 import typer
 
+from osteon.app.cli.options import hinted
 from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
+from osteon.systems.registry import SYSTEMS
 
 __all__ = ["study"]
 
+_STUDIES = ", ".join(stem for stem, each in SYSTEMS.items() if each.study)
+
 
 def study(
-    task: str = typer.Argument(..., help="The study: ct_osteosarcoma, ct_metastasis, histology or mri_femur."),
+    task: str = typer.Argument(..., help=f"The study: {_STUDIES}."),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
     ),
     out: Path = typer.Option(..., "-o", "--out", help="Folder of the study."),
-    only: list[str] = typer.Option(
-        [],
-        help="Only this part. ct_osteosarcoma: a configuration (C F CA CE CAE FAE), or baselines; ct_metastasis: "
-        "segmentation, classification, or a run, as hybrid_attunetpp; mri_femur: folds or holdout; "
-        "histology: networks, augmentation, patient, tile or literal. Repeatable.",
-    ),
-    strategy: list[str] = typer.Option([], help="Only this strategy (ft, lp-ft, g-lf) of ct_osteosarcoma. Repeatable."),
-    network: list[str] = typer.Option(
-        [],
-        help="Network of the baselines (default: the paper's four), or of mri_femur (default: three) and "
-        "histology (default: those with weights at hand). Repeatable.",
-    ),
-    arch: str = typer.Option("", help="Network that is fine-tuned in ct_osteosarcoma; default: mobilenet_v2."),
-    pretrained: str = typer.Option(
-        "", help="embedded, hub, none, or a weights file; default: embedded, in ct_metastasis hub."
-    ),
+    only: list[str] = typer.Option([], help=hinted("Only this part; repeatable.", "study --only")),
+    strategy: list[str] = typer.Option([], help=hinted("Only this strategy; repeatable.", "study --strategy")),
+    network: list[str] = typer.Option([], help=hinted("Only this network; repeatable.", "study --network")),
+    arch: str = typer.Option("", help=hinted("Network.", "study --arch")),
+    pretrained: str = typer.Option("", help=hinted("embedded, hub, none, or a weights file.", "study --pretrained")),
     settings: Path | None = typer.Option(None, help="TOML or YAML file of training settings."),
     changes: list[str] = typer.Option([], "--set", help="One training setting, as batch=8. Repeatable."),
     baseline_changes: list[str] = typer.Option(
-        [], "--set-baseline", help="The same, for the baselines of table 1; of mri_femur for networks not its paper's."
+        [], "--set-baseline", help=hinted("The same, of some networks only.", "study --set-baseline")
     ),
     classifier_changes: list[str] = typer.Option(
-        [], "--set-classifier", help="The same, for the classifiers of ct_metastasis."
+        [], "--set-classifier", help=hinted("The same, of some networks only.", "study --set-classifier")
     ),
     ray: str = typer.Option("", "--ray", help="Ray cluster: an address, auto, or local to start one here."),
     cpus: float = typer.Option(1.0, min=0.1, help="CPUs that a fold asks of Ray."),

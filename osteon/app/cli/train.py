@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from osteon.app.cli.options import hinted
 from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 
 if TYPE_CHECKING:
@@ -26,15 +27,12 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+_CONFIGURATIONS = "C cross entropy, F focal loss; A with augmentation, E with curation: C F CA FA CE CAE FAE."
 _TITLES = {"auc": "AUC", "macro_auc": "mean AUC", "f1": "F1", "dice": "mean Dice", "iou": "IoU"}
 
 
 def train(
-    task: str = typer.Argument(
-        ...,
-        help="What is learnt: ct_osteosarcoma or ct_metastasis_slices (classes of slices), ct_metastasis (maps of "
-        "lesions and bone), mri_femur (benign or malignant), histology (tiles of slides).",
-    ),
+    task: str = typer.Argument(..., help=hinted("What is learnt.", "train")),
     data: Path = typer.Option(
         ..., "--data", help="The data set: its folder (manifest, images, splits.json), or a manifest."
     ),
@@ -43,15 +41,14 @@ def train(
     ),
     strategy: str | None = typer.Option(
         None,
-        help="Classifiers: scratch, ft, lp, lp-ft or g-lf. Default: ft; for mri_femur scratch, but ft of mobilenet_v2.",
+        help=hinted("Classifiers: scratch, ft, lp, lp-ft or g-lf. Default: ft.", "train --strategy"),
     ),
     config: str | None = typer.Option(
         None,
-        help="C cross entropy, F focal loss; A with augmentation, E with curation: C F CA FA CE CAE FAE. Default: C, "
-        "for ct_metastasis_slices FA, for mri_femur CA.",
+        help=hinted(f"{_CONFIGURATIONS} Default: C.", "train --config"),
     ),
     arch: str | None = typer.Option(
-        None, help="Network: osteon models arch lists them. Default: mobilenet_v2; hybrid_attunetpp for maps."
+        None, help=hinted("Network: osteon models arch lists them. Default: mobilenet_v2.", "train --arch")
     ),
     pretrained: str | None = typer.Option(
         None, help="embedded, hub, none, or a weights file. Default: embedded, from scratch none."
@@ -64,7 +61,7 @@ def train(
     device: Device = typer.Option(Device.AUTO, help="auto: as the file says, else a GPU where there is one."),
     devices: int | None = typer.Option(None, min=1, help="Processes that train together. Default: 1."),
     bone_networks: Path | None = typer.Option(
-        None, help="ct_metastasis: folder where the bone networks of sequential pairs are shared between runs."
+        None, help=hinted("Folder where bone networks are shared between runs.", "train --bone-networks")
     ),
     skip_unreadable: bool = typer.Option(
         False, "--skip-unreadable", help="Leave images out that cannot be read, name and count them."

@@ -36,4 +36,13 @@ SYSTEM = System(
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
+    hints={
+        "study --only": "segmentation, classification, or a run, as hybrid_attunetpp",
+        "study --pretrained": "default: hub",
+        "study --set-classifier": "of the classifiers of slices",
+        "train": "maps of lesions and bone; ct_metastasis_slices: classes of slices",
+        "train --config": "default of ct_metastasis_slices: FA",
+        "train --arch": "default of maps: hybrid_attunetpp",
+        "train --bone-networks": "of sequential pairs",
+    },
 )

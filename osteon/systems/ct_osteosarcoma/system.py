@@ -34,4 +34,13 @@ SYSTEM = System(
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
+    hints={
+        "study --only": "a configuration (C F CA CE CAE FAE), or baselines",
+        "study --strategy": "ft, lp-ft, g-lf",
+        "study --network": "those of the baselines; default: the paper's four",
+        "study --arch": "what is fine-tuned; default: mobilenet_v2",
+        "study --pretrained": "default: embedded",
+        "study --set-baseline": "of the baselines of table 1",
+        "train": "classes of slices",
+    },
 )

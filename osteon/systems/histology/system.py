@@ -40,4 +40,9 @@ SYSTEM = System(
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
+    hints={
+        "study --only": "networks, augmentation, patient, tile or literal",
+        "study --network": "default: those with weights at hand",
+        "train": "tiles of slides",
+    },
 )

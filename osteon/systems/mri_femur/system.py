@@ -41,4 +41,12 @@ SYSTEM = System(
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
+    hints={
+        "study --only": "folds or holdout",
+        "study --network": "default: three",
+        "study --set-baseline": "of networks that are not its paper's",
+        "train": "benign or malignant",
+        "train --strategy": "default: scratch, but ft of mobilenet_v2",
+        "train --config": "default: CA",
+    },
 )
