@@ -9,10 +9,21 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 
 from osteon.errors import UsageError, nearest_names
 
-__all__ = ["Choice", "ModelOptions", "Progress", "ThresholdOptions", "choices", "make_options", "option", "silent"]
+__all__ = [
+    "Choice",
+    "ModelOptions",
+    "Progress",
+    "ThresholdOptions",
+    "choices",
+    "force_option",
+    "make_options",
+    "option",
+    "report_ood_option",
+    "silent",
+]
 
 Progress = Callable[[str, int, int], None]
-"""Predicted as ``progress(step, done, total)``; the step is a phrase for a person."""
+"""Called as ``progress(step, done, total)``; the step is a phrase for a person."""
 
 _T = TypeVar("_T")
 _KEY: Final = "osteon"
@@ -114,6 +125,17 @@ def option(
     return field(default=default, metadata={_KEY: more})
 
 
+def force_option() -> bool:
+    """The option of a system that checks its input: answer though a check failed; the result says so."""
+    return option("--force", default=False, help="Answer even if the image is not what the task was made for.")
+
+
+def report_ood_option() -> bool:
+    """The option of a system that abstains outside its model's training range: report what the model found there."""
+    text = "Report tumour even where the image is outside the model's training range."
+    return option("--report-ood", default=False, help=text)
+
+
 def choices(kind: type) -> tuple[Choice, ...]:
     """What the fields of an options dataclass ask for, in their order; those without a flag are for programs."""
     hints = get_type_hints(kind)
@@ -155,18 +177,10 @@ class ModelOptions:
     Attributes:
         device: "auto", "cpu" or "cuda".
         model: name or folder of a model card; None for the system's default.
-        force: answer even when the image is not what the system is made for; the result says so.
-        report_ood: report what the model found even where the image is outside its training range.
     """
 
     device: Literal["auto", "cpu", "cuda"] = option("--device", default="auto", help="Where the network runs.")
     model: str | None = option("--model", default=None, help="Name or folder of a model card.")
-    force: bool = option("--force", default=False, help="Answer even if the image is not what the task was made for.")
-    report_ood: bool = option(
-        "--report-ood",
-        default=False,
-        help="Report tumour even where the image is outside the model's training range.",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

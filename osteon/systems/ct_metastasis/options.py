@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from osteon.data.options import ThresholdOptions as Options
-from osteon.data.options import option
+from osteon.data.options import ThresholdOptions, force_option, option
 
 __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(ThresholdOptions):
+    """What a person may choose about a CT of the trunk.
+
+    Attributes:
+        force: read what is not a trunk in Hounsfield units.
+    """
+
+    force: bool = force_option()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from osteon.data.options import ThresholdOptions, option
+from osteon.data.options import ThresholdOptions, force_option, option, report_ood_option
 
 __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
@@ -19,6 +19,8 @@ class Options(ThresholdOptions):
         roi: "series" follows the legs through the series; "paper" is the paper's literal slice-wise recipe.
         bone: "paper" is the published chain in voxels, "paper-mm" the same in millimetres; "fine" takes a second look
             at what the chain found, so that joints stay open.
+        force: read what does not look like legs.
+        report_ood: report what the model found even where a leg is outside its training range.
     """
 
     roi: Literal["series", "paper"] = option(
@@ -29,6 +31,8 @@ class Options(ThresholdOptions):
         default="fine",
         help="Bone mask: fine (joints stay open), or the paper's chain in voxels or millimetres.",
     )
+    force: bool = force_option()
+    report_ood: bool = report_ood_option()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,7 @@ class DatasetOptions:
         "Voxels are counted from 0 as osteon read counts them; last is inside.",
     )
     planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
-    every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")
+    every: int = option("--every", default=1, low=1, help="Use every N-th slice of a leg and plane.")
     most: int = option(
         "--most", default=0, low=0, help="At most this many pictures of a leg and plane, evenly spaced; 0: all."
     )
@@ -54,7 +58,7 @@ class LabelledOptions:
     """What a person may choose about the pictures of legs whose tumours are outlined."""
 
     planes: str = option("--planes", default="axial,sagittal,coronal", help="Planes of the pictures, with commas.")
-    every: int = option("--every", default=1, low=1, help="Use each so-manieth slice of a leg and plane.")
+    every: int = option("--every", default=1, low=1, help="Use every N-th slice of a leg and plane.")
     most: int = option(
         "--most", default=24, low=0, help="At most this many pictures of a leg and plane, evenly spaced; 0: all."
     )

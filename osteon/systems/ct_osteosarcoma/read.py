@@ -104,8 +104,8 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     use = classifier.use()
     return Answer(
         task=TASK,
-        headline=text.headline(readings, volume),
-        status=text.status_of(readings),
+        headline=text.headline(readings, volume, report_ood=options.report_ood),
+        status=text.status_of(readings, report_ood=options.report_ood),
         findings=(
             *(finding for reading in readings for finding in text.describe_runs(reading, masks, volume)),
             *(text.describe_bone(reading, masks[0], volume) for reading in readings),

@@ -76,12 +76,19 @@ class LegReading:
     bone_parts: NDArray[np.uint16]
 
 
-def status_of(readings: Sequence[LegReading]) -> Status:
+def status_of(readings: Sequence[LegReading], *, report_ood: bool) -> Status:
     """What the legs come to; abstained where the model may speak of none of them."""
     if any(reading.scores.runs for reading in readings):
         return "positive"
-    ood = [reading.region.ood is not None and reading.region.ood.is_ood for reading in readings]
-    return "abstained" if all(ood) else "negative"
+    return "abstained" if all(_is_withheld(reading, report_ood=report_ood) for reading in readings) else "negative"
+
+
+def _is_ood(reading: LegReading) -> bool:
+    return reading.region.ood is not None and reading.region.ood.is_ood
+
+
+def _is_withheld(reading: LegReading, *, report_ood: bool) -> bool:
+    return _is_ood(reading) and not report_ood
 
 
 def run_box(reading: LegReading, run: tuple[int, int]) -> Box:
@@ -173,11 +180,10 @@ def describe_runs(reading: LegReading, masks: Sequence[Mask], volume: Volume) ->
         )
 
 
-def headline(readings: Sequence[LegReading], volume: Volume) -> str:
+def headline(readings: Sequence[LegReading], volume: Volume, *, report_ood: bool) -> str:
     """The first sentence of the report: the finding first, then which legs were not assessed."""
-    ood = [reading for reading in readings if reading.region.ood and reading.region.ood.is_ood]
-    silent = [reading for reading in ood if not reading.scores.runs]
-    told = [reading for reading in readings if reading not in silent]
+    ood = [reading for reading in readings if _is_ood(reading)]
+    told = [reading for reading in readings if not _is_withheld(reading, report_ood=report_ood)]
     suspected = [reading for reading in told if reading.scores.runs]
     step_mm = volume.grid.spacing_mm[0]
     sentences = []
@@ -190,7 +196,7 @@ def headline(readings: Sequence[LegReading], volume: Volume) -> str:
         how_high = f"highest smoothed probability {highest:.2f}, threshold {told[0].scores.threshold:.2f}"
         sentences.append(f"No suspected tumour, {' and '.join(one.region.name for one in told)} ({how_high}).")
     if ood:
-        sentences.append(_ood_sentence(ood, is_silent=len(silent) == len(ood)))
+        sentences.append(_ood_sentence(ood, report_ood=report_ood))
     if not told:
         millilitres = [np.count_nonzero(one.bone_parts) * volume.grid.voxel_volume_mm3 / 1000 for one in readings]
         parts = [f"{_stem(one)} {bone:.0f} ml" for one, bone in zip(readings, millilitres, strict=True)]
@@ -213,16 +219,16 @@ def ood_notices(readings: Sequence[LegReading], *, report_ood: bool) -> Iterator
         yield ood_notice(reading.region.name, distance, ood, "" if report_ood else withheld)
 
 
-def _ood_sentence(readings: Sequence[LegReading], *, is_silent: bool) -> str:
+def _ood_sentence(readings: Sequence[LegReading], *, report_ood: bool) -> str:
     """Which legs the model was not trained for."""
     known = [reading.region.ood for reading in readings if reading.region.ood]
     scores = " and ".join(f"{ood.score:.2f}" for ood in known)
     noun, verb = ("score", "is") if len(known) == 1 else ("scores", "are")
     names = " and ".join(f"the {reading.region.name}" for reading in readings)
     where = f"{verb} outside the model's training range ({noun} {scores}, threshold {known[0].threshold:.2f})"
-    if is_silent:
-        return f"No tumour assessment: {names} {where}."
-    return f"Caution: {names} {where}; reported because that was asked for."
+    if report_ood:
+        return f"Caution: {names} {where}; reported because that was asked for."
+    return f"No tumour assessment: {names} {where}."
 
 
 def _stem(reading: LegReading) -> str:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from osteon.data.options import ModelOptions as Options
-from osteon.data.options import option
+from osteon.data.options import ModelOptions, force_option, option, report_ood_option
 
 __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(ModelOptions):
+    """What a person may choose about a slide.
+
+    Attributes:
+        force: read a slide of another magnification than the model's.
+        report_ood: report necrosis even where the tissue is outside the model's training range.
+    """
+
+    force: bool = force_option()
+    report_ood: bool = report_ood_option()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from osteon.systems.ct_osteosarcoma.text import (
     headline,
     masks_of,
     ood_notices,
+    status_of,
 )
 
 GRID = Grid.from_axes(shape=(10, 6, 8), spacing_mm=(2.0, 1.0, 1.0))
@@ -73,9 +74,9 @@ def test_bone_by_hand() -> None:
 
 def test_the_headline_gives_the_finding_first() -> None:
     image = volume()
-    quiet = headline([reading()], image)
+    quiet = headline([reading()], image, report_ood=False)
     assert quiet == ("No suspected tumour, left leg (highest smoothed probability 0.20, threshold 0.95).")
-    predicted = headline([reading((2, 4))], image)
+    predicted = headline([reading((2, 4))], image, report_ood=False)
     assert predicted == "Suspected tumour, left leg: slices 3-4, 4.0 mm."
 
 
@@ -93,7 +94,8 @@ def test_a_leg_out_of_distribution_gets_no_tumour_assessment() -> None:
     assert [mask.name for mask in masks] == ["bone"]
     assert tuple(describe_runs(leg, masks, image)) == ()
     assert describe_bone(leg, masks[0], image).measurements[0].value > 0  # bone is measured all the same
-    said = headline([leg], image)
+    said = headline([leg], image, report_ood=False)
+    assert status_of([leg], report_ood=False) == "abstained"
     assert said == (
         "No tumour assessment: the left leg is outside the model's training range (score 2.02, threshold 1.73). "
         "Bone: left 0 ml."
@@ -106,17 +108,17 @@ def test_a_leg_out_of_distribution_gets_no_tumour_assessment() -> None:
 def test_a_leg_like_training_beside_one_that_is_not_is_still_reported() -> None:
     image = volume()
     other = reading((2, 4))
-    said = headline([ood(reading((6, 9)), withheld=True), other], image)
+    said = headline([ood(reading((6, 9)), withheld=True), other], image, report_ood=False)
     assert said.startswith(
         "Suspected tumour, left leg: slices 3-4, 4.0 mm. No tumour assessment: the left leg is outside"
     )
-    quiet = headline([ood(reading(), withheld=True), reading()], image)
+    quiet = headline([ood(reading(), withheld=True), reading()], image, report_ood=False)
     assert quiet.startswith("No suspected tumour, left leg (highest smoothed probability 0.20, threshold 0.95).")
 
 
 def test_what_is_reported_on_demand_says_so() -> None:
     leg, image = ood(reading((2, 4)), withheld=False), volume()
-    said = headline([leg], image)
+    said = headline([leg], image, report_ood=True)
     assert (
         "outside the model's training range (score 2.02, threshold 1.73); reported because that was asked for." in said
     )
@@ -124,6 +126,11 @@ def test_what_is_reported_on_demand_says_so() -> None:
     (notice,) = ood_notices([leg], report_ood=True)
     assert "asked for" in notice.text
     assert list(ood_notices([reading()], report_ood=False)) == []
+    nothing = ood(reading(), withheld=False)
+    said = headline([nothing], image, report_ood=True)
+    assert said.startswith("No suspected tumour, left leg (highest")
+    assert "Caution: the left leg is outside" in said
+    assert status_of([nothing], report_ood=True) == "negative"
 
 
 def test_the_slice_to_explain_is_the_highest_of_each_run_or_of_all() -> None:
