@@ -331,6 +331,11 @@ class TemperatureFit:
     temperature: float
     at_bound: bool
 
+    @property
+    def usable(self) -> float:
+        """The temperature, and 1 where no finite one is best: it makes the model neither surer nor less sure."""
+        return 1.0 if self.at_bound else self.temperature
+
 
 def image_weights(weights: ArrayLike | None, images: int) -> NDArray[np.float64]:
     """Weights (images,) that sum to 1; all alike when none are given.

@@ -139,8 +139,8 @@ class Reading:
         with new_result(result, replace=replace) as work:
             report = self.system.report()
             written = write_result(work, self.answer, self.image, report, run=self._run, progress=progress)
-        self.answer = written.answer
-        return CaseResult(result, written.answer, written.findings, self.notices, written.skipped)
+        notices = (*self.notices, *written.answer.notices[len(self.answer.notices) :])
+        return CaseResult(result, written.answer, written.findings, notices, written.skipped)
 
 
 def read_case(path: Path, result: Path, *, options: CaseOptions, progress: Progress | None = None) -> CaseResult:

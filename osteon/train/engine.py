@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import io
 import logging
+import math
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import osteon._torchvision  # noqa: F401 - lightning imports torchvision
 
 # isort: split
-import hashlib
-import math
-import time
-
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from osteon.errors import BackendError, WeightsError
+from osteon.errors import BackendError, TrainingError, WeightsError
 from osteon.io.whole_file import whole_file
 from osteon.predict.engines.torch import require_cuda
 from osteon.train.images import EpochOrder, InOrder, image_loader
-from osteon.train.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, history_text, write_text
-
-# isort: split
-import numpy as np
-from lightning.pytorch import LightningModule
-
-from osteon.errors import TrainingError
-from osteon.train.run_folder import EpochRecord
+from osteon.train.run_folder import BEST_NAME, HISTORY_NAME, LAST_NAME, EpochRecord, history_text, write_text
 from osteon.train.strategies import EpochPlan, StageMachine
 
 if TYPE_CHECKING:

@@ -248,9 +248,7 @@ def evaluated_classes(
     job: FoldJob, logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> Evaluated:
     """What logits (images, class) by part say of a fold, with a temperature of the validation part."""
-    fitted = fit_temperature(logits["validation"], labels[job.rows.validation])
-    # where every validation image is right no finite temperature is best: 1 makes the model no surer than it was
-    temperature = 1.0 if fitted.at_bound else fitted.temperature
+    temperature = fit_temperature(logits["validation"], labels[job.rows.validation]).usable
     parts = {part: (getattr(job.rows, part), values) for part, values in logits.items()}
     names: dict[str, Any] = {"classes": classes, "positive": job.settings.positive}
     return Evaluated(predictions_of(job.manifest, parts, **names, fold=job.fold, temperature=temperature))

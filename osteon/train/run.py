@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osteon.data import Predictions
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OsteonError, OutputError
-from osteon.io.split_file import read_split
+from osteon.io.split_file import SPLIT_NAME, read_split
 from osteon.io.table import read_manifest
 from osteon.train.counts import SegmentCounts
 from osteon.train.fold import fit_fold
@@ -59,7 +59,6 @@ __all__ = [
 ]
 
 _SYNTHETIC = frozenset({"yes", "true", "1"})
-_SPLIT_NAME = "splits.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +311,11 @@ def open_run(folder: Path, dataset: Path, *, split: Path | None = None) -> RunDa
         places = [split]
     else:
         study = folder.absolute().parent.parent
-        places = [place / _SPLIT_NAME for place in (manifest.folder, folder, study)]
+        places = [place / SPLIT_NAME for place in (manifest.folder, folder, study)]
         places = [place for place in places if place.exists()]
     if not places:
         raise InputError(
-            f"no {_SPLIT_NAME} beside the manifest of {manifest.folder.name} nor in the run: name the split that "
+            f"no {SPLIT_NAME} beside the manifest of {manifest.folder.name} nor in the run: name the split that "
             f"{folder.name} was trained with (--split)"
         )
     for place in places:

@@ -83,7 +83,6 @@ _OF_SCHEDULE: Final[Mapping[str, Mapping[str, Any]]] = {
 _EPOCHS_FROM_SCRATCH: Final = 15
 
 S = TypeVar("S", bound="Settings")
-_SHIPPED = "mobilenet_v2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -589,7 +588,7 @@ def _converted(name: str, value: Any, kind: Any) -> Any:  # noqa: ANN401 - of an
         found = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InputError(f"{name} is {value!r}: {str(error)[0].lower()}{str(error)[1:]}") from error
-    if isinstance(found, float) and not math.isfinite(found):
+    if any(isinstance(one, float) and not math.isfinite(one) for one in (found if is_tuple and found else (found,))):
         raise InputError(f"{name} is {value!r}: a finite number is needed")
     return found
 
@@ -639,4 +638,4 @@ def _holds(fact: str, values: Mapping[str, Any]) -> bool:
     if sign:
         return str(values.get(name)) == value
     network = str(values["architecture"])
-    return is_transformer(network) if fact == "transformer" else network != _SHIPPED
+    return is_transformer(network) if fact == "transformer" else network != _EMBEDDED

@@ -91,6 +91,7 @@ def test_no_finite_best_is_reported() -> None:
     wrong = fit_temperature([[3.0, 0.0], [0.0, 1.0]], [1, 0])
     assert wrong.at_bound
     assert wrong.temperature == pytest.approx(100)
+    assert (sure.usable, wrong.usable) == (1.0, 1.0)
     flat = fit_temperature([[1.0, 1.0]], [0])
     assert (flat.temperature, flat.at_bound) == (1.0, True)
 

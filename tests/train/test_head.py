@@ -24,7 +24,7 @@ from osteon.systems.histology.detail import tiles_of
 from osteon.systems.histology.recipe import RECIPE
 from osteon.train.run import Run, RunOptions, train_run
 from osteon.train.tile_features import read_tile
-from osteon.weights import read_card
+from osteon.weights import Classes, read_card
 
 COLOURS = ((230, 220, 240), (190, 120, 170), (90, 50, 140))
 QUICK: dict[str, Any] = {"rates": (0.01, 0.001), "epochs": (4, 15), "repeats": 2, "pixels": 64, "batch": 8}
@@ -125,7 +125,16 @@ def test_train_evaluate_and_export_by_command(dataset: Path, tmp_path: Path) -> 
     assert predictor.limits is not None
     shown = np.stack([read_tile(dataset / f"{number}.png", side=64) for number in range(3)])
     assert predictor.scores(shown).probability.argmax(axis=1).tolist() == [0, 1, 2]
-    refused = CliRunner().invoke(
-        program, ["models", "export", str(run), "--data", str(dataset), "-o", str(model), "--threshold", "0.3"]
-    )
-    assert refused.exit_code != 0
+    # the three tiles of a fold are all right, where no finite temperature is best: the model stays as sure as it was
+    assert isinstance(card.output, Classes)
+    assert card.output.temperatures == (1.0, 1.0)
+    words = ["models", "export", str(run), "--data", str(dataset), "-o", str(tmp_path / "other")]
+    for wish, said in (
+        (("--threshold", "0.3"), "predicts the likeliest class"),
+        (("--operating-point", "youden"), "predicts the likeliest class"),
+        (("--least-mm3", "9"), "which have no lesions"),
+    ):
+        refused = CliRunner().invoke(program, [*words, *wish])
+        assert refused.exit_code == 1
+        assert isinstance(refused.exception, SystemExit | InputError)
+        assert said in (refused.output + str(refused.exception))

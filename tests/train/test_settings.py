@@ -226,6 +226,7 @@ def test_settings_come_back_from_text_and_from_json() -> None:
         ({"rates": "fast"}, "expected `float`"),
         ({"rates": []}, "length >= 1"),
         ({"rates": "0.1,-1"}, "> 0"),
+        ({"rates": "0.1,inf"}, "a finite number"),
         ({"augments": "perhaps"}, "expected `bool`"),
         ({"threshold": 1.0}, "< 1"),
         ({"momentum": 1.0}, "< 1"),

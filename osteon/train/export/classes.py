@@ -100,6 +100,13 @@ def ship_classifiers(
         raise InputError(
             f"{options.references} reference images were asked for; give {_FEWEST_REFERENCES} to {BANK_VECTORS}"
         )
+    if is_head and (options.threshold is not None or options.operating_point):
+        raise InputError(
+            "a threshold was given for a head, which predicts the likeliest class: leave --threshold and "
+            "--operating-point out"
+        )
+    if options.least_mm3 is not None:
+        raise InputError("--least-mm3 was given for classes, which have no lesions: leave it out")
     bank = 0
     if options.trust and (is_head or len(classes) == 2):
         bank = len(manifest) if is_head else options.references
@@ -108,7 +115,7 @@ def ship_classifiers(
     predictions = [member.predictions for member in members]
     points, validation = validation_points(manifest, predictions)
     if is_head:
-        point = half_point(options.threshold)
+        point = half_point()
     else:
         wanted = options.operating_point or "paper"
         point = choose_point(points, validation, wanted=wanted, threshold=options.threshold)
@@ -171,7 +178,7 @@ def class_member(
         found[part] = predictor.scores(blocks, progress=told, keeps_features=True)
         before += len(some)
     logits = {part: found[part].logits[:, 0] for part in ("validation", "test")}
-    temperature = fit_temperature(logits["validation"], labels[rows.validation]).temperature
+    temperature = fit_temperature(logits["validation"], labels[rows.validation]).usable
     shown = {part: (getattr(rows, part), values) for part, values in logits.items()}
     names: dict[str, Any] = {"classes": classes, "positive": settings.positive}
     table = predictions_of(data.manifest, shown, **names, fold=fold.fold, temperature=temperature)
@@ -310,14 +317,17 @@ def _training_answers(settings: Any, layers: str, folds: Sequence[FoldResult]) -
             "choice": "the head with the best accuracy on the validation part, of each fold on its own: epochs (of a "
             f"ridge: strengths) {epochs}",
         }
+    stretch = "min-max by image to 0..1, " if settings.stretch else ""
+    measure = {"auc": "AUC", "macro_auc": "mean AUC of all labels"}[settings.monitor]
     dropped = max((int(fold.images.get("dropped", 0)) for fold in folds), default=0)
     curated = f"at most {dropped} images a fold left out of training for conflicting labels"
     return {
-        "preprocessing": f"min-max by image to 0..1, nearest neighbour to {settings.image_size} pixels square",
+        "preprocessing": f"{stretch}nearest neighbour to {settings.image_size} pixels square",
         "selection": curated if settings.curates else "none: no curation was asked for",
         "model": f"{settings.architecture}, input 1 x {settings.image_size} x {settings.image_size}, {layers}",
         "training": f"strategy {settings.strategy}, configuration {settings.configuration}, loss {settings.loss}, "
-        f"batch {settings.batch}, at most {settings.epochs} epochs, Adam {settings.learning_rate:g} to "
+        f"batch {settings.batch}, at most {settings.epochs} epochs, {settings.optimiser} {settings.learning_rate:g} to "
         f"{settings.final_rate:g}, {'augmented' if settings.augments else 'not augmented'}, seed {settings.seed}",
-        "choice": f"the epoch with the largest AUC on the validation part, of each fold on its own: epochs {epochs}",
+        "choice": f"the epoch with the largest {measure} on the validation part, of each fold on its own: epochs "
+        f"{epochs}",
     }

@@ -202,12 +202,8 @@ def _point(threshold: float, source: str, *, smoothed: bool) -> CardPoint:
     return CardPoint(threshold, sigma, median, source)
 
 
-def half_point(threshold: float | None) -> CardPoint:
+def half_point() -> CardPoint:
     """Where the class with the largest probability is predicted: what the card's measures of one class are made at."""
-    if threshold is not None:
-        raise InputError(
-            "a threshold was given; of tiles the class with the largest probability is predicted: leave it out"
-        )
     return _point(0.5, "a probability of one half, not fitted", smoothed=False)
 
 
