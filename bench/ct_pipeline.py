@@ -280,7 +280,7 @@ def _run_side(side: str, folder: Path) -> None:
 
 
 def run(*, quick: bool, network: bool) -> list[Row]:
-    """Every row of the bench, published as it is measured."""
+    """Every row of the bench, printed as it is measured."""
     runs = 1 if quick else 3
     rows: list[Row] = []
 

@@ -215,7 +215,7 @@ def _lines(scans: Sequence[CheckedScan], *, threshold: float) -> list[str]:
         f"| surface Dice at {_TOLERANCE_MM:g} mm of found lesions, median | {np.median(near):.2f} |",
         f"| volume of all lesions of a scan, listed minus true, median | {np.median(wrong):.1f} ml |",
         f"| bone, Dice, median | {np.median([scan.bone_dice for scan in scans]):.3f} |",
-        f"| density_pattern right, of found lesions | {sum(right)} of {len(right)} |",
+        f"| density pattern right, of found lesions | {sum(right)} of {len(right)} |",
         f"| sites claimed, of found lesions | {len(sites)} of {len(right)} |",
         *(
             f"| site claimed: {site}, in truth {bone} | {sites.count((bone, site))} |"

@@ -227,7 +227,7 @@ def _run_side(side: str, folder: Path, model: str, threads: int) -> None:
 
 
 def run(options: argparse.Namespace) -> list[Row]:
-    """The rows that were asked for, published as they are measured."""
+    """The rows that were asked for, printed as they are measured."""
     import torch
 
     if options.threads:

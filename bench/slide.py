@@ -231,7 +231,7 @@ def _answer(side: int, path: Path | None) -> None:
 
 
 def run(options: argparse.Namespace) -> list[Row]:
-    """The rows that were asked for, published as they are measured."""
+    """The rows that were asked for, printed as they are measured."""
     import torch
 
     from osteon.predict.predictor import Predictor

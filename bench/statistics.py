@@ -121,7 +121,7 @@ def bench_delong(cohort: Cohort) -> list[Row]:
 
 
 def run(*, quick: bool) -> list[Row]:
-    """Every row of the bench, published as it is measured."""
+    """Every row of the bench, printed as it is measured."""
     patients, images, scores = (500, 1500, 4000) if quick else (10_000, 30_000, 100_000)
     print(f"{patients} patients, {images} images, {REPEATS} resamples (at most {SECONDS_ALLOWED:g} s); {scores} scores")
     print_head()

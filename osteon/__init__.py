@@ -22,7 +22,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     value = getattr(import_module("osteon.api"), name)
-    globals().setdefault(name, value)  # a package of this name that was imported meanwhile can be predicted, too
+    globals().setdefault(name, value)  # a package of this name that was imported meanwhile can be called, too
     return globals()[name]
 
 

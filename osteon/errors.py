@@ -8,7 +8,7 @@
     ├── UnknownLabelError        a label, concept, model or option name that is not there
     ├── WeightsError             model files that are missing, changed, or do not reproduce their golden output
     ├── UnsupportedError         valid, but not handled (a transfer syntax without a decoder)
-    ├── TrainingError            a training that cannot go on (a loss that is no number)
+    ├── TrainingError            a training that cannot go on (a loss that is not a number)
     ├── OutputError              the result cannot be written (folder exists, not writable, disk full)
     └── BackendError             an optional package, device or program that is not at hand
 

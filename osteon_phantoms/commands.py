@@ -1,6 +1,6 @@
 """What a person may choose about a synthetic patient, and what ``osteon phantom`` makes of it.
 
-The help of an option says what it is. What draws and writes is imported when it is predicted.
+The help of an option says what it is. What draws and writes is imported when it is called.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
 where it was: a job is kept while the packages of the checkout and the job's commands are the same.
 
 A difference in a mask, a number, a text, a table, a surface, the name of a file or an exit code FAILS. Pages, PDFs,
-logs, settings, cards and the look of pictures are notes (``--notes`` shows them). What is new in NEW is no difference.
+logs, settings, cards and the look of pictures are notes (``--notes`` shows them). New in NEW is not a difference.
 FILE.json declares what may differ, each rule with its "why"; "new": null says "dropped on purpose"; ``*`` is any part
 of one name, ``**`` of a path; a path means all below it; members of lists that have names are ``list/NAME/field``:
 
@@ -624,7 +624,7 @@ def chosen(only: list[str]) -> list[str]:
     """The jobs that were asked for, each behind the one that it needs."""
     wanted = [name for name in JOBS if not only or any(fnmatch.fnmatch(name, words) for words in only)]
     if not wanted:
-        sys.exit(f"no job is predicted {only}: {', '.join(JOBS)}")
+        sys.exit(f"no job is called {only}: {', '.join(JOBS)}")
     needed = {JOBS[name].get("after", name) for name in wanted} - set(wanted)
     return [name for name in JOBS if name in needed or name in wanted]
 

@@ -1,1 +1,1 @@
-"""A package by name, so that no installed package predicted ``tests`` (torchstain brings one) hides it."""
+"""A package by name, so that no installed package called ``tests`` (torchstain brings one) hides it."""

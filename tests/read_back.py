@@ -238,6 +238,6 @@ def _label(item: dict[str, Any]) -> Label:
 
 
 def missing_images(manifest: Manifest) -> tuple[str, ...]:
-    """Paths, as in the manifest, of images and masks that are no files below its folder."""
+    """Paths, as in the manifest, of images and masks that are not files below its folder."""
     named = (path for row in manifest.rows for path in (row.image, row.bone_mask, row.lesion_mask) if path)
     return tuple(path for path in named if not (manifest.folder / path).is_file())

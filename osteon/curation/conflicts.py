@@ -116,7 +116,7 @@ def find_conflicts(
 def healthy_drops(conflicts: Sequence[Conflict], *, trainable: NDArray[np.bool_]) -> tuple[Dropped, ...]:
     """The paper's rule: of two training images alike, one labelled "healthy" and the other not, the healthy one goes.
 
-    The labels of validation and test images must not monitor training, and none of those images may disappear.
+    The labels of validation and test images must not decide what is trained on, and none of those images may disappear.
 
     Args:
         conflicts: of ``find_conflicts``.

@@ -38,11 +38,11 @@ _NONE = -1
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """How strongly a column gives the label, over patients.
+    """How strongly a column predicts the label, over patients.
 
     Attributes:
         column: of the manifest.
-        cramers_v: 0 (nothing) to 1 (the column gives the label), corrected for bias.
+        cramers_v: 0 (nothing) to 1 (the column determines the label), corrected for bias.
         p_value: of Pearson's chi-squared test; of drawn tables where patients are few.
         patients: for whom the column is known.
         values: that occur.
@@ -340,7 +340,7 @@ def _warnings(split: Split, folds: Sequence[FoldLeaks], associations: Sequence[A
         if any(counts):
             found.append(f"LEAK: {max(counts)} {phrase} (the worst of {len(folds)} fold(s)).")
     found += [
-        f"The {each.column} gives the label (Cramér's V {each.cramers_v:.2f}, p {each.p_value:.2g}, "
+        f"The {each.column} predicts the label (Cramér's V {each.cramers_v:.2f}, p {each.p_value:.2g}, "
         f"{each.patients} patients): a network may learn the {each.column} instead."
         for each in associations
         if each.warns

@@ -128,7 +128,7 @@ def _pairs_in_tile(
 
 
 Progress = Callable[[str, int, int], None]
-"""Predicted as ``progress(step, done, total)``; the step is a phrase for a person."""
+"""Called as ``progress(step, done, total)``; the step is a phrase for a person."""
 
 METHODS = ("auto", "pruned", "blocked")
 """``auto`` prunes where a sample says that it pays; ``blocked`` multiplies whole vectors."""
@@ -394,7 +394,7 @@ def choose_basis(
 ) -> NDArray[np.float64] | None:
     """The basis (d, k), orthonormal columns, that makes the search cheapest; None when full products are cheaper.
 
-    It is evaluated on pairs of a sample.
+    The cost is estimated on pairs of a sample.
 
     Only pairs that differ in all codes (kinds, n) count. ``always`` chooses one even where it does not pay.
     """

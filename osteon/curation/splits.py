@@ -152,7 +152,7 @@ def _fixed_test(manifest: Manifest, unit: str) -> frozenset[str]:
 def _cut(members: Sequence[_Member], share: float, generator: np.random.Generator) -> frozenset[str]:
     """A share of the members, the same share of every stratum as far as whole members allow."""
     if not 0 < share < 1:
-        raise InputError(f"the share of patients to test on must are between 0 and 1, found {share:g}")
+        raise InputError(f"the share of patients to test on must be between 0 and 1, found {share:g}")
     strata = _by_stratum(members)
     wanted = [share * len(group) for group in strata]
     counts = [int(number) for number in wanted]

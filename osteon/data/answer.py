@@ -87,16 +87,16 @@ class SliceScores:
         smoothed: (n,) float32, after the filters; compared with the threshold.
         threshold: smoothed values at or above it are predicted positive.
         runs: half-open ranges of Volume slice indices that are positive.
-        withheld_runs: ranges that would be, but are not reported: the Region is outside the training range of the model
-            on.
+        withheld_runs: ranges that would be, but are not reported: the Region is outside the model's training
+            range.
         spread: (n,) float32, standard deviation of the probability over the members of an ensemble; None of one model.
         distance: (n,) float32, from the training images; None where the model does not know its limits.
         sets: (n,) prediction set of each slice: the name of a class, "either" or "neither"; empty likewise.
         error_rate: of the prediction sets, at most; None without.
         source: "classifier" where a network scored whole slices; "segmentation" where ``probability`` is the highest of
             the lesion map in the slice.
-        by_segmentation: (n,) bool, whether the lesions found cover enough of the slice to call it; None where nothing
-            was outlined.
+        by_segmentation: (n,) bool, whether the lesions found cover enough of the slice to suspect it; None where
+            nothing was outlined.
         lesion_area_mm2: (n,) float32, area of the lesions in the slice; likewise.
     """
 
@@ -117,7 +117,7 @@ class SliceScores:
 
     @property
     def agreement(self) -> float | None:
-        """Share of slices that classifier and segmentation call alike; None where one of them is missing."""
+        """Share of slices that classifier and segmentation predict alike; None where one of them is missing."""
         if self.source != "classifier" or self.by_segmentation is None or not len(self.slices):
             return None
         return float(((self.smoothed >= self.threshold) == self.by_segmentation).mean())

@@ -39,7 +39,7 @@ class Finding:
         probability: 0 to 1, or None; read with the model's statement.
         box: block of voxels on the source Volume's grid, or None.
         segment: (mask name, label value) that shows it, or None.
-        qualities: (what, which) of it that are no numbers, coded.
+        qualities: (what, which) of it that are not numbers, coded.
         is_abnormal: False for a normal structure that was measured; only abnormal findings count as something found.
     """
 

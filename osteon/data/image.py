@@ -151,7 +151,7 @@ class Mask:
         labels: every value that may occur, ascending.
         name: short stem for files, as "bone".
         is_drawn: a person drew it; False where it was computed.
-        algorithm: kind of what computed it (CID 7162) where that was no model; None where it was one.
+        algorithm: kind of what computed it (CID 7162) where that was not a model; None where it was one.
 
     Raises:
         GeometryMismatchError: array and grid differ in shape.

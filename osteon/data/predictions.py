@@ -105,7 +105,7 @@ class Predictions:
         """What one model said of rows of a manifest.
 
         Raises:
-            ValueError: a label that is no class.
+            ValueError: a label that is not a class.
         """
         chosen = [manifest.rows[int(row)] for row in rows]
         names = list(classes)

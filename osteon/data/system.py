@@ -218,13 +218,13 @@ class TaskText:
         demo: what a demo model's report must say of itself.
         ood: what must be said where the image is out of distribution.
         limits: sentences, each with what it depends on: nothing ("always"), a model took part, a demo model did.
-        marked: what the card of an abnormal finding with a box is predicted.
+        marked: what the card of an abnormal finding with a box is called.
         probability: what the probability of a finding is of.
         image: heading of the details of what was read.
         demo_mark: on every page that shows what a demo model said.
         masks: what each mask shows, by its name; "{}" stands for "segment" or "label".
         files: what each other file of the result is, by its name.
-        typeset: makes a sentence of the answer fit to be published.
+        typeset: makes a sentence of the answer fit to be printed.
     """
 
     title: str

@@ -52,7 +52,7 @@ class Grid:
         affine: (4, 4) float64; maps (slice, row, column, 1) to (x, y, z, 1) in LPS millimetres:
             +x is the patient's left, +y posterior, +z head. Index 0 is the centre of the first voxel.
         unit: "mm"; "pixel" where the image says neither how large a pixel is nor where it is: then nothing may be
-            given in millimetres or predicted left or right.
+            given in millimetres or called left or right.
 
     Either handedness is allowed. The axes must be orthogonal and the spacings positive.
 

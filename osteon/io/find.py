@@ -224,7 +224,7 @@ def _extract(
             target = Path(folder.name) / f"{number:06d}_{_plain_name(member.filename)}"
             with archive.open(member) as source, target.open("xb") as sink:
                 while block := source.read(CHUNK_BYTES):
-                    # the directory of a zip may be about sizes: count what really comes out
+                    # the directory of a zip may lie about sizes: count what really comes out
                     allowed -= len(block)
                     _require_honest(path, allowed)
                     sink.write(block)

@@ -73,7 +73,7 @@ def load_radiograph(path: Path, *, frame: int | None = None) -> Radiograph:
     as stored (no EXIF rotation). A DICOM image stored as MONOCHROME1 (low is white) is turned over.
 
     Args:
-        path: evaluated on its content; NIfTI by its name.
+        path: recognised by its content; NIfTI by its name.
         frame: which image of a multi-frame DICOM file or slice of a NIfTI volume, counted from 0; None demands that
             there is only one.
 
@@ -333,7 +333,7 @@ def read_mask_image(path: Path, *, shape: tuple[int, int] | None = None) -> NDAr
     the bright part. A coloured file is a mask when its channels are equal; transparency is ignored.
 
     Args:
-        path: PNG, JPEG or what else OpenCV decodes; evaluated on its content.
+        path: PNG, JPEG or what else OpenCV decodes; recognised by its content.
         shape: rows and columns that it must have, those of its image.
 
     Returns:

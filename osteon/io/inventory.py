@@ -27,7 +27,7 @@ __all__ = ["Frame", "Inventory", "PixelFormat", "Progress", "SeriesEntry", "Skip
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Predicted as ``progress(step, done, total)``, always from the thread that asked for the work."""
+"""Called as ``progress(step, done, total)``, always from the thread that asked for the work."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +43,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that is no part of any series."""
+    """A file that is not part of any series."""
 
     path: Path = field(repr=False)  # of the file
     reason: str  # why, in words
@@ -130,7 +130,7 @@ class Inventory:
 
     location: Path = field(repr=False)  # what the user named
     entries: tuple[SeriesEntry, ...]  # one per series, in a stable order
-    skipped: tuple[SkippedFile, ...]  # files that are no part of a series, with the reason
+    skipped: tuple[SkippedFile, ...]  # files that are not part of a series, with the reason
     n_files: int  # files looked at
     unpacked: TemporaryDirectory[str] | None = field(default=None, repr=False)
 

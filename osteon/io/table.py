@@ -76,7 +76,7 @@ def read_manifest(path: str | Path, *, positive: str | None = None, labels: Sequ
     Args:
         path: of the data set folder, or of the CSV (separated by commas, semicolons or tabs; UTF-8) or Parquet file.
         positive: a label that must occur.
-        labels: the labels that may occur; None lets the labels be evaluated on their look alone.
+        labels: the labels that may occur; None lets the labels be checked by their look alone.
 
     Returns:
         The table, with the SHA-256 of the file.

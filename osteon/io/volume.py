@@ -47,7 +47,7 @@ def load_image(
         The image in the modality's own values (HU for CT), int16 where every value is a whole number that fits.
 
     Raises:
-        InputError: damaged pixels, one value everywhere, values that are no CT, a series that is no volume.
+        InputError: damaged pixels, one value everywhere, values that are not CT, a series that is not a volume.
         UnsupportedError: no decoder for the encoding.
     """
     if entry.kind == "nifti":
@@ -143,7 +143,7 @@ def read_mask_volume(
             voxels. The frames of a SEG must be on slices of the volume; slices without a frame are empty.
         labels: values, or segment numbers, that count; none named: every value above 0, every segment. None: a NIfTI
             mask must hold 0 and 1 (or 0 and 255), every segment counts.
-        image: what the volume is predicted in errors.
+        image: what the volume is called in errors.
 
     Returns:
         (slice, row, column) of ``like``, True inside.
@@ -169,7 +169,7 @@ def _nifti(path: Path, like: Grid, labels: Collection[int] | None, image: str) -
             f"{table if image == 'CT' else 'Write'} a mask of each"
         )
     if (values != np.rint(values)).any() or values[0] < 0:
-        raise InputError(f"the mask {path.name} holds values that are no labels ({values[0]:g} to {values[-1]:g})")
+        raise InputError(f"the mask {path.name} holds values that are not labels ({values[0]:g} to {values[-1]:g})")
     try:
         turn = turn_onto(grid, like, what=f"the mask {path.name} and its {image}")
     except GeometryMismatchError as error:

@@ -126,10 +126,10 @@ def patient_bootstrap(
         score: (n,) finite; or (models, n): the statistic is then the mean of the measure over the models, all evaluated
             on the same resampled patients (five fold models on one test set).
         patients: (n,) id of the patient of each image. One id an image gives the plain bootstrap of images.
-        threshold: of the measures that call positive: one number, one a model, or one an image ((n,) or (models, n)).
+        threshold: of measures of positive images: one number, one a model, or one an image ((n,) or (models, n)).
         strata: (n,) the patient's stratum; patients are then drawn within strata, whose sizes stay.
         folds: (n,) fold of each row: the statistic is then the mean over folds of the measure within each. An image
-            evaluated on several folds is given once for each; patients, not rows, are drawn.
+            evaluated in several folds is given once for each; patients, not rows, are drawn.
         resampling: repeats, seed, confidence and method; resamples without a value are left out and counted.
 
     Raises:

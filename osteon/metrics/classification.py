@@ -91,7 +91,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RocCurve:
-    """Operating points, from calling nothing positive to calling all positive.
+    """Operating points, from predicting nothing positive to predicting all positive.
 
     Attributes:
         false_positive_rate: (points,) rising, 0 to 1; NaN when there is no negative.
@@ -339,7 +339,7 @@ def _candidates(truth: ArrayLike, score: ArrayLike) -> _Candidates:
             "a threshold can be chosen only where both classes are present; one is missing in this validation part: "
             "split the data again"
         )
-    # the first point calls nothing positive: its threshold, infinity, is not a choice
+    # the first point predicts nothing positive: its threshold, infinity, is not a choice
     return _Candidates(curve.thresholds[1:], curve.true_positive_rate[1:], 1 - curve.false_positive_rate[1:])
 
 
@@ -347,7 +347,7 @@ def youden_point(truth: ArrayLike, score: ArrayLike) -> OperatingPoint:
     """The threshold with the largest sensitivity + specificity - 1; of equals the one with the higher sensitivity.
 
     Returns:
-        The point; without a threshold when no score does better than calling all images the same.
+        The point; without a threshold when no score does better than predicting all images the same.
 
     Raises:
         InputError: a class is missing or the sample cannot be used.
@@ -361,7 +361,7 @@ def youden_point(truth: ArrayLike, score: ArrayLike) -> OperatingPoint:
     both = found.sensitivity + found.specificity
     index = int(np.flatnonzero(both >= both.max() - 1e-12)[-1])
     if both[index] <= 1 + 1e-12:
-        note = "no threshold does better than calling all images the same"
+        note = "no threshold does better than predicting all images the same"
         return OperatingPoint("youden", rule, None, None, None, note)
     return found.point("youden", rule, index)
 
@@ -372,7 +372,7 @@ def target_point(
     """The threshold that is best in one of the two where the other is at least a target; of equals the highest.
 
     Returns:
-        The point; without a threshold when only calling every image the same reaches the target.
+        The point; without a threshold when only predicting every image the same reaches the target.
 
     Raises:
         InputError: a class is missing, the sample cannot be used, or the target is not above 0 and at most 1.
@@ -387,7 +387,7 @@ def target_point(
     allowed = wanted >= at_least - 1e-12
     index = int(np.argmax(np.where(allowed, other, -1.0)))
     if not allowed[index] or other[index] <= 0:
-        note = f"only calling every image {words[1]} reaches it"
+        note = f"only predicting every image {words[1]} reaches it"
         return OperatingPoint(name, rule, None, None, None, note)
     return found.point(name, rule, index)
 

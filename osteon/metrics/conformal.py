@@ -68,7 +68,7 @@ def conformal_quantile(scores: ArrayLike, *, alpha: float) -> float:
         (0.4, inf)
     """
     if not 0 < alpha < 1:
-        raise InputError(f"an error rate must are between 0 and 1, got {alpha}")
+        raise InputError(f"an error rate must be between 0 and 1, got {alpha}")
     ordered = np.sort(np.asarray(scores, dtype=np.float64))
     rank = math.ceil((ordered.size + 1) * (1 - alpha) - 1e-9)  # 1e-9: 20 * 0.95 must not become 20
     return math.inf if rank > ordered.size else float(ordered[rank - 1])

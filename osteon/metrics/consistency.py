@@ -49,7 +49,7 @@ _SWAPS = (("sensitivity", "specificity"), ("sensitivity", "precision"))
 
 
 class PublishedRates(TypedDict, total=False):
-    """What a table prints: text (``"98.30"``, trailing zeros count; ``"98.3%"``) or numbers."""
+    """What a table publishes: text (``"98.30"``, trailing zeros count; ``"98.3%"``) or numbers."""
 
     accuracy: str | float
     sensitivity: str | float

@@ -124,7 +124,9 @@ def _by_group(
     """(groups, true, predicted) counts."""
     rows, columns = np.asarray(truth), np.asarray(predicted)
     if rows.shape != columns.shape or rows.ndim != 1 or rows.shape != group.shape or rows.size == 0:
-        raise InputError(f"classes of {rows.shape} images were called for {columns.shape}: one each is needed")
+        raise InputError(
+            f"true classes of {rows.shape} images and predicted ones of {columns.shape}: one each is needed"
+        )
     for values in (rows, columns):
         if values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= classes:
             raise InputError(f"classes must be whole numbers 0 to {classes - 1}")

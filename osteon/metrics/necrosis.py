@@ -76,7 +76,7 @@ def necrosis_fraction(
     one among twenty specks would be missing from a third of the draws. Region weights are lognormal, which come near
     0 less often than exponential ones. (2) Few blocks: the percentiles are expanded by Hesterberg's factor for their
     effective number, (sum a)^2 / sum a^2 over their areas a. (3) The classifier: in each resample a cell's class is
-    drawn from its calibrated probability; else a map of 55 % calls would be as sure as one of 99 %. Errors are as alike
+    drawn from its calibrated probability; else a map at 55 % would be as sure as one at 99 %. Errors are as alike
     within a block as its tissue is, so one uniform number is drawn for a block: a cell takes the class at that place
     of its own cumulative probability. The interval is widened to hold the fraction.
 

@@ -67,7 +67,7 @@ class DeployedSegmenter(nn.Module):
                 stored weights.
 
         Raises:
-            InputError: no network, another number of temperatures, or a network that is no segmenter.
+            InputError: no network, another number of temperatures, or a network that is not a segmenter.
         """
         super().__init__()
         for network in networks:

@@ -28,7 +28,7 @@ class SegmenterDescription:
     """One network of the family.
 
     Raises:
-        InputError: a combination that is no network.
+        InputError: a combination that is not a network.
     """
 
     # two 3x3 convolutions with ReLU ("plain"), with batch normalisation ("normalised"), or these with a normalised 1x1

@@ -154,7 +154,7 @@ def map_body(volume: Volume) -> BodyMaps:
 
 
 def _static_parts(maps: BodyMaps) -> NDArray[np.bool_]:
-    """(block row, block column) filled in nearly every slice, by things that are no leg."""
+    """(block row, block column) filled in nearly every slice, by things that are not a leg."""
     from scipy import ndimage
 
     always = maps.tissue.mean(axis=0) >= STILL_SHARE
@@ -196,7 +196,7 @@ def remove_table(maps: BodyMaps) -> BodyMaps:
 
     A leg holds bone in its middle wherever it is; a table has the same cross-section in every slice. A leg that is on
     the table touches it in some slices only, so what is filled in nearly all of them is table alone. In a series of a
-    few slices nothing can be predicted still by that; parts without bone fall away later in any case.
+    few slices nothing can be recognised as still by that; parts without bone fall away later in any case.
     """
     from scipy import ndimage
 

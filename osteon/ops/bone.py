@@ -5,7 +5,7 @@ ball, small floating parts dropped (spec section 7).
 
 Where the paper is silent:
 
-* The Gaussian runs slice by slice. Slices lie further apart than pixels (1 mm and more against 0.5 to 1 mm), so a
+* The Gaussian runs slice by slice. Slices are further apart than pixels (1 mm and more against 0.5 to 1 mm), so a
 Gaussian over
   voxels would blur thin joint spaces along the leg several times more than across it.
 * K-means is solved exactly, on whole HU after the Gaussian (``osteon.ops.clustering``).

@@ -39,7 +39,7 @@ MOST_PARTS = 60
 """Parts looked at, the largest first; the rest is dust."""
 
 IGNORED = 255
-"""Label of parts with bone that are no leg."""
+"""Label of parts with bone that are not a leg."""
 
 THIGH_AREA_MM2 = 12000.0
 """A leg thicker than this is a thigh, a knee or a thick calf: one round part, unlike a foot."""
@@ -69,7 +69,7 @@ class Tracks:
     merged: NDArray[np.bool_] = field(repr=False)
     # (slice,) merged, but within HIP_REACH_MM of legs that are not: the thigh bones reach up to there
     hips: NDArray[np.bool_] = field(repr=False)
-    ignored_parts: int  # parts with bone that are no leg (hands, arms)
+    ignored_parts: int  # parts with bone that are not a leg (hands, arms)
 
 
 def _in_plane_distance_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> NDArray[np.float32]:

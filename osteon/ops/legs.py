@@ -368,7 +368,7 @@ def _paper_search(volume: Volume, *, margin_mm: float, notices: list[Notice], ve
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _PaperLegs:
-    """Parts that the recipe calls legs."""
+    """Parts that the recipe takes for legs."""
 
     # (slice, row, column) uint8; 1 the part at lower columns, 2 the other. A slice with one part has it on the side of
     # the picture where its centroid is.

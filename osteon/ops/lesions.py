@@ -272,7 +272,7 @@ def find_contrast(images: SeriesImages, candidates: NDArray[np.bool_]) -> NDArra
 
     Args:
         images: of the series.
-        candidates: (n, row, column) bool: what the network calls bone or lesion.
+        candidates: (n, row, column) bool: what the network predicts as bone or lesion.
 
     Returns:
         Of the same shape: the even structures with their partial-volume rim of one pixel; a subset of the candidates.

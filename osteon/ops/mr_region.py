@@ -117,7 +117,7 @@ def normalise(image: NDArray[Any]) -> NDArray[np.float32]:
     percentiles are equal (a small lesion in black), the smallest and the largest value take their place.
 
     Raises:
-        InputError: no pixel, one value everywhere, or a value that is no number.
+        InputError: no pixel, one value everywhere, or a value that is not a number.
 
     Example:
         >>> normalise(np.array([[0, 100], [0, 100]])).tolist()
@@ -276,7 +276,7 @@ def lesion_crop(
 ) -> NDArray[np.float32]:
     """What the network is shown: the window, brought to a square as the paper has it.
 
-    Rows and columns are scaled each for itself, so a window that is no square is stretched: by area where it shrinks,
+    Rows and columns are scaled each for itself, so a window that is not square is stretched: by area where it shrinks,
     bilinearly where it grows.
 
     Args:

@@ -103,7 +103,7 @@ def series_images(
         step: every how many-th slice is taken.
 
     Raises:
-        InputError: a value that is no number.
+        InputError: a value that is not a number.
     """
     frame = slice_frame(array.shape[1:], spacing_mm[1:], pixel_mm=pixel_mm, size=None, step=size_step)
     slices = np.arange(0, array.shape[0], step, dtype=np.int64)
@@ -119,7 +119,7 @@ def series_images(
             low, high = one.min(), one.max()
             if not np.isfinite(low) or not np.isfinite(high):
                 raise InputError(
-                    f"slice {slices[n] + 1} holds values that are no numbers (NaN or infinite): the series is damaged, "
+                    f"slice {slices[n] + 1} holds values that are not numbers (NaN, infinite): the series is damaged, "
                     "or was computed from an image with gaps; fill or leave out these slices"
                 )
             extremes[:, n] = low, high

@@ -11,7 +11,7 @@ but not proved is not named, and the level of a vertebra or rib never is.
 * **pelvis**: a large bone to the side of a sacral canal, with its like on the other side, over 40 mm without lung;
   both meet the bone around the canal, and towards the head the canal goes on through an abdomen.
 
-Everything is evaluated on the images of the network (1.75 mm), rows to the back.
+Everything is decided on the images of the network (1.75 mm), rows to the back.
 """
 
 from __future__ import annotations

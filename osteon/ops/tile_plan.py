@@ -1,7 +1,7 @@
 """Which squares of a slide are looked at, and how a square becomes the picture that a network sees.
 
 A slide is measured in micrometres from its corner, (row, column). Cells of ``step_um`` tile it without overlap; each
-cell is evaluated on a tile of ``tile_um`` around its centre. At the slide's edge the tile is moved inwards, so that it
+cell is classified by a tile of ``tile_um`` around its centre. At the slide's edge the tile is moved inwards, so that it
 shows tissue rather than the white beyond the slide.
 """
 
@@ -130,7 +130,7 @@ def plan_tiles(
             f"a slide of {size_um} um with a mask of shape {mask.shape} has no cells of {step_um} um: give its size"
         )
     if not 0 <= least_tissue <= 1:
-        raise InputError(f"the least share of tissue must are between 0 and 1, found {least_tissue}")
+        raise InputError(f"the least share of tissue must be between 0 and 1, found {least_tissue}")
     um = mask_um_per_pixel if isinstance(mask_um_per_pixel, tuple) else (mask_um_per_pixel, mask_um_per_pixel)
     if not all(math.isfinite(one) and one > 0 for one in um):
         raise InputError(f"a mask cannot have {um} um per pixel: give those of the thumbnail")

@@ -146,7 +146,7 @@ def pen_mask(density: NDArray[np.float32], *, um_per_pixel: float) -> NDArray[np
         (rows, columns) bool, with a rim of 30 um.
 
     Raises:
-        InputError: a pixel size that is no size.
+        InputError: a pixel size that is not a size.
     """
     _check_pixel(um_per_pixel)
     red, green, blue = cv2.split(density)
@@ -176,7 +176,7 @@ def tissue_mask(rgb: NDArray[np.uint8], *, um_per_pixel: float = 10.0) -> NDArra
         (rows, columns) bool; all False on bare glass.
 
     Raises:
-        InputError: no RGB picture, or a pixel size that is no size.
+        InputError: no RGB picture, or a pixel size that is not a size.
 
     Example:
         >>> slide = np.full((80, 80, 3), 243, dtype=np.uint8)
@@ -298,7 +298,7 @@ def pen_share(density: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_PE
 def fold_share(density: NDArray[np.float32], *, um_per_pixel: float = _TILE_UM_PER_PIXEL) -> float:
     """Share of the tile that is so dark, and so much darker than the rest of its tissue, that it may be a fold.
 
-    A fold doubles or trebles the thickness. In pale tissue that is no darker than ordinary cellular tissue and is not
+    A fold doubles or trebles the thickness. In pale tissue that is not darker than ordinary cellular tissue and is not
     seen; it does not hide the cells there either. Ink is not a fold.
 
     Args:
@@ -327,7 +327,7 @@ def tile_flags(rgb: NDArray[np.uint8], *, um_per_pixel: float = _TILE_UM_PER_PIX
         Some of ``FLAGS``, in its order; none for a tile without tissue.
 
     Raises:
-        InputError: no RGB picture, or a pixel size that is no size.
+        InputError: no RGB picture, or a pixel size that is not a size.
 
     Example:
         >>> tile_flags(np.full((224, 224, 3), 244, dtype=np.uint8))

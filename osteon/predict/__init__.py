@@ -1,1 +1,1 @@
-"""One file a system: value in, Answer out."""
+"""Models that run: the predictor and its engines, heat maps, and which images are out of distribution."""

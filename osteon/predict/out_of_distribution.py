@@ -39,7 +39,7 @@ SPACE_DIMENSIONS = 32
 """Of the space of the training features; 16 to 128 tell about the same."""
 
 _FALSE_ALARMS, _ERROR_RATE = 0.05, 0.1
-"""Share of held-out tiles that are predicted out of distribution; of the prediction sets, within each class."""
+"""Share of held-out tiles that are flagged as out of distribution; of the prediction sets, within each class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ def fit_limits(
         seed: of the choice of vectors and of the draw of images.
 
     Raises:
-        InputError: no fold, too few images, shapes that do not fit, a value that is no number, or a rate outside 0..1.
+        InputError: no fold, too few images, shapes that do not fit, a value that is not a number, a rate outside 0..1.
 
     References:
         Sun, Ming, Zhu, Li: Out-of-distribution detection with deep nearest neighbors. ICML 2022, arXiv:2204.06507.
@@ -100,7 +100,7 @@ def fit_limits(
     if not folds:
         raise InputError("limits were to be fitted on no fold; one a member is needed")
     if not 0 < false_alarm_rate < 1:
-        raise InputError(f"a rate of false alarms must are between 0 and 1, found {false_alarm_rate}")
+        raise InputError(f"a rate of false alarms must be between 0 and 1, found {false_alarm_rate}")
     for number, fold in enumerate(folds):
         _check(fold, number)
     generator = np.random.default_rng(seed)
@@ -183,9 +183,9 @@ def feature_space(
 ) -> FeatureBank:
     """The space of the first components of training features; distances are shares of a feature's length.
 
-    Of tiles, neighbours do not say other tissue from a new patient's: with few patients every new one is far from all
-    tiles, and skin is hardly farther. What is outside the space that the training features span distinguishes them
-    better (measured on held-out patients, skin and photographs; docs/examples/histology-tiles.md).
+    Of tiles, neighbours do not distinguish other tissue from a new patient's: with few patients every new one is far
+    from all tiles, and skin is hardly farther. What is outside the space that the training features span
+    distinguishes them better (measured on held-out patients, skin and photographs; docs/examples/histology-tiles.md).
 
     Args:
         features: (n, d), n above ``dimensions``.

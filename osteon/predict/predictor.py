@@ -79,7 +79,7 @@ class Predictor:
     """A model that runs; where it has several members, what it gives is their mean.
 
     Attributes:
-        name: of the model, or what the networks are predicted.
+        name: of the model, or what the networks are called.
         inputs: by name, as the card describes them.
         output: classes, maps or an embedding.
         runtime: engine and precision, as "openvino float32".
@@ -240,7 +240,7 @@ class Predictor:
             the "embedding" (n, d).
 
         Raises:
-            InputError: a block has another shape, leaves its range or holds a value that is no number.
+            InputError: a block has another shape, leaves its range or holds a value that is not a number.
             WeightsError: the model knows its limits, but its networks give no features.
         """
         waiting: deque[tuple[int, NDArray[np.bool_] | None, tuple[int, ...]]] = deque()

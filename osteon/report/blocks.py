@@ -119,7 +119,7 @@ class Paragraph:
 
     Attributes:
         style: "" for running text; "note" and "small" are smaller, "mark" is a frame nobody overlooks, "nothing" and
-            "statement" are of the summary, "warning" begins with a call for care.
+            "statement" are of the summary, "warning" begins with "Caution:".
         link: (anchor, words) at its end.
     """
 
@@ -131,7 +131,7 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """Sentences, each "info" or a "warning", which begins with a call for care."""
+    """Sentences, each "info" or a "warning", which begins with "Caution:"."""
 
     items: tuple[tuple[str, Literal["info", "warning"]], ...]
     only: Only = ""

@@ -60,7 +60,7 @@ class SliceBrowser:
 
     Attributes:
         frames: one a shown slice: slice number, position in mm, raw and smoothed probability or None, in a run or not,
-            predicted by the segmentation or not or None.
+            suspected by the segmentation or not, or None.
         boxes: affected boxes: first and last slice number, left, top, right, bottom in tile pixels, and its word.
         letters: (letter, side of the tile).
         outline: data URI of the outlines of bone, or "".

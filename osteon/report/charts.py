@@ -238,7 +238,7 @@ def draw_folds(path: Path, title: str, rows: Sequence[FoldDots], *, mark: str = 
         sheet.text(290 + 100 * folds, height + 104, "◆ published in the paper", size=15, colour=_GREY)
     caption = (
         "A dot a fold on its own test part, a tick at their mean, a line from the least to the most. Grey, below: the "
-        "folds that the paper prints, on other data."
+        "published folds, on other data."
     )
     return sheet.picture(path, title, caption)
 
@@ -261,7 +261,7 @@ class RocLine:
 
 @dataclass(frozen=True, slots=True)
 class PublishedPoint:
-    """Sensitivity and specificity that a paper prints, and its AUC, as shares."""
+    """Published sensitivity, specificity and AUC of a paper, as shares."""
 
     name: str
     sensitivity: float
@@ -303,7 +303,7 @@ def draw_roc(
     )
     if points:
         caption += (
-            " Grey: points that the paper prints, on other data. The shaded rectangle below and to the right of one "
+            " Grey: published points, on other data. The shaded rectangle below and to the right of one "
             "is under every ROC curve through it: its area is the least AUC."
         )
     return sheet.picture(path, title, caption)
@@ -359,7 +359,7 @@ def draw_outlines(path: Path, title: str, rows: Sequence[OutlinedImage], *, capt
                 show_outline(axes, row.predicted[name], colour=AFFECTED, width=1.6)
                 sheet.text(_LEFT + step * number, top + _PANEL + 4, row.scores.get(name, ""), size=14, colour=MUTED)
         sheet.text(_LEFT, top + _PANEL + 4, row.name, size=13, colour=MUTED)
-    told = f"{caption} Blue: the lesion as it is drawn in the data; orange: as the method calls it."
+    told = f"{caption} Blue: the lesion as it is drawn in the data; orange: as the method predicts it."
     return sheet.picture(path, title, told)
 
 

@@ -160,7 +160,7 @@ def _draw_curve(
 
 
 def _draw_strips(axes: Axes, rows: list[tuple[str, list[Stretch]]]) -> None:
-    """Rows under a curve, as the prediction set of each slice, or what classifier and segmentation call."""
+    """Rows under a curve, as the prediction set of each slice, or what classifier and segmentation predict."""
     for height, (_, stretches) in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
         for stretch in stretches:
             colour, hatch = _KINDS[stretch.kind]
@@ -257,7 +257,7 @@ def half_step_mm(scores: SliceScores, grid: Grid) -> float:
 def call_stretches(
     scores: SliceScores, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[tuple[str, list[Stretch]]]:
-    """What classifier and segmentation call, and where they differ: kinds "predicted", "free", "differ" and "same".
+    """What classifier and segmentation predict, and where they differ: kinds "predicted", "free", "differ" and "same".
 
     ``positions_mm`` are those of all slices of the volume; empty without a segmentation.
     """
@@ -288,7 +288,7 @@ def set_stretches(scores: SliceScores, positions_mm: NDArray[np.float64], half_m
 def ood_stretches(
     scores: SliceScores, region: Region | None, positions_mm: NDArray[np.float64], half_mm: float
 ) -> list[Stretch]:
-    """Stretches of slices that are "like" or "unlike" the training images; arguments as ``set_stretches``."""
+    """Stretches of slices that are "like" the training images or "ood"; arguments as ``set_stretches``."""
     if scores.distance is None or region is None or region.ood is None:
         return []
     ood = scores.distance > region.ood.slice_threshold

@@ -246,7 +246,7 @@ def _write_below(
     verdict = f"predicted {predicted}" if inside else f"below the threshold of {scores.threshold:.2f}"
     if not inside and scores.smoothed[at] >= scores.threshold:
         is_withheld = any(first <= index < stop for first, stop in scores.withheld_runs)
-        verdict = "not reported: out of distribution" if is_withheld else "at the threshold, not predicted"
+        verdict = "not reported: out of distribution" if is_withheld else "above the threshold, in no run"
     sheet.text(left, top + 28, measured, size=19, colour=INK)
     sheet.text(left, top + 54, upper(verdict), size=19, colour=AFFECTED if inside else MUTED)
 

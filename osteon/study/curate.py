@@ -437,7 +437,7 @@ def _leakage_section(report: LeakageReport) -> Section:
     ]
     if strength:
         titles = ("column", "Cramér's V", "p", "patients")
-        tables.append(Table("association", "How strongly a column gives the label", titles, strength))
+        tables.append(Table("association", "How strongly a column predicts the label", titles, strength))
     words = f"The split in splits.json, images compared by {report.compared}."
     return Section("Leakage", (words,), tables=tuple(tables))
 
@@ -464,7 +464,7 @@ def apply_review(dataset: Path, review: Path, out: Path) -> Applied:
     Raises:
         InputError: a decision is missing or not known, an image is not in the manifest, its label has changed since,
             "relabel" without a label, or nothing would be left.
-        OutputError: the file exists, differs elsewhere, or cannot be written.
+        OutputError: the file exists, is elsewhere, or cannot be written.
     """
     manifest = read_manifest(dataset)
     if out.exists():
@@ -623,7 +623,7 @@ def _curate(
 
 
 def _test_rows(manifest: Manifest, split: Split | None) -> NDArray[np.bool_]:
-    """The fixed test part: conflicts there are nobody's business, or the labels would be evaluated by the model."""
+    """The fixed test part: its conflicts are not searched, or the model would choose what it is tested on."""
     test = manifest.column("split") == "test"
     if split is not None and split.scheme == "holdout":
         test = test.copy()

@@ -1,7 +1,7 @@
 """``osteon evaluate``: the numbers of a run, and the page that shows them.
 
 Of classifiers the page is that of ``osteon.report.evaluation``. Of segmenters it shows the measures by map, by fold and
-by patient, and the images predicted worst.
+by patient, and the images with the lowest Dice.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _segmenters(data: RunData, folder: Path, resampling: Resampling | None) -> E
     sections = [
         Section("Measures", (_HOW,), tables=(table, others[0])),
         Section("Patients", tables=(others[1],)),
-        Section("Images predicted worst", tables=(others[2],), pictures=(picture,)),
+        Section("Images with the lowest Dice", tables=(others[2],), pictures=(picture,)),
     ]
     lesion = document["maps"]["lesion"]["measures"]["f1"]["over_patients"]
     page = results_document(
@@ -264,7 +264,7 @@ def _listed(name: str, title: str, columns: Mapping[str, str], document: dict[st
 
 
 def _worst_picture(data: RunData, document: dict[str, Any], path: Path, mark: str) -> Picture:
-    """What each fold's network calls on the images that it predicted worst."""
+    """What each fold's network predicts on the images with the lowest Dice."""
     number = {row.image: index for index, row in enumerate(data.manifest.rows)}
     shown = []
     for entry in document["worst"]:
@@ -280,8 +280,8 @@ def _worst_picture(data: RunData, document: dict[str, Any], path: Path, mark: st
                 scores={"predicted": f"Dice {entry['dice']:.3f}"},
             )
         )
-    caption = "Test images of smallest Dice, each predicted by the network of its fold."
-    return draw_outlines(path, "Images predicted worst", shown, caption=caption, mark=mark)
+    caption = "Test images with the lowest Dice, each predicted by the network of its fold."
+    return draw_outlines(path, "Images with the lowest Dice", shown, caption=caption, mark=mark)
 
 
 def _number(value: float) -> float | None:

@@ -237,7 +237,7 @@ class PlannedRun(Planned):
 
     RUNS/unet/fold-K/                   one network a fold, or a pair (``osteon.train.run``)
     RUNS/ensemble_nested/outer-K/       the members of fold K, a run of their own
-    RUNS/ensemble_nested/fold-K.csv     what they call together on its test part; also of the literal ensemble
+    RUNS/ensemble_nested/fold-K.csv     what they predict together on its test part; also of the literal ensemble
 
     Attributes:
         label: only images with this label are trained on and evaluated; "" for all.
@@ -511,7 +511,7 @@ def evaluate_ensemble(
     like: SegmentSettings | None = None,
     progress: Progress = silent,
 ) -> SegmentCounts:
-    """Average the probabilities of several networks and count what they call on the test part of each fold.
+    """Average the probabilities of several networks and count what they predict on the test part of each fold.
 
     In the literal reading the networks of the folds of one run score every fold's test part, though all but one of them
     learnt from it or chose by it. The thesis can be read so; the numbers are too good, and say so. In the nested one

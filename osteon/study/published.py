@@ -1,4 +1,4 @@
-"""What a paper prints, as it prints it; what it must be where arithmetic says otherwise; and why.
+"""What a paper publishes, as it stands there; what it must be where arithmetic says otherwise; and why.
 
 Each system keeps its numbers and sentences in ``published.json``; a test of the system holds them against arithmetic.
 """
@@ -76,7 +76,7 @@ class Published:
 
     Attributes:
         tables: by name, the rows by name, in the published order.
-        facts: whatever else the paper prints.
+        facts: whatever else the paper publishes.
         checks: what was held against arithmetic, with what came out: a table, or none.
         sentences: of the tables beside it, by name.
     """

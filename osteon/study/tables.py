@@ -1,4 +1,4 @@
-"""Tables of results that the studies share: measured beside published, runs against runs, true and false calls."""
+"""Tables of results that the studies share: measured beside published, runs against runs, confusion matrices."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ResultRow:
         run: its name.
         measured: by measure; None where there is no result.
         state: how far it is then.
-        published: what the paper prints of it.
+        published: what the paper publishes of it.
         extra: further entries of its records; None leaves them out.
     """
 
@@ -206,7 +206,7 @@ def evaluate_classifier(
 
 
 def predicted_counts(predictions: Predictions) -> dict[str, int]:
-    """True and false calls of the test part from a probability of 0.5 on: tp, fn, fp, tn."""
+    """True and false predictions of the test part from a probability of 0.5 on: tp, fn, fp, tn."""
     test = predictions.of(part="test")
     found = confusion_at(test.is_positive, test.probability, 0.5)
     return {"tp": found.tp, "fn": found.fn, "fp": found.fp, "tn": found.tn}
@@ -259,7 +259,7 @@ class Contrast:
         run: name of the first.
         reference: name of the second.
         difference: on the same patients and folds.
-        published: the same difference in the paper, in percentage points with its sign; "" where it prints none.
+        published: the same difference in the paper, in percentage points with its sign; "" where it publishes none.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The systems: one folder each. Predicted, it lists them: ``osteon.systems()``."""
+"""The systems: one folder each. Called, it lists them: ``osteon.systems()``."""
 
 from osteon._callable import make_callable
 

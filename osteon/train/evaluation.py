@@ -116,7 +116,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any tree of values
 
 
 def evaluate_run(data: RunData, *, by: Sequence[str] = (), resampling: Resampling | None = None) -> Evaluation:
-    """Evaluator a run on its test parts; ``by`` names further columns for the subgroup table.
+    """Evaluate a run on its test parts; ``by`` names further columns for the subgroup table.
 
     Raises:
         InputError: no fold is done.

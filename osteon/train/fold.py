@@ -1,4 +1,4 @@
-"""One fold: its network trained, kept at one epoch, and evaluated on what will deploy it."""
+"""One fold: its network trained, kept at one epoch, and evaluated by the runtime that will deploy it."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _on_ray(
                 for reference in done:
                     outcomes[names[reference]] = _fetched(ray, reference, names[reference])
                 progress("jobs", len(outcomes), len(jobs))
-        except BaseException:  # an interruption: what runs is predicted back, what is done stays done
+        except BaseException:  # an interruption: what runs is called back, what is done stays done
             for reference in pending:
                 ray.cancel(reference, force=True)
             raise

@@ -134,7 +134,7 @@ class EpochRecord:
             }
             return cls(**known, measures=measures)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError("a history has a line that is no epoch: it was changed or cut off") from error
+            raise InputError("a history has a line that is not an epoch: it was changed or cut off") from error
 
 
 OnEpoch = Callable[[int, EpochRecord], None]

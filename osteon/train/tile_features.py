@@ -137,7 +137,7 @@ def tile_table(
 
     Raises:
         InputError: a tile cannot be read.
-        UnknownLabelError: a label that is no class.
+        UnknownLabelError: a label that is not a class.
         WeightsError: the base's weights cannot be had.
     """
     labels = tile_labels(manifest, settings.classes)

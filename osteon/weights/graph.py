@@ -207,7 +207,7 @@ def converted(module: nn.Module, *examples: Tensor, is_fixed: bool = True) -> Mo
 
 @contextmanager
 def _silent_root_logger() -> Iterator[None]:
-    """OpenVINO gives the root logger, with a traceback each, which operators torch does not have."""
+    """OpenVINO writes to the root logger, with a traceback each, which operators torch does not have."""
     root, handler = logging.getLogger(), logging.NullHandler()
     was_disabled, root.disabled = root.disabled, True
     root.addHandler(handler)

@@ -123,7 +123,7 @@ def _margin(ground: Ground, pitch: float) -> float:
 
 @compiled
 def _stride(pitch: float, cell_um: float) -> int:
-    """Each so-manieth cell is drawn, for as many as it stands for: 1 but in pixels much wider than a cell."""
+    """Every N-th cell is drawn and stands for N; N is 1 but in pixels much wider than a cell."""
     return max(1, math.floor(pitch / (1.7 * cell_um)))
 
 

@@ -48,7 +48,7 @@ def mixed(first: int, second: int, third: int) -> int:
 
 @compiled
 def chance(bits: int, number: int) -> float:
-    """The so-manieth number from 0 to 1 that follows from mixed bits."""
+    """The N-th number from 0 to 1 that follows from mixed bits."""
     return mixed(bits, number, 977) * (1.0 / 4294967296.0)
 
 

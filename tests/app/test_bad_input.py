@@ -170,7 +170,7 @@ def test_wrong_geometry(make_study: Make, refused: Refused, edit: Edit, words: s
 @pytest.mark.parametrize("value", [b"nan\\nan ", b"inf\\1   ", b"a\\\x1b[2J  ", b"1e999\\1 "])
 def test_spacing_that_is_no_number(make_study: Make, refused: Refused, value: bytes) -> None:
     folder = make_study(edit=set_tag("PixelSpacing", ["0.12", "0.3"]), raw=raw_text(b"0.12\\0.3", value))
-    refused(folder, "pixel spacing of the images holds NaN or something that is no number")
+    refused(folder, "pixel spacing of the images holds NaN or something that is not a number")
 
 
 def test_every_voxel_the_same(make_study: Make, refused: Refused) -> None:
@@ -221,7 +221,7 @@ def test_zip_with_a_link(refused: Refused, tmp_path: Path) -> None:
 
 def test_zip_bombs(refused: Refused, tmp_path: Path) -> None:
     refused(zipped(tmp_path / "bomb.zip", {"zeros": bytes(100 * 2**20)}), "zip bomb", "by hand if you trust it")
-    # an archive that is: the directory says 100 bytes
+    # an archive that lies: its directory says 100 bytes
     data = bytearray(zipped(tmp_path / "liar.zip", {"zeros": bytes(2**20)}).read_bytes())
     central = data.rindex(b"PK\x01\x02")
     data[central + 24 : central + 28] = struct.pack("<I", 100)

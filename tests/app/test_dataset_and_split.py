@@ -65,7 +65,7 @@ def test_a_study_under_two_patients_and_a_telling_centre_are_reported(osteon: Ru
     ran = osteon("split", dataset, "--folds", 3)
     assert ran.code == 0
     assert "studies with images in two parts" in ran.out
-    assert "! The centre gives the label (Cramér's V 1.00" in ran.out
+    assert "! The centre predicts the label (Cramér's V 1.00" in ran.out
 
 
 @pytest.mark.parametrize(

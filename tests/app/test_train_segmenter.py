@@ -55,7 +55,7 @@ def test_segmenters_are_trained_told_and_not_trained_again(
     assert f"{found['maps']['lesion']['measures']['f1']['over_patients']['value']:.4f}" == line.split()[1]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 1
-    assert "Images predicted worst" in page
+    assert "Images with the lowest Dice" in page
     by = osteon("evaluate", tmp_path / "run", "--data", dataset, "--by", "sex")
     assert by.code == 1
     assert "leave it out" in by.err

@@ -118,7 +118,7 @@ def test_a_centre_that_tells_the_label_is_warned_of() -> None:
     assert found.cramers_v == pytest.approx(1)
     assert found.patients == 20
     assert any(
-        "The centre gives the label" in warning for warning in audit_split(manifest, make_split(manifest)).warnings
+        "The centre predicts the label" in warning for warning in audit_split(manifest, make_split(manifest)).warnings
     )
 
 

@@ -1,4 +1,4 @@
-"""Splits: nobody is evaluated on what was learnt, everybody is evaluated, and the seed alone decides."""
+"""Splits: nobody is evaluated by a model that learnt from them, everybody is evaluated, and the seed alone decides."""
 
 from __future__ import annotations
 

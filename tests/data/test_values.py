@@ -81,7 +81,7 @@ def test_class_probabilities_refuse_what_does_not_fit() -> None:
 
 
 def test_agreement_counts_slices_that_both_call_alike() -> None:
-    """Of five slices the classifier calls the last three and the outlines the second and third: 2 of 5 are alike."""
+    """Of five slices the classifier suspects the last three and the outlines the second and third: 2 of 5 are alike."""
     values = np.array([0.1, 0.2, 0.5, 0.6, 0.9], np.float32)
     outlined = np.array([False, True, True, False, False])
     scores = SliceScores("legs", np.arange(5), values, values, 0.5, ((2, 5),), by_segmentation=outlined)

@@ -201,7 +201,7 @@ def test_a_score_does_not_differ_from_itself(cohort: dict[str, NDArray[Any]]) ->
 
 def test_a_difference_is_averaged_over_folds_where_both_are_defined(cohort: dict[str, NDArray[Any]]) -> None:
     truth, scores, patients, fold = cohort["truth"], cohort["score"], cohort["patients"], cohort["fold"]
-    # the second score calls nothing positive in fold 1: it has no precision there
+    # the second score predicts nothing positive in fold 1: it has no precision there
     second = np.where(fold == 1, 0.0, scores[1])
     ours = paired_difference("precision", truth, (scores[0], second), patients, folds=fold, resampling=FEW)
     gaps = [

@@ -23,7 +23,7 @@ def scan(
     mimics: list[float] | None = None,
     on_mimic: list[bool] | None = None,
 ) -> ScanLesions:
-    """A scan whose true lesions are found with these probabilities (-1: not at all), and false calls."""
+    """A scan whose true lesions are found with these probabilities (-1: not at all), and false positives."""
     hits = sorted({value for value in found if value >= 0})
     chances = np.array([*hits, *false])
     return ScanLesions(

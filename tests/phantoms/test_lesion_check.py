@@ -1,4 +1,4 @@
-"""A reading that knows the truth finds every lesion; one that lists a mimic, or nothing, is reported so."""
+"""A reading that knows the truth finds every lesion; one that lists a mimic, or nothing, is counted so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthetic studies: who is in them, that nothing but the image gives the label, and the data sets made of them."""
+"""Synthetic studies: who is in them, that nothing but the image shows the label, and the data sets made of them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def empty(metastasis_case: Case) -> Answer:
-    """The same patient, of whom nothing was predicted by the segmentation; the classifier calls slices all the same."""
+    """The same patient, without a lesion by the segmentation; the classifier suspects slices all the same."""
     answer, _ = metastasis_case
     scores = replace(
         answer.detail_as(LesionReading).scores[0],
@@ -218,7 +218,7 @@ def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, 
     for words in (page, paper):
         assert "No lesion was detected in the 40 slices that were read." in words
         assert "does not show that nothing is there" in words
-        assert f"The classifier of slices calls {predicted} slices metastasis all the same." in words
+        assert f"The classifier of slices predicts metastasis in {predicted} slices all the same." in words
     assert content(empty, volume, run)["lesions"] == []
 
 

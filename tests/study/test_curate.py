@@ -29,7 +29,7 @@ def _lines(file: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def planted(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy data set, where h1-0 is a copy of t0-0 (a tumour) predicted healthy and h2-1 is blank."""
+    """The toy data set, where h1-0 is a copy of t0-0 (a tumour) labelled healthy and h2-1 is blank."""
     folder = tmp_path_factory.mktemp("planted") / "toy"
     shutil.copytree(toy_dataset, folder)
     shutil.copy(folder / "images/t0-0.png", folder / "images/h1-0.png")

@@ -51,7 +51,7 @@ def test_the_model_is_whole_and_reproduces_itself(card: ModelCard) -> None:
 
 
 def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData) -> None:
-    """The model is loaded as a reader loads it and evaluated on scikit-learn on the test part."""
+    """The model is loaded as a reader loads it and evaluated by scikit-learn on the test part."""
     rows = data.split.rows(data.manifest, 0).test
     crops = CLASSIFY.load(data.manifest, data.run.settings, None).crops(rows)
     probability = Predictor.load(card, device="cpu", runtime="torch").scores(crops).positive

@@ -78,7 +78,7 @@ def test_a_hybrid_learns_a_toy_problem_better_than_chance(learnt: Run) -> None:
     assert fold.history[-1].train_loss < fold.history[0].train_loss / 2
     table = fold.counts.of(part="test", output="lesion").counts.table.sum(axis=0)  # type: ignore[union-attr]
     hits, extra, missed, clear = table.tolist()
-    chance = (hits + missed) / table.sum()  # F1 of calling everything is below twice this
+    chance = (hits + missed) / table.sum()  # F1 of predicting everything is below twice this
     assert 2 * hits / (2 * hits + extra + missed) > max(0.5, 3 * chance)
     assert clear > 0
     bone = fold.counts.of(part="test", output="bone").counts.table.sum(axis=0)  # type: ignore[union-attr]

@@ -22,9 +22,9 @@ def evaluate(
     seed: int = typer.Option(1, min=0, help="Of the bootstrap."),
     as_json: bool = typer.Option(False, "--json", help="Print metrics.json instead of a table."),
 ) -> None:
-    """Evaluator a run on its test part: measures with intervals, calibration, decisions, subgroups, baselines.
+    """Evaluate a run on its test part: measures with intervals, calibration, decisions, subgroups, baselines.
 
-    Of segmenters: the measures of each map by fold and by patient, and the images predicted worst.
+    Of segmenters: the measures of each map by fold and by patient, and the images with the lowest Dice.
     """
     from osteon.metrics.bootstrap import Resampling
     from osteon.report.evaluation import REPORT_NAME

@@ -85,7 +85,7 @@ class Cohort:
         """Patients, and the part of the data set that each is in.
 
         Raises:
-            InputError: a number of patients that is no cohort.
+            InputError: a number of patients that is not a cohort.
             UnknownLabelError: no synthetic study is made for the task.
         """
         from osteon.curation.splits import choose_test
@@ -106,7 +106,7 @@ def build_cohort(
     """Make synthetic patients and the data set of their images.
 
     Raises:
-        InputError: a number of patients that is no cohort.
+        InputError: a number of patients that is not a cohort.
         UnknownLabelError: no synthetic study is made for the task.
         OutputError: cannot be written.
     """
@@ -157,7 +157,7 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
     """Write whole slices and masks as pictures, and ``labels.csv``: what ``osteon dataset`` takes.
 
     Raises:
-        InputError: a number of patients that is no cohort.
+        InputError: a number of patients that is not a cohort.
         OutputError: the folder holds something or cannot be written.
     """
     import numpy as np

@@ -94,7 +94,7 @@ def clean_up_when_stopped() -> None:
 
 @contextmanager
 def _ending_between_steps() -> Iterator[None]:
-    """Let a signal wait for the next step of the progress: an exception amid a library may be swallowed, or published.
+    """Let a signal wait for the next step of the progress: an exception amid a library may be swallowed, or printed.
 
     A second signal ends the program at once.
     """

@@ -266,7 +266,7 @@ class _Walk:
             if tag == SEQUENCE_END:
                 return at
             if tag != ITEM:
-                raise _DamagedError("its header cannot be followed: a sequence holds something that is no item")
+                raise _DamagedError("its header cannot be followed: a sequence holds something that is not an item")
             at = self.skip_item(at, explicit=explicit, depth=depth) if length == UNDEFINED else at + length
 
     def skip_item(self, at: int, *, explicit: bool, depth: int) -> int:

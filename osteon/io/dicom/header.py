@@ -112,7 +112,7 @@ NAN: Final = math.nan
 
 @lru_cache(maxsize=4096)
 def numbers(raw: bytes | None) -> tuple[float, ...] | None:
-    r"""Decimal strings as floats; None when absent or empty, NaN for a value that is no number.
+    r"""Decimal strings as floats; None when absent or empty, NaN for a value that is not a number.
 
     Example:
         >>> numbers(b"1.5\\-2 ")

@@ -47,7 +47,7 @@ STEEPEST_SHEAR_DEGREES: Final = 40.0
 class _Plan:
     """The outcome: a stack, or the reason why there is none; and what a reader must know.
 
-    ``unsupported`` tells a valid series that osteon cannot decode from a series that is no volume.
+    ``unsupported`` tells a valid series that osteon cannot decode from a series that is not a volume.
     """
 
     stack: Stack | None
@@ -194,7 +194,7 @@ def _one_image_a_place(frames: list[Frame], notices: list[Notice]) -> list[Frame
         first = conflicts[0]
         raise _RefusedError(
             f"{len(conflicts)} position{'s hold' if len(conflicts) > 1 else ' holds'} two different images (first at "
-            f"{first:.2f} mm along the slice normal) and no tag gives the acquisitions apart; choose another series, "
+            f"{first:.2f} mm along the slice normal) and no tag distinguishes the acquisitions; choose another series, "
             "or separate them"
         )
     return frames
@@ -301,7 +301,7 @@ def _plane_of(frame: Frame) -> Plane:
         ("pixel spacing", frame.spacing),
     ):
         if not all(math.isfinite(value) for value in values):
-            raise InputError(f"the {name} of the images holds NaN or something that is no number")
+            raise InputError(f"the {name} of the images holds NaN or something that is not a number")
     row_mm, column_mm = frame.spacing
     if row_mm <= 0 or column_mm <= 0:
         raise InputError(f"the pixel spacing must be positive, found {row_mm:g} x {column_mm:g} mm")

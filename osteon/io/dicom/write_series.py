@@ -73,7 +73,7 @@ class MrSeriesInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlicePlanes:
-    """Slices as stored: also of a tilted gantry, which is no Grid."""
+    """Slices as stored: also of a tilted gantry, which is not a Grid."""
 
     array: NDArray[Any] = field(repr=False)  # (slice, row, column), int16 HU of a CT
     positions_lps_mm: NDArray[np.float64] = field(repr=False)  # (slice, 3) centre of the first pixel
@@ -87,7 +87,7 @@ def planes_of(volume: Volume) -> SlicePlanes:
     """The slices of a CT Volume.
 
     Raises:
-        InputError: the volume is no CT in whole HU.
+        InputError: the volume is not a CT in whole HU.
     """
     if volume.modality != "CT" or volume.array.dtype != np.int16:
         raise InputError(f"a CT series is written from int16 HU, found {volume.modality} {volume.array.dtype}")

@@ -258,7 +258,7 @@ def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tu
         slices = count(findings.grid.shape[0] if findings.grid else 0, "slice")
         scored = [scores for scores in entries.scores if scores.source == "classifier"]
         predicted = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
-        words = f" The classifier of slices calls {count(predicted, 'slice')} {_LOOK.predicted} all the same."
+        words = f" The classifier of slices predicts {_LOOK.predicted} in {count(predicted, 'slice')} all the same."
         yield Paragraph(
             f"No lesion was detected in the {slices} that were read. "
             f"That a model lists nothing does not show that nothing is there.{words if predicted else ''}",
@@ -369,7 +369,9 @@ def _definitions(bone: OwnBoneEntry | None, options: object) -> Iterator[Row]:
             f"above {_signed(bone.blastic_above_hu)} HU as sclerotic. The density pattern follows from the shares "
             "of the lesion."
         )
-    group = "A connected group of pixels that the model calls metastasis, in three dimensions; numbered by volume."
+    group = (
+        "A connected group of pixels that the model predicts as metastasis, in three dimensions; numbered by volume."
+    )
     yield Row("Lesion", group)
     if thresholds := _thresholds(options):
         yield Row("Thresholds", thresholds)

@@ -78,7 +78,7 @@ def answer(
         classifier: of whole slices, beside a segmenter at hand; None leaves that to the outlines.
 
     Raises:
-        InputError: no CT, no HU, values that are no numbers.
+        InputError: no CT, no HU, values that are not numbers.
         NotThisTaskError: no bone in the field of view, or slices that are not axial.
         UnknownLabelError: the model is not installed.
         WeightsError: it is not a segmentation model, was changed, or does not reproduce its golden output.
@@ -155,7 +155,7 @@ def _searched(
     """The images of a series, and what its maps hold that is clean.
 
     Raises:
-        InputError: no HU, values that are no numbers.
+        InputError: no HU, values that are not numbers.
         NotThisTaskError: no bone, and it is not forced.
     """
     system_options, lesion_options = options
@@ -375,13 +375,13 @@ def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]
         yield Notice("single-slice", said, level="warning")
     elif slice_mm > THICK_SLICES_MM:
         said = (
-            f"Slices lie {slice_mm:.1f} mm apart: lesions below {2 * slice_mm:.0f} mm may be missed or measured "
+            f"Slices are {slice_mm:.1f} mm apart: lesions below {2 * slice_mm:.0f} mm may be missed or measured "
             "wrongly, and volumes and diameters along the slice axis are good to a slice at best."
         )
         yield Notice("thick-slices", said, level="warning")
     if step > 1:
         said = (
-            f"Slices lie {slice_mm:.2f} mm apart, closer than the pixels of the network ({images.pixel_mm:.2f} mm): "
+            f"Slices are {slice_mm:.2f} mm apart, closer than the pixels of the network ({images.pixel_mm:.2f} mm): "
             f"it was shown every {_ORDINALS.get(step, f'{step}th')} slice, and its maps are linear between them."
         )
         yield Notice("slices-taken", said)

@@ -276,7 +276,7 @@ def classification_tables(
 def _matrices(
     rows: Mapping[str, tables.ResultRow], predictions: Mapping[str, Predictions], notes: tuple[str, ...]
 ) -> Table:
-    """True and false calls of each model, and the matrix that follows from the thesis's figure 5.7."""
+    """True and false predictions of each model, and the matrix that follows from the thesis's figure 5.7."""
     lines: list[tuple[str, ...]] = []
     records = []
     for row in CLASSIFIERS:
@@ -393,7 +393,7 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
         sections=(
             *(_chapter4(study, segment_notes, resampling) if segment_notes else ()),
             *(_chapter5(study, classify_notes, resampling) if classify_notes else ()),
-            StudySection("What the thesis prints", read_published(__package__).checks),
+            StudySection("Published values", read_published(__package__).checks),
         ),
         warnings=(*warnings, *(_said("literal_warning") if LITERAL in study.counts else ())),
         done=len(study.predictions) + len(study.counts),
@@ -462,7 +462,7 @@ STUDY: Final = StudyProtocol(
 
 
 def _example_pictures(study: Study) -> list[Picture]:
-    """What every method calls on images of one fold's test part, and the ensemble's members on the same images.
+    """What every method predicts on images of one fold's test part, and the ensemble's members on the same images.
 
     The images are chosen by the area of their lesions: the smallest, the largest, and some between, of different
     patients where there are enough. No method has a say in it.

@@ -28,10 +28,10 @@ _LOOK: Final = SliceLook(
     map_curve="Highest value of the map along the leg",
     predicted="affected",
     margin_mm=12.0,
-    not_predicted="highest of this leg, not predicted",
+    not_predicted="highest of this leg, below the threshold",
 )
 _HEAT: Final = (
-    "A heat map shows what the model used for its score. It is not a segmentation and no outline of a tumour."
+    "A heat map shows what the model used for its score. It is neither a segmentation nor an outline of a tumour."
 )
 
 

@@ -140,7 +140,7 @@ def make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int,
         The manifest (label, patient, study = slide, and the column ``microns_per_pixel``) and what was left out.
 
     Raises:
-        InputError: no folder, no tile whose class and patient are reported, or not one whose pixel size is known.
+        InputError: no folder, no tile whose class and patient are known, or not one whose pixel size is known.
         OutputError: the folder holds something else, or cannot be written.
         BackendError: a process was ended from outside.
     """
@@ -181,7 +181,7 @@ def _tile_pictures(source: Path, table: PatientsTable, *, own_patients: bool = F
     """The patients of a tile set.
 
     Raises:
-        InputError: no folder, no picture in it, none whose class is reported, or patients that nothing identifies.
+        InputError: no folder, no picture in it, none whose class is known, or patients that nothing identifies.
     """
     if not source.is_dir():
         raise InputError(f"no folder {source.name}: give the folder of the tiles")
@@ -268,7 +268,7 @@ def _notes(manifest: Manifest) -> list[str]:
     if partly:
         told.append(
             f"{partly} of {len(of_patient)} patients have no tile of some class: class and patient are confounded, and "
-            "a result by tile may distinguishes patients instead of classes."
+            "a result by tile may distinguish patients instead of classes."
         )
     if any(row.extra.get(PATIENT_KNOWN) == "no" for row in manifest.rows):
         told.append(UNKNOWN_PATIENTS_WARNING)

@@ -166,7 +166,7 @@ def cell_flags(slide_map: SlideMap, row: int, column: int) -> tuple[str, ...]:
 
 
 def shown_classes(reading: SlideReading) -> NDArray[np.int8]:
-    """What each cell is predicted: an index into TILE_CLASSES, or NOT_READ, LEFT_OUT or UNCLAIMED; (rows, columns)."""
+    """The class of each cell: an index into TILE_CLASSES, or NOT_READ, LEFT_OUT or UNCLAIMED; (rows, columns)."""
     probability = reading.map.probability
     read = reading.map.plan.is_tissue & np.isfinite(probability).all(axis=-1)
     predicted = np.full(reading.map.plan.shape, NOT_READ, dtype=np.int8)

@@ -102,7 +102,7 @@ class TileFold:
 
 @dataclass(frozen=True, slots=True)
 class TileRow(Planned):
-    """One row of the study: a network with a way to augment, evaluated on one or more protocols.
+    """One row of the study: a network with a way to augment, evaluated by one or more protocols.
 
     Attributes:
         protocols: by which it is evaluated.
@@ -207,7 +207,7 @@ def plan_histology(choices: Choices, manifest: Manifest | None = None) -> tuple[
 
     Raises:
         UnknownLabelError: no such network, part or setting.
-        InputError: a setting that cannot be, one that the study itself varies, or labels that are no classes.
+        InputError: a setting that cannot be, one that the study itself varies, or labels that are not classes.
     """
     if manifest is not None:
         tile_labels(manifest)
@@ -239,7 +239,7 @@ def plan_histology(choices: Choices, manifest: Manifest | None = None) -> tuple[
 
 
 def _done(run: RunState, protocol: Protocol) -> list[Mapping[str, Any]] | None:
-    """The folds of a row by a protocol; None until all are done, or where it is not evaluated on it."""
+    """The folds of a row by a protocol; None until all are done, or where it is not evaluated by it."""
     folds = [fold for fold in run.folds if fold.protocol == protocol]
     return [fold.document for fold in folds] if folds and all(fold.document for fold in folds) else None
 
@@ -298,7 +298,7 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
             StudySection("Who has which class", tables[:2]),
             StudySection("Evaluated", tables[2:5], pictures[:2] if evaluated else ()),
             StudySection("The paper's grids", tables[5:7], pictures[2:] if evaluated else pictures),
-            StudySection("What the paper prints", tables[7:]),
+            StudySection("Published values", tables[7:]),
         ),
         warnings=tuple(
             note for note in (*notes, LEAKS, SELECTED) if note.startswith(("SYNTHETIC", "FAILED", "WARN", "Only"))
@@ -312,7 +312,7 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
 def _said(evaluated: Sequence[Evaluated]) -> str:
     best = [one for one in evaluated if one.protocol == "patient"]
     if not best:
-        return "; none is evaluated on patient yet."
+        return "; none is evaluated by patient yet."
     values = [f"{100 * one.intervals['accuracy',].value:.1f}" for one in best]
     low, high = min(values, key=float), max(values, key=float)
     said = f"is {low} %" if low == high else f"is from {low} to {high} %"

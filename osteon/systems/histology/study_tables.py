@@ -1,4 +1,4 @@
-"""The tables and pictures of the histology study, ours beside what the paper prints."""
+"""The tables and pictures of the histology study, ours beside the published values."""
 
 from __future__ import annotations
 

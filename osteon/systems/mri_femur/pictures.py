@@ -39,7 +39,7 @@ _LOOK: Final = SliceLook(
     not_predicted="not predicted malignant",
 )
 _HEAT: Final = (
-    "A heat map shows what the model used for its score. It is not a segmentation and no outline of a tumour."
+    "A heat map shows what the model used for its score. It is neither a segmentation nor an outline of a tumour."
 )
 _SIDE, _EDGE, _GAP, _HEAD, _FOOT = 620.0, 24.0, 26.0, 112.0, 24.0
 _PERCENTILES: Final = (1.0, 99.5)

@@ -52,7 +52,7 @@ _MASK_TEXTS = "--mask FILE (a PNG of the slice, or a NIfTI or DICOM SEG of the s
 def answer(
     volume: Volume, options: Options, progress: Progress = silent, *, classifier: Predictor | None = None
 ) -> Answer:
-    """Evaluator one marked lesion.
+    """Evaluate one marked lesion.
 
     Args:
         volume: MR, one slice or a series of any plane; another modality is read with a warning.

@@ -162,7 +162,7 @@ def _t_limits(one: Measured, scale: Scale) -> str:
 
 
 def _matrices(runs: Sequence[PlannedRun], predictions: Mapping[str, Predictions], notes: tuple[str, ...]) -> Table:
-    """True and false calls of each network; in folds the test parts of all of them together."""
+    """True and false predictions of each network; in folds the test parts of all of them together."""
     rows, records = [], []
     for run in runs:
         if run.name in predictions:
@@ -258,7 +258,7 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
             StudySection("Results at a glance", pictures=tuple(pictures)),
             StudySection("The paper's table, in both of its protocols", tuple(results)),
             StudySection("Comparisons", (comparisons,), empty=empty),
-            StudySection("What the paper prints", (checks,)),
+            StudySection("Published values", (checks,)),
             StudySection("How the trainings went", pictures=tuple(page.draw_trainings(study, study.runs))),
         ),
         warnings=tuple(warning for some in notes.values() for warning in page.shown_warnings(study, some)),

@@ -61,7 +61,7 @@ class PatientsTable:
 def read_patients(file: Path) -> PatientsTable:
     """Read a table of patients.
 
-    Columns, in any case: PATIENT; FILE (a picture, with or without its ending) where folders do not say the patient;
+    Columns, in any case: PATIENT; FILE (a picture, with or without its ending) where folders do not name the patient;
     SEX (F, M, O or in words), AGE (years, also as 063Y), CENTRE, SCANNER, STUDY, SPLIT (train or test), the same in
     all rows of a patient. Others are kept as they are, those of a picture with the picture.
 

@@ -1,4 +1,4 @@
-"""The segmenters of a run as they will be shipped, and what exactly those call on the images of their folds.
+"""The segmenters of a run as they will be shipped, and what exactly those predict on the images of their folds.
 
 Weights are rounded to the stored precision first, so that whatever is measured is measured with what is shipped.
 """
@@ -184,7 +184,7 @@ def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutpu
 def _tested(
     members: Sequence[MapMember], evaluate: Evaluator, thresholds: Mapping[str, float]
 ) -> tuple[SegmentCounts, bool]:
-    """What the members call on test parts that none of them has seen, and whether the mean of all was evaluated.
+    """What the members predict on test parts that none of them has seen, and whether the mean of all was evaluated.
 
     Where all members have one test part, their mean is evaluated on it, as it is shipped. Where the test part goes
     round, each network is evaluated alone on its own.

@@ -120,7 +120,7 @@ def read_scores(
 
 
 def _follow_each_other(groups: Iterable[list[int]]) -> bool:
-    """Whether most slices have a neighbour; a data set of each fifth slice cannot be smoothed as a scan is."""
+    """Whether most slices have a neighbour; a data set of every fifth slice cannot be smoothed as a scan is."""
     steps = np.concatenate([np.diff(np.sort(numbers)) for numbers in groups])
     return bool(steps.size and np.mean(steps == 1) > 0.5)
 
@@ -135,7 +135,7 @@ def _slice_of(row: ImageRow) -> tuple[tuple[str, ...], int] | None:
 def validation_points(
     manifest: Manifest, predictions: Sequence[Predictions]
 ) -> tuple[tuple[OperatingPoint, ...], ReadScores]:
-    """Thresholds fixed on the validation parts, each image evaluated on the member that did not learn from it.
+    """Thresholds fixed on the validation parts, each image evaluated by the member that did not learn from it.
 
     Where slices are smoothed, one more is chosen for the extents that are predicted (``extent_point``).
 
@@ -172,7 +172,7 @@ def choose_point(
     """
     if threshold is not None:
         if not 0 <= threshold <= 1:
-            raise InputError(f"the threshold is {threshold}; it must are between 0 and 1")
+            raise InputError(f"the threshold is {threshold}; it must be between 0 and 1")
         return _point(threshold, "given by who exported the model, not fitted", smoothed=True)
     if wanted not in POINTS:
         raise UnknownLabelError(f"no operating point {wanted!r}: {nearest_names(wanted, POINTS)}")
@@ -318,7 +318,7 @@ class LegExtents:
     Attributes:
         patients: (k,) id of the patient.
         has_tumour: (k,) whether a slice of the leg shows tumour.
-        score: (k,) highest score: of a tumour leg within its tumour, of another leg anywhere. A call that misses the
+        score: (k,) highest score: of a tumour leg within its tumour, of another leg anywhere. A run that misses the
             tumour does not count as having found it.
         dice: (k,) overlap of predicted slices and tumour slices, 2 |A and B| / (|A| + |B|); 0 without either.
         folds: (k,) whose model evaluated.
@@ -366,7 +366,7 @@ def leg_extents(
         truth: (n,) whether the slice shows tumour.
         score: (n,) as it is thresholded.
         folds: (n,) whose model evaluated; a leg is joined within a fold.
-        threshold: a slice is called from here on.
+        threshold: a slice is predicted tumour from here on.
     """
     groups = _members(legs, folds)
     first = np.array([group[0] for group in groups], dtype=np.int64)

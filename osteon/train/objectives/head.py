@@ -140,7 +140,7 @@ class _Contest:
     _started: float = field(default_factory=time.perf_counter)
 
     def enter(self, heads: Heads, rates: Sequence[float], *, stage: str, total: int) -> None:
-        """Evaluator the heads of an epoch on the validation tiles; the best of them stands for it."""
+        """Evaluate the heads of an epoch on the validation tiles; the best of them stands for it."""
         held, epoch = self.job.rows.validation, len(self.history) + 1
         accuracy, loss = _validated(heads, self.table, held)
         number = int(np.lexsort((loss, -accuracy))[0])
@@ -226,7 +226,7 @@ def _logits(head: TileHead, table: TileTable, rows: NDArray[np.int64]) -> NDArra
 
 
 def _validated(heads: Heads, table: TileTable, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """(heads,) accuracy and mean loss; a loss that is no number is infinite."""
+    """(heads,) accuracy and mean loss; a loss that is not a number is infinite."""
     import torch
 
     logits = heads.logits(torch.from_numpy(table.features[rows])).double().numpy()

@@ -91,7 +91,7 @@ class SegmentLearner:
         """Join a network, of images (n, channel, row, column) to logits (n, map, row, column), with its settings.
 
         The map of ``monitors`` chooses the epoch by its F1. The bone network of a pair stays as it is, and shows the
-        network only what it calls bone.
+        network only what it predicts as bone.
         """
         self.network: nn.Module = network
         self.kept: nn.Module = network if bone is None else SegmenterPair(bone, network, mask=settings.pair_mask)
@@ -248,7 +248,7 @@ class _Segment(Objective):
         return max(history, key=lambda record: (np.nan_to_num(record.monitored), -record.validation_loss))
 
     def evaluate(self, job: SegmentJob, pixels: Pixels, progress: Progress) -> Evaluated | None:
-        """Count what the kept network calls; the bone network of a pair is evaluated with the pair."""
+        """Count what the kept network predicts; the bone network of a pair is evaluated with the pair."""
         if job.name == "bone":
             return None
         from osteon.train.engine import choose_device
@@ -348,7 +348,7 @@ class Evaluator:
 def predicted_lesions(
     manifest: Manifest, pixels: Pixels, settings: SegmentSettings, weights: Sequence[Path]
 ) -> NDArray[np.bool_]:
-    """Lesions (n, row, column) that networks call on all images of a manifest, their probabilities averaged.
+    """Lesions (n, row, column) that networks predict on all images of a manifest, their probabilities averaged.
 
     Raises:
         WeightsError: weights are missing, damaged, or of another network.

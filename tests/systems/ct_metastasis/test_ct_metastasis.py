@@ -250,7 +250,7 @@ def test_a_volume_with_nan_is_refused(trunk: Trunk) -> None:
     array = trunk.array.astype(np.float32)
     array[7, 3, 3] = np.nan
     volume = Volume(array, trunk.volume.grid, modality="CT", unit="HU")
-    with pytest.raises(InputError, match="slice 8 holds values that are no numbers"):
+    with pytest.raises(InputError, match="slice 8 holds values that are not numbers"):
         answer(volume, OPTIONS, segmenter=trunk.segmenter())
 
 
@@ -278,7 +278,7 @@ def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypa
 
 @dataclass
 class Caller:
-    """A slice classifier that calls some slices, and keeps what it was shown."""
+    """A slice classifier that suspects some slices, and keeps what it was shown."""
 
     predicted: set[int]
     card: object = None
@@ -297,7 +297,7 @@ class Caller:
         return PAPER_POINT
 
     def use(self) -> ModelUse:
-        return ModelUse("caller", "1.0.0", "11" * 32, "none", "cpu", is_demo=True, statement="It calls slices.")
+        return ModelUse("caller", "1.0.0", "11" * 32, "none", "cpu", is_demo=True, statement="It suspects slices.")
 
 
 def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: Trunk, told: Answer) -> None:

@@ -1,4 +1,4 @@
-"""What the thesis prints, read as it must be: every entry of published.json against arithmetic and against the spec.
+"""The published values of the thesis: every entry of published.json against arithmetic and against the spec.
 
 Nothing is corrected by hand: a row is read otherwise only where no confusion matrix can give it as it stands, and one
 can when two columns are exchanged (or exchanged and one number left out).
