@@ -151,6 +151,8 @@ def _fetched(ray: Any, reference: object, name: str) -> Outcome:  # noqa: ANN401
 def _joined(cluster: Cluster) -> Iterator[Any]:
     """Ray, connected; disconnected at the end."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    # its handlers at a fork break processes that are copied later, as those that load images: they end by SIGSEGV
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's own future default; silences its warning
     try:
         ray = require("ray", extra="ray", purpose="to spread jobs over a cluster")
