@@ -158,7 +158,7 @@ class System:
 
 
 def lazy(package: str, module: str, name: str) -> Callable[[], Any]:
-    """What a module of a package calls so; it is imported when the result is called."""
+    """What a module of a package has by a name; the module is imported when the result is called."""
     return lambda: getattr(import_module(f"{package}.{module}"), name)
 
 

@@ -217,7 +217,7 @@ def recalibration(truth: ArrayLike, probability: ArrayLike, *, clip: float = 1e-
         doi:10.1186/s12916-019-1466-7.
     """
     if not 0 < clip < 0.5:
-        raise InputError(f"clip must are between 0 and 0.5, got {clip}")
+        raise InputError(f"clip must be between 0 and 0.5, got {clip}")
     labels, values = probability_sample(truth, probability)
     held = np.clip(values, clip, 1 - clip)
     log_odds = np.log(held) - np.log1p(-held)

@@ -334,7 +334,7 @@ def is_synthetic(manifest: Manifest) -> bool:
 
 
 def synthetic_share(manifest: Manifest) -> float:
-    """Which share of the images the manifest's column ``synthetic`` calls so, 0 to 1."""
+    """Which share of the images the manifest's column ``synthetic`` marks, 0 to 1."""
     flags = [row.extra.get("synthetic", "").strip().lower() in _SYNTHETIC for row in manifest.rows]
     return sum(flags) / len(flags)
 

@@ -319,7 +319,7 @@ class SegmentSettings(NetworkSettings):
         crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
             where there is one; a multiple of 16. Evaluated are whole images. 0 shows whole images, as in the paper.
         selection: "validation" keeps the epoch with the best pooled F1 of the validation part, "last" the last (GAP).
-        threshold: a pixel is called from this probability on (GAP: 0.5).
+        threshold: a pixel is predicted positive from this probability on (GAP: 0.5).
         draw: "plain", or "equal" shares of slices with and without a lesion; for ``images_per_epoch``.
         pair_mask: a sequential pair hands on bone or no bone ("hard") or its probability ("soft") (GAP).
         pair_trains_on: the lesion network of a pair learns on the "predicted" or the "true" bone (GAP); it is evaluated
