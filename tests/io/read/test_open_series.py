@@ -126,7 +126,7 @@ def test_wrong_orientation_tags_are_refused(make_series: Make, orientation: tupl
         (b"NaN\\1 ", "NaN"),
         (b"0\\1 ", "positive"),
         (b"-1\\1", "positive"),
-        (b"a\\b ", "no number"),
+        (b"a\\b ", "not a number"),
         (b"", "no Pixel Spacing"),
     ],
 )

@@ -193,7 +193,7 @@ def test_labels_say_what_counts_and_odd_values_are_refused(source: Source, tmp_p
     empty = _save(tmp_path / "e.nii", np.zeros(GRID.shape, np.uint8))
     assert not read_mask_volume(empty, like=GRID).any()
     for name, values in {"half": many * np.float32(0.5), "minus": -many.astype(np.int16)}.items():
-        with pytest.raises(InputError, match="no labels"):
+        with pytest.raises(InputError, match="not labels"):
             read_mask_volume(_save(tmp_path / f"{name}.nii", values), like=GRID, labels=(1,))
     with pytest.raises(InputError, match="NaN"):
         read_mask_volume(_save(tmp_path / "n.nii", np.where(source.lesion, np.nan, 0).astype(np.float32)), like=GRID)
