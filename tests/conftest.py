@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 # them wait for one another and take five to thirty times as long.
 _PROCESSORS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 _SHARE = max(1, _PROCESSORS // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-os.environ.setdefault("OMP_NUM_THREADS", str(_SHARE))
+if "PYTEST_XDIST_WORKER" in os.environ:  # over what the first process left in the environment
+    os.environ["OMP_NUM_THREADS"] = str(_SHARE)
 
 import numpy as np  # noqa: E402 - its BLAS reads the variable above
 import pytest  # noqa: E402 - after numpy
