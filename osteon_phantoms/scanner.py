@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from osteon.data.phantom_mark import mark_grey
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -66,8 +68,10 @@ def scan(hu: F32, spec: CtSpec, *, pixel_mm: tuple[float, float], generator: np.
 
 
 def stored(hu: F32) -> NDArray[np.int16]:
-    """HU as files hold them."""
-    return np.rint(np.clip(hu, -1024, 3071)).astype(np.int16)
+    """HU as files hold them, with the mark of a phantom."""
+    found = np.rint(np.clip(hu, -1024, 3071)).astype(np.int16)
+    mark_grey(found)
+    return found
 
 
 def add_noise(hu: F32, *, sigma_hu: float, correlation_px: float, generator: np.random.Generator) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 from osteon.errors import UsageError, nearest_names
 
 __all__ = [
+    "SWITCHES",
     "Choice",
     "ModelOptions",
     "Progress",
@@ -24,6 +25,16 @@ __all__ = [
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``; the step is a phrase for a person."""
+
+SWITCHES: Final[Mapping[str, str]] = {
+    "force": "The checks of the input were turned off (--force): the images may not be what the task was made for.",
+    "report_ood": "Outside the model's training range it was asked to be reported all the same (--report-ood).",
+    "demo_on_patient": (
+        "A demo model was let speak of images other than osteon's own phantoms (--demo-on-patient): what it says means "
+        "nothing."
+    ),
+}
+"""What every report says of an option that lifts a restraint; none of them implies another."""
 
 _T = TypeVar("_T")
 _KEY: Final = "osteon"
@@ -177,10 +188,16 @@ class ModelOptions:
     Attributes:
         device: "auto", "cpu" or "cuda".
         model: name or folder of a model card; None for the system's default.
+        demo_on_patient: let a demo model speak of images that are not osteon's own phantoms.
     """
 
     device: Literal["auto", "cpu", "cuda"] = option("--device", default="auto", help="Where the network runs.")
     model: str | None = option("--model", default=None, help="Name or folder of a model card.")
+    demo_on_patient: bool = option(
+        "--demo-on-patient",
+        default=False,
+        help="Show what a demo model says of images other than osteon's own phantoms: it means nothing.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

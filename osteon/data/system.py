@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEMO_LIMIT",
     "DEMO_MARK",
+    "NO_MODEL",
     "OUTCOME_LIMIT",
     "PERSON_LIMIT",
     "UNASKED_FROM",
@@ -37,6 +38,7 @@ __all__ = [
     "late",
     "lazy",
     "ood_notice",
+    "silent_notice",
 ]
 
 Kind = Literal["volume", "radiograph", "slide", "picture"]
@@ -238,6 +240,20 @@ class TaskText:
     masks: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     typeset: Callable[[str], str] = str
+
+
+NO_MODEL: Final = "No assessment: only a demo model is installed."
+"""Begins the headline where no model may speak."""
+
+
+def silent_notice(model: str) -> Notice:
+    """Why a demo model was not asked."""
+    text = (
+        f"The demo model {model} was not run: it has learnt from synthetic images, and these are not osteon's own "
+        "phantoms. What stands here was measured without it. Name a model trained on patients with --model; "
+        "--demo-on-patient shows what the demo model says all the same."
+    )
+    return Notice("demo-model-silent", text, level="warning")
 
 
 def ood_notice(what: str, distance: str, ood: RegionOod, tail: str) -> Notice:

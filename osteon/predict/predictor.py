@@ -17,6 +17,7 @@ import numpy as np
 
 from osteon.data import ModelUse, Notice, RegionOod
 from osteon.data.options import silent
+from osteon.data.phantom_mark import is_phantom
 from osteon.errors import BackendError, InputError, WeightsError
 from osteon.metrics.conformal import predict_sets
 from osteon.predict.engines import PRECISIONS, choose_device, choose_runtime, require_known
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from osteon.data import Image
     from osteon.data.options import Progress
     from osteon.predict.engines import Arrays, Batch, Engine
     from osteon.weights import Input, ModelCard, Output, Precision
@@ -53,7 +55,16 @@ if TYPE_CHECKING:
     Images = NDArray[Any] | Batch
     Blocks = Images | Iterable[Images]
 
-__all__ = ["AUTO_BFLOAT16_TOLERANCE", "PAPER_POINT", "Predictor", "Scores", "combined", "grey_crops", "set_names"]
+__all__ = [
+    "AUTO_BFLOAT16_TOLERANCE",
+    "PAPER_POINT",
+    "Predictor",
+    "Scores",
+    "combined",
+    "grey_crops",
+    "may_speak",
+    "set_names",
+]
 
 
 AUTO_BFLOAT16_TOLERANCE: Final = 0.005
@@ -67,6 +78,11 @@ _MAPS_BLOCK = 32  # 12 MiB of maps at 224 x 224
 _MAP_PIXELS = 2 * 512 * 512  # of all images in work: Hybrid-AttUNet++ holds about 2 kB a pixel in float32
 _RANGE_SLACK = 1e-3  # an image may leave its range by rounding, not more
 _STEPS = {Classes: "classifying slices", Maps: "segmenting slices", Embedding: "embedding images"}
+
+
+def may_speak(card: ModelCard | None, image: Image, *, demo_on_patient: bool) -> bool:
+    """Whether a model may say anything about an image: a demo model only of osteon's own phantoms, unless asked to."""
+    return card is None or demo_on_patient or not card.knows_phantoms_only or is_phantom(image)
 
 
 def grey_crops(size: int, *, channels: Any = 1) -> dict[str, Input]:  # noqa: ANN401 - 1 or 3

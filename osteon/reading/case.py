@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osteon.data import Notice
-from osteon.data.options import Progress, choices, make_options, silent
+from osteon.data.options import SWITCHES, Progress, choices, make_options, silent
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
@@ -26,7 +26,7 @@ from osteon.weights import find_card
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from osteon.data import Answer, Image, Notice
+    from osteon.data import Answer, Image
     from osteon.data.system import System
 
 __all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "new_result", "read", "read_case", "require_free"]
@@ -204,6 +204,10 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         chosen = named or best_system(header)
         own = _options(chosen, options.options)
         answer = chosen.read(image, own, progress)
+        asked = [
+            Notice(f"asked-{name}", words, "warning") for name, words in SWITCHES.items() if getattr(own, name, False)
+        ]
+        answer = replace(answer, notices=(*answer.notices, *asked))
         drawn = [value for each in fields(own) if isinstance(value := getattr(own, each.name), Path)]
         run = Run(
             task=chosen.stem,

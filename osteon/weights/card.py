@@ -432,6 +432,11 @@ class ModelCard(_Entry, frozen=True, kw_only=True):
         return f"ModelCard({self.name!r}, version={self.version!r}, task={self.task!r}, is_demo={self.is_demo})"
 
     @property
+    def knows_phantoms_only(self) -> bool:
+        """Whether it is a demo model: it marks itself so, or was trained on synthetic images only."""
+        return self.is_demo or self.training.is_synthetic
+
+    @property
     def image(self) -> ImageInput:
         """The input called "image"."""
         found = self.inputs["image"]

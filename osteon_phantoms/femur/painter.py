@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import Mask, Volume
+from osteon.data.phantom_mark import mark_grey
 from osteon.geometry import Grid
 from osteon_phantoms.femur.anatomy import Thigh, draw_thigh
 from osteon_phantoms.femur.lesion import PlacedLesion, draw_lesion, place_lesion
@@ -156,7 +157,9 @@ def _slice(scene: _Scene, index: int) -> F32:
     generator = np.random.default_rng([spec.seed, 72, index])
     noise = generator.normal(0, spec.noise * reference, (2, *spec.size))
     magnitude = np.hypot(image.real + noise[0], image.imag + noise[1])
-    return np.asarray(np.rint(np.clip(magnitude * (_BRIGHTEST / reference), 0, 4095)), np.float32)
+    stored = np.rint(np.clip(magnitude * (_BRIGHTEST / reference), 0, 4095)).astype(np.uint16)
+    mark_grey(stored)
+    return np.asarray(stored, np.float32)
 
 
 def _signal(spec: FemurMrSpec, matter: Matter) -> F32:

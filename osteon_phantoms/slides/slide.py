@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from osteon.data.phantom_mark import mark_tile
 from osteon.data.slide import TILE_CLASSES, SlideLevel, SlideSource
 from osteon.errors import InputError
 from osteon_phantoms.slides.cells import draw_cells, draw_small, draw_vessels
@@ -136,6 +137,8 @@ class PhantomSlide:
         noise = stain.noise * max(0.25, 1 / self._levels[level].downsample)
         camera = np.array([*stain.glass, stain.gamma, noise], dtype=np.float64)
         develop(light, (row, column, self._ground.seed + level), camera, out)
+        if level == 0:
+            mark_tile(out, row=row, column=column)
 
     def class_at(self, rows: NDArray[np.integer] | int, columns: NDArray[np.integer] | int) -> NDArray[np.uint8]:
         """Classes of pixels of level 0, indices into ``PIXEL_CLASSES``.

@@ -162,6 +162,7 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
     """
     import numpy as np
 
+    from osteon.data.phantom_mark import mark_grey
     from osteon.io.image import write_png8
     from osteon.ops.mr_region import normalise
 
@@ -176,7 +177,9 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
             (image,) = images_of(cohort.task, person, cohort.options)
             name = f"{person.patient_id}.png"
             array: Any = getattr(image.image, "array", image.image)
-            write_png8(folder / "images" / name, np.rint(normalise(array[0]) * 255).astype(np.uint8))
+            picture = np.rint(normalise(array[0]) * 255).astype(np.uint8)
+            mark_grey(picture)
+            write_png8(folder / "images" / name, picture)
             write_png8(folder / "masks" / name, image.masks["lesion"][0] > 0)
             rows.append({
                 "image": f"images/{name}", "mask": f"masks/{name}", "patient": person.patient_id,

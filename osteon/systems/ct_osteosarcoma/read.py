@@ -16,13 +16,14 @@ import numpy as np
 from osteon.data import Answer, HeatMap, Region, SliceReading, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
+from osteon.data.system import silent_notice
 from osteon.errors import NotThisTaskError
 from osteon.mesh import box_surface, extract_parts, smooth_taubin, split_between_slices
 from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.crops import leg_crops
 from osteon.ops.legs import find_legs
 from osteon.ops.runs import positive_runs, smooth_scores
-from osteon.predict.predictor import Predictor, set_names
+from osteon.predict.predictor import Predictor, may_speak, set_names
 from osteon.systems.ct_osteosarcoma import text
 from osteon.weights import find_card
 
@@ -64,8 +65,10 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
         BackendError: the device or runtime is not at hand.
     """
     clock = Clock()
+    card = find_card(options.model or DEFAULT_MODEL)
+    speaks = may_speak(card, volume, demo_on_patient=options.demo_on_patient)
     with ThreadPoolExecutor(1) as beside:  # loading waits for the disk and for OpenVINO
-        loading = beside.submit(Predictor.load, find_card(options.model or DEFAULT_MODEL), device=options.device)
+        loading = beside.submit(Predictor.load, card, device=options.device) if speaks else None
         with clock.step("find legs", progress, "finding the legs"):
             try:
                 search = find_legs(volume, mode=options.roi, force=options.force)
@@ -73,39 +76,45 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
                 other = "Bone metastases of the trunk are read with --task ct_metastasis"
                 raise NotThisTaskError(f"{error}. {other}") from error
         with clock.step("load model"):
-            classifier = loading.result()
+            classifier = loading.result() if loading else None
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
-    point = classifier.operating_point(options.threshold)
+    point = classifier.operating_point(options.threshold) if classifier else None
     readings, notices = [], list(search.notices)
+    if classifier is None:
+        notices.append(silent_notice(card.name))
     for leg in search.legs:
         territory = leg.mask()
-        with clock.step("classify slices"):
-            region, scores = classify_leg(
-                volume,
-                leg,
-                classifier,
-                territory=territory,
-                point=point,
-                report_ood=options.report_ood,
-                progress=progress,
-            )
+        region, scores = Region(leg.name, leg.box, leg.present), no_scores(leg.name)
+        if classifier is not None and point is not None:
+            with clock.step("classify slices"):
+                region, scores = classify_leg(
+                    volume,
+                    leg,
+                    classifier,
+                    territory=territory,
+                    point=point,
+                    report_ood=options.report_ood,
+                    progress=progress,
+                )
         with clock.step("bone mask", progress, f"bone of the {leg.name}"):
             bone = _bone(volume, leg, territory, bone_options, fine=options.bone == "fine")
         notices += [notice for notice in bone.notices if notice not in notices]
         readings.append(text.LegReading(leg.side, region, territory, scores, bone.parts))
     notices += text.ood_notices(readings, report_ood=options.report_ood)
-    with clock.step("heat maps", progress, "heat maps"):
-        pairs = [(leg, reading.scores) for leg, reading in zip(search.legs, readings, strict=True)]
-        heat_maps, told = _leg_heat_maps(volume, pairs, classifier)
-    notices += told
+    heat_maps: tuple[HeatMap, ...] = ()
+    if classifier is not None:
+        with clock.step("heat maps", progress, "heat maps"):
+            pairs = [(leg, reading.scores) for leg, reading in zip(search.legs, readings, strict=True)]
+            heat_maps, told = _leg_heat_maps(volume, pairs, classifier)
+        notices += told
     with clock.step("surfaces"):
         surfaces = [s for reading in readings for s in _leg_surfaces(reading, volume, progress=progress)]
     masks = text.masks_of(readings, volume)
-    use = classifier.use()
+    measured = text.bone_headline(readings, volume)
     return Answer(
         task=TASK,
-        headline=text.headline(readings, volume, report_ood=options.report_ood),
-        status=text.status_of(readings, report_ood=options.report_ood),
+        headline=text.headline(readings, volume, report_ood=options.report_ood) if classifier else measured,
+        status=text.status_of(readings, report_ood=options.report_ood) if classifier else "not_assessed",
         findings=(
             *(finding for reading in readings for finding in text.describe_runs(reading, masks, volume)),
             *(text.describe_bone(reading, masks[0], volume) for reading in readings),
@@ -113,11 +122,11 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
         regions=tuple(reading.region for reading in readings),
         masks=named(masks),
         surfaces=named(surfaces),
-        models=(use,),
+        models=(classifier.use(),) if classifier else (),
         notices=tuple(notices),
         configuration=_configuration(options, bone_options, point),
         seconds=clock.seconds,
-        detail=SliceReading(tuple(reading.scores for reading in readings), heat_maps),
+        detail=SliceReading(tuple(reading.scores for reading in readings if classifier), heat_maps),
     )
 
 
@@ -130,19 +139,27 @@ def _bone(volume: Volume, leg: Leg, territory: NDArray[np.bool_], options: BoneO
     return refine_bone(array, bone, spacing_mm=spacing_mm, keep=territory, min_part_mm3=options.min_part_mm3)
 
 
-def _configuration(options: Options, bone: BoneOptions, point: OperatingPoint) -> dict[str, object]:
+def no_scores(region: str) -> SliceScores:
+    """Of a region that no model was asked of."""
+    nothing = np.zeros(0, dtype=np.float32)
+    return SliceScores(region, np.zeros(0, dtype=np.int64), nothing, nothing, threshold=1.0, runs=())
+
+
+def _configuration(options: Options, bone: BoneOptions, point: OperatingPoint | None) -> dict[str, object]:
+    smoothing = point and {
+        "gaussian_sigma_slices": point.gaussian_sigma_slices,
+        "median_slices": point.median_slices,
+        "order": "gaussian, median, threshold",
+    }
     return {
         "roi": options.roi,
         "force": options.force,
         "model": options.model or DEFAULT_MODEL,
-        "threshold": point.threshold,
-        "threshold_source": point.source,
+        "threshold": point and point.threshold,
+        "threshold_source": point and point.source,
         "report_ood": options.report_ood,
-        "smoothing": {
-            "gaussian_sigma_slices": point.gaussian_sigma_slices,
-            "median_slices": point.median_slices,
-            "order": "gaussian, median, threshold",
-        },
+        "demo_on_patient": options.demo_on_patient,
+        "smoothing": smoothing,
         "bone": options.bone,
         "bone_chain": asdict(bone),
     }

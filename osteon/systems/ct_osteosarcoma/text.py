@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
+from osteon.data.system import DEMO_LIMIT, NO_MODEL, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.report.wording import count
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TEXT",
     "LegReading",
+    "bone_headline",
     "describe_bone",
     "describe_runs",
     "headline",
@@ -198,10 +199,19 @@ def headline(readings: Sequence[LegReading], volume: Volume, *, report_ood: bool
     if ood:
         sentences.append(_ood_sentence(ood, report_ood=report_ood))
     if not told:
-        millilitres = [np.count_nonzero(one.bone_parts) * volume.grid.voxel_volume_mm3 / 1000 for one in readings]
-        parts = [f"{_stem(one)} {bone:.0f} ml" for one, bone in zip(readings, millilitres, strict=True)]
-        sentences.append(f"Bone: {', '.join(parts)}.")
+        sentences.append(_bone_told(readings, volume))
     return " ".join(sentences)
+
+
+def bone_headline(readings: Sequence[LegReading], volume: Volume) -> str:
+    """The first sentence of a report where no model may speak: what was measured without one."""
+    return f"{NO_MODEL} {_bone_told(readings, volume)}"
+
+
+def _bone_told(readings: Sequence[LegReading], volume: Volume) -> str:
+    millilitres = [np.count_nonzero(one.bone_parts) * volume.grid.voxel_volume_mm3 / 1000 for one in readings]
+    parts = [f"{_stem(one)} {bone:.0f} ml" for one, bone in zip(readings, millilitres, strict=True)]
+    return f"Bone: {', '.join(parts)}."
 
 
 def ood_notices(readings: Sequence[LegReading], *, report_ood: bool) -> Iterator[Notice]:

@@ -84,6 +84,8 @@ class SlideReading:
         ood: how unlike the model's training the slide is; None where the model does not know its limits.
         is_ood: whether no class is claimed for that reason.
         is_reported: whether the slide is unlike, but a person asked to have it reported all the same.
+        is_graded: whether a grade was asked for: the slide is of an osteosarcoma after chemotherapy.
+        is_silent: whether no model was asked, so that only how much tissue there is is known.
         certain: cells (row, column) of the gallery, the most certain of each class first.
         uncertain: cells of the least certain, first the least.
     """
@@ -97,6 +99,8 @@ class SlideReading:
     ood: RegionOod | None = None
     is_ood: bool = False
     is_reported: bool = False
+    is_graded: bool = False
+    is_silent: bool = False
     certain: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     uncertain: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 

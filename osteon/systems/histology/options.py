@@ -17,7 +17,14 @@ class Options(ModelOptions):
     Attributes:
         force: read a slide of another magnification than the model's.
         report_ood: report necrosis even where the tissue is outside the model's training range.
+        after_chemotherapy: the slide is of an osteosarcoma after chemotherapy: propose a Huvos grade.
     """
+
+    after_chemotherapy: bool = option(
+        "--after-chemotherapy",
+        default=False,
+        help="It is an osteosarcoma after chemotherapy: propose a Huvos grade for this slide.",
+    )
 
     force: bool = force_option()
     report_ood: bool = report_ood_option()

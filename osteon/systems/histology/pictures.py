@@ -77,7 +77,9 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
         entries=entries,
         summary=tuple(_boxes(about)),
         image=_slide_rows(about),
-        files={
+        files={}
+        if reading.is_silent
+        else {
             "tiles.csv": partial(write_tiles_csv, reading=reading),
             "regions.geojson": partial(write_regions, reading=reading, slide=slide),
             "heatmap.tif": partial(write_heat_map, reading=reading, slide=slide),

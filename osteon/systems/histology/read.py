@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from osteon.data import TILE_CLASSES, Answer, Notice, RegionOod
+from osteon.data import TILE_CLASSES, Answer, Necrosis, Notice, RegionOod
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
+from osteon.data.system import silent_notice
 from osteon.errors import InputError, WeightsError
-from osteon.metrics.necrosis import GRADE_CUTS, huvos_grade, necrosis_fraction
+from osteon.metrics.necrosis import huvos_grade, necrosis_fraction
 from osteon.ops.stain import StainLook, StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, tile_view, tile_views, tile_window
 from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
 from osteon.predict.engines.openvino import usable_cores
-from osteon.predict.predictor import Predictor
+from osteon.predict.predictor import Predictor, may_speak
 from osteon.systems.histology.detail import SlideMap, SlideReading, tiles_of
 from osteon.systems.histology.text import describe, headline, notices_of, status_of
 from osteon.weights import find_card
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import GradeProposal, Necrosis, Slide, TilePlan
+    from osteon.data import GradeProposal, Slide, TilePlan
     from osteon.systems.histology.detail import Tiles
     from osteon.systems.histology.options import Options
 
@@ -54,6 +55,7 @@ LEAST_TILES = 4
 """From this many tiles on their median is compared with the threshold of patients, below with that of one tile."""
 
 _THUMBNAIL_UM = 10.0
+_MOST_GRADES = 2  # neighbours
 _LEAST_TISSUE = 0.25  # share of a cell
 _COARSEST = 2.0  # times the pixel that the network sees
 _STAIN_SAMPLE = 32
@@ -85,35 +87,58 @@ def answer(
         BackendError: the device or runtime is not at hand.
     """
     clock = Clock()
-    if classifier is None:
+    card = find_card(options.model or DEFAULT_MODEL) if classifier is None else classifier.card
+    if card is None:
+        raise WeightsError(f"{options.model} has no model card: how large its tiles are is not known")
+    contract = tiles_of(card)  # another kind of model is refused before it is loaded
+    if classifier is None and may_speak(card, slide, demo_on_patient=options.demo_on_patient):
         with clock.step("load model", progress, "loading the model"):
-            card = find_card(options.model or DEFAULT_MODEL)
-            tiles_of(card)  # another kind of model is refused before it is loaded
             classifier = Predictor.load(card, device=options.device)
-    if classifier.card is None:
-        raise WeightsError(f"{classifier.name} has no model card: how large its tiles are is not known")
-    use, contract = classifier.use(), tiles_of(classifier.card)
     told = _check_size(slide, contract)
     with clock.step("find tissue", progress, "finding tissue"):
         plan, identity = _plan(slide, contract, force=options.force)
+    if classifier is None:
+        return _unread(plan, identity, (*told, silent_notice(card.name)), _configuration(options, plan, contract, None))
+    with clock.step("find tissue"):
         change, stain_notice = _stain(slide, plan, contract)
     with clock.step("read and classify tiles"):
         evaluate = partial(tile_flags, um_per_pixel=plan.tile_um / plan.pixels)
         blocks = read_tiles(slide, plan, evaluate=evaluate, change=change, threads=min(usable_cores(), _MOST_THREADS))
         found = _classified(blocks, plan, classifier, progress)
     with clock.step("measure"):
-        reading = _evaluated(plan, found, classifier, report_ood=options.report_ood)
+        reading = _evaluated(plan, found, classifier, options)
     certain, uncertain = _gallery(reading)
     return Answer(
         task=TASK,
         headline=headline(reading),
         status=status_of(reading),
         findings=tuple(describe(reading, identity=identity)),
-        models=(use,),
+        models=(classifier.use(),),
         notices=(*told, *stain_notice, *notices_of(reading)),
         configuration=_configuration(options, plan, contract, classifier),
         seconds=clock.seconds,
         detail=replace(reading, certain=certain, uncertain=uncertain),
+    )
+
+
+def _unread(plan: TilePlan, identity: str, notices: tuple[Notice, ...], configuration: dict[str, object]) -> Answer:
+    """What is known of a slide of which no model may speak: how much tissue there is."""
+    tissue_mm2 = float(plan.tissue_share[plan.is_tissue].sum()) * (plan.step_um / 1000) ** 2
+    probability = np.full((*plan.shape, len(TILE_CLASSES)), np.nan, dtype=np.float32)
+    reading = SlideReading(
+        map=SlideMap(plan, probability),
+        necrosis=Necrosis(None, None, "nothing is claimed: no model may speak", {"tissue": tissue_mm2}, 0, 0),
+        tiles=int(np.count_nonzero(plan.is_tissue)),
+        is_silent=True,
+    )
+    return Answer(
+        task=TASK,
+        headline=headline(reading),
+        status=status_of(reading),
+        findings=tuple(describe(reading, identity=identity)),
+        notices=notices,
+        configuration=configuration,
+        detail=reading,
     )
 
 
@@ -244,8 +269,9 @@ def _classified(blocks: Generator[TileBlock], plan: TilePlan, classifier: Predic
     return found
 
 
-def _evaluated(plan: TilePlan, found: _Found, classifier: Predictor, *, report_ood: bool) -> SlideReading:
+def _evaluated(plan: TilePlan, found: _Found, classifier: Predictor, options: Options) -> SlideReading:
     """What the numbers of the cells come to."""
+    report_ood = options.report_ood
     read = plan.is_tissue
     nothing = np.zeros(plan.shape, dtype=np.bool_)
     unclean = np.logical_or.reduce([*found.flags.values(), nothing])
@@ -265,9 +291,10 @@ def _evaluated(plan: TilePlan, found: _Found, classifier: Predictor, *, report_o
     left_out = unclean | flags.get("ood", nothing)
     necrosis, grade = _measured(plan, found.probability, left_out, is_ood=is_ood)
     return SlideReading(
+        is_graded=options.after_chemotherapy,
         map=SlideMap(plan, found.probability, found.distance, ood.slice_threshold if ood else None, flags),
         necrosis=necrosis,
-        grade=grade,
+        grade=grade if options.after_chemotherapy else None,
         tiles=int(np.count_nonzero(read)),
         left_out=int(np.count_nonzero(left_out)),
         flagged={name: int(np.count_nonzero(values)) for name, values in flags.items()},
@@ -286,10 +313,12 @@ def _measured(
         areas = {"tissue": necrosis.area_mm2["tissue"], "left_out": necrosis.area_mm2["tissue"]}
         method = "nothing is claimed: the slide is out of distribution"
         return replace(necrosis, fraction=None, interval=None, method=method, area_mm2=areas, regions=0, tiles=0), None
+    if np.count_nonzero(plan.is_tissue) == 1:  # of a single tile its class is the answer; a share would be 0 or 1
+        return replace(necrosis, fraction=None, interval=None, method="no fraction: a single tile was read"), None
     if necrosis.fraction is None or necrosis.interval is None:  # a tile or two are not a ground for a grade
         return necrosis, None
     grade = huvos_grade(necrosis.fraction, necrosis.interval)
-    return necrosis, None if len(grade.possible) == len(GRADE_CUTS) else grade  # an interval that rules none out
+    return necrosis, grade if len(grade.possible) <= _MOST_GRADES else None  # an interval that tells little
 
 
 def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
@@ -316,17 +345,22 @@ def _gallery(reading: SlideReading) -> tuple[tuple[tuple[int, int], ...], tuple[
     return cells(certain), cells(uncertain)
 
 
-def _configuration(options: Options, plan: TilePlan, contract: Tiles, classifier: Predictor) -> dict[str, object]:
+def _configuration(
+    options: Options, plan: TilePlan, contract: Tiles, classifier: Predictor | None
+) -> dict[str, object]:
+    limits = None if classifier is None else classifier.limits
     return {
         "model": options.model or DEFAULT_MODEL,
         "force": options.force,
         "report_ood": options.report_ood,
+        "demo_on_patient": options.demo_on_patient,
+        "after_chemotherapy": options.after_chemotherapy,
         "tile_um": plan.tile_um,
         "step_um": plan.step_um,
         "tile_pixels": plan.pixels,
         "least_tissue_of_a_cell": _LEAST_TISSUE,
         "stain": contract.stain,
-        "tile_ood_threshold": None if classifier.limits is None else classifier.limits.known.slice_threshold,
+        "tile_ood_threshold": None if limits is None else limits.known.slice_threshold,
         "seed": _SEED,
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.data import TILE_CLASSES, TILE_TEXTS, Finding, Measurement, Notice
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, NO_MODEL, OUTCOME_LIMIT, TaskText
 from osteon.labels import concept
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ TEXT: Final = TaskText(
     typeset=_typeset,
 )
 
+_WIDEST_INTERVAL: Final = 0.6
+"""Of a fraction with a wider interval than this it is said that it cannot be measured."""
+
 _FLAG_TEXTS = {
     "blur": "out of focus",
     "pen": "under pen marks",
@@ -64,11 +67,14 @@ _FLAG_TEXTS = {
 
 def status_of(reading: SlideReading) -> Status:
     """What the slide comes to: positive where tumour was predicted."""
+    if reading.is_silent:
+        return "not_assessed"
     if reading.is_ood:
         return "abstained"
     if reading.left_out == reading.tiles:
         return "not_assessed"
-    return "negative" if reading.necrosis.fraction is None else "positive"
+    areas = reading.necrosis.area_mm2
+    return "positive" if areas["viable"] + areas["non_viable"] > 0 else "negative"
 
 
 def describe(reading: SlideReading, *, identity: str) -> Iterator[Finding]:
@@ -81,7 +87,7 @@ def describe(reading: SlideReading, *, identity: str) -> Iterator[Finding]:
         yield _necrosis(reading, identity)
         words = f"Viable tumour: {_area(areas['viable'])}."
         yield _tissue(identity, "viable-tumour", words, areas["viable"], kind="neoplasm")
-    if not reading.is_ood and reading.left_out < reading.tiles:
+    if not (reading.is_ood or reading.is_silent) and reading.left_out < reading.tiles:
         words = f"Tissue classified as non-tumour: {_area(areas['non_tumour'])}."
         yield _tissue(identity, "non-tumour", words, areas["non_tumour"])
     yield _tissue(identity, "tissue", f"Tissue on the slide: {_area(areas['tissue'])}.", areas["tissue"])
@@ -115,8 +121,15 @@ def notices_of(reading: SlideReading) -> Iterator[Notice]:
         text = f"The necrosis has no interval, and no grade is proposed: {why}."
         yield Notice("no-interval", text, "warning")
     if reading.grade is None and reading.necrosis.interval is not None:
-        text = "The interval of the necrosis reaches every Huvos grade: none is proposed."
-        yield Notice("no-grade", text, "warning")
+        if reading.is_graded:
+            text = "The interval of the necrosis reaches more than two Huvos grades: none is proposed."
+            yield Notice("no-grade", text, "warning")
+        else:
+            text = (
+                "No Huvos grade is proposed: it is for osteosarcomas after chemotherapy, and nobody said that this is "
+                "one (--after-chemotherapy)."
+            )
+            yield Notice("no-grade", text)
     if reading.grade is not None:
         text = (
             "The grade is a proposal for what is on this slide; the response to chemotherapy is graded on the whole "
@@ -127,12 +140,23 @@ def notices_of(reading: SlideReading) -> Iterator[Notice]:
 
 def headline(reading: SlideReading) -> str:
     """The first sentence of the report: the necrosis fraction with its interval and grade, or why there is none."""
-    necrosis, areas = reading.necrosis, reading.necrosis.area_mm2
+    return _no_assessment(reading) or _told(reading)
+
+
+def _no_assessment(reading: SlideReading) -> str:
+    areas = reading.necrosis.area_mm2
+    if reading.is_silent:
+        return f"{NO_MODEL} Tissue on the slide: {_area(areas['tissue'])}."
     if reading.is_ood:
         where = f"the slide is outside the model's training range (score {_score(reading)})"
         return f"No assessment of tumour or necrosis: {where}."
     if reading.left_out == reading.tiles:
         return f"No assessment: none of the {_tiles(reading.tiles)} of this slide shows clean tissue."
+    return ""
+
+
+def _told(reading: SlideReading) -> str:
+    necrosis, areas = reading.necrosis, reading.necrosis.area_mm2
     if reading.tiles == 1:  # of a single tile its class is the answer; a share of it would be 0 or 100 %
         each = reading.map.probability.reshape(-1, len(TILE_CLASSES))
         shares = each[np.isfinite(each[:, 0])][0]
@@ -143,14 +167,16 @@ def headline(reading: SlideReading) -> str:
     percent = f"{100 * necrosis.fraction:.0f} %"
     of = f"{_area(areas['non_viable'])} of {_area(areas['non_viable'] + areas['viable'])}"
     interval = "" if necrosis.interval is None else f", 95 % CI {_range(necrosis.interval)}"
-    grade = "No Huvos grade proposed."
+    grade = ""
     if reading.grade is not None:
         others = [name for name in reading.grade.possible if name != reading.grade.grade]
         tail = f" ({' or '.join(others)} within the interval)" if others else ""
-        grade = f"Proposed Huvos grade, for this slide alone: {reading.grade.grade}{tail}."
-    elif necrosis.interval is not None:
-        return f"Necrosis not reliably measurable: estimate {percent}{interval} ({of}). {grade}"
-    return f"Necrosis: {percent} of the tumour on this slide{interval} ({of}). {grade}"
+        grade = f" Proposed Huvos grade, for this slide alone: {reading.grade.grade}{tail}."
+    elif reading.is_graded:
+        grade = " No Huvos grade proposed."
+    if necrosis.interval is not None and necrosis.interval[1] - necrosis.interval[0] > _WIDEST_INTERVAL:
+        return f"Necrosis not reliably measurable: estimate {percent}{interval} ({of}).{grade}"
+    return f"Necrosis: {percent} of the tumour on this slide{interval} ({of}).{grade}"
 
 
 def _score(reading: SlideReading) -> str:

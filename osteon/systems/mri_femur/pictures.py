@@ -55,14 +55,15 @@ def pictures(answer: Answer, volume: Volume | Radiograph, findings: Findings) ->
     entries = finished(slice_entries(reading, volume))
     drawings: dict[str, Drawing] = {
         "overview": partial(draw_marked_slice, answer=answer, volume=volume),
-        "scores": partial(draw_probability, answer=answer, scores=reading.scores[0]),
     }
+    if reading.scores:
+        drawings["scores"] = partial(draw_probability, answer=answer, scores=reading.scores[0])
     blocks: list[Block] = [
         Heading("Key pictures", anchor="pictures", only="page"),
         Figure("overview", tallest_mm=92),
         Figure("scores", only="page"),
         *findings_section(findings, TEXT),
-        Heading(_TITLE, only="paper"),
+        *((Heading(_TITLE, only="paper"),) if reading.scores else ()),
         Figure("scores", tallest_mm=70, only="paper"),
         *trust_section(findings, entries.scores),
     ]

@@ -7,7 +7,7 @@ a prediction set, a word on whether the image is like those of training, and a h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,12 @@ import numpy as np
 from osteon.data import Answer, ClassProbabilities, HeatMap, Notice, Region, SliceReading, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
+from osteon.data.system import silent_notice
 from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.io import read_mask_volume
 from osteon.io.image import is_picture, read_mask_image
 from osteon.ops import mr_region
-from osteon.predict.predictor import Predictor, set_names
+from osteon.predict.predictor import Predictor, may_speak, set_names
 from osteon.systems.mri_femur import text
 from osteon.weights import OperatingPoint, find_card
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Volume
+    from osteon.data import RegionOod, Volume
     from osteon.ops.mr_region import MrRegion
     from osteon.predict.predictor import Scores
     from osteon.systems.mri_femur.options import Options
@@ -69,10 +70,12 @@ def answer(
     clock = Clock()
     with clock.step("find the lesion"):
         mark = mark_lesion(volume, options)
-    if classifier is None:
+    card = _card(options) if classifier is None else classifier.card
+    if classifier is None and may_speak(card, volume, demo_on_patient=options.demo_on_patient):
         with clock.step("load model"):
             classifier = Predictor.load(_card(options), device=options.device)
-    chosen, index = region_options(classifier.card, size=classifier.size[0]), mark.slice_index
+    size = card.image.rows if card else classifier.size[0] if classifier else 0
+    chosen, index = region_options(card, size=size), mark.slice_index
     with clock.step("outline"):
         image = mr_region.normalise(volume.array[index])
         if mark.mask is not None:
@@ -82,6 +85,65 @@ def answer(
         else:
             raise InputError("the lesion is marked by neither a box nor a mask: give one of them")
         crop = mr_region.lesion_crop(image, region, options=chosen)
+    said = None if classifier is None else _said(classifier, crop, region, volume, index, options, clock, progress)
+    present = np.zeros(volume.grid.shape[0], dtype=np.bool_)
+    present[index] = True
+    tracking = text.lesion_uid(region, volume, slice_index=index)
+    mask = text.lesion_mask(region, volume, slice_index=index, tracking=tracking, is_drawn=mark.mask is not None)
+    common = Answer(
+        task=TASK,
+        headline=text.silent_headline(region, volume, slice_index=index),
+        regions=(Region(text.REGION, text.box_on_slice(region.window, index), present),),
+        masks={} if mask is None else named((mask,)),
+        notices=(*text.modality_notices(volume), *mark.notices, *text.region_notices(region, volume)),
+        configuration=_configuration(options, chosen, region, mark, None if said is None else said.point),
+        seconds=clock.seconds,
+        detail=SliceReading(),
+    )
+    if said is None or classifier is None:
+        finding = text.describe(region, common.headline, volume, slice_index=index, tracking=tracking)
+        told = silent_notice(card.name if card else "of nobody")
+        return replace(common, findings=(finding,), notices=(*common.notices, told))
+    scores, ood = said.scores, said.ood
+    headline = text.headline(scores, volume, ood=ood, is_withheld=said.is_withheld)
+    probability = None if said.is_withheld else float(scores.probability[0])
+    return replace(
+        common,
+        headline=headline,
+        status="abstained" if said.is_withheld else "positive" if scores.runs else "negative",
+        findings=(
+            text.describe(region, headline, volume, slice_index=index, tracking=tracking, probability=probability),
+        ),
+        regions=tuple(replace(one, ood=ood) for one in common.regions),
+        classes=None if said.is_withheld else _classes(scores),
+        models=(classifier.use(),),
+        notices=(*common.notices, *text.ood_notices(ood, report_ood=options.report_ood), *said.told),
+        detail=SliceReading((scores,), said.heat_maps),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """What a model says of the lesion."""
+
+    scores: SliceScores
+    point: OperatingPoint
+    ood: RegionOod | None
+    is_withheld: bool
+    heat_maps: tuple[HeatMap, ...]
+    told: tuple[Notice, ...]
+
+
+def _said(
+    classifier: Predictor,
+    crop: NDArray[np.float32],
+    region: MrRegion,
+    volume: Volume,
+    index: int,
+    options: Options,
+    clock: Clock,
+    progress: Progress,
+) -> _Said:
     with clock.step("classify"):
         found = classifier.scores(crop[None], progress=progress)
     point = classifier.operating_point(options.threshold, default=EVEN_ODDS)
@@ -90,31 +152,7 @@ def answer(
     scores = _scores(classifier, found, index, point, is_withheld=is_withheld)
     with clock.step("heat map", progress, "heat map"):
         heat_maps, told = _heat_map(classifier, crop, region, volume, scores)
-    present = np.zeros(volume.grid.shape[0], dtype=np.bool_)
-    present[index] = True
-    tracking = text.lesion_uid(region, volume, slice_index=index)
-    mask = text.lesion_mask(region, volume, slice_index=index, tracking=tracking, is_drawn=mark.mask is not None)
-    use = classifier.use()
-    return Answer(
-        task=TASK,
-        headline=text.headline(scores, volume, ood=ood, is_withheld=is_withheld),
-        status="abstained" if is_withheld else "positive" if scores.runs else "negative",
-        findings=(text.describe(region, scores, volume, ood=ood, is_withheld=is_withheld, tracking=tracking),),
-        regions=(Region(text.REGION, text.box_on_slice(region.window, index), present, ood),),
-        masks={} if mask is None else named((mask,)),
-        classes=None if is_withheld else _classes(scores),
-        models=(use,),
-        notices=(
-            *text.modality_notices(volume),
-            *mark.notices,
-            *text.region_notices(region, volume),
-            *text.ood_notices(ood, report_ood=options.report_ood),
-            *told,
-        ),
-        configuration=_configuration(options, chosen, region, mark, point),
-        seconds=clock.seconds,
-        detail=SliceReading((scores,), heat_maps),
-    )
+    return _Said(scores, point, ood, is_withheld, heat_maps, told)
 
 
 def region_options(card: ModelCard | None, *, size: int) -> mr_region.RegionOptions:
@@ -205,13 +243,14 @@ def _heat_map(
 
 
 def _configuration(
-    options: Options, chosen: mr_region.RegionOptions, region: MrRegion, mark: _LesionMark, point: OperatingPoint
+    options: Options, chosen: mr_region.RegionOptions, region: MrRegion, mark: _LesionMark, point: OperatingPoint | None
 ) -> dict[str, object]:
     return {
         "model": options.model or DEFAULT_MODEL,
-        "threshold": point.threshold,
-        "threshold_source": point.source,
+        "threshold": point and point.threshold,
+        "threshold_source": point and point.source,
         "report_ood": options.report_ood,
+        "demo_on_patient": options.demo_on_patient,
         "slice": mark.slice_index + 1,
         "marked_by": "box" if mark.mask is None else "mask",
         "drawn_box": str(region.drawn),

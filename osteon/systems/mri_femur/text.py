@@ -8,7 +8,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Mask, Measurement, Notice
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
+from osteon.data.system import DEMO_LIMIT, NO_MODEL, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.outlines import largest_distance_mm, outline_points_mm
@@ -32,6 +32,7 @@ __all__ = [
     "modality_notices",
     "ood_notices",
     "region_notices",
+    "silent_headline",
 ]
 
 TEXT: Final = TaskText(
@@ -104,25 +105,20 @@ def lesion_mask(region: MrRegion, volume: Volume, *, slice_index: int, tracking:
 
 def describe(
     region: MrRegion,
-    scores: SliceScores,
+    said: str,
     volume: Volume,
     *,
-    ood: RegionOod | None,
-    is_withheld: bool,
+    slice_index: int,
     tracking: str,
+    probability: float | None = None,
 ) -> Finding:
-    """The one finding: the lesion that was marked, what the model says of it, and how large it is.
+    """The one finding: the lesion that was marked, what is said of it, and how large it is.
 
     ``tracking`` is of ``lesion_uid``.
     """
-    index = int(scores.slices[0])
-    measured = _size_mm(region, volume)
+    measured, size = _size_mm(region, volume), _size_told(region, volume)
     measurements = []
-    size = f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
-    if not region.mask.any():
-        size = "It was not outlined and not measured."
     if measured is not None:
-        size = f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."
         measurements = [
             Measurement(concept("axial_diameter"), measured[0], concept("unit_mm")),
             Measurement(concept("area"), measured[1], concept("unit_mm2")),
@@ -131,12 +127,27 @@ def describe(
         identifier="lesion",
         tracking_uid=tracking,
         kind=concept("lesion"),
-        statement=f"{headline(scores, volume, ood=ood, is_withheld=is_withheld)} {size}",
-        probability=None if is_withheld else float(scores.probability[0]),
-        box=box_on_slice(region.box, index),
+        statement=said if said.endswith(size) else f"{said} {size}",
+        probability=probability,
+        box=box_on_slice(region.box, slice_index),
         measurements=tuple(measurements),
         segment=(LESION_MASK, 1) if region.mask.any() else None,
     )
+
+
+def _size_told(region: MrRegion, volume: Volume) -> str:
+    measured = _size_mm(region, volume)
+    if measured is not None:
+        return f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."
+    if not region.mask.any():
+        return "It was not outlined and not measured."
+    return f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
+
+
+def silent_headline(region: MrRegion, volume: Volume, *, slice_index: int) -> str:
+    """The first sentence of a report where no model may speak: what was measured without one."""
+    where = f" on slice {slice_index + 1}" if volume.grid.shape[0] > 1 else ""
+    return f"{NO_MODEL} A lesion was marked{where}. {_size_told(region, volume)}"
 
 
 def headline(scores: SliceScores, volume: Volume, *, ood: RegionOod | None, is_withheld: bool) -> str:

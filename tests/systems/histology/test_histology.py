@@ -12,6 +12,7 @@ import pytest
 from osteon.data import TILE_CLASSES
 from osteon.errors import InputError
 from osteon.metrics.conformal import ConformalThreshold
+from osteon.metrics.necrosis import huvos_grade
 from osteon.ops.stain import StainNormaliser
 from osteon.ops.tile_plan import plan_tiles, slide_size_um, tile_view
 from osteon.predict.predictor import Predictor
@@ -108,7 +109,7 @@ def seventy(classifier: Predictor) -> Answer:
     """12 rows of tissue: 3 columns viable, 7 non-viable, 2 non-tumour."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histology, "tile_flags", lambda *_, **__: ())
-        return _read(PaintedSlide(_squares(**SEVENTY)), classifier)
+        return _read(PaintedSlide(_squares(**SEVENTY)), classifier, Options(after_chemotherapy=True))
 
 
 def test_areas_and_fraction_are_those_of_the_paint(seventy: Answer) -> None:
@@ -265,6 +266,35 @@ def test_in_a_picture_of_one_tile_any_tissue_will_do(classifier: Predictor) -> N
         _read(PaintedSlide(np.full((1, 1), "glass"), square_um=1024, microns=4.0), classifier)
 
 
+def test_a_grade_is_for_osteosarcoma_after_chemotherapy_and_for_two_neighbours_at_most(
+    classifier: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histology, "tile_flags", lambda *_, **__: ())
+    plain = _read(PaintedSlide(_squares(**SEVENTY)), classifier)
+    assert "grade" not in plain.headline.lower()
+    assert reading_of(plain).grade is None
+    assert {each.code: each.level for each in plain.notices} == {"no-grade": "info"}
+    apart = _squares()
+    for number in range(9):
+        row, column = 1 + 5 * (number // 3), 1 + 5 * (number % 3)
+        apart[row : row + 4, column : column + 4] = "viable" if number in {2, 4} else "non_viable"
+    wide = _read(PaintedSlide(apart), classifier, Options(after_chemotherapy=True))
+    interval = reading_of(wide).necrosis.interval
+    assert interval is not None
+    assert len(huvos_grade(0.75, interval).possible) > 2
+    assert reading_of(wide).grade is None
+    assert "No Huvos grade proposed." in wide.headline
+
+
+def test_a_demo_model_says_nothing_of_a_patient() -> None:
+    found = answer(PaintedSlide(_squares(**SEVENTY)), Options(device="cpu"))
+    assert found.headline.startswith("No assessment: only a demo model is installed. Tissue on the slide: 3")
+    assert (found.status, found.models) == ("not_assessed", ())
+    assert [each.identifier for each in found.findings] == ["tissue"]
+    assert found.findings[0].measurements[0].value == pytest.approx(144 * CELL_MM2, rel=0.03)
+    assert not np.isfinite(reading_of(found).map.probability).any()
+
+
 def test_an_empty_slide_is_refused(classifier: Predictor) -> None:
     slide = PaintedSlide(_squares())
     with pytest.raises(InputError, match="no tissue was found"):
@@ -280,7 +310,8 @@ def test_a_picture_of_a_tile_is_one_cell(classifier: Predictor, side: int, cells
     squares = np.full((1, 1), "viable", dtype="U12")
     found = _read(PaintedSlide(squares, square_um=side, microns=4.0), classifier)
     assert reading_of(found).map.plan.is_tissue.size == cells
-    assert reading_of(found).necrosis.fraction == 0.0
+    assert reading_of(found).necrosis.fraction == (None if cells == 1 else 0.0), "of one tile there is no share"
+    assert found.status == "positive"
     assert reading_of(found).necrosis.area_mm2["viable"] == pytest.approx(area_mm2, rel=0.02)
     assert reading_of(found).necrosis.interval is None
     assert reading_of(found).grade is None, "a tile is not a ground for a grade"

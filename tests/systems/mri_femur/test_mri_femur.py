@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from osteon.data import Answer, SliceReading, SliceScores, Volume
+from osteon.data.phantom_mark import mark_grey
 from osteon.data.system import Header
 from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
@@ -40,6 +41,13 @@ def knee(*, modality: str = "MR", is_in_mm: bool = True) -> Volume:
     for index, radius in ((1, 10), (2, 6)):
         array[index][(y - 40) ** 2 + (x - 50) ** 2 <= radius**2] += 300
     return Volume(np.rint(array).astype(np.int16), GRID if is_in_mm else replace(GRID, unit="pixel"), modality)
+
+
+def phantom() -> Volume:
+    """The same with the mark of a phantom."""
+    made = knee()
+    mark_grey(made.array)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +275,7 @@ def test_the_mark_is_asked_for_before_any_model_is_loaded() -> None:
 def test_the_folder_of_a_card_is_enough(card: ModelCard) -> None:
     steps: list[str] = []
     said = answer(
-        knee(),
+        phantom(),
         Options(box=BOX, slice_number=2, model=str(card.folder), device="cpu"),
         lambda step, done, total: steps.append(step),
     )
@@ -290,10 +298,26 @@ def test_the_shipped_model_takes_the_crops_of_this_task() -> None:
     options = region_options(card, size=card.image.rows)
     assert (options.size, options.margin_px, options.masked) == (224, 20, False)
     steps: list[str] = []
-    said = answer(knee(), Options(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
+    said = answer(phantom(), Options(box=BOX, slice_number=2, device="cpu"), lambda step, *_: steps.append(step))
     assert said.models[0].name == DEFAULT_MODEL
     assert said.regions[0].ood is not None
     assert len(said.detail_as(SliceReading).heat_maps) == 1
+
+
+def test_a_demo_model_says_nothing_of_a_patient(card: ModelCard) -> None:
+    chosen = Options(box=BOX, slice_number=2, model=str(card.folder), device="cpu")
+    said = answer(knee(), chosen)
+    assert said.headline.startswith(
+        "No assessment: only a demo model is installed. A lesion was marked on slice 2. It measures"
+    )
+    assert (said.status, said.models, said.classes, said.is_demo) == ("not_assessed", (), None, False)
+    assert said.detail_as(SliceReading).scores == ()
+    assert said.findings[0].probability is None
+    assert said.masks["lesion"].array.any()
+    assert "demo-model-silent" in {each.code for each in said.notices}
+    asked = answer(knee(), replace(chosen, demo_on_patient=True))
+    assert asked.is_demo
+    assert asked.classes is not None
 
 
 def test_mr_is_routed_here() -> None:
