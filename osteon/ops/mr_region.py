@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 PERCENTILES: Final = (1.0, 99.0)
+LEAST_BOX_PX: Final = 6
+MOST_OF_AN_EDGE: Final = 0.6
 LEAST_SHARE: Final = 0.5
 """A region smaller than this share of the drawn box, along rows or columns, does not move the box."""
 
@@ -108,6 +110,12 @@ class MrRegion:
     # of the normalised image, between lesion and surround; None of a mask that was given
     threshold: float | None = None
     box_kept: bool = False  # whether the drawn box was kept because the region covers too little of it
+    at_edge: bool = False  # whether the region runs along an edge of the drawn box, so that it goes on beyond it
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether sizes may be taken from the outline."""
+        return not (self.box_kept or self.at_edge)
 
 
 def normalise(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -190,9 +198,14 @@ def lesion_in_box(image: NDArray[np.float32], drawn: PlaneBox, *, options: Regio
         one.
 
     Raises:
-        InputError: the box reaches outside the image.
+        InputError: the box reaches outside the image, or is too small to outline anything.
     """
     chosen = options or RegionOptions()
+    if min(drawn.height, drawn.width) < LEAST_BOX_PX:
+        raise InputError(
+            f"the lesion box {drawn} has {drawn.height} x {drawn.width} pixels: nothing can be outlined in less than "
+            f"{LEAST_BOX_PX} x {LEAST_BOX_PX}; draw it around the lesion, or give a mask (--mask)"
+        )
     mask, polarity, threshold = find_region(image, drawn, options=chosen)
     box, kept = drawn, True
     if mask.any():
@@ -200,7 +213,12 @@ def lesion_in_box(image: NDArray[np.float32], drawn: PlaneBox, *, options: Regio
         kept = found.height < LEAST_SHARE * drawn.height or found.width < LEAST_SHARE * drawn.width
         box = drawn if kept else found
     window = box_with_margin(box, _shape(image), margin_px=chosen.margin_px)
-    return MrRegion(drawn, box, window, mask, polarity, threshold, kept)
+    return MrRegion(drawn, box, window, mask, polarity, threshold, kept, at_edge=_runs_along(mask[drawn.slices]))
+
+
+def _runs_along(inside: NDArray[np.bool_]) -> bool:
+    """Whether what is marked in a box fills most of one of its edges; an ellipse in its box fills less than half."""
+    return max(float(edge.mean()) for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1])) >= MOST_OF_AN_EDGE
 
 
 def lesion_of_mask(mask: NDArray[np.bool_], *, options: RegionOptions | None = None) -> MrRegion:

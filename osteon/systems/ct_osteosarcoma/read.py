@@ -21,6 +21,7 @@ from osteon.errors import NotThisTaskError
 from osteon.mesh import box_surface, extract_parts, smooth_taubin, split_between_slices
 from osteon.ops.bone import BoneOptions, refine_bone, segment_bone
 from osteon.ops.crops import leg_crops
+from osteon.ops.hu_check import hu_faults, require_checks
 from osteon.ops.legs import find_legs
 from osteon.ops.runs import positive_runs, smooth_scores
 from osteon.predict.predictor import Predictor, may_speak, set_names
@@ -70,6 +71,8 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     with ThreadPoolExecutor(1) as beside:  # loading waits for the disk and for OpenVINO
         loading = beside.submit(Predictor.load, card, device=options.device) if speaks else None
         with clock.step("find legs", progress, "finding the legs"):
+            wanted = "a CT of the legs in Hounsfield units"
+            checked = require_checks(hu_faults(volume.array), wanted=wanted, force=options.force)
             try:
                 search = find_legs(volume, mode=options.roi, force=options.force)
             except NotThisTaskError as error:  # the other system for CT is named: nothing chooses it silently
@@ -79,7 +82,7 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
             classifier = loading.result() if loading else None
     bone_options = BoneOptions(units="mm" if options.bone == "paper-mm" else "voxel")
     point = classifier.operating_point(options.threshold) if classifier else None
-    readings, notices = [], list(search.notices)
+    readings, notices = [], [*checked, *search.notices]
     if classifier is None:
         notices.append(silent_notice(card.name))
     for leg in search.legs:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from osteon.data.options import ThresholdOptions, option, report_ood_option
+from osteon.data.options import ThresholdOptions, force_option, option, report_ood_option
 
 __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
@@ -31,6 +31,7 @@ class Options(ThresholdOptions):
     slice_number: int | None = option(
         "--slice", default=None, metavar="N", help="Slice of the box or mask, counted from 1."
     )
+    force: bool = force_option()
     report_ood: bool = report_ood_option()
 
 

@@ -20,6 +20,7 @@ from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.io import read_mask_volume
 from osteon.io.image import is_picture, read_mask_image
 from osteon.ops import mr_region
+from osteon.ops.hu_check import require_checks
 from osteon.predict.predictor import Predictor, may_speak, set_names
 from osteon.systems.mri_femur import text
 from osteon.weights import OperatingPoint, find_card
@@ -56,18 +57,20 @@ def answer(
     """Evaluate one marked lesion.
 
     Args:
-        volume: MR, one slice or a series of any plane; another modality is read with a warning.
+        volume: MR, one slice or a series of any plane.
         options: box or mask, slice number, device, model, threshold, report_ood.
         progress: called at every step.
         classifier: a model at hand; None for the one that the options name.
 
     Raises:
+        NotThisTaskError: the image is not an MRI, and it is not forced.
         InputError: no lesion is marked, the mark does not fit the image, or the slice shows nothing.
         UnknownLabelError: the model is not installed.
         WeightsError: it is of another task, was changed, or does not reproduce its golden output.
         BackendError: the device or runtime is not at hand.
     """
     clock = Clock()
+    checked = require_checks(text.modality_faults(volume), wanted="an MRI", force=options.force)
     with clock.step("find the lesion"):
         mark = mark_lesion(volume, options)
     card = _card(options) if classifier is None else classifier.card
@@ -95,7 +98,7 @@ def answer(
         headline=text.silent_headline(region, volume, slice_index=index),
         regions=(Region(text.REGION, text.box_on_slice(region.window, index), present),),
         masks={} if mask is None else named((mask,)),
-        notices=(*text.modality_notices(volume), *mark.notices, *text.region_notices(region, volume)),
+        notices=(*checked, *text.modality_notices(volume), *mark.notices, *text.region_notices(region, volume)),
         configuration=_configuration(options, chosen, region, mark, None if said is None else said.point),
         seconds=clock.seconds,
         detail=SliceReading(),
@@ -249,6 +252,7 @@ def _configuration(
         "model": options.model or DEFAULT_MODEL,
         "threshold": point and point.threshold,
         "threshold_source": point and point.source,
+        "force": options.force,
         "report_ood": options.report_ood,
         "demo_on_patient": options.demo_on_patient,
         "slice": mark.slice_index + 1,

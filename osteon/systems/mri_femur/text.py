@@ -11,6 +11,7 @@ from osteon.data.finding import tracking_uid
 from osteon.data.system import DEMO_LIMIT, NO_MODEL, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
 from osteon.geometry import Box
 from osteon.labels import concept
+from osteon.ops.hu_check import hu_faults
 from osteon.ops.outlines import largest_distance_mm, outline_points_mm
 from osteon.report.wording import probability
 
@@ -29,6 +30,7 @@ __all__ = [
     "headline",
     "lesion_mask",
     "lesion_uid",
+    "modality_faults",
     "modality_notices",
     "ood_notices",
     "region_notices",
@@ -57,6 +59,7 @@ REGION: Final = "lesion"
 LESION_MASK: Final = "lesion"
 BENIGN: Final = "benign"
 MALIGNANT: Final = "malignant"
+_AIR_HU, _SOFT_HU = -500.0, 0.0
 _COLOUR: Final = (214, 39, 40)
 
 
@@ -70,7 +73,7 @@ def _size_mm(region: MrRegion, volume: Volume) -> tuple[float, float] | None:
 
     The distance is that between the middles of pixel faces, as for lesions of the trunk.
     """
-    if not volume.grid.is_in_mm or not region.mask.any():
+    if not volume.grid.is_in_mm or not region.mask.any() or not region.is_reliable:
         return None
     _, row_mm, column_mm = volume.grid.spacing_mm
     points = outline_points_mm(region.mask, spacing_mm=(row_mm, column_mm), height_mm=0.0, slice_mm=0.0)
@@ -141,6 +144,8 @@ def _size_told(region: MrRegion, volume: Volume) -> str:
         return f"It measures {measured[0]:.1f} mm across, {measured[1]:.0f} mm² on this slice."
     if not region.mask.any():
         return "It was not outlined and not measured."
+    if not region.is_reliable:
+        return "Its outline is not reliable: it was not measured."
     return f"It spans {region.box.height} x {region.box.width} pixels; its size in millimetres is not known."
 
 
@@ -177,12 +182,14 @@ def region_notices(region: MrRegion, volume: Volume) -> list[Notice]:
     if not region.mask.any():
         text = "No region could be outlined in the box: the lesion is not measured. Draw a mask of it (--mask)."
         notices.append(Notice("no-outline", text, "warning"))
-    elif region.polarity and region.box_kept:
+    elif region.polarity and not region.is_reliable:
+        why = "covers little of it" if region.box_kept else "runs along its edge and goes on beyond it"
+        kept = ": the box as drawn was kept for the model" if region.box_kept else ""
         text = (
-            "The region outlined in the box covers little of it: the box as drawn was kept for the model. Outline and "
-            "size are those of the region; a drawn mask (--mask) is more reliable."
+            f"The outline is not reliable: the region outlined in the box {why}{kept}. No size is given from it; draw "
+            "a mask (--mask)."
         )
-        notices.append(Notice("small-region", text, "warning"))
+        notices.append(Notice("outline-not-reliable", text, "warning"))
     elif region.polarity:
         size = ", and its size is measured on that outline" if volume.grid.is_in_mm else ""
         text = (
@@ -193,16 +200,23 @@ def region_notices(region: MrRegion, volume: Volume) -> list[Notice]:
     return notices
 
 
+def modality_faults(volume: Volume) -> list[str]:
+    """Why the images are no MRI: another modality, or a file without one whose values are those of a CT."""
+    if volume.modality not in {"MR", ""}:
+        return [f"the images are {volume.modality}"]
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if not volume.modality and low <= _AIR_HU and high > _SOFT_HU and not hu_faults(volume.array):
+        return [f"the values go from {low:.0f} to {high:.0f}, as those of a CT in Hounsfield units"]
+    return []
+
+
 def modality_notices(volume: Volume) -> list[Notice]:
-    """What must be said of images that are not, or not known to be, MR."""
-    if volume.modality == "MR":
+    """What must be said of images that are not known to be MR."""
+    if volume.modality:
         return []
-    found = f"The images are {volume.modality}" if volume.modality else "The modality of the image is not known"
-    text = (
-        f"{found}, not MR: they were read all the same, because the published figure shows CT under a title that says "
-        "MRI. The model was trained on what its statement says."
-    )
-    return [Notice("not-mr" if volume.modality else "modality-not-known", text, "warning")]
+    return [
+        Notice("modality-not-known", "The file does not say that the image is an MRI: it was taken for one.", "warning")
+    ]
 
 
 def ood_notices(ood: RegionOod | None, *, report_ood: bool) -> list[Notice]:

@@ -14,7 +14,7 @@ import pytest
 from osteon.data import Answer, SliceReading, SliceScores, Volume
 from osteon.data.phantom_mark import mark_grey
 from osteon.data.system import Header
-from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, WeightsError
+from osteon.errors import GeometryMismatchError, InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Box, Grid
 from osteon.ops.mr_region import PlaneBox, lesion_crop, lesion_in_box, normalise
 from osteon.predict.predictor import Predictor
@@ -170,10 +170,29 @@ def test_without_millimetres_no_length_is_given(classifier: Predictor) -> None:
     assert {"modality-not-known", "outlined"} <= {notice.code for notice in said.notices}
 
 
-def test_a_ct_is_read_with_a_warning(classifier: Predictor) -> None:
-    (warning,) = [n for n in evaluated(knee(modality="CT"), classifier).notices if n.level == "warning"]
-    assert warning.code == "not-mr"
-    assert "The images are CT" in warning.text
+def test_what_is_no_mri_is_read_by_force_only(classifier: Predictor) -> None:
+    with pytest.raises(NotThisTaskError, match=r"asked for an MRI, but the images are CT\..*--force"):
+        evaluated(knee(modality="CT"), classifier)
+    (warning,) = [n for n in evaluated(knee(modality="CT"), classifier, force=True).notices if n.level == "warning"]
+    assert warning.code == "check-failed-forced"
+    air = knee(modality="")
+    array = air.array.copy()
+    array[:, :30] = -1000
+    array[:, 30:] = np.where(array[:, 30:] > 400, 700, 40) + array[:, 30:] // 10
+    with pytest.raises(NotThisTaskError, match=r"go from -1000 to 7.., as those of a CT in Hounsfield units"):
+        evaluated(replace(air, array=array), classifier)
+
+
+def test_an_outline_along_the_edge_of_its_box_gives_no_size(classifier: Predictor) -> None:
+    whole = evaluated(knee(), classifier)
+    assert len(whole.findings[0].measurements) == 2
+    cut = evaluated(knee(), classifier, box=(40, 30, 60, 60))
+    assert "Its outline is not reliable: it was not measured." in cut.findings[0].statement
+    assert cut.findings[0].measurements == ()
+    (told,) = [n for n in cut.notices if n.code == "outline-not-reliable"]
+    assert "runs along its edge" in told.text
+    with pytest.raises(InputError, match=r"2 x 2 pixels: nothing can be outlined"):
+        evaluated(knee(), classifier, box=(40, 50, 42, 52))
 
 
 def test_a_lesion_that_cannot_be_outlined_is_still_judged(classifier: Predictor) -> None:
