@@ -249,7 +249,7 @@ NO_MODEL: Final = "No assessment: only a demo model is installed."
 def silent_notice(model: str) -> Notice:
     """Why a demo model was not asked."""
     text = (
-        f"The demo model {model} was not run: it has learnt from synthetic images, and these are not osteon's own "
+        f"The demo model {model} was not run: it shows how the software works, and these are not osteon's own "
         "phantoms. What stands here was measured without it. Name a model trained on patients with --model; "
         "--demo-on-patient shows what the demo model says all the same."
     )

@@ -64,6 +64,7 @@ class CaseOptions:
         options: of the system, by name; what it does not have is refused.
         seeds: of a synthetic patient, for the record.
         microns_per_pixel: of a slide whose file does not say it.
+        command: as it was typed, for the record; without names of files and folders, which may name a patient.
     """
 
     series_uid: str | None = None
@@ -72,6 +73,7 @@ class CaseOptions:
     options: Mapping[str, object] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     microns_per_pixel: float | None = None
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
             inputs=file_records([*paths, *drawn], patient=getattr(image.source, "patient", None)),
             seconds=seconds,
             seeds=options.seeds,
+            command=options.command,
         )
         return Reading(chosen, image, answer, run, files.pop_all())
 

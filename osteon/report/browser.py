@@ -274,7 +274,7 @@ def _score_svg(
     """
     rows = [] if scores is None else call_stretches(scores, positions_mm, half_mm)
     height = _HEIGHT + _STRIP * len(rows)
-    parts = _axes(frame, height)
+    parts = _axes(frame, height, is_scored=scores is not None)
     words = f"Positions along the {name}"
     if scores is not None:
         parts += _curves(scores, positions_mm, frame, half_mm, predicted=predicted)
@@ -306,10 +306,10 @@ def _rows(rows: list[tuple[str, list[Stretch]]], frame: _Frame) -> list[str]:
     return parts
 
 
-def _axes(frame: _Frame, height: int) -> list[str]:
+def _axes(frame: _Frame, height: int, *, is_scored: bool) -> list[str]:
     low = height - 50.0
     parts = []
-    for value in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for value in (0.0, 0.25, 0.5, 0.75, 1.0) if is_scored else ():
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{_y(value):.1f}" y2="{_y(value):.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{_y(value) + 4:.1f}" text-anchor="end">{value:.2f}</text>')
     for tick in _ticks(frame.low_mm, frame.high_mm):

@@ -170,6 +170,7 @@ class Run:
         seeds: of every random generator by name; empty when nothing was random.
         versions: of osteon, Python and the packages that make numbers; no package is imported for it.
         git_hash: of the source tree, or None when installed from a package.
+        command: as it was typed, without names of files and folders; "" of a program.
     """
 
     task: str
@@ -180,6 +181,7 @@ class Run:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     versions: Mapping[str, str] = field(default_factory=_versions)
     git_hash: str | None = field(default_factory=_git_hash)
+    command: str = ""
 
 
 def make_run(
@@ -199,7 +201,6 @@ def make_run(
         schema_version="1.1",
         disclaimer=DISCLAIMER,
         task=answer.task,
-        command="",
         platform=filled(PlatformEntry, platform.uname(), cpu_count=os.cpu_count() or 1),
         outputs=tuple(outputs),
         models=like(answer.models, tuple[ModelFileEntry, ...]),

@@ -162,6 +162,8 @@ def findings_section(
         is_named = place and place != name.lower()
         cards.append(finding_card(finding, findings, text, title=f"{name}, {place}" if is_named else name))
     nothing = "" if listed is not None or any(one.is_abnormal for one in findings.findings) else _nothing(findings)
+    if findings.status == "not_assessed":
+        nothing = "No model looked for anything abnormal: this report says nothing of it."
     return (
         Heading(title, anchor="findings"),
         *((Paragraph(nothing),) if nothing else ()),

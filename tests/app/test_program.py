@@ -113,6 +113,27 @@ def test_what_goes_wrong_becomes_a_message(capsys: pytest.CaptureFixture[str], m
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_under_json_a_failure_is_json_too(osteon: Callable[..., SimpleNamespace], tmp_path: Path) -> None:
+    ran = osteon("read", tmp_path / "nothing", "--json", "-o", tmp_path / "out")
+    told = json.loads(ran.out)
+    assert (ran.code, told["status"], told["exit_code"]) == (1, "failed", 1)
+    assert told["error"]["kind"] == "InputError"
+    assert ran.err == f"error: {told['error']['message']}\n"
+    wrong = osteon("read", tmp_path, "--json", "--threshold", "7")
+    assert (wrong.code, json.loads(wrong.out)["error"]["kind"]) == (2, "UsageError")
+    assert osteon("read", tmp_path / "nothing").out == ""
+
+
+def test_the_command_of_a_run_names_no_file() -> None:
+    from osteon.app.cli.read import _command
+
+    own = {"box": "1,2,3,4", "mask": Path("/home/Doe^Jane/mask.png"), "force": True, "model": "my model"}
+    said = _command({"--task": "mri_femur", "--series": None, "--replace": True}, own)
+    assert said == (
+        "osteon read STUDY -o RESULT --task mri_femur --replace --box 1,2,3,4 --mask FILE --force --model 'my model'"
+    )
+
+
 def test_as_a_module_and_as_a_program() -> None:
     run = subprocess.run([sys.executable, "-m", "osteon", "--version"], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == f"osteon {__version__}"

@@ -30,7 +30,9 @@ def demo(
     if not prepare:
         require_free(out, replace=replace)
         say(f"A synthetic patient (seed {seed}) is made and read; it stands for no real one.")
-    options = CaseOptions(task="ct_osteosarcoma", replace=replace, seeds={"phantom": seed})
+    options = CaseOptions(
+        task="ct_osteosarcoma", replace=replace, seeds={"phantom": seed}, command=f"osteon demo --seed {seed}"
+    )
     with shown_progress(quiet=quiet) as progress, TemporaryDirectory(prefix="osteon-demo-") as work:
         progress("making a synthetic patient", 0, 1)
         spec = demo_spec(seed, coarse=prepare)

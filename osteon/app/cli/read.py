@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from osteon.data.options import choices
 from osteon.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from osteon.data.options import Choice
     from osteon.reading import CaseResult
 
@@ -46,11 +49,30 @@ def read(
     from osteon.reading import CaseOptions, read_case
 
     own = {name: value for name, value in given.items() if value is not None and value is not False}
-    options = CaseOptions(series_uid=series, task=task, replace=replace, microns_per_pixel=microns, options=own)
+    options = CaseOptions(
+        series_uid=series,
+        task=task,
+        replace=replace,
+        microns_per_pixel=microns,
+        options=own,
+        command=_command({"--series": series, "--task": task, "--microns": microns, "--replace": replace}, own),
+    )
     result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
     with shown_progress(quiet=quiet or as_json) as progress:
         case = read_case(study, result, options=options, progress=progress)
     tell(case, as_json=as_json)
+
+
+def _command(general: Mapping[str, object], own: Mapping[str, object]) -> str:
+    """The command line in one spelling; for files and folders, whose names may be those of patients, stands a word."""
+    flags = {one.name: one.flag for each in SYSTEMS.values() for one in choices(each.options)}
+    given = {**general, **{flags[name]: value for name, value in own.items()}}
+    words = [
+        flag if value is True else f"{flag} {'FILE' if isinstance(value, Path) else shlex.quote(str(value))}"
+        for flag, value in given.items()
+        if value is not None and value is not False
+    ]
+    return " ".join(["osteon read STUDY -o RESULT", *words])
 
 
 def _system_parameters() -> list[inspect.Parameter]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import sys
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -39,6 +40,7 @@ EXIT_ERROR = 1
 EXIT_USAGE = 2  # typer's own
 EXIT_SKIPPED = 3  # done, but a part was left out; or the answer is no
 _EXIT_INTERRUPTED = 130
+_WANTS_JSON = "--json"
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _stopped_by: list[int] = []
@@ -119,7 +121,8 @@ def _end_if_stopped() -> None:
 def run_guarded(program: Callable[[], object]) -> int:
     """Run a program; turn what it raises into one message on stderr and an exit code.
 
-    Set ``OSTEON_DEBUG=1`` to see the traceback too.
+    Where the command line asks for ``--json``, stdout gets the failure as a JSON object: status "failed", the kind of
+    error, its message, and the exit code. Set ``OSTEON_DEBUG=1`` to see the traceback too.
     """
     code = EXIT_OK
     try:
@@ -128,6 +131,8 @@ def run_guarded(program: Callable[[], object]) -> int:
         code = stop.code if isinstance(stop.code, int) else EXIT_OK
         if code == _EXIT_INTERRUPTED or code in _SIGNAL_EXITS:
             code = _say(_INTERRUPTED, code)
+        elif code == EXIT_USAGE and _WANTS_JSON in sys.argv[1:]:
+            _print_failure("the command line is not valid: stderr says why", code)
     except KeyboardInterrupt:
         code = _say(_INTERRUPTED, _EXIT_INTERRUPTED)
     except UsageError as error:
@@ -154,7 +159,21 @@ def _say(message: str, code: int) -> int:
     if os.environ.get("OSTEON_DEBUG"):
         traceback.print_exc()
     sys.stderr.write(_printable(message) + "\n")
+    if _WANTS_JSON in sys.argv[1:]:
+        _print_failure(message.removeprefix("error: "), code)
     return code
+
+
+def _print_failure(message: str, code: int) -> None:
+    """What a program that reads stdout gets in place of the answer."""
+    error = sys.exc_info()[1]
+    kind = (
+        type(error).__name__ if isinstance(error, Exception) else "UsageError" if code == EXIT_USAGE else "Interrupted"
+    )
+    failure = {"status": "failed", "error": {"kind": kind, "message": message}, "exit_code": code}
+    with suppress(OSError, ValueError):  # stdout may be closed
+        sys.stdout.write(json.dumps(failure) + "\n")
+        sys.stdout.flush()
 
 
 @contextmanager

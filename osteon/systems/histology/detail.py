@@ -24,6 +24,7 @@ __all__ = [
     "LEFT_OUT_LOOK",
     "LOOKS",
     "NOT_READ",
+    "NO_FRACTION",
     "UNCLAIMED",
     "UNCLAIMED_LOOK",
     "Look",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 
+NO_FRACTION: Final = "no fraction"
+"""How the method of a necrosis begins that is none: of a single tile."""
 NOT_READ: Final = -1
 """A cell without tissue."""
 LEFT_OUT: Final = -2

@@ -90,8 +90,12 @@ def draw_overview(path: Path, reading: SlideReading, slide: Slide, *, pixels: Pi
         OutputError: it cannot be written.
     """
     size_um = slide_size_um(slide)
-    panels = Panels.of(size_um, 2)
+    panels = Panels.of(size_um, 1 if reading.is_silent else 2)
     picture = resized(pixels(), panels.shape)
+    if reading.is_silent:
+        alone = Sheet(panels.width, panels.bottom + 24, ground=LIGHT)
+        _scale_bar(_slide_panel(alone, panels.places[0], picture, size_um))
+        return save(alone, path, marks, title="The slide", caption="The slide as it is; no model was asked of it.")
     cells = detail.shown_classes(reading)
     overlay = _class_colours(cells, reading.map.plan, slide, _grey_ground(picture))
     height = panels.bottom + 74

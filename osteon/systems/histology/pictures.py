@@ -64,6 +64,12 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
     pixels, words, about = cache(partial(slide_picture, slide)), marks(answer, slide), entries.slide
     shared: dict[str, Any] = {"reading": reading, "slide": slide, "marks": words}
     drawings: dict[str, Drawing] = {"overview": partial(draw_overview, pixels=pixels, **shared)}
+    if reading.is_silent:
+        picture = (Heading("The slide", anchor="map"), Figure("overview", tallest_mm=92))
+        found = (*picture, *_findings(findings))
+        return Part(
+            found, drawings, entries, image=_slide_rows(about), mark=SYNTHETIC_MARK if about.is_synthetic else ""
+        )
     if not reading.is_ood and reading.necrosis.fraction is not None:
         drawings["necrosis"] = partial(draw_necrosis, reading=reading, marks=words)
     if gallery_groups(reading):
@@ -77,9 +83,7 @@ def pictures(answer: Answer, slide: Slide, findings: Findings) -> Part:
         entries=entries,
         summary=tuple(_boxes(about)),
         image=_slide_rows(about),
-        files={}
-        if reading.is_silent
-        else {
+        files={
             "tiles.csv": partial(write_tiles_csv, reading=reading),
             "regions.geojson": partial(write_regions, reading=reading, slide=slide),
             "heatmap.tif": partial(write_heat_map, reading=reading, slide=slide),
@@ -129,6 +133,10 @@ def _blocks(about: SlideEntry, findings: Findings, drawings: dict[str, Drawing],
     flags = tuple(Row(upper(title), f"{count(cells, 'tile')} of {total:,}") for title, cells in found)
     yield from ((KeyValues(flags),) if flags else ())
     yield Figure("limits", tallest_mm=120)
+    yield from _findings(findings)
+
+
+def _findings(findings: Findings) -> Iterator[Block]:
     if findings.findings:
         yield Heading("Findings", anchor="findings")
         yield Cards(tuple(finding_card(one, findings, TEXT, title=one.kind.meaning) for one in findings.findings))
@@ -140,7 +148,8 @@ def _key(about: SlideEntry) -> Iterator[Row]:
         return
     necrosis, grade = about.necrosis, about.grade
     if necrosis.fraction is None:
-        yield Row("Necrosis", "none given", "no tumour was detected")
+        is_single = necrosis.method.startswith(detail.NO_FRACTION)
+        yield Row("Necrosis", "none given", necrosis.method if is_single else "no tumour was detected")
     else:
         interval = necrosis.interval
         small = f"95 % CI {percent(interval[0])} to {percent(interval[1])}" if interval else "no interval"

@@ -29,7 +29,7 @@ from osteon.ops.tile_plan import plan_tiles, slide_size_um, slide_thumbnail, til
 from osteon.ops.tissue import FLAGS, tile_flags, tissue_mask
 from osteon.predict.engines.openvino import usable_cores
 from osteon.predict.predictor import Predictor, may_speak
-from osteon.systems.histology.detail import SlideMap, SlideReading, tiles_of
+from osteon.systems.histology.detail import NO_FRACTION, SlideMap, SlideReading, tiles_of
 from osteon.systems.histology.text import describe, headline, notices_of, status_of
 from osteon.weights import find_card
 
@@ -314,7 +314,7 @@ def _measured(
         method = "nothing is claimed: the slide is out of distribution"
         return replace(necrosis, fraction=None, interval=None, method=method, area_mm2=areas, regions=0, tiles=0), None
     if np.count_nonzero(plan.is_tissue) == 1:  # of a single tile its class is the answer; a share would be 0 or 1
-        return replace(necrosis, fraction=None, interval=None, method="no fraction: a single tile was read"), None
+        return replace(necrosis, fraction=None, interval=None, method=f"{NO_FRACTION}: a single tile was read"), None
     if necrosis.fraction is None or necrosis.interval is None:  # a tile or two are not a ground for a grade
         return necrosis, None
     grade = huvos_grade(necrosis.fraction, necrosis.interval)

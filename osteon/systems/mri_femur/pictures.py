@@ -89,12 +89,14 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume | Radiograph) -
     widths = [across * scale for (across, _), scale in zip(sizes, scales, strict=True)]
     height = max(down * scale for (_, down), scale in zip(sizes, scales, strict=True))
     canvas = sheet.Sheet(max(2 * _EDGE + sum(widths) + _GAP, 1000), _HEAD + height + _FOOT)
-    canvas.head("The lesion that was evaluated", demo=answer.is_demo)
+    is_shown = bool(answer.models)
+    title = "The lesion that was evaluated" if is_shown else "The lesion that was marked"
+    canvas.head(title, demo=answer.is_demo)
     left = _EDGE
-    titles = (f"Slice {index + 1} of {volume.grid.shape[0]}", "What the model was shown")
-    for title, box, extent, scale in zip(titles, (whole, near), sizes, scales, strict=True):
+    titles = (f"Slice {index + 1} of {volume.grid.shape[0]}", "What the model was shown" if is_shown else "Enlarged")
+    for words, box, extent, scale in zip(titles, (whole, near), sizes, scales, strict=True):
         axes = canvas.panel(left, _HEAD, extent[0] * scale, extent[1] * scale, extent_mm=extent)
-        canvas.text(left, 74, title, size=20, colour=sheet.MUTED)
+        canvas.text(left, 74, words, size=20, colour=sheet.MUTED)
         sheet.show_image(axes, display.crop(volume.array, box, index), low=low, high=max(high, low + 1e-6))
         _outline(axes, answer, volume, box)
         for lesion in affected_boxes(answer):
@@ -107,12 +109,19 @@ def draw_marked_slice(path: Path, answer: Answer, volume: Volume | Radiograph) -
             )
         if box is whole:
             place = display.place_mm(region.box, box)
-            _frame(axes, place, sheet.REGION, dashes=(1, 3), label="shown to the model", below=True)
+            _frame(
+                axes,
+                place,
+                sheet.REGION,
+                dashes=(1, 3),
+                label="shown to the model" if is_shown else "enlarged",
+                below=True,
+            )
         if volume.grid.is_in_mm:
             sheet.show_letters(axes, display.edge_letters(display.slice_axis))
             sheet.show_scale_bar(axes)
         left += extent[0] * scale + _GAP
-    return canvas.picture(path, "The lesion that was evaluated", _slice_caption(answer, volume))
+    return canvas.picture(path, title, _slice_caption(answer, volume))
 
 
 def draw_probability(path: Path, answer: Answer, scores: SliceScores) -> Picture:
@@ -200,9 +209,10 @@ def _slice_caption(answer: Answer, volume: Volume | Radiograph) -> str:
         else ""
     )
     scale = "" if volume.grid.is_in_mm else " The size of a pixel and the side of the patient are not known."
+    shown = " that the model was shown" if answer.models else ""
     return (
         "Left: the slice, from its 1st to its 99.5th percentile. Dashed frame: the box of the lesion; "
-        f"dotted frame: the part with its margin that the model was shown, enlarged on the right.{line}{scale}"
+        f"dotted frame: the part with its margin{shown}, enlarged on the right.{line}{scale}"
     )
 
 
