@@ -244,7 +244,7 @@ def trust_section(findings: Findings, scores: Iterable[ScoresEntry]) -> tuple[Bl
 def _ood(ood: OodEntry | None) -> tuple[Row, ...]:
     if ood is None:
         return ()
-    verdict = OOD_MARK if ood.is_ood else "like the images this model was trained on"
+    verdict = OOD_MARK if ood.is_ood else "not flagged as out of distribution"
     share = f"expected in {ood.false_alarm_rate:.1%} of patients like those of training"
     return (
         Row("Verdict", upper(verdict)),

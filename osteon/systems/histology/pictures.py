@@ -98,7 +98,7 @@ def _boxes(about: SlideEntry) -> Iterator[Block]:
     ood, more = about.ood, tuple[str, ...]()
     if ood is not None and ood.threshold is not None and ood.share_above is not None:
         numbers = f"median {ood.median:.2f}, threshold {ood.threshold:.2f}"
-        above = f"{percent(ood.share_above)} of the tiles are above it"
+        above = f"{percent(ood.share_above)} of the tiles are above the threshold of a single tile"
         more = (f"Distance from the training tiles: {numbers}; {above}.",)
     if about.is_ood:
         yield Callout(upper(OOD_MARK), TEXT.ood, more, style="ood")
@@ -426,6 +426,8 @@ def _ood(reading: detail.SlideReading) -> DistanceEntry | None:
     if not len(known):
         return None
     above = None if threshold is None else float((known > threshold).mean())
+    if reading.ood is not None:  # of the slide as a whole, as in the headline
+        return DistanceEntry(threshold=reading.ood.threshold, median=reading.ood.score, share_above=above)
     return DistanceEntry(threshold=threshold, median=float(np.median(known)), share_above=above)
 
 
