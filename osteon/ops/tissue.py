@@ -51,6 +51,7 @@ PEN_WIDTH_UM = 40.0
 PEN_RIM_UM = 30.0
 
 _BRIGHT, _BRIGHT_SPREAD = 200, 14
+_UNLIT = 60
 _LEAST_BRIGHT = 0.002
 _LEAST_WHITE, _USUAL_WHITE = 225.0, 245.0
 # Of pens, in optical densities (natural logarithm). Haematoxylin absorbs red 0.8 to 0.95 times as much as green, eosin
@@ -191,7 +192,7 @@ def tissue_mask(rgb: NDArray[np.uint8], *, um_per_pixel: float = 10.0) -> NDArra
     smooth = cv2.GaussianBlur(rgb, (0, 0), sigmaX=max(0.5, SMOOTHING_UM / um_per_pixel))
     contrast = _contrast(optical_density(smooth, white=white))
     density = optical_density(rgb, white=white)
-    pen = pen_mask(density, um_per_pixel=um_per_pixel)
+    pen = pen_mask(density, um_per_pixel=um_per_pixel) | _unlit(rgb, smooth, um_per_pixel)
     threshold = _otsu(contrast[~pen])
     mask = (contrast > threshold) & ~pen
     mask = _closed(mask, _disk(BRIDGED_UM, um_per_pixel))
@@ -203,6 +204,14 @@ def tissue_mask(rgb: NDArray[np.uint8], *, um_per_pixel: float = 10.0) -> NDArra
     mask &= core | (_contrast(density) > threshold)
     mask &= ~_parts(mask, most=LEAST_PART_MM2 / pixel_mm2, inside=False)
     return np.asarray(mask & ~pen)
+
+
+def _unlit(rgb: NDArray[np.uint8], smooth: NDArray[np.uint8], um_per_pixel: float) -> NDArray[np.bool_]:
+    """Where no light came through, as at the edge of a scanner's field, and the rim that smoothing gives it."""
+    dark = (_extremes(smooth)[0] < _UNLIT) | (_extremes(rgb)[0] < _UNLIT)
+    # specks are nuclei: what the scanner did not light is wide
+    wide = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    return np.asarray(cv2.dilate(wide, _disk(3 * SMOOTHING_UM, um_per_pixel)) > 0)
 
 
 def _check_pixel(um_per_pixel: float) -> None:

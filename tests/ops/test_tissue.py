@@ -123,3 +123,13 @@ def test_the_public_tiles_are_tissue(shared_data: Path) -> None:
     # one holds some debris only; two thirds are full or nearly so, pale matrix included
     assert sum(share < 0.2 for share in shares) <= 1
     assert sum(share > 0.75 for share in shares) >= 30
+
+
+@pytest.mark.parametrize("width", [2, 8, 40])
+@pytest.mark.parametrize("level", [0, 25, 45])
+def test_the_black_edge_of_a_scanner_is_no_tissue(width: int, level: int) -> None:
+    noise = np.random.default_rng(0)
+    slide = noise.normal(240, 3, (300, 300, 3))
+    slide[:width] = noise.normal(level, 8, (width, 300, 3))
+    slide[:, -width:] = noise.normal(level, 8, (300, width, 3))
+    assert not tissue_mask(np.clip(slide, 0, 255).astype(np.uint8), um_per_pixel=10.0).any()
