@@ -162,7 +162,7 @@ def findings_section(
         is_named = place and place != name.lower()
         cards.append(finding_card(finding, findings, text, title=f"{name}, {place}" if is_named else name))
     nothing = "" if listed is not None or any(one.is_abnormal for one in findings.findings) else _nothing(findings)
-    if findings.status == "not_assessed":
+    if any(one.code == "demo-model-silent" for one in findings.notices):
         nothing = "No model looked for anything abnormal: this report says nothing of it."
     return (
         Heading(title, anchor="findings"),

@@ -82,8 +82,8 @@ def test_an_option_of_another_system_is_refused(lesion_series: Path) -> None:
         osteon.read(lesion_series, task="ct_osteosarcoma", box=(1, 2, 3, 4))
     with pytest.raises(UsageError, match=r"--report-ood, which is of ct_osteosarcoma, mri_femur, histology"):
         osteon.read(lesion_series, task="ct_metastasis", report_ood=True)
-    with pytest.raises(UsageError, match=r"--force, which is of ct_osteosarcoma, ct_metastasis, histology"):
-        osteon.read(lesion_series, task="mri_femur", force=True)
+    with pytest.raises(UsageError, match=r"--after-chemotherapy, which is of histology"):
+        osteon.read(lesion_series, task="mri_femur", after_chemotherapy=True)
     with pytest.raises(UsageError, match="did you mean 'threshold'"):
         osteon.read(lesion_series, treshold=0.5)
 

@@ -83,7 +83,10 @@ def test_skin_is_read_and_nothing_is_claimed_of_it(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slide = next((shared_data / "wsi_small").rglob("*.svs"))
-    assert _run(monkeypatch, "read", slide, "-o", tmp_path / "r", "--device", "cpu", "--json", "-q") == 0
+    assert (
+        _run(monkeypatch, "read", slide, "-o", tmp_path / "r", "--device", "cpu", "--json", "-q", "--demo-on-patient")
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found == _findings(tmp_path / "r")
     assert "outside the model's training range" in found["headline"]
@@ -97,7 +100,7 @@ def test_skin_is_read_and_nothing_is_claimed_of_it(
 @pytest.mark.parametrize("name", ["Viable___Case-48-P5-C14", "Non-Viable-Tumor___Case-3-A12", "Non-Tumor___P9-B12"])
 def test_a_real_tile_is_read(name: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tile = next(path for path in sorted((shared_data / TILES).iterdir()) if path.name.startswith(name))
-    words = ("--task", "histology", "--microns", "1.0", "--device", "cpu", "-q")
+    words = ("--task", "histology", "--microns", "1.0", "--device", "cpu", "-q", "--demo-on-patient")
     assert _run(monkeypatch, "read", tile, "-o", tmp_path / "r", *words) == 0
     found = _findings(tmp_path / "r")
     assert "outside the model's training range" not in found["headline"]
@@ -111,7 +114,7 @@ def test_of_a_photograph_nothing_is_claimed(
     name: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photograph = shared_data / "weights_mobilenet" / name
-    words = ("--task", "histology", "--microns", "4.0", "--device", "cpu", "-q")
+    words = ("--task", "histology", "--microns", "4.0", "--device", "cpu", "-q", "--demo-on-patient")
     code = _run(monkeypatch, "read", photograph, "-o", tmp_path / "r", *words)
     if code == 0:
         found = _findings(tmp_path / "r")
@@ -162,7 +165,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 ) -> None:
     path, expected = make(tmp_path)
     before = sorted(tmp_path.iterdir())
-    words = ("--task", "histology", "--microns", "2.0", "--device", "cpu", "-q")
+    words = ("--task", "histology", "--microns", "2.0", "--device", "cpu", "-q", "--demo-on-patient")
     assert _run(monkeypatch, "read", path, "-o", tmp_path / "r", *words) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ")

@@ -18,6 +18,7 @@ from pydicom.uid import ExplicitVRBigEndian, MRImageStorage, generate_uid
 
 from osteon.app.cli.program import build
 from osteon.app.cli.terminal import run_guarded
+from osteon.data.phantom_mark import mark_grey
 from osteon.errors import InputError
 from osteon.geometry import Box
 from osteon.io import open_volume
@@ -41,7 +42,9 @@ def stored() -> NDArray[np.int16]:
     array = rng.normal(700, 25, (SLICES, ROWS, COLUMNS))
     for index, share in ((1, 0.6), (2, 1.0), (3, 0.7)):
         array[index][((y - 45) / 12) ** 2 + ((x - 54) / 16) ** 2 <= share**2] -= 450
-    return np.asarray(np.rint(array), np.int16)
+    planes = np.asarray(np.rint(array), np.int16)
+    mark_grey(planes)  # the demo model speaks of phantoms only
+    return planes
 
 
 def write_mr(folder: Path, *, spacing: bool = True) -> Path:

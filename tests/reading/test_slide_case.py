@@ -46,7 +46,7 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(card: ModelCard) -> CaseOptions:
-    return CaseOptions(options={"device": "cpu", "model": str(card.folder)})
+    return CaseOptions(options={"device": "cpu", "model": str(card.folder), "demo_on_patient": True})
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def case(slide: Path, card: ModelCard, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("result") / "result"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histology, "tile_flags", lambda *_, **__: ())  # paint has no structure, as if out of focus
-        options = CaseOptions(options={"device": "cpu", "model": str(card.folder)})
+        options = CaseOptions(options={"device": "cpu", "model": str(card.folder), "demo_on_patient": True})
         found = read_case(slide, folder, options=options)
     assert isinstance(found, CaseResult)
     return found
