@@ -28,11 +28,13 @@ class Notice:
     Attributes:
         code: short stable name, as "gantry-tilt-corrected".
         level: "info" (a choice made), "warning" (read the result with care).
+        headline: a short sentence that the headline of an answer must carry too; "" mostly.
     """
 
     code: str
     text: str
     level: Literal["info", "warning"] = "info"
+    headline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,10 @@ class Source:
 
     Attributes:
         kind: "dicom", "nifti" or "picture".
-        slices: one per slice of the Volume, in its slice order; empty when not DICOM.
+        slices: the images in slice order, one per slice of the Volume unless its slices were interpolated between
+            them; empty when not DICOM.
         notices: what was chosen, corrected or left out while reading, in words.
+        no_objects: why no DICOM object can refer to the images, in words; "" when one can.
     """
 
     kind: str
@@ -159,3 +163,4 @@ class Source:
     series: Series
     slices: tuple[SliceSource, ...] = field(default=(), repr=False)
     notices: tuple[Notice, ...] = ()
+    no_objects: str = ""

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from osteon.data import Notice, Series, SliceSource
     from osteon.geometry import Grid
 
-__all__ = ["Frame", "Inventory", "PixelFormat", "Progress", "SeriesEntry", "SkippedFile", "Stack", "require_memory"]
+__all__ = [
+    "Frame",
+    "ImageUids",
+    "Inventory",
+    "PixelFormat",
+    "Progress",
+    "SeriesEntry",
+    "SkippedFile",
+    "Stack",
+    "require_memory",
+]
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -34,11 +44,14 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 class Stack:
     """Frames in slice order and the grid they fill."""
 
-    frames: tuple[Frame, ...] = field(repr=False)  # one per slice
+    frames: tuple[Frame, ...] = field(repr=False)  # one per slice, unless ``places_vox`` says where they are
     grid: Grid  # of the volume after loading (for a sheared stack: the grid the slices are resampled onto)
     # (slices, 2) float64, how far each slice is moved along (rows, columns) of the grid, in voxels, all at least 0;
     # None when no slice moves
     shift_vox: NDArray[np.float64] | None = None
+    # (frames,) float64, where each frame is along the slices of the grid, in voxels, ascending; None when frame k is
+    # slice k. Else the slices of the grid are interpolated between the frames.
+    places_vox: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,8 @@ class SeriesEntry:
     stack: Stack | None = field(default=None, repr=False)
     path: Path | None = field(default=None, repr=False)  # of a NIfTI file or a picture, else None
     part: str = ""  # which part of its series it is, as "echo-2"; "" when it is all of it
+    no_objects: str = ""  # why no DICOM object can refer to its images; "" when one can
+    joined: tuple[SeriesEntry, ...] = field(default=(), repr=False)  # the series that continue each other in it
 
     @property
     def name(self) -> str:
@@ -102,6 +117,7 @@ class SeriesEntry:
             series=self.series if modality is None else replace(self.series, modality=modality),
             slices=slices,
             notices=self.notices + notices,
+            no_objects=self.no_objects,
         )
 
     @property
@@ -203,6 +219,17 @@ class PixelFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageUids:
+    """The identifiers of an image as its file says them; "" where it does not."""
+
+    study: str = ""
+    series: str = ""
+    instance: str = ""
+    sop_class: str = ""
+    frame_of_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A plane of pixels with its place, all numbers as the file says them; unreadable numbers are NaN."""
 
@@ -228,3 +255,6 @@ class Frame:
     lossy: bool  # whether the pixels went through lossy compression
     damage: str | None = None  # why the pixels cannot be read, or None
     is_inverted: bool = False  # whether the lowest value is white (MONOCHROME1)
+    modality: str = ""  # as "CT"
+    rescale_type: str = ""  # unit after the rescale, as "HU", or ""
+    uids: ImageUids = field(default_factory=ImageUids, repr=False)

@@ -205,7 +205,7 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         seconds = {"read images": time.perf_counter() - start}
         chosen = named or best_system(header)
         own = _options(chosen, options.options)
-        answer = chosen.read(image, own, progress)
+        answer = _with_reading(chosen.read(image, own, progress), image)
         asked = [
             Notice(f"asked-{name}", words, "warning") for name, words in SWITCHES.items() if getattr(own, name, False)
         ]
@@ -220,6 +220,12 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
             command=options.command,
         )
         return Reading(chosen, image, answer, run, files.pop_all())
+
+
+def _with_reading(answer: Answer, image: Image) -> Answer:
+    """The answer with what its headline must say of reading: that a large part of the images was not read."""
+    told = [notice.headline for notice in (image.source.notices if image.source else ()) if notice.headline]
+    return replace(answer, headline=" ".join([answer.headline, *told])) if told else answer
 
 
 def _options(chosen: System, given: Mapping[str, object]) -> Any:  # noqa: ANN401 - the system's own type

@@ -273,7 +273,7 @@ class SliceEntry(Entry, frozen=True):
     slice_index: Count
     slice_number: Number
     position_mm: float | None
-    sop_instance_uid: Uid | None
+    sop_instance_uid: Text | None  # as the image says it, also where the standard would not have it
     frame: Number | None
     probability: Share
     smoothed: Share
@@ -489,7 +489,7 @@ def slice_entries(reading: SliceReading, image: Volume | Radiograph) -> SliceEnt
 
 def _scores(scores: SliceScores, image: Volume | Radiograph) -> ScoresEntry:
     positions = slice_positions_mm(image.grid) if image.grid.is_in_mm else None
-    images = image.source.slices if image.source else ()
+    images = image.source.slices if image.source and len(image.source.slices) == image.grid.shape[0] else ()
 
     def at(values: Any, place: int) -> float | None:  # noqa: ANN401 - an array or None
         return None if values is None else float(values[place])

@@ -18,21 +18,24 @@ from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.enum import SpecificCharacterSetValues
 from highdicom.sr.coding import CodedConcept
 from pydicom import DataElement, config, dcmread
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import DA, TM
 
 from osteon import __version__
 from osteon.errors import InputError, OutputError
+from osteon.io.dicom.elements import read_elements
+from osteon.io.dicom.header import WANTED, read_frame, split_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pydicom.dataset import Dataset
     from pydicom.valuerep import PersonName
 
     from osteon.data import Source
+    from osteon.io.inventory import Frame
     from osteon.labels import Concept
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "MANUFACTURER",
     "DerivedSeries",
     "SourceHeaders",
+    "SourcePlane",
     "coded",
     "complete",
     "contributing_equipment",
@@ -49,7 +53,9 @@ __all__ = [
     "plain_text",
     "private_schemes",
     "read_source_headers",
+    "reference_to",
     "save_object",
+    "series_references",
 ]
 
 MANUFACTURER: Final = "osteon"
@@ -147,6 +153,41 @@ class DerivedSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePlane:
+    """One plane of the source, and where its own file says that it is."""
+
+    header: Dataset = field(repr=False)  # of its file
+    frame: int | None  # 1-based, of a multi-frame image
+    position_lps_mm: tuple[float, ...] | None  # Image Position (Patient)
+    orientation: tuple[float, ...] | None  # Image Orientation (Patient)
+
+    def reference(self) -> Dataset:
+        """A new item that names it (PS3.3 10.3 Image SOP Instance Reference)."""
+        item = reference_to(self.header)
+        if self.frame is not None:
+            item.ReferencedFrameNumber = self.frame
+        return item
+
+
+def reference_to(header: Dataset) -> Dataset:
+    """A new item that names an image as a whole."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
+
+
+def series_references(headers: Iterable[Dataset]) -> list[Dataset]:
+    """Items of a Referenced Series Sequence, one for each series of the images (PS3.3 C.12.2)."""
+    found: dict[str, Dataset] = {}
+    for header in headers:
+        item = found.setdefault(header.SeriesInstanceUID, Dataset())
+        item.SeriesInstanceUID = header.SeriesInstanceUID
+        item.ReferencedInstanceSequence = [*item.get("ReferencedInstanceSequence", []), reference_to(header)]
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
 class SourceHeaders:
     """The source images without their pixels."""
 
@@ -154,6 +195,7 @@ class SourceHeaders:
     # them. Patient's Name is empty: highdicom logs a name that it doubts, and no log may hold one.
     images: tuple[Dataset, ...] = field(repr=False)
     patient_name: PersonName = field(repr=False)  # to be set on the finished object
+    planes: tuple[SourcePlane, ...] = field(default=(), repr=False)  # in slice order; several may be of one file
 
     @property
     def first(self) -> Dataset:
@@ -178,6 +220,8 @@ def read_source_headers(source: Source) -> SourceHeaders:
             "asked to write a DICOM object that refers to its source images, but the input was not DICOM: "
             "write the mask as NIfTI instead"
         )
+    if source.no_objects:
+        raise InputError(source.no_objects)
     headers: dict[Path, Dataset] = {}
     expected = {piece.path: piece.sop_instance_uid for piece in source.slices}
     for position, (path, sop_instance_uid) in enumerate(expected.items()):
@@ -191,7 +235,28 @@ def read_source_headers(source: Source) -> SourceHeaders:
     images = tuple(headers.values())
     name = images[0].PatientName
     images[0].PatientName = ""
-    return SourceHeaders(images=images, patient_name=name)
+    frames = {path: _frames(path) for path, header in headers.items() if header.get("NumberOfFrames")}
+    planes = tuple(_plane(headers[piece.path], frames.get(piece.path), piece.frame) for piece in source.slices)
+    return SourceHeaders(images=images, patient_name=name, planes=planes)
+
+
+def _frames(path: Path) -> tuple[Frame, ...]:
+    """The planes of a multi-frame file, in the order of the file."""
+    elements = read_elements(path, wanted=WANTED)
+    return () if elements is None else split_frames(read_frame(path, elements))
+
+
+def _plane(header: Dataset, frames: tuple[Frame, ...] | None, number: int | None) -> SourcePlane:
+    if frames is not None and number is not None and number <= len(frames):
+        frame = frames[number - 1]
+        return SourcePlane(header, number, frame.position, frame.orientation)
+    place, turn = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+    return SourcePlane(
+        header,
+        number,
+        None if place is None else tuple(float(value) for value in place),
+        None if turn is None else tuple(float(value) for value in turn),
+    )
 
 
 def _read_header(path: Path, *, everything: bool) -> Dataset:
@@ -208,6 +273,9 @@ def _read_header(path: Path, *, everything: bool) -> Dataset:
     for keyword in ("SOPClassUID", "SOPInstanceUID"):  # a careless de-identification leaves them in the file meta only
         if not header.get(keyword) and header.file_meta.get(f"MediaStorage{keyword}"):
             setattr(header, keyword, header.file_meta[f"MediaStorage{keyword}"].value)
+    for keyword in MUST_BE_THERE:
+        if header.get(keyword):
+            setattr(header, keyword, str(header[keyword].value).strip("\0 "))
     missing = [keyword for keyword in MUST_BE_THERE if not header.get(keyword)]
     if missing:
         raise InputError(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from highdicom.base import SOPClass
 from highdicom.color import CIELabColor
-from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage, ExplicitVRLittleEndian
 
 from osteon.errors import InputError
@@ -16,8 +15,9 @@ from osteon.io.dicom.derived import coded, long_string
 from osteon.labels import concept
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
+
+    from pydicom.dataset import Dataset
 
     from osteon.data import Source
     from osteon.labels import Concept
@@ -107,7 +107,7 @@ def write_encapsulated_stl(
     dataset.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(230, 220, 190).value)
     name = concept(MODEL_OF_MODALITY.get(str(headers.first.Modality), "ct_model"))
     _encapsulate(dataset, model, mime_type="model/stl", title=title, name=name)
-    dataset.ReferencedSeriesSequence = [_series_reference(headers.images)]
+    dataset.ReferencedSeriesSequence = derived.series_references(headers.images)
     derived.save_object(dataset, path)
 
 
@@ -160,23 +160,8 @@ def _document(
 
 
 def _source_instance(header: Dataset) -> Dataset:
-    reference = _reference(header)
+    reference = derived.reference_to(header)
     reference.PurposeOfReferenceCodeSequence = [coded(concept("source_image"))]
-    return reference
-
-
-def _reference(header: Dataset) -> Dataset:
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = header.SOPClassUID
-    reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return reference
-
-
-def _series_reference(headers: Sequence[Dataset]) -> Dataset:
-    """Common Instance Reference of the source series."""
-    reference = Dataset()
-    reference.SeriesInstanceUID = headers[0].SeriesInstanceUID
-    reference.ReferencedInstanceSequence = [_reference(header) for header in headers]
     return reference
 
 

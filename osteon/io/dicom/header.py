@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data import Patient, Series, Study
 from osteon.io.dicom.elements import NATIVE
-from osteon.io.inventory import Frame, PixelFormat
+from osteon.io.inventory import Frame, ImageUids, PixelFormat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +82,7 @@ PADDING: Final = 0x00280120
 PADDING_LIMIT: Final = 0x00280121
 INTERCEPT: Final = 0x00281052
 SLOPE: Final = 0x00281053
+RESCALE_TYPE: Final = 0x00281054
 LOSSY: Final = 0x00282110
 
 SPLIT_KEYS: Final[dict[int, str]] = {
@@ -178,7 +179,6 @@ def read_frame(path: Path, found: Elements) -> Frame:
     said = (numbers(get(FRAMES)) or (1.0,))[0]
     frames = int(said) if math.isfinite(said) and said >= 1 else 1
     slope, intercept = numbers(get(SLOPE)), numbers(get(INTERCEPT))
-    rescale = None if slope is None and intercept is None else ((slope or (1.0,))[0], (intercept or (0.0,))[0])
     return Frame(
         path=path,
         number=None,
@@ -192,7 +192,7 @@ def read_frame(path: Path, found: Elements) -> Frame:
         spacing=numbers(get(PIXEL_SPACING)),
         thickness=(numbers(get(SLICE_THICKNESS)) or (None,))[0],
         step=(numbers(get(SPACING_BETWEEN_SLICES)) or (None,))[0],
-        rescale=rescale,
+        rescale=_rescale(slope, intercept, text(get(MODALITY)).upper()),
         padding=_padding(get(PADDING), get(PADDING_LIMIT), signed=pixels.signed, little=little),
         image_type=_image_type_of(get(IMAGE_TYPE)),
         frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
@@ -200,7 +200,25 @@ def read_frame(path: Path, found: Elements) -> Frame:
         lossy=text(get(LOSSY)) == "01" or found.transfer_syntax in LOSSY_SYNTAXES,
         damage=found.damage or _damage(found, pixels, frames),
         is_inverted=text(get(PHOTOMETRIC)).strip() == "MONOCHROME1",
+        modality=text(get(MODALITY)).upper(),
+        rescale_type=text(get(RESCALE_TYPE)).upper(),
+        uids=ImageUids(
+            study=text(get(STUDY_UID)),
+            series=text(get(SERIES_UID)),
+            instance=text(get(SOP_INSTANCE_UID)) or text(get(MEDIA_SOP_INSTANCE)),
+            sop_class=text(get(SOP_CLASS_UID)) or text(get(MEDIA_SOP_CLASS)),
+            frame_of_reference=text(get(FRAME_OF_REFERENCE)),
+        ),
     )
+
+
+def _rescale(
+    slope: tuple[float, ...] | None, intercept: tuple[float, ...] | None, modality: str
+) -> tuple[float, float] | None:
+    """Slope and intercept; None when a file has neither. Half a scale of a CT is none: its zero is not known."""
+    if (slope is None and intercept is None) or (modality == "CT" and intercept is None):
+        return None
+    return (slope or (1.0,))[0], (intercept or (0.0,))[0]
 
 
 def _made_uid(*parts: str) -> str:
@@ -437,9 +455,8 @@ def _frame(whole: Frame, number: int, shared: Any, group: Any) -> Frame:  # noqa
         spacing=_floats(measures, "PixelSpacing") or whole.spacing,
         thickness=(_floats(measures, "SliceThickness") or (whole.thickness,))[0],
         step=(_floats(measures, "SpacingBetweenSlices") or (whole.step,))[0],
-        rescale=whole.rescale
-        if slope is None and intercept is None
-        else ((slope or (1.0,))[0], (intercept or (0.0,))[0]),
+        rescale=_rescale(slope, intercept, whole.modality) or whole.rescale,
+        rescale_type=(_texts(rescale, "RescaleType") or (whole.rescale_type,))[0].strip().upper(),
         image_type=tuple(value.upper() for value in image_type) or whole.image_type,
         split_keys=tuple(keys.values()),
     )

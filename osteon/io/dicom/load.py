@@ -48,7 +48,8 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
     stack = entry.stack
     if stack is None:
         raise InputError(f"the series cannot be read as a volume: {entry.problem or 'it holds no images'}")
-    require_memory(stack.grid.shape, what="the series")
+    slices = len(stack.frames) if stack.places_vox is None else len(stack.frames) + stack.grid.shape[0]
+    require_memory((slices, *stack.grid.shape[1:]), what="the series")
     is_ct = entry.series.modality in {"CT", ""}
     decoded = None
     if all(is_whole(frame) for frame in stack.frames):
@@ -63,13 +64,15 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
         raise InputError("the rescale of the series gives NaN or infinite values: Rescale Slope or Intercept is broken")
     if not is_ct and all(frame.is_inverted for frame in stack.frames):
         _invert(array, low + high)
-    slices = tuple(SliceSource(frame.sop_instance_uid, frame.path, frame.number) for frame in stack.frames)
+    if stack.places_vox is not None:
+        array = _between(array, stack.places_vox, stack.grid.shape[0])
+    images = tuple(SliceSource(frame.sop_instance_uid, frame.path, frame.number) for frame in stack.frames)
     return Volume(
         array=array,
         grid=stack.grid,
         modality=entry.series.modality,
         unit="HU" if entry.series.modality == "CT" else "",
-        source=entry.source(notices=_value_notices(stack, empty, is_ct=is_ct), slices=slices),
+        source=entry.source(notices=_value_notices(stack, empty, is_ct=is_ct), slices=images),
     )
 
 
@@ -77,7 +80,7 @@ def _decode(
     stack: Stack, kind: np.dtype[Any], *, is_ct: bool, progress: Progress | None, workers: int | None
 ) -> tuple[Any, _Range]:
     """All frames into one array of the asked type."""
-    array = np.empty(stack.grid.shape, dtype=kind)
+    array = np.empty((len(stack.frames), *stack.grid.shape[1:]), dtype=kind)
     total = len(stack.frames)
     threads = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     # a few chunks a thread: the overhead of a task is paid rarely, and the progress still moves
@@ -144,6 +147,25 @@ def _value_notices(stack: Stack, empty: int, *, is_ct: bool) -> tuple[Notice, ..
         text = "The images have no Rescale Slope and Intercept; their stored values were taken as Hounsfield units."
         notices.append(Notice("rescale-missing", text, "warning"))
     return tuple(notices)
+
+
+def _between(array: NDArray[Any], places: NDArray[np.float64], slices: int) -> NDArray[Any]:
+    """The slices of a regular stack at 0, 1, 2..., by linear interpolation between frames at ascending ``places``.
+
+    Example:
+        >>> _between(np.array([[[0.0]], [[3.0]], [[6.0]]]), np.array([0.0, 1.5, 2.0]), 3).ravel().tolist()
+        [0.0, 2.0, 6.0]
+    """
+    result = np.empty((slices, *array.shape[1:]), dtype=array.dtype)
+    for index in range(slices):
+        below = min(max(int(np.searchsorted(places, index + 1e-6, side="right")) - 1, 0), len(places) - 2)
+        share = (index - places[below]) / (places[below + 1] - places[below])
+        if share < 1e-4 or share > 1 - 1e-4:
+            result[index] = array[below + round(float(share))]
+            continue
+        mixed = array[below] * np.float32(1 - share) + array[below + 1] * np.float32(share)
+        result[index] = np.rint(mixed) if array.dtype == np.int16 else mixed
+    return result
 
 
 def _shift_plane(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence, Volume
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.seg.enum import SegmentAlgorithmTypeValues, SegmentationTypeValues
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+from pydicom.valuerep import DSfloat
 
 from osteon.errors import InputError, UnknownLabelError
 from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
@@ -22,12 +25,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from pydicom.dataset import Dataset
 
     from osteon.data import Label, Mask, Source
     from osteon.labels import Concept
 
 __all__ = ["segment_number", "write_segmentation"]
+
+MULTI_FRAME: Final = (
+    "NumberOfFrames",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "DimensionIndexSequence",
+    "DimensionOrganizationSequence",
+)
+OF_A_PLANE: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+)
+REFERENCE_MM: Final = 0.1
+"""A frame and the image that it names may be this far apart: positions are rounded."""
 
 _AUTOMATIC = SegmentAlgorithmTypeValues.AUTOMATIC
 
@@ -79,7 +99,8 @@ def write_segmentation(
     headers = headers or derived.read_source_headers(source)
     occupied = _occupied_slices(mask)
     pixels = _segment_numbers(mask)
-    if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers.images, grid_of_source):
+    images = _source_images(headers, grid_of_source)
+    if occupied.any() and mask.grid.same_as(grid_of_source) and _lies_on(headers.planes, grid_of_source):
         frames: object = pixels  # plane positions are copied from the headers, to the digit
     else:
         first = slice(None) if occupied.any() else slice(0, 1)
@@ -90,7 +111,7 @@ def write_segmentation(
             frame_of_reference_uid=headers.first.FrameOfReferenceUID,
         )
     dataset = Segmentation(
-        source_images=headers.images,
+        source_images=images,
         pixel_array=frames,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=_descriptions(mask, algorithm=algorithm, series=series),
@@ -103,8 +124,69 @@ def write_segmentation(
         coding_schemes=derived.private_schemes(code for label in mask.labels for code in _codes(label)),
         **derived.equipment(series),
     )
+    _refer(dataset, headers, images)
     derived.complete(dataset, series, headers)
     derived.save_object(dataset, path)
+
+
+def _source_images(headers: derived.SourceHeaders, grid: Grid) -> list[Dataset]:
+    """Every plane of the source as an image of its own, which is all that highdicom can refer to.
+
+    A file of several planes has one identifier: each plane is given its own, and the class of a single plane, for the
+    while; ``_refer`` puts the true ones in. All planes
+    have the orientation of the first: what differs in its last digits has been found to be one orientation.
+    """
+    given = Dataset()
+    given.update(headers.first)  # the elements are the same objects: none of them may be set, only replaced
+    for keyword in (*MULTI_FRAME, *OF_A_PLANE):
+        given.pop(keyword, None)
+    _, down, right = grid.directions
+    images = []
+    for plane in headers.planes:
+        image = Dataset()
+        image.update(given)
+        image.SOPClassUID = plane.header.SOPClassUID
+        image.SOPInstanceUID = plane.header.SOPInstanceUID
+        if plane.frame is not None:
+            image.SOPClassUID = CTImageStorage
+            image.SOPInstanceUID = derived.derived_uid(plane.header.SOPInstanceUID, "frame", str(plane.frame))
+        place = plane.header.get("ImagePositionPatient") if plane.frame is None else None
+        image.ImagePositionPatient = place or [_decimal(value) for value in plane.position_lps_mm or (0.0,) * 3]
+        turn = headers.first.get("ImageOrientationPatient")
+        image.ImageOrientationPatient = turn or [_decimal(value) for value in (*right, *down)]
+        image.PixelSpacing = headers.first.get("PixelSpacing") or [_decimal(value) for value in grid.spacing_mm[1:]]
+        image.SliceThickness = headers.first.get("SliceThickness") or _decimal(grid.spacing_mm[0])
+        images.append(image)
+    return images
+
+
+def _decimal(value: float) -> str:
+    return str(DSfloat(float(value), auto_format=True))
+
+
+def _refer(dataset: Dataset, headers: derived.SourceHeaders, images: Sequence[Dataset]) -> None:
+    """Make every reference name the real image and frame, and prove that it shows the place of the frame that names it.
+
+    Raises:
+        InputError: a reference that is not the source of its frame.
+    """
+    planes = {image.SOPInstanceUID: plane for image, plane in zip(images, headers.planes, strict=True)}
+    renamed: dict[int, derived.SourcePlane] = {}
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        place = np.array((group.get("PlanePositionSequence") or shared.PlanePositionSequence)[0].ImagePositionPatient)
+        turn = (group.get("PlaneOrientationSequence") or shared.PlaneOrientationSequence)[0].ImageOrientationPatient
+        normal = np.cross(np.array(turn[:3], dtype=float), np.array(turn[3:], dtype=float))
+        for derivation in group.get("DerivationImageSequence", []):
+            for item in derivation.SourceImageSequence:
+                # an item may be shared by frames of several segments: it is renamed once and looked at for each
+                plane = renamed[id(item)] if id(item) in renamed else planes[item.ReferencedSOPInstanceUID]
+                renamed[id(item)] = plane
+                off = np.subtract(place.astype(float), plane.position_lps_mm or np.nan)
+                if not abs(float(off @ normal)) <= REFERENCE_MM:
+                    raise InputError("a frame of the segmentation would refer to an image of another place")
+                item.update(plane.reference())
+    dataset.ReferencedSeriesSequence = derived.series_references(headers.images)
 
 
 def _codes(label: Label) -> tuple[Concept | None, ...]:
@@ -136,23 +218,20 @@ def _segment_numbers(mask: Mask) -> NDArray[np.uint8]:
     return np.asarray(numbers[mask.array])
 
 
-def _lies_on(headers: Sequence[Dataset], grid: Grid) -> bool:
-    """Whether every single-frame header places its image where the grid has the slice of the same number."""
-    if len(headers) != grid.shape[0] or any("NumberOfFrames" in header for header in headers):
+def _lies_on(planes: Sequence[derived.SourcePlane], grid: Grid) -> bool:
+    """Whether every plane of the source is where the grid has the slice of the same number."""
+    if len(planes) != grid.shape[0]:
         return False
-    first = headers[0]
-    rows_mm, columns_mm = (float(v) for v in first.PixelSpacing)
-    _, row_mm, column_mm = grid.spacing_mm
-    spacing_agrees = max(abs(rows_mm / row_mm - 1), abs(columns_mm / column_mm - 1)) <= SPACING_TOLERANCE
     _, down, right = grid.directions
     limit_mm = max(POSITION_TOLERANCE_MM, SPACING_TOLERANCE * min(grid.spacing_mm))
     expected = grid.to_lps_mm([(index, 0, 0) for index in range(grid.shape[0])])
-    return spacing_agrees and all(
-        list(header.ImageOrientationPatient) == list(first.ImageOrientationPatient)
-        and (header.Rows, header.Columns) == grid.shape[1:]
-        and np.abs(np.array(header.ImageOrientationPatient, dtype=float) - [*right, *down]).max() <= ANGLE_TOLERANCE
-        and np.abs(np.array(header.ImagePositionPatient, dtype=float) - place).max() <= limit_mm
-        for header, place in zip(headers, expected, strict=True)
+    return all(
+        (plane.header.Rows, plane.header.Columns) == grid.shape[1:]
+        and plane.orientation is not None
+        and plane.position_lps_mm is not None
+        and np.abs(np.subtract(plane.orientation, [*right, *down])).max() <= ANGLE_TOLERANCE
+        and np.abs(np.subtract(plane.position_lps_mm, place)).max() <= limit_mm
+        for plane, place in zip(planes, expected, strict=True)
     )
 
 

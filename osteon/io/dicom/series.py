@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from osteon.data import Notice
 from osteon.io.dicom import header
 from osteon.io.dicom.elements import read_elements
+from osteon.io.dicom.references import reference_problem
 from osteon.io.dicom.stack import grouped, natural, plan_stack
 from osteon.io.inventory import SeriesEntry, SkippedFile
 
@@ -121,6 +122,10 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
         )
         notices = (*notices, Notice("uid-made", text, "warning"))
     used = stack.frames if stack is not None else frames
+    no_objects = reference_problem(used)
+    if no_objects and stack is not None:
+        text = f"No DICOM object can refer to these images: {no_objects}. Masks are written as NIfTI instead."
+        notices = (*notices, Notice("no-dicom-objects", text, "warning"))
     if any(frame.lossy for frame in used):
         text = "The images went through lossy compression: their values differ slightly from the scanner's."
         notices = (*notices, Notice("lossy-compression", text, "warning"))
@@ -139,6 +144,7 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
         kernel=header.text(first.values.get(header.KERNEL)).split("\\")[0].strip(),
         thickness_mm=used[0].thickness,
         stack=stack,
+        no_objects=no_objects,
     )
 
 

@@ -85,7 +85,7 @@ def write_report_sr(
     images = source.images
     segment_files = {name: _segmentation_header(file) for name, file in segmentations.items()}
     groups = [
-        _group(finding, answer=answer, headers=images, segment_files=segment_files, grid=volume.grid)
+        _group(finding, answer=answer, source=source, segment_files=segment_files, grid=volume.grid)
         for finding in answer.findings
     ]
     dataset = hd.Comprehensive3DSR(
@@ -207,10 +207,15 @@ def _evaluations(answer: Answer) -> hd.ContainerContentItem:
 
 
 def _group(
-    finding: Finding, *, answer: Answer, headers: Sequence[Dataset], segment_files: Mapping[str, Dataset], grid: Grid
+    finding: Finding,
+    *,
+    answer: Answer,
+    source: derived.SourceHeaders,
+    segment_files: Mapping[str, Dataset],
+    grid: Grid,
 ) -> hd.ContentSequence:
     """One Measurement Group for a finding."""
-    algorithm = _algorithm(answer)
+    algorithm, headers = _algorithm(answer), source.images
     shared = {
         "tracking_identifier": hd.TrackingIdentifier(
             uid=finding.tracking_uid
@@ -223,7 +228,7 @@ def _group(
         "qualitative_evaluations": _qualities(finding) or None,
     }
     if finding.segment is None:
-        group = hd.MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, headers, grid), **shared)
+        group = hd.MeasurementsAndQualitativeEvaluations(source_images=_sources(finding, source, grid), **shared)
     else:
         group = hd.VolumetricROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=_referenced_segment(finding.segment, answer, headers[0], segment_files), **shared
@@ -266,15 +271,16 @@ def _site(finding: Finding) -> hd.FindingSite:
 
 
 def _sources(
-    finding: Finding, headers: Sequence[Dataset], grid: Grid
+    finding: Finding, source: derived.SourceHeaders, grid: Grid
 ) -> list[hd.SourceImageForMeasurementGroup] | None:
-    """The images of the finding's slices, where each slice is one file."""
-    if finding.box is None or len(headers) != grid.shape[0] or "NumberOfFrames" in headers[0]:
+    """The images of the finding's slices, where each slice is one plane of the source."""
+    if finding.box is None or len(source.planes) != grid.shape[0]:
         return None
-    return [
-        hd.SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)
-        for header in headers[finding.box.start[0] : finding.box.stop[0]]
-    ]
+    frames: dict[tuple[str, str], list[int]] = {}
+    for plane in source.planes[finding.box.start[0] : finding.box.stop[0]]:
+        key = (plane.header.SOPClassUID, plane.header.SOPInstanceUID)
+        frames.setdefault(key, []).extend([] if plane.frame is None else [plane.frame])
+    return [hd.SourceImageForMeasurementGroup(*uids, sorted(numbers) or None) for uids, numbers in frames.items()]
 
 
 def _referenced_segment(

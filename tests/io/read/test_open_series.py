@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +77,74 @@ def test_missing_slices_are_refused_with_the_place(make_series: Make) -> None:
         open_volume(folder)
 
 
-def test_irregular_gaps_are_refused_with_numbers(make_series: Make) -> None:
-    def uneven(ds: Dataset, index: int) -> None:
-        ds.ImagePositionPatient = [0, 0, index + 0.07 * index**2]
+def placed(places: Sequence[float]) -> Callable[[Dataset, int], None]:
+    """Slices at these places, their values rising with the place: what interpolation gives is known everywhere."""
 
-    with pytest.raises(InputError, match=r"irregular distances.*1\.070 to 1\.630"):
-        open_volume(make_series(edit=uneven))
+    def edit(ds: Dataset, index: int) -> None:
+        ds.ImagePositionPatient = [0, 0, places[index]]
+        ds.PixelData = np.full((4, 4), round(100 * places[index]), np.int16).tobytes()
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [*np.arange(0, 15, 1.5), *np.arange(14.5, 30, 1.5)],  # one gap is odd: 1 mm among 1.5
+        [*np.arange(0, 12, 1.5), *np.arange(12.5, 20, 1.5)],  # one of 2 mm
+        [*np.arange(0, 50, 5), *np.arange(50, 100, 10), *np.arange(100, 150, 5)],  # dense about the joints
+        [index + 0.07 * index**2 for index in range(6)],  # growing
+    ],
+)
+def test_slices_at_unequal_distances_are_interpolated_at_their_places(make_series: Make, places: list[float]) -> None:
+    stored = np.zeros((len(places), 4, 4), np.int16)
+    volume = open_volume(make_series(stored=stored, edit=placed(places), intercept=0))
+    z = volume.grid.to_lps_mm([(index, 0, 0) for index in range(volume.grid.shape[0])])[:, 2]
+    assert (z[0], z[-1]) == (pytest.approx(places[0]), pytest.approx(places[-1]))
+    # linear interpolation of a linear truth gives the truth, to the rounding of whole numbers
+    assert np.abs(volume.array[:, 2, 2] - 100 * z).max() <= 1
+    assert "variable-spacing-resampled" in codes(volume)
+    assert volume.source is not None
+    assert len(volume.source.slices) == len(places)
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ([0, 2, 4, 10, 12, 14, 16], r"2 slices are missing.*4\.00 and 10\.00"),
+        ([0, 2, 4, 8, 10, 14, 16, 18], "2 slices are missing"),
+        ([0, 0.7, 2, 2.7, 4, 4.7, 6, 6.7, 8, 8.7], "4 slices are missing|irregular"),  # shuffled series
+    ],
+)
+def test_holes_and_shuffled_series_are_refused(make_series: Make, places: list[float], message: str) -> None:
+    stored = np.zeros((len(places), 4, 4), np.int16)
+    with pytest.raises(InputError, match=message):
+        open_volume(make_series(stored=stored, edit=placed(places)))
+
+
+@pytest.mark.parametrize("tags", [("RescaleSlope", "RescaleIntercept"), ("RescaleIntercept",)])
+def test_a_scale_that_some_slices_lost_is_refused(make_series: Make, tags: tuple[str, ...]) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        for tag in tags if index in (2, 3) else ():
+            delattr(ds, tag)
+
+    with pytest.raises(InputError, match=r"Rescale Slope and Intercept .* missing on 2 of 6 slices .* 1 and -1024"):
+        open_volume(make_series(edit=edit))
+
+
+def test_a_ct_in_another_unit_is_refused(make_series: Make) -> None:
+    with pytest.raises(InputError, match=r"Rescale Type \(0028,1054\) is Z_EFF"):
+        open_volume(make_series(edit=lambda ds, _: setattr(ds, "RescaleType", "Z_EFF")))
+
+
+def test_the_orientation_of_most_slices_counts_where_digits_differ(make_series: Make) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        if index % 3 == 1:
+            ds.ImageOrientationPatient = ["1", "0.000001", "0", "-0.000001", "1", "0"]
+
+    volume = open_volume(make_series(edit=edit))
+    assert volume.grid.directions[2].tolist() == [1, 0, 0]
+    assert "orientation-of-most-slices" in codes(volume)
 
 
 def test_oblique_axes_are_kept_without_resampling(make_series: Make, body: NDArray[np.int16]) -> None:
