@@ -13,9 +13,11 @@ from osteon.data import Notice
 from osteon.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from osteon.io.inventory import Inventory, SeriesEntry
 
-__all__ = ["choose_series", "kernel_is_sharp"]
+__all__ = ["choose_series", "kernel_is_sharp", "other_series"]
 
 REFORMATTED: Final = frozenset(
     {"MPR", "REFORMATTED", "MIP", "MINIP", "AVERAGE", "PROJECTION IMAGE", "VRT", "CSA MPR", "CPR"}
@@ -84,7 +86,48 @@ def choose_series(
     if chosen.part:
         raise _which_part([entry for entry in entries if entry.series.uid == chosen.series.uid])
     reasons = (*_facts(chosen), *_comparison(chosen, ranked[1:], entries))
-    return _with_reasons(chosen, inventory, reasons)
+    return _with_reasons(_with_neighbours(chosen, ranked[1:]), inventory, reasons)
+
+
+def other_series(inventory: Inventory, entry: SeriesEntry) -> str:
+    """Which series was taken, and which others are there, as a sentence for errors; "" when there is no other."""
+    others = tuple(one for one in inventory.entries if one.name != entry.name)
+    if not others:
+        return ""
+    return f"Series {entry.name} was taken ({_images(entry.n_images)}); others, for --series UID: {_listing(others)}"
+
+
+def _with_neighbours(chosen: SeriesEntry, others: list[SeriesEntry]) -> SeriesEntry:
+    """A warning of slices of the same kind beside those that were chosen: a scan in parts that do not meet."""
+    beside = [entry for entry in others if _continues_elsewhere(chosen, entry)]
+    if not beside:
+        return chosen
+    count, listed = sum(entry.n_images for entry in beside), ", ".join(entry.name for entry in beside[:LISTED])
+    total = count + chosen.n_images
+    text = (
+        f"{count} slices of the same kind, at other places of the patient, are in other series and were not read: "
+        f"{listed}. Read them by themselves (--series UID)."
+    )
+    words = f"{count} of {total} slices of like series were not read." if 10 * count > total else ""
+    return replace(chosen, notices=(*chosen.notices, Notice("slices-elsewhere", text, "warning", headline=words)))
+
+
+def _continues_elsewhere(first: SeriesEntry, second: SeriesEntry) -> bool:
+    """Whether two series have one frame of reference, kernel and kind of image, parallel slices and no common place."""
+    if first.kind != "dicom" or first.grid is None or second.grid is None or not first.series.frame_of_reference_uid:
+        return False
+    said = [
+        (e.series.frame_of_reference_uid, e.series.modality, e.kernel, e.image_type, e.thickness_mm)
+        for e in (first, second)
+    ]
+    normal = first.grid.directions[0]
+    if said[0] != said[1] or first.series.modality != "CT" or abs(float(normal @ second.grid.directions[0])) < 0.999:
+        return False
+    ends = [
+        sorted(float(value) for value in grid.to_lps_mm([(0, 0, 0), (grid.shape[0] - 1, 0, 0)]) @ normal)
+        for grid in (first.grid, second.grid)
+    ]
+    return ends[0][1] < ends[1][0] or ends[1][1] < ends[0][0]
 
 
 def kernel_is_sharp(kernel: str) -> bool | None:
@@ -132,11 +175,15 @@ def _which_part(parts: list[SeriesEntry]) -> InputError:
 
 
 def _named(inventory: Inventory, series_uid: str, modalities: tuple[str, ...] | None) -> SeriesEntry:
-    found = [entry for entry in inventory.entries if series_uid in (entry.series.uid, entry.name)]
+    # a series that is part of a joined scan is read alone when it is named
+    each = [one for entry in inventory.entries for one in (entry.joined or (entry,))]
+    found = [entry for entry in each if series_uid in (entry.series.uid, entry.name)]
     if not found:
         raise InputError(f"{_place(inventory)}: series {series_uid} is not here; found {_listing(inventory.entries)}")
     if len({_person(entry) for entry in found}) > 1:
-        raise InputError(f"series {series_uid} holds images of {len(found)} patients; give one patient's folder")
+        raise InputError(
+            f"series {series_uid} holds images of {len(found)} patients{_who_differs(found)}; give one patient's folder"
+        )
     entry = found[0]
     if len(found) > 1 and entry.part:
         raise _which_part(found)
@@ -184,9 +231,27 @@ def _require_one_patient(inventory: Inventory, entries: list[SeriesEntry]) -> No
     people = {_person(entry) for entry in inventory.entries if entry.kind == "dicom"}
     if len(people) > 1 and entries[0].kind == "dicom":
         raise InputError(
-            f"{_place(inventory)}: found images of {len(people)} patients; say which series is meant with --series "
-            f"UID, or give one patient's folder. Found {_listing(inventory.entries)}"
+            f"{_place(inventory)}: found images of {len(people)} patients{_who_differs(inventory.entries)}; say which "
+            f"series is meant with --series UID, or give one patient's folder. Found {_listing(inventory.entries)}"
         )
+
+
+def _who_differs(entries: Sequence[SeriesEntry]) -> str:
+    """Which tags make several patients of them, without a word of the patient; "" where nothing is to be told."""
+    found = [entry for entry in entries if entry.kind == "dicom"]
+    told = []
+    for name, values in (
+        ("Patient ID (0010,0020)", [entry.patient.identifier.strip() for entry in found]),
+        ("Patient's Name (0010,0010)", [entry.patient.name.strip() for entry in found]),
+    ):
+        empty = sum(entry.n_images for entry, value in zip(found, values, strict=True) if not value)
+        if empty > 0 and any(values):
+            told.append(f"{name} is empty on {empty} of {sum(entry.n_images for entry in found)} images")
+        elif len(set(values)) > 1:
+            told.append(f"{name} has {len(set(values))} values")
+    shared = len({entry.series.uid for entry in found}) < len(found)
+    same = ", within one Series Instance UID (0020,000E); repair the tags if it is one person" if shared else ""
+    return f" ({'; '.join(told)}{same})" if told else ""
 
 
 def _person(entry: SeriesEntry) -> tuple[str, str]:
@@ -227,7 +292,7 @@ def _facts(entry: SeriesEntry) -> tuple[str, ...]:
     kind = "original" if _is_original(entry) else "derived or reformatted"
     kernel = {True: ", sharp kernel", False: ", soft-tissue kernel", None: ""}[kernel_is_sharp(entry.kernel)]
     modality = f"{entry.series.modality} " if entry.series.modality else ""
-    count, step = entry.grid.shape[0], entry.grid.spacing_mm[0]
+    count, step = len(entry.stack.frames) if entry.stack else entry.grid.shape[0], entry.grid.spacing_mm[0]
     slices = f"{count} {plane} slices, {step:.3g} mm apart" if count > 1 else f"a single {plane} slice"
     return (f"{modality}series of {slices}, {kind}{kernel}.",)
 
@@ -249,7 +314,10 @@ def _comparison(chosen: SeriesEntry, others: list[SeriesEntry], entries: list[Se
             (name for name, a, b in zip(names, _rank(chosen), _rank(second), strict=False) if a != b),
             "first in the order of the UIDs",
         )
+        listed = ", ".join(f"{entry.name} ({_images(entry.n_images)})" for entry in others[:LISTED])
+        more = f" and {len(others) - LISTED} more" if len(others) > LISTED else ""
         said.append(f"Chosen over {len(others)} other readable series: {reason}.")
+        said.append(f"It is series {chosen.name}; not read: {listed}{more}.")
     refused = [entry for entry in entries if entry.problem is not None]
     said.extend(f"Not series {entry.series.uid}: {entry.problem}." for entry in refused[:LISTED])
     return tuple(said)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from osteon.errors import InputError
 from osteon.io.dicom.series import DicomFile, build_entries, read_dicom_file
 from osteon.io.image import is_picture, picture_entry
-from osteon.io.inventory import Inventory, SkippedFile
+from osteon.io.inventory import PICTURE, Inventory, SkippedFile
 from osteon.io.nifti import is_nifti_name, nifti_entry
 
 if TYPE_CHECKING:
@@ -122,8 +122,9 @@ def _look_at(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntr
             return found
         if _is_zip(path):
             return SkippedFile(path, "an archive inside the input; archives are not opened twice", damaged=False)
-        if path == location and is_picture(path):
-            return picture_entry(path, location=location)
+        if is_picture(path):
+            is_named = path == location
+            return picture_entry(path, location=location) if is_named else SkippedFile(path, PICTURE, damaged=False)
     except OSError as error:
         return SkippedFile(path, f"cannot be read: {error.strerror or type(error).__name__}", damaged=True)
     return SkippedFile(path, "neither DICOM nor NIfTI", damaged=False)

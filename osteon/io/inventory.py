@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from osteon.geometry import Grid
 
 __all__ = [
+    "PICTURE",
     "Frame",
     "ImageUids",
     "Inventory",
@@ -35,6 +36,9 @@ __all__ = [
     "require_memory",
 ]
 
+
+PICTURE: Final = "PNG or JPEG"
+"""Why a picture in a folder is passed over."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called as ``progress(step, done, total)``, always from the thread that asked for the work."""
@@ -211,6 +215,7 @@ class PixelFormat:
     high_bit: int  # position of the highest used bit
     signed: bool  # two's complement
     transfer_syntax: str  # UID of the encoding
+    is_float: bool = False  # IEEE numbers of 32 or 64 bits (Float or Double Float Pixel Data)
 
     @property
     def frame_bytes(self) -> int:

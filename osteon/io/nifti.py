@@ -17,6 +17,7 @@ import numpy as np
 from osteon.data import Mask, Notice, Series, Volume
 from osteon.errors import InputError, OsteonError, OutputError
 from osteon.geometry import Grid
+from osteon.io.dicom.decode import AIR_AT_MOST_HU
 from osteon.io.inventory import SeriesEntry, require_memory
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["is_nifti_name", "load_nifti", "nifti_entry", "nifti_voxels", "write_mask_nifti"]
 
-
-AIR_AT_MOST_HU: Final = -500
-"""A CT of a body holds air or lung below this; MR and label maps do not."""
 
 MILLIMETRES: Final[dict[str, float]] = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])

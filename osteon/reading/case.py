@@ -18,6 +18,9 @@ from osteon.data.options import SWITCHES, Progress, choices, make_options, silen
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
+from osteon.io.choose import other_series
+from osteon.io.dicom.series import PROJECTION_MODALITIES
+from osteon.io.inventory import PICTURE
 from osteon.io.slide import is_slide, open_slide
 from osteon.report import Run, file_records, result_document, write_result
 from osteon.systems.registry import SYSTEMS, best_system, system
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Image
     from osteon.data.system import System
+    from osteon.io import Inventory
 
 __all__ = ["CaseOptions", "CaseResult", "Progress", "Reading", "new_result", "read", "read_case", "require_free"]
 
@@ -201,11 +205,17 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         find_card(str(model))
     start = time.perf_counter()
     with ExitStack() as files:
-        image, header, paths = _open(path, named, options, files, progress)
+        image, header, paths, others = _open(path, named, options, files, progress)
         seconds = {"read images": time.perf_counter() - start}
         chosen = named or best_system(header)
         own = _options(chosen, options.options)
-        answer = _with_reading(chosen.read(image, own, progress), image)
+        try:
+            answer = _with_reading(chosen.read(image, own, progress), image)
+        except InputError as error:
+            # which series it was, and where else to look, is what the task cannot say
+            if not others:
+                raise
+            raise type(error)(f"{error}. {others}") from error
         asked = [
             Notice(f"asked-{name}", words, "warning") for name, words in SWITCHES.items() if getattr(own, name, False)
         ]
@@ -261,8 +271,8 @@ def _check_values(given: Mapping[str, object]) -> None:
 
 def _open(
     path: Path, named: System | None, options: CaseOptions, files: ExitStack, progress: Progress
-) -> tuple[Image, Header, list[Path]]:
-    """The image, what routing may look at, and the files that it came from."""
+) -> tuple[Image, Header, list[Path], str]:
+    """The image, what routing may look at, the files that it came from, and which other series are there."""
     is_there = path.is_file() or path.is_dir()  # what is neither, as a pipe, would be waited for
     if "slide" in named.reads if named is not None else is_there and is_slide(path):
         if path.exists() and not is_there:
@@ -271,7 +281,7 @@ def _open(
         slide = open_slide(path, microns_per_pixel=options.microns_per_pixel)
         files.callback(slide.close)
         progress("opening the slide", 1, 1)
-        return slide, Header(kind="slide"), _slide_files(path)
+        return slide, Header(kind="slide"), _slide_files(path), ""
     if options.microns_per_pixel is not None:
         raise InputError(
             f"--microns {options.microns_per_pixel:g} was given for {path.name}, which is not a slide: leave it out, "
@@ -285,17 +295,44 @@ def _open(
     )
     # options with which a person marks a place in one image
     marks = {each.name for one in SYSTEMS.values() for each in choices(one.options) if each.marks}
-    entry = choose_series(
-        inventory,
-        modality=modalities[0],
-        series_uid=options.series_uid,
-        also=modalities[1:],
-        is_marked=any(options.options.get(name) is not None for name in marks),
-    )
+    try:
+        entry = choose_series(
+            inventory,
+            modality=modalities[0],
+            series_uid=options.series_uid,
+            also=modalities[1:],
+            is_marked=any(options.options.get(name) is not None for name in marks),
+        )
+    except InputError as error:
+        readers = _readers(inventory)
+        if not readers:
+            raise
+        raise type(error)(f"{error}. {readers}") from error
     image = load_image(entry, modality=modalities[0] if named else "", progress=progress)
     source = image.source
     paths = [] if source is None else sorted({image.path for image in source.slices}) or [source.location]
-    return image, replace(entry.header, modality=image.modality), paths
+    return image, replace(entry.header, modality=image.modality), paths, other_series(inventory, entry)
+
+
+def _readers(inventory: Inventory) -> str:
+    """Which tasks read the pictures and radiographs that were found, as sentences; "" where there are none."""
+    told = []
+    if any(entry.kind == "picture" for entry in inventory.entries) or any(
+        item.reason == PICTURE for item in inventory.skipped
+    ):
+        tasks = [each.stem for each in SYSTEMS.values() if each.accepts(Header(kind="picture")).score > 0]
+        told.append(
+            f"A picture is read when it is named itself, with a task that can read it: {', '.join(tasks)} (--task)"
+        )
+    for modality in sorted({entry.series.modality for entry in inventory.entries} & PROJECTION_MODALITIES):
+        tasks = [
+            each.stem
+            for each in SYSTEMS.values()
+            if each.accepts(Header(kind="radiograph", modality=modality)).score > 0
+        ]
+        readers = f"read by {', '.join(tasks)} (--task)" if tasks else "no task of this version reads radiographs"
+        told.append(f"{modality} is a radiograph: {readers}")
+    return ". ".join(told)
 
 
 def _slide_files(path: Path) -> list[Path]:

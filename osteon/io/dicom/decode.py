@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AIR_AT_MOST_HU",
     "AIR_HU",
     "RangeError",
     "claimed_shape",
@@ -59,6 +60,9 @@ TRUNCATED: Final = "truncated, the pixels end before they should; send the serie
 
 AIR_HU: Final = -1024
 """What "no data" becomes in a CT: air, the lowest value of the usual scale."""
+
+AIR_AT_MOST_HU: Final = -500
+"""A CT of a body holds air or lung below this; MR and label maps do not."""
 
 LOWEST_TISSUE_HU: Final = -1000
 HIGHEST_METAL_HU: Final = 30710
@@ -136,7 +140,8 @@ def _raw_bytes(frame: Frame) -> bytes:
 def _native(frame: Frame, into: NDArray[np.int16] | None) -> NDArray[Any]:
     pixels = frame.pixels
     order = ">" if pixels.transfer_syntax == EXPLICIT_BIG else "<"
-    kind = np.dtype(f"{order}{'i' if pixels.signed else 'u'}{pixels.bits_allocated // 8}")
+    sign = "f" if pixels.is_float else "i" if pixels.signed else "u"
+    kind = np.dtype(f"{order}{sign}{pixels.bits_allocated // 8}")
     shape = (pixels.rows, pixels.columns)
     plain = pixels.transfer_syntax != DEFLATED and kind.itemsize == 2
     if into is None or not plain or not into.flags.c_contiguous or into.shape != shape:
@@ -274,6 +279,8 @@ def _fragments(path: Path, offset: int) -> tuple[bytes, tuple[tuple[int, int], .
 def _significant_bits(stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
     """Clear what is above and below the stored bits, and extend the sign."""
     pixels = frame.pixels
+    if pixels.is_float:
+        return stored
     below = pixels.high_bit + 1 - pixels.bits_stored
     above = pixels.bits_allocated - 1 - pixels.high_bit
     if above + below and not stored.flags.writeable:
@@ -339,7 +346,7 @@ class RangeError(Exception):
 def is_whole(frame: Frame) -> bool:
     """Whether stored integers stay integers after the rescale."""
     slope, intercept = frame.rescale or (1.0, 0.0)
-    return float(slope).is_integer() and float(intercept).is_integer()
+    return not frame.pixels.is_float and float(slope).is_integer() and float(intercept).is_integer()
 
 
 def to_int16(stored: NDArray[Any], frame: Frame, *, out: NDArray[np.int16], is_ct: bool) -> tuple[int, int, int]:

@@ -36,6 +36,9 @@ EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
 NATIVE: Final = frozenset({IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED})
 
 FIRST_PIXEL_TAG: Final = 0x7FE00008
+FLOAT_BITS: Final = {0x7FE00008: 32, 0x7FE00009: 64}
+"""Float and Double Float Pixel Data, and the bits of a pixel in them."""
+
 PIXEL_DATA: Final = 0x7FE00010
 TRANSFER_SYNTAX: Final = 0x00020010
 UNDEFINED: Final = 0xFFFFFFFF
@@ -44,6 +47,10 @@ ITEM_END: Final = 0xFFFEE00D
 SEQUENCE_END: Final = 0xFFFEE0DD
 LONG_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_META: Final = Struct("<HH2sH")
+LONGEST_FIRST: Final = 4096
+"""Bytes that the first elements of a file without a preamble have at most."""
+
 FIRST_READ_BYTES: Final = 32 * 1024
 MAX_INFLATED_BYTES: Final = 2 * 1024**3
 INFLATE_PIECE_BYTES: Final = 4096
@@ -62,6 +69,7 @@ class Elements:
     pixel_offset: int  # where the value of the pixel data begins, -1 when there is none
     pixel_length: int  # its length, -1 when undefined (encapsulated)
     damage: str | None = None  # what is wrong with the file, or None
+    float_bits: int = 0  # of a pixel that is an IEEE number; 0 where pixels are whole numbers
 
 
 class _NeedMoreError(Exception):
@@ -129,31 +137,44 @@ def meta_end(data: bytes) -> int:
 def _first_element(data: bytes) -> int | None:
     if data[128:132] == b"DICM":
         return 132
-    # old files come without the preamble: accept them when the first element is a plausible (0002,xxxx) or (0008,xxxx)
-    if len(data) >= 16 and data[:4] in {
-        b"\x02\x00\x00\x00",
-        b"\x08\x00\x00\x00",
-        b"\x08\x00\x05\x00",
-        b"\x08\x00\x08\x00",
-    }:
-        length = int.from_bytes(data[4:8], "little")
-        if data[4:6] in SHORT_VRS or length <= 256:
-            return 0
-    return None
+    # old files come without the preamble: accept them when they begin as a data set or as meta information does
+    first, second = _plausible(data, 0)
+    return 0 if first in {0x0002, 0x0008} and second in {0x0002, 0x0008, 0x0010} else None
+
+
+def _plausible(data: bytes, at: int) -> tuple[int, int]:
+    """Groups of two elements that follow each other from an offset, in rising order; -1 where there are none."""
+    tags = []
+    for _ in range(2):
+        if at + 8 > len(data):
+            return -1, -1
+        group, element, vr, length = _META.unpack_from(data, at)
+        at += 8
+        if vr in LONG_VRS:
+            length = int.from_bytes(data[at : at + 4], "little")
+            at += 4
+        elif vr not in SHORT_VRS:
+            length = int.from_bytes(data[at - 4 : at], "little")
+        if length % 2 or length > LONGEST_FIRST:
+            return -1, -1
+        tags.append(group << 16 | element)
+        at += length
+    return (tags[0] >> 16, tags[1] >> 16) if tags[0] < tags[1] else (-1, -1)
 
 
 def _read_meta(data: bytes, at: int) -> tuple[dict[int, bytes], int]:
-    """Elements of group 0002 and the offset of the first element after it."""
-    header = Struct("<HH2sH")
+    """Elements of group 0002 and the offset of the first element after it; old converters write them implicitly."""
     meta: dict[int, bytes] = {}
     while at + 12 <= len(data):
-        group, element, vr, length = header.unpack_from(data, at)
+        group, element, vr, length = _META.unpack_from(data, at)
         if group != 2:
             break
         value = at + 8
         if vr in LONG_VRS:
             length = int.from_bytes(data[at + 8 : at + 12], "little")
             value = at + 12
+        elif vr not in SHORT_VRS:
+            length = int.from_bytes(data[at + 4 : at + 8], "little")
         if length <= 256:
             meta[group << 16 | element] = data[value : value + length]
         at = value + length
@@ -188,7 +209,7 @@ def _parse(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elem
             raise
         damage = damage or "the file ends inside its header"
     syntax = syntax or (EXPLICIT_LITTLE if explicit else IMPLICIT_LITTLE)
-    return Elements(values, syntax, little, size, offset, length, damage)
+    return Elements(values, syntax, little, size, offset, length, damage, walk.float_bits)
 
 
 def _broken(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elements:
@@ -206,6 +227,7 @@ class _Walk:
         order = "<" if little else ">"
         self.data = data
         self.explicit = explicit
+        self.float_bits = 0
         self.short = Struct(f"{order}HH2sH")
         self.implicit = Struct(f"{order}HHI")
         self.long = Struct(f"{order}I")
@@ -216,8 +238,9 @@ class _Walk:
         element = self.explicit_element if self.explicit else self.implicit_element
         while at + 8 <= size:
             tag, vr, length, at = element(at)
-            if tag >= FIRST_PIXEL_TAG:  # float and double pixels are not a scanner's output and are passed by
-                if tag == PIXEL_DATA:
+            if tag >= FIRST_PIXEL_TAG:
+                if tag == PIXEL_DATA or tag in FLOAT_BITS:
+                    self.float_bits = FLOAT_BITS.get(tag, 0)
                     return at, (-1 if length == UNDEFINED else length)
                 if tag > PIXEL_DATA:
                     break

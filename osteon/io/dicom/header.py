@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from osteon.io.dicom.elements import Elements
 
 __all__ = [
+    "BITS_GIVEN",
     "SPLIT_KEYS",
     "WANTED",
     "age_in_years",
@@ -106,6 +107,9 @@ LOSSY_SYNTAXES: Final = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.
 MAX_FRAME_PIXELS: Final = 2**26
 """8192 x 8192; the largest radiographs have half of that."""
 
+BITS_GIVEN: Final = "its header says of the bits of a pixel:"
+"""So begins what is wrong with a header and not with the file: sending it again would not help."""
+
 EARLIEST_BIRTH: Final = 1800
 DAYS_IN_UNIT: Final = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 NAN: Final = math.nan
@@ -176,6 +180,10 @@ def read_frame(path: Path, found: Elements) -> Frame:
         found.transfer_syntax,
         little=little,
     )
+    if found.float_bits:
+        pixels = replace(
+            pixels, bits_allocated=found.float_bits, bits_stored=found.float_bits, signed=True, is_float=True
+        )
     said = (numbers(get(FRAMES)) or (1.0,))[0]
     frames = int(said) if math.isfinite(said) and said >= 1 else 1
     slope, intercept = numbers(get(SLOPE)), numbers(get(INTERCEPT))
@@ -378,10 +386,12 @@ def _format_damage(pixels: PixelFormat) -> str | None:
         return "its header gives no Rows or Columns"
     if pixels.rows * pixels.columns > MAX_FRAME_PIXELS:
         return f"its header gives {pixels.rows} x {pixels.columns} pixels, which no scanner makes"
+    if pixels.is_float:
+        return None
     if pixels.bits_allocated not in {8, 16, 32} or not 1 <= pixels.bits_stored <= pixels.bits_allocated:
-        return f"its header gives {pixels.bits_stored} of {pixels.bits_allocated} bits a pixel"
+        return f"{BITS_GIVEN} {pixels.bits_stored} of {pixels.bits_allocated} bits"
     if not pixels.bits_stored - 1 <= pixels.high_bit < pixels.bits_allocated:
-        return f"its header gives High Bit {pixels.high_bit} for {pixels.bits_stored} stored bits"
+        return f"{BITS_GIVEN} High Bit {pixels.high_bit} for {pixels.bits_stored} stored bits"
     return None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from osteon.data import Notice, SliceSource, Volume
 from osteon.errors import InputError
-from osteon.io.dicom.decode import AIR_HU, RangeError, is_whole, stored_values, to_float32, to_int16
+from osteon.io.dicom.decode import AIR_AT_MOST_HU, AIR_HU, RangeError, is_whole, stored_values, to_float32, to_int16
 from osteon.io.inventory import require_memory
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ __all__ = ["load_series"]
 
 
 MAX_WORKERS = 8
+
+MOST_SCALES = 4
+"""More different scales are those of a scanner that scales every slice by itself."""
+
+SHIFTED_HU = 700.0
+"""Air of two slices differs by less; a lost intercept shifts it by 1000 or 1024."""
 
 
 _Range: TypeAlias = tuple[float, float, int]
@@ -62,6 +68,8 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
         raise InputError(f"every voxel has the value {low:g}: the series shows nothing; choose another one")
     if not np.isfinite((low, high)).all():
         raise InputError("the rescale of the series gives NaN or infinite values: Rescale Slope or Intercept is broken")
+    if is_ct:
+        _require_hu(array, stack, low)
     if not is_ct and all(frame.is_inverted for frame in stack.frames):
         _invert(array, low + high)
     if stack.places_vox is not None:
@@ -74,6 +82,35 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
         unit="HU" if entry.series.modality == "CT" else "",
         source=entry.source(notices=_value_notices(stack, empty, is_ct=is_ct), slices=images),
     )
+
+
+def _require_hu(array: NDArray[Any], stack: Stack, low: float) -> None:
+    """Raise where the values themselves show that they are not on one scale of Hounsfield units.
+
+    Raises:
+        InputError: the Rescale Type leaves the unit open and nothing is air, or slices of another rescale are shifted.
+    """
+    if low > AIR_AT_MOST_HU and any(frame.rescale_type == "US" for frame in stack.frames):
+        raise InputError(
+            f"Rescale Type (0028,1054) is US, unspecified, and the lowest value is {low:g}: these are not Hounsfield "
+            "units (air is near -1000); choose the series of the CT in HU"
+        )
+    slices: dict[tuple[float, float] | None, list[float]] = {}
+    for index, frame in enumerate(stack.frames):
+        slices.setdefault(frame.rescale, []).append(float(array[index].min()))
+    if not 1 < len(slices) <= min(MOST_SCALES, len(stack.frames) // 2):
+        return
+    lowest = {rescale: float(np.median(values)) for rescale, values in slices.items()}
+    if max(lowest.values()) - min(lowest.values()) > SHIFTED_HU:
+        listed = "; ".join(
+            f"slope and intercept {' and '.join(f'{part:g}' for part in rescale or ())} on {len(slices[rescale])} "
+            f"slices, lowest value {value:g}"
+            for rescale, value in lowest.items()
+        )
+        raise InputError(
+            f"Rescale Slope and Intercept (0028,1053 and 0028,1052) differ between slices, and so does what air is: "
+            f"{listed}; the values are not on one scale, export the series again"
+        )
 
 
 def _decode(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from osteon.data import Notice
 from osteon.io.dicom import header
 from osteon.io.dicom.elements import read_elements
+from osteon.io.dicom.join import Part, continuing, paths_of
 from osteon.io.dicom.references import reference_problem
 from osteon.io.dicom.stack import grouped, natural, plan_stack
 from osteon.io.inventory import SeriesEntry, SkippedFile
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from osteon.io.inventory import Frame
 
 
-__all__ = ["DicomFile", "build_entries", "read_dicom_file"]
+__all__ = ["PROJECTION_MODALITIES", "DicomFile", "build_entries", "read_dicom_file"]
 
 
 PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "MG", "RF", "XA", "RG", "IO", "PX"})
+
+SHOWN: Final = 4
+"""Series that a notice names."""
 
 AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 ORIGIN: Final = (0.0, 0.0, 0.0)
@@ -70,8 +74,42 @@ def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[Series
         # the patient is part of the key: two people under one copied UID must never become one volume
         key = (header.series_uid(file.elements), header.text(file.elements.values.get(header.PATIENT_ID)))
         groups.setdefault(key, []).append(file)
-    entries = [entry for group in groups.values() for entry in _entries(group, location)]
+    found = [(group, _entries(group, location)) for group in groups.values()]
+    parts = [_part(number, group, entries[0]) for number, (group, entries) in enumerate(found) if len(entries) == 1]
+    for chain in continuing(parts):
+        paths = paths_of(chain)
+        files = [file for part in chain for file in found[part.number][0] if file.frame.path in paths]
+        entries = _entries(files, location)
+        if len(entries) == 1 and entries[0].problem is None:
+            for part in chain:
+                found[part.number] = ([], [])
+            found.append((files, [_joined(entries[0], chain, repeated=sum(len(p.frames) for p in chain) - len(paths))]))
+    entries = [entry for _, group in found for entry in group]
     return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid, entry.part)))
+
+
+def _part(number: int, files: Sequence[DicomFile], entry: SeriesEntry) -> Part:
+    frames = entry.stack.frames if entry.stack is not None else tuple(file.frame for file in files)
+    return Part(number, entry, files[0].elements, frames)
+
+
+def _joined(entry: SeriesEntry, chain: Sequence[Part], *, repeated: int) -> SeriesEntry:
+    """The scan that several series are, under the name of the first of them by number and UID."""
+    series = [part.entry for part in chain]
+    lead = min(series, key=lambda one: (one.series.number or 0, one.series.uid))
+    listed = ", ".join(f"{one.series.uid} ({one.n_images})" for one in series[:SHOWN])
+    more = f" and {len(series) - SHOWN} more" if len(series) > SHOWN else ""
+    over = (
+        f" {repeated} of these images show a place that another one shows too, and were not read." if repeated else ""
+    )
+    text = (
+        f"{len(series)} series continue each other (one study, frame of reference, kernel and pixel size) and were "
+        f"read as one scan of {entry.n_images} images: {listed}{more}.{over} One of them alone is read when it is "
+        "named (--series UID)."
+    )
+    return replace(
+        entry, series=lead.series, joined=tuple(series), notices=(Notice("series-joined", text), *entry.notices)
+    )
 
 
 def _entries(files: list[DicomFile], location: Path) -> list[SeriesEntry]:

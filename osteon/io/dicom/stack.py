@@ -17,7 +17,7 @@ from osteon.data import Notice
 from osteon.errors import OsteonError, UnsupportedError
 from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE
 from osteon.io.dicom.decode import is_decodable, same_pixels
-from osteon.io.dicom.header import SPLIT_KEYS
+from osteon.io.dicom.header import BITS_GIVEN, SPLIT_KEYS
 from osteon.io.dicom.place import distances_mm, place_frames, plane_of
 from osteon.io.dicom.references import counted
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from osteon.io.inventory import Frame, Stack
 
 
-__all__ = ["grouped", "join_runs", "left_out", "natural", "plan_stack"]
+__all__ = ["SHARED_BY_RUNS", "grouped", "join_runs", "left_out", "natural", "plan_stack"]
 
 
 CLEAR_MAJORITY: Final = 2.0
@@ -124,8 +124,10 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
     """All frames, when none is damaged and all can be decoded."""
     broken = [frame for frame in frames if frame.damage is not None]
     if broken:
-        more = f" (and {len(broken) - 1} more files are damaged)" if len(broken) > 1 else ""
-        raise _RefusedError(f"{broken[0].path.name}: {broken[0].damage}{more}; send the series again")
+        more = f" (and {len(broken) - 1} more files likewise)" if len(broken) > 1 else ""
+        is_whole = str(broken[0].damage).startswith(BITS_GIVEN)
+        remedy = "repair the header, or convert the series" if is_whole else "send the series again"
+        raise _RefusedError(f"{broken[0].path.name}: {broken[0].damage}{more}; {remedy}")
     for frame in frames:
         if not all(math.isfinite(value) for value in frame.rescale or ()):
             raise _RefusedError(f"{frame.path.name}: Rescale Slope or Rescale Intercept is not a number")

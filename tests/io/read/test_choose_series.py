@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from osteon.errors import InputError
-from osteon.io import choose_series, find_images
+from osteon.io import choose_series, find_images, open_volume
 from osteon.io.choose import kernel_is_sharp
 
 Make = Callable[..., Path]
@@ -136,3 +137,66 @@ def test_unknown_uid_lists_what_is_there(make_series: Make) -> None:
 )  # fmt: skip
 def test_kernels_of_the_makers(name: str, sharp: bool | None) -> None:
     assert kernel_is_sharp(name) is sharp
+
+
+def series_of(folder: Path) -> list[tuple[str, int]]:
+    with find_images(folder) as inventory:
+        return [(entry.series.uid, entry.n_images) for entry in inventory.entries]
+
+
+def test_a_series_uid_for_each_slice_is_one_scan(make_series: Make, body: NDArray[np.int16]) -> None:
+    folder = make_series(edit=lambda ds, index: setattr(ds, "SeriesInstanceUID", f"1.2.7.{index + 1}"), thickness=None)
+    assert series_of(folder) == [("1.2.7.1", 6)]
+    volume = open_volume(folder)
+    assert np.array_equal(volume.array, body - 1024)
+    assert volume.source is not None
+    (notice,) = (one for one in volume.source.notices if one.code == "series-joined")
+    assert "6 series continue each other" in notice.text
+
+
+@pytest.mark.parametrize("overlap", [0, 1])
+def test_one_scan_cut_into_two_series(make_series: Make, body: NDArray[np.int16], overlap: int) -> None:
+    make_series(series_uid="1.2.7.1", series_number=3)
+    place = (-10.0, 20.0, -288.0 - 2 * overlap)
+    folder = make_series(series_uid="1.2.7.2", series_number=4, stored=body[:5] + 1, origin=place, prefix="upper")
+    volume = open_volume(folder)
+    assert np.array_equal(volume.array[:6], body - 1024)
+    assert np.array_equal(volume.array[6:], body[overlap:5] + 1 - 1024)
+    with find_images(folder) as inventory:
+        assert choose_series(inventory, series_uid="1.2.7.2").grid.shape[0] == 5  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"frame_of_reference": "1.2.3.5"},
+        {"patient_name": "Test^Two", "patient_id": "P1"},
+        {"spacing": (1.5, 1.1)},
+        {"edit": lambda ds, _: setattr(ds, "ConvolutionKernel", "B70s")},
+        {"origin": (-10.0, 20.0, -300.0)},  # another phase of the same places
+        {"origin": (-10.0, 20.0, -250.0)},  # far away
+    ],
+)
+def test_other_series_are_not_joined(make_series: Make, body: NDArray[np.int16], other: dict[str, Any]) -> None:
+    make_series(series_uid="1.2.7.1")
+    given = {"origin": (-10.0, 20.0, -288.0), "stored": body + 1} | other
+    folder = make_series(series_uid="1.2.7.2", prefix="upper", **given)
+    assert sorted(series_of(folder)) == [("1.2.7.1", 6), ("1.2.7.2", 6)]
+
+
+def test_a_like_series_elsewhere_is_in_the_headline(make_series: Make, body: NDArray[np.int16]) -> None:
+    make_series(series_uid="1.2.7.1")
+    folder = make_series(series_uid="1.2.7.2", stored=body[:4], origin=(-10.0, 20.0, -250.0), prefix="upper")
+    source = open_volume(folder).source
+    assert source is not None
+    (notice,) = (one for one in source.notices if one.code == "slices-elsewhere")
+    assert "1.2.7.2" in notice.text
+    assert notice.headline == "4 of 10 slices of like series were not read."
+
+
+def test_an_empty_patient_id_on_some_images_is_named(make_series: Make) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.PatientID = "" if index < 2 else "P1"
+
+    with pytest.raises(InputError, match=r"Patient ID \(0010,0020\) is empty on 2 of 6 images, within one Series"):
+        open_volume(make_series(edit=edit))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
 from pathlib import Path
 
 import pydicom
@@ -90,6 +92,43 @@ def test_random_bytes_never_break_the_walk(tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.getbasetemp() / "random"
     path.write_bytes(whole)
     read_elements(path, wanted=WANTED)
+
+
+def implicit(tag: tuple[int, int], value: bytes) -> bytes:
+    return struct.pack("<HHI", *tag, len(value) + len(value) % 2) + value + b"\0" * (len(value) % 2)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES[:2])
+@pytest.mark.parametrize("head", ["implicit meta", "no head", "no head, another first tag"])
+def test_heads_of_old_converters_are_read_as_pydicom_reads_them(tmp_path: Path, syntax: str, head: str) -> None:
+    data = sample(syntax, undefined=False)
+    start = 132 + 12 + int.from_bytes(data[140:144], "little")
+    body = data[start:]
+    if head == "implicit meta":
+        meta = implicit((2, 2), b"1.2.840.10008.5.1.4.1.1.2") + implicit((2, 0x10), syntax.encode())
+        body = bytes(128) + b"DICM" + implicit((2, 0), struct.pack("<I", len(meta))) + meta + body
+    elif head == "no head, another first tag":
+        first = struct.pack("<HH2sH", 8, 1, b"UL", 4) if syntax == SYNTAXES[1] else struct.pack("<HHI", 8, 1, 4)
+        body = first + bytes(4) + body
+    path = tmp_path / "file"
+    path.write_bytes(body)
+    found = read_elements(path, wanted=WANTED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = pydicom.dcmread(path, force=True)
+    assert found is not None
+    assert found.damage is None
+    assert text(found.values[0x0020000E]) == expected.SeriesInstanceUID == "1.2.3"
+    assert body[found.pixel_offset :][: found.pixel_length] == expected.PixelData
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x08\x00 plain text that begins so, and goes on for some time.", bytes(400), b"\x08\0" * 99]
+)
+def test_other_files_that_begin_likewise_are_no_dicom(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert read_elements(path, wanted=WANTED) is None
 
 
 def test_text_of_other_alphabets(tmp_path: Path) -> None:

@@ -143,6 +143,36 @@ def test_rescale_that_is_no_number_is_refused(make_series: Make, noise: NDArray[
         open_volume(make_series(stored=noise, file_edit=spoil))
 
 
+@pytest.mark.parametrize(("keyword", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_pixels_that_are_ieee_numbers(make_series: Make, noise: NDArray[np.int16], keyword: str, kind: str) -> None:
+    values = noise.astype(kind) + 0.25
+
+    def edit(ds: Dataset, index: int) -> None:
+        setattr(ds, keyword, values[index].tobytes())
+        del ds.PixelData, ds.BitsStored, ds.HighBit, ds.PixelRepresentation
+        ds.BitsAllocated = values.itemsize * 8
+
+    volume = open_volume(make_series(stored=noise, slope=None, edit=edit))
+    assert np.array_equal(volume.array, values.astype(np.float32))
+
+
+def test_an_intercept_lost_and_set_to_nothing_is_seen(make_series: Make, noise: NDArray[np.int16]) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.RescaleIntercept = 0 if index < 2 else -1024
+
+    with pytest.raises(InputError, match="intercept 1 and 0 on 2 slices"):
+        open_volume(make_series(stored=np.tile(noise, (2, 1, 1)), edit=edit))
+
+
+def test_an_unspecified_unit_without_air_is_refused(make_series: Make, noise: NDArray[np.int16]) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.RescaleType = "US"
+
+    assert open_volume(make_series("air", stored=noise, edit=edit)).array.min() < -500
+    with pytest.raises(InputError, match=r"Rescale Type \(0028,1054\) is US"):
+        open_volume(make_series(stored=noise, intercept=5000, edit=edit))
+
+
 def test_missing_rescale_is_recorded(make_series: Make, noise: NDArray[np.int16]) -> None:
     volume = open_volume(make_series(stored=noise, slope=None))
     assert np.array_equal(volume.array, noise)

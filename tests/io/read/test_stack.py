@@ -95,6 +95,42 @@ def test_interleaved_acquisitions_are_distinguished(make_series: Make, body: NDA
     assert np.array_equal(open_volume(folder).array, body - 1024)
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_table_runs_that_share_a_place_are_joined(make_series: Make, body: NDArray[np.int16], numbered: bool) -> None:
+    def run(number: int) -> Callable[[Dataset, int], None]:
+        return lambda ds, _: setattr(ds, "AcquisitionNumber", number if numbered else 1)
+
+    folder = make_series(series_uid=UID, edit=run(1))
+    place = (-10.0, 20.0, -290.0)  # of the last slice of the first run
+    make_series(series_uid=UID, stored=body[:5] + 3, origin=place, edit=run(2), prefix="other")
+    volume = open_volume(folder)
+    assert volume.grid.shape == (10, 10, 8)
+    assert np.array_equal(volume.array[:6], body - 1024)
+    assert np.array_equal(volume.array[6:], body[1:5] + 3 - 1024)
+    assert ("runs-joined" if numbered else "repeated-places") in notices(folder)
+
+
+def test_what_is_left_out_is_in_the_headline_above_a_tenth(make_series: Make, body: NDArray[np.int16]) -> None:
+    make_series(series_uid=UID, stored=np.tile(body, (4, 1, 1)))
+    folder = make_series(series_uid=UID, stored=body[:2, :4], prefix="small")
+    source = open_volume(folder).source
+    assert source is not None
+    assert [notice.headline for notice in source.notices if notice.code == "mixed-images-dropped"] == [""]
+    folder = make_series(series_uid=UID, stored=body[:1, :5], prefix="another")
+    source = open_volume(folder).source
+    assert source is not None
+    told = [notice.headline for notice in source.notices if notice.code == "mixed-images-dropped"]
+    assert told == ["3 of 27 images were not read."]
+
+
+def test_a_frame_of_reference_for_each_slice_is_named(make_series: Make) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.FrameOfReferenceUID = f"1.2.9.{index}"
+
+    with pytest.raises(InputError, match=r"Frame of Reference UID \(0020,0052\) differs: 1\.2\.9\.\d \(1\).* 2 more"):
+        open_volume(make_series(edit=edit))
+
+
 def test_two_parts_of_one_scan_with_a_gap_are_not_distinguished(make_series: Make, body: NDArray[np.int16]) -> None:
     folder = make_series(series_uid=UID, edit=lambda ds, _: setattr(ds, "AcquisitionNumber", 1))
     make_series(
