@@ -24,6 +24,7 @@ __all__ = [
     "Turn",
     "axial_turn",
     "turn_onto",
+    "turn_towards",
 ]
 
 
@@ -298,7 +299,7 @@ def axial_turn(grid: Grid) -> Turn:
     return _turn(grid, _AXIAL)
 
 
-def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
+def turn_onto(grid: Grid, target: Grid, *, what: str, within_vox: float = 0.0) -> Turn:
     """The turn that brings a grid onto another one that has the same voxels in another order.
 
     What is said of the thickness of a single slice does not matter: files give its thickness, its distance, or nothing.
@@ -307,13 +308,34 @@ def turn_onto(grid: Grid, target: Grid, *, what: str) -> Turn:
         grid: of what is to be turned.
         target: where it has to be.
         what: named in the error, as "the lesion mask and its image".
+        within_vox: how far a voxel may be from its place, beyond what counts as equal anyhow.
 
     Raises:
-        GeometryMismatchError: shape, spacing or place differ, not the order of the axes only.
+        GeometryMismatchError: shape, spacing or place differ, not the order of the axes only; where only the place
+            does, the message says by how much.
     """
     turn = _turn(grid, target.directions)
-    target.require_same(_as_thick(turn.grid(grid), target), what=what)
+    turned = _as_thick(turn.grid(grid), target)
+    if not turned.same_as(target):
+        off, off_mm = _apart(turned, target) if turned.shape == target.shape else (np.inf, np.inf)
+        if off > within_vox:
+            far = f": off by up to {off:.2g} voxels ({off_mm:.2g} mm)" if np.isfinite(off) else ""
+            allowed = f", {within_vox:g} of a voxel is allowed" if far and within_vox else ""
+            raise GeometryMismatchError(f"{what} must be on one grid, found {target} and {turned}{far}{allowed}")
     return turn
+
+
+def _apart(grid: Grid, target: Grid) -> tuple[float, float]:
+    """Largest distance of a corner from that of a target of the same shape, in voxels along an axis and in mm."""
+    corners = np.array(list(product(*((0, n - 1) for n in grid.shape))), dtype=np.float64)
+    places = grid.to_lps_mm(corners)
+    voxels = np.abs(target.to_vox(places) - corners).max()
+    return float(voxels), float(np.linalg.norm(places - target.to_lps_mm(corners), axis=1).max())
+
+
+def turn_towards(grid: Grid, target: Grid) -> Turn:
+    """The turn that brings the axes of a grid as near to those of another one as axes allow."""
+    return _turn(grid, target.directions)
 
 
 def _as_thick(grid: Grid, target: Grid) -> Grid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -13,6 +12,7 @@ import numpy as np
 from osteon.data import Notice, SliceSource, Volume
 from osteon.errors import InputError
 from osteon.io.dicom.decode import AIR_AT_MOST_HU, AIR_HU, RangeError, is_whole, stored_values, to_float32, to_int16
+from osteon.io.dicom.resample import interpolate_slices, shift_plane
 from osteon.io.inventory import require_memory
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def load_series(entry: SeriesEntry, *, progress: Progress | None = None, workers
     if not is_ct and all(frame.is_inverted for frame in stack.frames):
         _invert(array, low + high)
     if stack.places_vox is not None:
-        array = _between(array, stack.places_vox, stack.grid.shape[0])
+        array = interpolate_slices(array, stack.places_vox, stack.grid.shape[0])
     images = tuple(SliceSource(frame.sop_instance_uid, frame.path, frame.number) for frame in stack.frames)
     return Volume(
         array=array,
@@ -156,7 +156,7 @@ def _decode_one(stack: Stack, index: int, out: NDArray[Any], *, is_ct: bool) -> 
     plane = np.empty((frame.pixels.rows, frame.pixels.columns), dtype=out.dtype)
     seen = _rescaled(frame, plane, is_ct=is_ct)
     down, right = (float(value) for value in stack.shift_vox[index])
-    moved = _shift_plane(plane, (down, right), shape=out.shape, fill=AIR_HU if is_ct else 0)
+    moved = shift_plane(plane, (down, right), shape=out.shape, fill=AIR_HU if is_ct else 0)
     out[...] = np.rint(moved, out=moved) if out.dtype == np.int16 else moved
     return seen
 
@@ -184,49 +184,3 @@ def _value_notices(stack: Stack, empty: int, *, is_ct: bool) -> tuple[Notice, ..
         text = "The images have no Rescale Slope and Intercept; their stored values were taken as Hounsfield units."
         notices.append(Notice("rescale-missing", text, "warning"))
     return tuple(notices)
-
-
-def _between(array: NDArray[Any], places: NDArray[np.float64], slices: int) -> NDArray[Any]:
-    """The slices of a regular stack at 0, 1, 2..., by linear interpolation between frames at ascending ``places``.
-
-    Example:
-        >>> _between(np.array([[[0.0]], [[3.0]], [[6.0]]]), np.array([0.0, 1.5, 2.0]), 3).ravel().tolist()
-        [0.0, 2.0, 6.0]
-    """
-    result = np.empty((slices, *array.shape[1:]), dtype=array.dtype)
-    for index in range(slices):
-        below = min(max(int(np.searchsorted(places, index + 1e-6, side="right")) - 1, 0), len(places) - 2)
-        share = (index - places[below]) / (places[below + 1] - places[below])
-        if share < 1e-4 or share > 1 - 1e-4:
-            result[index] = array[below + round(float(share))]
-            continue
-        mixed = array[below] * np.float32(1 - share) + array[below + 1] * np.float32(share)
-        result[index] = np.rint(mixed) if array.dtype == np.int16 else mixed
-    return result
-
-
-def _shift_plane(
-    plane: NDArray[Any], shift_vox: tuple[float, float], *, shape: tuple[int, int], fill: float
-) -> NDArray[np.float32]:
-    """Place an image on a larger lattice, displaced by a fraction of a pixel; linear interpolation along each axis.
-
-    Example:
-        >>> _shift_plane(np.array([[0.0, 2.0, 4.0]]), (0.0, 0.5), shape=(1, 4), fill=-1.0).tolist()
-        [[-1.0, 1.0, 3.0, -1.0]]
-    """
-    moved = _shift_rows(plane.astype(np.float32), shift_vox[0], shape[0], fill)
-    return np.ascontiguousarray(_shift_rows(np.ascontiguousarray(moved.T), shift_vox[1], shape[1], fill).T)
-
-
-def _shift_rows(plane: NDArray[np.float32], shift: float, rows: int, fill: float) -> NDArray[np.float32]:
-    """Displace along the first axis; a result pixel needs both its neighbours."""
-    whole = math.floor(shift + 1e-9)
-    fraction = max(0.0, shift - whole)
-    result = np.full((rows, plane.shape[1]), fill, dtype=np.float32)
-    if fraction < 1e-6:
-        result[whole : whole + len(plane)] = plane
-        return result
-    # result row j is between source rows j - whole - 1 and j - whole
-    between = plane[:-1] * np.float32(fraction) + plane[1:] * np.float32(1 - fraction)
-    result[whole + 1 : whole + len(plane)] = between
-    return result

@@ -15,11 +15,12 @@ from pydicom.errors import InvalidDicomError
 
 from osteon.data import Label, Mask
 from osteon.errors import GeometryMismatchError, InputError, UnsupportedError
-from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLERANCE, Grid
+from osteon.geometry import Grid
+from osteon.io.dicom.seg_frames import seg_planes
 from osteon.labels import Concept
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["read_segmentation", "segment_numbers"]
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP: Final = "1.2.840.10008.5.1.4.1.1.66.7"
+RT_STRUCTURES: Final = "1.2.840.10008.5.1.4.1.1.481.3"
+OFF_GRID_VOX: Final = 0.1
+"""A frame may be this far from its slice: programs round positions."""
 
 
 def segment_numbers(path: Path) -> tuple[int, ...]:
@@ -36,11 +41,12 @@ def segment_numbers(path: Path) -> tuple[int, ...]:
     Raises:
         InputError: not a DICOM Segmentation.
     """
-    return tuple(sorted(int(item.SegmentNumber) for item in _read_seg(path).SegmentSequence))
+    numbers = sorted(int(item.SegmentNumber) for item in _read_seg(path).SegmentSequence)
+    return tuple(number for number in numbers if number > 0)  # a label map may describe its background as 0
 
 
 def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[int] | None = None) -> Mask:
-    """Read a binary DICOM Segmentation.
+    """Read a DICOM Segmentation: binary, fractional (inside is one half and more), or a label map.
 
     Args:
         path: the file.
@@ -53,33 +59,43 @@ def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[
 
     Raises:
         InputError: not a DICOM Segmentation, or frames that are not on one grid.
-        UnsupportedError: a fractional or compressed segmentation, or segments that overlap.
+        UnsupportedError: an encoding without a decoder, or segments that overlap.
         GeometryMismatchError: a frame is not on a slice of ``like``.
     """
     dataset = _read_seg(path)
-    if dataset.SegmentationType != "BINARY" or dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        raise UnsupportedError(f"only uncompressed BINARY segmentations are read, found {dataset.SegmentationType}")
     places = _frame_places(dataset)
     grid = _grid_of_frames(dataset, places) if like is None else like
     slices = _slices_on(grid, places, dataset)
     array = np.zeros(grid.shape, dtype=np.uint8)
-    for (number, _), index, plane in zip(places, slices, _planes(dataset), strict=True):
-        if only is not None and number not in only:
-            continue
-        if (array[index][plane] != 0).any():
-            raise UnsupportedError("the segments overlap: a Mask holds one label at each voxel")
-        array[index][plane] = number
-    labels = tuple(_label(item) for item in sorted(dataset.SegmentSequence, key=lambda item: item.SegmentNumber))
+    for (segment, _), index, plane in zip(places, slices, seg_planes(dataset, path), strict=True):
+        # a frame of a label map is of no segment: its values are the numbers
+        for number in np.unique(plane[plane > 0]).tolist() if segment is None else [segment]:
+            if only is not None and number not in only:
+                continue
+            inside = plane == number if segment is None else plane > 0
+            if (array[index][inside] != 0).any():
+                raise UnsupportedError("the segments overlap: a Mask holds one label at each voxel")
+            array[index][inside] = number
+    described = sorted(dataset.SegmentSequence, key=lambda item: item.SegmentNumber)
+    labels = tuple(_label(item) for item in described if item.SegmentNumber > 0)
     return Mask(array=array, grid=grid, labels=labels, name=str(dataset.get("ContentLabel") or "mask").lower())
 
 
 def _read_seg(path: Path) -> Dataset:
     try:
         dataset = dcmread(path)
-    except (OSError, InvalidDicomError, EOFError) as error:
+    except InvalidDicomError as error:
+        raise InputError(
+            f"{path.name} is not a mask that is read: give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .seg.nrrd) or a DICOM "
+            "Segmentation"
+        ) from error
+    except (OSError, EOFError) as error:
         raise InputError(f"asked to read {path.name} as DICOM, found {type(error).__name__}") from error
-    if dataset.get("SOPClassUID") != SEGMENTATION:
-        raise InputError(f"asked for a DICOM Segmentation, found SOP class {dataset.get('SOPClassUID', 'none')}")
+    found = dataset.get("SOPClassUID", "none")
+    if found == RT_STRUCTURES:
+        raise UnsupportedError(f"{path.name} is an RT Structure Set: export it as a DICOM Segmentation or as NIfTI")
+    if found not in {SEGMENTATION, LABEL_MAP}:
+        raise InputError(f"asked for a DICOM Segmentation, found SOP class {found}")
     return dataset
 
 
@@ -92,11 +108,14 @@ def _functional(dataset: Dataset, frame: Dataset, name: str) -> Dataset:
     raise InputError(f"the segmentation has no {name}")
 
 
-def _frame_places(dataset: Dataset) -> list[tuple[int, NDArray[np.float64]]]:
-    """Segment number and LPS position of every frame."""
+def _frame_places(dataset: Dataset) -> list[tuple[int | None, NDArray[np.float64]]]:
+    """Segment number (None in a label map) and LPS position of every frame."""
+    is_map = dataset.SegmentationType == "LABELMAP"
     places = []
     for frame in dataset.PerFrameFunctionalGroupsSequence:
-        number = int(_functional(dataset, frame, "SegmentIdentificationSequence").ReferencedSegmentNumber)
+        number = None
+        if not is_map:
+            number = int(_functional(dataset, frame, "SegmentIdentificationSequence").ReferencedSegmentNumber)
         position = _functional(dataset, frame, "PlanePositionSequence").ImagePositionPatient
         places.append((number, np.array(position, dtype=np.float64)))
     return places
@@ -112,7 +131,7 @@ def _axes(dataset: Dataset) -> tuple[NDArray[np.float64], float, float]:
     return np.stack([np.cross(right, down), down, right]), row_mm, column_mm
 
 
-def _grid_of_frames(dataset: Dataset, places: Sequence[tuple[int, NDArray[np.float64]]]) -> Grid:
+def _grid_of_frames(dataset: Dataset, places: Sequence[tuple[int | None, NDArray[np.float64]]]) -> Grid:
     axes, row_mm, column_mm = _axes(dataset)
     positions = np.array([position for _, position in places])
     along = positions @ axes[0]
@@ -130,36 +149,28 @@ def _grid_of_frames(dataset: Dataset, places: Sequence[tuple[int, NDArray[np.flo
     )
 
 
-def _slices_on(grid: Grid, places: Sequence[tuple[int, NDArray[np.float64]]], dataset: Dataset) -> list[int]:
+def _slices_on(grid: Grid, places: Sequence[tuple[int | None, NDArray[np.float64]]], dataset: Dataset) -> list[int]:
     """Slice index of every frame on the grid."""
     axes, row_mm, column_mm = _axes(dataset)
-    spacing = np.abs(np.array([row_mm, column_mm]) / grid.spacing_mm[1:] - 1).max()
-    turned = np.abs(axes[1:] - grid.directions[1:]).max()
-    if (
-        (int(dataset.Rows), int(dataset.Columns)) != grid.shape[1:]
-        or spacing > SPACING_TOLERANCE
-        or turned > ANGLE_TOLERANCE
-    ):
-        raise GeometryMismatchError(f"the segmentation's planes are not on the asked-for grid: {grid}")
-    positions = np.array([position for _, position in places])
-    indices = np.rint(grid.to_vox(positions)[:, 0]).astype(int)
-    inside = (indices >= 0) & (indices < grid.shape[0])
-    expected = grid.to_lps_mm(np.stack([indices, np.zeros_like(indices), np.zeros_like(indices)], axis=1))
-    limit_mm = max(POSITION_TOLERANCE_MM, 2 * SPACING_TOLERANCE * grid.spacing_mm[0])
-    if not inside.all() or np.abs(expected - positions).max() > limit_mm:
-        raise GeometryMismatchError(f"a frame of the segmentation is not on a slice of the asked-for grid: {grid}")
-    return [int(index) for index in indices]
-
-
-def _planes(dataset: Dataset) -> Iterator[NDArray[np.bool_]]:
-    """The frames, unpacked one at a time; frames follow each other bit by bit (PS3.5 8.2)."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
-    size = rows * columns
-    packed = np.frombuffer(dataset.PixelData, dtype=np.uint8)
-    for frame in range(int(dataset.NumberOfFrames)):
-        first, last = frame * size, (frame + 1) * size
-        bits = np.unpackbits(packed[first // 8 : -(-last // 8)], bitorder="little")
-        yield bits[first % 8 : first % 8 + size].reshape(rows, columns).astype(np.bool_)
+    if (rows, columns) != grid.shape[1:]:
+        raise GeometryMismatchError(
+            f"the segmentation's planes have {rows} x {columns} pixels, they are not on the asked-for grid: {grid}"
+        )
+    first = np.array([position for _, position in places])
+    last = first + (rows - 1) * row_mm * axes[1] + (columns - 1) * column_mm * axes[2]
+    indices = np.rint(grid.to_vox(first)[:, 0]).astype(int)
+    zero = np.zeros_like(indices)
+    expected = np.concatenate(
+        [np.stack([indices, zero, zero], axis=1), np.stack([indices, zero + rows - 1, zero + columns - 1], axis=1)]
+    )
+    off = np.abs(grid.to_vox(np.concatenate([first, last])) - expected).max()
+    if not ((indices >= 0) & (indices < grid.shape[0])).all() or not off <= OFF_GRID_VOX:
+        raise GeometryMismatchError(
+            f"a frame of the segmentation is not on a slice of the asked-for grid: {grid}; off by up to {off:.2g} "
+            f"voxels, {OFF_GRID_VOX:g} is allowed"
+        )
+    return [int(index) for index in indices]
 
 
 def _concept(item: Dataset) -> Concept:
