@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import escape
 
 import osteon
 from osteon.errors import OutputError
 from osteon.report.blocks import Bullets, Callout, Cards, Cell, Figure, Heading, KeyValues, Pair, Paragraph, Row, Table
+from osteon.report.fonts import BOLD, FONT, draw_right, marked, printable, register_fonts
 from osteon.report.wording import DISCLAIMER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from osteon.report.blocks import Block, Card, Document, Picture
 
 __all__ = ["write_paper"]
 
-_FONT, _BOLD = "OsteonSans", "OsteonSans-Bold"
 _INK, _SOFT, _LINE, _AFFECTED, _BAND = "#1b1f24", "#555e69", "#d9dde2", "#a84300", "#f6f7f8"
 _MARGIN_MM: Final = 18.0
 _WIDTH_MM: Final = 174.0
@@ -40,7 +37,7 @@ def write_paper(path: Path, document: Document, pictures: Mapping[str, Picture] 
     Raises:
         OutputError: the file cannot be written.
     """
-    _register_fonts()
+    register_fonts()
     from reportlab import rl_config
     from reportlab.lib.pagesizes import A4
     from reportlab.lib.units import mm
@@ -159,7 +156,7 @@ def _numbering_canvas() -> Any:  # noqa: ANN401 - reportlab has no types
             kept = self.kept
             for state in kept:
                 self.__dict__.update(state)
-                self.setFont(_FONT, 8)
+                self.setFont(FONT, 8)
                 self.setFillColor(_SOFT)
                 words = f"Page {self.getPageNumber()} of {len(kept)}"
                 self.drawRightString(self._pagesize[0] - _MARGIN_MM * mm, 10 * mm, words)
@@ -178,10 +175,10 @@ def _furniture(title: str, who: str, mark: str) -> Callable[[Any, Any], None]:
         width, height = document.pagesize
         edge = _MARGIN_MM * mm
         canvas.saveState()
-        canvas.setFont(_FONT, 8)
+        canvas.setFont(FONT, 8)
         canvas.setFillColor(_SOFT)
         canvas.drawString(edge, height - 12 * mm, f"osteon · {title}")
-        canvas.drawRightString(width - edge, height - 12 * mm, _printable(who)[:90])
+        draw_right(canvas, width - edge, height - 12 * mm, printable(who)[:90], size=8)
         canvas.setStrokeColor(_LINE)
         canvas.line(edge, height - 14 * mm, width - edge, height - 14 * mm)
         canvas.line(edge, 14 * mm, width - edge, 14 * mm)
@@ -195,41 +192,15 @@ def _furniture(title: str, who: str, mark: str) -> Callable[[Any, Any], None]:
     return draw
 
 
-@cache
-def _register_fonts() -> None:
-    """DejaVu Sans, which matplotlib brings (Bitstream Vera licence): Latin, Greek, Cyrillic, Arabic, Hebrew."""
-    import matplotlib as mpl
-    from reportlab.pdfbase.pdfmetrics import registerFont, registerFontFamily
-    from reportlab.pdfbase.ttfonts import TTFont
-
-    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    registerFont(TTFont(_FONT, str(folder / "DejaVuSans.ttf")))
-    registerFont(TTFont(_BOLD, str(folder / "DejaVuSans-Bold.ttf")))
-    registerFontFamily(_FONT, normal=_FONT, bold=_BOLD, italic=_FONT, boldItalic=_BOLD)
-
-
-@cache
-def _glyphs() -> frozenset[int]:
-    from reportlab.pdfbase.pdfmetrics import getFont
-
-    return frozenset(getFont(_FONT).face.charToGlyph)
-
-
-def _printable(text: str) -> str:
-    """Text without control characters; characters the font lacks become their number, so nothing vanishes unseen."""
-    plain = (" " if unicodedata.category(character) in {"Cc", "Cs"} else character for character in text)
-    return "".join(each if each == " " or ord(each) in _glyphs() else f"[U+{ord(each):04X}]" for each in plain)
-
-
 def _styles() -> dict[str, Any]:
     """Paragraph styles by name: body, soft, headline, heading, card, demo."""
     from reportlab.lib.styles import ParagraphStyle
 
-    body = ParagraphStyle("body", fontName=_FONT, fontSize=9, leading=13, textColor=_INK, spaceAfter=4)
+    body = ParagraphStyle("body", fontName=FONT, fontSize=9, leading=13, textColor=_INK, spaceAfter=4)
 
     def bold(name: str, size: float, leading: float, before: float, after: float, colour: str = _INK) -> Any:  # noqa: ANN401 - numbers of a style
         space = {"spaceBefore": before, "spaceAfter": after, "textColor": colour}
-        return ParagraphStyle(name, parent=body, fontName=_BOLD, fontSize=size, leading=leading, **space)
+        return ParagraphStyle(name, parent=body, fontName=BOLD, fontSize=size, leading=leading, **space)
 
     return {
         "body": body,
@@ -245,7 +216,7 @@ def _write(text: str, style: Any) -> Flowable:  # noqa: ANN401 - reportlab has n
     """Plain text as a paragraph; nothing in it is read as markup."""
     from reportlab.platypus import Paragraph as Flow
 
-    return Flow(escape(_printable(text)), style)
+    return Flow(marked(text), style)
 
 
 def _bullet(text: str, level: str, styles: dict[str, Any]) -> Flowable:
@@ -253,7 +224,7 @@ def _bullet(text: str, level: str, styles: dict[str, Any]) -> Flowable:
     from reportlab.platypus import Paragraph as Flow
 
     care = "Caution: " if level == "warning" else ""
-    return Flow(escape(_printable(care + text)), styles["body"], bulletText="\u2013")
+    return Flow(marked(care + text), styles["body"], bulletText="\u2013")
 
 
 def _grid(cells: list[list[Any]], widths_mm: Sequence[float], *extra: tuple[Any, ...], repeat: int = 0) -> Flowable:

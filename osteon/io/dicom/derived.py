@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ from pydicom.valuerep import DA, TM
 from osteon import __version__
 from osteon.errors import InputError, OutputError
 from osteon.io.dicom.elements import read_elements
-from osteon.io.dicom.header import WANTED, read_frame, split_frames
+from osteon.io.dicom.header import WANTED, read_frame, split_frames, undeclared_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,6 +102,7 @@ WELL_FORMED: Final = {
     "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
     "PatientAge": r"\d{3}[DWMY]",
 }
+TEXTS: Final = frozenset({"LO", "PN", "SH", "LT", "ST", "UC", "UT"})
 PLAIN: Final = str.maketrans(
     {
         "\u2013": "-",  # dashes
@@ -318,12 +320,23 @@ def _settle_character_set(header: Dataset) -> None:
     known = {item.value for item in SpecificCharacterSetValues}
     if isinstance(declared, str) and declared in known and "2022" not in declared:
         return
+    if not declared:
+        _decode_undeclared(header)
     header.decode()
     header.pop("SpecificCharacterSet", None)
-    if declared or any(
-        not str(element.value).isascii() for element in header if element.VR in {"LO", "PN", "SH", "LT"}
-    ):
+    if declared or any(not str(element.value).isascii() for element in header if element.VR in TEXTS):
         header.SpecificCharacterSet = "ISO_IR 192"
+
+
+def _decode_undeclared(header: Dataset) -> None:
+    """Give texts the alphabet that the report gives them; pydicom took each byte for a Latin letter."""
+    for element in header.iterall():
+        if element.VR not in TEXTS or str(element.value).isascii():
+            continue
+        values = element.value if element.VM > 1 else [element.value]
+        with suppress(UnicodeEncodeError):  # not such bytes: it was decoded otherwise
+            told = [undeclared_text(str(value).encode("latin-1")) for value in values]
+            element.value = told if len(told) > 1 else told[0]
 
 
 def plain_text(text: str) -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "series_uid",
     "split_frames",
     "text",
+    "undeclared_text",
 ]
 
 
@@ -151,6 +152,8 @@ def text(raw: bytes | None, character_set: bytes | None = None) -> str:
         return raw.decode("ascii")
     from pydicom.charset import convert_encodings, decode_bytes
 
+    if not (character_set or b"").strip(b"\0 ") and b"\x1b" not in raw:
+        return undeclared_text(raw).strip()
     names = character_set.strip(b"\0 ").decode("ascii", "replace").split("\\") if character_set else ["ISO_IR 192"]
     try:
         with warnings.catch_warnings():
@@ -159,6 +162,19 @@ def text(raw: bytes | None, character_set: bytes | None = None) -> str:
             return str(decode_bytes(raw, convert_encodings(names), {"\x1b"})).strip()
     except (LookupError, UnicodeError):
         return raw.decode("latin-1").strip()
+
+
+def undeclared_text(raw: bytes) -> str:
+    """Text of a file that does not say its alphabet: UTF-8 where it can be, else Latin-1, as in most of Europe.
+
+    Example:
+        >>> undeclared_text("Gräfe".encode()), undeclared_text("Gräfe".encode("latin-1"))
+        ('Gräfe', 'Gräfe')
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 @lru_cache(maxsize=256)

@@ -94,6 +94,12 @@ def test_random_bytes_never_break_the_walk(tmp_path_factory: pytest.TempPathFact
     read_elements(path, wanted=WANTED)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("character_set", [None, b"", b"  "])
+def test_text_of_no_declared_alphabet(encoding: str, character_set: bytes | None) -> None:
+    assert text("Müller^Jörg".encode(encoding), character_set) == "Müller^Jörg"
+
+
 def implicit(tag: tuple[int, int], value: bytes) -> bytes:
     return struct.pack("<HHI", *tag, len(value) + len(value) % 2) + value + b"\0" * (len(value) % 2)
 

@@ -176,3 +176,20 @@ def test_a_blank_after_a_uid_does_not_matter(make_series: Make, tmp_path: Path) 
     folder = make_series(edit=invalid("SeriesInstanceUID", "1.2.826.1 "))
     seg = segmentation(open_volume(folder), tmp_path / "seg.dcm")
     assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == "1.2.826.1"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_without_a_declared_alphabet_are_the_same_in_the_objects(
+    make_series: Make, tmp_path: Path, encoding: str
+) -> None:
+    def undeclared(data: bytes, index: int) -> bytes:
+        name = "Müller^Jörg ".encode(encoding)
+        name += b" " * (len(name) % 2)
+        start = data.index(b"\x10\x00\x10\x00PN")
+        length = int.from_bytes(data[start + 6 : start + 8], "little")
+        return data[: start + 6] + len(name).to_bytes(2, "little") + name + data[start + 8 + length :]
+
+    volume = open_volume(make_series(file_edit=undeclared))
+    assert volume.source is not None
+    assert volume.source.patient.name == "Müller^Jörg"
+    assert str(segmentation(volume, tmp_path / "seg.dcm").PatientName) == "Müller^Jörg"
