@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from osteon.metrics.bootstrap_measures import Evaluated, Statistic, WeightedMeasure
 
 __all__ = [
+    "MOST_UNDEFINED",
     "BootstrapInterval",
     "Resampling",
     "SampleSize",
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 _METHODS = ("percentile", "bca")
+MOST_UNDEFINED = 0.5
+"""Share of resamples without a value above which no interval is given: the rest is no picture of all patients."""
+
 # resamples at a time: small enough that counts of 10,000 patients stay in the processor's cache
 _BLOCK = 32
 
@@ -72,12 +76,14 @@ class BootstrapInterval:
 
     Attributes:
         value: on the patients as they are; NaN where the measure is not defined.
-        low: lower limit; NaN when the value is not defined or there are fewer than two patients.
+        low: lower limit; NaN when the value is not defined, there are fewer than two patients, or the measure is not
+            defined in more than ``MOST_UNDEFINED`` of the resamples.
         high: upper limit; NaN as ``low``.
         images: number of images (rows, where an image is evaluated in several folds).
         models: whose measures were averaged in each resample.
         folds: that were given; the measure was averaged over those where it is defined.
-        undefined_repeats: resamples left out because a class was missing or the measure had an empty denominator.
+        undefined_repeats: resamples left out because a fold was empty, a class was missing or the measure had an empty
+            denominator.
         p_value: of a difference, two-sided against 0; None for a single measure.
     """
 
@@ -121,7 +127,8 @@ def patient_bootstrap(
 
     Args:
         measure: a name of ``classification.MEASURES``, or a function of truth (n,), score (n,) and image weights (n,)
-            that gives NaN where it is not defined.
+            that gives NaN where it is not defined; it is never asked about a resample without a single image, and one
+            in which it raises InputError or divides by zero counts as not defined.
         truth: (n,) bool or 0 and 1.
         score: (n,) finite; or (models, n): the statistic is then the mean of the measure over the models, all evaluated
             on the same resampled patients (five fold models on one test set).
@@ -251,9 +258,14 @@ def interval_of(
     limits: Callable[[float, NDArray[np.float64]], tuple[float, float]] | None = None,
     against_zero: bool = False,
 ) -> BootstrapInterval:
-    """The interval of a measure from its values (repeats,) on resampled patients; NaN where it is not defined."""
+    """The interval of a measure from its values (repeats,) on resampled patients; NaN where it is not defined.
+
+    Resamples without a value are left out and counted; when they are more than ``MOST_UNDEFINED`` of all, there are no
+    limits.
+    """
     defined = replicates[~np.isnan(replicates)]
-    known = not math.isnan(value) and size.patients > 1 and defined.size > 0
+    enough = 0 < defined.size >= (1 - MOST_UNDEFINED) * replicates.size
+    known = not math.isnan(value) and size.patients > 1 and enough
     low, high = math.nan, math.nan
     if known:
         low, high = limits(value, defined) if limits else percentile_limits(defined, how.confidence)

@@ -255,11 +255,21 @@ def _of_confusion(share: Callable[..., NDArray[np.float64]], cases: Evaluated) -
 
 
 def _of_weights(measure: WeightedMeasure, cases: Evaluated) -> Statistic:
-    """Any function of image weights; called once a model and resample."""
+    """Any function of image weights; called once a model and resample that has an image."""
+
+    def value(score: NDArray[np.float64], weight: NDArray[np.int32]) -> float:
+        if not weight.any():  # a fold of one test patient, who was not drawn
+            return float("nan")
+        try:
+            return measure(cases.truth, score, weight)
+        except (InputError, ZeroDivisionError):
+            if (weight == 1).all():  # the images as they are
+                raise
+            return float("nan")
 
     def apply(counts: NDArray[np.int32]) -> NDArray[np.float64]:
         weights = counts[:, cases.patient]
-        values = [[measure(cases.truth, score, weight) for weight in weights] for score in cases.score]
+        values = [[value(score, weight) for weight in weights] for score in cases.score]
         return _mean(np.array(values, dtype=np.float64))
 
     return apply

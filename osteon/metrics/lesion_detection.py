@@ -21,7 +21,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import Resampling, SampleSize, drawn_patients, interval_of, resampled_ratio
+from osteon.metrics.bootstrap import (
+    MOST_UNDEFINED,
+    Resampling,
+    SampleSize,
+    drawn_patients,
+    interval_of,
+    resampled_ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -431,7 +438,7 @@ def froc(
     repeats_read = np.concatenate([_read_off(*block, rates) for block in blocks])
     defined, total = repeats[~np.isnan(repeats[:, 0])], int(lesions.sum())
     low = high = np.full(repeats.shape[1], math.nan)
-    if patients > 1 and len(defined):
+    if patients > 1 and len(defined) >= (1 - MOST_UNDEFINED) * len(repeats):
         tail = (1 - how.confidence) / 2
         low, high = np.quantile(defined, (tail, 1 - tail), axis=0)
     at_rates = []

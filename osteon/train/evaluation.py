@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.metrics.bootstrap import Resampling, draw_patients, paired_difference, patient_bootstrap, patient_bootstraps
+from osteon.metrics.bootstrap import (
+    MOST_UNDEFINED,
+    Resampling,
+    draw_patients,
+    paired_difference,
+    patient_bootstrap,
+    patient_bootstraps,
+)
 from osteon.metrics.calibration import (
     brier_decomposition,
     decision_curve,
@@ -375,8 +382,6 @@ def _weighted(value: ImageMeasure) -> WeightedMeasure:
     """A measure of images as one of images drawn several times."""
 
     def measure(truth: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.int32]) -> float:
-        if not weights.any():  # a fold of one test patient, who was not drawn
-            return float("nan")
         return value(np.repeat(truth, weights), np.repeat(score, weights))
 
     return measure
@@ -414,7 +419,7 @@ def _band(
     curves = np.stack([curve(counts[code]) for counts in drawn])
     tail = (1 - how.confidence) / 2
     defined = curves[~np.isnan(curves).any(axis=1)]
-    if names.size < 2 or not len(defined):
+    if names.size < 2 or len(defined) < (1 - MOST_UNDEFINED) * repeats:
         empty = np.full(curves.shape[1], np.nan)
         return empty, empty, 0
     low, high = np.quantile(defined, (tail, 1 - tail), axis=0)

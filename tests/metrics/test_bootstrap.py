@@ -231,6 +231,54 @@ def test_resamples_without_a_class_are_counted_and_left_out() -> None:
     assert strata.undefined_repeats == 0
 
 
+def test_a_function_is_never_asked_about_a_resample_without_an_image() -> None:
+    sizes = []
+
+    def mean_score(truth: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.int32]) -> float:
+        del truth
+        sizes.append(int(weights.sum()))
+        return float((score * weights).sum() / weights.sum())  # divides by nothing where nobody is drawn
+
+    # folds of one test patient: a resample misses each with probability (2/3) cubed
+    found = patient_bootstrap(
+        mean_score, [1, 0, 1], [0.2, 0.4, 0.9], list("abc"), folds=[0, 1, 2], resampling=Resampling(repeats=300)
+    )
+    drawn = draw_patients(3, range(300), seed=1)
+    assert found.undefined_repeats == int((drawn == 0).any(axis=1).sum()) > 150
+    assert found.value == pytest.approx(0.5)
+    assert min(sizes) > 0
+
+
+@pytest.mark.parametrize("raised", [InputError("nothing to divide by"), ZeroDivisionError()])
+def test_a_resample_in_which_a_function_gives_up_is_left_out(raised: Exception) -> None:
+    def share(truth: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.int32]) -> float:
+        del score
+        if not weights[truth].any():
+            raise raised
+        return float(weights[truth].sum() / weights.sum())
+
+    found = patient_bootstrap(share, [1, 1, 0, 0], [0.5] * 4, list("abcd"), resampling=Resampling(repeats=400))
+    drawn = draw_patients(4, range(400), seed=1)
+    assert found.undefined_repeats == int((drawn[:, :2].sum(axis=1) == 0).sum()) > 0
+    assert found.low < found.value < found.high
+    with pytest.raises(type(raised)):  # on the images as they are it is an error, not a resample
+        patient_bootstrap(share, [0, 0], [0.5, 0.5], ["a", "b"], resampling=FEW)
+
+
+def test_no_interval_is_made_of_less_than_half_of_the_resamples() -> None:
+    # one of ten patients is positive, in each of two folds: 0.65 of the draws hold each, less than half hold both
+    truth, score = [1] + [0] * 9 + [0] * 9 + [1], np.linspace(0, 1, 20)
+    how = Resampling(repeats=400)
+    single = patient_bootstrap("tpr", truth[:10], score[:10], np.arange(10), resampling=how)
+    assert 0 < single.undefined_repeats < 200
+    assert not math.isnan(single.low)
+    both = patient_bootstrap("tpr", truth, score, np.arange(20), folds=np.repeat([0, 1], 10), resampling=how)
+    assert both.undefined_repeats > 200
+    assert both.value == pytest.approx(0.5)
+    assert math.isnan(both.low)
+    assert math.isnan(both.high)
+
+
 def test_what_is_not_defined_is_not_a_number() -> None:
     one_class = patient_bootstrap("auc", [1, 1], [0.4, 0.5], ["a", "b"], resampling=FEW)
     assert math.isnan(one_class.value)

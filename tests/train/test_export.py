@@ -14,12 +14,13 @@ from osteon.data import ImageRow, Manifest, Predictions
 from osteon.data.options import silent
 from osteon.errors import InputError, UnknownLabelError
 from osteon.metrics.bootstrap import Resampling
+from osteon.metrics.classification import choose_points
 from osteon.ops.runs import smooth_scores
 from osteon.predict.predictor import Predictor, grey_crops
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
 from osteon.train.export.card import OPEN, CardText, ExportOptions, claim_document, claim_markdown, complete_text
 from osteon.train.export.classes import ClassMember, class_member
-from osteon.train.export.results import choose_point, read_scores, validation_points
+from osteon.train.export.results import ReadScores, choose_point, point_warnings, read_scores, validation_points
 from osteon.train.export.results import test_results as results_of_test
 from osteon.train.export.run import CLAIM_NAME, export_run
 from osteon.train.objectives.classify import CLASSIFY
@@ -61,8 +62,10 @@ def test_results_are_those_of_the_shipped_weights(card: ModelCard, data: RunData
     assert auc.value == pytest.approx(roc_auc_score(truth, probability), abs=1e-6)
     assert (auc.patients, auc.images) == (2, len(rows))
     assert found["Brier score, images"].value == pytest.approx(np.mean((probability - truth) ** 2), abs=1e-5)
-    sensitivity = found["sensitivity, images, >= 0.95"]
-    assert sensitivity.value == pytest.approx(np.mean(probability[truth] >= 0.95))
+    assert card.operating_point is not None
+    threshold = card.operating_point.threshold
+    sensitivity = found[f"sensitivity, images, >= {threshold:.4g}"]
+    assert sensitivity.value == pytest.approx(np.mean(probability[truth] >= threshold))
 
 
 def test_the_card_says_how_it_came_about(card: ModelCard, data: RunData) -> None:
@@ -77,7 +80,10 @@ def test_the_card_says_how_it_came_about(card: ModelCard, data: RunData) -> None
         "specificity_0.95",
     }
     assert card.operating_point is not None
-    assert card.operating_point.threshold == 0.95
+    youden = next(entry for entry in training["operating_points"] if entry["name"] == "youden")
+    assert card.operating_point.threshold == pytest.approx(youden["threshold"])  # from validation, unless asked
+    assert "validation" in card.operating_point.source
+    assert training["warnings"] == list(data.split.warnings)
     assert not card.is_demo  # the toy manifest has no column "synthetic"
     assert "LicenseRef" in card.licence
 
@@ -150,6 +156,34 @@ def test_that_images_are_synthetic_cannot_be_worded_away(data: RunData, given: s
     words = CardText(statement=given)
     assert complete_text(words, data.manifest, is_demo=True, elsewhere="x").statement == said
     assert given in complete_text(words, data.manifest, is_demo=False, elsewhere="x").statement
+
+
+@pytest.mark.parametrize(
+    ("threshold", "said"), [(1.0, "no image of the validation parts"), (0.0, "every image of the validation parts")]
+)
+def test_a_threshold_that_predicts_all_alike_is_warned_of(
+    data: RunData, tmp_path: Path, threshold: float, said: str
+) -> None:
+    options = ExportOptions(folds=(0,), trust=False, resampling=FEW, threshold=threshold)
+    warnings = export_run(data, tmp_path / "m", RECIPE, options=options).training.details["warnings"]
+    assert said in warnings[-1]
+    assert "--threshold" in warnings[-1]
+
+
+def test_without_a_wish_the_point_is_youdens_or_one_half_where_it_has_none() -> None:
+    truth, useless = np.array([True, False] * 3), np.full(6, 0.7)
+    for score in (np.array([0.3, 0.1, 0.25, 0.2, 0.28, 0.05]), useless):
+        scores = ReadScores(np.arange(6), score, is_smoothed=False)
+        point = choose_point(choose_points(truth, score), scores, wanted="", threshold=None)
+        if score is useless:
+            assert point.threshold == 0.5
+            assert "predicting all images the same" in point.source
+            assert "every image" in point_warnings(point, scores)[0]
+        else:
+            assert point.threshold == 0.25  # every score is below one half: 0.95 would find nothing
+            assert point_warnings(point, scores) == ()
+            paper = choose_point(choose_points(truth, score), scores, wanted="paper", threshold=None)
+            assert "no image" in point_warnings(paper, scores)[0]
 
 
 def test_wrong_wishes_are_refused(data: RunData, tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def _export(
     fold: list[int] = typer.Option([], help="Whose network becomes a member; may be repeated. Default: all done."),
     operating_point: str = typer.Option(
         "",
-        help="Classifiers: paper (0.95, the default), or fixed on validation: youden, sensitivity or specificity "
-        "(at least 0.95) of slices, or legs (extents that match best). Segmenters: f1 (best on validation, the "
+        help="Classifiers: fixed on validation: youden (the default), sensitivity or specificity (at least 0.95) of "
+        "slices, or legs (extents that match best); or paper (0.95). Segmenters: f1 (best on validation, the "
         "default) or half (0.5).",
     ),
     threshold: float | None = typer.Option(
@@ -190,6 +190,8 @@ def _export(
     scale = Scale(undefined="not defined", lacking="")
     for result in card.results:
         say(f"  {result.metric}: {scale.estimate(result.value, *(result.interval or (None, None)))}")
+    for warning in card.training.details.get("warnings", ()):
+        say(f"! {warning}", err=True)
     items = card.claim_2024.items if card.claim_2024 else ()
     open_items = sum(item.status == "open" for item in items)
     say(f"written to {out}; {open_items} of {len(items)} reporting items in {CLAIM_NAME} are left to a person")

@@ -96,7 +96,7 @@ class ExportOptions:
         name: ``architecture.tag``; "" takes the tag from the folder's name.
         words: version, statement, licence, intended use, exclusions.
         folds: whose networks become members; None takes all that are done.
-        operating_point: of classifiers one of ``results.POINTS``, "" for "paper"; all but that are fixed on validation.
+        operating_point: of classifiers one of ``results.POINTS``, all but "paper" fixed on validation; "" for "youden".
             Of maps one of ``maps.MAP_POINTS``, "" for "f1". Of heads the likeliest class is predicted.
         threshold: a number instead; of maps for the lesions.
         trust: whether out-of-distribution limits and prediction sets are fitted, of classifiers.
@@ -158,6 +158,7 @@ class Shipped:
         details: of the training, likewise.
         operating_point: None where the likeliest class is predicted, and of maps.
         limits: what the model knows of its limits, or None.
+        warnings: sentences for whoever exports the model; kept in the card.
     """
 
     members: Sequence[Member]
@@ -169,6 +170,7 @@ class Shipped:
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
     operating_point: OperatingPoint | None = None
     limits: Limits | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 def shows_pattern(wanted: str, manifest: Manifest) -> bool:
@@ -229,7 +231,7 @@ def model_card(
         **shipped.details,
         "software": dict(run.document.get("versions", {})),
         "machine": dict(run.document.get("machine", {})),
-        "warnings": list(split.warnings),
+        "warnings": [*split.warnings, *shipped.warnings],
         "unreadable_images": len(run.document.get("unreadable", ())),
     }
     training = Training(

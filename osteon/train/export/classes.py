@@ -19,7 +19,14 @@ from osteon.predict.out_of_distribution import BANK_VECTORS, FoldMaterial, featu
 from osteon.predict.predictor import Predictor
 from osteon.train.engine import choose_device, load_weights
 from osteon.train.export.card import MADE_UP, Member, Shipped, data_text, shows_pattern, smooth_patterns
-from osteon.train.export.results import choose_point, class_results, half_point, test_results, validation_points
+from osteon.train.export.results import (
+    choose_point,
+    class_results,
+    half_point,
+    point_warnings,
+    test_results,
+    validation_points,
+)
 from osteon.train.objective import predictions_of
 from osteon.train.objectives.classify import CLASSIFY
 from osteon.train.run import is_synthetic, synthetic_share
@@ -115,10 +122,10 @@ def ship_classifiers(
     predictions = [member.predictions for member in members]
     points, validation = validation_points(manifest, predictions)
     if is_head:
-        point = half_point()
+        point, warned = half_point(), tuple[str, ...]()
     else:
-        wanted = options.operating_point or "paper"
-        point = choose_point(points, validation, wanted=wanted, threshold=options.threshold)
+        point = choose_point(points, validation, wanted=options.operating_point, threshold=options.threshold)
+        warned = point_warnings(point, validation)
     measured: dict[str, Any] = {"resampling": options.resampling, "is_synthetic": synthetic_share(manifest) > 0}
     results = test_results(manifest, predictions, scheme=data.split.scheme, point=point, **measured)
     if is_head:
@@ -133,6 +140,7 @@ def ship_classifiers(
         results=results,
         answers=_answers(data, members),
         details={"operating_points": [_point_entry(one) for one in points]},
+        warnings=warned,
         operating_point=None if is_head else point,
         limits=_limits(members, settings) if bank else None,
     )

@@ -117,6 +117,7 @@ def ship_segmenters(
         images=images,
         results=results,
         answers=_answers(settings, members),
+        warnings=_map_warnings(members, maps),
     )
 
 
@@ -179,6 +180,21 @@ def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutpu
     return tuple(
         msgspec.structs.replace(each, least_mm3=chosen.least_mm3) if each.name == "lesion" else each for each in found
     )
+
+
+def _map_warnings(members: Sequence[MapMember], maps: Sequence[MapOutput]) -> tuple[str, ...]:
+    """A sentence for each map whose threshold leaves nothing of the validation parts positive."""
+    said = []
+    for index, each in enumerate(maps):
+        whole = ThresholdSweep.summed([member.sweeps[index] for member in members])
+        # of the sweep's thresholds the last one that is not above: what it leaves empty, the threshold does too
+        at = max(0, int(np.searchsorted(whole.thresholds, each.threshold + 1e-6)) - 1)
+        if not whole.table[at, :2].any():
+            said.append(
+                f"At the threshold {each.threshold:.4g} ({each.source}) the model predicts no pixel of the validation "
+                f"parts positive in the map {each.name}: choose another --operating-point or --threshold."
+            )
+    return tuple(said)
 
 
 def _tested(

@@ -13,7 +13,13 @@ import numpy as np
 
 from osteon.data import Predictions
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.metrics.bootstrap import BootstrapInterval, Resampling, patient_bootstrap, patient_bootstraps
+from osteon.metrics.bootstrap import (
+    MOST_UNDEFINED,
+    BootstrapInterval,
+    Resampling,
+    patient_bootstrap,
+    patient_bootstraps,
+)
 from osteon.metrics.classification import OperatingPoint, aggregate, choose_points
 from osteon.metrics.multiclass import cluster_intervals
 from osteon.ops.runs import smooth_scores
@@ -38,6 +44,7 @@ __all__ = [
     "extent_point",
     "half_point",
     "leg_extents",
+    "point_warnings",
     "read_scores",
     "test_results",
     "validation_points",
@@ -47,7 +54,9 @@ PAPER_THRESHOLD = 0.95
 """Of the paper, on the smoothed probability; fixed before any training."""
 
 POINTS = ("paper", "youden", "sensitivity", "specificity", "legs")
-"""Operating points that a card may carry."""
+"""Operating points that a card may carry; all but the first are fixed on the validation parts."""
+
+DEFAULT_POINT = "youden"
 
 _SIGMA_SLICES, _MEDIAN_SLICES = 2.0, 3
 _IMAGE_MEASURES = {
@@ -164,7 +173,8 @@ def choose_point(
 ) -> CardPoint:
     """The card's operating point: a threshold that was given, else the wanted one of ``POINTS``.
 
-    Points and scores are of ``validation_points``.
+    Points and scores are of ``validation_points``. Without a wish it is "youden", or where no threshold does better
+    than predicting all images the same, one half.
 
     Raises:
         UnknownLabelError: no such point.
@@ -174,11 +184,13 @@ def choose_point(
         if not 0 <= threshold <= 1:
             raise InputError(f"the threshold is {threshold}; it must be between 0 and 1")
         return _point(threshold, "given by who exported the model, not fitted", smoothed=True)
-    if wanted not in POINTS:
+    if wanted not in ("", *POINTS):
         raise UnknownLabelError(f"no operating point {wanted!r}: {nearest_names(wanted, POINTS)}")
     if wanted == "paper":
         return _point(PAPER_THRESHOLD, "CT osteosarcoma paper, fixed before training", smoothed=True)
-    chosen = next((point for point in points if point.name.startswith(wanted)), None)
+    chosen = next((point for point in points if point.name.startswith(wanted or DEFAULT_POINT)), None)
+    if not wanted and chosen is not None and chosen.threshold is None:
+        return _point(0.5, f"0.5, not fitted: on the validation parts {chosen.note}", smoothed=scores.is_smoothed)
     if chosen is None:
         raise InputError(
             f"the operating point {wanted} needs axial slices that follow each other, "
@@ -195,6 +207,20 @@ def choose_point(
         f"sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f} there"
     )
     return _point(min(max(chosen.threshold, 0.0), 1.0), source, smoothed=scores.is_smoothed)
+
+
+def point_warnings(point: CardPoint, scores: ReadScores) -> tuple[str, ...]:
+    """A sentence where an operating point predicts all validation images alike; scores are of ``validation_points``."""
+    share = float(np.mean(scores.score >= point.threshold))
+    if 0 < share < 1:
+        return ()
+    said = "no image" if share == 0 else "every image"
+    words = (
+        f"At the threshold {point.threshold:.4g} ({point.source}) the model predicts {said} of the validation parts "
+        f"positive (their scores go from {scores.score.min():.3f} to {scores.score.max():.3f}): choose another "
+        "--operating-point or --threshold."
+    )
+    return (words,)
 
 
 def _point(threshold: float, source: str, *, smoothed: bool) -> CardPoint:
@@ -299,7 +325,13 @@ def _entry(metric: str, found: BootstrapInterval, images: int | None, about: dic
     if found.undefined_repeats:
         method += f"; {found.undefined_repeats} draws in which it is not defined were left out"
     if not known:
-        method += ": no interval (not defined, one patient, or every draw was equal)"
+        many = found.undefined_repeats > MOST_UNDEFINED * found.repeats and not math.isnan(found.value)
+        why = (
+            "not defined in more than half of the draws"
+            if many
+            else "not defined, one patient, or every draw was equal"
+        )
+        method += f": no interval ({why})"
     return MeasuredResult(
         metric=metric,
         value=None if math.isnan(found.value) else round(found.value, 6),
