@@ -175,7 +175,8 @@ def _build_trainer(
         max_epochs=epochs,
         num_sanity_val_steps=0,
         callbacks=[callback],
-        plugins=[_WholeCheckpointIO()],
+        # one process is one process, whatever SLURM, torchrun or MPI left in the shell
+        plugins=[_WholeCheckpointIO(), *([LightningEnvironment()] if settings.devices == 1 else [])],
         default_root_dir=folder,
         logger=False,
         enable_progress_bar=False,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from osteon.errors import InputError, OsteonError, OutputError, TrainingError
-from osteon.train.processes import train_in_processes
+from osteon.train.processes import LESS_MEMORY, ran_out_of_memory, train_in_processes
 from osteon.train.run_folder import LAST_NAME, FoldResult, make_folder, read_fold, write_state, write_table
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def _spent(running: FoldResult, started: float) -> float:
 def _as_training_error(fold: int, error: Exception) -> TrainingError:
     """What torch or the system said, as an error of a fold."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    hint = f"{LESS_MEMORY}; " if ran_out_of_memory(error) else ""
     return TrainingError(
-        f"fold {fold} could not be trained ({type(error).__name__}: {reason[:200]}): a smaller batch or image_size "
-        "needs less memory; OSTEON_DEBUG=1 shows where it happened"
+        f"fold {fold} could not be trained ({type(error).__name__}: {reason[:200]}): {hint}"
+        "OSTEON_DEBUG=1 shows where it happened"
     )

@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     from osteon.train.objective import FoldJob
     from osteon.train.run_folder import EpochRecord, OnEpoch
 
-__all__ = ["train_in_processes"]
+__all__ = ["LESS_MEMORY", "ran_out_of_memory", "train_in_processes"]
+
+LESS_MEMORY = "a smaller batch or image_size needs less memory"
 
 _PATIENCE_S = 0.2
+_NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "bad_alloc", "sigkill")
+"""What CUDA, torch's allocators, cuBLAS, C++ and the killer of Linux say."""
+
+_OF_CLUSTERS = ("SLURM_", "TORCHELASTIC_", "OMPI_", "PMI_", "PMIX_", "LSB_", "JSM_")
+_OF_RANKS = ("RANK", "GROUP_RANK", "ROLE_RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE", "ROLE_WORLD_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,16 @@ class _Failure:
     """An error of a process, as it travels to the one that asked."""
 
     error: OsteonError
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory did not suffice.
+
+    Example:
+        >>> ran_out_of_memory(RuntimeError("CUDA out of memory")), ran_out_of_memory(RuntimeError("shapes differ"))
+        (True, False)
+    """
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def train_in_processes(job: FoldJob, *, on_epoch: OnEpoch, progress: Progress) -> tuple[EpochRecord, ...]:
@@ -73,10 +90,11 @@ def train_in_processes(job: FoldJob, *, on_epoch: OnEpoch, progress: Progress) -
         listen()
         if failures:
             raise failures[0] from None
-        raise TrainingError(
-            f"fold {job.fold}: a training process ended ({str(error).strip().splitlines()[-1]}): fewer devices or a "
-            "smaller batch need less memory"
-        ) from error
+        hint = (
+            f"fewer devices help, and {LESS_MEMORY}" if ran_out_of_memory(error) else "train with devices=1 to see why"
+        )
+        said_last = str(error).strip().splitlines()[-1]
+        raise TrainingError(f"fold {job.fold}: a training process ended ({said_last}): {hint}") from error
     finally:
         for process in running.processes:
             if process.is_alive():
@@ -87,6 +105,8 @@ def train_in_processes(job: FoldJob, *, on_epoch: OnEpoch, progress: Progress) -
 
 def _train(rank: int, job: FoldJob, count: int, port: int, said: Queue[Any]) -> None:
     """What each process does; the first one speaks."""
+    for name in [name for name in os.environ if name in _OF_RANKS or name.startswith(_OF_CLUSTERS)]:
+        del os.environ[name]  # of whoever started the program: these processes are of one machine and one fold
     os.environ |= {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,28 @@ def test_two_processes_learn_free_parts_and_are_judged_by_all_images(
     assert result.predictions is not None
     validation = result.predictions.of(part="validation")
     assert roc_auc(validation.is_positive, validation.probability) == pytest.approx(result.monitored, abs=0.02)
+
+
+def test_processes_leave_the_variables_of_a_cluster_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+    outer = {"SLURM_NTASKS": "4", "RANK": "3", "LOCAL_RANK": "3", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    monkeypatch.setattr(os, "environ", {"PATH": "/bin", **outer})
+
+    class StopError(Exception):
+        """Ends the process before it trains."""
+
+    class Job:
+        """Stands for a fold."""
+
+        def __getattr__(self, name: str) -> object:
+            seen.update(os.environ)
+            raise StopError
+
+    with pytest.raises(StopError):
+        processes._train(1, Job(), 2, 29999, None)  # type: ignore[arg-type]
+    assert (seen["LOCAL_RANK"], seen["WORLD_SIZE"], seen["NODE_RANK"]) == ("1", "2", "0")
+    assert seen["PATH"] == "/bin"
+    assert not {"SLURM_NTASKS", "RANK", "TORCHELASTIC_USE_AGENT_STORE"} & set(seen)
 
 
 @pytest.mark.slow

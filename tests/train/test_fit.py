@@ -290,16 +290,58 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     assert resumed.weights.read_bytes() == whole.weights.read_bytes()
 
 
-def test_torch_that_gives_up_is_a_failed_fold(
-    manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("raised", "is_memory"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (RuntimeError("You set `--ntasks=2` in your SLURM bash script"), False),
+    ],
+)
+def test_torch_that_gives_up_is_a_failed_fold_and_less_memory_is_a_hint_for_memory_alone(
+    manifest: Manifest,
+    split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    is_memory: bool,
 ) -> None:
-    def no_memory(*_: object) -> None:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+    def give_up(*_: object) -> None:
+        raise raised
 
-    monkeypatch.setattr(ClassLearner, "loss", no_memory)
-    with pytest.raises(TrainingError, match=r"out of memory.*smaller batch"):
+    monkeypatch.setattr(ClassLearner, "loss", give_up)
+    with pytest.raises(TrainingError, match="OSTEON_DEBUG=1") as told:
         fit(manifest, split, 0, QUICK, tmp_path / "f")
+    assert ("smaller batch" in str(told.value)) == is_memory
     assert read_fold(tmp_path / "f", 0).state == "failed"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_JOB_NAME": "t"},
+        {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "1"},
+        {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "x"},
+        {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "1"},
+    ],
+)
+def test_variables_of_a_cluster_change_nothing_for_one_process(
+    manifest: Manifest,
+    split: Split,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = replace(QUICK, epochs=1)
+    found = fit(manifest, split, 0, settings, tmp_path / "there")
+    for name in variables:
+        monkeypatch.delenv(name, raising=False)
+    plain = fit(manifest, split, 0, settings, tmp_path / "plain")
+    assert found.weights.read_bytes() == plain.weights.read_bytes()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
