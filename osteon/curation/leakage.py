@@ -168,7 +168,7 @@ def audit_split(
         manifest: the images.
         split: of the manifest.
         vectors: (images, d), for near duplicates and for people under two ids; rows all 0 are left out. None asks
-            neither, unless there are hashes.
+            neither, unless there are hashes; ids that differ only in spelling are looked for in any case.
         hashes: (images,) of decoded pixels, "" where not known.
         threshold: least cosine of near duplicates.
 
@@ -247,7 +247,7 @@ def _find_links(
         codes: dict[str, int] = {}
         contents = np.array([codes.setdefault(value, len(codes)) if value else _NONE for value in hashes])
     if vectors is None:
-        matches = match_patients(patients, hashes=hashes) if hashes is not None else ()
+        matches = match_patients(patients, hashes=hashes if hashes is not None else [""] * len(manifest))
         return _Links(contents, np.empty((0, 2), np.int64), matches)
     table = np.asarray(vectors)
     rows = np.flatnonzero(has_direction(table))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,14 +12,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from osteon.curation.pairs import chosen_rows, class_codes, similar_pairs
+from osteon.data.identifiers import same_spelling
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["DuplicateGroup", "PatientMatch", "find_duplicates", "match_patients"]
+__all__ = ["DuplicateGroup", "PatientMatch", "alias_pairs", "find_duplicates", "match_patients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True, slots=True)
 class PatientMatch:
-    """Two ids that share this many images that they may be one person.
+    """Two ids that may be one person: they share many images, or differ only in spelling (``data.identifiers``).
 
     Attributes:
         first: one id.
@@ -54,6 +56,7 @@ class PatientMatch:
         shared: telling images of the first with a near duplicate in the second, and of the second in the first.
         images: telling images of the first and of the second: all but those that many patients share.
         score: the larger of the two shares: 1.0 when all images of one id occur in the other.
+        same_spelling: whether they differ only in spelling.
     """
 
     first: str = field(repr=False)
@@ -61,6 +64,7 @@ class PatientMatch:
     shared: tuple[int, int]
     images: tuple[int, int]
     score: float
+    same_spelling: bool = False
 
 
 def find_duplicates(
@@ -122,7 +126,7 @@ def match_patients(
     least_shared: int = 3,
     most_patients: int = 5,
 ) -> tuple[PatientMatch, ...]:
-    """Pairs of patient ids that share this many images that they may be one person.
+    """Pairs of patient ids that share so many images, or are so alike in spelling, that they may be one person.
 
     An image that is near images of more than ``most_patients`` other ids says nothing about any two of them (a blank
     slice, a plain shaft) and is counted nowhere.
@@ -158,14 +162,25 @@ def match_patients(
     for index in np.flatnonzero(telling & (np.diff(linked.indptr) > 0)).tolist():
         for near in linked.indices[linked.indptr[index] : linked.indptr[index + 1]].tolist():
             shared[int(codes[index]), near] += 1
-    matches = []
-    for one, two in sorted({(min(pair), max(pair)) for pair in shared}):
+    matches, alike = [], {(code_of[one], code_of[two]) for one, two in alias_pairs(names)}
+    for one, two in sorted({(min(pair), max(pair)) for pair in shared} | alike):
         both = (shared.get((one, two), 0), shared.get((two, one), 0))
         totals = (int(images[one]), int(images[two]))
         enough = [n / total for n, total in zip(both, totals, strict=True) if n >= least_shared]
-        if enough and max(enough) >= least_score:
-            matches.append(PatientMatch(names[one], names[two], both, totals, max(enough)))
+        score, same = max(enough, default=0.0), (one, two) in alike
+        if same or score >= least_score > 0:
+            matches.append(PatientMatch(names[one], names[two], both, totals, score, same))
     return tuple(sorted(matches, key=lambda match: (-match.score, match.first, match.second)))
+
+
+def alias_pairs(patients: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of ids that differ only in spelling, each sorted.
+
+    Example:
+        >>> alias_pairs(["007", "7", "8"])
+        [('007', '7')]
+    """
+    return [(one, two) for group in same_spelling(patients) for one, two in combinations(group, 2)]
 
 
 def _links_to_others(

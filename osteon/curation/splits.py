@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from osteon.data import Fold, Split
-from osteon.data.manifest import PARTS
+from osteon.data.manifest import PARTS, PATIENT_KNOWN
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 
 if TYPE_CHECKING:
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
 
-__all__ = ["NORMAL", "PATIENT_KNOWN", "UNKNOWN_PATIENTS_WARNING", "choose_test", "make_split"]
+__all__ = ["NORMAL", "UNKNOWN_PATIENTS_WARNING", "choose_test", "make_split"]
 
 NORMAL = "normal"
 """Label of a picture whose lesion mask is empty."""
 
-PATIENT_KNOWN = "patient_known"
-"""Extra column of a manifest: "no" where the patient is only a name for one image whose patient nobody knows."""
 
 UNKNOWN_PATIENTS_WARNING = (
     "Patients are not known: every image counts as a patient of its own. Slices of one person then lie in several "

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MASKS", "PARTS", "PLANES", "Fold", "FoldRows", "ImageRow", "Manifest", "Split"]
+__all__ = ["MASKS", "PARTS", "PATIENT_KNOWN", "PLANES", "Fold", "FoldRows", "ImageRow", "Manifest", "Split"]
 
 MASKS = ("bone_mask", "lesion_mask")
 """Fields that name a mask of the image."""
 
 PLANES = ("axial", "sagittal", "coronal")
 """Planes a row may name; "" says that none is known."""
+
+PATIENT_KNOWN = "patient_known"
+"""Extra column of a manifest: "no" where the patient is only a name for one image whose patient nobody knows."""
 
 PARTS = ("train", "validation", "test")
 """What a patient is used for in a fold: learning, choosing (epoch, temperature, threshold), testing."""
@@ -98,7 +101,10 @@ class Manifest:
         seen: set[str] = set()
         for number, row in enumerate(self.rows, start=1):
             if not (row.image and row.patient and row.label):
-                raise InputError(f"row {number} of the manifest lacks its image, patient or label: fill all three")
+                raise InputError(
+                    f"row {number} of the manifest lacks its image, patient or label: fill all three (nan, NA, "
+                    "None and null are empty)"
+                )
             if row.image in seen:
                 raise InputError(f"row {number} of the manifest lists an image that an earlier row lists: keep one")
             seen.add(row.image)

@@ -11,6 +11,7 @@ import numpy as np
 from osteon._optional import require
 from osteon.data import Predictions
 from osteon.errors import InputError
+from osteon.io.table import parquet_table
 from osteon.io.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -64,11 +65,10 @@ def read_predictions(path: str | Path) -> Predictions:
     """
     require("pyarrow", extra="train", purpose="for predictions")
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     file = Path(path)
     try:
-        table = pq.read_table(pa.BufferReader(file.read_bytes()))
+        table = parquet_table(file.read_bytes())
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{file.name} cannot be read as predictions: it is missing or damaged; run again") from error
     classes, positive = _about(table.schema.metadata or {}, file.name)

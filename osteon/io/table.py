@@ -1,4 +1,4 @@
-"""The manifest of a data set: CSV or Parquet in, checked row by row, and out again."""
+"""Tables: CSV or Parquet in, as text, with names of patients checked; the manifest of a data set, in and out again."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ import hashlib
 import io
 import math
 import posixpath
+import re
 from collections import Counter
 from dataclasses import fields, replace
 from datetime import date, datetime
 from itertools import combinations
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from osteon._optional import require
 from osteon.data import ImageRow, Manifest
-from osteon.data.manifest import MASKS, PLANES
+from osteon.data.identifiers import looks_rounded, same_spelling, shown_groups
+from osteon.data.manifest import MASKS, PATIENT_KNOWN, PLANES
 from osteon.errors import InputError, nearest_names
-from osteon.io.whole_file import file_bytes, write_whole
+from osteon.io.whole_file import decoded_text, file_bytes, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["find_manifest", "read_manifest", "read_rows", "write_manifest"]
+__all__ = [
+    "ALIASES_NAME",
+    "find_manifest",
+    "parquet_table",
+    "read_manifest",
+    "read_rows",
+    "refuse_same_spelling",
+    "whole_number",
+    "write_manifest",
+]
 
 _MANIFEST_NAMES: Final = ("manifest.csv", "manifest.parquet")
 """What is looked for in a folder."""
@@ -44,6 +55,35 @@ SHORTEST_TYPO: Final = 4
 
 MOST_LABELS: Final = 300
 """More labels than this are not classes that a person typed, and are not compared with each other."""
+
+ALIASES_NAME: Final = "aliases.csv"
+"""Beside a table: which names of patients mean one person, and which do not."""
+
+_EMPTY: Final = frozenset(
+    {
+        "nan",
+        "NaN",
+        "NAN",
+        "-nan",
+        "-NaN",
+        "NA",
+        "N/A",
+        "n/a",
+        "#N/A",
+        "#NA",
+        "<NA>",
+        "NaT",
+        "None",
+        "null",
+        "NULL",
+        "Null",
+    }
+)
+"""What data frames and spreadsheets write for an empty cell; "none" in small letters is somebody's word."""
+
+_IDENTIFIERS: Final = ("patient", "study", "series")
+_FLOAT_DIGITS: Final = 2**53
+"""A whole number from here on may have lost its last digits in a float column."""
 
 _Row = dict[str, str]
 
@@ -71,7 +111,7 @@ def read_manifest(path: str | Path, *, positive: str | None = None, labels: Sequ
     """Read and check a manifest.
 
     Every value is text: patient "007" stays "007". Columns that osteon does not know are kept in ``ImageRow.extra``.
-    Rows are counted from 1 below the header.
+    Rows are counted from 1 below the header. Names of patients are checked as of ``read_rows``.
 
     Args:
         path: of the data set folder, or of the CSV (separated by commas, semicolons or tabs; UTF-8) or Parquet file.
@@ -97,21 +137,99 @@ def read_manifest(path: str | Path, *, positive: str | None = None, labels: Sequ
     return manifest
 
 
-def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]], str]:
-    """A table of any columns as text, stripped.
+def read_rows(
+    file: Path, *, names_patients: bool = True, literal: Sequence[str] = ()
+) -> tuple[list[str], list[dict[str, str]], str]:
+    """A table of any columns as text, stripped; ``nan``, ``NA``, ``None``, ``null``, ``#N/A`` are empty cells.
+
+    A name in a column ``patient`` (in any case) that is ``written`` in ``aliases.csv`` beside the table is replaced by
+    what it ``means`` there. Names that may be one after that (``data.identifiers``) are refused.
 
     Args:
-        file: CSV (separated by commas, semicolons or tabs; UTF-8; a header line) or Parquet.
+        file: CSV (separated by commas, semicolons or tabs; UTF-8, or UTF-16 with its mark; a header line, which a line
+            ``sep=;`` may precede) or Parquet.
+        names_patients: whether the column decides whose something is.
+        literal: columns in which no word stands for an empty cell: what they name is looked for by that name.
 
     Returns:
-        The columns, the rows, and the SHA-256 of the file.
+        The columns, the rows, and the SHA-256 of the file, with that of the aliases where they changed a name.
 
     Raises:
-        InputError: cannot be read, or is not a table.
+        InputError: cannot be read, is not a table, or holds names that may be one or were rounded.
     """
     data = file_bytes(file)
     header, lines = _parquet(data, file.name) if data[:4] == b"PAR1" else _csv(data, file.name)
-    return header, lines, hashlib.sha256(data).hexdigest()
+    sha256 = hashlib.sha256(data).hexdigest()
+    for line in lines:
+        line |= {column: "" for column, cell in line.items() if cell in _EMPTY and column not in literal}
+    for column in [name for name in header if names_patients and name.strip().lower() in _IDENTIFIERS]:
+        if rounded := looks_rounded(line[column] for line in lines):
+            raise InputError(
+                f"{file.name}: the column {column} holds {', '.join(map(repr, rounded[:5]))}: long numbers of which a "
+                "spreadsheet or a data frame rounded the last digits away; export the table again with them as text"
+            )
+        if column.strip().lower() == "patient":
+            aliases = _aliases(file.with_name(ALIASES_NAME))
+            if _settle(lines, column, aliases, file.name):
+                sha256 = hashlib.sha256(f"{sha256} {sorted(aliases.items())}".encode()).hexdigest()
+    return header, lines, sha256
+
+
+def refuse_same_spelling(names: Iterable[str], *, where: str) -> None:
+    """Refuse names of patients that may be one person; ``where`` they are is for the message.
+
+    Raises:
+        InputError: with the names, and what to do.
+    """
+    groups = same_spelling(names)
+    if groups:
+        first, other = (ascii(name)[1:-1] for name in groups[0][:2])
+        raise InputError(
+            f"{where}: names of patients that differ only in spelling and may be one person: {shown_groups(groups)}. "
+            f"Write them alike, or say what they mean in {ALIASES_NAME} beside the table, with the columns "
+            f"written,means: the line {other},{first} if it is one person, {other},{first}-B if it is another"
+        )
+
+
+def whole_number(text: str) -> str:
+    """A whole number as a data frame writes it beside empty cells (20.0) as a person would (20); others as they are.
+
+    Example:
+        >>> whole_number("20.0"), whole_number("20.5"), whole_number("7")
+        ('20', '20.5', '7')
+    """
+    return re.sub(r"^(\d+)[.,]0+$", r"\1", text.strip())
+
+
+def _aliases(file: Path) -> dict[str, str]:
+    """What each name means; a name may be written with the escapes of ``ascii``, as messages show it."""
+    if not file.is_file():
+        return {}
+    header, lines = _csv(file_bytes(file), file.name)
+    if set(header) != {"written", "means"}:
+        raise InputError(f"{file.name} must have the columns written and means, and no others")
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        written, means = line["written"], line["means"]
+        if not (written and means) or found.setdefault(written, means) != means:
+            raise InputError(f"{file.name}: row {number} lacks a name, or an earlier row says that it means another")
+    for name, means in found.items():
+        if found.get(means, means) != means:
+            raise InputError(f"{file.name}: {name!r} means {means!r}, which means {found[means]!r}: name the last one")
+    return found
+
+
+def _settle(lines: Iterable[_Row], column: str, aliases: Mapping[str, str], name: str) -> bool:
+    """Replace what is written by what it means and refuse what is still unclear; whether a name was replaced."""
+    changed, names = False, set()
+    for line in lines:
+        written = line[column]
+        line[column] = aliases.get(written, aliases.get(ascii(written)[1:-1], written))
+        changed |= line[column] != written
+        if line[column] and line.get(PATIENT_KNOWN) != "no":
+            names.add(line[column])
+    refuse_same_spelling(names, where=name)
+    return changed
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
@@ -149,11 +267,11 @@ def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
 
 
 def _csv(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text: save it again as CSV (UTF-8)") from error
+    text = decoded_text(data, name)
     first = next((line for line in text.splitlines() if line.strip()), "")
+    if told := re.fullmatch(r"sep=(.?)", first.strip(' \r\n"'), re.IGNORECASE):  # for Excel, before the header
+        text = text[text.index(first) + len(first) :]
+        first = told[1] if told[1] in ",;\t" else next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(",;\t", key=first.count)
     lines: list[_Row] = []
     try:
@@ -177,13 +295,25 @@ def _csv(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
     return header, lines
 
 
-def _parquet(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
+def parquet_table(data: bytes) -> Any:  # noqa: ANN401 - pyarrow is typed where it is installed
+    """The pyarrow table of a Parquet file, read without threads: pools that run at shutdown abort the process (134).
+
+    Raises:
+        pyarrow.ArrowException, OSError: it is damaged.
+    """
     require("pyarrow", extra="train", purpose="for Parquet tables")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
+
+
+def _parquet(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
+    require("pyarrow", extra="train", purpose="for Parquet tables")
+    import pyarrow as pa
+
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = parquet_table(data)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{name} is a damaged Parquet file: write it again") from error
     header = [str(column) for column in table.column_names]
@@ -201,7 +331,9 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
+        if value.is_integer() and abs(value) < _FLOAT_DIGITS:
+            return str(int(value))
+        return f"{value:e}" if value.is_integer() else repr(value)
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     return (value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)).strip()
@@ -295,7 +427,7 @@ def _check_labels(rows: Iterable[ImageRow], allowed: Sequence[str] | None, *, po
 
 
 def _mimic(one: str, other: str, *, rare: bool) -> bool:
-    if "".join(one.split()).casefold() == "".join(other.split()).casefold():
+    if same_spelling((one, other)):
         return True
     return rare and min(len(one), len(other)) >= SHORTEST_TYPO and _one_slip(one.casefold(), other.casefold())
 

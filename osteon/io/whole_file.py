@@ -12,7 +12,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["file_bytes", "whole_file", "write_whole"]
+__all__ = ["decoded_text", "file_bytes", "whole_file", "write_whole"]
+
+_UTF_16 = ("utf-16-le", "utf-16-be")
+_LOOKED_AT = 64
+
+
+def decoded_text(data: bytes, name: str) -> str:
+    """The text of a file as editors and spreadsheets write it: UTF-8 or UTF-16, with a mark at its beginning or not.
+
+    Raises:
+        InputError: another encoding; ``name`` is that of the file.
+
+    Example:
+        >>> decoded_text("a = 1".encode("utf-16"), "x.toml")
+        'a = 1'
+    """
+    # without a mark, every second byte of a text that begins in ASCII is 0
+    halves = (data[1:_LOOKED_AT:2], data[0:_LOOKED_AT:2])
+    marked = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+    bare = next((code for code, half in zip(_UTF_16, halves, strict=True) if half and not any(half)), "")
+    try:
+        return data.decode(marked or bare or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text: save it again as UTF-8 (in a spreadsheet: CSV UTF-8)") from error
 
 
 def file_bytes(path: Path) -> bytes:

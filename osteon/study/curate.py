@@ -295,7 +295,13 @@ def _summary(found: Curation) -> dict[str, Any]:
         "counts": found.counts(),
         "notes": list(found.notes),
         "patients_that_may_be_one": [
-            {"first": match.first, "second": match.second, "shared": list(match.shared), "score": match.score}
+            {
+                "first": match.first,
+                "second": match.second,
+                "shared": list(match.shared),
+                "score": match.score,
+                "same_spelling": match.same_spelling,
+            }
             for match in found.matches
         ],
         "unreadable": [{"image": found.manifest.rows[row].image, "reason": reason} for row, reason in found.unreadable],
@@ -388,15 +394,20 @@ def _duplicates_section(found: Curation, album: _Album, shown: int) -> Section:
 
 def _people_section(found: Curation) -> Section:
     rows = tuple(
-        (one.first, one.second, *(f"{some} of {all_}" for some, all_ in zip(one.shared, one.images, strict=True)))
+        (
+            one.first,
+            one.second,
+            *(f"{some} of {all_}" for some, all_ in zip(one.shared, one.images, strict=True)),
+            "yes" if one.same_spelling else "",
+        )
         for one in found.matches
     )
-    columns = ("one id", "other id", "its images found in the other", "and the other way")
-    tables = (Table("people", "Ids that share images", columns, rows),) if rows else ()
+    columns = ("one id", "other id", "its images found in the other", "and the other way", "differ only in spelling")
+    tables = (Table("people", "Ids that share images, or differ only in spelling", columns, rows),) if rows else ()
     words = (
-        "Two ids that share this many images that they may be one person: settle it before the data set is split."
+        "Two ids that share so many images, or are so alike, that they may be one person: settle it before the split."
         if rows
-        else "No two ids share this many images that they may be one person."
+        else "No two ids share so many images, or are so alike, that they may be one person."
     )
     return Section("Patients that may be one", (words,), tables=tables)
 
@@ -487,7 +498,7 @@ def apply_review(dataset: Path, review: Path, out: Path) -> Applied:
 
 def _decisions(review: Path, manifest: Manifest) -> dict[str, tuple[str, str]]:
     """Decision and new label by image."""
-    header, lines, _ = read_rows(review)
+    header, lines, _ = read_rows(review, names_patients=False)
     for column in ("image", "decision", "new_label", "label"):
         if column not in header:
             raise InputError(f"{review.name} has no column {column!r}: {nearest_names(column, header)}")

@@ -29,6 +29,7 @@ import msgspec
 from msgspec import Meta
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.io.whole_file import decoded_text, file_bytes
 from osteon.nets import is_transformer, least_image_size, network_names
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 
@@ -518,10 +519,7 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read, or is not one table.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the settings file {path.name} cannot be read ({type(error).__name__})") from error
+    text = decoded_text(file_bytes(path), path.name).replace("\r\n", "\n")
     found: object
     if path.suffix.lower() == ".toml":
         try:

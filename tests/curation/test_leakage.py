@@ -157,3 +157,18 @@ def test_the_document_is_plain_and_numbers_that_do_not_fit_are_refused() -> None
     }
     with pytest.raises(InputError, match="3 vectors were given for 5 images"):
         audit_split(FOUR, BY_PATIENT, vectors=APART[:3])
+
+
+def test_ids_that_differ_only_in_spelling_are_found_without_looking_at_images() -> None:
+    names = ["P01", "p1", "P02", "P03", "P04", "P05"]
+    rows = tuple(ImageRow(image=f"{n}.png", patient=name, label="xy"[n % 2]) for n, name in enumerate(names))
+    manifest = Manifest(Path(), rows)
+    apart = Split("holdout", "patient", (Fold(("P01", "P02"), ("p1", "P03"), ("P04", "P05")),), seed=1)
+    together = Split("holdout", "patient", (Fold(("P01", "p1", "P02"), ("P03",), ("P04", "P05")),), seed=1)
+    found = audit_split(manifest, apart)
+    assert found.folds[0].one_person == 1
+    assert found.headline.startswith("Leakage audit: 1 of 1 fold(s) leak")
+    assert any("may be one person" in warning for warning in found.warnings)
+    assert audit_split(manifest, together).folds[0].one_person == 0
+    vectors = np.eye(6)
+    assert audit_split(manifest, apart, vectors=vectors).folds[0].one_person == 1

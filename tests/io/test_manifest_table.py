@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError, OutputError
 from osteon.io.table import read_manifest, write_manifest
+from osteon.train.datasets.patients_table import read_patients
+from osteon.train.datasets.series_index import read_series_table
 
 PLAIN = "image,patient,label,grade\na.png,007,tumour,high\nb/c.png,008,healthy,\n"
 
@@ -72,7 +75,7 @@ def test_a_decimal_comma_of_a_semicolon_table_is_an_age(tmp_path: Path) -> None:
         ("image,patient,label,Lesion mask\na.png,p,c,b.png\n", "column 'Lesion mask': write it 'lesion_mask'"),
         ("image,patient,label,age_years\na.png,p,c,old\n", "row 1 has the age_years 'old'"),
         ("image,patient,label,age_years\na.png,p,c,-1\n", "row 1 has the age_years '-1'"),
-        ("image,patient,label,age_years\na.png,p,c,nan\n", "row 1 has the age_years 'nan'"),
+        ("image,patient,label,age_years\na.png,p,c,inf\n", "row 1 has the age_years 'inf'"),
         ("image,patient,label,sex\na.png,p,c,female\n", "row 1 has the sex 'female': .*empty, F, M, O"),
         ("image,patient,label,plane\na.png,p,c,axail\n", "row 1 has the plane 'axail'"),
         ("image,patient,label,split\na.png,p,c,validation\n", "row 1 has the split 'validation'"),
@@ -191,3 +194,142 @@ def test_a_manifest_without_masks_keeps_its_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "manifest.csv").read_bytes() == (
         b"image,patient,label,study,series,plane,split,centre,scanner,sex,age_years,grade\na.png,1,x,,,axial,,,,,4,2\n"
     )
+
+
+TWO_SPELLINGS = (
+    ("P01", "p01"),
+    ("007", "7"),
+    ("P-07", "P7"),
+    ("1000", "1000.0"),
+    ("A12", "A12\u200b"),
+    ("A12", "\ufeffA1\u00ad2"),
+    ("J\u00fcrgen", "Ju\u0308rgen"),
+    ("PAT-01", "PAT_01"),
+    ("PAT\u201301", "PAT 01"),
+    ("P 01", "P01"),
+    ("P\u00a001", "p\u30001"),
+    ("\uff17\uff11", "71"),
+    ("943-476-5919", "9434765919"),
+    ("Stra\u00dfe", "STRASSE"),
+)
+TWO_PEOPLE = (("1-11", "11-1"), ("A1", "A10"), ("P1", "P2"), ("07", "70"), ("1.2.840.1", "1.2.840.10"), ("A+", "A-b"))
+
+
+@pytest.mark.parametrize("names", TWO_SPELLINGS)
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_names_that_may_be_one_person_are_listed_and_refused(
+    tmp_path: Path, names: tuple[str, str], delimiter: str
+) -> None:
+    rows = [("image", "patient", "label"), ("a.png", names[0], "x"), ("b.png", names[1], "x"), ("c.png", "Q", "y")]
+    path = _file(tmp_path, "\n".join(delimiter.join(row) for row in rows))
+    with pytest.raises(InputError, match="may be one person") as told:
+        read_manifest(path)
+    assert all(ascii(name) in str(told.value) for name in names)
+    # what the message says to write makes it one person, or two
+    first, other = sorted(names)
+    for means, count in ((first, 2), (f"{first}-B", 3)):
+        _file(tmp_path, f"written,means\n{ascii(other)[1:-1]},{means}\n", "aliases.csv")
+        settled = read_manifest(path)
+        assert len(settled.patients) == count
+        assert settled.sha256 != hashlib.sha256(path.read_bytes()).hexdigest()
+    _file(tmp_path, "written,means\nsomebody,else\n", "aliases.csv")
+    with pytest.raises(InputError, match="may be one person"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("names", TWO_PEOPLE)
+def test_names_of_two_people_stay_two(tmp_path: Path, names: tuple[str, str]) -> None:
+    path = _file(tmp_path, f"image,patient,label\na.png,{names[0]},x\nb.png,{names[1]},x\n")
+    assert read_manifest(path).column("patient").tolist() == list(names)
+    assert read_manifest(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("from,to\na,b\n", "columns written and means"),
+        ("written,means\na,\n", "row 1 lacks a name"),
+        ("written,means\na,b\na,c\n", "row 2 lacks a name, or an earlier"),
+        ("written,means\na,b\nb,c\n", "'a' means 'b', which means 'c'"),
+    ],
+)
+def test_a_table_of_aliases_that_says_two_things_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    _file(tmp_path, text, "aliases.csv")
+    with pytest.raises(InputError, match=said):
+        read_manifest(_file(tmp_path, PLAIN))
+
+
+def test_every_table_of_patients_is_checked(tmp_path: Path) -> None:
+    aliases = [("P01", "P01"), ("p1", "p1")]
+    table = "\n".join(["FILE,PATIENT", *(f"{n}.png,{name}" for n, (name, _) in enumerate(aliases))])
+    with pytest.raises(InputError, match=r"patients\.csv.*'P01' and 'p1'"):
+        read_patients(_file(tmp_path, table, "patients.csv"))
+    table = "\n".join(["series,patient", *(f"1.2.{n},{name}" for n, (name, _) in enumerate(aliases))])
+    with pytest.raises(InputError, match=r"labels\.csv.*'P01' and 'p1'"):
+        read_series_table(_file(tmp_path, table, "labels.csv"), ("series", "patient"))
+
+
+@pytest.mark.parametrize(
+    ("column", "name"),
+    [
+        ("patient", "2.02400E+14"),
+        ("patient", "2,024E+14"),
+        ("series", "1.2e+25"),
+        ("study", "2e+09"),
+        ("patient", "202400123456789000"),
+    ],
+)
+def test_names_that_a_spreadsheet_rounded_are_refused(tmp_path: Path, column: str, name: str) -> None:
+    cells = {"image": "a.png", "patient": "P1", "label": "x"} | {column: f'"{name}"'}
+    with pytest.raises(InputError, match=f"the column {column} holds '{re.escape(name)}'.*as text"):
+        read_manifest(_file(tmp_path, f"{','.join(cells)}\n{','.join(cells.values())}\n"))
+
+
+@pytest.mark.parametrize("name", ["12e45678", "1E5", "1.2.840.113619.2.55.3", "202400123456789012", "1234567890123450"])
+def test_names_that_only_look_like_numbers_are_kept(tmp_path: Path, name: str) -> None:
+    path = _file(tmp_path, f"image,patient,label\na.png,{name},x\n")
+    assert read_manifest(path).patients == (name,)
+
+
+def test_a_float_column_of_names_is_text_or_refused(tmp_path: Path) -> None:
+    def table(*names: float) -> pa.Table:
+        return pa.table(
+            {"image": [f"{n}.png" for n in range(len(names))], "patient": names, "label": ["x"] * len(names)}
+        )
+
+    pq.write_table(table(7.0, 1000.0), tmp_path / "manifest.parquet")
+    assert read_manifest(tmp_path).patients == ("1000", "7")
+    pq.write_table(table(202400123456789012.0), tmp_path / "manifest.parquet")
+    with pytest.raises(InputError, match="rounded"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "None", "null", "NULL", "#N/A", "<NA>", "N/A"])
+def test_words_for_nothing_are_empty_cells(tmp_path: Path, word: str) -> None:
+    row = read_manifest(_file(tmp_path, f"image,patient,label,sex,age_years,grade\na.png,P1,x,{word},{word},{word}\n"))
+    assert (row.rows[0].sex, row.rows[0].age_years, row.rows[0].extra["grade"]) == ("", None, "")
+    with pytest.raises(InputError, match=r"row 1 .*lacks its image, patient or label"):
+        read_manifest(_file(tmp_path, f"image,patient,label\na.png,{word},x\n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\r\n" + PLAIN.replace(",", ";").replace("\n", "\r\n"),
+        '"sep=,"\n' + PLAIN,
+        "SEP=\t\n" + PLAIN.replace(",", "\t"),
+        ("sep=;\n" + PLAIN.replace(",", ";")).encode("utf-16"),
+        PLAIN.encode("utf-16-le"),
+        PLAIN.encode("utf-16-be"),
+        b"\xef\xbb\xbfsep=;\n" + PLAIN.replace(",", ";").encode(),
+    ],
+)
+def test_excel_says_its_separator_and_writes_utf_16(tmp_path: Path, text: str | bytes) -> None:
+    wanted = read_manifest(_file(tmp_path, PLAIN, "plain.csv"))
+    assert read_manifest(_file(tmp_path, text)).rows == wanted.rows
+
+
+@pytest.mark.parametrize("labels", [("1", "1.0"), ("tumour", "tumour\u200b"), ("l\u00e9sion", "le\u0301sion")])
+def test_labels_that_differ_in_spelling_only_are_one_misspelt(tmp_path: Path, labels: tuple[str, str]) -> None:
+    with pytest.raises(InputError, match="look like one misspelt"):
+        read_manifest(_file(tmp_path, _labels(*labels)))

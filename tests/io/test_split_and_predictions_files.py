@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,25 @@ def test_predictions_come_back_bit_for_bit(tmp_path: Path, rows: int, classes: t
         assert np.array_equal(one, other)
     assert back.logits.dtype == np.float32
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_reading_starts_no_thread_that_could_outlive_the_program(tmp_path: Path) -> None:
+    """Pools of pyarrow that still run at shutdown ended finished trainings with SIGABRT (exit code 134)."""
+    write_predictions(_predictions(2000), tmp_path / "p.parquet")
+    program = (
+        "import os, sys, pathlib, pyarrow.parquet, osteon.io.predictions_file as f, osteon.io.table as t\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "count = lambda: len(os.listdir('/proc/self/task'))\n"
+        "before = count()\n"
+        "f.write_predictions(f.read_predictions(path), path)\n"
+        "t.read_rows(path)\n"
+        "print(count() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "p.parquet")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0"
 
 
 def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from osteon.errors import InputError, OsteonError, UnknownLabelError
+from osteon.systems.histology.recipe import RECIPE as TILES
 from osteon.train.objectives import settings_of
 from osteon.train.settings import CONFIGURATIONS, ClassifySettings, parse_assignments, read_settings_file
 from tests.train.quick import femur, legs, segmenter, slices
@@ -256,3 +257,48 @@ def test_what_no_segmenter_can_be_is_refused(values: dict[str, Any], words: str)
 def test_names_that_do_not_exist_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(UnknownLabelError):
         segmenter(**values)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", 'strategy = "g-lf"\r\nlearning_rate = 1e-4\r\nepochs = 20.0\r\n'),
+        ("a.yaml", "strategy: g-lf\r\nlearning_rate: 1e-4\r\nepochs: '20.0'\r\n"),
+        ("a.json", '{"strategy": "g-lf", "learning_rate": 1e-4, "epochs": 20.0}'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_editors_write_settings_in_many_ways(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    settings = legs(**read_settings_file(tmp_path / name))
+    assert (settings.strategy, settings.learning_rate, settings.epochs) == ("g-lf", 1e-4, 20)
+
+
+def test_another_encoding_of_a_settings_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes('strategy = "l\u00e4"'.encode("latin-1"))
+    with pytest.raises(InputError, match=r"a\.toml is not UTF-8"):
+        read_settings_file(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", "20.5"),
+        ("epochs", "x"),
+        ("epochs", True),
+        ("epochs", [2]),
+        ("batch", {"a": 1}),
+        ("learning_rate", "0,1"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_its_setting(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"^{name} is "):
+        legs(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["2", 2, 2.0, "2.0", [2], (2,), "2, 4.0"])
+def test_a_list_of_one_may_be_given_bare(value: object) -> None:
+    found = TILES.settings({"epochs": value}).epochs
+    assert found == ((2, 4) if value == "2, 4.0" else (2,))
+    with pytest.raises(InputError, match=r"^epochs is "):
+        TILES.settings({"epochs": "two"})

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from osteon.curation.splits import NORMAL, PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
+from osteon.curation.splits import NORMAL, UNKNOWN_PATIENTS_WARNING
+from osteon.data.manifest import PATIENT_KNOWN
 from osteon.data.system import MadeDataset
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import axial_turn
 from osteon.io import load_volume, read_mask_volume
 from osteon.io.image import write_png8
+from osteon.io.table import whole_number
 from osteon.ops.series_images import PIXEL_MM, slice_frame, windowed
 from osteon.train.datasets.case_builder import (
     CaseMaker,
@@ -393,7 +395,7 @@ def _row(number: int, line: Mapping[str, str], folder: Path) -> MaskedSeries:
 def _labels(number: int, column: str, text: str) -> tuple[int, ...] | None:
     if not text or text == "all":
         return () if text else None
-    words = re.split(r"[\s|+]+", text)
+    words = [whole_number(word) for word in re.split(r"[\s|+]+", text)]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
         raise InputError(
             f"row {number} has the {column} {text!r}: they must be numbers from 1 with spaces between, or all"

@@ -19,6 +19,7 @@ from osteon.errors import GeometryMismatchError, InputError, UnknownLabelError, 
 from osteon.geometry import Box
 from osteon.io import load_volume
 from osteon.io.image import write_png16
+from osteon.io.table import whole_number
 from osteon.ops.crops import leg_crops
 from osteon.ops.legs import Side, find_legs
 from osteon.train.datasets import series_index
@@ -258,6 +259,7 @@ def _series(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> _LabelledS
 
 
 def _index(number: int, column: str, text: str) -> int:
+    text = whole_number(text)
     if not text.isdecimal():
         raise InputError(f"row {number} has the {column} {text!r}: it must be a whole number from 0")
     return int(text)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
+from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING
+from osteon.data.manifest import PATIENT_KNOWN
 from osteon.data.slide import TILE_CLASSES
 from osteon.data.system import MadeDataset
 from osteon.errors import InputError

@@ -29,7 +29,7 @@ from osteon.data.system import MadeDataset
 from osteon.errors import GeometryMismatchError, InputError, OsteonError, UnknownLabelError, nearest_names
 from osteon.io.image import read_image, read_mask_image, write_png8
 from osteon.io.nifti import is_nifti_name
-from osteon.io.table import read_rows
+from osteon.io.table import read_rows, whole_number
 from osteon.ops.mr_region import PlaneBox, RegionOptions, lesion_crop, lesion_in_box, lesion_of_mask, normalise
 from osteon.train.datasets.case_builder import (
     BuiltDataset,
@@ -317,7 +317,7 @@ def parse_box(text: str) -> PlaneBox:
         >>> parse_box("10,20,40,60")
         PlaneBox(top=10, left=20, bottom=40, right=60)
     """
-    numbers = re.split(r"[\s,;]+", text.strip())
+    numbers = [whole_number(number) for number in re.split(r"[\s,;]+", text.strip())]
     if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
         raise InputError(f"the box {text!r} is not R0,C0,R1,C1: four whole numbers from 0")
     return PlaneBox(*map(int, numbers))
@@ -330,7 +330,7 @@ def _slice(number: int, line: Mapping[str, str], folder: Path, seen: set[str]) -
             raise InputError(f"row {number} lacks its {column}: fill it")
     if line["label"] not in LOOKS:
         raise InputError(f"row {number} has the label {line['label']!r}: {nearest_names(line['label'], LOOKS)}")
-    mask, box, frame = (line.get(column, "") for column in ("mask", "box", "slice"))
+    mask, box, frame = line.get("mask", ""), line.get("box", ""), whole_number(line.get("slice", ""))
     if bool(mask) == bool(box):
         raise InputError(f"row {number} must have either a mask or a box of its lesion")
     if frame and not frame.isdecimal():

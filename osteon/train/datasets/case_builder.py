@@ -14,9 +14,10 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from osteon.data import ImageRow, Manifest
+from osteon.data.manifest import PATIENT_KNOWN
 from osteon.data.options import Progress, silent
 from osteon.errors import BackendError, InputError, OsteonError, OutputError
-from osteon.io.table import write_manifest
+from osteon.io.table import refuse_same_spelling, write_manifest
 from osteon.train.datasets.cohort_table import write_cohort
 from osteon.train.run_folder import digest, write_document
 
@@ -174,6 +175,8 @@ def build_cases(
         raise InputError(
             f"a data set needs {maker.what} of different names, found {len(names)} of {len(set(names))} names"
         )
+    known = [case.patient for case in listed if case.extra.get(PATIENT_KNOWN) != "no"]
+    refuse_same_spelling(known, where=f"the patients of the {maker.what}")
     _prepare(out, maker.folders)
     document = {"format": FORMAT, "options": asdict(options), **(about or {})}
     write_document(out / DATASET_MARK, {**document, "complete": False})

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
+from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING
+from osteon.data.identifiers import spelling
+from osteon.data.manifest import PATIENT_KNOWN
 from osteon.errors import InputError
+from osteon.io.table import refuse_same_spelling
 from osteon.train.datasets.case_builder import SeriesCase, SkippedCase, file_state
 from osteon.train.datasets.patients_table import PICTURE_SUFFIXES, PatientsTable, read_patients
 from osteon.train.run_folder import digest
@@ -148,11 +151,14 @@ def found_pictures(
     if not of_patient:
         first = f"; the first: {left_out[0].name}: {left_out[0].reason}" if left_out else ""
         raise InputError(f"not one image of {source} can be used{first}")
-    groups = Counter(patient for _, patient in of_patient)
+    if table.about and not table.patient_of:  # patients of the table that no folder is named after, but for a dash
+        named = {patient for key in of_patient.keys() - lone for patient in key[1:]}
+        refuse_same_spelling({*named, *table.about}, where=f"the folders of {source} and the table of patients")
+    groups = Counter(spelling(patient) for _, patient in of_patient)
     cases = []
     for key, files in sorted(of_patient.items()):
         group, patient = key
-        told = patient if groups[patient] == 1 or patient in table.about else f"{group}-{patient}"
+        told = patient if groups[spelling(patient)] == 1 or patient in table.about else f"{group}-{patient}"
         name = f"{group}-{patient}" if group else patient
         cases.append(_picture_case(name, told, files, table, known=key not in lone))
     return FoundPictures(tuple(cases), tuple(left_out), (UNKNOWN_PATIENTS_WARNING,) if lone else ())

@@ -84,7 +84,7 @@ def read_series_table(file: Path, columns: Sequence[str]) -> list[tuple[int, dic
     Raises:
         InputError: a column that is missing or not known, a row without series or patient, or no rows.
     """
-    header, lines, _ = read_rows(file)
+    header, lines, _ = read_rows(file, literal=("series",))
     for column in ("series", "patient"):
         if column not in header:
             raise InputError(f"{file.name} has no column {column!r}: {nearest_names(column, header)}")

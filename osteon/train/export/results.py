@@ -13,6 +13,7 @@ import numpy as np
 
 from osteon.data import Predictions
 from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.io.table import whole_number
 from osteon.metrics.bootstrap import (
     MOST_UNDEFINED,
     BootstrapInterval,
@@ -135,7 +136,7 @@ def _follow_each_other(groups: Iterable[list[int]]) -> bool:
 
 
 def _slice_of(row: ImageRow) -> tuple[tuple[str, ...], int] | None:
-    text = row.extra.get("slice", "")
+    text = whole_number(row.extra.get("slice", ""))
     if not text.isdigit():
         return None
     return (row.patient, row.study, row.series, row.extra.get("leg", "")), int(text)

@@ -154,6 +154,17 @@ def test_rows_of_every_kind_are_read(tmp_path: Path) -> None:
     assert healthy.labels == TumourBoxes()
 
 
+def test_whole_numbers_that_a_data_frame_made_floats_are_whole(tmp_path: Path) -> None:
+    header = f"series,patient,label,slice,leg,sex,age_years,{BOX}\n"
+    text = "a,1,tumour,,,,,0.0,4.0,1.0,1.0,2.0,9.0\nb,2,healthy,3.0,left,,,,,,,,\nc,3,healthy,nan,NA,None,,,,,,,\n"
+    boxed, sliced, healthy = read_labels(_labels(tmp_path, header + text))
+    assert boxed.labels == TumourBoxes((Box((0, 1, 2), (5, 2, 10)),))
+    assert sliced.labels == SliceLabels({(3, "left"): False})
+    assert healthy.labels == TumourBoxes()
+    with pytest.raises(InputError, match=r"row 1 has the slice '3\.5'"):
+        read_labels(_labels(tmp_path, header + "a,1,healthy,3.5,,,,,,,,,\n"))
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

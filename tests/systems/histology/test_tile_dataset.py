@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from osteon.app.cli.program import build
-from osteon.curation.splits import PATIENT_KNOWN, UNKNOWN_PATIENTS_WARNING
+from osteon.curation.splits import UNKNOWN_PATIENTS_WARNING
+from osteon.data.manifest import PATIENT_KNOWN
 from osteon.data.options import silent
 from osteon.errors import InputError
 from osteon.io.table import read_manifest
