@@ -25,7 +25,16 @@ from osteon.study.page import write_study
 from osteon.study.plan import Study, StudyFolder, joined_plan, read_plan
 from osteon.train.curated import dataset_vectors
 from osteon.train.launch import Job, launch
-from osteon.train.run_folder import digest, make_folder, read_document, split_digest, write_document
+from osteon.train.pixels import pictures_digest
+from osteon.train.run_folder import (
+    CACHE_NAME,
+    digest,
+    make_folder,
+    other_pictures,
+    read_document,
+    split_digest,
+    write_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -209,12 +218,15 @@ def _keep_plan(
     identity = split_digest(manifest, splits["folds"]) if splits else digest(rows)
     if there and read_document(folder / _PLAN_NAME).get("data") != identity:
         raise InputError(f"{folder.name} is a study of other images, labels or folds: name another folder")
+    pictures = pictures_digest(manifest, [folder / CACHE_NAME], masks=True)
+    if there and read_document(folder / _PLAN_NAME).get("pictures", pictures) != pictures:
+        raise InputError(other_pictures(folder, "its runs would learn from different ones: name another folder"))
     before = _planned(protocol, folder) if there else ()
     plan = joined_plan(before, runs, threads=available_threads())
     make_folder(folder)
     for name, split in splits.items():
         write_split(split, folder / _SPLITS[name])
-    document = {"task": protocol.stem, "data": identity, "runs": [run.document() for run in plan]}
+    document = {"task": protocol.stem, "data": identity, "pictures": pictures, "runs": [run.document() for run in plan]}
     write_document(folder / _PLAN_NAME, {"schema_version": 2, **document})
     return plan
 

@@ -12,9 +12,12 @@ to a pixel.
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,7 @@ from osteon._compiled import available_threads
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnsupportedError
 from osteon.io.image import read_image, read_mask_image
+from osteon.io.whole_file import write_whole
 from osteon.ops.crops import nearest_indices
 from osteon.ops.series_images import SliceFrame
 
@@ -35,12 +39,23 @@ if TYPE_CHECKING:
 
     from osteon.data import ImageRow, Manifest
 
-__all__ = ["FULL_SCALE", "Pixels", "Readable", "Unreadable", "load_pixels", "pixels_key", "prepare_image"]
+__all__ = [
+    "FULL_SCALE",
+    "Pixels",
+    "Readable",
+    "Unreadable",
+    "files_state",
+    "load_pixels",
+    "pictures_digest",
+    "pixels_key",
+    "prepare_image",
+]
 
 FULL_SCALE = 65535
 """The stored value of 1.0 where images are stretched; that of others is 255."""
 
 _WHITE, _HALF = 255, 128
+_HASH = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 256  # images decoded between two words of progress
 
 
@@ -289,7 +304,14 @@ def _require_readable(manifest: Manifest, unreadable: Sequence[Unreadable], *, s
 
 
 def _files_key(folder: Path, names: Iterable[str], *, words: str) -> str:
-    """Name of everything that decides what is decoded: names, lengths and times of the files, and the words."""
+    return files_state(folder, names, words=words)[:24]
+
+
+def files_state(folder: Path, names: Iterable[str], *, words: str = "") -> str:
+    """SHA-256 of what the system says of files, and of the words: names, lengths, times of content and of any change.
+
+    The last cannot be set back, so that files of one state have one content.
+    """
     digest = hashlib.sha256(f"{words}\n".encode())
     for name in names:
         try:
@@ -297,5 +319,48 @@ def _files_key(folder: Path, names: Iterable[str], *, words: str) -> str:
         except OSError:
             digest.update(f"{name}\n".encode())
         else:
-            digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:24]
+            digest.update(f"{name} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def pictures_digest(
+    manifest: Manifest, kept: Sequence[Path], *, masks: bool = False, progress: Progress = silent
+) -> str:
+    """SHA-256 of the content of all images of a manifest, in its order, and of their masks where they matter.
+
+    The files are read once: what came out is kept, and holds until the system says that one of them was touched.
+
+    Args:
+        manifest: its images are in ``manifest.folder``; one that cannot be read counts by its name.
+        kept: folders where an earlier call may have kept what came out; this one keeps it in the first, if it can.
+        masks: whether the files of masks count too.
+        progress: told about files.
+    """
+    names = [row.image for row in manifest.rows]
+    if masks:
+        names += [name for row in manifest.rows for name in (row.bone_mask, row.lesion_mask) if name]
+    state = files_state(manifest.folder, names)
+    notes = [folder / f"pictures-{state[:24]}.txt" for folder in kept]
+    for file in notes:
+        if file.is_file() and _HASH.fullmatch(found := file.read_text(encoding="ascii", errors="replace")):
+            return found
+    digest = hashlib.sha256()
+    with ThreadPoolExecutor(max_workers=available_threads()) as pool:
+        for start in range(0, len(names), _BLOCK):
+            block = names[start : start + _BLOCK]
+            for name, content in zip(block, pool.map(partial(_content, manifest.folder), block), strict=True):
+                digest.update(f"{name} {content}\n".encode())
+            progress("hashing images", start + len(block), len(names))
+    with suppress(OSError, OutputError):  # a folder that cannot be written costs time only
+        if files_state(manifest.folder, names) == state:
+            notes[0].parent.mkdir(parents=True, exist_ok=True)
+            write_whole(notes[0], digest.hexdigest().encode())
+    return digest.hexdigest()
+
+
+def _content(folder: Path, name: str) -> str:
+    try:
+        with (folder / name).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

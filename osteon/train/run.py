@@ -16,6 +16,7 @@ from osteon.train.counts import SegmentCounts
 from osteon.train.fold import fit_fold
 from osteon.train.objective import FoldData, untold
 from osteon.train.objectives import OBJECTIVES, settings_of
+from osteon.train.pixels import pictures_digest
 from osteon.train.run_folder import (
     CACHE_NAME,
     RUN_NAME,
@@ -26,13 +27,14 @@ from osteon.train.run_folder import (
     fold_folder,
     fold_numbers,
     make_folder,
+    other_pictures,
     read_document,
     read_fold,
     split_digest,
     write_document,
     write_state,
 )
-from osteon.train.settings import NOT_DECISIVE
+from osteon.train.settings import NOT_DECISIVE, SegmentSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -202,6 +204,7 @@ def train_run(
         "classes": list(aim.outputs(manifest, settings)),
         "manifest_sha256": manifest.sha256,
         "split_sha256": split_digest(manifest, split),
+        "pictures_sha256": _pictures(manifest, settings, [chosen.cache or folder], progress),
     }
     claim_folder(folder, document, free=NOT_DECISIVE)
     pending = [fold for fold in numbers if read_fold(fold_folder(folder, fold), fold).state != "done"]
@@ -241,6 +244,11 @@ def train_run(
         del pixels, data
         shutil.rmtree(folder / CACHE_NAME, ignore_errors=True)
     return run
+
+
+def _pictures(manifest: Manifest, settings: Settings, kept: list[Path], progress: Progress = silent) -> str:
+    """Hash of the pictures that a run of these settings learns from, with masks where it draws maps."""
+    return pictures_digest(manifest, kept, masks=settings.objective == SegmentSettings.objective, progress=progress)
 
 
 def read_run(folder: Path, *, objective: Objective | None = None) -> Run:
@@ -302,15 +310,15 @@ def open_run(folder: Path, dataset: Path, *, split: Path | None = None) -> RunDa
     Without a file of the split it is looked for beside the manifest, in the run, and in the study that the run is of.
 
     Raises:
-        InputError: a file is missing or damaged, or manifest and split are not those of the run.
+        InputError: a file is missing or damaged, or manifest, split and pictures are not those of the run.
     """
-    run = read_run(folder)
-    expected = str(read_document(folder / SETTINGS_NAME).get("split_sha256"))
+    run, document = read_run(folder), read_document(folder / SETTINGS_NAME)
+    expected, pictures = str(document.get("split_sha256")), document.get("pictures_sha256")
     manifest = read_manifest(dataset)
+    study = folder.absolute().parent.parent
     if split is not None:
         places = [split]
     else:
-        study = folder.absolute().parent.parent
         places = [place / SPLIT_NAME for place in (manifest.folder, folder, study)]
         places = [place for place in places if place.exists()]
     if not places:
@@ -321,6 +329,8 @@ def open_run(folder: Path, dataset: Path, *, split: Path | None = None) -> RunDa
     for place in places:
         found = read_split(place)
         if split_digest(manifest, found) == expected:
+            if pictures not in (None, _pictures(manifest, run.settings, [folder, study / CACHE_NAME])):
+                raise InputError(other_pictures(folder, "its numbers are not of these: train again"))
             return RunData(run, manifest, found, expected)
     raise InputError(
         f"{folder.name} was trained with other patients, labels or folds than {manifest.folder.name} holds now (the "

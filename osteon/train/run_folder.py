@@ -53,6 +53,7 @@ __all__ = [
     "fold_numbers",
     "history_text",
     "make_folder",
+    "other_pictures",
     "read_counts",
     "read_document",
     "read_fold",
@@ -227,6 +228,8 @@ def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[st
         for name in {**now, **was}
         if name not in free and was.get(name) != now.get(name)
     ]
+    if kept.get("pictures_sha256", document.get("pictures_sha256")) != document.get("pictures_sha256"):
+        raise InputError(other_pictures(folder, "its folds would learn from different ones: name another folder"))
     if kept.get("split_sha256") != document["split_sha256"]:
         differing.append("another split or other images")
     if differing:
@@ -234,6 +237,14 @@ def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[st
             f"{folder.name} holds a run with other settings ({'; '.join(differing)}): name another folder, or the same "
             "settings to go on"
         )
+
+
+def other_pictures(folder: Path, then: str) -> str:
+    """The sentence for a run whose pictures are not those of the data set any more, and what to do."""
+    return (
+        f"{folder.name} was trained on other pictures than the data set holds now: the names are the same, the content "
+        f"of the files is not (SHA-256); {then}, or restore the pictures"
+    )
 
 
 def write_state(result: FoldResult) -> None:

@@ -20,7 +20,7 @@ from osteon.io.whole_file import whole_file
 from osteon.nets import build_network
 from osteon.nets.tile_classifier import TILE_BASES, TileClassifier
 from osteon.ops.stain import StainNormaliser, augment_stain
-from osteon.train.pixels import Readable, Unreadable
+from osteon.train.pixels import Readable, Unreadable, files_state
 from osteon.train.run_folder import digest
 from osteon.weights.backbone import pretrained_weights
 from osteon.weights.hub import fetch_hub_file
@@ -192,10 +192,10 @@ def _compute(
 
 
 def _identity(manifest: Manifest, settings: HeadSettings) -> str:
-    """Hash of what decides the features."""
+    """Hash of what decides the features; the files by what the system says of them."""
     decisive = {name: value for name, value in settings.document().items() if name in _DECISIVE}
     rows = [[row.image, row.patient, row.study, row.label] for row in manifest.rows]
-    return digest([rows, decisive])
+    return digest([rows, decisive, files_state(manifest.folder, (row.image for row in manifest.rows))])
 
 
 _DECISIVE = ("architecture", "pretrained", "pixels", "augmentation", "stain", "seed")

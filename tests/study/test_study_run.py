@@ -100,6 +100,14 @@ def test_a_study_leaves_tables_a_page_and_runs(whole: Path, dataset: Path) -> No
     assert all((whole / "runs" / name / "settings.json").exists() for name in study.predictions)
 
 
+def test_a_study_of_other_pictures_is_not_gone_on_with(whole: Path, dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "data")
+    picture = tmp_path / "data" / read_manifest(dataset).rows[0].image
+    picture.write_bytes(picture.read_bytes() + b" ")
+    with pytest.raises(InputError, match="trained on other pictures"):
+        _run(tmp_path / "data", whole, resume=True)
+
+
 def test_what_is_printed_is_the_tables_line_by_line(whole: Path, dataset: Path) -> None:
     outcome = _run(dataset, whole, resume=True)
     lines = outcome.lines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 
 from osteon.curation.splits import make_split
-from osteon.data import Manifest, Split
+from osteon.data import ImageRow, Manifest, Split
 from osteon.errors import InputError, OutputError, TrainingError
+from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
+from osteon.train import pixels
 from osteon.train import run as run_module
 from osteon.train.fold import fit_fold
-from osteon.train.run import Run, RunOptions, read_run, train_run
+from osteon.train.run import Run, RunOptions, open_run, read_run, train_run
 from tests.train import quick
 
 QUICK = replace(quick.QUICK, epochs=2)
@@ -61,6 +64,74 @@ def test_other_settings_or_data_are_refused(complete: Run, manifest: Manifest, s
     with pytest.raises(InputError, match="another split"):
         train_run(manifest, make_split(manifest, folds=2, seed=5), QUICK, complete.folder)
     assert train_run(manifest, split, replace(QUICK, workers=2, threads=2), complete.folder).is_complete
+
+
+def _changed(path: Path) -> None:
+    """Another content of the same length, and the time of the file set back."""
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def test_a_run_of_other_pictures_is_not_gone_on_with_nor_evaluated(
+    complete: Run, toy_dataset: Path, split: Split, tmp_path: Path
+) -> None:
+    dataset, folder = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(toy_dataset, dataset)
+    shutil.copytree(complete.folder, folder)
+    write_split(split, dataset)
+    manifest = read_manifest(dataset)
+    assert open_run(folder, dataset).run.is_complete  # a copy is the same content, whatever the times say
+    assert train_run(manifest, split, QUICK, folder).is_complete
+    _changed(dataset / manifest.rows[3].image)
+    for refused in (
+        lambda: train_run(manifest, split, QUICK, folder),
+        lambda: train_run(manifest, split, QUICK, folder, options=RunOptions(cache=tmp_path / "elsewhere")),
+        lambda: open_run(folder, dataset),
+    ):
+        with pytest.raises(InputError, match=r"run was trained on other pictures.*restore the pictures"):
+            refused()
+
+
+def test_masks_count_where_maps_are_drawn_and_files_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").mkdir()
+    rows = []
+    for number in range(3):
+        for kind in ("image", "mask"):
+            (tmp_path / f"{kind}{number}.png").write_bytes(bytes([number, len(kind)]) * 50)
+        rows.append(ImageRow(image=f"image{number}.png", patient="p", label="x", lesion_mask=f"mask{number}.png"))
+    manifest, read = Manifest(tmp_path, tuple(rows)), list[str]()
+    content = pixels._content
+
+    def counted(folder: Path, name: str) -> str:
+        read.append(name)
+        return content(folder, name)
+
+    monkeypatch.setattr(pixels, "_content", counted)
+    kept = [tmp_path / "kept"]
+    digests = [pixels.pictures_digest(manifest, kept, masks=masks) for masks in (False, True, False, True)]
+    assert digests[:2] == digests[2:]
+    assert digests[0] != digests[1]
+    assert len(read) == 3 + 6
+    _changed(tmp_path / "mask1.png")
+    assert pixels.pictures_digest(manifest, kept) == digests[0]
+    assert pixels.pictures_digest(manifest, kept, masks=True) != digests[1]
+    (tmp_path / "image0.png").unlink()
+    assert pixels.pictures_digest(manifest, [tmp_path / "image1.png" / "no"]) != digests[0]
+
+
+def test_decoded_pixels_are_made_anew_when_a_picture_was_exchanged(toy_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy_dataset, tmp_path / "data")
+    manifest = read_manifest(tmp_path / "data")
+    before = pixels.pixels_key(manifest, 32)
+    assert pixels.pixels_key(manifest, 32) == before
+    _changed(tmp_path / "data" / manifest.rows[0].image)
+    assert pixels.pixels_key(manifest, 32) != before
 
 
 def test_a_split_of_another_manifest_is_refused_before_anything_is_written(

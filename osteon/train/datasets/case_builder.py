@@ -307,13 +307,13 @@ def folder_name(name: str) -> str:
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def file_state(path: Path | None) -> tuple[int, int] | None:
-    """Length and time of a file, for fingerprints; None where there is none."""
+def file_state(path: Path | None) -> tuple[int, int, int] | None:
+    """Length and times (of content, of any change) of a file, for fingerprints; None where there is none."""
     try:
         found = None if path is None else path.stat()
     except OSError:
         return None
-    return found and (found.st_size, found.st_mtime_ns)
+    return found and (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _prepare(out: Path, folders: Sequence[str]) -> None:
