@@ -73,9 +73,11 @@ def hu_faults(array: NDArray[Any]) -> list[str]:
 
 def _cut_off(seen: NDArray[np.float32], low: float, high: float) -> list[str]:
     """Values that pile up at the ends, as of a picture of one window."""
-    if low > _AIR_HU[1] and float((seen == low).mean()) >= _PILED_LOW:
+    at_low, at_high = float((seen == low).mean()), float((seen == high).mean())
+    # a drawn image of few values has nothing beside its extremes
+    if low > _AIR_HU[1] and at_low >= _PILED_LOW and _share(seen, (low + 1e-3, low + 60)) >= 0.02 * at_low:
         return [f"the values are cut off at {low:g} HU, as in a picture of one window"]
-    if high < 1000 and float((seen == high).mean()) >= _PILED_HIGH:
+    if high < 1000 and at_high >= _PILED_HIGH and _share(seen, (high - 60, high - 1e-3)) >= 0.1 * at_high:
         return [f"the values are cut off at {high:g} HU, as in a picture of one window"]
     return []
 

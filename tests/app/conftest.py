@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import stat
 import sys
@@ -89,7 +90,8 @@ def plain() -> Callable[[str], None]:
 def refused(osteon: Callable[..., Ran], tmp_path: Path, temporary: Path) -> Callable[..., str]:
     """``refused(study, "words", ..., options=())``: reading must fail as documented; gives the message.
 
-    Code 1, one line on stderr that holds the words, nothing on stdout, and not a file more, less or other than before.
+    Code 1, one line on stderr that holds the words, the failure as JSON on stdout, and not a file more, less or other
+    than before.
     """
 
     def check(study: Path, *says: str, out: Path | None = None, options: tuple[object, ...] = (), code: int = 1) -> str:
@@ -97,7 +99,8 @@ def refused(osteon: Callable[..., Ran], tmp_path: Path, temporary: Path) -> Call
         ran = osteon("read", study, "-o", out or tmp_path / "result", "--json", *options)
         require_plain(ran.err)
         assert ran.code == code, ran.err
-        assert ran.out == ""
+        failure = json.loads(ran.out)
+        assert (failure["status"], failure["exit_code"]) == ("failed", code)
         assert ran.err.startswith("error: ")
         assert ran.err.count("\n") == 1
         missing = [words for words in says if not re.search(words, ran.err)]

@@ -445,17 +445,17 @@ def test_no_permission(osteon: Run, as_nobody: Path) -> None:
     (folder / "image").write_bytes(b"x")
     (folder / "image").chmod(0)
     ran = osteon("read", folder, "-o", as_nobody / "r", "--json")
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, json.loads(ran.out)["status"]) == (1, "failed")
     assert "Permission denied" in ran.err
     folder.chmod(0)
     ran = osteon("read", folder, "-o", as_nobody / "r", "--json")
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, json.loads(ran.out)["status"]) == (1, "failed")
     assert "Permission denied" in ran.err
     folder.chmod(0o700)
     closed = as_nobody / "closed"
     closed.mkdir(0o555)
     ran = osteon("read", folder, "-o", closed / "r", "--json")
-    assert (ran.code, ran.out) == (1, "")
+    assert (ran.code, json.loads(ran.out)["status"]) == (1, "failed")
     assert "not writable for this account: choose another folder" in ran.err
 
 

@@ -47,7 +47,7 @@ FAULTY: dict[str, tuple[Change, str]] = {
     "an MRI": (lambda hu: np.abs(hu) / 2, "nothing has the values of air"),
     "a picture of 8 bits": (lambda hu: np.clip((hu + 160) / 400, 0, 1) * 255, "nothing has the values of air"),
     "a window": (lambda hu: np.clip(hu, -160, 240), "cut off at -160"),
-    "cut at the top": (lambda hu: np.clip(hu, -1024, 240), "cut off at 240"),
+    "cut at the top": (lambda hu: np.clip(hu, -1024, 60), "cut off at 60"),
     "some slices without rescaling": (first_slices_plus, "3 of 20 slices have another scale"),
     "nothing": (lambda hu: hu * 0, "every voxel is 0"),
     "padding alone": (lambda hu: hu * 0 - 2000, "every voxel is below"),

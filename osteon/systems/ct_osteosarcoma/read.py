@@ -71,7 +71,7 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
     with ThreadPoolExecutor(1) as beside:  # loading waits for the disk and for OpenVINO
         loading = beside.submit(Predictor.load, card, device=options.device) if speaks else None
         with clock.step("find legs", progress, "finding the legs"):
-            wanted = "a CT of the legs in Hounsfield units"
+            wanted = "the legs of a CT in Hounsfield units"
             checked = require_checks(hu_faults(volume.array), wanted=wanted, force=options.force)
             try:
                 search = find_legs(volume, mode=options.roi, force=options.force)
