@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from osteon.errors import InputError, OsteonError, UnsupportedError
 from osteon.geometry import Grid
 from osteon.io.inventory import SeriesEntry
 from osteon.io.nifti import is_nifti_name
+from osteon.io.picture_header import CAMERA_COUNTS, picture_header, used_bits
 from osteon.io.whole_file import file_bytes, write_whole
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "check_used_bits",
     "is_picture",
     "load_picture",
     "load_radiograph",
@@ -52,33 +55,39 @@ _NOT_KNOWN = Notice(
     "warning",
 )
 
+_ALL_BITS: Final = struct.pack(">I5sI", 1, b"sBIT\x10", zlib.crc32(b"sBIT\x10"))
+
 _JPEG_NOISE: Final = 63
 """How far JPEG moves a pixel of 0 or 255 (measured on ellipses: by 43 at quality 75, by 8 at 95)."""
 
 
-def read_image(path: Path, *, frame: int | None = None) -> NDArray[np.float32]:
+def read_image(path: Path, *, frame: int | None = None, any_scale: bool = False) -> NDArray[np.float32]:
     """The pixels of :func:`load_radiograph` as numbers from 0 to 1.
 
     Returns:
         (row, column) float32; a picture against the largest number of its bit depth, an image with a unit of its own
         (DICOM, NIfTI) from its smallest value to its largest.
     """
-    return load_radiograph(path, frame=frame).scaled()
+    return load_radiograph(path, frame=frame, any_scale=any_scale).scaled()
 
 
-def load_radiograph(path: Path, *, frame: int | None = None) -> Radiograph:
+def load_radiograph(path: Path, *, frame: int | None = None, any_scale: bool = False) -> Radiograph:
     """Read one grey image: the function behind data sets and readings.
 
-    Of a picture (PNG, JPEG and what else OpenCV decodes) colour becomes luminance, transparency is ignored, pixels stay
-    as stored (no EXIF rotation). A DICOM image stored as MONOCHROME1 (low is white) is turned over.
+    Of a picture (PNG, JPEG and what else OpenCV decodes) colour becomes luminance, transparency is ignored, and pixels
+    are turned as EXIF says, as a viewer shows them. The full scale of 16 bits is that of the bits that PNG's sBIT
+    declares where the values were not moved to the upper ones. A DICOM image stored as MONOCHROME1 (low is white) is
+    turned over.
 
     Args:
         path: recognised by its content; NIfTI by its name.
         frame: which image of a multi-frame DICOM file or slice of a NIfTI volume, counted from 0; None demands that
             there is only one.
+        any_scale: the picture will be stretched, so that it does not matter how many of 16 bits it uses.
 
     Raises:
-        InputError: no such file, truncated or damaged, several images in it and no frame named.
+        InputError: no such file, truncated or damaged, several images in it and no frame named, or 16 bits of which
+            only the lowest sixteenth is used and nothing says how many were meant.
         UnsupportedError: a kind of image that cannot be read.
     """
     try:
@@ -87,11 +96,11 @@ def load_radiograph(path: Path, *, frame: int | None = None) -> Radiograph:
             return Radiograph(_nifti(path, frame))
         data = path.read_bytes()
         if data.startswith((PNG, JPEG)):
-            return _picture(data, path.name, frame)
+            return _picture(data, path.name, frame, any_scale=any_scale)
         grey = _dicom(path, frame)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
-    return _picture(data, path.name, frame) if grey is None else grey
+    return _picture(data, path.name, frame, any_scale=any_scale) if grey is None else grey
 
 
 def write_png16(path: Path, picture: NDArray[np.floating[Any]]) -> None:
@@ -110,7 +119,8 @@ def write_png16(path: Path, picture: NDArray[np.floating[Any]]) -> None:
     if not (picture.size and float(picture.min()) >= 0.0 and float(picture.max()) <= 1.0):
         raise InputError(f"{path.name}: a picture to be written must hold values from 0 to 1 and at least one pixel")
     _, data = cv2.imencode(".png", np.rint(picture.astype(np.float64) * HIGHEST_16).astype(np.uint16))
-    write_whole(path, data.tobytes())
+    whole, end = data.tobytes(), len(PNG) + 25
+    write_whole(path, whole[:end] + _ALL_BITS + whole[end:])  # after the header: a dark picture uses 16 bits too
 
 
 def _only(frame: int | None, count: int, name: str) -> int:
@@ -123,43 +133,75 @@ def _only(frame: int | None, count: int, name: str) -> int:
     return wanted
 
 
-def _picture(data: bytes, name: str, frame: int | None) -> Radiograph:
-    _only(frame, 1, name)
-    image = stored_picture(data, name)
+def _picture(data: bytes, name: str, frame: int | None, *, any_scale: bool) -> Radiograph:
+    image, declared = stored_picture(data, name, frame=frame), picture_header(data).bits
+    if not (declared or any_scale):
+        check_used_bits(image, name)
+    full_scale = _full_scale(image, declared)
     if image.ndim == 3 and image.shape[2] >= 3:
         # summed first: equal channels give their own value back to the last digit but one
-        return Radiograph(image[:, :, :3].astype(np.float32) @ BLUE_GREEN_RED, full_scale=_full_scale(image))
+        return Radiograph(image[:, :, :3].astype(np.float32) @ BLUE_GREEN_RED, full_scale=full_scale)
     grey = image if image.ndim == 2 else image[:, :, 0]
-    return Radiograph(grey.astype(np.float32), full_scale=_full_scale(image))
+    return Radiograph(grey.astype(np.float32), full_scale=full_scale)
 
 
-def _full_scale(image: NDArray[Any]) -> float:
-    return 255.0 if image.dtype == np.uint8 else HIGHEST_16
+def _full_scale(image: NDArray[Any], declared: int = 0) -> float:
+    return 255.0 if image.dtype == np.uint8 else float((1 << used_bits(image, declared)) - 1)
 
 
-def stored_picture(data: bytes, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The numbers of a picture file as they are stored; ``name`` is for errors.
-
-    Returns:
-        (row, column), or (row, column, channel) with blue first; 8 or 16 bits, pixels as stored (no EXIF rotation).
+def check_used_bits(image: NDArray[Any], name: str) -> None:
+    """Refuse 16-bit values of which nobody can say what is white.
 
     Raises:
-        InputError: truncated or damaged, or no picture.
+        InputError: all values are in the lowest sixteenth, and not all are 0.
+    """
+    highest = int(image.max(initial=0))
+    if image.dtype == np.uint16 and 0 < highest < CAMERA_COUNTS:
+        raise InputError(
+            f"{name} has 16 bits and nothing above {highest}, as a detector of {highest.bit_length()} to 12 bits "
+            "counts, and does not say so: which value is white is not known. Multiply its values (of 12 bits by 16), "
+            "write PNG's sBIT, or export 8 bits"
+        )
+
+
+def stored_picture(data: bytes, name: str, *, frame: int | None = None) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The numbers of a picture file, turned as EXIF says; ``name`` is for errors.
+
+    Args:
+        data: of the file.
+        name: of the file.
+        frame: which of several pictures, from 0; None demands that there is only one.
+
+    Returns:
+        (row, column), or (row, column, channel) with blue first; 8 or 16 bits.
+
+    Raises:
+        InputError: truncated or damaged, no picture, or several and none chosen.
         UnsupportedError: other bit depths.
     """
     import cv2
 
     if not _is_whole(data):
         raise InputError(f"{name} is truncated or damaged: copy it again")
+    header, encoded = picture_header(data), np.frombuffer(data, dtype=np.uint8)
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        if not data or data.startswith((PNG, JPEG)):
+            _only(frame, header.pictures, name)
+            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if data else None
+        else:  # the first two are decoded: how many follow is not asked
+            first = frame or 0
+            _, pages = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, range=(first, first + 2))
+            if frame is None and len(pages) > 1:
+                shapes = " and ".join(f"{page.shape[0]} x {page.shape[1]}" for page in pages)
+                raise InputError(f"{name} holds several images (the first: {shapes}): extract one, or say which")
+            image = pages[0] if pages else cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if not first else None
     except cv2.error:
         image = None
     if image is None:
         raise InputError(f"{name} is damaged, or no image that can be read (PNG, JPEG, DICOM, NIfTI)")
     if image.dtype not in (np.uint8, np.uint16):
         raise UnsupportedError(f"{name} holds {image.dtype} pixels: 8 or 16 bits are read; convert it")
-    return np.asarray(image)
+    return header.upright(np.asarray(image))
 
 
 def _is_whole(data: bytes) -> bool:

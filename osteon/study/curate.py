@@ -153,7 +153,7 @@ def _qualities(
 def _evaluate_all(manifest: Manifest, progress: Progress) -> list[Quality | str]:
     def evaluate(row: int) -> Quality | str:
         try:
-            return assess_quality(read_image(manifest.folder / manifest.rows[row].image))
+            return assess_quality(read_image(manifest.folder / manifest.rows[row].image, any_scale=True))
         except InputError as error:
             return str(error)
 
@@ -335,7 +335,7 @@ class _Album:
         line = self._manifest.rows[row]
         if row not in self._pictures:
             try:
-                self._pictures[row] = thumbnail(read_image(self._manifest.folder / line.image))
+                self._pictures[row] = thumbnail(read_image(self._manifest.folder / line.image, any_scale=True))
             except InputError:
                 self._pictures[row] = ""
         return Item(line.image, line.patient, line.label, "", self._pictures[row])

@@ -112,7 +112,8 @@ def _worst_images(data: RunData, evaluation: Evaluation) -> list[NDArray[np.floa
             if isinstance(settings, HeadSettings):
                 found.append(read_tile(file, side=settings.pixels).mean(axis=2, dtype=np.float32) / np.float32(255))
             else:
-                found.append(prepare_image(read_image(file), settings.image_size, is_stretched=settings.stretch))
+                image = read_image(file, any_scale=settings.stretch)
+                found.append(prepare_image(image, settings.image_size, is_stretched=settings.stretch))
         except InputError as error:
             _LOG.warning("no gallery of failures: %s", error)
             return []

@@ -184,7 +184,7 @@ def load_pixels(
         if wanted:
             _decode_masked(manifest.folder, row, place, wanted)
         else:
-            image = read_image(manifest.folder / row.image)
+            image = read_image(manifest.folder / row.image, any_scale=is_stretched)
             place[0] = np.rint(prepare_image(image, size, is_stretched=is_stretched) * FULL_SCALE)
 
     shape = (1 + len(wanted), len(manifest), size, size)

@@ -15,7 +15,7 @@ import osteon._torchvision  # noqa: F401 - every module that uses torch repairs 
 from osteon.data.options import Progress, silent
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, UnknownLabelError, UnsupportedError, WeightsError, nearest_names
-from osteon.io.image import stored_picture
+from osteon.io.image import check_used_bits, stored_picture
 from osteon.io.whole_file import whole_file
 from osteon.nets import build_network
 from osteon.nets.tile_classifier import TILE_BASES, TileClassifier
@@ -326,6 +326,7 @@ def read_tile(path: Path, *, side: int) -> NDArray[np.uint8]:
     except OSError as error:
         raise InputError(f"the tile {path.name} cannot be read ({error.strerror or type(error).__name__})") from error
     picture = stored_picture(data, path.name)
+    check_used_bits(picture, f"the tile {path.name}")
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     if channels not in (1, 3, 4):
         raise UnsupportedError(f"{path.name} has {channels} channels: grey, RGB or RGBA tiles are read")

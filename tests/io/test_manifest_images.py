@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import nibabel
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image, ImageOps
 
 from osteon.errors import InputError, UnsupportedError
-from osteon.io.image import read_image, write_png16
+from osteon.io.image import read_image, read_mask_image, stored_picture, write_png16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,3 +144,89 @@ def test_a_nifti_slice_counts_columns_first(tmp_path: Path) -> None:
     (tmp_path / "f.nii.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"f\.nii\.gz"):
         read_image(tmp_path / "f.nii.gz")
+
+
+FORMATS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".jpg": {"format": "JPEG", "quality": 100},
+    ".webp": {"format": "WEBP", "lossless": True},
+    ".tif": {"format": "TIFF"},
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_images_and_masks_are_turned_as_a_viewer_shows_them(tmp_path: Path, suffix: str, orientation: int) -> None:
+    """Against Pillow; a mask with the same mark, and one that was drawn on what was shown, both fit."""
+    block = np.kron(RAMP, np.ones((8, 8), dtype=np.uint8))
+    inside = np.where(block > 150, np.uint8(255), np.uint8(0))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    shown = {}
+    for name, picture in (("image", block), ("mask", inside)):
+        path = tmp_path / f"{name}{suffix}"
+        Image.fromarray(picture).convert("RGB").save(path, exif=exif, **FORMATS[suffix])
+        with Image.open(path) as opened:
+            shown[name] = np.asarray(ImageOps.exif_transpose(opened).convert("L"))
+    image = read_image(tmp_path / f"image{suffix}")
+    assert image.shape == shown["image"].shape == ((32, 24) if orientation > 4 else (24, 32))
+    assert np.abs(image * 255 - shown["image"]).max() <= 2
+    mask = read_mask_image(tmp_path / f"mask{suffix}", shape=image.shape)
+    assert np.array_equal(mask, shown["mask"] > 127)
+
+
+def _with_chunk(path: Path, kind: bytes, body: bytes) -> Path:
+    """A PNG with one more chunk after its header."""
+    data, chunk = path.read_bytes(), kind + body
+    path.write_bytes(
+        data[:33] + struct.pack(">I", len(body)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+    )
+    return path
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_the_bits_that_a_png_declares_are_its_scale(tmp_path: Path, bits: int) -> None:
+    few = np.linspace(0, (1 << bits) - 1, 48).round().astype(np.uint16).reshape(6, 8)
+    wanted = few / ((1 << bits) - 1)
+    as_stored = _with_chunk(_written(tmp_path / "a.png", few), b"sBIT", bytes([bits]))
+    assert np.allclose(read_image(as_stored), wanted, atol=1e-6)
+    moved = _with_chunk(_written(tmp_path / "b.png", few << (16 - bits)), b"sBIT", bytes([bits]))
+    assert np.allclose(read_image(moved), wanted, atol=2 / (1 << bits))
+    dark = _with_chunk(_written(tmp_path / "c.png", (few >> 4) << (16 - bits)), b"sBIT", bytes([bits]))
+    assert read_image(dark).max() < 0.07  # moved values of a dark picture stay dark
+
+
+def test_sixteen_bits_of_which_few_are_used_are_refused_unless_the_scale_does_not_matter(tmp_path: Path) -> None:
+    few = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
+    path = _written(tmp_path / "a.png", few)
+    with pytest.raises(InputError, match=r"a\.png has 16 bits and nothing above 4032.*sBIT"):
+        read_image(path)
+    assert np.unique(read_image(path, any_scale=True)).size == 64
+    assert read_image(_written(tmp_path / "b.png", few * 16)).max() == pytest.approx(4032 * 16 / 65535)
+    assert not read_image(_written(tmp_path / "black.png", few * 0)).any()
+    write_png16(tmp_path / "dark.png", np.full((4, 4), 0.01))  # of osteon: it says that it uses them all
+    assert read_image(tmp_path / "dark.png").max() == pytest.approx(0.01, abs=1e-5)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.tif", "TIFF"), ("a.webp", "WEBP"), ("a.jpg", "MPO")])
+def test_several_pictures_in_one_file_are_refused_by_name(tmp_path: Path, name: str, kind: str) -> None:
+    pages = [Image.fromarray(picture).convert("RGB") for picture in (RAMP, RAMP[::-1].copy(), RAMP * 0)]
+    pages[0].save(tmp_path / name, format=kind, save_all=True, append_images=pages[1:])
+    for read in (read_image, read_mask_image):
+        with pytest.raises(InputError, match=rf"{name} holds (3|several) images"):
+            read(tmp_path / name)
+    if kind == "TIFF":
+        second = stored_picture((tmp_path / name).read_bytes(), name, frame=1)
+        assert np.array_equal(second[:, :, 0], RAMP[::-1])
+        assert np.allclose(read_image(tmp_path / name, frame=1), RAMP[::-1] / 255, atol=1e-6)
+        with pytest.raises(InputError, match=r"a\.tif"):
+            read_image(tmp_path / name, frame=3)
+
+
+@pytest.mark.parametrize("junk", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM", b"MPF\0II*\0\x08\0\0\0\xff\xff"])
+def test_a_broken_mark_beside_the_pixels_is_no_mark(tmp_path: Path, junk: bytes) -> None:
+    data = cv2.imencode(".jpg", np.full((16, 16), 100, dtype=np.uint8))[1].tobytes()
+    for marker in (b"\xff\xe1", b"\xff\xe2"):
+        path = tmp_path / "a.jpg"
+        path.write_bytes(data[:2] + marker + struct.pack(">H", len(junk) + 2) + junk + data[2:])
+        assert np.allclose(read_image(path), 100 / 255, atol=2 / 255)

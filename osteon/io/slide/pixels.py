@@ -8,6 +8,7 @@ import numpy as np
 
 from osteon.data.provenance import Notice
 from osteon.errors import InputError
+from osteon.io.picture_header import CAMERA_COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,12 +17,10 @@ if TYPE_CHECKING:
 
     from osteon.data.slide import SlideLevel
 
-__all__ = ["CAMERA_COUNTS", "WHITE", "check_brightness", "pixel_notices", "profile_notice", "read_window", "to_rgb8"]
+__all__ = ["WHITE", "check_brightness", "pixel_notices", "profile_notice", "read_window", "to_rgb8"]
 
 WHITE: Final = 255
 HIGHEST_16: Final = 65535
-CAMERA_COUNTS: Final = 4096
-"""16-bit values that all lie below this are counts of a camera of 12 bits or less: what is white is not known."""
 
 
 def to_rgb8(stored: NDArray[Any], *, premultiplied: bool = False) -> NDArray[np.uint8]:

@@ -20,8 +20,9 @@ import numpy as np
 from osteon._optional import require
 from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, UnsupportedError
+from osteon.io.picture_header import CAMERA_COUNTS
 from osteon.io.slide.microns import choose_microns, tiff_scale
-from osteon.io.slide.pixels import CAMERA_COUNTS, check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
+from osteon.io.slide.pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
