@@ -176,7 +176,7 @@ def build_cases(
             f"a data set needs {maker.what} of different names, found {len(names)} of {len(set(names))} names"
         )
     known = [case.patient for case in listed if case.extra.get(PATIENT_KNOWN) != "no"]
-    refuse_same_spelling(known, where=f"the patients of the {maker.what}")
+    refuse_same_spelling(known, where="the data set")
     _prepare(out, maker.folders)
     document = {"format": FORMAT, "options": asdict(options), **(about or {})}
     write_document(out / DATASET_MARK, {**document, "complete": False})

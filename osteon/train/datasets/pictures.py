@@ -154,7 +154,7 @@ def found_pictures(
     if table.about and not table.patient_of:  # patients of the table that no folder is named after, but for a dash
         named = {patient for key in of_patient.keys() - lone for patient in key[1:]}
         refuse_same_spelling({*named, *table.about}, where=f"the folders of {source} and the table of patients")
-    groups = Counter(spelling(patient) for _, patient in of_patient)
+    groups = Counter(name for _, name in {(group, spelling(patient)) for group, patient in of_patient})
     cases = []
     for key, files in sorted(of_patient.items()):
         group, patient = key

@@ -100,3 +100,24 @@ def test_slices_without_patients_are_refused_or_taken_with_a_warning(tmp_path: P
         (tmp_path / "empty" / folder).mkdir(parents=True)
     with pytest.raises(InputError, match="not one image of empty can be used"):
         build(tmp_path / "empty", tmp_path / "other")
+
+
+def test_folders_and_tables_that_spell_a_patient_in_two_ways_are_refused(tmp_path: Path) -> None:
+    place = source(tmp_path / "slices", "patients")
+    put(place / "Normal" / "002" / "0.jpg", 7)
+    with pytest.raises(InputError, match=r"may be one person: '002' and '2'"):
+        build(place, tmp_path / "set")
+    (place / "Normal" / "002").rename(place / "Normal" / "3")
+    (place / "patients.csv").write_text("PATIENT,SEX\n09,F\n3,M\n")
+    with pytest.raises(InputError, match=r"the table of patients.*'09' and '9'"):
+        build(place, tmp_path / "set")
+    (place / "patients.csv").write_text("PATIENT,SEX\n09,F\n3,M\n")
+    (place / "aliases.csv").write_text("written,means\n09,9\n")
+    manifest = build(place, tmp_path / "set").built.manifest
+    assert {row.sex for row in manifest.rows if row.patient == "9"} == {"F"}
+
+
+def test_equal_names_of_two_groups_are_two_people_however_they_are_spelled(tmp_path: Path) -> None:
+    place = source(tmp_path / "slices", "patients")
+    (place / "Normal" / "1").rename(place / "Normal" / "01")
+    assert build(place, tmp_path / "set").built.manifest.patients == ("2", "9", "metastasis-1", "normal-01")
