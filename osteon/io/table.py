@@ -186,8 +186,8 @@ def refuse_same_spelling(names: Iterable[str], *, where: str) -> None:
         first, other = (ascii(name)[1:-1] for name in groups[0][:2])
         raise InputError(
             f"{where}: names of patients that differ only in spelling and may be one person: {shown_groups(groups)}. "
-            f"Write them alike (folders: rename them), or say what they mean in {ALIASES_NAME} beside the table, with the "
-            f"columns written,means: the line {other},{first} if it is one person, {other},{first}-B if it is another"
+            f"Write them alike (folders: rename them), or say what they mean in {ALIASES_NAME} beside the table, with "
+            f"the columns written,means: the line {other},{first} if it is one person, {other},{first}-B if it is another"
         )
 
 
