@@ -187,7 +187,7 @@ def refuse_same_spelling(names: Iterable[str], *, where: str) -> None:
         raise InputError(
             f"{where}: names of patients that differ only in spelling and may be one person: {shown_groups(groups)}. "
             f"Write them alike (folders: rename them), or say what they mean in {ALIASES_NAME} beside the table, with "
-            f"the columns written,means: the line {other},{first} if it is one person, {other},{first}-B if it is another"
+            f"the columns written,means: the line {other},{first} if it is one person, {other},{first}-B if another"
         )
 
 
