@@ -184,6 +184,7 @@ def _slice_places(along: NDArray[np.float64]) -> tuple[float, NDArray[np.float64
     if float(gaps.min()) <= POSITION_TOLERANCE_MM:
         raise _irregular(along, gaps, usual)
     _require_whole(along, gaps, usual)
+    # both ends keep their places: the length of the scan is that of its positions
     extent = float(along[-1] - along[0])
     count = max(1, round(extent / float(np.quantile(gaps, FINE_SHARE, method="lower"))))
     if count >= MOST_INTERPOLATED * len(along):

@@ -17,13 +17,13 @@ def interpolate_slices(array: NDArray[Any], places: NDArray[np.float64], slices:
     """The slices of a regular stack at 0, 1, 2..., by linear interpolation between frames at ascending ``places``.
 
     Example:
-        >>> interpolate_slices(np.array([[[0.0]], [[3.0]], [[6.0]]]), np.array([0.0, 1.5, 2.0]), 3).ravel().tolist()
-        [0.0, 2.0, 6.0]
+        >>> interpolate_slices(np.array([[[0.0]], [[6.0]], [[9.0]]]), np.array([0.0, 2.0, 3.0]), 4).ravel().tolist()
+        [0.0, 3.0, 6.0, 9.0]
     """
     result = np.empty((slices, *array.shape[1:]), dtype=array.dtype)
     for index in range(slices):
         below = min(max(int(np.searchsorted(places, index + 1e-6, side="right")) - 1, 0), len(places) - 2)
-        share = (index - places[below]) / (places[below + 1] - places[below])
+        share = min(max((index - places[below]) / (places[below + 1] - places[below]), 0.0), 1.0)
         if share < 1e-4 or share > 1 - 1e-4:
             result[index] = array[below + round(float(share))]
             continue

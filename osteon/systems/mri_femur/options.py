@@ -25,7 +25,7 @@ class Options(ThresholdOptions):
     mask: Path | None = option(
         "--mask",
         default=None,
-        help="The lesion's outline in place of a box: PNG of the slice, NIfTI or DICOM SEG of the series.",
+        help="The lesion's outline in place of a box: PNG of the slice; NIfTI, NRRD or DICOM SEG of the series.",
         marks=True,
     )
     slice_number: int | None = option(

@@ -172,6 +172,19 @@ def test_what_no_object_can_refer_to_is_known_when_it_is_opened(
         read_source_headers(volume.source)
 
 
+def test_a_lossy_source_that_does_not_say_its_ratio(make_series: Make, tmp_path: Path) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.LossyImageCompression = "01"
+        ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.81"  # near-lossless, of which lossless is a case
+
+    stored = np.arange(6 * 64 * 64, dtype=np.int16).reshape(6, 64, 64) // 64
+    seg = segmentation(
+        open_volume(make_series(stored=stored, syntax="1.2.840.10008.1.2.4.80", edit=edit)), tmp_path / "s"
+    )
+    assert (seg.LossyImageCompression, seg.LossyImageCompressionMethod) == ("01", "ISO_14495_1")
+    assert float(seg.LossyImageCompressionRatio) >= 1
+
+
 def test_a_blank_after_a_uid_does_not_matter(make_series: Make, tmp_path: Path) -> None:
     folder = make_series(edit=invalid("SeriesInstanceUID", "1.2.826.1 "))
     seg = segmentation(open_volume(folder), tmp_path / "seg.dcm")
