@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import uuid
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -270,7 +271,8 @@ def _plane(header: Dataset, frames: tuple[Frame, ...] | None, number: int | None
 
 def _read_header(path: Path, *, everything: bool) -> Dataset:
     try:
-        with config.disable_value_validation():
+        with warnings.catch_warnings(), config.disable_value_validation():
+            warnings.simplefilter("ignore")  # of what bends the standard; what matters is checked below
             header = dcmread(
                 path, stop_before_pixels=True, force=True, specific_tags=None if everything else NEEDED_TAGS
             )
