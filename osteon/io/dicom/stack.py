@@ -90,7 +90,10 @@ def plan_stack(frames: Sequence[Frame]) -> _Plan:
         stack, remarks = place_frames(chosen)
         _require_one_scale(stack.frames)
     except (_RefusedError, OsteonError) as error:
-        return _Plan(None, str(error), isinstance(error, UnsupportedError), tuple(notices))
+        # images that were left out before may be what is missing now
+        before = " ".join(notice.text for notice in notices if notice.code == "mixed-images-dropped")
+        problem = f"{error} ({before.rstrip('.')})" if before else str(error)
+        return _Plan(None, problem, isinstance(error, UnsupportedError), tuple(notices))
     return _Plan(stack, problem=None, unsupported=False, notices=(*notices, *remarks))
 
 
@@ -153,7 +156,8 @@ def _without_localizers(frames: list[Frame], notices: list[Notice]) -> list[Fram
 def _one_format(frames: list[Frame], notices: list[Notice]) -> list[Frame]:
     """The largest group of images of one size, orientation, pixel spacing and frame of reference."""
     groups: list[list[Frame]] = []
-    for frame in frames:
+    # a Frame of Reference that a slice has lost contradicts none: those that say theirs come first
+    for frame in sorted(frames, key=lambda frame: not frame.frame_of_reference_uid):
         for group in groups:
             if _same_format(group[0], frame):
                 group.append(frame)
@@ -211,7 +215,7 @@ def _same_format(first: Frame, second: Frame) -> bool:
     a, b = first.pixels, second.pixels
     return (
         (a.rows, a.columns, a.samples) == (b.rows, b.columns, b.samples)
-        and first.frame_of_reference_uid == second.frame_of_reference_uid
+        and second.frame_of_reference_uid in {first.frame_of_reference_uid, ""}
         and (first.position is None) == (second.position is None)
         and _close(first.orientation, second.orientation, relative=0.0, absolute=ANGLE_TOLERANCE)
         and _close(first.spacing, second.spacing, relative=SPACING_TOLERANCE / 10, absolute=0.0)

@@ -206,3 +206,17 @@ def test_names_without_a_declared_alphabet_are_the_same_in_the_objects(
     assert volume.source is not None
     assert volume.source.patient.name == "Müller^Jörg"
     assert str(segmentation(volume, tmp_path / "seg.dcm").PatientName) == "Müller^Jörg"
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])
+def test_files_without_a_head_are_read_and_referred_to(
+    make_series: Make, tmp_path: Path, body: NDArray[Any], syntax: str
+) -> None:
+    def headless(data: bytes, index: int) -> bytes:
+        return data[132 + 12 + int.from_bytes(data[140:144], "little") :]
+
+    folder = make_series(syntax=syntax, file_edit=headless)
+    volume = open_volume(folder)
+    assert np.array_equal(volume.array, body - 1024)
+    seg = segmentation(volume, tmp_path / "seg.dcm")
+    assert len(seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 6

@@ -131,6 +131,25 @@ def test_a_frame_of_reference_for_each_slice_is_named(make_series: Make) -> None
         open_volume(make_series(edit=edit))
 
 
+def test_a_frame_of_reference_that_some_slices_lost_does_not_cost_them(
+    make_series: Make, body: NDArray[np.int16]
+) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.FrameOfReferenceUID = "" if index in (1, 4) else "1.2.9"
+
+    folder = make_series(edit=edit)
+    assert np.array_equal(open_volume(folder).array, body - 1024)
+    assert "which 2 of 6 images do not have" in notices(folder)["no-dicom-objects"]
+
+
+def test_a_hole_that_left_out_images_made_names_them(make_series: Make) -> None:
+    def edit(ds: Dataset, index: int) -> None:
+        ds.FrameOfReferenceUID = "1.2.8" if index == 3 else "1.2.9"
+
+    with pytest.raises(InputError, match=r"1 slice is missing.*Frame of Reference UID .* 1\.2\.9 \(5\), 1\.2\.8 \(1\)"):
+        open_volume(make_series(edit=edit))
+
+
 def test_two_parts_of_one_scan_with_a_gap_are_not_distinguished(make_series: Make, body: NDArray[np.int16]) -> None:
     folder = make_series(series_uid=UID, edit=lambda ds, _: setattr(ds, "AcquisitionNumber", 1))
     make_series(
