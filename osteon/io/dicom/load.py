@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from osteon.data import Notice, SliceSource, Volume
+from osteon.data.phantom_mark import has_grey_mark, mark_grey
 from osteon.errors import InputError
 from osteon.io.dicom.decode import AIR_AT_MOST_HU, AIR_HU, RangeError, is_whole, stored_values, to_float32, to_int16
 from osteon.io.dicom.resample import interpolate_slices, shift_plane
@@ -158,6 +159,8 @@ def _decode_one(stack: Stack, index: int, out: NDArray[Any], *, is_ct: bool) -> 
     down, right = (float(value) for value in stack.shift_vox[index])
     moved = shift_plane(plane, (down, right), shape=out.shape, fill=AIR_HU if is_ct else 0)
     out[...] = np.rint(moved, out=moved) if out.dtype == np.int16 else moved
+    if out.dtype == np.int16 and has_grey_mark(plane[None]):  # a phantom stays one
+        mark_grey(out)
     return seen
 
 
