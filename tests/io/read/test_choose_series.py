@@ -14,6 +14,8 @@ from pydicom.dataset import Dataset
 from osteon.errors import InputError
 from osteon.io import choose_series, find_images, open_volume
 from osteon.io.choose import kernel_is_sharp
+from osteon.io.image import write_png8
+from osteon.reading.case import CaseOptions, read
 
 Make = Callable[..., Path]
 
@@ -200,3 +202,25 @@ def test_an_empty_patient_id_on_some_images_is_named(make_series: Make) -> None:
 
     with pytest.raises(InputError, match=r"Patient ID \(0010,0020\) is empty on 2 of 6 images, within one Series"):
         open_volume(make_series(edit=edit))
+
+
+def test_a_task_that_refuses_says_which_series_it_was_and_which_others_there_are(
+    make_series: Make, body: NDArray[np.int16]
+) -> None:
+    make_series(series_uid="1.2.7.1")
+    folder = make_series(series_uid="1.2.7.2", stored=body[:4] + 1, prefix="other")
+    with pytest.raises(InputError, match=r"Series 1\.2\.7\.1 was taken \(6 images\); others, .* series 1\.2\.7\.2$"):
+        read(folder, options=CaseOptions(task="ct_osteosarcoma"))
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_a_picture_is_told_which_tasks_read_it(tmp_path: Path, in_folder: bool) -> None:
+    path = tmp_path / "picture.png"
+    write_png8(path, np.arange(64, dtype=np.uint8).reshape(8, 8))
+    with pytest.raises(InputError, match=r"A picture is read when it is named itself, .*: mri_femur, histology"):
+        read(tmp_path if in_folder else path, options=CaseOptions())
+
+
+def test_a_radiograph_is_told_which_tasks_read_it(make_series: Make) -> None:
+    with pytest.raises(InputError, match="DX is a radiograph: "):
+        read(make_series(modality="DX"), options=CaseOptions())
