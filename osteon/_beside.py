@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import sys
 import time
 import warnings
@@ -58,7 +59,8 @@ class Beside(Generic[_Result]):
             if self._process is not None and self._pipe is not None and self._answers(self._process, self._pipe):
                 is_done, value = self._pipe.recv()
                 if not is_done:
-                    raise value
+                    error, cause = value
+                    raise error from cause
                 result: _Result = value
                 return result
         if self._process is not None:
@@ -120,7 +122,14 @@ def _do(work: Callable[[Callable[[], None]], _Result], pipe: Connection, other_e
     with ThreadPoolExecutor(1) as pool:
         task = pool.submit(work, pipe.recv)
         error = task.exception()
-    pipe.send((True, task.result()) if error is None else (False, error))
+    if error is None:
+        pipe.send((True, task.result()))
+        return
+    # an error that cannot travel is met again where the result is asked for
+    with suppress(Exception):
+        told = error, error.__cause__  # which an error loses on the way
+        pickle.loads(pickle.dumps(told))  # noqa: S301 - of this process
+        pipe.send((False, told))
 
 
 def _processor_time(number: int | None) -> tuple[str, ...]:

@@ -11,8 +11,11 @@ changes nothing. Still absent without the library: roi_pool, deform_conv2d and t
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib.machinery
 import importlib.util
+import os
 from pathlib import Path
 
 import torch
@@ -20,6 +23,19 @@ import torch
 __all__ = ["HAS_COMPILED_OPERATORS"]
 
 _KEPT: list[torch.library.Library] = []  # a Library unregisters its operators when it is collected
+
+
+def _leave_no_folder() -> None:
+    """Remove the empty folder that torch makes in the temporary folder, for compiled code that osteon has none of."""
+    made = os.environ.get(_FOLDER_VARIABLE)  # torch writes it down
+    if made:
+        with contextlib.suppress(OSError):  # not empty, or not ours
+            Path(made).rmdir()
+
+
+_FOLDER_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+if _FOLDER_VARIABLE not in os.environ:
+    atexit.register(_leave_no_folder)
 
 
 def _load_compiled() -> bool:

@@ -18,10 +18,12 @@ A message says what was asked, what was found and what to do. No message carries
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import TracebackType
 
 __all__ = [
     "BackendError",
@@ -30,6 +32,7 @@ __all__ = [
     "NotThisTaskError",
     "OsteonError",
     "OutputError",
+    "ThirdParty",
     "TrainingError",
     "UnknownLabelError",
     "UnsupportedError",
@@ -81,6 +84,46 @@ class OutputError(OsteonError):
 
 class BackendError(OsteonError):
     """An optional package, device or program is not available."""
+
+
+class ThirdParty:
+    """Whatever other people's code raises within the block becomes one error of ours.
+
+    For a parser of files from anywhere, around the call of it alone: besides what it documents it raises
+    RecursionError, ZeroDivisionError, OverflowError, MemoryError and more, all of which mean the same: the file is
+    damaged. What it says is not repeated, as it may quote the file; the kind of error is, and a DICOM tag in it.
+
+    Args:
+        message: what was asked, what was found, what to do.
+        kind: of the error.
+
+    Example:
+        >>> with ThirdParty("a.json is not a valid JSON text"):
+        ...     [].pop()
+        Traceback (most recent call last):
+        osteon.errors.InputError: a.json is not a valid JSON text (IndexError)
+    """
+
+    def __init__(self, message: str, kind: type[OsteonError] = InputError) -> None:
+        """Keep what is said when the block raises."""
+        self._message, self._kind = message, kind
+
+    def __enter__(self) -> Self:
+        """Nothing happens on entry."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise the error of ours; what osteon raises itself, and an interruption, pass."""
+        # a panic of a library in Rust is not an Exception
+        is_theirs = isinstance(error, Exception) or type(error).__name__ == "PanicException"
+        if error is not None and is_theirs and not isinstance(error, OsteonError):
+            tag = re.search(r"\([0-9A-Fa-f]{4}, ?[0-9A-Fa-f]{4}\)", str(error))
+            where = f" at {tag[0]}" if tag else ""
+            if isinstance(error, OSError) and error.strerror:
+                where = f": {error.strerror}"
+            raise self._kind(f"{self._message} ({type(error).__name__}{where})") from error
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from osteon import _beside
 from osteon._beside import beside
-from osteon.errors import InputError
+from osteon.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,3 +83,32 @@ def test_what_a_copy_does_not_finish_is_done_here(how: str, monkeypatch: pytest.
     with beside(work) as part:  # the copy has the lock as it is now: held, and nobody there to let it go
         lock.release()
         assert part.result() == me
+
+
+class _TwoPartsError(Exception):
+    """Cannot be made again from its message alone, as some of pydicom's and of our own cannot."""
+
+    def __init__(self, what: str, *, where: str) -> None:
+        super().__init__(f"{what} at {where}")
+
+
+@pytest.mark.usefixtures("processors")
+def test_an_error_that_cannot_travel_is_raised_all_the_same() -> None:
+    def work(_: Callable[[], None]) -> None:
+        raise _TwoPartsError("a fault", where="(0018,9306)")
+
+    with pytest.raises(_TwoPartsError, match="a fault at"), beside(work) as part:
+        part.result()
+
+
+@pytest.mark.usefixtures("processors")
+def test_what_the_system_said_comes_with_the_error() -> None:
+    """By it a full disk is known, whichever file met it."""
+
+    def work(_: Callable[[], None]) -> None:
+        raise OutputError("seg.dcm cannot be written") from OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError) as caught, beside(work) as part:
+        part.result()
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == 28

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 torch = pytest.importorskip("torch")
 
@@ -45,3 +53,11 @@ def test_timm_imports_and_runs() -> None:
     import timm
 
     assert "densenet121" in timm.list_models("densenet*")
+
+
+def test_torch_leaves_no_folder_in_the_temporary_folder(tmp_path: Path) -> None:
+    code = "import os, sys, osteon.train.engine; assert os.listdir(sys.argv[1]) != []"  # it is there meanwhile
+    environment = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    environment["TMPDIR"] = str(tmp_path)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

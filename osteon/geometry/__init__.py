@@ -40,6 +40,10 @@ Scanners round positions to 0.1 or 0.01 mm; 1 % of a 1 mm step accepts that and 
 POSITION_TOLERANCE_MM: Final = 1e-2
 """Largest distance between positions that count as one position."""
 
+SMALLEST_SPACING_MM: Final = 1e-4
+LARGEST_SPACING_MM: Final = 1e3
+"""Micro-CT has 0.001 mm; what is beyond these is a damaged header, and ends in overflows later."""
+
 _AXIAL: Final = np.array([(0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)])
 """Feet to head, front to back, the patient's right to left."""
 
@@ -58,7 +62,7 @@ class Grid:
     Either handedness is allowed. The axes must be orthogonal and the spacings positive.
 
     Raises:
-        InputError: non-finite numbers, an empty shape, a degenerate or sheared affine.
+        InputError: non-finite numbers, an empty shape, a degenerate or sheared affine, a spacing that no scanner has.
 
     Example:
         >>> grid = Grid.from_axes(shape=(3, 4, 5), spacing_mm=(2.0, 1.0, 1.0))
@@ -79,9 +83,16 @@ class Grid:
             raise InputError(f"an affine must be 4x4 with last row 0 0 0 1, found shape {affine.shape}")
         if min(self.shape) < 1:
             raise InputError(f"a grid needs three axes of at least one voxel, found shape {tuple(self.shape)}")
-        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        with np.errstate(over="ignore"):  # too large a spacing is refused below
+            spacing = np.linalg.norm(affine[:3, :3], axis=0)
         if (spacing <= 0).any():
             raise InputError(f"voxel spacing must be positive, found {spacing.tolist()} mm (slice, row, column)")
+        if self.unit == "mm" and not (spacing.min() >= SMALLEST_SPACING_MM and spacing.max() <= LARGEST_SPACING_MM):
+            raise InputError(
+                f"voxel spacing must be from {SMALLEST_SPACING_MM:g} to {LARGEST_SPACING_MM:g} mm, found "
+                f"{' x '.join(f'{value:g}' for value in spacing)} mm (slice, row, column): the header (Pixel Spacing, "
+                "positions; in NIfTI the affine or its unit) is damaged"
+            )
         cosines = affine[:3, :3] / spacing
         skew = float(np.abs(cosines.T @ cosines - np.eye(3)).max())
         if skew > ANGLE_TOLERANCE:
@@ -318,7 +329,7 @@ def turn_onto(grid: Grid, target: Grid, *, what: str, within_vox: float = 0.0) -
     turned = _as_thick(turn.grid(grid), target)
     if not turned.same_as(target):
         off, off_mm = _apart(turned, target) if turned.shape == target.shape else (np.inf, np.inf)
-        if off > within_vox:
+        if not off <= within_vox:
             far = f": off by up to {off:.2g} voxels ({off_mm:.2g} mm)" if np.isfinite(off) else ""
             allowed = f", {within_vox:g} of a voxel is allowed" if far and within_vox else ""
             raise GeometryMismatchError(f"{what} must be on one grid, found {target} and {turned}{far}{allowed}")
@@ -328,9 +339,10 @@ def turn_onto(grid: Grid, target: Grid, *, what: str, within_vox: float = 0.0) -
 def _apart(grid: Grid, target: Grid) -> tuple[float, float]:
     """Largest distance of a corner from that of a target of the same shape, in voxels along an axis and in mm."""
     corners = np.array(list(product(*((0, n - 1) for n in grid.shape))), dtype=np.float64)
-    places = grid.to_lps_mm(corners)
-    voxels = np.abs(target.to_vox(places) - corners).max()
-    return float(voxels), float(np.linalg.norm(places - target.to_lps_mm(corners), axis=1).max())
+    with np.errstate(over="ignore", invalid="ignore"):  # a damaged header may place it beyond all numbers
+        places = grid.to_lps_mm(corners)
+        voxels = np.abs(target.to_vox(places) - corners).max()
+        return float(voxels), float(np.linalg.norm(places - target.to_lps_mm(corners), axis=1).max())
 
 
 def turn_towards(grid: Grid, target: Grid) -> Turn:

@@ -10,16 +10,16 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from osteon.errors import InputError
+from osteon.errors import InputError, OsteonError, ThirdParty
 from osteon.io.dicom.series import DicomFile, build_entries, read_dicom_file
 from osteon.io.image import is_picture, picture_entry
 from osteon.io.inventory import PICTURE, Inventory, SkippedFile
+from osteon.io.limits import RATIO, RATIO_FROM_BYTES, UNPACKED_BYTES, UNPACKED_FILES, VARIABLE, limit
 from osteon.io.nifti import is_nifti_name, nifti_entry
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ PROGRESS_EVERY = 32
 GIB: Final = 1024**3
 CHUNK_BYTES: Final = 1024 * 1024
 NAME_LENGTH: Final = 80
+_TRUSTED: Final = f"unpack it by hand if you trust it, or raise the limits ({VARIABLE})"
 
 
 def find_images(path: str | Path, *, progress: Progress | None = None) -> Inventory:
@@ -114,6 +115,15 @@ def _files(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _look_at(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntry:
+    """What a file is; whatever looking at it raises is its own damage and does not stop the folder."""
+    try:
+        with ThirdParty("damaged, its content cannot be followed"):
+            return _recognised(path, location)
+    except OsteonError as error:
+        return SkippedFile(path, str(error), damaged=True)
+
+
+def _recognised(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntry:
     if is_nifti_name(path):
         return nifti_entry(path, location=location)
     try:
@@ -132,14 +142,13 @@ def _look_at(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesEntr
 
 @dataclass(frozen=True, slots=True)
 class UnpackLimits:
-    """What an archive may hold at most."""
+    """What an archive may hold at most; by default as ``osteon.io.limits`` has it."""
 
-    files: int = 100_000  # members
-    total_bytes: int = 32 * GIB  # of all members, unpacked
-    # unpacked to packed bytes, checked only above ``ratio_from_bytes`` (a CT of mostly air packs 20-fold; the best that
-    # deflate can do is about 1000-fold)
-    ratio: float = 500.0
-    ratio_from_bytes: int = 64 * 1024**2  # unpacked size from which the ratio counts
+    files: int = field(default_factory=lambda: limit(UNPACKED_FILES))  # members
+    total_bytes: int = field(default_factory=lambda: limit(UNPACKED_BYTES))  # of all members, unpacked
+    ratio: float = field(default_factory=lambda: limit(RATIO))  # unpacked to packed bytes
+    # unpacked size from which the ratio counts
+    ratio_from_bytes: int = field(default_factory=lambda: limit(RATIO_FROM_BYTES))
 
 
 def _is_zip(path: Path) -> bool:
@@ -166,21 +175,23 @@ def unpack_zip(
         InputError: damaged, encrypted, beyond the limits, or a member is a link or points outside.
     """
     limits = limits or UnpackLimits()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-            _check(path, members, limits)
-            return _extract(path, archive, members, limits, progress)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(
-            f"{path.name} is a damaged zip archive, or packed in a way that is not known; pack it again"
-        ) from error
+    with _damaged_zip(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        members = [member for member in archive.infolist() if not member.filename.endswith("/")]
+        _check(path, members, limits)
+        return _extract(path, archive, members, limits, progress)
+
+
+def _damaged_zip(path: Path) -> ThirdParty:
+    return ThirdParty(f"{path.name} is a damaged zip archive, or packed in a way that is not known; pack it again")
 
 
 def _check(path: Path, members: list[zipfile.ZipInfo], limits: UnpackLimits) -> None:
     if len(members) > limits.files:
         raise InputError(
-            f"{path.name} holds {len(members)} files, more than the {limits.files} that are read from an archive"
+            f"{path.name} holds {len(members)} files, more than the {limits.files} that are read from an archive; "
+            f"{_TRUSTED}"
         )
     for member in members:
         _check_member(path, member)
@@ -189,12 +200,12 @@ def _check(path: Path, members: list[zipfile.ZipInfo], limits: UnpackLimits) -> 
     if total > limits.total_bytes:
         raise InputError(
             f"{path.name} would unpack to {total / GIB:.1f} GiB, more than the {limits.total_bytes / GIB:.1f} GiB "
-            "allowed; unpack it by hand if you trust it"
+            f"allowed; {_TRUSTED}"
         )
     if total > limits.ratio_from_bytes and total / packed > limits.ratio:
         raise InputError(
             f"{path.name} would unpack to {total / packed:.0f} times its size, which no images do: it looks like a "
-            "zip bomb; unpack it by hand if you trust it"
+            f"zip bomb; {_TRUSTED}"
         )
 
 
@@ -223,8 +234,14 @@ def _extract(
         _require_room(path, total, Path(folder.name))
         for number, member in enumerate(members, start=1):
             target = Path(folder.name) / f"{number:06d}_{_plain_name(member.filename)}"
-            with archive.open(member) as source, target.open("xb") as sink:
-                while block := source.read(CHUNK_BYTES):
+            with _damaged_zip(path):
+                source = archive.open(member)
+            with source, target.open("xb") as sink:
+                while True:
+                    with _damaged_zip(path):
+                        block = source.read(CHUNK_BYTES)
+                    if not block:
+                        break
                     # the directory of a zip may lie about sizes: count what really comes out
                     allowed -= len(block)
                     _require_honest(path, allowed)

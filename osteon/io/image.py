@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
 import struct
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from osteon.data import Notice, Radiograph, Series
-from osteon.errors import InputError, OsteonError, UnsupportedError
+from osteon.errors import InputError, OsteonError, ThirdParty, UnsupportedError
 from osteon.geometry import Grid
-from osteon.io.inventory import SeriesEntry
-from osteon.io.nifti import is_nifti_name
+from osteon.io.dicom.decode import claimed_shape
+from osteon.io.inventory import SeriesEntry, require_memory
+from osteon.io.limits import PICTURE_BYTES, VARIABLE, limit
+from osteon.io.nifti import is_nifti_name, open_nifti
 from osteon.io.picture_header import CAMERA_COUNTS, picture_header, used_bits
-from osteon.io.whole_file import file_bytes, write_whole
+from osteon.io.whole_file import file_bytes, require_file, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +45,9 @@ __all__ = [
 
 
 PNG: Final = b"\x89PNG\r\n\x1a\n"
+PNG_CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+"""By the colour type of its header; a palette is decoded."""
+
 JPEG: Final = b"\xff\xd8\xff"
 BLUE_GREEN_RED: Final = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 """Luminance of a colour, ITU-R BT.601."""
@@ -91,10 +99,11 @@ def load_radiograph(path: Path, *, frame: int | None = None, any_scale: bool = F
         UnsupportedError: a kind of image that cannot be read.
     """
     try:
+        require_file(path)
         if is_nifti_name(path):
             path.stat()
             return Radiograph(_nifti(path, frame))
-        data = path.read_bytes()
+        data = file_bytes(path)
         if data.startswith((PNG, JPEG)):
             return _picture(data, path.name, frame, any_scale=any_scale)
         grey = _dicom(path, frame)
@@ -183,25 +192,64 @@ def stored_picture(data: bytes, name: str, *, frame: int | None = None) -> NDArr
 
     if not _is_whole(data):
         raise InputError(f"{name} is truncated or damaged: copy it again")
+    damaged = f"{name} is damaged, or no image that can be read (PNG, JPEG, DICOM, NIfTI)"
+    first = frame or 0
+    with ThirdParty(damaged):
+        size = _decoded_bytes(data, first)
+    if size > limit(PICTURE_BYTES):
+        most = f"{limit(PICTURE_BYTES) / 2**30:.3g} GiB"
+        raise InputError(
+            f"{name} would decode to {size / 2**30:.3g} GiB, more than the {most} that a picture may have: cut or "
+            f"shrink it, write a slide as a tiled TIFF, or raise the limits ({VARIABLE})"
+        )
     header, encoded = picture_header(data), np.frombuffer(data, dtype=np.uint8)
-    try:
-        if not data or data.startswith((PNG, JPEG)):
-            _only(frame, header.pictures, name)
-            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if data else None
+    if data.startswith((PNG, JPEG)):
+        _only(frame, header.pictures, name)
+    with ThirdParty(damaged):
+        if data.startswith((PNG, JPEG)):
+            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
         else:  # the first two are decoded: how many follow is not asked
-            first = frame or 0
             _, pages = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, range=(first, first + 2))
             if frame is None and len(pages) > 1:
                 shapes = " and ".join(f"{page.shape[0]} x {page.shape[1]}" for page in pages)
                 raise InputError(f"{name} holds several images (the first: {shapes}): extract one, or say which")
             image = pages[0] if pages else cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED) if not first else None
-    except cv2.error:
-        image = None
     if image is None:
-        raise InputError(f"{name} is damaged, or no image that can be read (PNG, JPEG, DICOM, NIfTI)")
+        raise InputError(damaged)
     if image.dtype not in (np.uint8, np.uint16):
         raise UnsupportedError(f"{name} holds {image.dtype} pixels: 8 or 16 bits are read; convert it")
     return header.upright(np.asarray(image))
+
+
+def _decoded_bytes(data: bytes, first: int) -> int:
+    """How many bytes are decoded of a picture, by its header alone; 0 where that does not say it.
+
+    Args:
+        data: of the file.
+        first: of several pictures the number of one, from 0, which is decoded with the one behind it.
+
+    Raises:
+        Exception: of Pillow, when it is no picture.
+    """
+    if data.startswith(PNG):
+        columns, rows, bits, colours = struct.unpack_from(">IIBB", data, 16)
+        return int(columns * rows * PNG_CHANNELS.get(colours, 4) * max(1, bits // 8))
+    if data.startswith(JPEG):
+        return math.prod(claimed_shape(data) or (0,))
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # measured here
+        with Image.open(io.BytesIO(data)) as image:
+            size = 0
+            for number in (first, first + 1):
+                try:
+                    image.seek(number)
+                except EOFError:  # no picture of that number
+                    break
+                deep = 1 if image.mode in {"1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LA"} else 4
+                size += image.width * image.height * len(image.getbands()) * deep
+            return size
 
 
 def _is_whole(data: bytes) -> bool:
@@ -254,15 +302,10 @@ def _dicom(path: Path, frame: int | None) -> Radiograph | None:
 
 def _nifti(path: Path, frame: int | None) -> NDArray[np.float32]:
     """A slice in index order (row, column): NIfTI counts columns first."""
-    import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        image = nib.load(path)
+    image = open_nifti(path)
+    require_memory(image.shape, what=path.name)
+    with ThirdParty(f"{path.name} is damaged, or no NIfTI file: send it again"):
         values = np.asarray(image.dataobj, dtype=np.float32).T
-    except (ImageFileError, HeaderDataError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path.name} is damaged, or no NIfTI file: send it again") from error
     while values.ndim > 3 and values.shape[0] == 1:
         values = values[0]
     if values.ndim == 2:

@@ -179,12 +179,13 @@ GIB: Final = 1024**3
 BYTES_A_VOXEL: Final = 2
 
 
-def require_memory(shape: Sequence[int], *, what: str) -> None:
-    """Raise when a volume of int16 is larger than the memory that is free.
+def require_memory(shape: Sequence[int], *, what: str, voxel_bytes: int = BYTES_A_VOXEL) -> None:
+    """Raise when a volume is larger than the memory that is free.
 
     Args:
         shape: (slice, row, column).
         what: names the input in the message.
+        voxel_bytes: of a voxel; those of int16 unless said.
 
     Raises:
         InputError: it is.
@@ -194,7 +195,7 @@ def require_memory(shape: Sequence[int], *, what: str) -> None:
     """
     import psutil
 
-    needed, free = math.prod(int(n) for n in shape) * BYTES_A_VOXEL, int(psutil.virtual_memory().available)
+    needed, free = math.prod(int(n) for n in shape) * voxel_bytes, int(psutil.virtual_memory().available)
     if needed > free:
         size = " x ".join(str(n) for n in shape)
         raise InputError(

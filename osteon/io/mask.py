@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.errors import GeometryMismatchError, InputError
+from osteon.errors import GeometryMismatchError, InputError, ThirdParty
 from osteon.geometry import turn_onto, turn_towards
 from osteon.io.nifti import is_nifti_name, nifti_entry, nifti_voxels
 from osteon.io.nrrd import is_nrrd_name, read_nrrd
@@ -24,6 +24,8 @@ __all__ = ["read_mask_volume"]
 _WHITE = 255
 _OFF_GRID_VOX = 0.1
 """A mask may be this far from the voxels of its image: programs round positions."""
+
+_FAR_VOX = 2**40
 
 
 def read_mask_volume(
@@ -88,7 +90,8 @@ def _placed(
         whole = np.zeros(like.shape, dtype=np.bool_)
         turn = turn_towards(grid, like)
         turned = turn.grid(grid)
-        start = np.rint(like.to_vox(turned.origin_lps_mm)).astype(int)
+        with np.errstate(all="ignore"):  # a place beyond all numbers is not on the volume
+            start = np.clip(np.rint(like.to_vox(turned.origin_lps_mm)), -_FAR_VOX, _FAR_VOX).astype(int)
         stop = start + turned.shape
         if (start >= 0).all() and (stop <= like.shape).all():
             part = like.crop(start.tolist(), stop.tolist())
@@ -105,7 +108,7 @@ def _placed(
 def _segmentation(path: Path, like: Grid, labels: Collection[int] | None) -> NDArray[np.bool_]:
     from osteon.io.dicom.read_back import read_segmentation, segment_numbers
 
-    try:
+    with ThirdParty(f"{path.name} is a damaged DICOM Segmentation: send it again"):
         numbers = segment_numbers(path)
         missing = sorted(set(labels or ()) - set(numbers))
         if missing:
@@ -114,8 +117,4 @@ def _segmentation(path: Path, like: Grid, labels: Collection[int] | None) -> NDA
         # one at a time: lesions may overlap each other, and lie in bone
         for number in sorted(labels) if labels else numbers:
             inside |= read_segmentation(path, like=like, only=(number,)).array != 0
-    except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path.name} is a damaged DICOM Segmentation ({type(error).__name__}): send it again"
-        ) from error
     return inside

@@ -6,19 +6,22 @@ user says so.
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
-import zlib
+import struct
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from osteon.data import Mask, Notice, Series, Volume
-from osteon.errors import InputError, OsteonError, OutputError
+from osteon.errors import InputError, ThirdParty
 from osteon.geometry import Grid
 from osteon.io.dicom.decode import AIR_AT_MOST_HU
 from osteon.io.inventory import SeriesEntry, require_memory
+from osteon.io.limits import HEADER_BYTES, VARIABLE, limit
+from osteon.io.whole_file import whole_file, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,10 +30,14 @@ if TYPE_CHECKING:
 
     from osteon.io.inventory import Progress
 
-__all__ = ["is_nifti_name", "load_nifti", "nifti_entry", "nifti_voxels", "write_mask_nifti"]
+__all__ = ["is_nifti_name", "load_nifti", "nifti_entry", "nifti_voxels", "open_nifti", "write_mask_nifti"]
 
 
 MILLIMETRES: Final[dict[str, float]] = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
+NIFTI_2_BYTES: Final = 540
+"""Of the header of NIfTI-2; that of NIfTI-1 has 348."""
+
+LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -43,17 +50,20 @@ def nifti_entry(path: Path, *, location: Path) -> SeriesEntry:
     """What a NIfTI file holds, from its header.
 
     Returns:
-        An entry whose ``problem`` says when it is not a volume (four dimensions, sheared, no geometry, damaged).
+        An entry whose ``problem`` says when it is not a volume (four dimensions, sheared, no geometry).
+
+    Raises:
+        InputError: it is damaged.
     """
     grid, problem = None, None
     notices: tuple[Notice, ...] = ()
-    planes = 0
-    try:
-        image = _open(path)
-        planes = int(image.shape[2]) if len(image.shape) > 2 else 1
-        grid, notices = _grid(image)
-    except OsteonError as error:
-        problem = str(error)
+    image = open_nifti(path)
+    planes = int(image.shape[2]) if len(image.shape) > 2 else 1
+    with ThirdParty(f"{path.name}: its header is damaged; send it again"):
+        try:
+            grid, notices = _grid(image)
+        except InputError as error:
+            problem = str(error)
     return SeriesEntry(
         kind="nifti",
         series=Series(uid=path.name, modality=""),
@@ -118,22 +128,42 @@ def nifti_voxels(entry: SeriesEntry) -> tuple[NDArray[np.int16] | NDArray[np.flo
     """
     if entry.path is None or entry.grid is None:
         raise InputError(f"the file cannot be read as a volume: {entry.problem or 'it is not NIfTI'}")
-    array, low, high = _values(_open(entry.path), entry.path)
+    array, low, high = _values(open_nifti(entry.path), entry.path)
     return array, entry.grid, (low, high)
 
 
-def _open(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
+def open_nifti(path: Path) -> Any:  # noqa: ANN401 - nibabel has no types
+    """A NIfTI file as nibabel's image, its voxels not read.
 
-    try:
+    Raises:
+        InputError: damaged, or not NIfTI.
+    """
+    import nibabel
+
+    with ThirdParty(f"{path.name}: not a readable NIfTI file (damaged or truncated?); send it again"):
+        _require_short_header(path)
         image = nibabel.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path.name}: not a readable NIfTI file (damaged or truncated?); send it again") from error
     if not isinstance(image, (nibabel.Nifti1Image, nibabel.Nifti2Image)):
         raise InputError(f"{path.name}: not a NIfTI-1 or NIfTI-2 file")
+    if min(image.shape, default=0) < 0:
+        raise InputError(f"{path.name}: truncated or damaged, its header gives the shape {image.shape}; send it again")
     return image
+
+
+def _require_short_header(path: Path) -> None:
+    """Refuse a file whose voxels begin so late that what is before them, which nibabel reads, fills the memory."""
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        head = file.read(NIFTI_2_BYTES).ljust(NIFTI_2_BYTES, b"\0")
+    for order in "<>":
+        (size,) = struct.unpack_from(f"{order}i", head)
+        starts = {348: (f"{order}f", 108), NIFTI_2_BYTES: (f"{order}q", 168)}
+        if size in starts:
+            (start,) = struct.unpack_from(starts[size][0], head, starts[size][1])
+            if limit(HEADER_BYTES) < start < math.inf:
+                raise InputError(
+                    f"{path.name}: its voxels would begin {start:.3g} bytes into the file, behind more than any header "
+                    f"holds ({VARIABLE} allows more); send it again"
+                )
 
 
 def _grid(image: Any) -> tuple[Grid, tuple[Notice, ...]]:  # noqa: ANN401 - nibabel has no types
@@ -194,24 +224,28 @@ def _values(
     require_memory((slices, rows, columns), what=path.name)
     array: NDArray[Any] = np.empty((slices, rows, columns), dtype=np.int16)
     low, high = math.inf, -math.inf
-    try:
-        with image.file_map["image"].get_prepare_fileobj(mode="rb") as file:
-            file.seek(int(image.dataobj.offset))
-            for index in range(slices):
-                data = file.read(rows * columns * kind.itemsize)
-                plane = np.frombuffer(data, dtype=kind).reshape(rows, columns)
-                if (slope, intercept) != (1.0, 0.0):
-                    plane = plane * slope + intercept
-                bottom, top = float(plane.min()), float(plane.max())
-                if array.dtype == np.int16 and not _fits_int16(plane, bottom, top):
-                    array = array.astype(np.float32)
-                array[index] = plane
-                # unlike min and max, these do not lose a NaN on the way
-                low, high = float(np.minimum(low, bottom)), float(np.maximum(high, top))
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path.name}: truncated or damaged, its voxels cannot be read; send it again") from error
+    damaged = ThirdParty(f"{path.name}: truncated or damaged, its voxels cannot be read; send it again")
+    quiet = np.errstate(over="ignore", invalid="ignore")  # what does not fit is found below
+    with damaged, quiet, image.file_map["image"].get_prepare_fileobj(mode="rb") as file:
+        file.seek(int(image.dataobj.offset))
+        for index in range(slices):
+            data = file.read(rows * columns * kind.itemsize)
+            plane = np.frombuffer(data, dtype=kind).reshape(rows, columns)
+            if (slope, intercept) != (1.0, 0.0):
+                plane = plane * slope + intercept
+            bottom, top = float(plane.min()), float(plane.max())
+            if array.dtype == np.int16 and not _fits_int16(plane, bottom, top):
+                array = array.astype(np.float32)
+            array[index] = plane
+            # unlike min and max, these do not lose a NaN on the way
+            low, high = float(np.minimum(low, bottom)), float(np.maximum(high, top))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(f"{path.name}: holds NaN or infinite voxels; replace them by air (-1024)")
+    if max(-low, high) > LARGEST_FLOAT32:
+        raise InputError(
+            f"{path.name}: holds values from {low:g} to {high:g}, beyond what 32 bits can hold: its scale "
+            f"(scl_slope {slope:g}) is damaged, or its values have no meaning"
+        )
     return array, low, high
 
 
@@ -239,9 +273,6 @@ def write_mask_nifti(path: Path, mask: Mask) -> None:
     image.set_sform(affine, code=1)  # of the scanner
     image.set_qform(affine, code=1)
     document = {"schema": "osteon-labels/1", "name": mask.name, "labels": [asdict(label) for label in mask.labels]}
-    try:
-        nibabel.save(image, path)
-        table.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        message = f"asked to write {path.name}, found {type(error).__name__}: choose a folder that can be written"
-        raise OutputError(message) from error
+    with whole_file(path, suffix=path.name.removeprefix(path.name.removesuffix(".gz").removesuffix(".nii"))) as work:
+        nibabel.save(image, work)
+    write_whole(table, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.errors import InputError, UnsupportedError
+from osteon.errors import InputError, ThirdParty, UnsupportedError
 from osteon.geometry import Grid
 from osteon.io.inventory import require_memory
+from osteon.io.whole_file import file_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,10 @@ __all__ = ["Nrrd", "is_nrrd_name", "read_nrrd"]
 
 MAGIC: Final = b"NRRD000"
 LONGEST_HEADER: Final = 2**20
+NEEDED: Final = ("type", "sizes", "encoding", "space", "space directions", "space origin")
+SHOWN: Final = 20
+"""Characters of the header that a message repeats."""
+
 TYPES: Final = {
     "i1": ("signed char", "int8", "int8_t"),
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -69,25 +74,20 @@ def read_nrrd(path: Path) -> Nrrd:
         InputError: no such file, not NRRD, truncated, or without its place in the patient.
         UnsupportedError: an encoding, type or shape that is not read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
+    data = file_bytes(path)
     end = data.find(b"\n\n", 0, LONGEST_HEADER)
     carriage = data.find(b"\r\n\r\n", 0, LONGEST_HEADER)
     if not data.startswith(MAGIC) or max(end, carriage) < 0:
         raise InputError(f"{path.name} is not an NRRD file, or its header is cut off: export it again")
     at = end + 2 if carriage < 0 or 0 <= end < carriage else carriage + 4
     fields = _fields(data[:at].decode("utf-8", "replace"))
-    try:
+    if missing := [name for name in NEEDED if name not in fields]:
+        raise InputError(f"{path.name}: its header has no field {missing[0]!r}: export it again")
+    with ThirdParty(f"{path.name} is damaged or truncated: export it again"):
         sizes = [int(value) for value in fields["sizes"].split()]
         axes, lists = _axes(fields, len(sizes))
         grid = _grid(fields, [sizes[axis] for axis in axes], [_vectors(fields)[axis] for axis in axes])
         voxels = _voxels(fields, data[at:], sizes, path)
-    except KeyError as error:
-        raise InputError(f"{path.name}: its header has no field {error}: export it again") from error
-    except (ValueError, IndexError, OverflowError, zlib.error, EOFError, OSError) as error:
-        raise InputError(f"{path.name} is damaged or truncated ({type(error).__name__}): export it again") from error
     order = [*lists, *reversed(axes)]
     layers = voxels.transpose([len(sizes) - 1 - axis for axis in order])
     return Nrrd(layers if lists else layers[None], grid, any(name.startswith("segment0_") for name in fields))
@@ -125,7 +125,7 @@ def _axes(fields: dict[str, str], dimension: int) -> tuple[list[int], list[int]]
 def _grid(fields: dict[str, str], sizes: list[int], vectors: list[tuple[float, ...] | None]) -> Grid:
     space = fields["space"].lower()
     if space not in TO_LPS:
-        raise UnsupportedError(f"the NRRD space {space!r} is not read: export in RAS or LPS")
+        raise UnsupportedError(f"the NRRD space {space[:SHOWN]!r} is not read: export in RAS or LPS")
     affine = np.eye(4)
     sign = np.array(TO_LPS[space], dtype=np.float64)
     for axis, vector in enumerate(vectors):
@@ -138,7 +138,9 @@ def _voxels(fields: dict[str, str], data: bytes, sizes: list[int], path: Path) -
     """The numbers, the slowest axis first."""
     kind = next((code for code, names in TYPES.items() if fields["type"].lower() in names), None)
     if kind is None:
-        raise UnsupportedError(f"{path.name} holds {fields['type']} voxels: export it as whole numbers of 8 or 16 bits")
+        raise UnsupportedError(
+            f"{path.name} holds {fields['type'][:SHOWN]} voxels: export it as whole numbers of 8 or 16 bits"
+        )
     if "data file" in fields or "datafile" in fields:
         raise UnsupportedError(f"{path.name} keeps its voxels in another file: export it as one .nrrd file")
     if any(fields.get(name, "0") != "0" for name in ("line skip", "byte skip", "lineskip", "byteskip")):
@@ -146,15 +148,24 @@ def _voxels(fields: dict[str, str], data: bytes, sizes: list[int], path: Path) -
     dtype = np.dtype(f"{'>' if fields.get('endian', '').lower() == 'big' else '<'}{kind}")
     if min(sizes) < 1:
         raise InputError(f"{path.name} holds no voxels (sizes {sizes})")
-    require_memory(sizes, what=path.name)
+    require_memory(sizes, what=path.name, voxel_bytes=dtype.itemsize)
     count = math.prod(sizes)
     encoding = fields["encoding"].lower()
     if encoding in {"ascii", "txt", "text"}:
-        values = np.array(data.split()[: count + 1], dtype=np.float64).astype(dtype)
+        values = _numbers(data.split(None, count)[:count], dtype, path)
     else:
         raw = _raw(encoding, data, count * dtype.itemsize, path)
         values = np.frombuffer(raw, dtype=dtype, count=count)
     return values.astype(dtype.newbyteorder("="), copy=False).reshape(sizes[::-1])
+
+
+def _numbers(words: list[bytes], dtype: np.dtype[Any], path: Path) -> NDArray[Any]:
+    read = np.array(words, dtype=np.float64)
+    with np.errstate(all="ignore"):  # what does not fit is found below
+        values = read.astype(dtype)
+    if dtype.kind in "iu" and (values != read).any():
+        raise InputError(f"{path.name} holds numbers that are not of its type: export it again")
+    return values
 
 
 def _raw(encoding: str, data: bytes, size: int, path: Path) -> bytes:
@@ -165,4 +176,4 @@ def _raw(encoding: str, data: bytes, size: int, path: Path) -> bytes:
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(data, size)
     if encoding in {"bz2", "bzip2"}:
         return bz2.BZ2Decompressor().decompress(data, size)
-    raise UnsupportedError(f"{path.name} is encoded as {encoding}: export it raw or as gzip")
+    raise UnsupportedError(f"{path.name} is encoded as {encoding[:SHOWN]}: export it raw or as gzip")

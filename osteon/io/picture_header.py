@@ -57,7 +57,7 @@ def picture_header(data: bytes) -> PictureHeader:
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             exif = next((body for kind, body in _webp_chunks(data) if kind == b"EXIF"), b"")
             return PictureHeader(orientation=_orientation(exif.removeprefix(b"Exif\0\0")))
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ValueError):
         pass
     return PictureHeader()
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from osteon._optional import require
 from osteon.data import Predictions
-from osteon.errors import InputError
+from osteon.errors import InputError, ThirdParty
 from osteon.io.table import parquet_table
-from osteon.io.whole_file import whole_file
+from osteon.io.whole_file import require_file, whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,16 +64,15 @@ def read_predictions(path: str | Path) -> Predictions:
         InputError: no such file, damaged, or another kind of table.
     """
     require("pyarrow", extra="train", purpose="for predictions")
-    import pyarrow as pa
 
     file = Path(path)
-    try:
+    with ThirdParty(f"{file.name} cannot be read as predictions: it is missing or damaged; run again"):
+        require_file(file)
         table = parquet_table(file.read_bytes())
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file.name} cannot be read as predictions: it is missing or damaged; run again") from error
+        names = set(table.column_names)
     classes, positive = _about(table.schema.metadata or {}, file.name)
     needed = [*_TEXTS, "fold", "truth", "temperature", *(f"logit_{name}" for name in classes)]
-    absent = [name for name in needed if name not in table.column_names]
+    absent = [name for name in needed if name not in names]
     if absent:
         raise InputError(f"{file.name} lacks the column(s) {', '.join(absent)}: it is not a table of predictions")
     nulls = [name for name in needed if table.column(name).null_count]
@@ -86,7 +85,8 @@ def read_predictions(path: str | Path) -> Predictions:
         except (TypeError, ValueError) as error:
             raise InputError(f"{file.name}: the column {name} holds no {kind.__name__} values") from error
 
-    texts = {name: np.array(table.column(name).to_pylist(), dtype=np.str_) for name in _TEXTS}
+    with ThirdParty(f"{file.name} cannot be read as predictions: its texts are damaged; run again"):
+        texts = {name: np.array(table.column(name).to_pylist(), dtype=np.str_) for name in _TEXTS}
     return Predictions(
         **texts,
         truth=numbers("truth", np.int64),
@@ -99,12 +99,10 @@ def read_predictions(path: str | Path) -> Predictions:
 
 
 def _about(metadata: dict[bytes, bytes], name: str) -> tuple[tuple[str, ...], str]:
-    try:
+    with ThirdParty(f"{name} does not say its classes: it was not written by osteon"):
         about = json.loads(metadata[_META])
-        classes, positive = tuple(about["classes"]), about["positive"]
+        classes, positive = tuple(map(str, about["classes"])), str(about["positive"])
         version = about["schema_version"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{name} does not say its classes: it was not written by osteon") from error
     if version != SCHEMA_VERSION:
         raise InputError(f"{name} has format {version}; this osteon reads format {SCHEMA_VERSION}")
     return classes, positive

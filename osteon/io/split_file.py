@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data import Fold, Split
 from osteon.data.manifest import PARTS
-from osteon.errors import InputError, nearest_names
-from osteon.io.whole_file import whole_file
+from osteon.errors import InputError, ThirdParty, nearest_names
+from osteon.io.whole_file import file_bytes, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,12 +75,11 @@ def read_split(path: str | Path) -> Split:
     """
     file = _file(path)
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise InputError(f"{file.name} cannot be read ({reason}): make it with osteon split") from error
-    except ValueError as error:
-        raise InputError(f"{file.name} is not a valid JSON text: make it again with osteon split") from error
+        data = file_bytes(file)
+    except InputError as error:
+        raise InputError(f"{error}: make it with osteon split") from error
+    with ThirdParty(f"{file.name} is not a valid JSON text: make it again with osteon split"):
+        document = json.loads(data.decode("utf-8"))
     try:
         return _split(document)
     except InputError as error:

@@ -19,7 +19,7 @@ from osteon._optional import require
 from osteon.data import ImageRow, Manifest
 from osteon.data.identifiers import looks_rounded, same_spelling, shown_groups
 from osteon.data.manifest import MASKS, PATIENT_KNOWN, PLANES
-from osteon.errors import InputError, nearest_names
+from osteon.errors import InputError, ThirdParty, nearest_names
 from osteon.io.whole_file import decoded_text, file_bytes, write_whole
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALIASES_NAME",
+    "csv_text",
     "find_manifest",
     "parquet_table",
+    "plain_cell",
     "read_manifest",
     "read_rows",
     "refuse_same_spelling",
@@ -84,6 +86,12 @@ _EMPTY: Final = frozenset(
 _IDENTIFIERS: Final = ("patient", "study", "series")
 _FLOAT_DIGITS: Final = 2**53
 """A whole number from here on may have lost its last digits in a float column."""
+
+
+FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
+"""How a cell begins that a spreadsheet may run, also behind apostrophes, so that each is taken away again."""
+
+HARMLESS: Final = ("-", "+")
 
 _Row = dict[str, str]
 
@@ -232,6 +240,43 @@ def _settle(lines: Iterable[_Row], column: str, aliases: Mapping[str, str], name
     return changed
 
 
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    r"""A CSV table of which no spreadsheet runs a cell.
+
+    A text that begins as a formula does (= + - @ TAB CR LF), and is not a number, gets an apostrophe before it: a
+    spreadsheet shows it as text. ``plain_cell`` takes it away again, so that nothing changes between writing and
+    reading.
+
+    Example:
+        >>> csv_text(["=1+1", "b"], [["-1.5", "@x"]])
+        "'=1+1,b\n-1.5,'@x\n"
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([_safe_cell(cell) for cell in row] for row in (header, *rows))
+    return text.getvalue()
+
+
+def _safe_cell(value: object) -> object:
+    if not isinstance(value, str) or not FORMULA.match(value) or value in HARMLESS:
+        return value
+    try:
+        is_number = math.isfinite(float(value)) and value == value.strip()
+    except ValueError:
+        is_number = False
+    return value if is_number else f"'{value}"
+
+
+def plain_cell(text: str) -> str:
+    """What a cell held before ``csv_text`` wrote it.
+
+    Example:
+        >>> plain_cell("'=1+1"), plain_cell("'tis"), plain_cell("-1")
+        ('=1+1', "'tis", '-1')
+    """
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
 def write_manifest(manifest: Manifest, path: str | Path) -> Manifest:
     """Write a manifest, whole or not at all.
 
@@ -277,14 +322,14 @@ def _csv(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
     try:
         reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
         table = (cells for cells in reader if any(cell.strip() for cell in cells))
-        header = [cell.strip() for cell in next(table, [])]
+        header = [plain_cell(cell.strip()) for cell in next(table, [])]
         for number, cells in enumerate(table, start=1):
             if len(cells) != len(header):
                 raise InputError(
                     f"{name}: row {number} has {len(cells)} cells, the header {len(header)}: "
                     "a cell with a comma in it needs quotes"
                 )
-            line = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+            line = dict(zip(header, (plain_cell(cell.strip()) for cell in cells), strict=True))
             if delimiter == ";" and "age_years" in line:
                 line["age_years"] = line["age_years"].replace(",", ".")
             lines.append(line)
@@ -312,15 +357,14 @@ def _parquet(data: bytes, name: str) -> tuple[list[str], list[_Row]]:
     require("pyarrow", extra="train", purpose="for Parquet tables")
     import pyarrow as pa
 
-    try:
+    with ThirdParty(f"{name} is a damaged Parquet file: write it again"):
         table = parquet_table(data)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{name} is a damaged Parquet file: write it again") from error
-    header = [str(column) for column in table.column_names]
+        header = [str(column) for column in table.column_names]
     nested = [column for column, kind in zip(header, table.schema.types, strict=True) if pa.types.is_nested(kind)]
     if nested:
         raise InputError(f"{name}: column {nested[0]!r} holds lists or records: a manifest holds one value a cell")
-    columns = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
+    with ThirdParty(f"{name} is a damaged Parquet file: write it again"):
+        columns = [[_cell(value) for value in column.to_pylist()] for column in table.columns]
     return header, [dict(zip(header, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
@@ -456,11 +500,7 @@ def _known_text(row: ImageRow) -> _Row:
 
 
 def _csv_bytes(header: Sequence[str], lines: Sequence[_Row]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=header, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue().encode("utf-8")
+    return csv_text(header, ([line[name] for name in header] for line in lines)).encode("utf-8")
 
 
 def _parquet_bytes(header: Sequence[str], lines: Sequence[_Row], ages: Sequence[float | None]) -> bytes:

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import time
-import uuid
 import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +21,7 @@ from osteon.io.choose import other_series
 from osteon.io.dicom.series import PROJECTION_MODALITIES
 from osteon.io.inventory import PICTURE
 from osteon.io.slide import is_slide, open_slide
+from osteon.io.whole_file import part_name, remove_leftovers
 from osteon.report import Run, file_records, result_document, write_result
 from osteon.systems.registry import SYSTEMS, best_system, system
 from osteon.weights import find_card
@@ -401,6 +401,7 @@ def new_result(result: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     require_free(result, replace=replace)
     result = result.resolve()
+    remove_leftovers(result.parent)
     work = _beside(result, "part")
     made: list[Path] = []
     try:
@@ -435,7 +436,7 @@ def _explained(result: Path, *, known_only: bool = False) -> Iterator[None]:
 
 def _beside(result: Path, kind: str) -> Path:
     """A name beside the result that nobody else takes."""
-    return result.absolute().parent / f".osteon-{uuid.uuid4().hex[:12]}.{kind}"
+    return result.absolute().parent / part_name(kind)
 
 
 def _make_folders(path: Path) -> list[Path]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from osteon.io.table import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -407,17 +407,12 @@ def _line(cells: list[str] | tuple[str, ...]) -> str:
 
 def table_csv(table: Table) -> str:
     """The records, or the cells when there are none; the notes follow as lines that begin with #."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if table.records:
         names = list(table.records[0])
-        writer.writerow(names)
-        writer.writerows([_plain(record[name]) for name in names] for record in table.records)
+        text = csv_text(names, ([_plain(record[name]) for name in names] for record in table.records))
     else:
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
-    text.writelines(f"# {note}\n" for note in table.notes)
-    return text.getvalue()
+        text = csv_text(table.columns, table.rows)
+    return text + "".join(f"# {note}\n" for note in table.notes)
 
 
 def _plain(value: object) -> object:

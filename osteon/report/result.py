@@ -11,7 +11,7 @@ from osteon._beside import beside
 from osteon._optional import MissingPackageError
 from osteon.data import Notice, Slide
 from osteon.data.provenance import Clock
-from osteon.errors import InputError, OutputError
+from osteon.errors import OsteonError, OutputError, ThirdParty
 from osteon.report.findings import make_findings
 from osteon.report.page import write_page
 from osteon.report.paper import write_paper
@@ -205,10 +205,15 @@ def write_dicom_objects(
 ) -> tuple[str, ...]:
     """Write SEG, SR and the wrapped PDF and STL into the folder; nothing when the image is not from DICOM, as a slide.
 
-    It holds bone.stl when there is a surface, and report.pdf when ``wait`` returns.
+    The folder holds bone.stl when there is a surface, and report.pdf when ``wait`` returns. Every object is written by
+    itself: one that cannot be written does not take the others with it.
 
     Returns:
-        What could not be written, in words: a source series may lack what the standard demands of an object.
+        What could not be written, in words: a source series may lack what the standard demands of an object, or hold
+        values that no object may hold.
+
+    Raises:
+        OutputError: the disk refuses.
     """
     if volume is None or volume.source is None or volume.source.kind != "dicom":
         return ()
@@ -221,37 +226,66 @@ def write_dicom_objects(
 
     source = volume.source
     numbers = iter(range(FIRST_SERIES_NUMBER, FIRST_SERIES_NUMBER + 100))
+    skipped: list[str] = []
 
     def series(description: str) -> DerivedSeries:
         return DerivedSeries(number=next(numbers), description=description)
 
     try:
-        headers = read_source_headers(source)
-        segmentations = {}
-        for mask in answer.masks.values():
-            if not mask.labels:  # nothing was predicted; a Segmentation needs at least one segment
-                continue
-            path = segmentations[mask.name] = folder / _segmentation_name(mask.name)
-            by = None if mask.is_drawn else _algorithm(answer, by_model=mask.algorithm is None)
-            place: dict[str, Any] = {"source": source, "grid_of_source": volume.grid, "headers": headers}
-            write_segmentation(path, mask, algorithm=by, series=series(f"osteon {mask.name}"), **place)
-        findings = series("osteon findings")
-        write_report_sr(
-            folder / "sr.dcm", answer, volume, segmentations=segmentations, series=findings, headers=headers
-        )
-        of_pdf = series("osteon report")
-        common: dict[str, Any] = {"source": source, "headers": headers}
-        if (folder / "bone.stl").is_file():
-            paths, title = (folder / "bone_stl.dcm", folder / "bone.stl"), f"osteon bone, {answer.task}"
-            write_encapsulated_stl(*paths, title=title, series=series("osteon bone surface"), **common)
-        wait()
-        paths, title = (folder / "report_pdf.dcm", folder / "report.pdf"), f"osteon report, {answer.task}"
-        write_encapsulated_pdf(*paths, title=title, series=of_pdf, **common)
-    except InputError as error:
-        for path in folder.glob("*.dcm"):
-            path.unlink()
+        with ThirdParty("the headers of the source images cannot be read a second time"):
+            headers = read_source_headers(source)
+    except OsteonError as error:
         return (f"No DICOM objects were written: {error}.",)
-    return ()
+    common: dict[str, Any] = {"source": source, "headers": headers}
+    segmentations = {}
+    for mask in answer.masks.values():
+        if not mask.labels:  # nothing was predicted; a Segmentation needs at least one segment
+            continue
+        path = folder / _segmentation_name(mask.name)
+        by = None if mask.is_drawn else _algorithm(answer, by_model=mask.algorithm is None)
+        place = common | {"grid_of_source": volume.grid, "series": series(f"osteon {mask.name}")}
+        if _written(path, partial(write_segmentation, path, mask, algorithm=by, **place), skipped):
+            segmentations[mask.name] = path
+    report: dict[str, Any] = {"segmentations": segmentations, "series": series("osteon findings"), "headers": headers}
+    path, shown = folder / "sr.dcm", _without_lost_segments(answer, segmentations)
+    _written(path, partial(write_report_sr, path, shown, volume, **report), skipped)
+    of_pdf = series("osteon report")
+    if (folder / "bone.stl").is_file():
+        path, title = folder / "bone_stl.dcm", f"osteon bone, {answer.task}"
+        place = common | {"title": title, "series": series("osteon bone surface")}
+        _written(path, partial(write_encapsulated_stl, path, folder / "bone.stl", **place), skipped)
+    wait()
+    path, title = folder / "report_pdf.dcm", f"osteon report, {answer.task}"
+    place = common | {"title": title, "series": of_pdf}
+    _written(path, partial(write_encapsulated_pdf, path, folder / "report.pdf", **place), skipped)
+    return tuple(skipped)
+
+
+def _without_lost_segments(answer: Answer, segmentations: Mapping[str, Path]) -> Answer:
+    """The answer, its findings referring to no segment that was not written."""
+    findings = tuple(
+        replace(finding, segment=None) if finding.segment and finding.segment[0] not in segmentations else finding
+        for finding in answer.findings
+    )
+    return replace(answer, findings=findings)
+
+
+def _written(path: Path, write: Callable[[], None], skipped: list[str]) -> bool:
+    """Whether an object was written; else nothing of it is left, and why is added to ``skipped``.
+
+    Raises:
+        OutputError: the disk refuses, as it would every other file.
+    """
+    try:
+        with ThirdParty("an attribute of the source images does not fit into it"):
+            write()
+    except OutputError:
+        raise
+    except OsteonError as error:
+        path.unlink(missing_ok=True)
+        skipped.append(f"{path.name} was not written: {error}.")
+        return False
+    return True
 
 
 def _algorithm(answer: Answer, *, by_model: bool) -> tuple[str, str]:
@@ -266,7 +300,7 @@ def _segmentation_name(mask: str) -> str:
 
 
 def write_plain_masks(folder: Path, answer: Answer, volume: Volume | Radiograph) -> None:
-    """Write every mask for a volume without DICOM objects: as NIfTI labels, or as a picture where it has no place.
+    """Write every mask that did not become a DICOM object: as NIfTI labels, or as a picture where it has no place.
 
     The picture is that of the one slice that was read.
     """
@@ -274,6 +308,8 @@ def write_plain_masks(folder: Path, answer: Answer, volume: Volume | Radiograph)
     from osteon.io.nifti import write_mask_nifti
 
     for mask in answer.masks.values():
+        if (folder / _segmentation_name(mask.name)).is_file():
+            continue
         if volume.grid.is_in_mm:
             write_mask_nifti(folder / f"{mask.name}.nii.gz", mask)
         else:

@@ -5,7 +5,6 @@ Nothing of the data set is touched: decisions make a new manifest beside the giv
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +27,8 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError, UnknownLabelError, nearest_names
 from osteon.io.image import read_image
 from osteon.io.split_file import SPLIT_NAME, read_split
-from osteon.io.table import find_manifest, read_manifest, read_rows, write_manifest
-from osteon.io.whole_file import whole_file
+from osteon.io.table import csv_text, find_manifest, read_manifest, read_rows, write_manifest
+from osteon.io.whole_file import whole_file, write_whole
 from osteon.report.blocks import Gallery, Item, Section, Table, results_document
 from osteon.report.charts import thumbnail
 from osteon.report.page import write_page
@@ -315,10 +314,8 @@ def _truth(value: bool) -> str:  # noqa: FBT001  # a value to be written, no swi
 
 def _write_csv(file: Path, lines: Iterable[Mapping[str, object]], columns: Sequence[str] | None = None) -> None:
     listed = list(lines)
-    with whole_file(file) as work, work.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=columns or list(listed[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)
+    names = columns or list(listed[0])
+    write_whole(file, csv_text(names, ([line.get(name, "") for name in names] for line in listed)).encode())
 
 
 # --------------------------------------------------------------------------------------------------------------- sheet

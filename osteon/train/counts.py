@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from osteon.errors import InputError
+from osteon.io.table import csv_text, plain_cell
 from osteon.metrics.segmentation import MASK_MEASURES, PixelCounts, pooled
 
 if TYPE_CHECKING:
@@ -100,12 +99,9 @@ class SegmentCounts:
 
     def text(self) -> str:
         """The rows as CSV; warnings are not kept there."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*_KEYS, *_NUMBERS])
         keys = zip(*(getattr(self, name).tolist() for name in _KEYS), strict=True)
-        writer.writerows([*key, *numbers] for key, numbers in zip(keys, self.counts.table.tolist(), strict=True))
-        return text.getvalue()
+        rows = ([*key, *numbers] for key, numbers in zip(keys, self.counts.table.tolist(), strict=True))
+        return csv_text([*_KEYS, *_NUMBERS], rows)
 
     @classmethod
     def of_rows(cls, rows: Sequence[Mapping[str, str]]) -> Self:
@@ -115,7 +111,7 @@ class SegmentCounts:
             KeyError, TypeError or ValueError: it holds something else.
         """
         table = np.array([[int(row[name]) for name in _NUMBERS] for row in rows], dtype=np.int64).reshape(-1, 4)
-        image, patient, fold, part, output = (np.array([row[name] for row in rows]) for name in _KEYS)
+        image, patient, fold, part, output = (np.array([plain_cell(row[name]) for row in rows]) for name in _KEYS)
         return cls(image, patient, fold.astype(np.int64), part, output, _pixel_counts(table))
 
 

@@ -61,6 +61,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _NEVER = 2**31 - 1
 _LARGEST_MAP = 2**30
 
+_SEAL = b"osteon sha256 "
+_SEALED = len(_SEAL) + hashlib.sha256().digest_size
+"""Bytes behind a checkpoint: by its hash a damaged one is known."""
+
 _EPOCH_STREAM = 7
 """Keeps torch's generator of an epoch apart from other uses of the seed."""
 
@@ -255,7 +259,30 @@ class _WholeCheckpointIO(TorchCheckpointIO):
         del storage_options
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        _write(Path(path), buffer.getvalue())
+        data = buffer.getvalue()
+        _write(Path(path), data + _SEAL + hashlib.sha256(data).digest())  # torch reads past what follows
+
+    def load_checkpoint(
+        self,
+        path: Any,  # noqa: ANN401 - lightning's signature
+        map_location: Any = "cpu",  # noqa: ANN401 - lightning's signature
+        weights_only: bool | None = None,  # noqa: FBT001 - lightning's signature
+    ) -> dict[str, Any]:
+        """Read a checkpoint back.
+
+        Raises:
+            TrainingError: a bit of it is not as it was written.
+        """
+        file = Path(path)
+        whole = file.read_bytes()
+        data, seal = whole[:-_SEALED], whole[-_SEALED:]
+        if seal != _SEAL + hashlib.sha256(data).digest():
+            raise TrainingError(
+                f"{file.parent.name}/{file.name} is damaged, its bytes are not those that were written: delete that "
+                "file, and the fold is trained from its beginning"
+            )
+        found: dict[str, Any] = torch.load(io.BytesIO(data), map_location=map_location, weights_only=weights_only)
+        return found
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

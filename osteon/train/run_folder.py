@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 import platform
@@ -23,9 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from osteon import __version__
 from osteon.data import Predictions
 from osteon.data.manifest import PARTS
-from osteon.errors import InputError, OutputError
+from osteon.errors import InputError, OutputError, ThirdParty
 from osteon.io.predictions_file import read_predictions, write_predictions
-from osteon.io.whole_file import whole_file
+from osteon.io.table import csv_text
+from osteon.io.whole_file import remove_leftovers, require_file, whole_file
 from osteon.train.counts import SegmentCounts, ThresholdSweep
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ def claim_folder(folder: Path, document: Mapping[str, Any], *, free: Iterable[st
         OutputError: it cannot be written.
     """
     path = folder / SETTINGS_NAME
+    remove_leftovers(folder, deep=True)
     if not path.exists():
         make_folder(folder)
         write_document(path, document)
@@ -286,11 +287,16 @@ def read_fold(folder: Path, fold: int) -> FoldResult:
         best = max(history, key=lambda record: record.monitored)
         document |= {"best_epoch": best.epoch, "monitored": best.monitored}
     name = document.pop("table", "")  # none before the end, and of the first network of a pair
-    table = read_counts(folder / name) if name == COUNTS_NAME else read_predictions(folder / name) if name else None
+    try:
+        table = read_counts(folder / name) if name == COUNTS_NAME else read_predictions(folder / name) if name else None
+    except InputError as error:
+        raise InputError(f"{folder.name}: {error}; {_remedy(path)}") from error
     try:
         return FoldResult(**{**document, "folder": folder}, history=history, table=table)
     except TypeError as error:
-        raise InputError(f"{folder.name}/{_STATE_NAME} is of another version of osteon, or was changed") from error
+        raise InputError(
+            f"{folder.name}/{_STATE_NAME} is of another version of osteon, or was changed: {_remedy(path)}"
+        ) from error
 
 
 def read_counts(path: Path) -> SegmentCounts:
@@ -317,17 +323,16 @@ def read_sweeps(folder: Path) -> tuple[ThresholdSweep, ...]:
     try:
         return tuple(ThresholdSweep.of(entry) for entry in read_document(folder / SWEEPS_NAME)["sweeps"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder.name}/{SWEEPS_NAME} is of another version of osteon, or was changed") from error
+        remedy = _remedy(folder / SWEEPS_NAME)
+        raise InputError(
+            f"{folder.name}/{SWEEPS_NAME} is of another version of osteon, or was changed: {remedy}"
+        ) from error
 
 
 def history_text(records: Sequence[EpochRecord]) -> str:
     """Epochs, at least one, as CSV; numbers come back exactly."""
     rows = [record.document() for record in records]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(rows[0]), (row.values() for row in rows))
 
 
 def read_history(path: Path) -> tuple[EpochRecord, ...]:
@@ -338,11 +343,19 @@ def read_history(path: Path) -> tuple[EpochRecord, ...]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return tuple(EpochRecord.of(row) for row in csv.DictReader(file))
+            return _epochs(csv.DictReader(file))
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__})") from error
+    except (OSError, UnicodeDecodeError, csv.Error, InputError) as error:
+        reason = str(error) if isinstance(error, InputError) else type(error).__name__
+        name = f"{path.parent.name}/{path.name}"
+        raise InputError(f"{name} cannot be read ({reason}): {_remedy(path)}") from error
+
+
+def _epochs(lines: csv.DictReader[str]) -> tuple[EpochRecord, ...]:
+    if "epoch" not in (lines.fieldnames or ()):
+        raise InputError("it has no column epoch")
+    return tuple(EpochRecord.of(row) for row in lines)
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
@@ -364,20 +377,34 @@ def write_text(path: Path, text: str) -> None:
         work.write_text(text, encoding="utf-8")
 
 
+def _remedy(path: Path) -> str:
+    """What to do about a damaged file of a run: delete the least that brings it back."""
+    folder = path.parent
+    if folder.name.startswith("fold-"):
+        return f"delete the folder {folder.name} and train again, the other folds stay"
+    if folder.parent.name.startswith("fold-"):
+        return f"delete the folder {folder.parent.name}/{folder.name} and train again, the rest of the fold stays"
+    return f"put the file back as it was, or delete the folder {folder.name} and start again"
+
+
 def read_document(path: Path) -> dict[str, Any]:
     """Read a JSON table.
 
     Raises:
         InputError: the file is missing or holds something else.
     """
+    name = f"{path.parent.name}/{path.name}"
+    require_file(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = path.read_bytes()
+    except OSError as error:
         raise InputError(
-            f"{path.parent.name}/{path.name} cannot be read ({type(error).__name__}): is this the folder of a run?"
+            f"{name} cannot be read ({error.strerror or type(error).__name__}): is this the folder of a run?"
         ) from error
+    with ThirdParty(f"{name} is damaged: {_remedy(path)}"):
+        found = json.loads(text.decode("utf-8"))
     if not isinstance(found, dict):
-        raise InputError(f"{path.parent.name}/{path.name} holds no table: is this the folder of a run?")
+        raise InputError(f"{name} holds no table: {_remedy(path)}")
     return found
 
 

@@ -28,7 +28,7 @@ from typing import (
 import msgspec
 from msgspec import Meta
 
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.errors import InputError, ThirdParty, UnknownLabelError, nearest_names
 from osteon.io.whole_file import decoded_text, file_bytes
 from osteon.nets import is_transformer, least_image_size, network_names
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
@@ -513,6 +513,9 @@ class HeadSettings(Settings):
             object.__setattr__(self, "pretrained", "embedded" if self.architecture == _EMBEDDED_TILES else "hub")
 
 
+_TOO_MUCH = "it is nested too deep, or holds a number or a date that cannot be"
+
+
 def read_settings_file(path: Path) -> dict[str, Any]:
     """Values by name of a .toml, .yaml, .yml or .json file (JSON is YAML) of one table; the settings check them.
 
@@ -522,17 +525,19 @@ def read_settings_file(path: Path) -> dict[str, Any]:
     text = decoded_text(file_bytes(path), path.name).replace("\r\n", "\n")
     found: object
     if path.suffix.lower() == ".toml":
-        try:
-            found = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path.name} is not valid TOML: {error}") from error
+        with ThirdParty(f"{path.name} is not valid TOML: {_TOO_MUCH}"):
+            try:
+                found = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                raise InputError(f"{path.name} is not valid TOML: {error}") from error
     elif path.suffix.lower() in {".yaml", ".yml", ".json"}:
         import yaml
 
-        try:
-            found = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            raise InputError(f"{path.name} is not valid YAML: {error}") from error
+        with ThirdParty(f"{path.name} is not valid YAML: {_TOO_MUCH}"):
+            try:
+                found = yaml.safe_load(text) or {}
+            except yaml.YAMLError as error:
+                raise InputError(f"{path.name} is not valid YAML: {error}") from error
     else:
         raise InputError(f"{path.name} is not a valid settings file: give a .toml, .yaml or .json")
     if not isinstance(found, Mapping) or any(isinstance(value, Mapping) for value in found.values()):

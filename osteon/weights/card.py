@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from osteon.errors import WeightsError, nearest_names
+from osteon.errors import ThirdParty, WeightsError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -497,13 +497,11 @@ def read_card(path: Path) -> ModelCard:
         WeightsError: the card is missing, is not a valid JSON, or is not valid.
     """
     file = path / CARD_NAME if path.is_dir() else path
-    try:
+    if file.exists() and not file.is_file():
+        raise WeightsError(f"{file} is a pipe, a socket or a device: give a folder that holds card.json")
+    advice = "give a folder that holds card.json and its safetensors files"
+    with ThirdParty(f"a model card was asked for at {file}; it cannot be read: {advice}", WeightsError):
         document = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise WeightsError(
-            f"a model card was asked for at {file}; it cannot be read ({type(error).__name__}): "
-            "give a folder that holds card.json and its safetensors files"
-        ) from error
     if document.get("schema_version") == 1:
         raise WeightsError(
             f"{file} is a card of an earlier osteon (schema_version 1): export the model again, or rewrite its folder "

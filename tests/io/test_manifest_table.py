@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +16,7 @@ import pytest
 
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError, OutputError
-from osteon.io.table import read_manifest, write_manifest
+from osteon.io.table import csv_text, plain_cell, read_manifest, write_manifest
 from osteon.train.datasets.patients_table import read_patients
 from osteon.train.datasets.series_index import read_series_table
 
@@ -333,3 +336,39 @@ def test_excel_says_its_separator_and_writes_utf_16(tmp_path: Path, text: str | 
 def test_labels_that_differ_in_spelling_only_are_one_misspelt(tmp_path: Path, labels: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="look like one misspelt"):
         read_manifest(_file(tmp_path, _labels(*labels)))
+
+
+FORMULAS = (
+    "=cmd|' /C calc'!A0",
+    "=1+1",
+    "+49 30",
+    "-2+3",
+    "@SUM(A1)",
+    "'=1+1",
+    "''-x",
+    "'tis",
+    "-",
+    "-5",
+    "+1e5",
+    "-inf",
+)
+
+
+def test_no_cell_is_run_by_a_spreadsheet_and_all_are_read_back(tmp_path: Path) -> None:
+    rows = tuple(
+        ImageRow(image=f"{n}.png", patient=text, label="a", scanner=text, extra={"=note": text})
+        for n, text in enumerate(FORMULAS)
+    )
+    written = write_manifest(Manifest(tmp_path, rows), tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path).rows == rows
+    assert read_manifest(tmp_path).sha256 == written.sha256
+    with (tmp_path / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert not [cell for cell in cells if cell[:1] in "=+-@\t\r\n" and cell not in ("", "-", "-5", "+1e5")]
+
+
+def test_every_text_comes_back_from_a_safe_cell() -> None:
+    texts = ["".join(letters) for count in range(5) for letters in product("'=-1a\t", repeat=count)]
+    lines = list(csv.reader(io.StringIO(csv_text(["a", "b"], [[text, 0] for text in texts]), newline="")))[1:]
+    assert [plain_cell(cell) for cell, _ in lines] == texts
+    assert not [cell for cell, _ in lines if cell.startswith(("=", "\t", "-=", "-a", "--"))]

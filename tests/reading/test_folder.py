@@ -91,3 +91,22 @@ except OutputError as error:
     assert run.returncode == 1
     assert "cannot be written" in run.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_reading_left_is_removed_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path; from osteon.reading.case import new_result\n"
+        "with new_result(Path(sys.argv[1])) as work:\n"
+        "    (work / 'seg.dcm').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "first")], check=False)
+    (left,) = leftovers(tmp_path)
+    assert left.startswith(".osteon-")
+    assert left.endswith(".part")
+    with caplog.at_level("WARNING", logger="osteon"), new_result(tmp_path / "other") as work:
+        (work / "findings.json").write_text("{}")
+        with new_result(tmp_path / "third"):  # does not take what another is at work on
+            pass
+        assert work.is_dir()
+    assert leftovers(tmp_path) == []
+    assert left in caplog.text

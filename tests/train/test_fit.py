@@ -458,3 +458,19 @@ def test_a_perfect_validation_part_makes_no_model_surer(
     result = fit(manifest, split, 0, replace(QUICK, epochs=1), tmp_path / "f")
     assert result.predictions is not None
     assert set(result.predictions.temperature.tolist()) == {1.0}
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+def test_a_checkpoint_of_which_a_bit_flipped_is_not_resumed_from(
+    place: float, manifest: Manifest, split: Split, tmp_path: Path
+) -> None:
+    with pytest.raises(_StopError):
+        fit(manifest, split, 0, QUICK, tmp_path / "f", on_epoch=stop_after(1))
+    file = tmp_path / "f" / "last.ckpt"
+    data = bytearray(file.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(TrainingError, match=r"f/last.ckpt is damaged.*delete that file"):
+        fit(manifest, split, 0, QUICK, tmp_path / "f")
+    file.unlink()
+    assert fit(manifest, split, 0, QUICK, tmp_path / "f").state == "done"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from osteon.data import ImageRow, Manifest, Split
 from osteon.errors import InputError, OutputError, TrainingError
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
+from osteon.io.whole_file import part_name
 from osteon.train import pixels
 from osteon.train import run as run_module
 from osteon.train.fold import fit_fold
@@ -239,3 +242,43 @@ def test_numbers_survive_the_history_file(complete: Run) -> None:
     again = read_run(complete.folder).folds[0]
     assert first.history == again.history
     assert np.isfinite([record.train_loss for record in again.history]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("settings.json", "delete the folder RUN and start again"),
+        ("run.json", "delete the folder RUN and start again"),
+        ("fold-1/state.json", "delete the folder fold-1 and train again, the other folds stay"),
+        ("fold-1/history.csv", "delete the folder fold-1 and train again, the other folds stay"),
+        ("fold-1/predictions.parquet", "delete the folder fold-1 and train again, the other folds stay"),
+    ],
+)
+@pytest.mark.parametrize("damage", [b"[" * 100_000, b"\xff\xfe", b"epoch,stage\n1,a\n", b"{}"])
+def test_a_damaged_file_of_a_run_says_what_to_delete(
+    name: str, remedy: str, damage: bytes, complete: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(complete.folder, tmp_path / "RUN")
+    (tmp_path / "RUN" / name).write_bytes(damage)
+    if damage == b"{}" and not name.endswith(("csv", "parquet", "state.json")):
+        return  # a table, which something else is said of
+    with pytest.raises(InputError, match=remedy):
+        read_run(tmp_path / "RUN")
+
+
+def test_what_a_stopped_run_left_is_removed_and_named(
+    complete: Run, manifest: Manifest, split: Split, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(complete.folder, tmp_path / "RUN")
+    dead = subprocess.run(
+        [sys.executable, "-c", "from osteon.io.whole_file import part_name; print(part_name())"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    names = [dead, ".osteon-0123456789ab.part", part_name()]
+    for name in names:
+        (tmp_path / "RUN" / "fold-1" / name).write_bytes(b"half")
+    with caplog.at_level("WARNING", logger="osteon"):
+        train_run(manifest, split, QUICK, tmp_path / "RUN")
+    assert sorted(path.name for path in (tmp_path / "RUN" / "fold-1").glob(".osteon-*")) == [names[2]]
+    assert dead in caplog.text
+    assert names[1] in caplog.text

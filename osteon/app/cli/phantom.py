@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -164,6 +163,7 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
 
     from osteon.data.phantom_mark import mark_grey
     from osteon.io.image import write_png8
+    from osteon.io.table import csv_text
     from osteon.ops.mr_region import normalise
 
     persons = cohort.people()
@@ -187,10 +187,8 @@ def write_slices(cohort: Cohort, folder: Path, *, progress: Progress = silent) -
                 "age_years": f"{person.spec.age_years:g}", "split": split, **person.columns, "synthetic": "yes",
             })  # fmt: skip
             progress("drawing slices", number, len(persons))
-        with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+        table = csv_text(list(rows[0]), (row.values() for row in rows))
+        (folder / "labels.csv").write_text(table, encoding="utf-8", newline="")
         (folder / "README.txt").write_text(f"{_ABOUT}\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(

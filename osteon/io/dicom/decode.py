@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from osteon.errors import InputError, UnsupportedError
+from osteon.errors import InputError, ThirdParty, UnsupportedError
 from osteon.io.dicom.elements import DEFLATED, EXPLICIT_BIG, ITEM, NATIVE, SEQUENCE_END, inflate, meta_end
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ CODECS: Final[dict[str, str]] = {
     "1.2.840.10008.1.2.5": "dicomrle",
 }
 """Transfer syntax -> decoder of imagecodecs."""
+
+SAFE_PLUGINS: Final = {"jpeg2k": "pylibjpeg", "htj2k": "pylibjpeg", "dicomrle": "pydicom"}
+"""Decoder of imagecodecs -> the one of pydicom's that is asked next: GDCM ends the process on damaged JPEG 2000."""
 
 TRUNCATED: Final = "truncated, the pixels end before they should; send the series again"
 
@@ -124,7 +127,7 @@ def _raw_bytes(frame: Frame) -> bytes:
     size = frame.pixels.frame_bytes
     if frame.pixels.transfer_syntax == DEFLATED:
         whole = frame.path.read_bytes()
-        inflated, _ = inflate(whole[meta_end(whole) :])
+        inflated, _ = inflate(whole[meta_end(whole) :], most=frame.offset + (number + 1) * size)
         data = inflated[frame.offset + number * size :][:size]
     elif frame.length < 0:
         return _encapsulated(frame)
@@ -194,6 +197,8 @@ def _imagecodecs(codec: str, data: bytes, kind: np.dtype[Any]) -> NDArray[Any]:
     import imagecodecs
 
     if codec == "dicomrle":
+        if max(unpack_from("<15I", data.ljust(64, b"\0"), 4)) > len(data):  # it would read there, whatever is there
+            raise ValueError("a segment begins behind the end")
         return np.frombuffer(bytearray(imagecodecs.dicomrle_decode(data, kind.newbyteorder("<").str)), dtype=kind)
     decode: Callable[[bytes], NDArray[Any]] = getattr(imagecodecs, f"{codec}_decode")
     return decode(data)
@@ -204,16 +209,15 @@ def _pydicom_decoders(frame: Frame, first: Exception) -> NDArray[Any]:
     from pydicom import dcmread
     from pydicom.pixels import get_decoder
 
-    try:
+    reason = str(first).splitlines()[0] if str(first) else type(first).__name__
+    with ThirdParty(
+        f"{frame.path.name}: the compressed pixels cannot be decoded ({CODECS[frame.pixels.transfer_syntax]}: {reason})"
+        "; the file is damaged or does not keep to its transfer syntax"
+    ):
         decoder = get_decoder(frame.pixels.transfer_syntax)
         data_set = dcmread(frame.path, force=True)
-        image, _ = decoder.as_array(data_set, index=(frame.number or 1) - 1, raw=True)
-    except (RuntimeError, ValueError, NotImplementedError, AttributeError, KeyError, EOFError) as error:
-        raise InputError(
-            f"{frame.path.name}: the compressed pixels cannot be decoded ({CODECS[frame.pixels.transfer_syntax]}: "
-            f"{str(first).splitlines()[0] if str(first) else type(first).__name__}); the file is damaged or does not "
-            "keep to its transfer syntax"
-        ) from error
+        plugin = SAFE_PLUGINS.get(CODECS[frame.pixels.transfer_syntax], "")
+        image, _ = decoder.as_array(data_set, index=(frame.number or 1) - 1, raw=True, decoding_plugin=plugin)
     return np.asarray(image)
 
 
@@ -391,7 +395,8 @@ def to_float32(
     """Rescale into float32; as ``to_int16`` for scales that are not whole numbers or do not fit."""
     slope, intercept = frame.rescale or (1.0, 0.0)
     empty = _padding(stored, frame) if is_ct else None
-    out[...] = stored * np.float64(slope) + intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by the caller
+        out[...] = stored * np.float64(slope) + intercept
     count = 0
     if empty is not None:
         out[empty] = AIR_HU

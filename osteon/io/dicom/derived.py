@@ -21,14 +21,14 @@ from highdicom.enum import SpecificCharacterSetValues
 from highdicom.sr.coding import CodedConcept
 from pydicom import DataElement, config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes
 from pydicom.valuerep import DA, TM
 
 from osteon import __version__
-from osteon.errors import InputError, OutputError
+from osteon.errors import InputError, ThirdParty
 from osteon.io.dicom.elements import read_elements
 from osteon.io.dicom.header import WANTED, read_frame, split_frames, undeclared_text
+from osteon.io.whole_file import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +65,9 @@ _PRIVATE_SCHEME: Final = "99OSTEON"
 UID_NAMESPACE: Final = uuid.UUID("6f2cf5b0-6c0c-5a0e-9b57-05d1a3c0f5e1")
 LONG_STRING: Final = 64
 PATIENT_NAME: Final = 0x00100010
+
+DEEPEST: Final = 32
+"""Sequences within sequences that are copied."""
 
 NEEDED_TAGS: Final = [
     "SpecificCharacterSet",
@@ -270,17 +273,15 @@ def _plane(header: Dataset, frames: tuple[Frame, ...] | None, number: int | None
 
 
 def _read_header(path: Path, *, everything: bool) -> Dataset:
-    try:
-        with warnings.catch_warnings(), config.disable_value_validation():
-            warnings.simplefilter("ignore")  # of what bends the standard; what matters is checked below
-            header = dcmread(
-                path, stop_before_pixels=True, force=True, specific_tags=None if everything else NEEDED_TAGS
-            )
-            for _ in header.iterall() if everything else header:
-                pass  # converts every raw element now, while ill-formed values are tolerated
-    except (OSError, InvalidDicomError, EOFError) as error:
-        message = f"asked for the header of a source image, found {type(error).__name__}: the input must stay in place"
-        raise InputError(message) from error
+    wanted = None if everything else NEEDED_TAGS
+    lost = ThirdParty("the header of a source image cannot be read again: the input must stay in place")
+    with lost, warnings.catch_warnings(), config.disable_value_validation():
+        warnings.simplefilter("ignore")  # of what bends the standard; what matters is checked below
+        header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=wanted)
+        # converts every raw element now, while ill-formed values are tolerated
+        for tag in list(header.keys()):
+            if not _is_sound(header, tag):  # left out: no object can be written with it
+                del header[tag]
     for keyword in ("SOPClassUID", "SOPInstanceUID"):  # a careless de-identification leaves them in the file meta only
         if not header.get(keyword) and header.file_meta.get(f"MediaStorage{keyword}"):
             setattr(header, keyword, header.file_meta[f"MediaStorage{keyword}"].value)
@@ -311,6 +312,16 @@ def _say_compression(header: Dataset, size: int) -> None:
     full = pixels * int(header.get("SamplesPerPixel") or 1) * int(header.get("BitsAllocated") or 8) // 8
     header.LossyImageCompressionRatio = f"{max(1.0, full / size):.3g}"
     header.LossyImageCompressionMethod = header.get("LossyImageCompressionMethod") or method
+
+
+def _is_sound(header: Dataset, tag: Any, depth: int = 0) -> bool:  # noqa: ANN401 - pydicom's tag
+    """Whether the value of an element, and of what is in it, is of its type."""
+    try:
+        with ThirdParty("its value is not of its type"):
+            items = header[tag].value if header[tag].VR == "SQ" else ()
+    except InputError:
+        return False
+    return depth < DEEPEST and all(_is_sound(item, inner, depth + 1) for item in items for inner in list(item.keys()))
 
 
 def _clean(header: Dataset) -> None:
@@ -439,13 +450,10 @@ def complete(dataset: Dataset, series: DerivedSeries, headers: SourceHeaders) ->
 
 
 def save_object(dataset: Dataset, path: Path) -> None:
-    """Write the file.
+    """Write the file, whole or not at all.
 
     Raises:
         OutputError: the place cannot be written.
     """
-    try:
-        dataset.save_as(path, enforce_file_format=True)
-    except OSError as error:
-        message = f"asked to write {path.name}, found {type(error).__name__}: choose a folder that can be written"
-        raise OutputError(message) from error
+    with whole_file(path) as work:
+        dataset.save_as(work, enforce_file_format=True)

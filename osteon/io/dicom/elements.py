@@ -8,10 +8,13 @@ endian.
 
 from __future__ import annotations
 
+import sys
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from struct import Struct
 from typing import TYPE_CHECKING, Final
+
+from osteon.io.limits import HEADER_BYTES, VARIABLE, is_bomb, limit
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -52,9 +55,13 @@ LONGEST_FIRST: Final = 4096
 """Bytes that the first elements of a file without a preamble have at most."""
 
 FIRST_READ_BYTES: Final = 32 * 1024
-MAX_INFLATED_BYTES: Final = 2 * 1024**3
 INFLATE_PIECE_BYTES: Final = 4096
+INFLATED_AT_FIRST: Final = 2**20
+ENDS_WITH_BYTES: Final = 2**20
+"""What may follow the pixels in a data set: padding and digital signatures."""
+
 MAX_DEPTH: Final = 32
+_LONG_HEADER: Final = f"its header does not end within {HEADER_BYTES // 2**20} MiB ({VARIABLE} allows more)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,29 +110,44 @@ def read_elements(path: Path, *, wanted: AbstractSet[int]) -> Elements | None:
             try:
                 return _parse(data, start, size, wanted)
             except _NeedMoreError:
-                more = file.read(15 * len(data)) if len(data) < size else b""
+                more = b""
+                if len(data) < min(size, limit(HEADER_BYTES)):
+                    more = file.read(min(15 * len(data), limit(HEADER_BYTES) - len(data)))
                 if not more:
                     return _broken(data, start, size, wanted)
                 data += more
 
 
-def inflate(data: bytes) -> tuple[bytes, bool]:
+def inflate(data: bytes, *, most: int) -> tuple[bytes, bool]:
     """The data set of a deflated file, from the bytes after the meta information.
 
     Returns:
-        What could be inflated, at most 2 GiB, and whether that is all.
+        What could be inflated, of more than ``most`` bytes only so many and one, and whether that is all.
     """
     engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     result = bytearray()
     try:
         # in pieces: what precedes a damaged place is kept, so that the file can still be given to its series
         for start in range(0, len(data), INFLATE_PIECE_BYTES):
-            result += engine.decompress(data[start : start + INFLATE_PIECE_BYTES], MAX_INFLATED_BYTES - len(result) + 1)
-            if engine.eof or len(result) > MAX_INFLATED_BYTES:
+            result += engine.decompress(data[start : start + INFLATE_PIECE_BYTES], most - len(result) + 1)
+            if engine.eof or len(result) > most:
                 break
     except zlib.error:
         return bytes(result), False
-    return bytes(result), engine.eof and len(result) <= MAX_INFLATED_BYTES
+    return bytes(result), engine.eof and len(result) <= most
+
+
+def _inflated_size(data: bytes, *, most: int) -> tuple[int, bool]:
+    """How many bytes would be inflated, and whether that is all; counting ends beyond ``most``, and nothing is kept."""
+    engine = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    size = 0
+    try:
+        while data and not engine.eof and size <= most:
+            size += len(engine.decompress(data, INFLATED_AT_FIRST))
+            data = engine.unconsumed_tail
+    except zlib.error:
+        return size, False
+    return size, engine.eof and size <= most
 
 
 def meta_end(data: bytes) -> int:
@@ -186,38 +208,77 @@ def _read_meta(data: bytes, at: int) -> tuple[dict[int, bytes], int]:
 def _parse(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elements:
     meta, at = _read_meta(data, start)
     syntax = meta.get(TRANSFER_SYNTAX, b"").rstrip(b"\0 ").decode("ascii", "replace")
-    complete = True
     if syntax == DEFLATED:
         if len(data) < size:
             raise _NeedMoreError
-        data, complete = inflate(data[at:])
-        at = 0
-        size = len(data)
+        return _parse_deflated(data[at:], {tag: meta[tag] for tag in wanted & meta.keys()}, wanted)
     little = syntax != EXPLICIT_BIG
     # the bytes decide: some files say implicit and are explicit, or the reverse
     explicit = data[at + 4 : at + 6] in SHORT_VRS or data[at + 4 : at + 6] in LONG_VRS
     values = {tag: meta[tag] for tag in wanted & meta.keys()}
     walk = _Walk(data, explicit=explicit, little=little)
-    damage = None if complete else "it is truncated, its deflated data set ends early or is damaged"
+    damage = None
     offset, length = -1, 0
     try:
         offset, length = walk.top_level(at, size, values, wanted)
     except _DamagedError as error:
-        damage = damage or str(error)
+        damage = str(error)
     except _NeedMoreError:
         if len(data) < size:
             raise
-        damage = damage or "the file ends inside its header"
+        damage = "the file ends inside its header"
     syntax = syntax or (EXPLICIT_LITTLE if explicit else IMPLICIT_LITTLE)
     return Elements(values, syntax, little, size, offset, length, damage, walk.float_bits)
+
+
+def _parse_deflated(data: bytes, values: dict[int, bytes], wanted: AbstractSet[int]) -> Elements:
+    """The elements of a deflated data set.
+
+    No more of it is inflated than its header, and no more is counted than it says that its pixels have.
+    """
+    most = INFLATED_AT_FIRST
+    offset, length = -1, 0
+    damage: str | None = None
+    while True:
+        head, complete = inflate(data, most=most)
+        goes_on = len(head) > most
+        explicit = head[4:6] in SHORT_VRS or head[4:6] in LONG_VRS
+        walk = _Walk(head, explicit=explicit, little=True)
+        try:
+            offset, length = walk.top_level(0, sys.maxsize if goes_on else len(head), values, wanted)
+        except _DamagedError as error:
+            damage = str(error)
+        except _NeedMoreError:
+            if goes_on and most < limit(HEADER_BYTES):
+                most = min(16 * most, limit(HEADER_BYTES))
+                continue
+            damage = _LONG_HEADER if goes_on else "the file ends inside its header"
+        break
+    size = len(head)
+    if goes_on and damage is None:
+        said = offset + max(0, length) if offset >= 0 else 0
+        if is_bomb(said, len(data)):
+            damage = (
+                f"it would inflate to {said // len(data)} times its size, as no image does ({VARIABLE} allows more)"
+            )
+        else:
+            size, complete = _inflated_size(data, most=said + ENDS_WITH_BYTES)
+            if size > said + ENDS_WITH_BYTES:
+                damage = "its deflated data set goes on behind its pixels, as to fill the memory"
+    if not complete and (damage is None or not goes_on):
+        damage = "it is truncated, its deflated data set ends early or is damaged"
+    little = True
+    return Elements(values, DEFLATED, little, size, offset, length, damage, walk.float_bits)
 
 
 def _broken(data: bytes, start: int, size: int, wanted: AbstractSet[int]) -> Elements:
     """What can be known of a file that ends before its data set does."""
     try:
-        return _parse(data, start, min(size, len(data)), wanted)
+        found = _parse(data, start, min(size, len(data)), wanted)
+        return replace(found, damage=_LONG_HEADER) if len(data) < size and found.pixel_offset < 0 else found
     except _NeedMoreError:
-        return Elements({}, "", True, size, -1, 0, "the file ends inside its header")  # noqa: FBT003 - little endian
+        damage = _LONG_HEADER if len(data) < size else "the file ends inside its header"
+        return Elements({}, "", True, size, -1, 0, damage)  # noqa: FBT003 - little endian
 
 
 class _Walk:

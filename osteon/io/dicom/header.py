@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data import Patient, Series, Study
+from osteon.errors import InputError, ThirdParty
+from osteon.io import limits
 from osteon.io.dicom.elements import NATIVE
 from osteon.io.inventory import Frame, ImageUids, PixelFormat
 
@@ -29,6 +31,7 @@ __all__ = [
     "WANTED",
     "age_in_years",
     "has_series_uid",
+    "modality_of",
     "numbers",
     "read_frame",
     "read_patient",
@@ -112,8 +115,16 @@ BITS_GIVEN: Final = "its header says of the bits of a pixel:"
 """So begins what is wrong with a header and not with the file: sending it again would not help."""
 
 EARLIEST_BIRTH: Final = 1800
+LONGEST_AGE: Final = 4
+LONGEST_UID: Final = 64
+LONGEST_CODE: Final = 16
 DAYS_IN_UNIT: Final = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 NAN: Final = math.nan
+GEOMETRY_COUNTS: Final = {
+    IMAGE_POSITION: ("Image Position (Patient)", 3),
+    IMAGE_ORIENTATION: ("Image Orientation (Patient)", 6),
+    PIXEL_SPACING: ("Pixel Spacing", 2),
+}
 
 
 @lru_cache(maxsize=4096)
@@ -222,10 +233,10 @@ def read_frame(path: Path, found: Elements) -> Frame:
         frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
         split_keys=tuple(text(get(tag)) for tag in SPLIT_KEYS),
         lossy=text(get(LOSSY)) == "01" or found.transfer_syntax in LOSSY_SYNTAXES,
-        damage=found.damage or _damage(found, pixels, frames),
+        damage=found.damage or _damage(found, pixels, frames) or _count_damage(values),
         is_inverted=text(get(PHOTOMETRIC)).strip() == "MONOCHROME1",
-        modality=text(get(MODALITY)).upper(),
-        rescale_type=text(get(RESCALE_TYPE)).upper(),
+        modality=modality_of(found),
+        rescale_type=text(get(RESCALE_TYPE)).upper()[:LONGEST_CODE],
         uids=ImageUids(
             study=text(get(STUDY_UID)),
             series=text(get(SERIES_UID)),
@@ -259,7 +270,7 @@ def _made_uid(*parts: str) -> str:
 def series_uid(found: Elements) -> str:
     """Series Instance UID; made from what else distinguishes series when the file has lost it; "" when nothing does."""
     get = found.values.get
-    if uid := text(get(SERIES_UID)):
+    if uid := _uid(get(SERIES_UID)):
         return uid
     if found.pixel_offset < 0:
         return ""
@@ -276,7 +287,18 @@ def _study_uid(found: Elements) -> str:
 
 def has_series_uid(found: Elements) -> bool:
     """Whether the file itself names its series."""
-    return bool(text(found.values.get(SERIES_UID)))
+    return bool(_uid(found.values.get(SERIES_UID)))
+
+
+def _uid(raw: bytes | None) -> str:
+    """A UID, well formed or not; "" where it is longer than any, as of a broken header that holds other text in it."""
+    uid = text(raw)
+    return uid if len(uid) <= LONGEST_UID else ""
+
+
+def modality_of(found: Elements) -> str:
+    """Modality, upper case, no longer than any: a broken header may hold other text in it."""
+    return text(found.values.get(MODALITY)).upper()[:LONGEST_CODE]
 
 
 def read_patient(found: Elements) -> Patient:
@@ -312,7 +334,7 @@ def read_series(found: Elements) -> Series:
     number = numbers(get(SERIES_NUMBER))
     return Series(
         uid=series_uid(found),
-        modality=text(get(MODALITY)).upper(),
+        modality=modality_of(found),
         number=int(number[0]) if number and math.isfinite(number[0]) else None,
         description=text(get(SERIES_DESCRIPTION), alphabet),
         body_part=text(get(BODY_PART)).upper(),
@@ -341,7 +363,7 @@ def age_in_years(age: str, *, birth_date: str = "", study_date: str = "") -> flo
         1.5
     """
     unit = age[-1:].upper()
-    if unit in DAYS_IN_UNIT and age[:-1].isdecimal() and age.upper() != "000Y":
+    if unit in DAYS_IN_UNIT and len(age) <= LONGEST_AGE and age[:-1].isdecimal() and age.upper() != "000Y":
         return int(age[:-1]) * DAYS_IN_UNIT[unit] / DAYS_IN_UNIT["Y"]
     from datetime import datetime
 
@@ -394,7 +416,37 @@ def _damage(found: Elements, pixels: PixelFormat, frames: int) -> str | None:
     """What the header and the file size already show to be wrong with the pixels."""
     if found.pixel_offset < 0:
         return None  # no image: the caller sorts it out
-    return _format_damage(pixels) or (_length_damage(found, pixels, frames) if found.pixel_length >= 0 else None)
+    measure = _length_damage if found.pixel_length >= 0 else _fragments_damage
+    return _format_damage(pixels) or measure(found, pixels, frames)
+
+
+def _fragments_damage(found: Elements, pixels: PixelFormat, frames: int) -> str | None:
+    """Compressed frames that cannot be there, or would be more than any image has."""
+    if pixels.transfer_syntax in NATIVE:
+        return "it says that its pixels are not compressed, but they are"
+    # each frame is in an item, whose tag and length alone have eight bytes
+    there, whole = found.size - found.pixel_offset, frames * pixels.frame_bytes
+    if frames > there // 8:
+        return f"its header says {frames:.6g} frames, which its {there} bytes of pixels cannot hold"
+    too_many = frames > limits.limit(limits.FRAMES) or whole > limits.limit(limits.UNPACKED_BYTES)
+    # a mask may be almost empty, and is unpacked one frame at a time
+    may_be_empty = modality_of(found) == "SEG"
+    if too_many or (frames > 1 and not may_be_empty and limits.is_bomb(whole, there)):
+        return (
+            f"its header says {frames} frames, {whole / 2**30:.3g} GiB of pixels in {there} bytes: more than any image "
+            f"has ({limits.VARIABLE} allows more)"
+        )
+    return None
+
+
+def _count_damage(values: dict[int, bytes]) -> str | None:
+    """Which tag of the geometry has another number of values than it must have."""
+    for tag, (name, count) in GEOMETRY_COUNTS.items():
+        found = numbers(values.get(tag))
+        if found is not None and len(found) != count:
+            number = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+            return f"its {name} {number} has {len(found)} value{'s' if len(found) != 1 else ''} instead of {count}"
+    return None
 
 
 def _format_damage(pixels: PixelFormat) -> str | None:
@@ -435,12 +487,12 @@ def split_frames(whole: Frame) -> tuple[Frame, ...]:
     from pydicom import dcmread
 
     try:
-        with warnings.catch_warnings():
+        with ThirdParty("its functional groups cannot be read"), warnings.catch_warnings():
             # pydicom warns of every value that bends the standard; what matters is checked where it is used
             warnings.simplefilter("ignore")
             return _planes(whole, dcmread(whole.path, stop_before_pixels=True, force=True))
-    except (ValueError, TypeError, AttributeError, KeyError, OSError, EOFError, NotImplementedError) as error:
-        return (replace(whole, damage=f"its functional groups cannot be read ({type(error).__name__})"),)
+    except InputError as error:
+        return (replace(whole, damage=str(error)),)
 
 
 def _planes(whole: Frame, data_set: Any) -> tuple[Frame, ...]:  # noqa: ANN401 - pydicom has no types

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.errors import OsteonError
+from osteon.errors import OsteonError, ThirdParty
 from osteon.io.dicom import header
 from osteon.io.dicom.place import distances_mm, plane_of
 from osteon.io.dicom.stack import SHARED_BY_RUNS, join_runs
@@ -75,7 +75,8 @@ def continuing(parts: Sequence[Part]) -> list[list[Part]]:
     chains = []
     for group in alike.values():
         try:
-            chains += _chains(group) if len(group) > 1 else []
+            with ThirdParty("their places cannot be followed"):
+                chains += _chains(group) if len(group) > 1 else []
         except OsteonError:  # broken geometry: each series is refused by itself
             continue
     return chains

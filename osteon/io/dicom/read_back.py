@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from highdicom.color import CIELabColor
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from osteon.data import Label, Mask
-from osteon.errors import GeometryMismatchError, InputError, UnsupportedError
+from osteon.errors import GeometryMismatchError, InputError, ThirdParty, UnsupportedError
 from osteon.geometry import Grid
+from osteon.io.dicom.elements import read_elements
 from osteon.io.dicom.seg_frames import seg_planes
+from osteon.io.inventory import require_memory
 from osteon.labels import Concept
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[
     dataset = _read_seg(path)
     places = _frame_places(dataset)
     grid = _grid_of_frames(dataset, places) if like is None else like
-    slices = _slices_on(grid, places, dataset)
+    require_memory(grid.shape, what=path.name, voxel_bytes=1)
+    with np.errstate(all="ignore"):  # a place beyond all numbers is not on a slice
+        slices = _slices_on(grid, places, dataset)
     array = np.zeros(grid.shape, dtype=np.uint8)
     for (segment, _), index, plane in zip(places, slices, seg_planes(dataset, path), strict=True):
         # a frame of a label map is of no segment: its values are the numbers
@@ -82,20 +85,22 @@ def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[
 
 
 def _read_seg(path: Path) -> Dataset:
-    try:
-        dataset = dcmread(path)
-    except InvalidDicomError as error:
+    with ThirdParty(f"{path.name} cannot be read as DICOM: give a DICOM Segmentation"):
+        found = read_elements(path, wanted=frozenset())  # measured, before it is inflated
+    if found is None:
         raise InputError(
             f"{path.name} is not a mask that is read: give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .seg.nrrd) or a DICOM "
             "Segmentation"
-        ) from error
-    except (OSError, EOFError) as error:
-        raise InputError(f"asked to read {path.name} as DICOM, found {type(error).__name__}") from error
-    found = dataset.get("SOPClassUID", "none")
-    if found == RT_STRUCTURES:
+        )
+    if found.damage is not None:
+        raise InputError(f"{path.name} is a damaged DICOM file, {found.damage}: send it again")
+    with ThirdParty(f"{path.name} cannot be read as DICOM: give a DICOM Segmentation"):
+        dataset = dcmread(path)
+        kind = dataset.get("SOPClassUID", "none")
+    if kind == RT_STRUCTURES:
         raise UnsupportedError(f"{path.name} is an RT Structure Set: export it as a DICOM Segmentation or as NIfTI")
-    if found not in {SEGMENTATION, LABEL_MAP}:
-        raise InputError(f"asked for a DICOM Segmentation, found SOP class {found}")
+    if kind not in {SEGMENTATION, LABEL_MAP}:
+        raise InputError(f"asked for a DICOM Segmentation, found SOP class {kind}")
     return dataset
 
 

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
     from osteon.io.inventory import Frame
 
-__all__ = ["counted", "reference_problem"]
+__all__ = ["counted", "reference_problem", "shown_uid"]
 
 UID: Final = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
 LONGEST_UID: Final = 64
+SHOWN: Final = 80
 NEEDED: Final = {
     "sop_class": "SOP Class UID (0008,0016)",
     "instance": "SOP Instance UID (0008,0018)",
@@ -36,8 +37,8 @@ def reference_problem(frames: Sequence[Frame]) -> str:
         broken = [value for value in values if not UID.fullmatch(value) or len(value) > LONGEST_UID]
         if broken:
             return (
-                f"{name} is not a valid UID on {len(broken)} of {len(frames)} images (as {broken[0][:80]!r}: digits "
-                f"and points, no part with a leading zero, at most {LONGEST_UID} characters); repair the series"
+                f"{name} is not a valid UID on {len(broken)} of {len(frames)} images (as {shown_uid(broken[0])!r}: "
+                f"digits and points, no part with a leading zero, at most {LONGEST_UID} characters); repair the series"
             )
     files = {(frame.uids.instance, frame.path) for frame in frames}
     if (named := len({uid for uid, _ in files})) < len(files):
@@ -45,6 +46,16 @@ def reference_problem(frames: Sequence[Frame]) -> str:
     if len({frame.uids.study for frame in frames}) > 1:
         return f"the images are of several studies: {NEEDED['study']} {counted(frame.uids.study for frame in frames)}"
     return ""
+
+
+def shown_uid(value: str) -> str:
+    """A UID for a message: its digits and points, as a broken header may hold the patient's name in it.
+
+    Example:
+        >>> shown_uid("1.2.x3")
+        '1.2.?3'
+    """
+    return re.sub(r"[^0-9.]", "?", value[:SHOWN])
 
 
 def counted(values: Iterable[str]) -> str:

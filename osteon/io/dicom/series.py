@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from osteon.data import Notice
+from osteon.data import Notice, Series
+from osteon.errors import InputError, ThirdParty
 from osteon.io.dicom import header
 from osteon.io.dicom.elements import read_elements
 from osteon.io.dicom.join import Part, continuing, paths_of
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from osteon.data import Series
     from osteon.io.dicom.elements import Elements
     from osteon.io.inventory import Frame
 
@@ -62,7 +62,7 @@ def read_dicom_file(path: Path) -> DicomFile | SkippedFile | None:
             return SkippedFile(path, "DICOM without a series: a directory or another record", damaged=False)
         return SkippedFile(path, elements.damage, damaged=True)
     if elements.pixel_offset < 0 and elements.damage is None:
-        modality = header.text(elements.values.get(0x00080060)) or "unknown modality"
+        modality = header.modality_of(elements) or "unknown modality"
         return SkippedFile(path, f"DICOM without pixels ({modality})", damaged=False)
     return DicomFile(elements, header.read_frame(path, elements))
 
@@ -74,18 +74,28 @@ def build_entries(files: Sequence[DicomFile], *, location: Path) -> tuple[Series
         # the patient is part of the key: two people under one copied UID must never become one volume
         key = (header.series_uid(file.elements), header.text(file.elements.values.get(header.PATIENT_ID)))
         groups.setdefault(key, []).append(file)
-    found = [(group, _entries(group, location)) for group in groups.values()]
+    found = [(group, _entries_or_problem(group, location)) for group in groups.values()]
     parts = [_part(number, group, entries[0]) for number, (group, entries) in enumerate(found) if len(entries) == 1]
     for chain in continuing(parts):
         paths = paths_of(chain)
         files = [file for part in chain for file in found[part.number][0] if file.frame.path in paths]
-        entries = _entries(files, location)
+        entries = _entries_or_problem(files, location)
         if len(entries) == 1 and entries[0].problem is None:
             for part in chain:
                 found[part.number] = ([], [])
             found.append((files, [_joined(entries[0], chain, repeated=sum(len(p.frames) for p in chain) - len(paths))]))
     entries = [entry for _, group in found for entry in group]
     return tuple(sorted(entries, key=lambda entry: (entry.series.number or 0, entry.series.uid, entry.part)))
+
+
+def _entries_or_problem(files: list[DicomFile], location: Path) -> list[SeriesEntry]:
+    """Its entries; one that says why, when its headers hold what nothing can follow."""
+    try:
+        with ThirdParty("its headers hold values that cannot be followed"):
+            return _entries(files, location)
+    except InputError as error:
+        series = Series(uid=header.series_uid(files[0].elements), modality="")
+        return [SeriesEntry(kind="dicom", series=series, location=location, n_images=len(files), problem=str(error))]
 
 
 def _part(number: int, files: Sequence[DicomFile], entry: SeriesEntry) -> Part:

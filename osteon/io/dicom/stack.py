@@ -19,7 +19,7 @@ from osteon.geometry import ANGLE_TOLERANCE, POSITION_TOLERANCE_MM, SPACING_TOLE
 from osteon.io.dicom.decode import is_decodable, same_pixels
 from osteon.io.dicom.header import BITS_GIVEN, SPLIT_KEYS
 from osteon.io.dicom.place import distances_mm, place_frames, plane_of
-from osteon.io.dicom.references import counted
+from osteon.io.dicom.references import counted, shown_uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ TOLD_IN_HEADLINE: Final = 0.1
 HEADER_TAGS: Final[dict[str, Callable[[Frame], str]]] = {
     "Rows and Columns (0028,0010 and 0028,0011)": lambda frame: f"{frame.pixels.rows} x {frame.pixels.columns}",
     "Samples per Pixel (0028,0002)": lambda frame: str(frame.pixels.samples),
-    "Frame of Reference UID (0020,0052)": lambda frame: frame.frame_of_reference_uid,
+    "Frame of Reference UID (0020,0052)": lambda frame: shown_uid(frame.frame_of_reference_uid),
     "Image Position (0020,0032)": lambda frame: "" if frame.position is None else "given",
     "Image Orientation (0020,0037)": lambda frame: _rounded(frame.orientation, 3),
     "Pixel Spacing (0028,0030)": lambda frame: _rounded(frame.spacing, 4),
@@ -136,8 +136,8 @@ def _readable(frames: Sequence[Frame]) -> list[Frame]:
             raise _RefusedError(f"{frame.path.name}: Rescale Slope or Rescale Intercept is not a number")
         if not is_decodable(frame.pixels.transfer_syntax):
             raise UnsupportedError(
-                f"no decoder for transfer syntax {frame.pixels.transfer_syntax} ({frame.path.name}); convert the "
-                "series, for instance with dcmdjpeg or gdcmconv"
+                f"no decoder for transfer syntax {shown_uid(frame.pixels.transfer_syntax)} ({frame.path.name}); "
+                "convert the series, for instance with dcmdjpeg or gdcmconv"
             )
     return list(frames)
 

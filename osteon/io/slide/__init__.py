@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon._optional import has_package
-from osteon.errors import InputError
+from osteon.errors import InputError, ThirdParty
+from osteon.io.whole_file import require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,7 @@ def _open_tiff(path: Path, microns_per_pixel: float | None, cache_bytes: int) ->
 
 def _head(path: Path) -> bytes:
     """The first bytes of a file."""
+    require_file(path)
     try:
         with path.open("rb") as file:
             return file.read(256)
@@ -154,16 +156,14 @@ def _holds_whole_slide(folder: Path) -> bool:
 def _whole_slide_file(folder: Path) -> Path:
     """A file of the only whole-slide series in a folder; openslide finds the other files of the series beside it."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     series: dict[str, list[Path]] = {}
     for path in _files(folder):
         if _is_whole_slide(path):
-            try:
+            with ThirdParty(f"{path.name} is a damaged DICOM whole-slide image: send it again"):
                 header = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
-            except (InvalidDicomError, OSError, EOFError, ValueError) as error:
-                raise InputError(f"{path.name} is a damaged DICOM whole-slide image: send it again") from error
-            series.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
+                uid = str(header.get("SeriesInstanceUID", ""))
+            series.setdefault(uid, []).append(path)
     if not series:
         raise InputError(
             f"the folder {folder.name} is not a slide: no file in it is a DICOM whole-slide image; give the slide file "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 import threading
 import weakref
-import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -19,7 +18,8 @@ import numpy as np
 
 from osteon._optional import require
 from osteon.data.slide import SlideLevel, SlideSource
-from osteon.errors import InputError, UnsupportedError
+from osteon.errors import InputError, ThirdParty, UnsupportedError
+from osteon.io.limits import TIFF_DIRECTORIES, VARIABLE, limit
 from osteon.io.picture_header import CAMERA_COUNTS
 from osteon.io.slide.microns import choose_microns, tiff_scale
 from osteon.io.slide.pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
@@ -44,17 +44,6 @@ ICC_PROFILE: Final = 34675
 PREMULTIPLIED: Final = 1
 SAMPLES: Final = {"MINISBLACK": 1, "RGB": 3, "YCBCR": 3}
 UNITS: Final = {2: "inch", 3: "centimeter"}
-BROKEN: Final = (
-    RuntimeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    NotImplementedError,
-    struct.error,
-    zlib.error,
-)
-"""What tifffile and imagecodecs raise on bytes that are not what the tags say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +70,8 @@ def open_tiff(path: Path, *, microns_per_pixel: float | None, cache_bytes: int) 
     """
     file = _opened(path)
     try:
-        facts = _facts(path, file)
+        with _damaged_tiff(path):
+            facts = _facts(path, file)
         known = choose_microns(path.name, facts.scale, microns_per_pixel)
         notices = [*pixel_notices(bits=facts.bits, channels=facts.channels), *known.notices]
         source = SlideSource(
@@ -205,11 +195,9 @@ class TiffSlide:
             shape = (*_piece_shape(page), self._facts.channels)
             return np.full(shape, 2**self._facts.bits - 1, dtype=f"uint{self._facts.bits}")
         tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
-        try:
+        with ThirdParty(self._damaged(level, piece)):
             values, _, shape = page.keyframe.decode(data, piece, **tables)
             decoded: NDArray[Any] = np.asarray(values).reshape(shape)[0]
-        except BROKEN as error:
-            raise self._damaged(level, piece) from error
         return decoded
 
     def _bytes(self, level: int, piece: int) -> bytes:
@@ -217,42 +205,35 @@ class TiffSlide:
         with self._lock:
             if self._is_closed:
                 raise InputError(f"{self._name} was closed: open it again")
-            try:
+            with ThirdParty(self._damaged(level, piece)):
                 offset, count = page.dataoffsets[piece], page.databytecounts[piece]
                 self._file.filehandle.seek(offset)
                 data: bytes = self._file.filehandle.read(count)
-            except (OSError, IndexError, ValueError) as error:
-                raise self._damaged(level, piece) from error
         if len(data) != count:
-            raise self._damaged(level, piece)
+            raise InputError(self._damaged(level, piece))
         return data
 
-    def _damaged(self, level: int, piece: int) -> InputError:
+    def _damaged(self, level: int, piece: int) -> str:
         rows, columns = _piece_shape(self._pages[level])
         i, j = divmod(piece, -(-self.levels[level].columns // columns))
-        return InputError(
-            f"{self._name} is damaged at level {level}, row {i * rows}, column {j * columns}: copy it again"
-        )
+        return f"{self._name} is damaged at level {level}, row {i * rows}, column {j * columns}: copy it again"
 
 
 def _opened(path: Path) -> Any:  # noqa: ANN401 - tifffile ships no types
     tifffile = require("tifffile", extra="slides", purpose="to read TIFF slides")
-    try:
+    with _damaged_tiff(path):
         return tifffile.TiffFile(path)
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
-    except (tifffile.TiffFileError, *BROKEN) as error:
-        raise InputError(f"{path.name} is a damaged or truncated TIFF file: copy it again") from error
+
+
+def _damaged_tiff(path: Path) -> ThirdParty:
+    return ThirdParty(f"{path.name} is a damaged or truncated TIFF file: copy it again")
 
 
 def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships no types
-    try:
-        levels = list(file.series[0].levels)
-        pages = [level.pages[0] for level in levels]
-        several = max(len(level.pages) for level in levels)
-        needed = max((end for page in pages for end in _ends(page)), default=0)
-    except (*BROKEN, OSError, AttributeError) as error:
-        raise InputError(f"{path.name} is a damaged or truncated TIFF file: copy it again") from error
+    levels = list(file.series[0].levels)
+    pages = [level.pages[0] for level in levels]
+    several = max(len(level.pages) for level in levels)
+    needed = max((end for page in pages for end in _ends(page)), default=0)
     _check_length(path, needed)
     if several > 1:
         raise InputError(f"{path.name} holds {several} pictures of one size, not one slide: extract one")
@@ -260,6 +241,8 @@ def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships
     if not (page.imagelength and page.imagewidth):
         raise InputError(f"{path.name} is empty: it has {page.imagelength} x {page.imagewidth} pixels")
     channels = _checked_channels(path.name, page)
+    if min(size for item in pages for size in (item.imagelength, item.imagewidth, *_piece_shape(item))) < 1:
+        raise InputError(f"{path.name} is damaged, it is stored in pieces without a row or a column: copy it again")
     unit = UNITS.get(int(page.tags.valueof("ResolutionUnit", 2)), "")
     resolution = (_ratio(page.tags.valueof("YResolution")), _ratio(page.tags.valueof("XResolution")))
     rows, columns = page.imagelength, page.imagewidth
@@ -329,10 +312,10 @@ def check_all_there(path: Path) -> None:
     """Refuse a TIFF or BigTIFF that ends too early. Not for Hamamatsu's beyond 4 GiB, whose offsets lack bits.
 
     Raises:
-        InputError: truncated.
+        InputError: truncated, or its directories form a circle or are too many.
     """
-    with path.open("rb") as file:
-        needed = _needed(file, path.stat().st_size)
+    with _damaged_tiff(path), path.open("rb") as file:
+        needed = _needed(file, path.stat().st_size, path.name)
     _check_length(path, needed)
 
 
@@ -343,7 +326,7 @@ def _check_length(path: Path, needed: int) -> None:
         raise InputError(f"{path.name} is truncated: {size} of at least {needed} bytes are there; copy it again")
 
 
-def _needed(file: BinaryIO, size: int) -> int:
+def _needed(file: BinaryIO, size: int, name: str) -> int:
     """The last byte that a directory or a picture needs; looking ends with the first that is beyond ``size``."""
     head = file.read(16).ljust(16, b"\0")
     order = "<" if head.startswith(b"II") else ">"
@@ -351,8 +334,13 @@ def _needed(file: BinaryIO, size: int) -> int:
     count, offset = ("Q", "Q") if is_big else ("H", "I")
     wide, long = struct.calcsize(f"<{count}"), struct.calcsize(f"<{offset}")
     start = int(struct.unpack_from(order + offset, head, 8 if is_big else 4)[0])
-    needed, seen = 0, set()
-    while start and start not in seen and needed <= size:
+    needed = 0
+    seen: set[int] = set()
+    while start and needed <= size:
+        if start in seen or len(seen) >= limit(TIFF_DIRECTORIES):
+            many = f"are more than {limit(TIFF_DIRECTORIES)} ({VARIABLE} allows more)"
+            what = "form a circle" if start in seen else many
+            raise InputError(f"{name} is a damaged TIFF file, its directories {what}: copy it again")
         seen.add(start)
         needed = max(needed, start + wide)
         if needed > size:

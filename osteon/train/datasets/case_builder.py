@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from osteon.data.manifest import PATIENT_KNOWN
 from osteon.data.options import Progress, silent
 from osteon.errors import BackendError, InputError, OsteonError, OutputError
 from osteon.io.table import refuse_same_spelling, write_manifest
+from osteon.io.whole_file import remove_leftovers
 from osteon.train.datasets.cohort_table import write_cohort
 from osteon.train.run_folder import digest, write_document
 
@@ -292,7 +292,7 @@ def _forget_pictures(out: Path, rows_file: str, columns: Sequence[str]) -> None:
     file = out / rows_file
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     file.unlink()
     for row in rows:
@@ -325,9 +325,7 @@ def _prepare(out: Path, folders: Sequence[str]) -> None:
             raise OutputError(f"the folder {out.name} is not empty and holds no data set of osteon: name another one")
         for folder in folders:
             (out / folder).mkdir(parents=True, exist_ok=True)
-            for left in list((out / folder).rglob(".osteon-*.part")):
-                shutil.rmtree(left, ignore_errors=True)
-                left.unlink(missing_ok=True)
+            remove_leftovers(out / folder, deep=True)
     except OSError as error:
         raise OutputError(
             f"the data set {out.name} cannot be written: {error.strerror}; name another folder"
@@ -398,5 +396,5 @@ def _read_rows(
         reasons = [SkippedCase(case.name, str(found["reason"]))] if found["reason"] else []
         reasons += [SkippedCase(**item) for item in found.get("left_out", [])]
         return [ImageRow(**row) for row in found["rows"]], reasons
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

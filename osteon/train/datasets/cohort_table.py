@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Final
 
+from osteon.io.table import csv_text
 from osteon.metrics.subgroups import UNKNOWN, age_bands
 from osteon.train.run_folder import write_text
 
@@ -60,11 +59,9 @@ def write_cohort(manifest: Manifest, folder: Path, *, notes: Sequence[str] = ())
     """
     names = [f"{words}{label} images" for words in ("patients with ", "") for label in manifest.labels]
     header, cells = ["by", "group", "patients", "images", *names], cohort_lines(manifest)
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([header, *cells])
     page = ["# Cohort", "", *_markdown(header, cells), *(f"\n{note}" for note in notes)]
     page.append("\nA patient counts in every group in which an image of theirs is.")
-    for name, content in (("cohort.csv", text.getvalue()), ("cohort.md", "\n".join(page) + "\n")):
+    for name, content in (("cohort.csv", csv_text(header, cells)), ("cohort.md", "\n".join(page) + "\n")):
         write_text(folder / name, content)
 
 
