@@ -32,6 +32,7 @@ __all__ = [
     "DensityPattern",
     "LesionOptions",
     "OwnBone",
+    "even_parts",
     "find_contrast",
     "find_density_pattern",
     "grown",
@@ -279,7 +280,7 @@ def find_contrast(images: SeriesImages, candidates: NDArray[np.bool_]) -> NDArra
     """
     import cc3d
 
-    even = _even(images, candidates)
+    even = even_parts(images, candidates)
     pieces, count = cc3d.connected_components(even, connectivity=6, return_N=True)
     found = np.zeros_like(candidates)
     if count == 0:
@@ -308,7 +309,7 @@ def _share(flags: NDArray[np.bool_], where: NDArray[np.bool_]) -> float:
     return float(flags[where].mean()) if where.any() else 0.0
 
 
-def _even(images: SeriesImages, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def even_parts(images: SeriesImages, candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Candidates of contrast's HU whose 3 x 3 neighbourhood is even."""
     import cv2
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from osteon.ops.series_images import SliceFrame
 
-__all__ = ["LesionShape", "MapStack", "draw_outlines", "largest_distance_mm", "outline_points_mm"]
+__all__ = ["LesionShape", "MapStack", "between", "draw_outlines", "largest_distance_mm", "outline_points_mm"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +103,7 @@ def draw_outlines(
                 lesions_out[k] = _lesions_of(maps, a, b, weight)
                 found[k] = _sections(lesions_out[k], array[k], k, spacing_mm)
             if has_bone[a] or has_bone[b] or found[k]:
-                bone = maps.frame.maps_back(_between(maps.bone, a, b, weight)[None])[0] >= maps.bone_level
+                bone = maps.frame.maps_back(between(maps.bone, a, b, weight)[None])[0] >= maps.bone_level
                 bone_out[k] = bone | (lesions_out[k] > 0) if found[k] else bone
 
     in_threads(work, array.shape[0], chunk=8)
@@ -113,7 +113,8 @@ def draw_outlines(
     return [_joined(by_label[label]) for label in sorted(by_label)]
 
 
-def _between(stack: NDArray[np.uint8], a: int, b: int, weight: float) -> NDArray[np.uint8]:
+def between(stack: NDArray[np.uint8], a: int, b: int, weight: float) -> NDArray[np.uint8]:
+    """Between images a and b of a stack (n, row, column), linearly; ``weight`` is that of b."""
     import cv2
 
     if weight == 0:
@@ -131,7 +132,7 @@ def _lesions_of(maps: MapStack, a: int, b: int, weight: float) -> NDArray[np.uin
         labels = np.where(labels > 0, labels, maps.labels[far])
     wide = cv2.dilate(labels, np.ones((3, 3), dtype=np.uint8))
     wide = np.where(labels > 0, labels, wide)
-    lesion = np.where(wide > 0, _between(maps.lesion, a, b, weight), np.uint8(0))
+    lesion = np.where(wide > 0, between(maps.lesion, a, b, weight), np.uint8(0))
     inside = maps.frame.maps_back(lesion[None])[0] >= maps.lesion_level
     rows, columns = np.nonzero(inside)
     out = np.zeros(inside.shape, dtype=np.uint8)
