@@ -2,6 +2,7 @@
 
 from osteon.mesh.extract import (
     box_surface,
+    coarse_surface,
     extract_parts,
     extract_surface,
     simplify,
@@ -15,6 +16,7 @@ __all__ = [
     "View",
     "bounds_lps_mm",
     "box_surface",
+    "coarse_surface",
     "extract_parts",
     "extract_surface",
     "fit_camera",

@@ -10,17 +10,17 @@ import numpy as np
 
 from osteon.data import Surface
 from osteon.errors import GeometryMismatchError, InputError
+from osteon.geometry import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from osteon.geometry import Grid
 
 __all__ = [
     "AFFECTED_COLOUR",
     "BONE_COLOUR",
     "BOX_COLOUR",
     "box_surface",
+    "coarse_surface",
     "extract_parts",
     "extract_surface",
     "simplify",
@@ -37,6 +37,9 @@ AFFECTED_COLOUR = (216, 118, 102, 255)
 
 BOX_COLOUR = (214, 39, 40, 255)
 """Red, as in the paper."""
+
+BLOCK_MM, MOST_TRIANGLES = 1.75, 300_000
+"""Of a coarse surface."""
 
 _CUBE = np.array([(i >> 2 & 1, i >> 1 & 1, i & 1) for i in range(8)], dtype=np.float64)
 _CUBE_FACES = np.array(
@@ -91,6 +94,25 @@ def extract_surface(
     if np.linalg.det(columns_xyz) < 0:  # a mirrored map turns the triangles inside out
         faces = faces[:, ::-1]
     return Surface(vertices_lps_mm=vertices, faces=np.ascontiguousarray(faces), name=name, colour=colour)
+
+
+def coarse_surface(
+    mask: NDArray[np.bool_], grid: Grid, *, name: str, colour: tuple[int, int, int, int] = BONE_COLOUR
+) -> Surface:
+    """The smooth surface of a large mask (slice, row, column): of blocks of about 1.75 mm, at least half full."""
+    steps = [max(1, round(BLOCK_MM / mm)) for mm in grid.spacing_mm]
+    shape = [-(-n // step) for n, step in zip(mask.shape, steps, strict=True)]
+    counts = np.zeros(shape, dtype=np.uint16)
+    for k in range(mask.shape[0]):  # a slice at a time: nothing as large as the mask is made
+        if mask[k].any():
+            rows = np.add.reduceat(mask[k], np.arange(0, mask.shape[1], steps[1]), axis=0, dtype=np.uint16)
+            counts[k // steps[0]] += np.add.reduceat(rows, np.arange(0, mask.shape[2], steps[2]), axis=1)
+    affine = grid.affine.copy()
+    affine[:3, :3] = grid.affine[:3, :3] * steps
+    affine[:3, 3] = grid.to_lps_mm([(step - 1) / 2 for step in steps])
+    blocks = Grid(shape=(shape[0], shape[1], shape[2]), affine=affine)
+    surface = extract_surface(2 * counts >= np.prod(steps), blocks, name=name, colour=colour)
+    return simplify(smooth_taubin(surface), target_triangles=MOST_TRIANGLES) if len(surface.faces) else surface
 
 
 def extract_parts(labels: NDArray[np.integer], grid: Grid, *, name: str) -> list[Surface]:

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from osteon.ops.series_images import SliceFrame
 
-__all__ = ["LesionShape", "MapStack", "between", "draw_outlines", "largest_distance_mm", "outline_points_mm"]
+__all__ = [
+    "LesionShape",
+    "MapStack",
+    "between",
+    "draw_outlines",
+    "largest_distance_mm",
+    "neighbours",
+    "outline_points_mm",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,18 +37,21 @@ class MapStack:
 
     frame: SliceFrame  # of the images
     slices: NDArray[np.int64] = field(repr=False)  # (n,) slice index of every image, evenly spaced
-    bone: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8 map, 0 where bone is not believed
     lesion: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8 map
     labels: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8, the lesions
-    bone_level: int = 128  # byte from which a pixel is bone
     lesion_level: int = 128  # byte from which a pixel is lesion
 
     def neighbours(self, k: int) -> tuple[int, int, float]:
         """The two images around slice k, and the weight of the second."""
-        step = int(self.slices[1] - self.slices[0]) if self.slices.size > 1 else 1
-        first = min(k // step, self.slices.size - 1)
-        second = min(first + 1, self.slices.size - 1)
-        return first, second, 0.0 if second == first else (k - first * step) / step
+        return neighbours(self.slices, k)
+
+
+def neighbours(slices: NDArray[np.int64], k: int) -> tuple[int, int, float]:
+    """The two images around slice k of evenly spaced ``slices``, and the weight of the second."""
+    step = int(slices[1] - slices[0]) if slices.size > 1 else 1
+    first = min(k // step, slices.size - 1)
+    second = min(first + 1, slices.size - 1)
+    return first, second, 0.0 if second == first else (k - first * step) / step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,34 +88,30 @@ def draw_outlines(
     maps: MapStack,
     *,
     spacing_mm: tuple[float, float, float],
-    bone_out: NDArray[np.uint8],
+    barred: NDArray[np.bool_],
     lesions_out: NDArray[np.uint8],
 ) -> list[LesionShape]:
-    """Masks of a whole series, and the lesions measured.
+    """The mask of the lesions of a whole series, and the lesions measured.
 
     Args:
         array: (slice, row, column) HU.
         maps: of the same series.
         spacing_mm: of the array.
-        bone_out: of its shape, zeros: becomes 1 in bone, lesions included.
+        barred: of its shape: what is no lesion, as metal.
         lesions_out: of its shape, zeros: becomes the label of the lesion.
 
     Returns:
         The lesions that have at least one voxel, by label.
     """
     found: list[list[_Section]] = [[] for _ in range(array.shape[0])]
-    has_bone = np.asarray(maps.bone.max(axis=(1, 2)) >= maps.bone_level)
     has_lesion = np.asarray(maps.labels.any(axis=(1, 2)))
 
     def work(first: int, stop: int) -> None:
         for k in range(first, stop):
             a, b, weight = maps.neighbours(k)
             if has_lesion[a] or has_lesion[b]:
-                lesions_out[k] = _lesions_of(maps, a, b, weight)
+                lesions_out[k] = np.where(barred[k], np.uint8(0), _lesions_of(maps, a, b, weight))
                 found[k] = _sections(lesions_out[k], array[k], k, spacing_mm)
-            if has_bone[a] or has_bone[b] or found[k]:
-                bone = maps.frame.maps_back(between(maps.bone, a, b, weight)[None])[0] >= maps.bone_level
-                bone_out[k] = bone | (lesions_out[k] > 0) if found[k] else bone
 
     in_threads(work, array.shape[0], chunk=8)
     by_label: dict[int, list[_Section]] = {}

@@ -23,9 +23,10 @@ import cv2
 import numpy as np
 
 from osteon._compiled import in_threads
+from osteon.geometry import axial_turn
 from osteon.ops.closing import ball_rows, close_ball, fill_holes
 from osteon.ops.lesions import even_parts, find_contrast, grown
-from osteon.ops.outlines import MapStack, between
+from osteon.ops.outlines import between, neighbours
 from osteon.ops.series_images import series_images, slice_step
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from osteon.data import Volume
     from osteon.ops.series_images import SeriesImages
 
     Bools = NDArray[np.bool_]
 
-__all__ = ["DENSE_HU", "Skeleton", "segment_skeleton"]
+__all__ = ["DENSE_HU", "Skeleton", "segment_skeleton", "skeleton_of"]
 
 WORK_MM: Final = 1.0
 """Finer pixels are averaged, and of closer slices some are left out: pieces are told apart at this size as well."""
@@ -82,6 +84,19 @@ class Skeleton:
     bone: Bools = field(repr=False)  # marrow included
     implant: Bools = field(repr=False)  # metal, its rim and streaks; not in bone
     contrast_ml: float = 0.0  # of what was as dense as bone and is contrast agent
+
+
+def skeleton_of(volume: Volume) -> Skeleton:
+    """Bone of a CT in HU, on its own grid, whatever the order of its axes.
+
+    Raises:
+        InputError: values that are not numbers.
+    """
+    turn = axial_turn(volume.grid)
+    found = segment_skeleton(turn.array(volume.array), turn.grid(volume.grid).spacing_mm)
+    bone, implant = np.zeros((2, *volume.grid.shape), dtype=np.bool_)
+    turn.array(bone)[...], turn.array(implant)[...] = found.bone, found.implant
+    return Skeleton(bone, implant, found.contrast_ml)
 
 
 def segment_skeleton(array: NDArray[Any], spacing_mm: tuple[float, float, float]) -> Skeleton:
@@ -306,13 +321,12 @@ def _on_own_grid(array: NDArray[Any], images: SeriesImages, bone: Bools, implant
     if images.grey.shape == array.shape:
         return bone, implant
     maps = [mask.view(np.uint8) * np.uint8(255) for mask in (bone, implant)]
-    stack = MapStack(frame=images.frame, slices=images.slices, bone=maps[0], lesion=maps[1], labels=maps[1])
     found = np.zeros((2, *array.shape), dtype=np.bool_)
     used = [np.asarray(one.any(axis=(1, 2))) for one in maps]
 
     def work(first: int, stop: int) -> None:
         for k in range(first, stop):
-            a, b, weight = stack.neighbours(k)
+            a, b, weight = neighbours(images.slices, k)
             for out, one, is_used in zip(found, maps, used, strict=True):
                 if is_used[a] or is_used[b]:
                     back = images.frame.maps_back(between(one, a, b, weight)[None])[0]

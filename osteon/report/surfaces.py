@@ -41,6 +41,7 @@ _MOST_TOGGLES: Final = 8
 _FRAME_THROUGH: Final = 0.3
 _LESION_THROUGH: Final = 0.68
 """How strongly frames and lesions shine through the bone before them."""
+_IMPLANT: Final = "implant"
 _LESION: Final = "lesion_"
 """Surfaces of lesions carry the label of the mask behind it."""
 _MARGIN, _GAP, _HEAD = 24.0, 26.0, 112.0
@@ -60,9 +61,9 @@ class _Shot:
 
 
 def bone_surfaces(answer: Answer) -> tuple[Surface, ...]:
-    """Surfaces that are neither lesions nor boxes of beams."""
+    """Surfaces that are neither lesions nor implants nor boxes of beams."""
     filled = (surface for surface in answer.surfaces.values() if len(surface.faces))
-    return tuple(one for one in filled if "box" not in one.name and not one.name.startswith(_LESION))
+    return tuple(one for one in filled if "box" not in one.name and not one.name.startswith((_LESION, _IMPLANT)))
 
 
 def bodies_and_boxes(answer: Answer, volume: Volume) -> tuple[tuple[Surface, ...], tuple[Surface, ...]]:
@@ -181,7 +182,9 @@ def bone_scene(answer: Answer, volume: Volume, lesions: Sequence[DrawnLesion] | 
         both in base64.
     """
     shown = [(item, item.surface) for item in lesions or () if item.surface is not None]
-    bodies, boxes = bodies_and_boxes(answer, volume) if lesions is None else (bone_surfaces(answer), ())
+    bodies, boxes = bodies_and_boxes(answer, volume)
+    if lesions is not None:  # each is drawn as the list has it
+        bodies, boxes = tuple(one for one in bodies if not one.name.startswith(_LESION)), ()
     if not bodies and not shown:
         return []
     total = sum(len(surface.faces) for surface in (*bodies, *(surface for _, surface in shown)))

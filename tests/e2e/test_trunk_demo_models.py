@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from osteon.data.system import DEMO_MARK, NO_MODEL
 from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
@@ -45,7 +46,9 @@ def test_the_largest_lesion_is_outlined_where_it_is(phantom: Phantom[TrunkSpec],
     assert (largest & predicted).sum() > 0.5 * largest.sum()
     bone = case.answer.masks["bone"].array > 0
     own = np.asarray(phantom.masks["structures"].array) > 0
-    assert 2 * (bone & own).sum() / (bone.sum() + own.sum()) > 0.85
+    assert (bone & own).sum() > 0.97 * own.sum()
+    # every voxel of 200 HU is bone: at 5 mm slices that is a rim around the phantom's
+    assert 2 * (bone & own).sum() / (bone.sum() + own.sum()) > 0.75
 
 
 def test_everything_says_that_the_models_are_demos(case: CaseResult) -> None:
@@ -74,10 +77,23 @@ def test_a_real_patch_is_read_and_nothing_is_claimed_of_its_site(
     shared_data: Path, tmp_path: Path, number: int
 ) -> None:
     patch = shared_data / "blds_bone_mets_ct" / f"{number}.nii.gz"
-    found = read_case(patch, tmp_path / "result", options=OPTIONS)
+    found = read_case(patch, tmp_path / "result", options=replace(OPTIONS, options={"demo_on_patient": True}))
     assert {lesion.site for lesion in found.answer.detail_as(LesionReading).lesions} <= {"not determined"}
     assert (found.folder / "report.html").is_file()
     assert found.answer.is_demo
+
+
+@pytest.mark.shared_data
+def test_of_a_real_torso_only_the_bone_and_the_implant_are_told(shared_data: Path, tmp_path: Path) -> None:
+    found = read_case(shared_data / "totalseg_ct" / "example_ct.nii.gz", tmp_path / "result", options=OPTIONS)
+    findings: dict[str, Any] = json.loads((found.folder / "findings.json").read_text("utf-8"))
+    assert found.answer.headline.startswith(f"{NO_MODEL} Bone in the field of view: ")
+    assert [one["identifier"] for one in findings["findings"]] == ["bone", "implant"]
+    assert not found.answer.is_demo
+    page = (found.folder / "report.html").read_text("utf-8")
+    assert DEMO_MARK not in page
+    assert "No lesion" not in page
+    assert {"bone.stl", "bone.glb", "report.pdf"} <= {path.name for path in found.folder.iterdir()}
 
 
 def test_the_scripts_that_make_them_have_their_settings() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import Grid
-from osteon.mesh import extract_surface, kernels
+from osteon.mesh import bounds_lps_mm, coarse_surface, extract_surface, kernels
 from tests.surface_measures import enclosed_volume_mm3, is_watertight
 
 if TYPE_CHECKING:
@@ -140,3 +140,18 @@ def test_an_empty_mask_and_a_wrong_grid_are_refused() -> None:
         extract_surface(np.zeros((3, 3, 3), dtype=bool), grid_of((3, 3, 3)))
     with pytest.raises(GeometryMismatchError, match="shape"):
         extract_surface(np.ones((3, 3, 3), dtype=bool), grid_of((3, 3, 4)))
+
+
+@pytest.mark.parametrize("spacing_mm", [(0.8, 0.5, 0.5), (2.5, 0.9, 0.9), (5.0, 1.75, 1.75)])
+def test_a_coarse_surface_lies_where_the_mask_does(spacing_mm: Sequence[float]) -> None:
+    shape = tuple(round(70 / mm) + 1 for mm in spacing_mm)
+    grid = grid_of(shape, spacing_mm=spacing_mm, directions=TURN)
+    z, y, x = np.meshgrid(*((np.arange(n) * mm - 33) for n, mm in zip(shape, spacing_mm, strict=True)), indexing="ij")
+    mask = np.sqrt(z * z + y * y + x * x) < 25
+    surface = coarse_surface(mask, grid, name="ball")
+    assert is_watertight(surface)
+    low, high = bounds_lps_mm([surface])
+    middle = grid.to_lps_mm([33 / mm for mm in spacing_mm])
+    assert np.allclose(low, middle - 25, atol=1.6)
+    assert np.allclose(high, middle + 25, atol=1.6)
+    assert enclosed_volume_mm3(surface) == pytest.approx(4 / 3 * np.pi * 25**3, rel=0.06)

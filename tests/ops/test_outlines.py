@@ -22,7 +22,6 @@ def _stack(step: int = 1) -> tuple[MapStack, np.ndarray]:
     frame = slice_frame(SHAPE[1:], SPACING[1:])
     slices = np.arange(0, SHAPE[0], step)
     first, second = _ball((12.0, 36.0, 40.0), 9.0), _ball((12.0, 36.0, 66.0), 7.0)
-    bone = first | second | _ball((12.0, 36.0, 52.0), 12.0)
 
     def shown(mask: np.ndarray) -> np.ndarray:
         return np.stack([frame.images(mask[k][None] * np.uint8(255))[0] for k in slices])
@@ -30,18 +29,20 @@ def _stack(step: int = 1) -> tuple[MapStack, np.ndarray]:
     maps = shown(first | second)
     labels = np.where(shown(first) >= 128, np.uint8(1), np.where(shown(second) >= 128, np.uint8(2), np.uint8(0)))
     array = np.random.default_rng(2).normal(100, 30, SHAPE).astype(np.int16)
-    return MapStack(frame, slices, bone=shown(bone), lesion=maps, labels=labels), array
+    return MapStack(frame, slices, lesion=maps, labels=labels), array
 
 
-def _drawn(stack: MapStack, array: np.ndarray) -> tuple[list[LesionShape], np.ndarray, np.ndarray]:
-    bone, lesions = np.zeros((2, *SHAPE), dtype=np.uint8)
-    shapes = draw_outlines(array, stack, spacing_mm=SPACING, bone_out=bone, lesions_out=lesions)
-    return shapes, bone, lesions
+def _drawn(
+    stack: MapStack, array: np.ndarray, barred: np.ndarray | None = None
+) -> tuple[list[LesionShape], np.ndarray]:
+    lesions = np.zeros(SHAPE, dtype=np.uint8)
+    barred = np.zeros(SHAPE, dtype=np.bool_) if barred is None else barred
+    return draw_outlines(array, stack, spacing_mm=SPACING, barred=barred, lesions_out=lesions), lesions
 
 
 def test_numbers_are_those_of_the_mask() -> None:
     stack, array = _stack()
-    shapes, bone, lesions = _drawn(stack, array)
+    shapes, lesions = _drawn(stack, array)
     assert [shape.label for shape in shapes] == [1, 2]
     for shape in shapes:
         where = lesions == shape.label
@@ -53,17 +54,25 @@ def test_numbers_are_those_of_the_mask() -> None:
         assert shape.start == tuple(places.min(axis=0))
         assert shape.stop == tuple(places.max(axis=0) + 1)
         assert np.array_equal(shape.areas, where.sum(axis=(1, 2))[shape.start[0] : shape.stop[0]])
-    assert not (bone[lesions > 0] == 0).any()
+
+
+def test_what_is_barred_is_no_lesion_and_is_not_measured() -> None:
+    stack, array = _stack()
+    barred = np.zeros(SHAPE, dtype=np.bool_)
+    barred[:, :45] = True
+    shapes, lesions = _drawn(stack, array, barred)
+    assert not lesions[barred].any()
+    whole, _ = _drawn(stack, array)
+    for half, shape in zip(shapes, whole, strict=True):
+        assert half.voxels == np.count_nonzero(lesions == half.label) < shape.voxels
 
 
 def test_masks_equal_maps_cut_on_the_whole_grid() -> None:
     stack, array = _stack()
-    _, bone, lesions = _drawn(stack, array)
+    _, lesions = _drawn(stack, array)
     whole = stack.frame.maps_back(stack.lesion.astype(np.float32)) >= 127.5
     differs = (lesions > 0) != whole
     assert differs.mean() < 1e-3  # bytes are rounded on the way
-    in_bone = (stack.frame.maps_back(stack.bone.astype(np.float32)) >= 127.5) | whole
-    assert ((bone > 0) != in_bone).mean() < 2e-3
 
 
 def test_slices_between_images_take_the_mean_of_both() -> None:
@@ -72,7 +81,7 @@ def test_slices_between_images_take_the_mean_of_both() -> None:
     one, other = _drawn(every, array), _drawn(second, array)
     for shape, half in zip(one[0], other[0], strict=True):
         assert half.voxels == pytest.approx(shape.voxels, rel=0.06)
-    assert np.array_equal(one[2][::2], other[2][::2])
+    assert np.array_equal(one[1][::2], other[1][::2])
     assert second.neighbours(11) == (5, 5, 0.0)
     assert second.neighbours(3) == (1, 2, 0.5)
 

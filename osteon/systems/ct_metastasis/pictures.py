@@ -201,7 +201,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     is_scored = any(len(each.slices) for each in scores)
     has_bone = bool(bone_surfaces(answer))
     drawings: dict[str, Drawing] = {
-        "overview": partial(_draw_skeleton, bones=bone_surfaces(answer), lesions=lesions, demo=answer.is_demo)
+        "overview": partial(_draw_skeleton, answer=answer, lesions=lesions)
         if has_bone
         else partial(draw_overview, answer=answer, volume=volume)
     }
@@ -219,7 +219,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     mark = (Paragraph(TEXT.demo_mark, "mark", only="page"),) if answer.is_demo else ()
     means = KeyValues(tuple(_definitions(entries.reference_bone, answer.configuration.get("lesions"))), folded=_MEANS)
     blocks: list[Block] = [
-        *_list(entries, findings, means, mark),
+        *(_list(entries, findings, means, mark, reading.not_listed) if answer.models else ()),
         Heading("Overview", anchor="pictures", only="page"),
         Figure("overview", tallest_mm=92),
         Figure("slices", tallest_mm=128),
@@ -228,7 +228,13 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     ]
     listed = [lesion.identifier for lesion in entries.lesions]
     if len(findings.findings) > len(listed) or not listed:
-        blocks += findings_section(findings, TEXT, title="Also measured", listed=listed, note="paper" if listed else "")
+        blocks += findings_section(
+            findings,
+            TEXT,
+            title="Also measured" if answer.models else "Findings",
+            listed=listed,
+            note="paper" if listed else "",
+        )
     if has_browsers(answer, volume):
         browsers = partial(slice_browsers, answer, volume, scores, look=_LOOK, lesions=(mask, lesions))
         note = curve_caption(answer, volume, scores, predicted=_LOOK.predicted) if is_scored else ""
@@ -243,7 +249,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
     blocks += trust_section(findings, entries.scores)
     if has_bone:
         scene = Viewer3D(partial(bone_scene, answer, volume, lesions))
-        blocks += [Heading("Bone in 3D", anchor="bone", only="page"), *mark, scene]
+        blocks += [Heading("Bone in 3D", anchor="bone", only="page"), *(mark if lesions else ()), scene]
     return Part(tuple(blocks), drawings, entries, skip=("lesions", "findings"))
 
 
@@ -251,7 +257,9 @@ def _picture_name(number: int) -> str:
     return f"lesion_{number:02d}"
 
 
-def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tuple[Block, ...]) -> Iterator[Block]:
+def _list(
+    entries: LesionEntries, findings: Findings, means: KeyValues, mark: tuple[Block, ...], not_listed: int
+) -> Iterator[Block]:
     """The list, also when nothing is in it."""
     yield Heading("Lesions", anchor="lesions")
     if not entries.lesions:
@@ -259,9 +267,12 @@ def _list(entries: LesionEntries, findings: Findings, means: KeyValues, mark: tu
         scored = [scores for scores in entries.scores if scores.source == "classifier"]
         predicted = sum(row.smoothed >= scores.threshold for scores in scored for row in scores.slices)
         words = f" The classifier of slices predicts {_LOOK.predicted} in {count(predicted, 'slice')} all the same."
+        nothing = f"No lesion was detected in the {slices} that were read."
+        if not_listed:
+            verb = "is" if not_listed == 1 else "are"
+            nothing = f"No lesion is large enough for the list; {count(not_listed, 'smaller one')} {verb} left out."
         yield Paragraph(
-            f"No lesion was detected in the {slices} that were read. "
-            f"That a model lists nothing does not show that nothing is there.{words if predicted else ''}",
+            f"{nothing} That a model lists nothing does not show that nothing is there.{words if predicted else ''}",
             "nothing",
         )
         return
@@ -392,12 +403,15 @@ class _Panel:
     extent_mm: tuple[float, float]
 
 
-def _draw_skeleton(path: Path, bones: Sequence[Surface], lesions: Sequence[DrawnLesion], *, demo: bool) -> Picture:
+def _draw_skeleton(path: Path, answer: Answer, lesions: Sequence[DrawnLesion]) -> Picture:
     """Draw the skeleton from the front and from the left; one that is flat, of a few slices, from the feet.
+
+    Only what a model outlined carries its mark; the bone is found without one.
 
     Raises:
         OutputError: the picture cannot be written.
     """
+    bones = bone_surfaces(answer)
     bodies = [*bones, *(lesion.surface for lesion in lesions if lesion.surface is not None)]
     front = _Panel("From the front", "anterior", _extent_mm(bodies, "anterior"))
     panels = [front, _Panel("From the left", "left", _extent_mm(bodies, "left"))]
@@ -410,7 +424,7 @@ def _draw_skeleton(path: Path, bones: Sequence[Surface], lesions: Sequence[Drawn
     used = across * scale + _GAP * (len(panels) - 1) + 2 * _CALLOUT * len(panels)
     sheet = Sheet(max(used + 2 * _MARGIN, 1000), tall + _HEAD + _FOOT)
     title = "Lesions in the skeleton" if lesions else "Skeleton"
-    sheet.head(title, demo=demo)
+    sheet.head(title, demo=answer.is_demo and bool(lesions))
     left, numbered = (sheet.width - used) / 2, 0
     for panel in panels:
         width = panel.extent_mm[0] * scale
@@ -419,7 +433,7 @@ def _draw_skeleton(path: Path, bones: Sequence[Surface], lesions: Sequence[Drawn
         numbered = max(numbered, _draw_panel(sheet, place, panel, bones, lesions, mm_per_px=1 / scale))
         left += width + 2 * _CALLOUT + _GAP
     _legend(sheet, lesions)
-    return sheet.picture(path, title, _caption(panels, lesions, numbered))
+    return sheet.picture(path, title, _caption(panels, lesions, numbered, looked=bool(answer.models)))
 
 
 def see_through(bones: Sequence[Surface], lesions: Sequence[Surface], camera: mesh.Camera) -> NDArray[np.uint8]:
@@ -530,11 +544,11 @@ def _legend(sheet: Sheet, lesions: Sequence[DrawnLesion]) -> None:
             left += 60 + 11.5 * len(words)
 
 
-def _caption(panels: Sequence[_Panel], lesions: Sequence[DrawnLesion], numbered: int) -> str:
+def _caption(panels: Sequence[_Panel], lesions: Sequence[DrawnLesion], numbered: int, *, looked: bool) -> str:
     sides = " and ".join(panel.title[:1].lower() + panel.title[1:] for panel in panels)
     told = f"Surface of the bone, parallel projection, to scale, seen {sides}."
     if not lesions:
-        return f"{told} No lesion was detected."
+        return f"{told} No lesion is listed." if looked else told
     through = "Lesions shine through the bone before them; a number is that of the list, a colour its density pattern."
     some = (
         ""

@@ -1,32 +1,46 @@
 """CT of the trunk: bone and lesions outlined, lesions listed, slices classified.
 
-A series goes through a 2D segmenter slice by slice (thesis, chapter 4) as small images; everything that looks at the
-series as a whole works on those, and only the outlines of what was found are drawn on the CT's own grid.
+The bone is found without a network. For the lesions a series goes through a 2D segmenter slice by slice (thesis,
+chapter 4) as small images; everything that looks at the series as a whole works on those, and only the outlines of what
+was found are drawn on the CT's own grid.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.data import Answer, Mask, Notice, Region, SliceScores, named
+from osteon.data import Answer, Mask, Notice, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
+from osteon.data.system import NO_MODEL, silent_notice
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
-from osteon.geometry import Box, axial_turn
+from osteon.geometry import axial_turn
 from osteon.ops.lesions import LesionOptions, grown
 from osteon.ops.runs import smooth_scores, stretches
 from osteon.ops.series_images import SeriesImages, SliceFrame, series_images, slice_step
+from osteon.ops.skeleton import skeleton_of
+from osteon.predict.predictor import Predictor, may_speak
+from osteon.report.skeleton import (
+    LEAST_CONTRAST_ML,
+    REGION,
+    bone_told,
+    describe_skeleton,
+    skeleton_masks,
+    skeleton_notices,
+    skeleton_region,
+    skeleton_surfaces,
+)
 from osteon.systems.ct_metastasis import text
 from osteon.systems.ct_metastasis.search import (
     LEAST_BONE_HU,
     ImageOptions,
     clean_maps,
+    lesion_surfaces,
     map_series,
     measure_lesions,
-    trunk_surfaces,
 )
 from osteon.weights import MapOutput, Maps, find_card
 
@@ -37,7 +51,6 @@ if TYPE_CHECKING:
 
     from osteon.data import Volume
     from osteon.geometry import Turn
-    from osteon.predict.predictor import Predictor
     from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.search import CleanMaps, Segmenter, TrunkSearch
     from osteon.systems.ct_metastasis.text import Lesion
@@ -49,13 +62,10 @@ TASK = "ct_metastasis"
 SLICE_TASK = "ct_metastasis_slices"
 DEFAULT_SEGMENTER = "hybrid_attunetpp_small.phantom"
 DEFAULT_SLICE_MODEL = "mobilenet_v2.trunk_phantom"
-REGION = "skeleton"
 IMAGES_AT_ONCE = 64
 
 THICK_SLICES_MM = 3.0
 LEAST_BONE_MM3 = 1000.0
-LEAST_METAL_MM3 = 50.0
-LEAST_CONTRAST_ML = 1.0
 BONE_SEEN_HU = 150.0
 """Somewhere in its cortex every bone is at least this dense."""
 
@@ -68,7 +78,7 @@ def answer(
     segmenter: Segmenter | None = None,
     classifier: Predictor | None = None,
 ) -> Answer:
-    """Read a CT of the trunk.
+    """Read a CT of the trunk. The bone is found without a network; where no model may speak, it is all that is told.
 
     Args:
         volume: CT in HU, axial slices.
@@ -88,101 +98,167 @@ def answer(
     clock = Clock()
     notices: tuple[Notice, ...] = ()
     if segmenter is None:
-        with clock.step("load model"):
-            segmenter = _load_segmenter(options)
-            classifier, notices = _load_classifier(options)
+        card = _segmenter_card(options)
+        if may_speak(card, volume, demo_on_patient=options.demo_on_patient):
+            with clock.step("load model"):
+                segmenter = Predictor.load(card, device=options.device)
+                classifier, notices = _load_classifier(volume, options)
+        else:
+            notices = (silent_notice(card.name),)
     turn = _turn(volume)
-    array, spacing_mm = turn.array(volume.array), turn.grid(volume.grid).spacing_mm
+    with clock.step("prepare slices", progress, "preparing the slices"):
+        images = _images(turn.array(volume.array), turn.grid(volume.grid).spacing_mm, segmenter, options)
+    with clock.step("bone mask", progress, "bone"):
+        skeleton = skeleton_of(volume)
+    masks = skeleton_masks(skeleton, volume)
+    bone_mm3 = np.count_nonzero(skeleton.bone) * volume.grid.voxel_volume_mm3
+    if bone_mm3 < LEAST_BONE_MM3 and not options.force:
+        raise _no_bone("less than 1 ml is as dense as bone and shaped like it")
+    notices = (*notices, *skeleton_notices(skeleton, masks))
+    series = _Series(volume, turn, images, masks, skeleton.implant)
+    if segmenter is not None:
+        return _lesions(series, options, segmenter, classifier, notices, clock, progress)
+    with clock.step("surfaces"):
+        surfaces = skeleton_surfaces(masks)
+    return Answer(
+        task=TASK,
+        headline=f"{NO_MODEL} {bone_told(masks[0])}",
+        status="not_assessed",
+        findings=tuple(describe_skeleton(masks)),
+        regions=skeleton_region(masks[0]),
+        masks=named(masks),
+        surfaces=named(surfaces),
+        notices=(*notices, *_notices_of_slices(volume, images, seen=False)),
+        configuration=_options_told(options),
+        seconds=clock.seconds,
+        detail=text.LesionReading(),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Series:
+    """A CT with the bone that was found in it without a network."""
+
+    volume: Volume
+    turn: Turn
+    images: SeriesImages
+    masks: tuple[Mask, ...]
+    implant: NDArray[np.bool_]
+
+    @property
+    def array(self) -> NDArray[np.int16] | NDArray[np.float32]:
+        """HU with rows to the back and columns to the left."""
+        return self.turn.array(self.volume.array)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Of ``array``."""
+        return self.turn.grid(self.volume.grid).spacing_mm
+
+    def on_images(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
+        """A mask of the volume on the images."""
+        turned, frame = self.turn.array(mask), self.images.frame
+        return np.stack(
+            [frame.images((turned[k] > 0).astype(np.uint8)[None] * np.uint8(255))[0] >= 128 for k in self.images.slices]
+        )
+
+
+def _lesions(
+    series: _Series,
+    options: Options,
+    segmenter: Segmenter,
+    classifier: Predictor | None,
+    notices: tuple[Notice, ...],
+    clock: Clock,
+    progress: Progress,
+) -> Answer:
+    """What the models say of a series."""
+    volume, turn, images, spacing_mm = series.volume, series.turn, series.images, series.spacing_mm
     lesion_options = _lesion_options(segmenter.card, options)
-    images, clean = _searched(array, spacing_mm, segmenter, (options, lesion_options), clock, progress)
+    with clock.step("segment"):
+        size_step = segmenter.card.image.size_step if segmenter.card else 16
+        maps = map_series(images, segmenter, size_step=size_step, progress=progress)
+    progress("lesions", 0, 2)
+    with clock.step("find lesions"):
+        own, implant = series.on_images(series.masks[0].array), series.on_images(series.implant)
+        clean = clean_maps(images, maps, own, implant, options=lesion_options)
     progress("lesions", 1, 2)
     with clock.step("outline and measure"):
-        bone, lesions = np.zeros((2, *volume.grid.shape), dtype=np.uint8)
+        lesions = np.zeros(volume.grid.shape, dtype=np.uint8)
         search = measure_lesions(
-            array,
+            series.array,
             images,
             clean,
             spacing_mm=spacing_mm,
-            bone_out=turn.array(bone),
+            implant=turn.array(series.implant),
             lesions_out=turn.array(lesions),
             options=lesion_options,
             to_head=bool(volume.grid.directions[0, 2] > 0),
         )
+        bone = replace(series.masks[0], array=np.maximum(series.masks[0].array, np.minimum(lesions, np.uint8(1))))
     progress("lesions", 2, 2)
     with clock.step("classify slices"):
         scores = _scores(images, clean, search, classifier, lesion_options, spacing_mm, progress)
+    skeleton = (bone, *series.masks[1:])
     with clock.step("surfaces"):
-        surfaces = trunk_surfaces(
-            clean.bone | (clean.maps.labels > 0),
-            images,
-            grid=turn.grid(volume.grid),
-            lesions_mask=turn.array(lesions),
-            lesions=search.lesions,
-            progress=progress,
+        surfaces = (
+            *skeleton_surfaces(skeleton),
+            *lesion_surfaces(turn.array(lesions), search.lesions, grid=turn.grid(volume.grid), progress=progress),
         )
     labels = text.lesion_labels(search, volume)
     told, findings = text.describe(search, labels, volume, turn=turn)
-    masks = [Mask(bone, volume.grid, labels=(text.bone_label(volume),), name=text.BONE_MASK)]
+    masks = list(skeleton)
     if told:
         masks.append(Mask(lesions, volume.grid, labels=labels, name=text.LESION_MASK))
     uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
     return Answer(
         task=TASK,
-        headline=text.headline(told, scores, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small),
+        headline=text.headline(told, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small),
         status="positive" if told else "negative",
-        findings=(*findings, text.describe_bone(masks[0])),
-        regions=_regions(bone),
+        findings=(*findings, *describe_skeleton(skeleton, tail=" Lesions are included." if told else "")),
+        regions=skeleton_region(bone),
         masks=named(masks),
         surfaces=named(surfaces),
         models=uses,
-        notices=(*notices, *_notices(volume, images, clean, search, told, lesion_options)),
+        notices=(*notices, *_notices(series, clean, search, told, scores, lesion_options)),
         configuration=_configuration(options, lesion_options, images, segmenter, classifier),
         seconds=clock.seconds,
         detail=text.LesionReading(
-            (scores,) if scores.slices.size else (), lesions=told, reference_bone=search.reference_bone
+            (scores,) if scores.slices.size else (),
+            lesions=told,
+            reference_bone=search.reference_bone,
+            not_listed=search.too_small,
         ),
     )
 
 
-def _searched(
+def _images(
     array: NDArray[np.int16] | NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
-    segmenter: Segmenter,
-    options: tuple[Options, LesionOptions],
-    clock: Clock,
-    progress: Progress,
-) -> tuple[SeriesImages, CleanMaps]:
-    """The images of a series, and what its maps hold that is clean.
+    segmenter: Segmenter | None,
+    options: Options,
+) -> SeriesImages:
+    """The images of a series as the segmenter's card wants them.
 
     Raises:
         InputError: no HU, values that are not numbers.
         NotThisTaskError: no bone, and it is not forced.
     """
-    system_options, lesion_options = options
-    with clock.step("prepare slices", progress, "preparing the slices"):
-        card = segmenter.card
-        made = ImageOptions() if card is None else card.image.parameters_of(ImageOptions, name=card.name)
-        size_step, step = card.image.size_step if card else 16, slice_step(spacing_mm[0], pixel_mm=made.pixel_mm)
-        images = series_images(
-            array, spacing_mm, window_hu=made.window_hu, pixel_mm=made.pixel_mm, size_step=size_step, step=step
+    card = segmenter.card if segmenter else None
+    made = ImageOptions() if card is None else card.image.parameters_of(ImageOptions, name=card.name)
+    size_step, step = card.image.size_step if card else 16, slice_step(spacing_mm[0], pixel_mm=made.pixel_mm)
+    images = series_images(
+        array, spacing_mm, window_hu=made.window_hu, pixel_mm=made.pixel_mm, size_step=size_step, step=step
+    )
+    low, high = float(images.lowest_hu.min()), float(images.highest_hu.max())
+    if low >= 0 and high <= 255:
+        raise InputError(
+            f"{TASK} reads CT in Hounsfield units, found values from {low:g} to {high:g}, as in an 8-bit picture: "
+            "give the CT itself (pictures of the public data set become a data set with `osteon dataset`)"
         )
-        low, high = float(images.lowest_hu.min()), float(images.highest_hu.max())
-        if low >= 0 and high <= 255:
-            raise InputError(
-                f"{TASK} reads CT in Hounsfield units, found values from {low:g} to {high:g}, as in an 8-bit picture: "
-                "give the CT itself (pictures of the public data set become a data set with `osteon dataset`)"
-            )
-        if high < BONE_SEEN_HU and not system_options.force:
-            raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
-    with clock.step("segment"):
-        maps = map_series(images, segmenter, size_step=size_step, progress=progress)
-    progress("lesions", 0, 2)
-    with clock.step("find lesions"):
-        clean = clean_maps(images, maps, options=lesion_options)
-    bone_mm3 = np.count_nonzero(clean.bone) * float(np.prod(images.spacing_mm))
-    if bone_mm3 < LEAST_BONE_MM3 and not system_options.force:
-        raise _no_bone("the network marks less than 1 ml of bone")
-    return images, clean
+    if high < BONE_SEEN_HU and not options.force:
+        raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
+    return images
 
 
 def _require_ct(volume: Volume) -> None:
@@ -210,9 +286,7 @@ def _no_bone(reason: str) -> NotThisTaskError:
     )
 
 
-def _load_segmenter(options: Options) -> Segmenter:
-    from osteon.predict.predictor import Predictor
-
+def _segmenter_card(options: Options) -> ModelCard:
     name = options.model or DEFAULT_SEGMENTER
     try:
         card = find_card(name)
@@ -223,13 +297,11 @@ def _load_segmenter(options: Options) -> Segmenter:
             f"{TASK} needs a segmentation model (maps of bone and lesions), but {card.name} is a classifier of task "
             f"{card.task}: name another one with --model (`osteon models list` shows them)"
         )
-    return Predictor.load(card, device=options.device)
+    return card
 
 
-def _load_classifier(options: Options) -> tuple[Predictor | None, tuple[Notice, ...]]:
-    """The slice classifier, where one is installed."""
-    from osteon.predict.predictor import Predictor
-
+def _load_classifier(volume: Volume, options: Options) -> tuple[Predictor | None, tuple[Notice, ...]]:
+    """The slice classifier, where one is installed and may speak."""
     try:
         card = find_card(DEFAULT_SLICE_MODEL)
     except UnknownLabelError:
@@ -240,6 +312,8 @@ def _load_classifier(options: Options) -> tuple[Predictor | None, tuple[Notice, 
         return None, (Notice("no-slice-classifier", said),)
     if card.task != SLICE_TASK:
         raise WeightsError(f"{card.name} is of task {card.task}; the slices of {TASK} need one of task {SLICE_TASK}")
+    if not may_speak(card, volume, demo_on_patient=options.demo_on_patient):
+        return None, (silent_notice(card.name),)
     return Predictor.load(card, device=options.device), ()
 
 
@@ -321,29 +395,19 @@ def _blocks(images: SeriesImages, at: NDArray[np.int64], size: tuple[int, int]) 
         yield frame.images(np.ascontiguousarray(some)).astype(np.float32) / np.float32(255)
 
 
-def _regions(bone: NDArray[np.uint8]) -> tuple[Region, ...]:
-    """The skeleton as one region; none where there is no bone."""
-    present = np.asarray(bone.any(axis=(1, 2)))
-    if not present.any():
-        return ()
-    flat = bone.max(axis=0)
-    used = [np.flatnonzero(line) for line in (present, flat.any(axis=1), flat.any(axis=0))]
-    first, second, third = ((int(line[0]), int(line[-1]) + 1) for line in used)
-    box = Box(start=(first[0], second[0], third[0]), stop=(first[1], second[1], third[1]))
-    return (Region(name=REGION, box=box, present=present),)
-
-
 def _notices(
-    volume: Volume,
-    images: SeriesImages,
+    series: _Series,
     clean: CleanMaps,
     search: TrunkSearch,
     lesions: tuple[Lesion, ...],
+    scores: SliceScores,
     options: LesionOptions,
 ) -> Iterator[Notice]:
-    yield from _notices_of_slices(volume, images)
-    if images.metal is not None and images.metal_mm3 >= LEAST_METAL_MM3:
-        yield text.metal_notice(images, lesions)
+    images = series.images
+    yield from _notices_of_slices(series.volume, images)
+    yield from text.slices_notice(scores)
+    if len(series.masks) > 1:
+        yield text.metal_notice(lesions)
     if clean.contrast_ml >= LEAST_CONTRAST_ML:
         where = images.slices[np.flatnonzero(clean.contrast_images)]
         said = (
@@ -353,7 +417,8 @@ def _notices(
         )
         yield Notice("contrast-left-out", said, level="warning")
     if search.too_small:
-        said = f"Lesions smaller than {options.min_volume_mm3:.0f} mm3 are not listed; {search.too_small} were found."
+        found = "one was" if search.too_small == 1 else f"{search.too_small} were"
+        said = f"Lesions smaller than {options.min_volume_mm3:.0f} mm3 are not listed; {found} outlined."
         yield Notice("small-lesions", said)
     if clean.lesions_left_out:
         said = f"More than 255 lesions were found: {clean.lesions_left_out} of the smallest are not listed."
@@ -363,13 +428,13 @@ def _notices(
         yield Notice("no-reference-bone", said, level="warning")
 
 
-def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]:
-    """What the slices themselves do not let one see."""
+def _notices_of_slices(volume: Volume, images: SeriesImages, *, seen: bool = True) -> Iterator[Notice]:
+    """What the slices themselves do not let one see; ``seen``: a network saw them."""
     slice_mm = volume.grid.spacing_mm[0]
     step = int(images.slices[1] - images.slices[0]) if images.slices.size > 1 else 1
     if volume.grid.shape[0] == 1:
         said = (
-            "The series holds a single slice: lesions are outlined in it, but volumes are area times slice thickness, "
+            "The series holds a single slice: what is outlined lies in it, but volumes are area times slice thickness, "
             "diameters are those of the slice, and nothing is known of what is above and below."
         )
         yield Notice("single-slice", said, level="warning")
@@ -379,7 +444,7 @@ def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]
             "wrongly, and volumes and diameters along the slice axis are good to a slice at best."
         )
         yield Notice("thick-slices", said, level="warning")
-    if step > 1:
+    if step > 1 and seen:
         said = (
             f"Slices are {slice_mm:.2f} mm apart, closer than the pixels of the network ({images.pixel_mm:.2f} mm): "
             f"it was shown every {_ORDINALS.get(step, f'{step}th')} slice, and its maps are linear between them."
@@ -388,6 +453,14 @@ def _notices_of_slices(volume: Volume, images: SeriesImages) -> Iterator[Notice]
 
 
 _ORDINALS = {2: "second", 3: "third"}
+
+
+def _options_told(options: Options) -> dict[str, object]:
+    return {
+        "force": options.force,
+        "demo_on_patient": options.demo_on_patient,
+        "model": options.model or DEFAULT_SEGMENTER,
+    }
 
 
 def _configuration(
@@ -400,8 +473,7 @@ def _configuration(
     maps = segmenter.card.maps.maps if segmenter.card else ()
     chosen = None if options.threshold is None else "chosen for this reading"
     return {
-        "force": options.force,
-        "model": options.model or DEFAULT_SEGMENTER,
+        **_options_told(options),
         "slice_model": None if classifier is None else classifier.name,
         "lesions": asdict(lesion_options),
         "lesion_connectivity": 26,

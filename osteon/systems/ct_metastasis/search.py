@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from osteon.errors import WeightsError
-from osteon.geometry import Grid
 from osteon.mesh import extract_surface, simplify, smooth_taubin
 from osteon.ops.lesions import (
     LesionOptions,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from osteon.data import ModelUse, Surface
     from osteon.data.options import Progress
+    from osteon.geometry import Grid
     from osteon.ops.lesions import DensityPattern, OwnBone
     from osteon.ops.series_images import SeriesImages
     from osteon.weights import ModelCard
@@ -50,10 +50,9 @@ __all__ = [
     "body_box",
     "clean_maps",
     "colour_of",
-    "image_grid",
+    "lesion_surfaces",
     "map_series",
     "measure_lesions",
-    "trunk_surfaces",
 ]
 
 
@@ -72,11 +71,7 @@ SLAB = 32
 MARGIN_PX = 16
 """As much black as the training images have around a body."""
 
-SKELETON_TRIANGLES = 300_000
 LESION_TRIANGLES = 20_000
-STEP_MM = 1.75
-"""Slices of the skeleton are thinned out to about this: its pixels are as large."""
-
 
 LESION_COLOURS: Final = (
     (214, 39, 40),
@@ -96,8 +91,9 @@ class CleanMaps:
 
     Attributes:
         maps: on the images, with bone and lesions left out where they are not plausible.
-        bone: (n, row, column) bool, without lesions' own pixels where the bone map has none.
-        contrast_ml: of structures that were taken for bone or lesion and left out.
+        bone: (n, row, column) bool: the bone that was found without the network, and what the network adds to it, as
+            where a lesion destroyed it; without lesions' own pixels where neither has any.
+        contrast_ml: of structures that the network took for bone or lesion and that were left out.
         contrast_images: (n,) bool: where they are.
         lesions_left_out: beyond 255.
     """
@@ -148,27 +144,29 @@ class TrunkSearch:
     too_small: int
 
 
-def clean_maps(images: SeriesImages, maps: Mapping[str, NDArray[np.uint8]], *, options: LesionOptions) -> CleanMaps:
-    """Leave out contrast and specks, and label the lesions in what is left; the maps ("bone", "lesion") are changed."""
+def clean_maps(
+    images: SeriesImages,
+    maps: Mapping[str, NDArray[np.uint8]],
+    own: NDArray[np.bool_],
+    implant: NDArray[np.bool_],
+    *,
+    options: LesionOptions,
+) -> CleanMaps:
+    """Leave out contrast, metal and specks, and label the lesions in what is left; the lesion map is changed.
+
+    ``own`` and ``implant`` are what was found without the network, on the images.
+    """
     bone_map, lesion_map = maps["bone"], maps["lesion"]
     bone_level, lesion_level = level_of(options.bone_threshold), level_of(options.threshold)
     bone = bone_map >= bone_level
     contrast = find_contrast(images, bone | (lesion_map >= lesion_level))
-    for one in (bone_map, lesion_map):
-        one[contrast] = 0
-    bone &= ~contrast
-    bone = _without_specks(images, bone, lesion_map >= lesion_level)
-    bone_map[~grown(bone, 1.5)] = 0
+    lesion_map[contrast | implant] = 0
+    bone &= ~(contrast | implant)
+    bone = own | _without_specks(images, bone, lesion_map >= lesion_level)
     labels, left_out = label_lesions(lesion_map, bone, spacing_mm=images.spacing_mm, options=options)
     return CleanMaps(
         maps=MapStack(
-            frame=images.frame,
-            slices=images.slices,
-            bone=bone_map,
-            lesion=lesion_map,
-            labels=labels,
-            bone_level=bone_level,
-            lesion_level=lesion_level,
+            frame=images.frame, slices=images.slices, lesion=lesion_map, labels=labels, lesion_level=lesion_level
         ),
         bone=bone,
         contrast_ml=float(np.count_nonzero(contrast)) * float(np.prod(images.spacing_mm)) / 1000,
@@ -197,17 +195,18 @@ def measure_lesions(
     clean: CleanMaps,
     *,
     spacing_mm: tuple[float, float, float],
-    bone_out: NDArray[np.uint8],
+    implant: NDArray[np.bool_],
     lesions_out: NDArray[np.uint8],
     options: LesionOptions,
     to_head: bool = True,
 ) -> TrunkSearch:
-    """Masks on the CT's own grid, and every lesion measured, characterised and placed.
+    """The mask of the lesions on the CT's own grid, and every lesion measured, characterised and placed.
 
-    The array has its rows from front to back. ``bone_out`` and ``lesions_out`` are zeros of its shape; they become 1 in
-    bone, and 1, 2... in lesions, the largest first. ``to_head``: slices follow one another towards the head.
+    The array has its rows from front to back. ``implant`` is bool of its shape, where no lesion is; ``lesions_out`` are
+    zeros of its shape and become 1, 2... in lesions, the largest first. ``to_head``: slices follow one another towards
+    the head.
     """
-    shapes = draw_outlines(array, clean.maps, spacing_mm=spacing_mm, bone_out=bone_out, lesions_out=lesions_out)
+    shapes = draw_outlines(array, clean.maps, spacing_mm=spacing_mm, barred=implant, lesions_out=lesions_out)
     least = options.min_volume_mm3 / float(np.prod(spacing_mm))
     kept = sorted((shape for shape in shapes if shape.voxels >= least), key=lambda s: (-s.voxels, s.label))
     _renumber(lesions_out, shapes, kept)
@@ -358,46 +357,14 @@ def body_box(images: SeriesImages, shown: NDArray[np.int64], size_step: int) -> 
     return ends[0], ends[1]
 
 
-def image_grid(grid: Grid, images: SeriesImages) -> Grid:
-    """Where the images of a series are."""
-    frame = images.frame
-    affine = grid.affine.copy()
-    start = [float(images.slices[0]), 0.0, 0.0]
-    affine[:3, 0] *= int(images.slices[1] - images.slices[0]) if images.slices.size > 1 else 1
-    for axis in (0, 1):
-        ratio = frame.source[axis] / frame.scaled[axis]
-        before = (frame.size[axis] - frame.scaled[axis]) // 2
-        start[axis + 1] = (0.5 - before) * ratio - 0.5
-        affine[:3, axis + 1] *= ratio
-    affine[:3, 3] = grid.to_lps_mm(start)
-    return Grid(shape=(images.slices.size, *frame.size), affine=affine)
-
-
-def trunk_surfaces(
-    bone: NDArray[np.bool_],
-    images: SeriesImages,
-    *,
-    grid: Grid,
-    lesions_mask: NDArray[np.uint8],
-    lesions: tuple[FoundLesion, ...],
-    progress: Progress,
+def lesion_surfaces(
+    lesions_mask: NDArray[np.uint8], lesions: tuple[FoundLesion, ...], *, grid: Grid, progress: Progress
 ) -> tuple[Surface, ...]:
-    """Surfaces "skeleton" and "lesion_1", "lesion_2"... in that order."""
+    """Surfaces "lesion_1", "lesion_2"... in that order."""
     step = "surfaces"
-    total = len(lesions) + 1
-    progress(step, 0, total)
     surfaces = []
-    if bone.any():
-        thin = max(1, round(STEP_MM / images.slice_mm))
-        whole = image_grid(grid, images)
-        affine = whole.affine.copy()
-        affine[:3, 0] *= thin
-        kept = bone[::thin]
-        coarse = Grid(shape=(len(kept), *bone.shape[1:]), affine=affine)
-        surface = smooth_taubin(extract_surface(kept, coarse, name="skeleton"))
-        surfaces.append(simplify(surface, target_triangles=SKELETON_TRIANGLES))
-    progress(step, 1, total)
     for number, one in enumerate(lesions, start=1):
+        progress(step, number - 1, len(lesions))
         shape = one.shape
         block = tuple(slice(a, b) for a, b in zip(shape.start, shape.stop, strict=True))
         surface = extract_surface(
@@ -407,7 +374,6 @@ def trunk_surfaces(
             colour=(*colour_of(shape.label), 255),
         )
         surfaces.append(simplify(smooth_taubin(surface), target_triangles=LESION_TRIANGLES))
-        progress(step, number + 1, total)
     return tuple(surfaces)
 
 

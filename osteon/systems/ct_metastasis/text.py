@@ -13,30 +13,29 @@ from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.lesions import NOT_DETERMINED
+from osteon.report.skeleton import SKELETON_FILES
+from osteon.report.wording import count
 from osteon.systems.ct_metastasis.search import colour_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from osteon.data import Mask, SliceScores, Volume
+    from osteon.data import SliceScores, Volume
     from osteon.geometry import Turn
     from osteon.ops.lesions import DensityPattern, OwnBone
-    from osteon.ops.series_images import SeriesImages
     from osteon.systems.ct_metastasis.search import FoundLesion, TrunkSearch
 
 __all__ = [
-    "BONE_MASK",
     "LESION_MASK",
     "PATTERNS",
     "TEXT",
     "Lesion",
     "LesionReading",
-    "bone_label",
     "describe",
-    "describe_bone",
     "headline",
     "lesion_labels",
     "metal_notice",
+    "slices_notice",
 ]
 
 
@@ -47,28 +46,27 @@ TEXT: Final = TaskText(
     limits=(
         ("always", PERSON_LIMIT),
         (
-            "always",
+            "model",
             "Two metastases that touch are one entry of the list, and one that the model sees in two parts is two.",
         ),
         (
-            "always",
+            "model",
             "Bone islands, degenerative change, fractures, haemangiomas and vessels can look like a metastasis.",
         ),
-        ("always", "Small or faint metastases, and those without a change of bone, can be missed."),
+        ("model", "Small or faint metastases, and those without a change of bone, can be missed."),
         (
-            "always",
+            "model",
             "Density pattern and site describe what was measured and seen in these images; neither names a disease.",
         ),
         ("model", OUTCOME_LIMIT),
         ("demo", DEMO_LIMIT),
     ),
-    masks={"bone": "bone", "lesions": "lesions, one {} each"},
+    masks={**SKELETON_FILES, "lesions": "lesions, one {} each"},
 )
 
-BONE_MASK = "bone"
 LESION_MASK = "lesions"
-
-_BONE_COLOUR = (230, 220, 190)
+LEAST_AGREEMENT: Final = 0.8
+"""With less, classifier and outlines contradict each other."""
 
 
 def _as_box(start: tuple[int, int, int], stop: tuple[int, int, int], *, turn: Turn, shape: tuple[int, int, int]) -> Box:
@@ -78,18 +76,6 @@ def _as_box(start: tuple[int, int, int], stop: tuple[int, int, int], *, turn: Tu
         a, b = start[new], stop[new]
         first[old], last[old] = (shape[old] - b, shape[old] - a) if flip else (a, b)
     return Box(start=(first[0], first[1], first[2]), stop=(last[0], last[1], last[2]))
-
-
-def bone_label(volume: Volume) -> Label:
-    """The one label of the mask of bone."""
-    return Label(
-        value=1,
-        name="Bone",
-        category=concept("anatomical_structure"),
-        kind=concept("bone"),
-        colour=_BONE_COLOUR,
-        tracking_uid=tracking_uid(volume, "bone"),
-    )
 
 
 def lesion_labels(search: TrunkSearch, volume: Volume) -> tuple[Label, ...]:
@@ -196,68 +182,54 @@ def _or_words(value: str, what: str) -> str:
     return f"{what} not determined" if value == NOT_DETERMINED else value
 
 
-def describe_bone(bone: Mask) -> Finding:
-    """How much bone the mask holds, lesions included."""
-    (label,) = bone.labels
-    millilitres = int(np.count_nonzero(bone.array)) * bone.grid.voxel_volume_mm3 / 1000
-    return Finding(
-        identifier="bone",
-        tracking_uid=label.tracking_uid,
-        kind=concept("bone"),
-        statement=f"Bone in the field of view: {millilitres:.0f} ml, lesions included.",
-        measurements=(
-            Measurement(concept("volume"), millilitres, concept("unit_cm3"), method=concept("volume_of_voxels")),
-        ),
-        segment=(BONE_MASK, label.value),
-        is_abnormal=False,
-    )
-
-
-def headline(
-    lesions: Sequence[Lesion], scores: SliceScores | None, *, least_mm3: float = 0.0, not_listed: int = 0
-) -> str:
+def headline(lesions: Sequence[Lesion], *, least_mm3: float = 0.0, not_listed: int = 0) -> str:
     """The first sentence of the report: how many lesions of which pattern, their volume and the largest diameter.
 
     Args:
         lesions: that are listed.
-        scores: of the slices, where a classifier saw them.
         least_mm3: smaller lesions are not listed.
         not_listed: how many of those there were.
     """
     if not lesions:
-        tail = f" ({not_listed} smaller not listed)" if not_listed else ""
-        return f"No bone lesion of {least_mm3:.0f} mm3 or more detected{tail}." + _slices_told(scores)
+        verb = "is" if not_listed == 1 else "are"
+        smaller = f"; {count(not_listed, 'smaller one')} {verb} not listed" if not_listed else ""
+        return f"No bone lesion of {least_mm3:.0f} mm3 or more detected{smaller}."
     kinds = [lesion.density_pattern for lesion in lesions]
     shown = [kind for kind in ("blastic", "lytic", "mixed", NOT_DETERMINED) if kind in kinds]
     counted = ", ".join(f"{kinds.count(kind)} {PATTERNS[kind]}" for kind in shown)
     noun = "suspected bone metastasis" if len(lesions) == 1 else "suspected bone metastases"
     total = sum(lesion.volume_ml for lesion in lesions)
     largest = max(lesion.diameter_mm for lesion in lesions)
-    return (
-        f"{len(lesions)} {noun} ({counted}), {total:.1f} ml in total, largest diameter {largest:.0f} mm."
-        + _slices_told(scores)
-    )
+    return f"{len(lesions)} {noun} ({counted}), {total:.1f} ml in total, largest diameter {largest:.0f} mm."
 
 
-def _slices_told(scores: SliceScores | None) -> str:
-    if scores is None or scores.source != "classifier" or scores.by_segmentation is None:
-        return ""
+def slices_notice(scores: SliceScores) -> Iterator[Notice]:
+    """How far the classifier of slices and the outlines agree; that they contradict each other is said as that."""
+    if scores.agreement is None or scores.by_segmentation is None:
+        return
     predicted, outlined = scores.smoothed >= scores.threshold, scores.by_segmentation
-    return (
-        f" Suspected slices: {np.count_nonzero(predicted)} of {predicted.size} by the classifier, "
-        f"{np.count_nonzero(outlined)} by the outlines; agreement {scores.agreement:.0%}."
+    one_sided = bool(predicted.any()) != bool(outlined.any())
+    counted = (
+        f"the classifier suspects {np.count_nonzero(predicted)} of {predicted.size} slices, the outlines "
+        f"{np.count_nonzero(outlined)}; they agree in {scores.agreement:.0%} of the slices"
     )
+    if one_sided or scores.agreement < LEAST_AGREEMENT:
+        said = (
+            f"The two models contradict each other: {counted}. At least one of them is wrong; neither proves the other."
+        )
+        yield Notice("slices-contradict-outlines", said, level="warning")
+    else:
+        yield Notice("slices-and-outlines", f"Of suspected slices {counted}.")
 
 
-def metal_notice(images: SeriesImages, lesions: Sequence[Lesion]) -> Notice:
-    """That metal was seen, and which lesions are near it."""
+def metal_notice(lesions: Sequence[Lesion]) -> Notice:
+    """Which lesions are near metal."""
     near = [lesion.identifier.removeprefix("lesion-") for lesion in lesions if lesion.near_metal]
-    told = "No lesion was outlined within 10 mm of it"
+    told = "No listed lesion is within 10 mm of metal."
     if near:
         noun, verb = ("Lesion", "is") if len(near) == 1 else ("Lesions", "are")
-        told = f"{noun} {', '.join(near)} {verb} within 10 mm of it and may be an artefact"
-    text = f"Metal is in the images ({images.metal_mm3 / 1000:.1f} ml). {told}. HU near metal are wrong."
-    return Notice("metal", text, level="warning")
+        told = f"{noun} {', '.join(near)} {verb} within 10 mm of metal and may be an artefact."
+    return Notice("lesions-near-metal", told, level="warning" if near else "info")
 
 
 PATTERNS: Final = {"lytic": "lytic", "blastic": "sclerotic", "mixed": "mixed", NOT_DETERMINED: "indeterminate"}
@@ -316,7 +288,9 @@ class LesionReading(SliceReading):
     Attributes:
         lesions: connected lesions, the largest first; each has a Finding of the same identifier.
         reference_bone: what the lesions were compared with; None without lesions, or where too little was seen.
+        not_listed: lesions that were outlined and are too small for the list.
     """
 
     lesions: tuple[Lesion, ...] = ()
     reference_bone: OwnBone | None = None
+    not_listed: int = 0

@@ -6,12 +6,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from osteon.data.options import silent
-from osteon.geometry import Grid
 from osteon.ops.series_images import SeriesImages, series_images
-from osteon.systems.ct_metastasis.search import MARGIN_PX, image_grid, map_series
+from osteon.systems.ct_metastasis.search import MARGIN_PX, map_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,25 +64,3 @@ def test_a_body_as_wide_as_the_field_is_shown_whole() -> None:
     images = series_images(array, (2.0, 1.75, 1.75))
     map_series(images, echo, progress=silent)  # type: ignore[arg-type] # it is asked for maps only
     assert echo.shapes == [(3, *images.frame.size)]
-
-
-@pytest.mark.parametrize(("pixel_mm", "step"), [(0.8, 1), (1.75, 2), (2.6, 1)])
-def test_the_grid_of_the_images_puts_a_blob_where_it_lies(pixel_mm: float, step: int) -> None:
-    grid = Grid.from_axes(
-        shape=(9, 71, 83),
-        spacing_mm=(0.8, pixel_mm, pixel_mm),
-        directions=[(0, 0, -1), (0, 1, 0), (1, 0, 0)],
-        origin_lps_mm=(-40.0, 12.0, 300.0),
-    )
-    z, y, x = np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij")
-    centre = np.array([4.0, 30.2, 51.7])
-    away = ((z - centre[0]) * 0.8) ** 2 + ((y - centre[1]) ** 2 + (x - centre[2]) ** 2) * pixel_mm**2
-    blob = np.exp(-away / (2 * 5.0**2))
-    images = series_images((blob * 1500 - 450).astype(np.float32), grid.spacing_mm, step=step)
-    weight = images.grey.astype(float)
-    middle = [
-        float((weight * at).sum() / weight.sum()) for at in np.meshgrid(*map(np.arange, weight.shape), indexing="ij")
-    ]
-    found = image_grid(grid, images).to_lps_mm(middle)
-    assert np.allclose(found[:2], grid.to_lps_mm(centre)[:2], atol=0.35)
-    assert found[2] == pytest.approx(grid.to_lps_mm(centre)[2], abs=0.1)
