@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from osteon.data.system import DEMO_MARK, NO_MODEL
+from osteon.errors import NotThisTaskError
 from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
@@ -77,7 +78,12 @@ def test_a_real_patch_is_read_and_nothing_is_claimed_of_its_site(
     shared_data: Path, tmp_path: Path, number: int
 ) -> None:
     patch = shared_data / "blds_bone_mets_ct" / f"{number}.nii.gz"
-    found = read_case(patch, tmp_path / "result", options=replace(OPTIONS, options={"demo_on_patient": True}))
+    with pytest.raises(NotThisTaskError, match="the images are 96 mm wide: a part of the trunk, cut out"):
+        read_case(patch, tmp_path / "result", options=OPTIONS)
+    options = {"demo_on_patient": True, "force": True}
+    found = read_case(patch, tmp_path / "result", options=replace(OPTIONS, options=options))
+    codes = {notice.code for notice in found.notices}
+    assert {"asked-force", "asked-demo_on_patient", "check-failed-forced"} <= codes
     assert {lesion.site for lesion in found.answer.detail_as(LesionReading).lesions} <= {"not determined"}
     assert (found.folder / "report.html").is_file()
     assert found.answer.is_demo

@@ -18,6 +18,7 @@ from osteon.data.provenance import Clock
 from osteon.data.system import NO_MODEL, silent_notice
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import axial_turn
+from osteon.ops.hu_check import hu_faults, require_checks, trunk_faults
 from osteon.ops.lesions import LesionOptions, grown
 from osteon.ops.runs import smooth_scores, stretches
 from osteon.ops.series_images import SeriesImages, SliceFrame, series_images, slice_step
@@ -96,16 +97,20 @@ def answer(
     """
     _require_ct(volume)
     clock = Clock()
-    notices: tuple[Notice, ...] = ()
+    turn = _turn(volume)
+    with clock.step("check the input"):
+        faults = hu_faults(volume.array) or trunk_faults(volume)
+        wanted = "a CT of the trunk in Hounsfield units"
+        notices = tuple(require_checks(faults, wanted=wanted, force=options.force))
     if segmenter is None:
         card = _segmenter_card(options)
         if may_speak(card, volume, demo_on_patient=options.demo_on_patient):
             with clock.step("load model"):
                 segmenter = Predictor.load(card, device=options.device)
-                classifier, notices = _load_classifier(volume, options)
+                classifier, told = _load_classifier(volume, options)
+                notices = (*notices, *told)
         else:
-            notices = (silent_notice(card.name),)
-    turn = _turn(volume)
+            notices = (*notices, silent_notice(card.name))
     with clock.step("prepare slices", progress, "preparing the slices"):
         images = _images(turn.array(volume.array), turn.grid(volume.grid).spacing_mm, segmenter, options)
     with clock.step("bone mask", progress, "bone"):
@@ -250,13 +255,7 @@ def _images(
     images = series_images(
         array, spacing_mm, window_hu=made.window_hu, pixel_mm=made.pixel_mm, size_step=size_step, step=step
     )
-    low, high = float(images.lowest_hu.min()), float(images.highest_hu.max())
-    if low >= 0 and high <= 255:
-        raise InputError(
-            f"{TASK} reads CT in Hounsfield units, found values from {low:g} to {high:g}, as in an 8-bit picture: "
-            "give the CT itself (pictures of the public data set become a data set with `osteon dataset`)"
-        )
-    if high < BONE_SEEN_HU and not options.force:
+    if float(images.highest_hu.max()) < BONE_SEEN_HU and not options.force:
         raise _no_bone(f"no voxel reaches {BONE_SEEN_HU:.0f} HU")
     return images
 
