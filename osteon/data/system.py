@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from osteon.data.answer import Answer, RegionOod
     from osteon.data.image import Volume
-    from osteon.data.options import ModelOptions
 
 __all__ = [
     "DEMO_LIMIT",
@@ -150,7 +149,7 @@ class System:
     reads: tuple[Kind, ...]
     modalities: tuple[str, ...] = ()
     accepts: Callable[[Header], Match]
-    options: type[ModelOptions]
+    options: type[Any]
     read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer]
     report: Callable[[], Any]
     dataset: DatasetMaker | None = None

@@ -69,9 +69,10 @@ GROWN_MM: Final = 6.0
 """Cancellous bone from the lower of these HU (the higher where organs hold contrast) is bone so far from dense bone."""
 JOINED_MM: Final = 3.0
 """Gaps of the cortex up to twice this do not open a hole; one and a half pixels where those are larger."""
-RIM_HU: Final = 150.0
+RIM_HU, THIN_MM = 150.0, 2.0
+"""Less dense voxels at the edge are cut off, but not of pixels so large that thin bone is one of them."""
 LARGEST_HOLE_MM2, LEAST_SHARE = 4500.0, 0.6
-TISSUE_HU: Final = (-20.0, 75.0)
+TISSUE_HU: Final = (-20.0, 90.0)
 """Median of what a single slice encloses without being marrow: cord, brain, muscle."""
 EDGE: Final = 16
 """Byte of a mask brought to the CT's own grid from which a dense voxel is in it."""
@@ -127,9 +128,9 @@ def segment_skeleton(array: NDArray[Any], spacing_mm: tuple[float, float, float]
     level = _marrow_level(smooth, pieces | barred)
     marrow = (smooth.grey >= level) & (images.grey >= level) & ~barred
     bone = _filled(_spread(pieces, marrow, images.spacing_mm), images) & ~barred
-    # a rim that is half bone belongs to it, one that the filling added does not
-    bone &= ~(grown(pieces, 1.0) & grown(~bone, 1.0) & (images.grey < images.grey_of(RIM_HU)))
-    bone = pieces | (_in_slices(bone.view(np.uint8), lambda one: cv2.medianBlur(one, 3)) > 0) & ~barred
+    if images.pixel_mm < THIN_MM:  # a rim that is half bone belongs to it, one that the filling added does not
+        bone &= ~(grown(pieces, 1.0) & grown(~bone, 1.0) & (images.grey < images.grey_of(RIM_HU)))
+        bone = pieces | (_in_slices(bone.view(np.uint8), lambda one: cv2.medianBlur(one, 3)) > 0) & ~barred
     masks = _on_own_grid(array, images, bone, implant)
     return Skeleton(*masks, contrast_ml=contrast_mm3 / 1000)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from osteon.data.system import UNASKED_FROM
 from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.systems.bone.system import SYSTEM as BONE
 from osteon.systems.ct_metastasis.system import SYSTEM as CT_METASTASIS
 from osteon.systems.ct_osteosarcoma.system import SYSTEM as CT_OSTEOSARCOMA
 from osteon.systems.histology.system import SYSTEM as HISTOLOGY
@@ -23,6 +24,7 @@ SYSTEMS: Final[dict[str, System]] = {
     "ct_metastasis": CT_METASTASIS,
     "mri_femur": MRI_FEMUR,
     "histology": HISTOLOGY,
+    "bone": BONE,
 }
 """In the order in which they are listed; of two that fit an image equally well the first is taken."""
 

@@ -310,7 +310,7 @@ def test_names_that_are_not_there(make_study: Make, refused: Refused, tmp_path: 
     told = refused(folder, "series 1.2.3 is not here; found CT, 5 images", options=("--series", "1.2.3"))
     assert pydicom.dcmread(folder / "ct_0001.dcm").SeriesInstanceUID in told
     refused(folder, "no task 'ct_osteosarkoma': did you mean 'ct_osteosarcoma'", options=("--task", "ct_osteosarkoma"))
-    refused(folder, "no task '': known: ct_metastasis, ct_osteosarcoma", options=("--task", ""))
+    refused(folder, "no task '': known: bone, ct_metastasis, ct_osteosarcoma", options=("--task", ""))
     refused(folder, "series  is not here", options=("--series", ""))
 
 

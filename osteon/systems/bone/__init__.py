@@ -1,0 +1,1 @@
+"""Any CT: its bone."""
