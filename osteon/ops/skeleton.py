@@ -273,7 +273,8 @@ def _marrow(bone: Bools, images: SeriesImages) -> Bools:
             if not seen[0][n].any():
                 continue
             count, labels, stats, _ = cv2.connectedComponentsWithStats(seen[0][n].view(np.uint8), connectivity=4)
-            content = ndimage.median(images.grey[n], labels, np.arange(count))
+            inside = labels > 0
+            content = ndimage.median(images.grey[n][inside], labels[inside], np.arange(count))  # of label 0 nothing
             share = np.bincount(labels[twice[n]], minlength=count) / stats[:, cv2.CC_STAT_AREA]
             fine = (share >= LEAST_SHARE) | (content < low) | (content > high)
             twice[n] = np.where(labels > 0, fine[labels], twice[n])
