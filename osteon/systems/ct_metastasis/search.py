@@ -62,6 +62,8 @@ BONE_HU = 120.0
 BONE_SHARE = 0.05
 """A piece with fewer pixels above this HU is not bone."""
 METAL_REACH_MM = 10.0
+METAL_SHARE = 0.2
+"""A piece of the lesion map with so much of it in an implant is the implant."""
 
 
 LEAST_BONE_HU = 100.0
@@ -160,7 +162,7 @@ def clean_maps(
     bone_level, lesion_level = level_of(options.bone_threshold), level_of(options.threshold)
     bone = bone_map >= bone_level
     contrast = find_contrast(images, bone | (lesion_map >= lesion_level))
-    lesion_map[contrast | implant] = 0
+    lesion_map[contrast | implant | _about_metal(lesion_map >= lesion_level, implant)] = 0
     bone &= ~(contrast | implant)
     bone = own | _without_specks(images, bone, lesion_map >= lesion_level)
     labels, left_out = label_lesions(lesion_map, bone, spacing_mm=images.spacing_mm, options=options)
@@ -173,6 +175,19 @@ def clean_maps(
         contrast_images=np.asarray(contrast.any(axis=(1, 2))),
         lesions_left_out=left_out,
     )
+
+
+def _about_metal(lesion: NDArray[np.bool_], implant: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pieces of the lesion map that lie in an implant to a good part: what is beside the metal is its shine."""
+    import cc3d
+
+    if not implant.any():
+        return np.zeros_like(lesion)
+    pieces, count = cc3d.connected_components(lesion, connectivity=26, return_N=True)
+    inside = np.bincount(pieces[lesion & implant], minlength=count + 1)
+    barred = inside >= METAL_SHARE * np.bincount(pieces[lesion], minlength=count + 1)
+    barred[0] = False
+    return np.asarray(barred[pieces])
 
 
 def _without_specks(images: SeriesImages, bone: NDArray[np.bool_], lesion: NDArray[np.bool_]) -> NDArray[np.bool_]:
