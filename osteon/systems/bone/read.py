@@ -11,6 +11,7 @@ from osteon.data import Answer, SliceReading, named
 from osteon.data.options import silent
 from osteon.data.provenance import Clock
 from osteon.errors import InputError, NotThisTaskError
+from osteon.ops.hu_check import hu_faults, require_checks
 from osteon.ops.skeleton import skeleton_of
 from osteon.report.skeleton import (
     bone_told,
@@ -49,6 +50,7 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
             f"{TASK} reads CT in Hounsfield units, found {found} {volume.unit}: choose a CT series".rstrip()
         )
     clock = Clock()
+    checked = require_checks(hu_faults(volume.array), wanted="a CT in Hounsfield units", force=options.force)
     with clock.step("bone mask", progress, "bone"):
         skeleton = skeleton_of(volume)
         masks = skeleton_masks(skeleton, volume)
@@ -68,7 +70,7 @@ def answer(volume: Volume, options: Options, progress: Progress = silent) -> Ans
         regions=skeleton_region(masks[0]),
         masks=named(masks),
         surfaces=named(surfaces),
-        notices=tuple(skeleton_notices(skeleton, masks)),
+        notices=(*checked, *skeleton_notices(skeleton, masks)),
         configuration=asdict(options),
         seconds=clock.seconds,
         detail=SliceReading(),

@@ -80,7 +80,10 @@ def test_an_implant_is_a_finding_of_its_own(trunk: Trunk) -> None:
 def test_what_is_no_ct_or_has_no_bone_is_refused(trunk: Trunk) -> None:
     with pytest.raises(InputError, match="bone reads CT in Hounsfield units, found MR"):
         answer(replace(trunk.volume, modality="MR", unit=""), OPTIONS)
-    water = replace(trunk.volume, array=np.minimum(trunk.array, 60).astype(np.int16))
+    shifted = replace(trunk.volume, array=trunk.array + np.int16(1024))
+    with pytest.raises(NotThisTaskError, match="asked for a CT in Hounsfield units, but nothing has the values of air"):
+        answer(shifted, OPTIONS)
+    water = replace(trunk.volume, array=np.where(trunk.array > 60, trunk.array % 60, trunk.array).astype(np.int16))
     with pytest.raises(NotThisTaskError, match=r"No bone in the field of view: of the values from -\d+ to 60 HU"):
         answer(water, OPTIONS)
     assert not answer(water, Options(force=True)).masks["bone"].array.any()
