@@ -159,6 +159,7 @@ def test_looking_at_a_folder_of_bombs_takes_little_time_and_memory(tmp_path: Pat
         ("a.dcm", ct(9, more={0x0020000E: (b"UI", b"1.2.3.9"), 0x00200011: (b"IS", b"1e999")})),
         ("a.dcm", ct(9, more={0x0020000E: (b"UI", b"1.2.3.9"), 0x00280030: (b"DS", b"1e999\\nan")})),
     ],
+    ids=["gzip", "short gzip", "NIfTI", "position", "age", "number", "spacing"],
 )
 def test_one_bad_file_does_not_stop_its_folder(name: str, data: bytes, tmp_path: Path) -> None:
     series(tmp_path, ct)
