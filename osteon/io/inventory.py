@@ -193,10 +193,16 @@ def require_memory(shape: Sequence[int], *, what: str, voxel_bytes: int = BYTES_
     Example:
         >>> require_memory((2, 3, 4), what="the series")
     """
+    import numpy as np
     import psutil
 
     needed, free = math.prod(int(n) for n in shape) * voxel_bytes, int(psutil.virtual_memory().available)
-    if needed > free:
+    has_room = needed <= free
+    try:
+        np.empty(max(0, needed) if has_room else 0, dtype=np.uint8)
+    except MemoryError:  # the process is allowed less than is free
+        has_room = False
+    if not has_room:
         size = " x ".join(str(n) for n in shape)
         raise InputError(
             f"{what} says that it holds {size} voxels: that needs {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB of "

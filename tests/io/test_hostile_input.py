@@ -430,3 +430,15 @@ def test_what_is_before_the_voxels_of_a_nifti_is_measured(tmp_path: Path) -> Non
     path = nifti(tmp_path / "a.nii.gz", edit=far, values=b"\1\0\0\0" + struct.pack("<ii", 2**31 - 32, 0))
     with find_images(path) as found:
         assert "would begin 2e+09 bytes into the file" in found.damaged[0].reason
+
+
+def test_less_memory_than_is_free_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = nifti(tmp_path / "a.nii")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with find_images(path) as found:
+        monkeypatch.setattr(np, "empty", refuse)
+        with pytest.raises(InputError, match="GiB of memory are free"):
+            load_nifti(found.entries[0], modality="CT")
