@@ -129,7 +129,7 @@ def test_unlike_training_stands_first_and_gives_no_number(answer: Answer, slide:
     ood = replace(answer, detail=replace(answer.detail_as(SlideReading), is_ood=True, grade=None))
     first = _callouts(ood, slide)[0]
     assert first.title == "Outside the model's training range"
-    assert "0.7 % of the tiles are above it" in first.small[0]
+    assert "0.7 % of the tiles are above the threshold of a single tile" in first.small[0]
     blocks = document_of(ood, slide, slide_run()).blocks
     assert not [one for one in blocks if isinstance(one, KeyValues) and one.style == "key"]
     (areas,) = [one for one in blocks if isinstance(one, Table)]
