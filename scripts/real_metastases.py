@@ -75,7 +75,9 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--model")
     arguments = parser.parse_args()
-    options = CaseOptions(task=TASK, replace=True, options={"model": arguments.model})
+    options = CaseOptions(
+        task=TASK, replace=True, options={"model": arguments.model, "force": True, "demo_on_patient": True}
+    )
     against = ["| patch | published box (mm) | nearest listed lesion | distance of centres (mm) | overlap (IoU) |"]
     lesions = [
         "| patch | lesion | volume (ml) | diameter (mm) | mean HU | density_pattern | site | probability | touches |"
