@@ -19,6 +19,10 @@ _SHARE = max(1, _PROCESSORS // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "
 if "PYTEST_XDIST_WORKER" in os.environ:  # over what the first process left in the environment
     os.environ["OMP_NUM_THREADS"] = str(_SHARE)
 
+# Before Ray is imported, which some tests do themselves (as osteon.train.launch): its handlers at a fork, once Ray has
+# been started in a process, break what is copied from it later.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 import numpy as np  # noqa: E402 - its BLAS reads the variable above
 import pytest  # noqa: E402 - after numpy
 
