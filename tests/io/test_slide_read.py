@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -260,3 +261,40 @@ def test_an_aperio_slide(shared_data: Path) -> None:
     pixels = slide.read(0, 0, 0, 2967, 2220)
     reference = tifffile.imread(path, key=0)  # another decoder of JPEG
     assert np.abs(pixels.astype(int) - reference).max() <= 4
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"ome": True, "metadata": {"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}},
+        {
+            "ome": True,
+            "metadata": {"axes": "YXS", "PhysicalSizeX": 500, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5},
+        },
+        {"imagej": True, "resolution": (2.0, 2.0), "metadata": {"unit": "micron"}},
+        {"imagej": True, "resolution": (2.0, 2.0), "metadata": {"unit": "\\u00B5m"}},
+        {"imagej": True, "resolution": (2000.0, 2000.0), "metadata": {"unit": "mm"}},
+    ],
+    ids=["OME um", "OME nm", "ImageJ micron", "ImageJ um", "ImageJ mm"],
+)
+def test_what_microscopy_programs_say_of_a_pixel_is_read(how: dict[str, Any], tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", CHART, photometric="rgb", **how)
+    with closing(open_slide(tmp_path / "a.tif")) as slide:
+        assert slide.microns_per_pixel == pytest.approx((0.5, 0.5))
+        np.testing.assert_array_equal(slide.read(0, 0, 0, *CHART.shape[:2]), CHART)
+
+
+def test_of_several_pictures_the_largest_is_the_slide(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(CHART[:60, :80], photometric="rgb", metadata=None)
+        file.write(CHART, photometric="rgb", metadata=None, **PER_CENTIMETRE)
+        file.write(CHART[:50, :50], photometric="rgb", metadata=None)
+    with closing(open_slide(tmp_path / "a.tif")) as slide:
+        assert (slide.levels[0].rows, slide.levels[0].columns) == CHART.shape[:2]
+        np.testing.assert_array_equal(slide.read(0, 0, 0, *CHART.shape[:2]), CHART)
+
+
+def test_pixel_spacing_of_a_dicom_slide_is_believed() -> None:
+    said = {"openslide.mpp-x": "15.8", "openslide.mpp-y": "15.8"}
+    assert openslide_scale({**said, "openslide.vendor": "dicom"}).microns == (15.8, 15.8)
+    assert openslide_scale({**said, "openslide.vendor": "generic-tiff"}).microns is None

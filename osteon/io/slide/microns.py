@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -12,7 +13,7 @@ from osteon.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["StoredScale", "choose_microns", "openslide_scale", "tiff_scale"]
+__all__ = ["StoredScale", "choose_microns", "imagej_scale", "ome_scale", "openslide_scale", "tiff_scale"]
 
 SMALLEST_UM: Final = 0.01
 LARGEST_STORED_UM: Final = 10.0
@@ -21,6 +22,8 @@ LARGEST_ASKED_UM: Final = 1000.0
 MOST_OBLONG: Final = 1.05
 SAME: Final = 0.01
 UM_AN_UNIT: Final = {"inch": 25400.0, "centimeter": 10000.0}
+UM_OF_NAME: Final = {"nm": 1e-3, "um": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1000.0, "cm": 10000.0, "inch": 25400.0}
+_OME_PIXELS: Final = re.compile(r"<(?:\w+:)?Pixels\s[^>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ def openslide_scale(properties: Mapping[str, str]) -> StoredScale:
     power = properties.get("openslide.objective-power", "")
     hint = f" (objective {power}x, from which it does not follow)" if power else ""
     row, column = (_number(properties.get(f"openslide.mpp-{axis}")) for axis in "yx")
+    if row and column and properties.get("openslide.vendor") == "dicom":
+        return StoredScale((row, column))  # Pixel Spacing of the standard, which no screen or printer writes
     if row and column:
         return _plausible((row, column), hint)
     resolution = tuple(_number(properties.get(f"tiff.{axis}Resolution")) for axis in "YX")
@@ -110,6 +115,40 @@ def tiff_scale(resolution: tuple[float, float], unit: str, *, hint: str = "") ->
     found = (length / resolution[0], length / resolution[1])
     a_unit = f"{resolution[1]:.4g} pixels {'an inch' if unit == 'inch' else 'a centimetre'}"
     return _plausible(found, hint, said=a_unit)
+
+
+def ome_scale(xml: str) -> StoredScale:
+    """What the OME-XML of a TIFF says of its first picture.
+
+    Example:
+        >>> ome_scale('<Pixels PhysicalSizeX="500" PhysicalSizeXUnit="nm" PhysicalSizeY="0.5">').microns
+        (0.5, 0.5)
+    """
+    pixels = _OME_PIXELS.search(xml)
+    if pixels is None:
+        return StoredScale()
+    said = dict(re.findall(r'(\w+)="([^"]*)"', pixels[0]))
+    found = [_number(said.get(f"PhysicalSize{axis}")) * _um(said.get(f"PhysicalSize{axis}Unit", "um")) for axis in "YX"]
+    return StoredScale((found[0], found[1])) if min(found) >= SMALLEST_UM else StoredScale()
+
+
+def imagej_scale(resolution: tuple[float, float], unit: str) -> StoredScale:
+    """What ImageJ says: pixels a unit, (row, column), in the resolution tags, and the unit in its description.
+
+    Example:
+        >>> imagej_scale((2.0, 2.0), "micron").microns
+        (0.5, 0.5)
+    """
+    if not (_um(unit) and min(resolution) > 0):
+        return StoredScale()
+    found = (_um(unit) / resolution[0], _um(unit) / resolution[1])
+    return StoredScale(found) if min(found) >= SMALLEST_UM else StoredScale()
+
+
+def _um(unit: str) -> float:
+    """Micrometres of a unit of length; 0 of another word."""
+    plain = unit.strip().replace("\\u00B5", "u").replace("\u00b5", "u").replace("\u03bc", "u").lower()
+    return UM_OF_NAME.get(plain, 0.0)
 
 
 def _plausible(microns: tuple[float, float], hint: str, said: str = "") -> StoredScale:

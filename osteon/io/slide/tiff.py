@@ -21,7 +21,7 @@ from osteon.data.slide import SlideLevel, SlideSource
 from osteon.errors import InputError, ThirdParty, UnsupportedError
 from osteon.io.limits import TIFF_DIRECTORIES, VARIABLE, limit
 from osteon.io.picture_header import CAMERA_COUNTS
-from osteon.io.slide.microns import choose_microns, tiff_scale
+from osteon.io.slide.microns import StoredScale, choose_microns, imagej_scale, ome_scale, tiff_scale
 from osteon.io.slide.pixels import check_brightness, pixel_notices, profile_notice, read_window, to_rgb8
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from osteon.io.slide.microns import StoredScale
 
 
 __all__ = ["SYNTHETIC_MARK", "TiffFacts", "TiffSlide", "check_all_there", "open_tiff"]
@@ -107,7 +105,7 @@ class TiffSlide:
         self.source = source
         self._facts = facts
         self._file = file
-        self._pages = [level.pages[0] for level in file.series[0].levels]
+        self._pages = [level.pages[0] for level in _largest(file).levels]
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
         self._kept_bytes = 0
@@ -229,8 +227,23 @@ def _damaged_tiff(path: Path) -> ThirdParty:
     return ThirdParty(f"{path.name} is a damaged or truncated TIFF file: copy it again")
 
 
+def _largest(file: Any) -> Any:  # noqa: ANN401 - tifffile ships no types
+    """Of several pictures the largest is the slide: others are its label, a thumbnail or an overview."""
+    return max(file.series, key=lambda one: one.levels[0].pages[0].imagelength * one.levels[0].pages[0].imagewidth)
+
+
+def _scale(file: Any, resolution: tuple[float, float], unit: str) -> StoredScale:  # noqa: ANN401 - tifffile ships no types
+    """The size of a pixel: as OME-XML says it, or ImageJ, or the tags of TIFF."""
+    found = StoredScale()
+    if file.ome_metadata:
+        found = ome_scale(file.ome_metadata)
+    elif file.imagej_metadata:
+        found = imagej_scale(resolution, str(file.imagej_metadata.get("unit", "")))
+    return found if found.microns else tiff_scale(resolution, unit)
+
+
 def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships no types
-    levels = list(file.series[0].levels)
+    levels = list(_largest(file).levels)
     pages = [level.pages[0] for level in levels]
     several = max(len(level.pages) for level in levels)
     needed = max((end for page in pages for end in _ends(page)), default=0)
@@ -254,7 +267,7 @@ def _facts(path: Path, file: Any) -> TiffFacts:  # noqa: ANN401 - tifffile ships
             SlideLevel(item.imagelength, item.imagewidth, (rows / item.imagelength + columns / item.imagewidth) / 2)
             for item in pages
         ),
-        scale=tiff_scale(resolution, unit),
+        scale=_scale(file, resolution, unit),
         has_profile=ICC_PROFILE in page.tags,
         is_synthetic=SYNTHETIC_MARK in str(page.tags.valueof("ImageDescription", "")),
     )
