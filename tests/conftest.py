@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +46,23 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="osteon-tests-")
         os.environ["OSTEON_CACHE"] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+class _Stack(ctypes.Structure):
+    """stack_t of sigaltstack(2) on Linux."""
+
+    _fields_ = (("ss_sp", ctypes.c_void_p), ("ss_flags", ctypes.c_int), ("ss_size", ctypes.c_size_t))
+
+
+def pytest_runtest_setup() -> None:
+    """Let handlers of signals run on the stack of the main thread.
+
+    torch handles SIGCHLD once a loader had processes, and Python runs handlers on the alternate stack where one was
+    set. A library that some tests start leaves one that is gone: the next child that ended was a SIGSEGV, with the
+    stack pointer of the main thread in memory that was unmapped.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(_Stack(None, 2, 0)), None)  # SS_DISABLE
 
 
 @pytest.hookimpl(optionalhook=True)
