@@ -1,4 +1,4 @@
-"""Names of patients, studies and series: when two spellings may mean one, and when a name is no name any more.
+"""Names of patients, studies and series: when two spellings may mean one, and when a name is no longer one.
 
 Spreadsheets and data frames change identifiers: zeros are lost (007, 7), whole numbers become 1000.0, long numbers
 2.02400E+14. People change the rest: case, dashes and blanks, letters that are composed or not, characters of no width.

@@ -229,7 +229,7 @@ def _decoded_bytes(data: bytes, first: int) -> int:
         first: of several pictures the number of one, from 0, which is decoded with the one behind it.
 
     Raises:
-        Exception: of Pillow, when it is no picture.
+        Exception: of Pillow, when it is not a picture.
     """
     if data.startswith(PNG):
         columns, rows, bits, colours = struct.unpack_from(">IIBB", data, 16)

@@ -73,7 +73,7 @@ def limit(value: float) -> int:
 
 
 def is_bomb(unpacked: int, packed: int) -> bool:
-    """Whether so few bytes would unpack to so many that it is no image.
+    """Whether so few bytes would unpack to so many that it is not an image.
 
     Example:
         >>> is_bomb(2**30, 2**20), is_bomb(2**30, 2**28), is_bomb(10**6, 1)

@@ -39,7 +39,7 @@ __all__ = [
 
 _METHODS = ("percentile", "bca")
 MOST_UNDEFINED = 0.5
-"""Share of resamples without a value above which no interval is given: the rest is no picture of all patients."""
+"""Share of resamples without a value above which no interval is given: the rest does not stand for all patients."""
 
 # resamples at a time: small enough that counts of 10,000 patients stay in the processor's cache
 _BLOCK = 32

@@ -128,7 +128,7 @@ def trunk_faults(volume: Volume) -> list[str]:
 
 
 def _bodies(image: NDArray[Any], pixel_cm2: float) -> tuple[float, float]:
-    """Areas of the largest and of the second part of a slice that is no air, cavities filled."""
+    """Areas of the largest and of the second part of a slice that is not air, cavities filled."""
     labels, count = ndimage.label(ndimage.binary_opening(image > _NO_TISSUE_HU, iterations=2))
     if not count:
         return 0.0, 0.0

@@ -97,7 +97,7 @@ def draw_outlines(
         array: (slice, row, column) HU.
         maps: of the same series.
         spacing_mm: of the array.
-        barred: of its shape: what is no lesion, as metal.
+        barred: of its shape: what is not lesion, as metal.
         lesions_out: of its shape, zeros: becomes the label of the lesion.
 
     Returns:

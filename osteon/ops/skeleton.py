@@ -5,9 +5,10 @@ Decisions are made on images of about 1 mm (``series_images``); only the last st
 1. Metal with its rim, and the streaks around it, are an implant and take no part in what follows.
 2. Contrast agent is even inside and has no cortex (``find_contrast``); short pieces of it are known likewise.
 3. Dense pieces (200 HU) are bone when they lie in flesh and are large, or beside bone, or hard and in the wall of the
-   body, where ribs and their cartilage are; what else is small is a plaque, a stone or noise.
+   body, where ribs and their cartilage are; what else is small is a plaque, a stone or noise. What is
+   one pixel thin beside contrast agent is the edge of its vessel.
 4. Bone grows a few millimetres into what is nearly as dense: cancellous bone and thin cortex.
-5. Holes are filled where two of three planes show them closed, or one slice does whose content is no soft tissue: the
+5. Holes are filled where two of three planes show them closed, or one slice does whose content is not soft tissue: the
    spinal canal and the inside of the skull stay open.
 
 Left to a reader: a small artery as dense as bone that touches it, and bowel with dense contrast, may count as bone;
@@ -59,6 +60,8 @@ WALL_MM, SKIN_MM = 20.0, 35.0
 PIECE_MM3, BIT_MM3, SPECK_MM3 = 1000.0, 300.0, 100.0
 """Smaller pieces must lie in the wall of the body (a bit), or be hard as well (a speck), or lie beside bone."""
 BESIDE_MM: Final = 4.0
+EDGE_PIXELS: Final = 2.0
+"""So far around contrast agent what is one pixel thin is the edge of its vessel."""
 HARD_HU, LEAST_HARD = 300.0, 0.2
 CORTEX_HU, CORTEX_ABOVE_HU, LEAST_CORTEX = (450.0, 550.0), 100.0, 0.01
 """Bone has at least so many voxels denser than its mean by that, or than a limit between these."""
@@ -121,6 +124,8 @@ def segment_skeleton(array: NDArray[Any], spacing_mm: tuple[float, float, float]
     dense = (images.grey >= images.grey_of(DENSE_HU)) & ~implant
     contrast = find_contrast(smooth, (smooth.grey >= images.grey_of(CONTRAST_HU)) & ~implant)
     dense &= ~contrast
+    contrast |= grown(contrast, EDGE_PIXELS) & _thin(dense)
+    dense &= ~contrast
     pieces = _bone_pieces(images, dense)
     barred = implant | contrast
     contrast_mm3 = np.count_nonzero(contrast) * float(np.prod(images.spacing_mm))
@@ -165,6 +170,13 @@ def _implant(images: SeriesImages) -> Bools:
     dark = (images.grey < images.grey_of(DARK_HU)) & grown(metal, STREAK_MM / images.pixel_mm)
     streaks = grown(dark, DARK_MM / images.pixel_mm) & grown(metal, STREAK_MM / images.pixel_mm) & bright
     return metal | streaks | (grown(metal, BLOOM_MM / images.pixel_mm) & bright)
+
+
+def _thin(mask: Bools) -> Bools:
+    """What of a mask is one pixel thin in its slice."""
+    square = np.ones((2, 2), dtype=np.uint8)
+    opened = _in_slices(mask.view(np.uint8), lambda one: cv2.morphologyEx(one, cv2.MORPH_OPEN, square))
+    return np.asarray(mask & (opened == 0))
 
 
 def _bone_pieces(images: SeriesImages, dense: Bools) -> Bools:
@@ -252,7 +264,9 @@ def _filled(bone: Bools, images: SeriesImages) -> Bools:
     reach_mm = max(JOINED_MM, 1.5 * images.pixel_mm)
     joined = close_ball(bone, ball_rows(reach_mm, spacing=images.spacing_mm))
     marrow = _marrow(joined, images)
-    rim = grown(marrow, reach_mm / images.pixel_mm + 1) & joined
+    low, high = images.grey_of(TISSUE_HU[0]), images.grey_of(TISSUE_HU[1])
+    tissue = (images.grey >= low) & (images.grey <= high)  # discs, between bones that the closing joins
+    rim = grown(marrow, reach_mm / images.pixel_mm + 1) & joined & ~tissue
     return np.asarray(pores | marrow | rim | _marrow(pores, images))
 
 
@@ -260,7 +274,7 @@ def _marrow(bone: Bools, images: SeriesImages) -> Bools:
     """Holes of bone: those that two of three planes show closed.
 
     Of a hole of an axial slice all is filled, or nothing: where most of it is closed in another plane, too, or its
-    content is no soft tissue.
+    content is not soft tissue.
     """
     seen = [_holes(bone, images, axis) for axis in range(3)]
     twice = (seen[0] & (seen[1] | seen[2])) | (seen[1] & seen[2])

@@ -47,7 +47,8 @@ _TILE: Final = 256
 _COLUMNS: Final = 12
 _JPEG_QUALITY: Final = 80
 
-_WIDTH, _HEIGHT = 640, 250
+_WIDTH, _HEIGHT, _BARE_HEIGHT = 640, 250, 110
+"""Bare is a region without scores: only its positions."""
 _STRIP = 17
 """Height of a row under the curve."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 628.0, 10.0, 200.0
@@ -273,7 +274,7 @@ def _score_svg(
     It carries a line of class "cursor" that a script may move. A run ends at the outer faces of its slices.
     """
     rows = [] if scores is None else call_stretches(scores, positions_mm, half_mm)
-    height = _HEIGHT + _STRIP * len(rows)
+    height = (_BARE_HEIGHT if scores is None else _HEIGHT) + _STRIP * len(rows)
     parts = _axes(frame, height, is_scored=scores is not None)
     words = f"Positions along the {name}"
     if scores is not None:

@@ -146,7 +146,8 @@ def write_result(
         if volume is not None and (no_objects or not is_dicom):
             write_plain_masks(folder, answer, volume)
         told = [Notice("part-skipped", words, level="warning") for words in skipped]
-        told += [Notice("dicom-objects-skipped", words, level="warning") for words in no_objects]
+        if not getattr(image.source, "no_objects", ""):  # which the series' own notice says
+            told += [Notice("dicom-objects-skipped", words, level="warning") for words in no_objects]
         answer = replace(answer, notices=(*answer.notices, *told))
         findings = make_findings(answer, image, created=run.created)
         names = sorted({path.name for path in folder.iterdir() if path.is_file()} | {"findings.json", "run.json"})

@@ -168,7 +168,7 @@ def test_wrong_geometry(make_study: Make, refused: Refused, edit: Edit, words: s
 
 
 @pytest.mark.parametrize("value", [b"nan\\nan ", b"inf\\1   ", b"a\\\x1b[2J  ", b"1e999\\1 "])
-def test_spacing_that_is_no_number(make_study: Make, refused: Refused, value: bytes) -> None:
+def test_spacing_that_is_not_a_number(make_study: Make, refused: Refused, value: bytes) -> None:
     folder = make_study(edit=set_tag("PixelSpacing", ["0.12", "0.3"]), raw=raw_text(b"0.12\\0.3", value))
     refused(folder, "pixel spacing of the images holds NaN or something that is not a number")
 
@@ -411,7 +411,7 @@ def test_links_that_go_round(make_study: Make, refused: Refused, tmp_path: Path)
 
 
 @pytest.mark.timeout(20)
-def test_what_is_no_file_is_not_waited_for(make_study: Make, refused: Refused, tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_not_waited_for(make_study: Make, refused: Refused, tmp_path: Path) -> None:
     folder = make_study()
     os.mkfifo(folder / "pipe")
     (folder / "zero").symlink_to("/dev/zero")
@@ -468,7 +468,7 @@ def nifti(path: Path, array: NDArray[Any], *, affine: NDArray[Any] | None = None
     return path
 
 
-def test_nifti_that_is_no_volume(refused: Refused, tmp_path: Path) -> None:
+def test_nifti_that_is_not_a_volume(refused: Refused, tmp_path: Path) -> None:
     box = np.random.default_rng(0).integers(-1000, 1000, (8, 8, 4)).astype(np.int16)
     sheared = np.eye(4)
     sheared[0, 1] = 0.3

@@ -58,7 +58,7 @@ def test_each_fault_is_named(image: NDArray[np.float64], reasons: tuple[str, ...
     assert assess_quality(image.astype(np.float32)).reasons == reasons
 
 
-def test_air_around_a_leg_is_no_fault_but_white_over_a_quarter_is() -> None:
+def test_air_around_a_leg_is_not_a_fault_but_white_over_a_quarter_is() -> None:
     image = _anatomy(2)
     image[:, :120] = 0
     assert "clipped" not in assess_quality(image).reasons
@@ -103,6 +103,6 @@ def test_the_hash_is_of_pixels_and_shape() -> None:
     assert pixel_hash((eight / 255).astype(np.float32)) == pixel_hash((eight * 257 / 65535).astype(np.float32))
 
 
-def test_what_is_no_image_is_refused() -> None:
+def test_what_is_not_an_image_is_refused() -> None:
     with pytest.raises(InputError, match="give \\(row, column\\), finite"):
         assess_quality(np.full((4, 4), np.nan, np.float32))

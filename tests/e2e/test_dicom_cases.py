@@ -121,7 +121,7 @@ def test_dense_and_sparse_slices_keep_their_places(case: Case) -> None:
         ("trunk_nifti_offset_1024", "do not look like Hounsfield units"),
     ],
 )
-def test_what_is_no_scale_or_no_scan_is_refused_for_cause(case: Case, name: str, message: str) -> None:
+def test_what_is_not_a_scale_or_no_scan_is_refused_for_cause(case: Case, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         open_volume(case(name))
 

@@ -145,7 +145,7 @@ def test_nifti_gives_nifti_masks(lesion_series: Path, tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(mask.dataobj).transpose(2, 1, 0), case.answer.masks["bone"].array)
 
 
-def test_what_is_no_leg_is_refused_unless_forced(torso_series: Path, tmp_path: Path) -> None:
+def test_what_is_not_a_leg_is_refused_unless_forced(torso_series: Path, tmp_path: Path) -> None:
     with pytest.raises(NotThisTaskError, match="does not look like legs"):
         read_case(torso_series, tmp_path / "r", options=CaseOptions())
     assert list(tmp_path.iterdir()) == []

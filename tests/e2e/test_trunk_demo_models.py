@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from osteon.data.system import DEMO_MARK, NO_MODEL
 from osteon.errors import NotThisTaskError
 from osteon.io.dicom.read_back import read_segmentation
+from osteon.ops.skeleton import DENSE_HU
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
@@ -48,8 +50,10 @@ def test_the_largest_lesion_is_outlined_where_it_is(phantom: Phantom[TrunkSpec],
     bone = case.answer.masks["bone"].array > 0
     own = np.asarray(phantom.masks["structures"].array) > 0
     assert (bone & own).sum() > 0.97 * own.sum()
-    # every voxel of 200 HU is bone: at 5 mm slices that is a rim around the phantom's
-    assert 2 * (bone & own).sum() / (bone.sum() + own.sum()) > 0.75
+    rim = ndimage.binary_dilation(own) & np.asarray(
+        phantom.volume.array >= np.float32(DENSE_HU)
+    )  # at 5 mm half a voxel is bone
+    assert 2 * (bone & (own | rim)).sum() / (bone.sum() + (own | rim).sum()) > 0.9
 
 
 def test_everything_says_that_the_models_are_demos(case: CaseResult) -> None:

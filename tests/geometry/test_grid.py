@@ -69,7 +69,7 @@ def test_same_as_allows_rounding_and_nothing_more() -> None:
         (lambda a: a[:3], "4x4"),
     ],
 )
-def test_what_is_no_grid_is_refused(change: object, message: str) -> None:
+def test_what_is_not_a_grid_is_refused(change: object, message: str) -> None:
     affine = Grid.from_axes(shape=(2, 2, 2), spacing_mm=(1, 1, 1)).affine
     with pytest.raises(InputError, match=message):
         Grid(shape=(2, 2, 2), affine=change(affine))  # type: ignore[operator]

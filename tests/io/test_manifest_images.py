@@ -83,7 +83,7 @@ def test_a_changed_byte_of_a_png_is_seen(tmp_path: Path) -> None:
         read_image(path)
 
 
-def test_what_is_no_image_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_an_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.png cannot be read: No such file"):
         read_image(tmp_path / "none.png")
     with pytest.raises(InputError, match=r"none\.nii cannot be read"):
@@ -224,7 +224,7 @@ def test_several_pictures_in_one_file_are_refused_by_name(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("junk", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM", b"MPF\0II*\0\x08\0\0\0\xff\xff"])
-def test_a_broken_mark_beside_the_pixels_is_no_mark(tmp_path: Path, junk: bytes) -> None:
+def test_a_broken_mark_beside_the_pixels_is_not_a_mark(tmp_path: Path, junk: bytes) -> None:
     data = cv2.imencode(".jpg", np.full((16, 16), 100, dtype=np.uint8))[1].tobytes()
     for marker in (b"\xff\xe1", b"\xff\xe2"):
         path = tmp_path / "a.jpg"

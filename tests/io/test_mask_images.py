@@ -83,7 +83,7 @@ def test_a_jpeg_mask_is_read_to_the_pixel(tmp_path: Path, quality: int) -> None:
         ("a.jpg", cv2.blur(MASK * np.uint8(255), (9, 9)), "between black and white"),
     ],
 )
-def test_what_is_no_mask_is_refused(tmp_path: Path, name: str, values: NDArray[Any], said: str) -> None:
+def test_what_is_not_a_mask_is_refused(tmp_path: Path, name: str, values: NDArray[Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_mask_image(written(tmp_path / name, values))
 

@@ -157,7 +157,7 @@ def test_a_series_is_not_written_over_another(phantom: Legs, tmp_path: Path) -> 
         write_ct_series(phantom.volume, tmp_path)
 
 
-def test_what_is_no_ct_is_refused(phantom: Legs, tmp_path: Path) -> None:
+def test_what_is_not_a_ct_is_refused(phantom: Legs, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="int16"):
         planes_of(replace(phantom.volume, modality="MR"))
     with pytest.raises(InputError, match="file names"):

@@ -78,7 +78,7 @@ def test_a_spoilt_split_is_refused(tmp_path: Path, spoil: Any, said: str) -> Non
         read_split(tmp_path)
 
 
-def test_what_is_no_split_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make it with osteon split"):
         read_split(tmp_path)
     for text in ("{", "[]", "null"):
@@ -137,7 +137,7 @@ def test_reading_starts_no_thread_that_could_outlive_the_program(tmp_path: Path)
     assert done.stdout.strip() == "0"
 
 
-def test_what_is_no_table_of_predictions_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_table_of_predictions_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.parquet"
     with pytest.raises(InputError, match="missing or damaged"):
         read_predictions(path)

@@ -52,7 +52,7 @@ def test_nibabel_sees_ras_millimetres(tmp_path: Path) -> None:
     assert image.header.get_xyzt_units()[0] == "mm"
 
 
-def test_what_is_no_mask_is_refused(tmp_path: Path, dicom_grids: dict[str, Grid]) -> None:
+def test_what_is_not_a_mask_is_refused(tmp_path: Path, dicom_grids: dict[str, Grid]) -> None:
     mask = mask_on(dicom_grids["axial"])
     with pytest.raises(InputError, match=r"\.nii"):
         write_mask_nifti(tmp_path / "bone.img", mask)

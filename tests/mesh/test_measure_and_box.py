@@ -73,7 +73,7 @@ def test_a_box_is_twelve_beams_around_its_edges(directions: object) -> None:
     np.testing.assert_allclose(sides.max(axis=0), [41, 31, 11], atol=1e-3)
 
 
-def test_what_is_no_box_is_refused() -> None:
+def test_what_is_not_a_box_is_refused() -> None:
     grid = Grid.from_axes(shape=(4, 4, 4), spacing_mm=(1, 1, 1))
     corners = Box(start=(0, 0, 0), stop=(4, 4, 4)).corners_lps_mm(grid)
     sheared = corners + corners[:, [1, 2, 0]] * np.array([0.3, 0, 0])

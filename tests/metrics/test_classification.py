@@ -125,7 +125,7 @@ def test_bad_input_is_reported(truth: list[int], score: list[float], words: str)
         roc_auc(truth, score)
 
 
-def test_a_score_that_is_no_probability_is_reported() -> None:
+def test_a_score_that_is_not_a_probability_is_reported() -> None:
     with pytest.raises(InputError, match="calibrate"):
         measure("brier", [0, 1], [-2.0, 3.0])
 

@@ -58,7 +58,7 @@ def test_rounding_intervals_come_from_the_text() -> None:
         ({"a": "98", "b": "0.9"}, "beside percentages"),
     ],
 )
-def test_what_is_no_share_is_refused(values: dict[str, str], says: str) -> None:
+def test_what_is_not_a_share_is_refused(values: dict[str, str], says: str) -> None:
     with pytest.raises(InputError, match=says):
         parse_published(values)
 

@@ -74,7 +74,7 @@ def test_a_body_is_in_hounsfield_units() -> None:
     assert hu_faults(metal) == []
 
 
-def test_a_trunk_is_no_limb_no_head_and_no_patch() -> None:
+def test_a_trunk_is_not_a_limb_a_head_or_a_patch() -> None:
     trunk = body()
     assert trunk_faults(trunk) == []
     patch = Volume(trunk.array[:, :24, :24], Grid.from_axes(shape=(20, 24, 24), spacing_mm=(5.0, 4.0, 4.0)), "CT")

@@ -53,7 +53,7 @@ def test_pieces_are_counted_by_size_and_joined_over_corners() -> None:
     assert np.array_equal(labels > 0, lesion >= 128)
 
 
-def test_what_lies_outside_bone_or_below_the_threshold_or_is_tiny_is_no_lesion() -> None:
+def test_what_lies_outside_bone_or_below_the_threshold_or_is_tiny_is_not_a_lesion() -> None:
     lesion, bone = _slab()
     lesion[2:6, 2:8, 2:8] = 255  # soft tissue, 7 mm away and more
     lesion[2:6, 24:28, 24:28] = 127

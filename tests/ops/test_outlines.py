@@ -56,7 +56,7 @@ def test_numbers_are_those_of_the_mask() -> None:
         assert np.array_equal(shape.areas, where.sum(axis=(1, 2))[shape.start[0] : shape.stop[0]])
 
 
-def test_what_is_barred_is_no_lesion_and_is_not_measured() -> None:
+def test_what_is_barred_is_not_a_lesion_and_is_not_measured() -> None:
     stack, array = _stack()
     barred = np.zeros(SHAPE, dtype=np.bool_)
     barred[:, :45] = True

@@ -50,7 +50,7 @@ def test_metal_is_marked_and_measured() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_no_number_is_refused_with_its_slice(bad: float) -> None:
+def test_a_value_that_is_not_a_number_is_refused_with_its_slice(bad: float) -> None:
     array = _hu().astype(np.float32)
     array[3, 7, 7] = bad
     with pytest.raises(InputError, match="slice 4 holds values that are not numbers"):

@@ -79,7 +79,7 @@ def test_the_canal_is_found_in_its_place(chest: Trunk) -> None:
     assert canal.stop - canal.first > 0.9 * SHAPE[0]
 
 
-def test_a_sternum_is_no_rib(chest: Trunk) -> None:
+def test_a_sternum_is_not_a_rib(chest: Trunk) -> None:
     """Long, beside lung, but straight and in the middle."""
     z, y, x = axes()
     sternum = _everywhere((np.abs(x) < 16) & (np.abs(y + 92) < 6) & (z > 20) & (z < 160))
@@ -87,7 +87,7 @@ def test_a_sternum_is_no_rib(chest: Trunk) -> None:
     assert _site(with_it, _ball(0.0, -92.0, 90.0, 8.0)).name == "not determined"
 
 
-def test_a_scapula_is_no_rib(chest: Trunk) -> None:
+def test_a_scapula_is_not_a_rib(chest: Trunk) -> None:
     """A plate of 100 x 90 mm behind the ribs."""
     z, y, x = axes()
     tilt = y - 60 + 0.6 * (x - 90)
@@ -96,7 +96,7 @@ def test_a_scapula_is_no_rib(chest: Trunk) -> None:
     assert _site(with_it, _ball(100.0, 54.0, 100.0, 8.0)).name == "not determined"
 
 
-def test_a_straight_rod_beside_lung_is_no_rib(chest: Trunk) -> None:
+def test_a_straight_rod_beside_lung_is_not_a_rib(chest: Trunk) -> None:
     z, y, x = axes()
     rod = _everywhere((np.hypot(x - 138, y) < 6) & (z > 20) & (z < 160))
     assert _site(_body(chest.bone | rod, lungs=True), _ball(138.0, 0.0, 90.0)).name == "not determined"
@@ -117,7 +117,7 @@ def test_without_a_canal_nothing_is_named() -> None:
 
 
 @pytest.mark.parametrize("x_mm", [0.0, 80.0])
-def test_the_marrow_of_a_long_bone_is_no_canal(x_mm: float) -> None:
+def test_the_marrow_of_a_long_bone_is_not_a_canal(x_mm: float) -> None:
     """A femoral shaft, in the middle of a thigh or to the side of a trunk."""
     z, y, x = axes()
     off_axis = np.broadcast_to(np.hypot(x - x_mm, y) + 0 * z, SHAPE)
@@ -128,7 +128,7 @@ def test_the_marrow_of_a_long_bone_is_no_canal(x_mm: float) -> None:
     assert _site(trunk, _ball(x_mm, -12.0, 90.0)).name == "not determined"
 
 
-def test_a_long_lytic_hole_in_the_pelvis_is_no_canal() -> None:
+def test_a_long_lytic_hole_in_the_pelvis_is_not_a_canal() -> None:
     """A hip bone with a hole of 40 mm that the bone map leaves out."""
     z, y, x = axes()
     hip = _everywhere((((x - 90) / 40) ** 2 + (y / 40) ** 2 < 1) & (np.abs(z - 90) < 45))

@@ -75,7 +75,7 @@ def test_dust_is_left_out_by_its_area_in_mm2() -> None:
 
 
 @pytest.mark.parametrize("ink", [(30, 80, 190), (20, 120, 70), (215, 25, 35), (20, 20, 24), (110, 160, 225)])
-def test_ink_is_no_tissue_beside_it_or_on_it(ink: tuple[int, int, int]) -> None:
+def test_ink_is_not_tissue_beside_it_or_on_it(ink: tuple[int, int, int]) -> None:
     picture = glass()
     disk(picture, (150, 120), 80, EOSIN)
     alone = tissue_mask(picture)
@@ -104,7 +104,7 @@ def test_white_is_what_the_glass_is() -> None:
     assert np.array_equal(green, optical_density(picture)[..., 1])
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_what_is_not_a_picture_is_refused() -> None:
     with pytest.raises(InputError, match="5, 5, 4"):
         tissue_mask(np.zeros((5, 5, 4), np.uint8))
     with pytest.raises(InputError, match="uint16"):
@@ -127,7 +127,7 @@ def test_the_public_tiles_are_tissue(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("width", [2, 8, 40])
 @pytest.mark.parametrize("level", [0, 25, 45])
-def test_the_black_edge_of_a_scanner_is_no_tissue(width: int, level: int) -> None:
+def test_the_black_edge_of_a_scanner_is_not_tissue(width: int, level: int) -> None:
     noise = np.random.default_rng(0)
     slide = noise.normal(240, 3, (300, 300, 3))
     slide[:width] = noise.normal(level, 8, (width, 300, 3))

@@ -208,7 +208,7 @@ def test_what_no_scanner_does_is_refused(changes: dict[str, Any], message: str) 
         replace(SMALL, **changes)
 
 
-def test_what_is_no_lesion_is_refused() -> None:
+def test_what_is_not_a_lesion_is_refused() -> None:
     with pytest.raises(UnknownLabelError, match=r"no kind 'cist'.*cyst"):
         MrLesionSpec(kind="cist")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="size_mm must be from 7 to 39"):

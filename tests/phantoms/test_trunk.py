@@ -193,7 +193,7 @@ def test_discs_are_spared(l3: Trunk) -> None:
     ],
     ids=lambda mimic: mimic.kind,
 )
-def test_a_mimic_changes_the_picture_and_is_no_lesion(mimic: TrunkMimicSpec, l3: Trunk) -> None:
+def test_a_mimic_changes_the_picture_and_is_not_a_lesion(mimic: TrunkMimicSpec, l3: Trunk) -> None:
     made = about_l3(mimics=(mimic,))
     assert not made.masks["lesions"].array.any()
     assert made.lesions == ()

@@ -50,7 +50,7 @@ def test_an_earlier_result_stays_unless_replaced(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-def test_what_is_no_result_is_never_replaced(tmp_path: Path) -> None:
+def test_what_is_not_a_result_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     (tmp_path / "holiday" / "photo.jpg").write_text("x")
     (tmp_path / "file").write_text("x")

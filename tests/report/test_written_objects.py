@@ -144,7 +144,7 @@ def test_one_object_that_fails_is_named_and_the_rest_stands(
     assert type(error).__name__ in skipped[0]
 
 
-def test_a_full_disk_is_no_fault_of_one_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_a_fault_of_one_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     volume = _case(tmp_path)
 
     def full(*_: object, **__: object) -> None:

@@ -120,7 +120,7 @@ def test_the_command_on_a_trained_run(toy_run: tuple[Path, Path], tmp_path: Path
     assert json.loads(told.output)["run"]["folds_evaluated"] == [0, 1]
 
 
-def test_the_command_refuses_what_is_no_run(toy_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_command_refuses_what_is_not_a_run(toy_run: tuple[Path, Path], tmp_path: Path) -> None:
     done = CliRunner().invoke(build(), ["evaluate", str(tmp_path), "--data", str(toy_run[1])])
     assert isinstance(done.exception, InputError)
     assert "is this the folder of a run" in str(done.exception)

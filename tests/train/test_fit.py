@@ -236,7 +236,7 @@ def test_seeds_decide(manifest: Manifest, split: Split, tmp_path: Path) -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_a_loss_that_is_no_number_names_epoch_rate_and_advice(
+def test_a_loss_that_is_not_a_number_names_epoch_rate_and_advice(
     manifest: Manifest, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step, calls = ClassLearner.loss, []

@@ -229,7 +229,7 @@ def test_curation_drops_the_healthy_twin_of_a_tumour(toy_dataset: Path, tmp_path
     assert list((tmp_path / "cache").glob("vectors-*.npy"))
 
 
-def test_what_is_no_run_is_reported(tmp_path: Path) -> None:
+def test_what_is_not_a_run_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder of a run"):
         read_run(tmp_path)
     (tmp_path / "settings.json").write_text("[]", encoding="utf-8")

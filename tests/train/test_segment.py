@@ -203,7 +203,7 @@ def test_other_settings_or_data_are_refused(toy: Toy, learnt: Run, tmp_path: Pat
     assert "other settings or data" in run.failed[0].error
 
 
-def test_a_loss_that_is_no_number_is_told_with_advice_and_the_best_epoch_stays(
+def test_a_loss_that_is_not_a_number_is_told_with_advice_and_the_best_epoch_stays(
     toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = SegmentLearner.loss, []

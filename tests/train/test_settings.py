@@ -165,7 +165,7 @@ def test_a_file_says_what_the_values_are(tmp_path: Path, name: str, text: str) -
 @pytest.mark.parametrize(
     ("name", "text"), [("a.toml", "a ="), ("a.yaml", "a: [1"), ("a.yaml", "- 1"), ("a.toml", "[a]\nb=1"), ("a.txt", "")]
 )
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path, name: str, text: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=name):
         read_settings_file(tmp_path / name)

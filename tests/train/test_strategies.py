@@ -183,7 +183,7 @@ def test_parts_are_freed_from_the_end_and_never_frozen_again(aucs: list[float], 
     assert machine.state()["best_epoch"] == aucs.index(max(aucs[: len(plans)])) + 1
 
 
-def test_what_is_no_auc_is_refused() -> None:
+def test_what_is_not_an_auc_is_refused() -> None:
     machine = StageMachine(plan_stages(legs(), PARTS))
     with pytest.raises(InputError, match="nan"):
         machine.after_epoch([math.nan])

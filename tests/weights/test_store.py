@@ -51,7 +51,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(users_card: ModelCard) -> 
         find_card("densenet_small.randomtest")
 
 
-def test_no_folder_at_all_is_no_failure(tmp_path: Path) -> None:
+def test_no_folder_at_all_is_not_a_failure(tmp_path: Path) -> None:
     folders = (tmp_path / "absent",)
     assert list_cards(folders=folders) == ()
     assert card_problems(folders=folders) == ()

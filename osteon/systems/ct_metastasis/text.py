@@ -219,7 +219,7 @@ def slices_notice(scores: SliceScores) -> Iterator[Notice]:
         )
         yield Notice("slices-contradict-outlines", said, level="warning")
     else:
-        yield Notice("slices-and-outlines", f"Of suspected slices {counted}.")
+        yield Notice("slices-and-outlines", f"Slices: {counted}.")
 
 
 def metal_notice(lesions: Sequence[Lesion]) -> Notice:

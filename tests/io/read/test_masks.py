@@ -178,7 +178,7 @@ def test_segmentations_of_every_kind(make_series: Make, tmp_path: Path, kind: st
     assert np.array_equal(read_mask_volume(tmp_path / "mask.dcm", like=like), expected)
 
 
-def test_what_is_no_mask_is_told_what_is(tmp_path: Path) -> None:
+def test_what_is_not_a_mask_is_told_what_is(tmp_path: Path) -> None:
     path = tmp_path / "mask.mha"
     path.write_bytes(b"ObjectType = Image\n")
     with pytest.raises(InputError, match=r"NIfTI \(\.nii, \.nii\.gz\), NRRD \(\.nrrd, \.seg\.nrrd\) or a DICOM Seg"):

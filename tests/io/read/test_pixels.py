@@ -126,7 +126,7 @@ def test_padding_that_would_overflow_does_not_cost_int16(make_series: Make, nois
     assert volume.array[0, 0, 0] == -1024
 
 
-def test_padding_value_of_a_tissue_is_no_padding(make_series: Make, noise: NDArray[np.int16]) -> None:
+def test_padding_value_of_a_tissue_is_not_a_padding(make_series: Make, noise: NDArray[np.int16]) -> None:
     def edit(ds: Dataset, index: int) -> None:
         ds.add_new("PixelPaddingValue", "SS", 0)
 
@@ -134,7 +134,7 @@ def test_padding_value_of_a_tissue_is_no_padding(make_series: Make, noise: NDArr
     assert np.array_equal(volume.array, noise)
 
 
-def test_rescale_that_is_no_number_is_refused(make_series: Make, noise: NDArray[np.int16]) -> None:
+def test_rescale_that_is_not_a_number_is_refused(make_series: Make, noise: NDArray[np.int16]) -> None:
     def spoil(data: bytes, index: int) -> bytes:
         assert b"-1024" in data
         return data.replace(b"-1024", b"abcde") if index == 2 else data

@@ -56,7 +56,7 @@ def test_bone_metastases_nifti(shared_data: Path, number: int) -> None:
     assert np.allclose(volume.grid.directions, [(0, 0, 1), (0, 1, 0), (1, 0, 0)])
 
 
-def test_torso_nifti_and_what_is_no_ct(shared_data: Path) -> None:
+def test_torso_nifti_and_what_is_not_a_ct(shared_data: Path) -> None:
     folder = shared_data / "totalseg_ct"
     assert open_volume(folder / "example_ct.nii.gz").grid.shape == (112, 101, 122)
     for name in ("example_mr_sm.nii.gz", "example_seg.nii.gz"):
@@ -87,7 +87,7 @@ def test_near_lossless_and_lossy_encodings_are_near(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("code", ["UNC", "RLE", "JPLL", "JLSL", "JLSN", "J2KR", "J2KI", "JPLY"])
 @pytest.mark.parametrize(("case", "modality"), [("MR3", "MR"), ("RG3", "CR"), ("NM1", "NM")])
-def test_what_is_no_ct_says_so(shared_data: Path, case: str, modality: str, code: str) -> None:
+def test_what_is_not_a_ct_says_so(shared_data: Path, case: str, modality: str, code: str) -> None:
     with pytest.raises(InputError, match=rf"asked for a CT series, found 1 {modality} series \(1 image\)"):
         open_volume(shared_data / "nema_wg04_dicom" / f"{case}_{code}.dcm")
 

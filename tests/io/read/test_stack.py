@@ -38,7 +38,7 @@ def test_localizers_are_left_out(make_series: Make, body: NDArray[np.int16]) -> 
     assert notices(folder)["localizers-dropped"].startswith("2 localizer images")
 
 
-def test_only_localizers_is_no_volume(make_series: Make) -> None:
+def test_only_localizers_is_not_a_volume(make_series: Make) -> None:
     def scout(ds: Dataset, index: int) -> None:
         ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 

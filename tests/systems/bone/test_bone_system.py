@@ -77,7 +77,7 @@ def test_an_implant_is_a_finding_of_its_own(trunk: Trunk) -> None:
     assert "metal" in {notice.code for notice in found.notices}
 
 
-def test_what_is_no_ct_or_has_no_bone_is_refused(trunk: Trunk) -> None:
+def test_what_is_not_a_ct_or_has_no_bone_is_refused(trunk: Trunk) -> None:
     with pytest.raises(InputError, match="bone reads CT in Hounsfield units, found MR"):
         answer(replace(trunk.volume, modality="MR", unit=""), OPTIONS)
     shifted = replace(trunk.volume, array=trunk.array + np.int16(1024))
@@ -113,7 +113,7 @@ def test_a_reading_writes_a_result_without_torch(trunk: Trunk, tmp_path: Path) -
 
 
 @pytest.mark.shared_data
-def test_a_real_implant_is_no_bone(shared_data: Path, tmp_path: Path) -> None:
+def test_a_real_implant_is_not_bone(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "totalseg_ct" / "example_ct.nii.gz"
     found = read_case(path, tmp_path / "result", options=CaseOptions(task="bone"))
     assert [finding.identifier for finding in found.answer.findings] == ["bone", "implant"]

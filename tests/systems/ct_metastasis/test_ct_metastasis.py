@@ -93,7 +93,7 @@ def test_findings_masks_and_lesions_name_the_same_things(told: Answer) -> None:
 
 def test_bone_is_the_truth_but_for_its_rim(trunk: Trunk, told: Answer) -> None:
     found = told.masks["bone"].array > 0
-    assert np.count_nonzero(found & trunk.bone) * 2 / (found.sum() + trunk.bone.sum()) > 0.95
+    assert np.count_nonzero(found & trunk.bone) * 2 / (found.sum() + trunk.bone.sum()) > 0.97
     assert np.count_nonzero(found & trunk.bone) > 0.99 * np.count_nonzero(trunk.bone)
 
 
@@ -230,10 +230,10 @@ def test_a_vessel_brighter_than_bone_becomes_neither_bone_nor_lesion(trunk: Trun
     assert "contrast-left-out" in codes(found)
     assert len(listed(found)) == 2
     vessel = aorta & ~trunk.bone
-    assert np.count_nonzero(found.masks["bone"].array[vessel]) < 0.1 * np.count_nonzero(vessel)  # a rim at the spine
+    assert np.count_nonzero(found.masks["bone"].array[vessel]) < 0.02 * np.count_nonzero(vessel)
 
 
-def test_what_the_lesion_map_shows_away_from_bone_is_no_lesion(trunk: Trunk) -> None:
+def test_what_the_lesion_map_shows_away_from_bone_is_not_a_lesion(trunk: Trunk) -> None:
     z, y, x = axes()
     bowel = np.broadcast_to((z - 73) ** 2 + (y + 30) ** 2 + x**2 < 10**2, SHAPE)
     wrong = trunk.segmenter(lesion=(trunk.lesion > 0) | bowel)

@@ -170,7 +170,7 @@ def test_without_millimetres_no_length_is_given(classifier: Predictor) -> None:
     assert {"modality-not-known", "outlined"} <= {notice.code for notice in said.notices}
 
 
-def test_what_is_no_mri_is_read_by_force_only(classifier: Predictor) -> None:
+def test_what_is_not_an_mri_is_read_by_force_only(classifier: Predictor) -> None:
     with pytest.raises(NotThisTaskError, match=r"asked for an MRI, but the images are CT\..*--force"):
         evaluated(knee(modality="CT"), classifier)
     (warning,) = [n for n in evaluated(knee(modality="CT"), classifier, force=True).notices if n.level == "warning"]

@@ -43,7 +43,7 @@ def test_grey_sixteen_bit_and_transparent_tiles_become_rgb(tmp_path: Path) -> No
     np.testing.assert_array_equal(read_tile(write(tmp_path / "c.png", clear), side=64), 255)
 
 
-def test_what_is_no_tile_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_tile_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="square tiles"):
         read_tile(write(tmp_path / "wide.png", np.zeros((80, 200, 3), np.uint8)), side=64)
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff torn")
