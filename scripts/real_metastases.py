@@ -80,7 +80,7 @@ def main() -> None:
     )
     against = ["| patch | published box (mm) | nearest listed lesion | distance of centres (mm) | overlap (IoU) |"]
     lesions = [
-        "| patch | lesion | volume (ml) | diameter (mm) | mean HU | density_pattern | site | probability | touches |"
+        "| patch | lesion | volume (ml) | diameter (mm) | mean HU | density pattern | site | probability | touches |"
     ]
     for lines in (against, lesions):
         lines.append("|" + " --- |" * (lines[0].count("|") - 1))
