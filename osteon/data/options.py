@@ -18,6 +18,7 @@ __all__ = [
     "choices",
     "force_option",
     "make_options",
+    "mask_label_option",
     "option",
     "report_ood_option",
     "silent",
@@ -139,6 +140,12 @@ def option(
 def force_option() -> bool:
     """The option of a system that checks its input: answer though a check failed; the result says so."""
     return option("--force", default=False, help="Answer even if the image is not what the task was made for.")
+
+
+def mask_label_option() -> str | None:
+    """The option of a system that takes a mask file: which of its values, segments or ROIs is meant."""
+    text = "Which part of the mask: numbers of its values, segments or ROIs with spaces, the name of one, or all."
+    return option("--mask-label", default=None, metavar="LABEL", help=text)
 
 
 def report_ood_option() -> bool:

@@ -7,7 +7,7 @@ that need them.
 from osteon.io.choose import choose_series
 from osteon.io.find import find_images
 from osteon.io.inventory import Inventory, Progress, SeriesEntry, SkippedFile, Stack
-from osteon.io.mask import read_mask_volume
+from osteon.io.mask import parse_labels, read_mask_volume
 from osteon.io.volume import load_image, load_volume, open_image, open_volume
 
 open = open_image  # noqa: A001 - osteon.io.open: the door
@@ -25,5 +25,6 @@ __all__ = [
     "open",
     "open_image",
     "open_volume",
+    "parse_labels",
     "read_mask_volume",
 ]

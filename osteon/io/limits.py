@@ -12,6 +12,8 @@ from typing import Final
 from osteon.errors import InputError
 
 __all__ = [
+    "CONTOUR_ITEMS",
+    "CONTOUR_POINTS",
     "FRAMES",
     "HEADER_BYTES",
     "PICTURE_BYTES",
@@ -44,6 +46,12 @@ HEADER_BYTES: Final = 256 * 2**20
 
 FRAMES: Final = 100_000
 """Of one DICOM file."""
+
+CONTOUR_ITEMS: Final = 500_000
+"""Items of all sequences of an RT Structure Set, of which each becomes an object before it is looked at."""
+
+CONTOUR_POINTS: Final = 5_000_000
+"""Of the contours of an RT Structure Set that are read."""
 
 PICTURE_BYTES: Final = 2**30
 """Of a picture (PNG, JPEG, ...), decoded."""

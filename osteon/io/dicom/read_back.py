@@ -27,23 +27,46 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
-__all__ = ["read_segmentation", "segment_numbers"]
+__all__ = ["RT_STRUCTURES", "read_segmentation", "segment_names", "sop_class"]
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP: Final = "1.2.840.10008.5.1.4.1.1.66.7"
 RT_STRUCTURES: Final = "1.2.840.10008.5.1.4.1.1.481.3"
+SOP_CLASS: Final = 0x00080016
 OFF_GRID_VOX: Final = 0.1
 """A frame may be this far from its slice: programs round positions."""
 
 
-def segment_numbers(path: Path) -> tuple[int, ...]:
-    """Numbers of the segments of a DICOM Segmentation, ascending.
+def sop_class(path: Path) -> str:
+    """SOP Class UID of a mask that is a DICOM file, measured before it is parsed; "" where it names none.
+
+    Raises:
+        InputError: not DICOM, or damaged.
+    """
+    with ThirdParty(f"{path.name} cannot be read as DICOM: give a DICOM Segmentation or RT Structure Set"):
+        found = read_elements(path, wanted=frozenset({SOP_CLASS}))  # measured, before it is inflated
+    if found is None:
+        raise InputError(
+            f"{path.name} is not a mask that is read: give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .seg.nrrd), a DICOM "
+            "Segmentation or a DICOM RT Structure Set"
+        )
+    if found.damage is not None:
+        raise InputError(f"{path.name} is a damaged DICOM file, {found.damage}: send it again")
+    return found.values.get(SOP_CLASS, b"").strip(b"\0 ").decode("ascii", "replace")
+
+
+def segment_names(path: Path) -> dict[int, str]:
+    """Labels of the segments of a DICOM Segmentation by their numbers, ascending.
 
     Raises:
         InputError: not a DICOM Segmentation.
     """
-    numbers = sorted(int(item.SegmentNumber) for item in _read_seg(path).SegmentSequence)
-    return tuple(number for number in numbers if number > 0)  # a label map may describe its background as 0
+    segments = {
+        int(item.SegmentNumber): str(item.get("SegmentLabel") or "") for item in _read_seg(path).SegmentSequence
+    }
+    return {
+        number: segments[number] for number in sorted(segments) if number > 0
+    }  # a label map may describe its background as 0
 
 
 def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[int] | None = None) -> Mask:
@@ -85,20 +108,10 @@ def read_segmentation(path: Path, *, like: Grid | None = None, only: Collection[
 
 
 def _read_seg(path: Path) -> Dataset:
-    with ThirdParty(f"{path.name} cannot be read as DICOM: give a DICOM Segmentation"):
-        found = read_elements(path, wanted=frozenset())  # measured, before it is inflated
-    if found is None:
-        raise InputError(
-            f"{path.name} is not a mask that is read: give NIfTI (.nii, .nii.gz), NRRD (.nrrd, .seg.nrrd) or a DICOM "
-            "Segmentation"
-        )
-    if found.damage is not None:
-        raise InputError(f"{path.name} is a damaged DICOM file, {found.damage}: send it again")
+    sop_class(path)
     with ThirdParty(f"{path.name} cannot be read as DICOM: give a DICOM Segmentation"):
         dataset = dcmread(path)
         kind = dataset.get("SOPClassUID", "none")
-    if kind == RT_STRUCTURES:
-        raise UnsupportedError(f"{path.name} is an RT Structure Set: export it as a DICOM Segmentation or as NIfTI")
     if kind not in {SEGMENTATION, LABEL_MAP}:
         raise InputError(f"asked for a DICOM Segmentation, found SOP class {kind}")
     return dataset

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import ImageRow, LabelledImage, LabelledStudy, Manifest, Volume
+    from osteon.data import ImageRow, LabelledImage, LabelledStudy, Manifest, Notice, Volume
     from osteon.data.options import Progress
     from osteon.geometry import Grid
     from osteon.io import SeriesEntry
@@ -318,10 +318,11 @@ class MaskedSeries:
 def read_masks(file: Path) -> tuple[MaskedSeries, ...]:
     """Read a table of series and masks.
 
-    Every row names a ``series``, its ``patient`` and its ``lesion_mask`` (NIfTI or DICOM SEG, path from the table's
-    folder), or has the ``label`` normal instead: no lesion in the series. Optional: ``bone_mask``; ``lesion_labels``
-    and ``bone_labels`` (values of the mask or segments that count: numbers with spaces, or all; needed where a NIfTI
-    mask holds more than 0 and 1, and when one file marks both); centre, scanner, sex, age_years, split, kind.
+    Every row names a ``series``, its ``patient`` and its ``lesion_mask`` (NIfTI, NRRD, DICOM SEG or RTSTRUCT, path from
+    the table's folder), or has the ``label`` normal instead: no lesion in the series. Optional: ``bone_mask``;
+    ``lesion_labels`` and ``bone_labels`` (values of the mask, segments or ROIs that count: numbers with spaces, or all;
+    needed where a NIfTI mask holds more than 0 and 1 or a structure set several ROIs, and when one file marks both);
+    centre, scanner, sex, age_years, split, kind.
 
     Raises:
         InputError: with the number of the row, counted below the header.
@@ -365,10 +366,21 @@ def open_masked(entry: SeriesEntry, item: MaskedSeries) -> OpenedTrunk:
     if entry.series.modality not in ("CT", ""):
         raise InputError(f"a CT was asked for, the series is {entry.series.modality}")
     volume = load_volume(entry, modality="CT")
-    bone = None if item.bone is None else read_mask_volume(item.bone, like=volume.grid, labels=item.bone_labels)
+    read = partial(read_mask_volume, like=volume.grid, source=volume.source, tell=_refuse_warnings)
+    bone = None if item.bone is None else read(item.bone, labels=item.bone_labels)
     if item.lesion is None:
         return OpenedTrunk(volume, np.zeros(volume.grid.shape, dtype=np.bool_), bone)
-    return OpenedTrunk(volume, read_mask_volume(item.lesion, like=volume.grid, labels=item.lesion_labels), bone)
+    return OpenedTrunk(volume, read(item.lesion, labels=item.lesion_labels), bone)
+
+
+def _refuse_warnings(notice: Notice) -> None:
+    """What a person would be warned of would be wrong in a training, as slices of a lesion without its contour.
+
+    Raises:
+        InputError: a warning.
+    """
+    if notice.level == "warning":
+        raise InputError(notice.text)
 
 
 def _row(number: int, line: Mapping[str, str], folder: Path) -> MaskedSeries:

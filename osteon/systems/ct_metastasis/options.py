@@ -27,7 +27,8 @@ class DatasetOptions:
 
     masks: Path | None = option(
         "--masks",
-        help="For CT series, a CSV: series, patient, lesion_mask and bone_mask (NIfTI or DICOM SEG), or label normal.",
+        help="For CT series, a CSV: series, patient, lesion_mask and bone_mask (NIfTI, DICOM SEG or RTSTRUCT), or "
+        "label normal.",
     )
     patients: Path | None = option(
         "--patients", help="For pictures, a CSV: FILE, PATIENT, SEX, AGE. Default: patients.csv in the source."

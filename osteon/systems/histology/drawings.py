@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from osteon.data.slide import TILE_CLASSES
+from osteon.ops.polygons import patches
 from osteon.ops.tile_plan import slide_size_um, slide_thumbnail, tile_corner_um, tile_view
 from osteon.report.sheet import DARK_AFFECTED, DARK_INK, LIGHT, Sheet
 from osteon.report.wording import percent, probability
 from osteon.systems.histology import detail
-from osteon.systems.histology.files import patches
 from osteon.systems.histology.text import SLIDE_DEMO_MARK
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from osteon.data.options import ThresholdOptions, force_option, option, report_ood_option
+from osteon.data.options import ThresholdOptions, force_option, mask_label_option, option, report_ood_option
 
 __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
@@ -25,9 +25,11 @@ class Options(ThresholdOptions):
     mask: Path | None = option(
         "--mask",
         default=None,
-        help="The lesion's outline in place of a box: PNG of the slice; NIfTI, NRRD or DICOM SEG of the series.",
+        help="The lesion's outline in place of a box: PNG of the slice; NIfTI, NRRD, DICOM SEG or RTSTRUCT of "
+        "the series.",
         marks=True,
     )
+    mask_label: str | None = mask_label_option()
     slice_number: int | None = option(
         "--slice", default=None, metavar="N", help="Slice of the box or mask, counted from 1."
     )

@@ -17,7 +17,7 @@ from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
 from osteon.data.system import silent_notice
 from osteon.errors import InputError, UnknownLabelError, WeightsError
-from osteon.io import read_mask_volume
+from osteon.io import parse_labels, read_mask_volume
 from osteon.io.image import is_picture, read_mask_image
 from osteon.ops import mr_region
 from osteon.ops.hu_check import require_checks
@@ -48,7 +48,7 @@ CROP_FUNCTION = "osteon.ops.mr_region.lesion_crop"
 EVEN_ODDS = OperatingPoint(0.5, 0.0, 1, "even odds: the card names no threshold")
 
 _BOX_TEXTS = "--box R0,C0,R1,C1 (first row and column inside, first row and column outside, counted from 0)"
-_MASK_TEXTS = "--mask FILE (a PNG of the slice, or a NIfTI or DICOM SEG of the series)"
+_MASK_TEXTS = "--mask FILE (a PNG of the slice, or a NIfTI, DICOM SEG or RTSTRUCT of the series)"
 
 
 def answer(
@@ -322,7 +322,9 @@ def mark_lesion(volume: Volume, options: Options) -> _LesionMark:
             f"slice{'s' if slices > 1 else ''}, counted from 1"
         )
     if options.mask is not None:
-        return _mask(volume, options.mask, options.slice_number)
+        return _mask(volume, options.mask, options.slice_number, options.mask_label or "")
+    if options.mask_label is not None:
+        raise InputError("--mask-label says which part of a mask is meant, and there is no --mask: leave it out")
     box = mr_region.PlaneBox(*(options.box or ()))
     mr_region.box_with_margin(box, (rows, columns), margin_px=0)
     return _LesionMark(_slice(volume, options.slice_number, "a box"), box)
@@ -335,12 +337,14 @@ def _slice(volume: Volume, number: int | None, drawn: str) -> int:
     return 0 if number is None else number - 1
 
 
-def _mask(volume: Volume, path: Path, number: int | None) -> _LesionMark:
+def _mask(volume: Volume, path: Path, number: int | None, label: str) -> _LesionMark:
     try:
         flat = is_picture(path)
     except OSError as error:
         raise InputError(f"the mask {path.name} cannot be read: {error.strerror or type(error).__name__}") from error
     if flat:
+        if label:
+            raise InputError(f"the mask {path.name} is a picture, which has no labels: leave --mask-label out")
         index = _slice(volume, number, "a mask that is a picture")
         return _marked(read_mask_image(path, shape=volume.grid.shape[1:]), index, path)
     if not volume.grid.is_in_mm:
@@ -348,7 +352,10 @@ def _mask(volume: Volume, path: Path, number: int | None) -> _LesionMark:
             f"the mask {path.name} has a place in the patient, the image has none: give the mask as a PNG of "
             f"{volume.grid.shape[1]} x {volume.grid.shape[2]} pixels"
         )
-    whole = read_mask_volume(path, like=volume.grid, image="image")
+    told: list[Notice] = []
+    whole = read_mask_volume(
+        path, like=volume.grid, labels=parse_labels(label), image="image", source=volume.source, tell=told.append
+    )
     areas = np.count_nonzero(whole, axis=(1, 2))
     seen = np.flatnonzero(areas)
     if not seen.size:
@@ -362,8 +369,9 @@ def _mask(volume: Volume, path: Path, number: int | None) -> _LesionMark:
         f"The mask marks {seen.size} slices; slice {index + 1}, on which it marks the largest area, was evaluated. "
         "Another one is chosen with --slice."
     )
-    told = (Notice("slice-chosen", words),) if number is None and seen.size > 1 else ()
-    return _marked(whole[index], index, path, told)
+    if number is None and seen.size > 1:
+        told.append(Notice("slice-chosen", words))
+    return _marked(whole[index], index, path, tuple(told))
 
 
 def _marked(mask: NDArray[np.bool_], index: int, path: Path, told: tuple[Notice, ...] = ()) -> _LesionMark:

@@ -181,5 +181,5 @@ def test_segmentations_of_every_kind(make_series: Make, tmp_path: Path, kind: st
 def test_what_is_not_a_mask_is_told_what_is(tmp_path: Path) -> None:
     path = tmp_path / "mask.mha"
     path.write_bytes(b"ObjectType = Image\n")
-    with pytest.raises(InputError, match=r"NIfTI \(\.nii, \.nii\.gz\), NRRD \(\.nrrd, \.seg\.nrrd\) or a DICOM Seg"):
+    with pytest.raises(InputError, match=r"NIfTI \(\.nii, \.nii\.gz\), NRRD \(\.nrrd, \.seg\.nrrd\), a DICOM Seg.* RT"):
         read_mask_volume(path, like=GRID)

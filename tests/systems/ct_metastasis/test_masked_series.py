@@ -204,8 +204,9 @@ def test_segments_are_taken_by_number_and_broken_files_are_reported(source: Sour
     grid = open_volume(source.folder / "dicom").grid
     assert np.array_equal(read_mask_volume(path, like=grid, labels=(1,)), source.lesion)
     assert np.array_equal(read_mask_volume(path, like=grid), source.bone)
-    with pytest.raises(InputError, match=r"has no segment 3: it has 1, 2"):
+    with pytest.raises(InputError, match=r"has no segment 3: it has 1 part 1, 2 part 2"):
         read_mask_volume(path, like=grid, labels=(3,))
+    assert np.array_equal(read_mask_volume(path, like=grid, labels=("part 1",)), source.lesion)
     data = path.read_bytes()
     for name, content in {"short.dcm": data[: len(data) - 400], "text.dcm": b"no DICOM"}.items():
         (tmp_path / name).write_bytes(content)
