@@ -151,6 +151,7 @@ def _recoded(folder: Path) -> None:
 
 def _masks(folder: Path, mask: Any) -> None:  # noqa: ANN401 - a Mask
     from osteon.io.dicom.derived import DerivedSeries
+    from osteon.io.dicom.rtstruct import write_structure_set
     from osteon.io.dicom.seg import write_segmentation
     from osteon.io.nifti import write_mask_nifti
     from osteon.io.volume import open_volume
@@ -158,11 +159,12 @@ def _masks(folder: Path, mask: Any) -> None:  # noqa: ANN401 - a Mask
     volume = open_volume(folder / "ct")
     if volume.source is None:
         raise RuntimeError("a volume from files has a source")
-    for name in ("seg", "mask_nifti"):
+    for name in ("seg", "rtstruct", "mask_nifti"):
         (folder / name).mkdir()
     series = DerivedSeries(number=9001, description="bone")
     place: dict[str, Any] = {"source": volume.source, "grid_of_source": volume.grid}
     write_segmentation(folder / "seg" / "a.dcm", mask, algorithm=("a", "1"), series=series, **place)
+    write_structure_set(folder / "rtstruct" / "a.dcm", [(mask, ("a", "1"))], series=series, **place)
     write_mask_nifti(folder / "mask_nifti" / "a.nii.gz", mask)
     (folder / "mask_nifti" / "a.labels.json").unlink()
     for syntax in ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.90"):
@@ -309,9 +311,10 @@ def _written(path: Path) -> None:
     volume = open_volume(path)
     label = Label(value=1, name="bone", category=concept("tissue"), kind=concept("bone"))
     mask = Mask(array=(volume.array > 300).astype(np.uint8), grid=volume.grid, labels=(label,), name="bone")
+    answer = Answer("ct_osteosarcoma", "None.", masks={"bone": mask}, contoured=("bone",))
     with tempfile.TemporaryDirectory(prefix="osteon-fuzz-") as out:
         (Path(out) / "report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
-        told = write_dicom_objects(Path(out), Answer("ct_osteosarcoma", "None.", masks={"bone": mask}), volume)
+        told = write_dicom_objects(Path(out), answer, volume)
     if any(NAME in text for text in told):
         raise AssertionError("a reason names the patient")
 
@@ -407,6 +410,7 @@ READERS: Final[dict[str, tuple[str, Callable[[Path], None]]]] = {
     "NIfTI, gzip": ("nifti_gz", _series),
     "NIfTI-2": ("nifti_2", _series),
     "mask, DICOM SEG": ("seg", _mask),
+    "mask, DICOM RTSTRUCT": ("rtstruct", _mask),
     "mask, DICOM label map": ("labelmap", _mask),
     "mask, DICOM label map, JPEG 2000": ("labelmap_j2k", _mask),
     "mask, NIfTI": ("mask_nifti", _mask),

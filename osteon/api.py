@@ -87,6 +87,7 @@ def read(
     task: str | None = None,
     series_uid: str | None = None,
     microns_per_pixel: float | None = None,
+    rtstruct: bool = False,
     progress: Progress = silent,
     **options: object,
 ) -> Case:
@@ -97,6 +98,7 @@ def read(
         task: stem of a system (:func:`systems`); None for the one that fits the image best.
         series_uid: the series to read; None for the best one.
         microns_per_pixel: of a slide whose file does not say it.
+        rtstruct: whether :meth:`Case.write` also writes every mask as contours, an RT Structure Set.
         progress: called as ``progress(step, done, total)``.
         options: of the system, as the flags of ``osteon read``: ``device="cpu"``, ``box=(120, 80, 180, 150)``.
 
@@ -109,7 +111,9 @@ def read(
     from osteon.reading import CaseOptions
     from osteon.reading import read as read_in_memory
 
-    asked = CaseOptions(series_uid=series_uid, task=task, options=options, microns_per_pixel=microns_per_pixel)
+    asked = CaseOptions(
+        series_uid=series_uid, task=task, options=options, microns_per_pixel=microns_per_pixel, rtstruct=rtstruct
+    )
     return Case(read_in_memory(Path(path), options=asked, progress=progress))
 
 

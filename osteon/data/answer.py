@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from osteon.errors import InputError, UnsupportedError
+from osteon.errors import InputError, UnknownLabelError, UnsupportedError, nearest_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -206,6 +206,7 @@ class Answer:
             "not_assessed" where there was nothing to look at.
         findings: in reading order; empty when nothing was found.
         masks: by name; each becomes a DICOM Segmentation.
+        contoured: names of the masks that become contours of a DICOM RT Structure Set too, one ROI a label.
         surfaces: by name; each becomes a node of the GLB file.
         classes: of the case as a whole; None of a system that does not classify.
         similar: past cases, the most similar first.
@@ -220,6 +221,7 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     regions: tuple[Region, ...] = ()
     masks: Mapping[str, Mask] = field(default_factory=dict)
+    contoured: tuple[str, ...] = ()
     surfaces: Mapping[str, Surface] = field(default_factory=dict)
     classes: ClassProbabilities | None = None
     similar: tuple[SimilarCase, ...] = ()
@@ -228,6 +230,16 @@ class Answer:
     configuration: Mapping[str, object] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     detail: object = None
+
+    def __post_init__(self) -> None:
+        """Refuse contours of a mask that is not there.
+
+        Raises:
+            UnknownLabelError: it is not.
+        """
+        for name in self.contoured:
+            if name not in self.masks:
+                raise UnknownLabelError(f"contours of a mask {name} were asked for: {nearest_names(name, self.masks)}")
 
     def detail_as(self, kind: type[_Detail]) -> _Detail:
         """The system's own part, which must be of a type.

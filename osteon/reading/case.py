@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osteon.data import Notice
+from osteon.data import Notice, Slide
 from osteon.data.options import SWITCHES, Progress, choices, make_options, silent
 from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
@@ -68,6 +68,7 @@ class CaseOptions:
         options: of the system, by name; what it does not have is refused.
         seeds: of a synthetic patient, for the record.
         microns_per_pixel: of a slide whose file does not say it.
+        rtstruct: whether every mask becomes contours of an RT Structure Set too.
         command: as it was typed, for the record; without names of files and folders, which may name a patient.
     """
 
@@ -77,6 +78,7 @@ class CaseOptions:
     options: Mapping[str, object] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     microns_per_pixel: float | None = None
+    rtstruct: bool = False
     command: str = ""
 
 
@@ -220,6 +222,8 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
             Notice(f"asked-{name}", words, "warning") for name, words in SWITCHES.items() if getattr(own, name, False)
         ]
         answer = replace(answer, notices=(*answer.notices, *asked))
+        if options.rtstruct:
+            answer = _with_contours(answer, image)
         drawn = [value for each in fields(own) if isinstance(value := getattr(own, each.name), Path)]
         run = Run(
             task=chosen.stem,
@@ -236,6 +240,18 @@ def _with_reading(answer: Answer, image: Image) -> Answer:
     """The answer with what its headline must say of reading: that a large part of the images was not read."""
     told = [notice.headline for notice in (image.source.notices if image.source else ()) if notice.headline]
     return replace(answer, headline=" ".join([answer.headline, *told])) if told else answer
+
+
+def _with_contours(answer: Answer, image: Image) -> Answer:
+    """The answer with contours of every mask, or with a word on why there are none."""
+    masks = tuple(name for name, mask in answer.masks.items() if mask.labels)
+    source = None if isinstance(image, Slide) else image.source
+    is_placed = not isinstance(image, Slide) and image.grid.is_in_mm
+    if masks and is_placed and source is not None and source.kind == "dicom":
+        return replace(answer, contoured=masks)
+    why = "there is no mask" if not masks else "the images are not DICOM or do not say how large a pixel is"
+    words = f"An RT Structure Set was asked for (--rtstruct) and not written: {why}."
+    return replace(answer, notices=(*answer.notices, Notice("no-structure-set", words, "warning")))
 
 
 def _options(chosen: System, given: Mapping[str, object]) -> Any:  # noqa: ANN401 - the system's own type

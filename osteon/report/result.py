@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from osteon.data import Answer, Image, Radiograph, Volume
+    from osteon.data import Answer, Image, Mask, Radiograph, Volume
     from osteon.data.system import TaskText
     from osteon.report.blocks import Drawing, Part, Picture
     from osteon.report.findings import Entry, Findings
@@ -49,6 +49,7 @@ _FILES = {
     "report.pdf": "this report on paper",
     "bone.glb": "bone and what was found in it in 3D, for viewers (millimetres, patient space)",
     "bone.stl": "bone in 3D, for printers and modelling programs (millimetres, patient space)",
+    "rtstruct.dcm": "outlines of the masks, as DICOM RT Structure Set (unapproved)",
     "sr.dcm": "findings, as DICOM Structured Report (TID 1500)",
     "report_pdf.dcm": "this report, as DICOM Encapsulated PDF",
     "bone_stl.dcm": "bone in 3D, as DICOM Encapsulated STL",
@@ -204,7 +205,9 @@ def file_text(name: str, text: TaskText) -> str:
 def write_dicom_objects(
     folder: Path, answer: Answer, volume: Volume | Radiograph | None, wait: Callable[[], None] = lambda: None
 ) -> tuple[str, ...]:
-    """Write SEG, SR and the wrapped PDF and STL into the folder; nothing when the image is not from DICOM, as a slide.
+    """Write SEG, SR, the wrapped PDF and STL and, where the answer has contours, RTSTRUCT into the folder.
+
+    Nothing is written when the image is not from DICOM, as a slide.
 
     The folder holds bone.stl when there is a surface, and report.pdf when ``wait`` returns. Every object is written by
     itself: one that cannot be written does not take the others with it.
@@ -222,6 +225,7 @@ def write_dicom_objects(
         return ("No DICOM objects were written: the images do not say how large a pixel is.",)
     from osteon.io.dicom.derived import DerivedSeries, read_source_headers
     from osteon.io.dicom.encapsulated import write_encapsulated_pdf, write_encapsulated_stl
+    from osteon.io.dicom.rtstruct import write_structure_set
     from osteon.io.dicom.seg import write_segmentation
     from osteon.io.dicom.sr import write_report_sr
 
@@ -243,14 +247,20 @@ def write_dicom_objects(
         if not mask.labels:  # nothing was predicted; a Segmentation needs at least one segment
             continue
         path = folder / _segmentation_name(mask.name)
-        by = None if mask.is_drawn else _algorithm(answer, by_model=mask.algorithm is None)
         place = common | {"grid_of_source": volume.grid, "series": series(f"osteon {mask.name}")}
+        by = _maker(answer, mask)
         if _written(path, partial(write_segmentation, path, mask, algorithm=by, **place), skipped):
             segmentations[mask.name] = path
     report: dict[str, Any] = {"segmentations": segmentations, "series": series("osteon findings"), "headers": headers}
     path, shown = folder / "sr.dcm", _without_lost_segments(answer, segmentations)
     _written(path, partial(write_report_sr, path, shown, volume, **report), skipped)
     of_pdf = series("osteon report")
+    drawn = [answer.masks[name] for name in answer.contoured if answer.masks[name].labels]
+    if drawn:
+        path = folder / "rtstruct.dcm"
+        made = [(mask, _maker(answer, mask)) for mask in drawn]
+        place = common | {"grid_of_source": volume.grid, "series": series("osteon contours")}
+        _written(path, partial(write_structure_set, path, made, **place), skipped)
     if (folder / "bone.stl").is_file():
         path, title = folder / "bone_stl.dcm", f"osteon bone, {answer.task}"
         place = common | {"title": title, "series": series("osteon bone surface")}
@@ -289,9 +299,11 @@ def _written(path: Path, write: Callable[[], None], skipped: list[str]) -> bool:
     return True
 
 
-def _algorithm(answer: Answer, *, by_model: bool) -> tuple[str, str]:
-    """Name and version of what made a mask: the first model of the answer, or osteon's own steps."""
-    if by_model and answer.models:
+def _maker(answer: Answer, mask: Mask) -> tuple[str, str] | None:
+    """Name and version of what made a mask: the first model of the answer, or osteon's own steps; None by hand."""
+    if mask.is_drawn:
+        return None
+    if mask.algorithm is None and answer.models:
         return f"{answer.task} ({answer.models[0].name})", answer.models[0].version
     return f"osteon {answer.task}", __version__
 

@@ -26,6 +26,7 @@ from osteon.io.dicom.read_back import read_segmentation
 from osteon.reading import CaseOptions, CaseResult, read_case
 from tests.femur_card import femur_card
 from tests.read_back import read_report_sr
+from tests.structure_sets import on_slice, saved, square, structure_set
 
 Check = Callable[[Path], tuple[list[str], list[str]]]
 
@@ -169,6 +170,37 @@ def test_a_mask_of_the_series_is_kept_as_it_was_drawn(
     assert again.answer.findings[0].box == case.answer.findings[0].box
 
 
+def test_contours_are_written_when_asked_for_and_read_as_a_mask(
+    series: Path, model: str, boxed: CaseResult, tmp_path: Path, dciodvfy: Check
+) -> None:
+    asked = {"model": model, "device": "cpu", "box": BOX, "slice_number": 3}
+    case = read_case(series, tmp_path / "result", options=CaseOptions(task="mri_femur", rtstruct=True, options=asked))
+    path = case.folder / "rtstruct.dcm"
+    assert case.skipped == ()
+    assert dciodvfy(path)[0] == []
+    assert "outlines of the masks, as DICOM RT Structure Set" in (case.folder / "report.html").read_text("utf-8")
+    assert findings_of(case)["findings"] == findings_of(boxed)["findings"]
+    again = read(series, tmp_path / "again", model, mask=path)
+    assert np.array_equal(again.answer.masks["lesion"].array, case.answer.masks["lesion"].array)
+    named = read(series, tmp_path / "named", model, mask=path, mask_label=case.answer.masks["lesion"].labels[0].name)
+    assert named.answer.findings[0].box == case.answer.findings[0].box
+    with pytest.raises(InputError, match="has no ROI bone: it has 1 "):
+        read(series, tmp_path / "none", model, mask=path, mask_label="bone")
+    with pytest.raises(InputError, match="there is no --mask: leave it out"):
+        read(series, tmp_path / "none", model, box=BOX, slice_number=3, mask_label="1")
+
+
+def test_a_mask_with_gaps_says_so_in_the_report(series: Path, model: str, tmp_path: Path) -> None:
+    volume = open_volume(series, modality="MR")
+    corners = square(33.5, 39.5, 56.5, 69.5)
+    drawn = [on_slice(volume.grid, index, corners, source=volume.source) for index in (0, 2)]
+    path = saved(tmp_path / "rt.dcm", structure_set({"GTV": drawn, "other": drawn}, frame_of_reference=""))
+    case = read(series, tmp_path / "result", model, mask=path, mask_label="GTV")
+    assert "no contour is drawn on slice 2, between slices" in (case.folder / "report.html").read_text("utf-8")
+    with pytest.raises(InputError, match=r"several ROIs with contours: .*: 1 GTV, 2 other"):
+        read(series, tmp_path / "none", model, mask=path)
+
+
 def test_a_picture_is_read_without_millimetres(model: str, tmp_path: Path) -> None:
     grey = cv2.normalize(stored()[2].astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     assert cv2.imwrite(str(tmp_path / "slice.png"), grey)
@@ -190,6 +222,13 @@ def test_a_picture_is_read_without_millimetres(model: str, tmp_path: Path) -> No
     assert "nothing is given in millimetres" in page
     assert "mm between slices" not in page
     assert {"picture-without-scale", "modality-not-known"} <= {notice.code for notice in case.notices}
+    asked = {"model": model, "device": "cpu", "box": BOX}
+    options = CaseOptions(task="mri_femur", rtstruct=True, options=asked)
+    told = read_case(tmp_path / "slice.png", tmp_path / "asked", options=options).notices
+    assert "no-structure-set" in {notice.code for notice in told}
+    cv2.imwrite(str(tmp_path / "mask.png"), np.uint8(255) * np.ones(grey.shape, np.uint8))
+    with pytest.raises(InputError, match="is a picture, which has no labels"):
+        read(tmp_path / "slice.png", tmp_path / "none", model, mask=tmp_path / "mask.png", mask_label="1")
 
 
 def test_dicom_without_a_pixel_size_gives_no_dicom_objects(model: str, tmp_path: Path) -> None:

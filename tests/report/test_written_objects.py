@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import pydicom
 import pytest
 
 from osteon.data import Answer, Finding, Label, Mask
-from osteon.errors import OutputError
+from osteon.errors import OutputError, UnknownLabelError
 from osteon.io.volume import open_volume
 from osteon.labels import concept
 from osteon.report.result import write_dicom_objects, write_plain_masks
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Volume
 
-ALL = {"seg.dcm", "seg_tumour.dcm", "sr.dcm", "bone_stl.dcm", "report_pdf.dcm"}
+ALL = {"seg.dcm", "seg_tumour.dcm", "sr.dcm", "bone_stl.dcm", "report_pdf.dcm", "rtstruct.dcm"}
 SLICE = {
     0x00180050: (b"DS", b"2"),
     0x00200013: (b"IS", b"1"),
@@ -52,7 +53,7 @@ def _answer(volume: Volume) -> Answer:
     finding = Finding(
         identifier="f1", tracking_uid="2.25.7", kind=concept("bone"), statement="Bone.", segment=("bone", 1)
     )
-    return Answer("ct_osteosarcoma", "Nothing.", masks=masks, findings=(finding,))
+    return Answer("ct_osteosarcoma", "Nothing.", masks=masks, contoured=("bone", "tumour"), findings=(finding,))
 
 
 def _result(folder: Path, volume: Volume) -> tuple[set[str], tuple[str, ...]]:
@@ -69,6 +70,19 @@ def _result(folder: Path, volume: Volume) -> tuple[set[str], tuple[str, ...]]:
 
 def test_a_sound_series_becomes_all_objects(tmp_path: Path) -> None:
     assert _result(tmp_path, _case(tmp_path)) == (ALL, ())
+
+
+def test_contours_are_of_the_masks_that_the_system_names(tmp_path: Path) -> None:
+    volume = _case(tmp_path)
+    answer = _answer(volume)
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.4\n%%EOF\n")
+    write_dicom_objects(tmp_path, replace(answer, contoured=()), volume)
+    assert not (tmp_path / "rtstruct.dcm").exists()
+    write_dicom_objects(tmp_path, replace(answer, contoured=("tumour",)), volume)
+    (roi,) = pydicom.dcmread(tmp_path / "rtstruct.dcm").StructureSetROISequence
+    assert roi.ROIName == "tumour"
+    with pytest.raises(UnknownLabelError, match="mask tumor were asked for: did you mean 'tumour'"):
+        replace(answer, contoured=("tumor",))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +131,7 @@ def test_what_no_object_can_refer_to_leaves_every_mask(
         ("seg", "write_segmentation", "seg.dcm", RecursionError()),
         ("seg", "write_segmentation", "seg_tumour.dcm", KeyError("x")),
         ("sr", "write_report_sr", "sr.dcm", OverflowError()),
+        ("rtstruct", "write_structure_set", "rtstruct.dcm", ZeroDivisionError()),
         ("encapsulated", "write_encapsulated_stl", "bone_stl.dcm", AttributeError("a")),
         ("encapsulated", "write_encapsulated_pdf", "report_pdf.dcm", TypeError()),
     ],

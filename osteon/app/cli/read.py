@@ -40,6 +40,9 @@ def read(
     microns: float | None = typer.Option(
         None, min=0.01, max=100.0, help="Micrometres a pixel, of a slide or tile whose file does not say it."
     ),
+    rtstruct: bool = typer.Option(
+        False, "--rtstruct", help="Also write every mask as contours, a DICOM RT Structure Set (rtstruct.dcm)."
+    ),
     replace: bool = typer.Option(False, "--replace", help="Replace an earlier result in the same folder."),
     as_json: bool = typer.Option(False, "--json", help="Print findings.json to stdout and nothing else."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
@@ -54,8 +57,12 @@ def read(
         task=task,
         replace=replace,
         microns_per_pixel=microns,
+        rtstruct=rtstruct,
         options=own,
-        command=_command({"--series": series, "--task": task, "--microns": microns, "--replace": replace}, own),
+        command=_command(
+            {"--series": series, "--task": task, "--microns": microns, "--rtstruct": rtstruct, "--replace": replace},
+            own,
+        ),
     )
     result = out if out is not None else Path(f"{_plain_name(study) or 'study'}-result")
     with shown_progress(quiet=quiet or as_json) as progress:
@@ -87,7 +94,7 @@ def _system_parameters() -> list[inspect.Parameter]:
     return [parameter(choice, note=notes[name]) for name, choice in found.items()]
 
 
-set_parameters(read, _system_parameters(), last=3)
+set_parameters(read, _system_parameters(), last=4)
 
 
 def _plain_name(study: Path) -> str:

@@ -16,12 +16,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from highdicom import ContributingEquipment
+from highdicom.base import SOPClass
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.enum import SpecificCharacterSetValues
 from highdicom.sr.coding import CodedConcept
 from pydicom import DataElement, config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
 from osteon import __version__
@@ -52,6 +54,7 @@ __all__ = [
     "derived_uid",
     "equipment",
     "long_string",
+    "new_object",
     "plain_text",
     "private_schemes",
     "read_source_headers",
@@ -440,13 +443,48 @@ def contributing_equipment(series: DerivedSeries, *, purpose: str) -> list[Contr
     ]
 
 
+def new_object(
+    headers: SourceHeaders,
+    series: DerivedSeries,
+    *,
+    sop_class_uid: str,
+    modality: str,
+    purpose: str,
+    transfer_syntax_uid: str = ExplicitVRLittleEndian,
+) -> SOPClass:
+    """An object that has patient, study, series and equipment, and nothing of its own yet."""
+    first = headers.first
+    dataset = SOPClass(
+        study_instance_uid=first.StudyInstanceUID,
+        sop_class_uid=sop_class_uid,
+        modality=modality,
+        transfer_syntax_uid=transfer_syntax_uid,
+        patient_id=first.PatientID,
+        patient_birth_date=first.PatientBirthDate,
+        patient_sex=first.PatientSex,
+        accession_number=first.AccessionNumber,
+        study_id=first.StudyID,
+        study_date=first.StudyDate,
+        study_time=first.StudyTime,
+        referring_physician_name=first.ReferringPhysicianName,
+        specific_character_set=first.get("SpecificCharacterSet"),
+        **equipment(series),
+    )
+    dataset.copy_patient_and_study_information(first)
+    dataset.ContributingEquipmentSequence = contributing_equipment(series, purpose=purpose)
+    complete(dataset, series, headers)
+    return dataset
+
+
 def complete(dataset: Dataset, series: DerivedSeries, headers: SourceHeaders) -> None:
-    """Write the patient's name, and the moment of the series as creation, content and series date and time."""
+    """Write the patient's name, and the moment of the series as creation, series and, where there is one, content."""
     # a new element: the one that is there may be shared with the source headers, and would change them
     dataset.add(DataElement(PATIENT_NAME, "PN", headers.patient_name))
     date, time = series.moment.strftime("%Y%m%d"), series.moment.strftime("%H%M%S.%f")
-    dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = date
-    dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time
+    dataset.InstanceCreationDate = dataset.SeriesDate = date
+    dataset.InstanceCreationTime = dataset.SeriesTime = time
+    if "ContentDate" in dataset:  # not every kind of object has it
+        dataset.ContentDate, dataset.ContentTime = date, time
 
 
 def save_object(dataset: Dataset, path: Path) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from highdicom.base import SOPClass
 from highdicom.color import CIELabColor
-from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage, ExplicitVRLittleEndian
+from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage
 
 from osteon.errors import InputError
 from osteon.io.dicom import derived
@@ -17,6 +16,7 @@ from osteon.labels import concept
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from highdicom.base import SOPClass
     from pydicom.dataset import Dataset
 
     from osteon.data import Source
@@ -133,29 +133,10 @@ def _document(
     headers: derived.SourceHeaders, series: derived.DerivedSeries, *, sop_class_uid: str, modality: str, purpose: str
 ) -> SOPClass:
     """Patient, study, series, equipment and references that both documents share."""
-    first = headers.first
-    dataset = SOPClass(
-        study_instance_uid=first.StudyInstanceUID,
-        sop_class_uid=sop_class_uid,
-        modality=modality,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        patient_id=first.PatientID,
-        patient_birth_date=first.PatientBirthDate,
-        patient_sex=first.PatientSex,
-        accession_number=first.AccessionNumber,
-        study_id=first.StudyID,
-        study_date=first.StudyDate,
-        study_time=first.StudyTime,
-        referring_physician_name=first.ReferringPhysicianName,
-        specific_character_set=first.get("SpecificCharacterSet"),
-        **derived.equipment(series),
-    )
-    dataset.copy_patient_and_study_information(first)
-    dataset.ContributingEquipmentSequence = derived.contributing_equipment(series, purpose=purpose)
+    dataset = derived.new_object(headers, series, sop_class_uid=sop_class_uid, modality=modality, purpose=purpose)
     dataset.AcquisitionDateTime = ""
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.SourceInstanceSequence = [_source_instance(header) for header in headers.images]
-    derived.complete(dataset, series, headers)
     return dataset
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from osteon.geometry import Grid
     from osteon.io.dicom.contours import Tell
 
-__all__ = ["chosen_parts", "listed_parts", "read_structure_set", "rois_of"]
+__all__ = ["chosen_parts", "listed_parts", "read_structure_set", "require_series", "rois_of"]
 
 ITEM_TAGS: Final = {True: b"\xfe\xff\x00\xe0", False: b"\xff\xfe\xe0\x00"}
 """Of an item of a sequence, by whether the file is little endian."""
@@ -77,7 +77,7 @@ def read_structure_set(
             rois = rois_of(dataset)
         chosen = _choose(rois, labels, path.name)
         with damaged:
-            _require_series(dataset, chosen, source, path.name, image)
+            require_series(dataset, chosen, source, path.name, image)
         if source is None or source.kind != "dicom":
             words = f"{path.name} was laid over the {image} by its coordinates: nothing says that it was drawn on it."
             tell(Notice("structure-set-series-unknown", words, "warning"))
@@ -216,8 +216,19 @@ def _choose(rois: Sequence[Roi], labels: Collection[int | str] | None, name: str
 # ---------------------------------------------------------------------------------------------------------- the series
 
 
-def _require_series(dataset: Dataset, rois: Sequence[Roi], source: Source | None, name: str, image: str) -> None:
-    """Raise unless the ROIs were drawn on the series, as far as the file says on what."""
+def require_series(dataset: Dataset, rois: Sequence[Roi], source: Source | None, name: str, image: str) -> None:
+    """Raise unless ROIs were drawn on a series, as far as the file says on what.
+
+    Args:
+        dataset: the structure set.
+        rois: of it.
+        source: of the series; what is not DICOM is not compared.
+        name: of the file.
+        image: what the volume is called.
+
+    Raises:
+        InputError: another Frame of Reference, or images of another series.
+    """
     if source is None or source.kind != "dicom":
         return
     ours = source.series
