@@ -13,6 +13,7 @@ from osteon.errors import InputError
 
 __all__ = [
     "CONTOUR_ITEMS",
+    "CONTOUR_PIXELS",
     "CONTOUR_POINTS",
     "FRAMES",
     "HEADER_BYTES",
@@ -49,6 +50,9 @@ FRAMES: Final = 100_000
 
 CONTOUR_ITEMS: Final = 500_000
 """Items of all sequences of an RT Structure Set, of which each becomes an object before it is looked at."""
+
+CONTOUR_PIXELS: Final = 2**32
+"""Of the rectangles around the contours of an RT Structure Set that are read: as many have 16,000 whole slices."""
 
 CONTOUR_POINTS: Final = 5_000_000
 """Of the contours of an RT Structure Set that are read."""

@@ -71,7 +71,7 @@ def fill_polygons(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int
     # from large to small: one that is within another then comes after it
     for number in sorted(range(len(polygons)), key=lambda place: -abs(double_area(polygons[place]))):
         winding, block = winding_numbers(polygons[number], shape)
-        own = winding % 2 == 1
+        own = (winding & 1).astype(np.bool_)
         inside[block] ^= own
         if winding.max(initial=0) - winding.min(initial=0) > 1:
             crossing.append(number)
@@ -86,7 +86,7 @@ def fill_polygons(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int
 
 def winding_numbers(
     polygon: NDArray[np.float64], shape: tuple[int, int]
-) -> tuple[NDArray[np.int64], tuple[slice, slice]]:
+) -> tuple[NDArray[np.int32], tuple[slice, slice]]:
     """How often a closed polygon goes round the centres of pixels.
 
     Args:
@@ -99,11 +99,11 @@ def winding_numbers(
 
     Example:
         >>> winding_numbers(np.array([[0.5, 0.5], [0.5, 1.5], [1.5, 1.5], [1.5, 0.5]]), (9, 9))
-        (array([[-1]]), (slice(1, 2, None), slice(1, 2, None)))
+        (array([[-1]], dtype=int32), (slice(1, 2, None), slice(1, 2, None)))
     """
     size = np.array(shape)
     if not len(polygon):
-        return np.zeros((0, 0), dtype=np.int64), (slice(0, 0), slice(0, 0))
+        return np.zeros((0, 0), dtype=np.int32), (slice(0, 0), slice(0, 0))
     top, left = np.clip(np.ceil(polygon.min(axis=0)), 0, size).astype(np.int64)
     bottom, right = np.clip(np.floor(polygon.max(axis=0)) + 1, (top, left), size).astype(np.int64)
     height, width = int(bottom - top), int(right - left)
@@ -122,7 +122,8 @@ def winding_numbers(
         column = np.clip(np.ceil(column), left, right).astype(np.int64) - left
         place = (row - top) * (width + 1) + column
         counts += np.bincount(place, weights=np.where(rises[edge], 1.0, -1.0), minlength=len(counts))
-    winding = np.cumsum(counts.reshape(height, width + 1)[:, :-1], axis=1).astype(np.int64)
+    turns = counts.reshape(height, width + 1)[:, :-1].astype(np.int32)
+    winding = np.cumsum(turns, axis=1, dtype=np.int32)
     return winding, (slice(int(top), int(bottom)), slice(int(left), int(right)))
 
 

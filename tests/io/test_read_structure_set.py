@@ -369,6 +369,11 @@ def test_too_many_points_and_items_are_refused(tmp_path: Path, monkeypatch: pyte
     assert read(path, labels=(1,))[0].any()
     with pytest.raises(InputError, match="have more than 6 points"):
         read(path, labels=())
+    monkeypatch.setattr("osteon.io.dicom.contours.CONTOUR_PIXELS", 80)
+    monkeypatch.setattr("osteon.io.dicom.contours.CONTOUR_POINTS", 60)
+    assert read(path, labels=(1,))[0].any()
+    with pytest.raises(InputError, match="have more than 80 pixels"):
+        read(path, labels=())
     monkeypatch.setattr("osteon.io.dicom.structure_set.CONTOUR_ITEMS", 6)
     with pytest.raises(InputError, match=r"holds 7 items, at most 6 are read \(OSTEON_LIMIT_FACTOR allows more\)"):
         read(path, labels=(1,))

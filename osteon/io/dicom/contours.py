@@ -17,7 +17,7 @@ import numpy as np
 from osteon.data import Notice
 from osteon.errors import GeometryMismatchError, InputError, UnsupportedError
 from osteon.io.dicom.references import shown_uid
-from osteon.io.limits import CONTOUR_POINTS, VARIABLE, limit
+from osteon.io.limits import CONTOUR_PIXELS, CONTOUR_POINTS, VARIABLE, limit
 from osteon.ops.polygons import fill_polygons
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from osteon.data import Source
     from osteon.geometry import Grid
 
-__all__ = ["CLOSED", "CLOSED_XOR", "Roi", "Tell", "printable", "roi_mask", "uid_text"]
+__all__ = ["CLOSED", "CLOSED_XOR", "Roi", "Spent", "Tell", "printable", "roi_mask", "uid_text"]
 
 Tell: TypeAlias = "Callable[[Notice], None]"
 """Called with what a reader of a mask must be told."""
@@ -86,10 +86,41 @@ class _Contour:
     frame: int | None = None
 
 
+@dataclass(slots=True)
+class Spent:
+    """What was read of a file so far.
+
+    Attributes:
+        points: of its contours.
+        pixels: of the rectangles around them.
+    """
+
+    points: int = 0
+    pixels: int = 0
+
+    def add(self, name: str, *, points: int = 0, pixels: int = 0) -> None:
+        """Count more.
+
+        Raises:
+            InputError: it is more than a file may have; ``name`` is that of the file.
+        """
+        self.points += points
+        self.pixels += pixels
+        for value, most, what in (
+            (self.points, CONTOUR_POINTS, "points"),
+            (self.pixels, CONTOUR_PIXELS, "pixels in the rectangles around them"),
+        ):
+            if value > limit(most):
+                raise InputError(
+                    f"the contours of {name} have more than {limit(most)} {what} ({VARIABLE} allows more): choose "
+                    "fewer ROIs"
+                )
+
+
 def roi_mask(
-    roi: Roi, *, like: Grid, source: Source | None, name: str, image: str, tell: Tell, before: int = 0
-) -> tuple[NDArray[np.bool_], int]:
-    """The voxels of a ROI, and how many points its contours have.
+    roi: Roi, *, like: Grid, source: Source | None, name: str, image: str, tell: Tell, spent: Spent
+) -> NDArray[np.bool_]:
+    """The voxels of a ROI.
 
     Args:
         roi: of ``rois_of``.
@@ -98,12 +129,12 @@ def roi_mask(
         name: of the file.
         image: what the volume is called.
         tell: called with each notice.
-        before: points that were read of the file already.
+        spent: what was read of the file already; it is counted on.
 
     Raises:
         InputError, GeometryMismatchError, UnsupportedError: as ``read_structure_set``.
     """
-    contours, count = _closed(roi, like, name, before, tell)
+    contours = _closed(roi, like, name, spent, tell)
     slices = _slices(contours, like, f"{roi} of {name}", image)
     _require_images(contours, slices, like, source, f"{roi} of {name}", image)
     mask = np.zeros(like.shape, dtype=np.bool_)
@@ -111,6 +142,8 @@ def roi_mask(
     for index in sorted(set(slices)):
         here = [contour for contour, place in zip(contours, slices, strict=True) if place == index]
         polygons = told.different(here, index)
+        for contour in polygons:
+            spent.add(name, pixels=_rectangle(contour, like))
         filled = fill_polygons([contour.points_vox[:, 1:] for contour in polygons], like.shape[1:])
         mask[index] = filled.inside
         told.crossing += [index] * len(filled.crossing)
@@ -119,7 +152,7 @@ def roi_mask(
     told.outside(contours, like)
     told.gaps(mask, sorted(set(slices)))
     told.say()
-    return mask, count
+    return mask
 
 
 def printable(name: str) -> str:
@@ -163,12 +196,11 @@ def _require_images(
 # ---------------------------------------------------------------------------------------------------------- the points
 
 
-def _closed(roi: Roi, like: Grid, name: str, before: int, tell: Tell) -> tuple[list[_Contour], int]:
-    """The closed contours of a ROI on the voxels of a grid, and how many points its contours have."""
+def _closed(roi: Roi, like: Grid, name: str, spent: Spent, tell: Tell) -> list[_Contour]:
+    """The closed contours of a ROI on the voxels of a grid."""
     what = f"{roi} of {name}"
     found: list[_Contour] = []
     others: Counter[str] = Counter()
-    count = 0
     for item in roi.contours:
         kind = str(item.get("ContourGeometricType") or "no type").strip()
         if kind not in {CLOSED, CLOSED_XOR}:
@@ -177,12 +209,7 @@ def _closed(roi: Roi, like: Grid, name: str, before: int, tell: Tell) -> tuple[l
         if any(float(value) for value in item.get("ContourOffsetVector") or ()):
             raise UnsupportedError(f"a contour of {what} is to be shifted (Contour Offset Vector): export it again")
         raw = _raw(item, CONTOUR_DATA)
-        count += (raw.count(b"\\") + 3) // 3
-        if before + count > limit(CONTOUR_POINTS):
-            raise InputError(
-                f"the contours of {name} have more than {limit(CONTOUR_POINTS)} points ({VARIABLE} allows more): "
-                "choose fewer ROIs"
-            )
+        spent.add(name, points=(raw.count(b"\\") + 3) // 3)
         points = _points(raw, _raw(item, POINTS_SAID), what)
         if len(points) < 3:
             others["closed, of fewer than three points"] += 1
@@ -199,7 +226,14 @@ def _closed(roi: Roi, like: Grid, name: str, before: int, tell: Tell) -> tuple[l
     if others:
         words = f"{what}: {sum(others.values())} contours that enclose nothing were left out ({said})."
         tell(Notice("contours-left-out", words))
-    return found, count
+    return found
+
+
+def _rectangle(contour: _Contour, like: Grid) -> int:
+    """Pixels of the rectangle around a contour, as far as it is on the image."""
+    places = contour.points_vox[:, 1:]
+    low, high = (np.clip(ends, -1, like.shape[1:]) for ends in (places.min(axis=0), places.max(axis=0)))
+    return int(np.prod(np.ceil(high - low) + 1))
 
 
 def _raw(item: Dataset, tag: int) -> bytes:

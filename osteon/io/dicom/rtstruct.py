@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from pydicom import dcmread
@@ -21,7 +21,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from osteon.errors import InputError
 from osteon.io.dicom import derived
-from osteon.io.dicom.contours import CLOSED, CONTOUR_DATA, roi_mask
+from osteon.io.dicom.contours import CLOSED, CONTOUR_DATA, Spent, roi_mask
 from osteon.io.dicom.derived import coded, long_string
 from osteon.io.dicom.seg import REFERENCE_MM
 from osteon.io.dicom.structure_set import require_series, rois_of
@@ -229,14 +229,14 @@ def _require_same(data: BytesIO, rois: Sequence[tuple[Mask, Label]], source: Sou
     again = dcmread(data)
     found = rois_of(again)
     require_series(again, found, source, "the structure set", "source")
+    spent = Spent()
     for roi, (mask, label) in zip(found, rois, strict=True):
         inside = mask.of(label.value)
         same = not inside.any()
         if roi.contours:
             drawn_on = source if mask.grid.same_as(grid_of_source) else None
-            back, _ = roi_mask(
-                roi, like=mask.grid, source=drawn_on, name="the structure set", image="source", tell=_quiet
-            )
+            about: dict[str, Any] = {"name": "the structure set", "image": "source", "tell": _quiet, "spent": spent}
+            back = roi_mask(roi, like=mask.grid, source=drawn_on, **about)
             same = bool(np.array_equal(back, inside))
         if not same:
             raise InputError(f"the contours of ROI {roi.number} would not give the voxels of the mask {mask.name}")

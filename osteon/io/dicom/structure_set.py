@@ -10,7 +10,7 @@ from pydicom import config, dcmread
 
 from osteon.data import Notice
 from osteon.errors import InputError, ThirdParty
-from osteon.io.dicom.contours import Roi, printable, roi_mask, uid_text
+from osteon.io.dicom.contours import Roi, Spent, printable, roi_mask, uid_text
 from osteon.io.dicom.elements import DEFLATED, inflate, meta_end, read_elements
 from osteon.io.dicom.references import shown_uid
 from osteon.io.inventory import require_memory
@@ -83,14 +83,10 @@ def read_structure_set(
             tell(Notice("structure-set-series-unknown", words, "warning"))
         require_memory(like.shape, what=path.name, voxel_bytes=1)
         inside = np.zeros(like.shape, dtype=np.bool_)
-        points = 0
+        spent = Spent()
         for roi in chosen:
             with damaged:
-                mask, count = roi_mask(
-                    roi, like=like, source=source, name=path.name, image=image, tell=tell, before=points
-                )
-            points += count
-            inside |= mask
+                inside |= roi_mask(roi, like=like, source=source, name=path.name, image=image, tell=tell, spent=spent)
     return inside
 
 
