@@ -267,9 +267,15 @@ def test_the_command_takes_box_and_slice(
     series: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["osteon", "read", str(series), "--task", "mri_femur", "-o", str(tmp_path / "r"), "-q", "--model", model]
-    monkeypatch.setattr("sys.argv", [*words, "--box", DRAWN, "--slice", "3"])
+    monkeypatch.setattr("sys.argv", [*words, "--box", DRAWN, "--slice", "3", "--rtstruct"])
     assert run_guarded(build()) == 0
     assert (tmp_path / "r" / "findings.json").is_file()
+    (tmp_path / "r" / "rtstruct.dcm").rename(tmp_path / "rt.dcm")
+    monkeypatch.setattr("sys.argv", [*words, "--replace", "--mask", str(tmp_path / "rt.dcm"), "--mask-label", "1"])
+    assert run_guarded(build()) == 0
+    assert not (tmp_path / "r" / "rtstruct.dcm").exists()
+    command = json.loads((tmp_path / "r" / "run.json").read_text("utf-8"))["command"]
+    assert "--mask FILE --mask-label 1" in command
     monkeypatch.setattr("sys.argv", [*words, "--box", "1,2,3"])
     assert run_guarded(build()) == 2
     assert "whole numbers R0,C0,R1,C1" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""CT series with masks from NIfTI and DICOM SEG: on the series' own grid or not at all."""
+"""CT series with masks from NIfTI, DICOM SEG and RTSTRUCT: on the series' own grid or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from osteon.data import Label, Mask, Patient, Volume
 from osteon.errors import GeometryMismatchError, InputError
 from osteon.geometry import Grid
-from osteon.io import open_volume, read_mask_volume
+from osteon.io import find_images, open_volume, read_mask_volume
 from osteon.io.dicom.derived import DerivedSeries
 from osteon.io.dicom.seg import write_segmentation
 from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
 from osteon.io.nifti import write_mask_nifti
 from osteon.labels import concept
-from osteon.systems.ct_metastasis.dataset import TrunkOptions, build_masked, read_masks
+from osteon.systems.ct_metastasis.dataset import MaskedSeries, TrunkOptions, build_masked, open_masked, read_masks
+from tests.structure_sets import on_slice, saved, square, structure_set
 
 OPTIONS = TrunkOptions(size=32, pixel_mm=2.0, lesion_slices=None, normal_slices=None)
 GRID = Grid.from_axes(shape=(8, 24, 20), spacing_mm=(4.0, 2.0, 2.0), origin_lps_mm=(3.0, -7.0, 50.0))
@@ -197,6 +198,22 @@ def test_labels_say_what_counts_and_odd_values_are_refused(source: Source, tmp_p
             read_mask_volume(_save(tmp_path / f"{name}.nii", values), like=GRID, labels=(1,))
     with pytest.raises(InputError, match="NaN"):
         read_mask_volume(_save(tmp_path / "n.nii", np.where(source.lesion, np.nan, 0).astype(np.float32)), like=GRID)
+
+
+def test_contours_are_masks_and_gaps_between_them_are_refused(source: Source, tmp_path: Path) -> None:
+    volume = open_volume(source.folder / "dicom")
+    corners = square(7.5, 5.5, 13.5, 11.5)
+    for name, slices in {"whole": (2, 3, 4), "gap": (2, 4)}.items():
+        drawn = [on_slice(volume.grid, index, corners, source=volume.source) for index in slices]
+        saved(tmp_path / f"{name}.dcm", structure_set({"GTV": drawn, "other": drawn[:1]}, frame_of_reference=""))
+    with find_images(source.folder / "dicom") as found:
+        (entry,) = found.entries
+        item = MaskedSeries("dicom", {}, tmp_path / "whole.dcm", None, lesion_labels=(1,))
+        assert np.array_equal(open_masked(entry, item).lesion, source.lesion)
+        with pytest.raises(InputError, match="no contour is drawn on slice 4"):
+            open_masked(entry, replace(item, lesion=tmp_path / "gap.dcm"))
+        with pytest.raises(InputError, match=r"several ROIs with contours.*1 GTV, 2 other"):
+            open_masked(entry, replace(item, lesion_labels=None))
 
 
 def test_segments_are_taken_by_number_and_broken_files_are_reported(source: Source, tmp_path: Path) -> None:
