@@ -44,6 +44,8 @@ LONGEST_NUMBER: Final = 64
 SHOWN: Final = 6
 """Contours, slices or ROIs that a message names."""
 LONGEST_NAME: Final = 64
+ROUNDING_VOX: Final = 0.01
+"""A contour along the edge of the image may be this far outside."""
 SAME_VOX: Final = 3
 """Decimals of a pixel to which the points of two contours are compared."""
 CONTOUR_DATA: Final = 0x30060050
@@ -224,7 +226,7 @@ def _closed(roi: Roi, like: Grid, name: str, spent: Spent, tell: Tell) -> list[_
     if not found:
         raise InputError(f"{what} has no closed contour, only {said}: it encloses nothing")
     if others:
-        words = f"{what}: {sum(others.values())} contours that enclose nothing were left out ({said})."
+        words = f"{what}: contours that enclose nothing, left out: {sum(others.values())} ({said})."
         tell(Notice("contours-left-out", words))
     return found
 
@@ -297,7 +299,7 @@ def _slices(contours: Sequence[_Contour], like: Grid, what: str, image: str) -> 
 
 @dataclass(slots=True)
 class _Told:
-    """What is odd about the contours of a ROI, gathered and told at the end; lists are of slices, from 0."""
+    """What is odd about the contours of a ROI, gathered and said at the end; lists are of slices, from 0."""
 
     roi: Roi
     name: str
@@ -323,16 +325,14 @@ class _Told:
         beyond = [
             float((np.maximum(-each.points_vox[:, 1:], each.points_vox[:, 1:] - last) - 0.5).max()) for each in contours
         ]
-        far = [value for value in beyond if value > OFF_PLANE]
+        far = [value for value in beyond if value > ROUNDING_VOX]
         if far:
             far_mm = max(far) * max(like.spacing_mm[1:])
-            words = (
-                f"{len(far)} contours reach outside the image, by up to {far_mm:.3g} mm; what is outside was left out."
-            )
+            words = f"contours that reach outside the image, by up to {far_mm:.3g} mm, cut at its edge: {len(far)}."
             self.say_of("contours-outside-image", words)
 
     def gaps(self, mask: NDArray[np.bool_], slices: Sequence[int]) -> None:
-        """Tell of slices without a contour between two whose contours lie over each other."""
+        """Tell of slices without a contour between two whose contours overlap."""
         pairs = list(pairwise(slices))
         open_pairs = [(a, b) for a, b in pairs if b - a > 1 and (mask[a] & mask[b]).any()]
         if not open_pairs:
@@ -349,31 +349,31 @@ class _Told:
         else:
             words = (
                 f"no contour is drawn on slice{'s' if len(missing) > 1 else ''} {_ranges(missing)}, between slices "
-                "with contours that lie over each other; nothing was filled in."
+                "whose contours overlap; nothing was filled in."
             )
         self.say_of("contours-with-gaps", words)
 
     def say(self) -> None:
         """Tell of what was gathered."""
         for code, slices, words, level in (
-            ("contours-twice", self.twice, "{} contours are drawn twice and count once", "info"),
+            ("contours-twice", self.twice, "contours drawn twice, counted once", "info"),
             (
                 "contours-cross-themselves",
                 self.crossing,
-                "{} contours cross themselves or go round a part twice; they were filled by the even-odd rule",
+                "contours that cross themselves or go round a part twice, filled by the even-odd rule",
                 "warning",
             ),
             (
                 "contours-overlap",
                 self.overlapping,
-                "{} contours lie across another one; what both enclose was left out (even-odd rule)",
+                "contours that partly overlap another one, what both enclose being left out (even-odd rule)",
                 "warning",
             ),
-            ("contours-too-small", self.empty, "{} contours enclose no centre of a voxel and mark nothing", "info"),
+            ("contours-too-small", self.empty, "contours without a voxel centre in them, which mark nothing", "info"),
         ):
             if slices:
-                where = f" (slice{'s' if len(set(slices)) > 1 else ''} {_ranges(sorted(set(slices)))})."
-                self.say_of(code, words.format(len(slices)) + where, is_warning=level == "warning")
+                where = f"{len(slices)} (slice{'s' if len(set(slices)) > 1 else ''} {_ranges(sorted(set(slices)))})"
+                self.say_of(code, f"{words}: {where}.", is_warning=level == "warning")
 
     def say_of(self, code: str, words: str, *, is_warning: bool = True) -> None:
         """Tell one thing of the ROI."""
