@@ -28,7 +28,7 @@ class CurateOptions:
     near: float = option("--near", default=0.995, help="Least cosine of near duplicates.", low=-1, high=1)
     positive: str = option("--positive", default="tumour", help="The label that drop-healthy keeps.")
     backbone: str = option(
-        "--backbone", default="mobilenet_v2.imagenet", help="Shipped network that makes the vectors."
+        "--backbone", default="mobilenet_v2.imagenet", help="Network that makes the vectors: osteon models list."
     )
     cache: Path | None = option("--cache", default=None, help="Folder of vectors to go on with. Default: REPORT.cache.")
     skip_unreadable: bool = option("--skip-unreadable", default=False, help="Go on without images that cannot be read.")

@@ -3,7 +3,9 @@
 The four networks of the CT osteosarcoma paper (../shared/specs/ct-osteosarcoma.md, section 6) come from timm with
 one grey channel and two outputs, as the paper trains them: softmax cross entropy over healthy and tumour.
 ``densenet_small`` is a DenseNet of the same building blocks, small enough for a model that is shipped with the code.
-``mobilenet_v2`` is the network of the ImageNet weights that are shipped with it (``osteon.weights.backbone``).
+``mobilenet_v2`` is the network of the ImageNet weights that are shipped with it, ``efficientnet_lite0`` to ``2`` are
+those of the extra ``backbones`` (``osteon.weights.backbone``); the four are also encoders of segmenters and bases of
+classifiers of tiles.
 
 The other classifiers, and all segmenters, are those of the bone-metastasis thesis (../shared/specs/bone-metastasis.md,
 sections 2.1, 2.3 to 2.5); what distinguishes the segmenters is in ``osteon.nets.segmenter_description``. Without
@@ -97,6 +99,12 @@ def _segmenter(name: str, title: str, reference: str = _HYBRID_ATTENTION) -> _Ar
     )
 
 
+def _lite(number: int) -> _Architecture:
+    """EfficientNet-Lite0, 1 or 2."""
+    title, factory = f"EfficientNet-Lite{number}", "osteon.nets.efficientnet_lite:EfficientNetLite"
+    return _Architecture(title, _EFFICIENTNET, factory, {"variant": f"lite{number}"})
+
+
 def _tiles(base: str, title: str, reference: str, *, least_size: int = 32) -> _Architecture:
     """A classifier of histology tiles on a base of ``osteon.nets.tile_classifier``."""
     return _Architecture(
@@ -111,6 +119,7 @@ def _tiles(base: str, title: str, reference: str, *, least_size: int = 32) -> _A
     )
 
 
+_ENCODERS = {"mobilenet_v2": "MobileNetV2", **{f"efficientnet_lite{n}": f"EfficientNet-Lite{n}" for n in range(3)}}
 _ARCHITECTURES: dict[str, _Architecture] = {
     "alexnet_femur": _Architecture(
         "AlexNet as optimised for femoral tumours: normalised conv 1 and 2, dropout 0.6, L2 on conv 3 to 5",
@@ -133,6 +142,7 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "mobilenet_v2": _Architecture(
         "MobileNetV2 1.0, batch normalisation folded in", _MOBILENET, "osteon.nets.mobilenet_v2:MobileNetV2", {}
     ),
+    **{f"efficientnet_lite{number}": _lite(number) for number in range(3)},
     "efficientnet_b0": _timm("efficientnet_b0", "EfficientNet-B0", _EFFICIENTNET),
     "googlenet": _Architecture(
         "GoogLeNet as torchvision has it, without auxiliary heads", _GOOGLENET, "osteon.nets.googlenet:GoogLeNet", {}
@@ -158,6 +168,17 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "unet_then_unetpp": _segmenter("unet_then_unetpp", "U-Net for bone, then UNet++ for lesions"),
     "unetpp": _segmenter("unetpp", "UNet++, residual blocks", _NESTED_UNET),
     "unetpp_plain": _segmenter("unetpp_plain", "UNet++, plain blocks", _NESTED_UNET),
+    **{
+        f"{base}_{kind}": _segmenter(f"{base}_{kind}", f"U-Net on {title}{decoders}", _UNET)
+        for base, title in _ENCODERS.items()
+        for kind, decoders in (("unet", ""), ("dual_unet", ", decoders for bone and lesion"))
+    },
+    **{
+        f"efficientnet_lite{number}_tiles": _tiles(
+            f"efficientnet_lite{number}", f"EfficientNet-Lite{number}", _EFFICIENTNET
+        )
+        for number in range(3)
+    },
     "inception_resnet_v2_tiles": _tiles(
         "inception_resnet_v2", "Inception-ResNet-v2", "10.48550/arXiv.1602.07261", least_size=75
     ),
@@ -199,9 +220,10 @@ def network_names(*, task: Literal["classification", "segmentation", "tiles"] = 
         >>> network_names()[:4]
         ('alexnet_femur', 'deit_small', 'deit_tiny', 'densenet121')
         >>> network_names(task="segmentation")[:4]
-        ('attunet', 'attunetpp', 'attunetpp_plain', 'hybrid_attunetpp')
+        ('attunet', 'attunetpp', 'attunetpp_plain', 'efficientnet_lite0_dual_unet')
         >>> network_names(task="tiles")
-        ('inception_resnet_v2_tiles', 'mobilenet_v2_tiles', 'resnetv2_50_tiles', 'xception_tiles')
+        ('efficientnet_lite0_tiles', 'efficientnet_lite1_tiles', 'efficientnet_lite2_tiles',
+         'inception_resnet_v2_tiles', 'mobilenet_v2_tiles', 'resnetv2_50_tiles', 'xception_tiles')
     """
     return tuple(sorted(name for name, known in _ARCHITECTURES.items() if known.task == task))
 
@@ -235,8 +257,8 @@ def build_network(name: str, *, in_channels: int | None = None, classes: int | N
 
     Args:
         name: one of ``network_names()``, of any task.
-        in_channels: 1 (grey) or 3 (three equal copies, for weights trained on photographs); None is 1 for a
-            classifier and 3 for a segmenter.
+        in_channels: of a classifier 1 (grey) or 3 (three equal copies, for weights trained on photographs), of a
+            segmenter any number (neighbouring slices, for example); None is 1 for a classifier and 3 for a segmenter.
         classes: length of the output, logits; None is 2 for a classifier and the number of its maps for a segmenter,
             which cannot have another.
 
@@ -252,8 +274,9 @@ def build_network(name: str, *, in_channels: int | None = None, classes: int | N
     architecture = _known(name)
     in_channels = architecture.in_channels if in_channels is None else in_channels
     classes = architecture.classes if classes is None else classes
-    if in_channels not in _CHANNELS:
-        raise InputError(f"{name} was asked for {in_channels} input channels; it can be built with 1 or 3")
+    if in_channels < 1 or (architecture.task != "segmentation" and in_channels not in _CHANNELS):
+        allowed = "at least 1" if architecture.task == "segmentation" else "1 or 3"
+        raise InputError(f"{name} was asked for {in_channels} input channels; it can be built with {allowed}")
     if classes < 1:
         raise InputError(f"{name} was asked for {classes} classes; at least 1 is needed")
     _import_torchvision_repair()
@@ -270,9 +293,10 @@ def describe_network(
 
     Args:
         name: one of ``network_names()``, of any task.
-        in_channels: 1 or 3; None as in ``build_network``.
+        in_channels: as in ``build_network``.
         classes: length of the output; None as in ``build_network``.
-        size: rows and columns of the input, at least ``least_image_size``; for a segmenter a multiple of 16.
+        size: rows and columns of the input, at least ``least_image_size``; for a segmenter a multiple of 16, of
+            32 with an encoder of ``nets.encoder``.
 
     Raises:
         UnknownLabelError: no such network.

@@ -7,8 +7,8 @@ linear there, so nothing changes but rounding. Batch normalisation goes into the
 For bfloat16 two things keep the masks where float32 has them (measured on a trained Hybrid-AttUNet++ with a quarter of
 the channels). Weights are rounded here, every kernel keeping its sum: maps are smooth and mostly above zero, so what a
 kernel does to an even patch matters most; rounded each on its own, nine weights change that, and whole outlines move.
-And a ``Segmenter`` comes apart into three, of which the first block and the last node of each decoder stay in float32:
-a fifth of the work, all of it at full resolution.
+And a ``Segmenter`` of blocks alone comes apart into three, of which the first block and the last node of each decoder
+stay in float32: a fifth of the work, all of it at full resolution.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
+from osteon.nets.mobilenet_v2 import SameConv2d
 from osteon.nets.segmenter import ConvolutionBlock, PyramidNode, Segmenter, SegmenterPair
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class DeployedSegmenter(nn.Module):
             for part in [network.bone, network.lesion] if isinstance(network, SegmenterPair) else [network]:
                 if isinstance(part, Segmenter):
                     _take_grey_bytes(part.encoder["x00"])
+                    if part.trunk is not None:
+                        part.trunk.take_grey_bytes()
             _fold_normalisation(network, keeps_weights=keeps_weights and precision == "float32")
             if precision == "bfloat16":
                 for name, part in network.named_modules():
@@ -103,8 +106,8 @@ class DeployedSegmenter(nn.Module):
         return _mean([(network(images) / self.temperatures).sigmoid() for network in self.networks])
 
     def parts(self) -> tuple[_FirstBlocks, _MiddleNodes, _LastNodes] | None:
-        """The three parts, which share the weights; None where a member is a pair, which stays whole."""
-        members = [each for each in self.networks if isinstance(each, Segmenter)]
+        """The three parts, which share the weights; None where a member is a pair or has a trunk: that stays whole."""
+        members = [each for each in self.networks if isinstance(each, Segmenter) and each.trunk is None]
         if len(members) < len(self.networks):
             return None
         return _FirstBlocks(members), _MiddleNodes(members), _LastNodes(members, self.temperatures)
@@ -227,6 +230,8 @@ class _ScaledConvolution(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         own = self.before
         weight = own.weight * self.factor
+        if isinstance(own, SameConv2d):
+            return own.with_kernel(maps, weight, self.bias)
         return functional.conv2d(maps, weight, self.bias, own.stride, own.padding, own.dilation, own.groups)
 
 
@@ -260,7 +265,7 @@ def _take_grey_bytes(block: nn.Module) -> None:
 
 def _is_exact(network: nn.Module, name: str) -> bool:
     """Whether a submodule belongs to what stays in float32 when the rest is bfloat16."""
-    if not isinstance(network, Segmenter):
+    if not isinstance(network, Segmenter) or network.trunk is not None:
         return False
     top = f".x0{network.description.depth}."
     return name.startswith("encoder.x00.") or (name.startswith("decoders.") and (top in name or ".head" in name))

@@ -24,11 +24,25 @@ from torch.nn import functional
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
-__all__ = ["MobileNetV2", "SameConv2d"]
+__all__ = [
+    "FEATURES",
+    "STEM_WIDTH",
+    "InvertedResidual",
+    "MobileNetV2",
+    "MobileNetwork",
+    "SameConv2d",
+    "inverted_residuals",
+    "normalised_convolution",
+    "relu6",
+]
 
-_STEM_WIDTH = 32
+STEM_WIDTH = 32
+"""Channels after the first convolution."""
+
 _STAGES = (  # expansion, width, blocks, stride of the first: table 2 of the paper
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -38,24 +52,33 @@ _STAGES = (  # expansion, width, blocks, stride of the first: table 2 of the pap
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-_FEATURES = 1280
+FEATURES = 1280
+"""Length of the pooled feature."""
+
 _BRANCHES = sum(blocks - 1 for _, _, blocks, _ in _STAGES)
 
 
 class SameConv2d(nn.Conv2d):
     """A convolution padded with zeros as TensorFlow's SAME: an odd zero goes to the right and to the bottom."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
-        """As ``nn.Conv2d`` with bias; the padding depends on the size of the image."""
-        super().__init__(in_channels, out_channels, kernel, stride=stride, groups=groups)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1, bias: bool = True
+    ) -> None:
+        """As ``nn.Conv2d``; the padding depends on the size of the image."""
+        super().__init__(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - nn.Conv2d's own name
         """Map (n, in, row, column) to (n, out, ceil(row / stride), ceil(column / stride))."""
-        top, bottom = _same(input.shape[-2], self.kernel_size[0], self.stride[0])
-        left, right = _same(input.shape[-1], self.kernel_size[1], self.stride[1])
+        return self.with_kernel(input, self.weight, self.bias)
+
+    def with_kernel(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """What the convolution would give with another kernel and bias."""
+        top, bottom = _same(images.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = _same(images.shape[-1], self.kernel_size[1], self.stride[1])
+        padding = (top, left)
         if (top, left) != (bottom, right):
-            return super().forward(functional.pad(input, (left, right, top, bottom)))
-        return functional.conv2d(input, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
+            images, padding = functional.pad(images, (left, right, top, bottom)), (0, 0)
+        return functional.conv2d(images, weight, bias, self.stride, padding, 1, self.groups)
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -69,16 +92,26 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return whole // 2, whole - whole // 2
 
 
-class _InvertedResidual(nn.Module):
-    """Widen with 1x1, filter each channel with 3x3, project with 1x1; added to the input where shapes allow."""
+class InvertedResidual(nn.Module):
+    """Widen with 1x1, filter each channel, project with 1x1; added to the input where shapes allow."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, expansion: int, stride: int) -> None:
-        """With ``expansion`` 1 there is no widening convolution."""
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expansion: int,
+        stride: int,
+        kernel: int = 3,
+        is_normalised: bool = False,
+    ) -> None:
+        """With ``expansion`` 1 there is no widening convolution; normalised convolutions have no bias."""
         super().__init__()
         wide = in_channels * expansion
-        self.expand = _relu6(SameConv2d(in_channels, wide, 1)) if expansion > 1 else nn.Identity()
-        self.depthwise = _relu6(SameConv2d(wide, wide, 3, stride=stride, groups=wide))
-        self.project = SameConv2d(wide, out_channels, 1)  # linear: a ReLU here would throw information away
+        make = normalised_convolution if is_normalised else SameConv2d
+        self.expand = relu6(make(in_channels, wide, 1)) if expansion > 1 else nn.Identity()
+        self.depthwise = relu6(make(wide, wide, kernel, stride=stride, groups=wide))
+        self.project = make(wide, out_channels, 1)  # linear: a ReLU here would throw information away
         self.is_residual = stride == 1 and in_channels == out_channels
 
     def forward(self, images: Tensor) -> Tensor:
@@ -87,8 +120,8 @@ class _InvertedResidual(nn.Module):
         return images + change if self.is_residual else change
 
 
-class MobileNetV2(nn.Module):
-    """MobileNetV2 1.0 that takes images in 0..1; its methods are named as timm's.
+class MobileNetwork(nn.Module):
+    """A stem, seven stages of inverted residuals and a last convolution, for images in 0..1; methods named as timm's.
 
     The scaling to the range of the weights is part of the network (``input_scale`` and ``input_offset``: buffers, no
     parameters, stored with the weights) and comes before the first padding. The same image in three channels and one
@@ -100,28 +133,17 @@ class MobileNetV2(nn.Module):
         classifier: the linear head.
     """
 
-    def __init__(self, *, in_chans: int = 3, num_classes: int = 1001) -> None:
-        """Random weights of torch's generator (He et al. 2015, 10.1109/ICCV.2015.123); ``in_chans`` is 1 or 3."""
+    def __init__(self, stages: Iterable[nn.Module], *, stem: nn.Module, last: nn.Module, num_classes: int) -> None:
+        """Join the parts."""
         super().__init__()
-        self.num_features = _FEATURES
+        self.num_features = FEATURES
         self.input_scale: Tensor
         self.input_offset: Tensor
         self.register_buffer("input_scale", torch.tensor(2.0))
         self.register_buffer("input_offset", torch.tensor(-1.0))
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
-        parts["stem"] = _relu6(SameConv2d(in_chans, _STEM_WIDTH, 3, stride=2))
-        width = _STEM_WIDTH
-        for number, (expansion, wanted, blocks, stride) in enumerate(_STAGES, start=1):
-            stage = nn.Sequential()
-            for block in range(blocks):
-                first = stride if block == 0 else 1
-                stage.append(_InvertedResidual(width, wanted, expansion=expansion, stride=first))
-                width = wanted
-            parts[f"stage{number}"] = stage
-        parts["last"] = _relu6(SameConv2d(width, _FEATURES, 1))
-        self.features = nn.Sequential(parts)
-        self.classifier = nn.Linear(_FEATURES, num_classes)
-        self._initialise()
+        named = ((f"stage{number}", stage) for number, stage in enumerate(stages, start=1))
+        self.features = nn.Sequential(OrderedDict([("stem", stem), *named, ("last", last)]))
+        self.classifier = nn.Linear(FEATURES, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, channel, row, column) in 0..1 to logits (n, class)."""
@@ -141,6 +163,24 @@ class MobileNetV2(nn.Module):
         """The linear head."""
         return self.classifier
 
+
+class MobileNetV2(MobileNetwork):
+    """MobileNetV2 1.0 without normalisation."""
+
+    def __init__(self, *, in_chans: int = 3, num_classes: int = 1001) -> None:
+        """Random weights of torch's generator (He et al. 2015, 10.1109/ICCV.2015.123), for any number of channels."""
+        stem, stages, width = relu6(SameConv2d(in_chans, STEM_WIDTH, 3, stride=2)), [], STEM_WIDTH
+        for expansion, wanted, blocks, stride in _STAGES:
+            stages.append(inverted_residuals(width, wanted, blocks, expansion=expansion, stride=stride))
+            width = wanted
+        super().__init__(
+            stages,
+            stem=stem,
+            last=relu6(SameConv2d(width, FEATURES, 1)),
+            num_classes=num_classes,
+        )
+        self._initialise()
+
     def _initialise(self) -> None:
         """Keep the size of activations from input to output without normalisation.
 
@@ -149,7 +189,7 @@ class MobileNetV2(nn.Module):
         """
         with torch.no_grad():
             for part in self.features.modules():
-                if isinstance(part, _InvertedResidual):
+                if isinstance(part, InvertedResidual):
                     _scale(part.project, 2.0 / (_BRANCHES if part.is_residual else 1))
                     _scale(part.depthwise[0], 2.0)
                     if isinstance(part.expand, nn.Sequential):
@@ -160,8 +200,43 @@ class MobileNetV2(nn.Module):
             nn.init.zeros_(self.classifier.bias)
 
 
-def _relu6(convolution: SameConv2d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.ReLU6(inplace=True))
+def inverted_residuals(
+    in_channels: int,
+    out_channels: int,
+    blocks: int,
+    *,
+    expansion: int,
+    stride: int,
+    kernel: int = 3,
+    is_normalised: bool = False,
+) -> nn.Sequential:
+    """A stage: blocks in a row, of which the first changes width and, with its stride, size."""
+    made = nn.Sequential()
+    for block in range(blocks):
+        made.append(
+            InvertedResidual(
+                out_channels if block else in_channels,
+                out_channels,
+                expansion=expansion,
+                stride=1 if block else stride,
+                kernel=kernel,
+                is_normalised=is_normalised,
+            )
+        )
+    return made
+
+
+def normalised_convolution(
+    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """A convolution without bias and its batch normalisation, with the constants of TensorFlow's mobile networks."""
+    convolution = SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.01))
+
+
+def relu6(layer: nn.Module) -> nn.Sequential:
+    """A layer, or the layers of a sequence, with ReLU6 behind."""
+    return nn.Sequential(*(layer if isinstance(layer, nn.Sequential) else [layer]), nn.ReLU6(inplace=True))
 
 
 def _scale(part: nn.Module, gain: float) -> None:

@@ -23,9 +23,12 @@ from torch.nn import functional
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
+from osteon.nets.encoder import MobileEncoder
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from osteon.nets.segmenter_description import SegmenterDescription
@@ -124,7 +127,8 @@ class Segmenter(nn.Module):
     Attributes:
         description: what was built.
         outputs: names of the output channels, in their order.
-        encoder: blocks "x00", "x10", ... by node.
+        encoder: blocks "x00", "x10", ... by node; of a network that was trained on photographs "x00" alone.
+        trunk: that network, which gives X(1, 0) and all below it; None where there is none.
         inner: the nodes between encoder and decoders, shared by all decoders; empty without nesting.
         decoders: by output, the nodes of the last diagonal, deepest first, and "head".
         side_heads: heads of the inner nodes of level 0, by node; usually empty.
@@ -135,14 +139,16 @@ class Segmenter(nn.Module):
 
         Args:
             description: blocks, gates, decoders, widths.
-            in_channels: of the images; the reference code repeats the grey image three times.
+            in_channels: of the images, any number; the reference code repeats the grey image three times.
         """
         super().__init__()
         self.description = description
         self.outputs = description.outputs
         depth, widths = description.depth, description.widths
         self.encoder = nn.ModuleDict()
-        for level, (before, width) in enumerate(zip((in_channels, *widths), widths, strict=False)):
+        self.trunk = MobileEncoder(description.encoder, in_channels=in_channels) if description.encoder else None
+        own = widths if self.trunk is None else widths[:1]
+        for level, (before, width) in enumerate(zip((in_channels, *widths), own, strict=False)):
             self.encoder[_name(level, 0)] = ConvolutionBlock(before, width, kind=description.block)
         self.inner = nn.ModuleDict()
         if description.is_nested:
@@ -165,7 +171,8 @@ class Segmenter(nn.Module):
         """Map images to logits.
 
         Args:
-            images: float (n, in_channels, row, column); rows and columns are multiples of 16 (with five levels).
+            images: float (n, in_channels, row, column), 0..1 for weights that were trained on photographs; rows and
+                columns are multiples of 16 (with five levels; of 32 with six).
 
         Returns:
             (n, output, row, column): one channel for each of ``outputs``.
@@ -180,7 +187,8 @@ class Segmenter(nn.Module):
                 f"the network halves images {self.description.depth} times and got {rows} x {columns} pixels; "
                 f"pad or resize them to multiples of {step}"
             )
-        maps, gated = self.shared_maps(self.encoder[_name(0, 0)](images))
+        seen = () if self.trunk is None else self.trunk(images)
+        maps, gated = self.shared_maps(self.encoder[_name(0, 0)](images), seen)
         logits = []
         for output in self.outputs:
             decoder, below = self.decoder(output), self.below_last(output, maps, gated)
@@ -188,10 +196,13 @@ class Segmenter(nn.Module):
             logits.append(decoder["head"](below))
         return torch.cat(logits, dim=1)
 
-    def shared_maps(self, first: Tensor) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
-        """From X(0, 0) to what all decoders share: by level, the maps of encoder and inner nodes, and those gated."""
-        maps: list[list[Tensor]] = [[first]]
-        for level in range(1, len(self.encoder)):
+    def shared_maps(self, first: Tensor, seen: Sequence[Tensor] = ()) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+        """From X(0, 0) to what all decoders share: by level, the maps of encoder and inner nodes, and those gated.
+
+        ``seen`` is what the trunk gives, where there is one.
+        """
+        maps: list[list[Tensor]] = [[first], *([each] for each in seen)]
+        for level in range(len(maps), len(self.description.widths)):
             maps.append([self.encoder[_name(level, 0)](functional.max_pool2d(maps[-1][0], 2))])
         gated: list[list[Tensor]] = [[] for _ in maps]
         if self.description.is_nested:
@@ -218,8 +229,9 @@ class Segmenter(nn.Module):
 
     def _initialise(self) -> None:
         """He's variance for every kernel: the plain blocks have nothing else that keeps the signal's size."""
+        trunk = set() if self.trunk is None else set(self.trunk.modules())  # it knows better how it begins
         for part in self.modules():
-            if isinstance(part, nn.Conv2d):
+            if isinstance(part, nn.Conv2d) and part not in trunk:
                 nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
                 if part.bias is not None:
                     nn.init.zeros_(part.bias)

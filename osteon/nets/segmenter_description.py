@@ -5,9 +5,12 @@ The encoder is X(i, 0); a decoder is the last diagonal X(3, 1), X(2, 2), X(1, 3)
 them, a UNet++ the inner nodes. The ablation of the paper is a change of switches, not of classes: the modified block
 (MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("lesion", "bone")``; the ensemble (EN) is none.
 
-The names without a suffix are the networks of the reference code, whose parameter counts they have. ``unetpp_plain``
-and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation and without a
-residual path (the published code has no such network).
+The encoder may also be a network that was trained on photographs (``encoder``); ``NAME_unet`` has one decoder,
+``NAME_dual_unet`` two. They are ours, of no paper.
+
+The other names without a suffix are the networks of the reference code, whose parameter counts they have.
+``unetpp_plain`` and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation
+and without a residual path (the published code has no such network).
 
 References:
     specs/bone-metastasis.md, sections 2.1, 2.3 and 8.1, appendix B; ../shared/data/README.md (facts of the code).
@@ -18,9 +21,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from osteon.errors import InputError
+from osteon.errors import InputError, UnknownLabelError, nearest_names
 
-__all__ = ["SEGMENTERS", "SEQUENCES", "SegmenterDescription"]
+__all__ = ["ENCODERS", "SEGMENTERS", "SEQUENCES", "SegmenterDescription"]
+
+ENCODERS: dict[str, tuple[int, ...]] = {
+    "efficientnet_lite0": (16, 24, 40, 112, 320),
+    "efficientnet_lite1": (16, 24, 40, 112, 320),
+    "efficientnet_lite2": (16, 24, 48, 120, 352),
+    "mobilenet_v2": (16, 24, 32, 96, 320),
+}
+"""Channels of the maps that a network with ImageNet weights gives at 1/2 to 1/32 of the size (``nets.encoder``)."""
+
+_OWN_WIDTH = 16  # of level 0, which no such network has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +41,7 @@ class SegmenterDescription:
     """One network of the family.
 
     Raises:
+        UnknownLabelError: no such encoder.
         InputError: a combination that is not a network.
     """
 
@@ -48,6 +62,8 @@ class SegmenterDescription:
     # whether X(0, 1), X(0, 2), X(0, 3) have heads for deep supervision (UNet++ with one output)
     has_side_heads: bool = False
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)  # channels of the levels, from level 0 down; at least two levels
+    # one of ``ENCODERS``, whose maps are X(1, 0) to X(5, 0), of its widths; X(0, 0) is a block on the image; "": blocks
+    encoder: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -55,6 +71,10 @@ class SegmenterDescription:
             raise InputError(f"widths are {self.widths}; give one of at least 1 for each of two levels or more")
         if not self.outputs or len(set(self.outputs)) != len(self.outputs):
             raise InputError(f"outputs are {self.outputs}; give at least one name, and none twice")
+        if self.encoder and self.encoder not in ENCODERS:
+            raise UnknownLabelError(f"no encoder {self.encoder!r}: {nearest_names(self.encoder, ENCODERS)}")
+        if self.encoder and self.widths[1:] != ENCODERS[self.encoder]:
+            raise InputError(f"widths are {self.widths}; below level 0, {self.encoder} has {ENCODERS[self.encoder]}")
         if self.has_side_heads and (not self.is_nested or len(self.outputs) != 1):
             raise InputError("side heads were asked for; they need nested nodes and exactly one output")
 
@@ -65,7 +85,7 @@ class SegmenterDescription:
 
     @property
     def size_step(self) -> int:
-        """Rows and columns of an image are multiples of this; 16 with five levels.
+        """Rows and columns of an image are multiples of this; 16 with five levels, 32 with six.
 
         Example:
             >>> SEGMENTERS["unet"].size_step
@@ -104,6 +124,13 @@ SEGMENTERS: dict[str, SegmenterDescription] = {
     "hybrid_attunetpp_small": SegmenterDescription(
         block="residual", is_nested=True, gates="full", outputs=("lesion", "bone"), widths=(8, 16, 32, 64, 128)
     ),
+}
+SEGMENTERS |= {
+    f"{encoder}_{kind}": SegmenterDescription(
+        block="normalised", is_nested=False, outputs=outputs, widths=(_OWN_WIDTH, *widths), encoder=encoder
+    )
+    for encoder, widths in ENCODERS.items()
+    for kind, outputs in (("unet", ("lesion",)), ("dual_unet", ("lesion", "bone")))
 }
 
 # sequential pairs: (bone network, lesion network), both of SEGMENTERS

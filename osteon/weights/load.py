@@ -139,21 +139,22 @@ def load_state(data: bytes, name: str) -> dict[str, Tensor]:
 
 
 def fitted_kernels(network: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """First kernels of stored weights for a network of the same architecture and another number of equal channels.
+    """First kernels of stored weights for a network of the same architecture and another number of channels.
 
-    Kernels are summed for one channel, and shared equally among three: grey images then give what they gave before.
+    Kernels are summed for one channel, and the sum is shared equally among several: grey images then give what they
+    gave before. Kernels for as many channels as there are stay as they are.
     """
     from torch.nn import Conv2d
 
     found = {}
     for name, part in network.named_modules():
         kernel = state.get(f"{name}.weight")
-        # one for every branch; nothing further in reads so few channels at once
-        if isinstance(part, Conv2d) and part.groups == 1 and part.in_channels in (1, 3) and kernel is not None:
-            if kernel.ndim == 4 and kernel.shape[1] != part.in_channels:
-                summed = kernel.double().sum(dim=1, keepdim=True) / part.in_channels
-                kernel = summed.expand(-1, part.in_channels, -1, -1).to(kernel.dtype)
-            found[f"{name}.weight"] = kernel
+        # one for every branch; nothing further in reads as few channels as an image has
+        if not isinstance(part, Conv2d) or part.groups > 1 or kernel is None or kernel.ndim != 4:
+            continue
+        if kernel.shape[1] in (1, 3) and kernel.shape[1] != part.in_channels:
+            summed = kernel.double().sum(dim=1, keepdim=True) / part.in_channels
+            found[f"{name}.weight"] = summed.expand(-1, part.in_channels, -1, -1).to(kernel.dtype)
     return found
 
 

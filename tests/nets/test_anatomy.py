@@ -24,6 +24,7 @@ GOOGLENET = (
     "conv1 conv2 conv3 inception3a inception3b inception4a inception4b inception4c inception4d inception4e inception5a "
     "inception5b fc"
 )
+MOBILE = "stem stage1 stage2 stage3 stage4 stage5 stage6 stage7 last classifier"
 STAGES = {
     "alexnet_femur": "conv1 conv2 conv3 conv4 conv5 fc1 fc2 classifier",
     "deit_small": TRANSFORMER,
@@ -33,7 +34,10 @@ STAGES = {
     "densenet201": DENSE,
     "densenet_small": DENSE,
     "googlenet": GOOGLENET,
-    "mobilenet_v2": "stem stage1 stage2 stage3 stage4 stage5 stage6 stage7 last classifier",
+    "efficientnet_lite0": MOBILE,
+    "efficientnet_lite1": MOBILE,
+    "efficientnet_lite2": MOBILE,
+    "mobilenet_v2": MOBILE,
     "resnet18": RESIDUAL,
     "resnet50": RESIDUAL,
     "resnext50": RESIDUAL,
@@ -51,6 +55,9 @@ DIMENSIONS = {
     "densenet169": 1664,
     "densenet201": 1920,
     "googlenet": 1024,
+    "efficientnet_lite0": 1280,
+    "efficientnet_lite1": 1280,
+    "efficientnet_lite2": 1280,
     "mobilenet_v2": 1280,
     "resnet18": 512,
     "resnet50": 2048,

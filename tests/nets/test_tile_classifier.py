@@ -11,8 +11,12 @@ from osteon.nets.anatomy import feature_stages, split_head
 from osteon.nets.tile_classifier import TileClassifier
 
 # length of the pooled feature, and parameters of the base without its own head: timm's pages for 1,000 classes
-# (25.55, 22.86, 55.84 million; MobileNetV2's 3,489,097 with 1,001 classes, normalisation folded in) less the head
+# (25.55, 22.86, 55.84, 4.65, 5.42, 6.09 million; MobileNetV2's 3,489,097 with 1,001 classes, normalisation folded in)
+# less the head
 BASES = {
+    "efficientnet_lite0_tiles": (1280, 4_652_008 - 1000 * 1281, 3.4),
+    "efficientnet_lite1_tiles": (1280, 5_416_680 - 1000 * 1281, 4.1),
+    "efficientnet_lite2_tiles": (1280, 6_092_072 - 1000 * 1281, 4.8),
     "mobilenet_v2_tiles": (1280, 3_489_097 - 1001 * 1281, 3.5),
     "resnetv2_50_tiles": (2048, 25_549_352 - 1000 * 2049, 25.5),
     "xception_tiles": (2048, 22_855_952 - 1000 * 2049, 22.9),
@@ -20,7 +24,7 @@ BASES = {
 }
 
 
-def test_all_four_are_there_and_stand_apart_from_the_classifiers_of_grey_images() -> None:
+def test_all_are_there_and_stand_apart_from_the_classifiers_of_grey_images() -> None:
     assert set(network_names(task="tiles")) == set(BASES)
     assert not set(BASES) & set(network_names())
 

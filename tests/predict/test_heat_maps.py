@@ -83,7 +83,9 @@ def _plain(network: nn.Module, crop: NDArray[np.float32], target: int) -> NDArra
     return (total / total.max()).numpy() if total.max() > 0 else total.numpy()
 
 
-@pytest.mark.parametrize("name", ["densenet121", "densenet_small", "mobilenet_v2", "resnet18", "efficientnet_b0"])
+@pytest.mark.parametrize(
+    "name", ["densenet121", "densenet_small", "mobilenet_v2", "resnet18", "efficientnet_b0", "efficientnet_lite1"]
+)
 def test_every_kind_of_network_equals_plain_autograd(name: str) -> None:
     torch.manual_seed(3)
     network = build_network(name).eval()
@@ -100,7 +102,7 @@ def test_every_kind_of_network_equals_plain_autograd(name: str) -> None:
     assert found.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["densenet_small", "mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize("name", ["densenet_small", "efficientnet_lite0", "mobilenet_v2", "resnet18"])
 def test_class_activation_maps_are_grad_cam_without_a_gradient(name: str) -> None:
     torch.manual_seed(3)
     networks = [build_network(name).eval() for _ in range(2)]

@@ -17,6 +17,7 @@ from osteon.errors import UnknownLabelError, WeightsError
 from osteon.nets import build_network, least_image_size, network_names
 from osteon.nets.anatomy import pooled_features
 from osteon.weights.backbone import pretrained_network, pretrained_weights
+from osteon.weights.package_weights import PACKAGES
 from osteon.weights.hub import _PUBLISHED, HUB_VARIABLE, HubFile, fetch_hub_file, fold_normalisation
 
 IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
@@ -185,5 +186,5 @@ def test_a_network_that_is_not_on_the_hub_is_named(hub: Hub) -> None:
     with pytest.raises(UnknownLabelError, match="no weights for 'densenet_small'"):
         fetch_hub_file("densenet_small")
     assert hub.asked == 0
-    elsewhere = {"alexnet_femur", "densenet_small", "googlenet", "mobilenet_v2", "vit_tiny_resnext50"}
+    elsewhere = {"alexnet_femur", "densenet_small", "googlenet", "mobilenet_v2", "vit_tiny_resnext50", *PACKAGES}
     assert set(_PUBLISHED) == set(network_names()) - elsewhere

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from osteon.app.cli.terminal import EXIT_ERROR, say, shown_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from osteon.weights.backbone import Backbone
 
 __all__ = ["build"]
 
@@ -32,9 +37,9 @@ def build() -> typer.Typer:
 def _list(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """List the models at hand, and the backbones to train from."""
     from osteon.weights import card_problems, list_cards
-    from osteon.weights.backbone import backbone_names, read_backbone
+    from osteon.weights.backbone import backbone_names, describe_backbone
 
-    backbones = [read_backbone(name) for name in backbone_names()]
+    backbones = [describe_backbone(name) for name in backbone_names()]
     cards = list_cards()
     problems = card_problems()
     if as_json:
@@ -83,24 +88,40 @@ def _verify(
 ) -> None:
     """Check hashes, load, and reproduce the golden output of one model or backbone, or of all."""
     from osteon.errors import WeightsError
-    from osteon.weights import card_problems, find_card, list_cards, verify_card
-    from osteon.weights.backbone import backbone_names, read_backbone
+    from osteon.weights import card_problems
 
-    shipped = backbone_names()
-    cards = [read_backbone(each) for each in shipped if name in ("", each)]
-    cards += [] if name in shipped else [find_card(name)] if name else list(list_cards())
     failed = [] if name else [f"{problem.folder.name}: {problem.reason}" for problem in card_problems()]
-    for card in cards:
+    for title, check in _checks(name):
         try:
-            difference = verify_card(card)
+            found = check()
         except WeightsError as error:
-            failed.append(f"{card.name}: {error}")
+            failed.append(f"{title}: {error}")
         else:
-            say(f"{card.name}: intact; golden output reproduced to {difference:.1e}")
+            say(f"{title}: intact; {found}")
     for line in failed:
         say(f"! {line}", err=True)
     if failed:
         raise typer.Exit(EXIT_ERROR)
+
+
+def _checks(name: str) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Each model and backbone with its check; of packages only those that are installed or named."""
+    from osteon.weights import find_card, list_cards, verify_card
+    from osteon.weights.backbone import backbone_names, describe_backbone, pretrained_network, read_backbone
+
+    cards = [read_backbone(each) for each in backbone_names(shipped=True) if name in ("", each)]
+    if name not in backbone_names():
+        cards += [find_card(name)] if name else list(list_cards())
+    for card in cards:
+        yield card.name, lambda card=card: f"golden output reproduced to {verify_card(card):.1e}"  # type: ignore[misc]
+    for known in map(describe_backbone, backbone_names()):
+        if known.package and (known.name == name or (not name and known.is_installed)):
+
+            def check(known: Backbone = known) -> str:
+                pretrained_network(known.architecture, in_channels=3)
+                return f"the file of {known.package} is the known one and fits"
+
+            yield known.name, check
 
 
 def _arch(

@@ -21,7 +21,8 @@ def _maps_input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
         "the centre; divided by 255"
     )
     made = Preprocessing("osteon.ops.series_images", {"window_hu": list(BONE_WINDOW_HU), "pixel_mm": PIXEL_MM}, words)
-    return ImageInput(settings.channels, "axial slice as it is in the volume", made, size_step=16, values="byte")
+    where = "axial slice as it is in the volume"
+    return ImageInput(settings.channels, where, made, size_step=settings.size_step, values="byte")
 
 
 def _slices_input(settings: ClassifySettings, manifest: Manifest) -> ImageInput:

@@ -10,7 +10,15 @@ import numpy as np
 from osteon.data.manifest import PARTS, FoldRows
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.train.objective import EpochMeasures, Evaluated, FoldJob, Objective, evaluated_classes, part_rows
+from osteon.train.objective import (
+    EpochMeasures,
+    Evaluated,
+    FoldJob,
+    Objective,
+    began_with,
+    evaluated_classes,
+    part_rows,
+)
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest
 from osteon.train.settings import ClassifySettings
@@ -145,13 +153,7 @@ class _Classify(Objective):
         """The device, and name, hash and licence of the weights that the training begins with."""
         from osteon.train.engine import choose_device
 
-        about: dict[str, Any] = {"device": choose_device(settings), "pretrained": None}
-        if settings.weights_source is None:
-            return about
-        from osteon.weights.backbone import pretrained_weights
-
-        found = pretrained_weights(settings.architecture, source=settings.weights_source)
-        return about | {"pretrained": {"name": found.name, "sha256": found.sha256, "licence": found.licence}}
+        return {"device": choose_device(settings), "pretrained": began_with(settings.architecture, settings)}
 
     def load(
         self,

@@ -21,11 +21,12 @@ from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.train.counts import SWEPT, SegmentCounts, ThresholdSweep
 from osteon.train.fold import fit_job
 from osteon.train.losses import map_loss, map_weights
-from osteon.train.objective import EpochMeasures, Evaluated, FoldJob, Objective, part_rows
+from osteon.train.objective import EpochMeasures, Evaluated, FoldJob, Objective, began_with, part_rows
 from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest, make_folder
 from osteon.train.settings import SegmentSettings
 from osteon.train.strategies import plan_rates
+from osteon.weights.backbone import fill_encoder, pretrained_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +97,10 @@ class SegmentLearner:
         self.network: nn.Module = network
         self.kept: nn.Module = network if bone is None else SegmenterPair(bone, network, mask=settings.pair_mask)
         self.parts: Mapping[str, Sequence[nn.Module]] = {"network": [network]}
-        self.plan = plan_rates(settings.rates, settings.epochs, list(self.parts))
+        if network.trunk is not None and settings.pretrained != "none":
+            fresh = [part for part in network.children() if part is not network.trunk]
+            self.parts = {"encoder": [network.trunk], "decoders": fresh}
+        self.plan = plan_rates(settings.rates, settings.epochs, list(self.parts), backbone_share=settings.encoder_rate)
         self.keeps_last = settings.selection == "last"
         self._settings, self._monitors = settings, monitors
         self._outputs, self._weights = network.outputs, map_weights(settings, network.outputs)
@@ -157,10 +161,10 @@ class _Segment(Objective):
         return settings.outputs
 
     def describe(self, settings: SegmentSettings) -> dict[str, Any]:
-        """The device; the weights are random."""
+        """The device, and name, hash and licence of the weights that an encoder begins with."""
         from osteon.train.engine import choose_device
 
-        return {"device": choose_device(settings)}
+        return {"device": choose_device(settings), "pretrained": began_with(settings.encoder, settings)}
 
     def load(
         self,
@@ -235,6 +239,8 @@ class _Segment(Objective):
             state = np.random.SeedSequence([settings.seed, _INIT_STREAM, job.fold]).generate_state(1, np.uint64)
             torch.manual_seed(int(state[0]))
             network = _one_network(job.network, job.outputs, channels=settings.channels)
+            if settings.weights_source is not None:
+                fill_encoder(network, pretrained_weights(settings.encoder, source=settings.weights_source))
             learner = SegmentLearner(network, settings, monitors=job.monitors, bone=bone)
             moved = Movements(seed=settings.seed, moves=settings.augments, piece=settings.crop)
             images = ImageSet(pixels, masks=_MASKS, augment=moved), ImageSet(pixels, masks=_MASKS)

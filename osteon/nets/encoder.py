@@ -1,0 +1,77 @@
+"""The small networks whose ImageNet weights need no hub, and what of them a segmenter takes as its encoder."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
+from osteon.errors import UnknownLabelError, nearest_names
+from osteon.nets.efficientnet_lite import EfficientNetLite
+from osteon.nets.mobilenet_v2 import MobileNetV2, MobileNetwork, SameConv2d
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+__all__ = ["MOBILE_NETWORKS", "MobileEncoder"]
+
+MOBILE_NETWORKS: Mapping[str, Callable[..., MobileNetwork]] = {
+    "efficientnet_lite0": partial(EfficientNetLite, variant="lite0"),
+    "efficientnet_lite1": partial(EfficientNetLite, variant="lite1"),
+    "efficientnet_lite2": partial(EfficientNetLite, variant="lite2"),
+    "mobilenet_v2": MobileNetV2,
+}
+"""By name; each takes ``in_chans`` and ``num_classes``."""
+
+_GIVES = ("stage1", "stage2", "stage3", "stage5", "stage7")
+"""The last stage at each of 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+
+
+class MobileEncoder(nn.Module):
+    """Stem and stages of a mobile network, without its last convolution and head: what it sees at five sizes.
+
+    Attributes:
+        features: "stem" and "stage1" to "stage7".
+    """
+
+    def __init__(self, name: str, *, in_channels: int) -> None:
+        """Random weights of torch's generator.
+
+        Args:
+            name: one of ``MOBILE_NETWORKS``.
+            in_channels: of the images, any number: three neighbouring slices, for example.
+
+        Raises:
+            UnknownLabelError: no such network.
+        """
+        super().__init__()
+        if name not in MOBILE_NETWORKS:
+            raise UnknownLabelError(f"no encoder {name!r}: {nearest_names(name, MOBILE_NETWORKS)}")
+        whole = MOBILE_NETWORKS[name](in_chans=in_channels, num_classes=1)
+        self.input_scale: Tensor
+        self.input_offset: Tensor
+        self.register_buffer("input_scale", whole.input_scale)
+        self.register_buffer("input_offset", whole.input_offset)
+        self.features = whole.features[:-1]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Map images (n, channel, row, column) in 0..1 to five maps, (n, width, row / 2, column / 2) first."""
+        maps, found = images * self.input_scale + self.input_offset, []
+        for name, part in self.features.named_children():
+            maps = part(maps)
+            if name in _GIVES:
+                found.append(maps)
+        return tuple(found)
+
+    def take_grey_bytes(self) -> None:
+        """Take one channel of 0..255 from now on, which stands for equal channels of 0..1; nothing else changes."""
+        first = next(part for part in self.features.modules() if isinstance(part, SameConv2d))
+        with torch.no_grad():
+            first.weight = nn.Parameter(first.weight.sum(dim=1, keepdim=True), requires_grad=False)
+            first.in_channels = 1
+            self.input_scale /= 255
