@@ -360,12 +360,11 @@ class SegmentSettings(NetworkSettings):
             return ("lesion", "bone")
         return SEGMENTERS[self.architecture].outputs
 
-    @property
-    def decisive(self) -> dict[str, Any]:
-        """As of ``Settings``; those of an encoder decide nothing where there is none."""
+    def document(self) -> dict[str, Any]:
+        """As of ``Settings``; those of an encoder only where there is one."""
         unused = () if self.encoder else ("pretrained", "encoder_rate")
-        decisive = super(SegmentSettings, self).decisive
-        return {name: value for name, value in decisive.items() if name not in unused}
+        whole = super(SegmentSettings, self).document()
+        return {name: value for name, value in whole.items() if name not in unused}
 
     @property
     def encoder(self) -> str:

