@@ -25,6 +25,7 @@ from osteon.train.run_folder import digest
 from osteon.weights.backbone import pretrained_weights
 from osteon.weights.hub import fetch_hub_file
 from osteon.weights.load import load_state
+from osteon.weights.package_weights import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -233,8 +234,9 @@ def classifier_with_base(settings: HeadSettings, *, classes: int = 3) -> TileCla
 
 def base_text(settings: HeadSettings) -> str:
     """Where the base comes from, for tables and cards."""
+    package = PACKAGES.get(settings.architecture.removesuffix("_tiles"))
     known = {
-        "embedded": "ImageNet (shipped with osteon)",
+        "embedded": f"ImageNet ({f'package {package.package}' if package else 'shipped with osteon'})",
         "hub": "ImageNet (timm's hub)",
         "none": "random, frozen: it knows nothing",
     }

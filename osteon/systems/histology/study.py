@@ -33,6 +33,7 @@ from osteon.systems.histology.study_tables import (
 from osteon.train.run_folder import make_folder, read_document, write_document
 from osteon.train.settings import HeadSettings, TileAugmentation
 from osteon.train.tile_features import load_tiles, seen_tiles, tile_labels, tile_table
+from osteon.weights.backbone import embedded_architectures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,9 @@ the best validation accuracy of all runs. In the last two patients leak."""
 
 _NETWORKS: Final = ("mobilenet_v2_tiles", "resnetv2_50_tiles", "xception_tiles", "inception_resnet_v2_tiles")
 """The paper's four, in its order."""
+
+_MORE: Final = tuple(f"{name}_tiles" for name in embedded_architectures() if f"{name}_tiles" not in _NETWORKS)
+"""None of the paper's, by name only."""
 
 _AUGMENTED: Final = ("mobilenet_v2_tiles", "resnetv2_50_tiles")
 """The two that it trained with augmentation."""
@@ -202,7 +206,7 @@ def plan_histology(choices: Choices, manifest: Manifest | None = None) -> tuple[
     Args:
         choices: parts are protocols, "networks" (no augmentation) and "augmentation"; networks come with or without
             "_tiles", those whose weights are at hand where none is named: MobileNetV2, and with ``pretrained`` "hub" or
-            "none" all four; values as of the recipe.
+            "none" all four; values as of the recipe. EfficientNet-Lite, none of the paper's, comes by name only.
         manifest: of the data set, whose labels have to be the classes; None where there is none yet.
 
     Raises:
@@ -222,7 +226,7 @@ def plan_histology(choices: Choices, manifest: Manifest | None = None) -> tuple[
     if base.architecture != _SHIPPED or base.augmentation != TileAugmentation(copies=copies, stain=stain):
         raise InputError("the study histology varies networks and augmentation itself: choose networks with --network")
     named = [name if name.endswith("_tiles") else f"{name}_tiles" for name in choices.networks]
-    check_parts(named, _NETWORKS, what="network")
+    check_parts(named, (*_NETWORKS, *_MORE), what="network")
     rows = []
     for network in named or (_NETWORKS if pretrained in ("hub", "none") else (_SHIPPED,)):
         # one call of settings with all values: where the base comes from follows from the network

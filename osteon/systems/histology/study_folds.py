@@ -36,6 +36,7 @@ __all__ = [
     "colour_numbers",
     "evaluate_fold",
     "evaluate_literally",
+    "linear_probability",
     "outer_folds",
     "patient_by_class",
     "tile_baselines",
@@ -297,20 +298,36 @@ def _of_patient(
     return predicted
 
 
-def _linear(
-    values: NDArray[np.float64], truth: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]
-) -> NDArray[np.int64]:
-    """Multinomial logistic regression with a plain ridge, each number scaled on the training tiles."""
+def linear_probability(
+    values: NDArray[np.floating], truth: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]
+) -> NDArray[np.float64]:
+    """Multinomial logistic regression with a plain ridge, each number scaled on the training rows.
+
+    Args:
+        values: (n, d) what is known of each tile.
+        truth: (n,) class, 0 on.
+        folds: rows of each test part; the rest is learnt from.
+
+    Returns:
+        (n, classes), rows sum to 1; 0 for a class that the rest of a fold does not have.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    predicted = np.empty_like(truth)
+    found = np.zeros((truth.size, int(truth.max()) + 1))
     for test in folds:
         learn = np.setdiff1d(np.arange(truth.size), test)
-        if np.unique(truth[learn]).size < 2:
-            predicted[test] = truth[learn][0]
+        known = np.unique(truth[learn])
+        if known.size < 2:
+            found[test, known[0]] = 1.0
             continue
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-        predicted[test] = model.fit(values[learn], truth[learn]).predict(values[test])
-    return predicted
+        found[np.ix_(test, known)] = model.fit(values[learn], truth[learn]).predict_proba(values[test])
+    return found
+
+
+def _linear(
+    values: NDArray[np.float64], truth: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]
+) -> NDArray[np.int64]:
+    return np.asarray(linear_probability(values, truth, folds).argmax(axis=1), dtype=np.int64)
