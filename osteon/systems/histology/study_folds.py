@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Baseline",
     "colour_numbers",
+    "commonest_class",
     "evaluate_fold",
     "evaluate_literally",
     "linear_probability",
@@ -258,7 +259,7 @@ def tile_baselines(
     found = []
     for unit, folds in parts.items():
         found += [
-            Baseline("the commonest class of the training tiles", unit, _commonest(labels, folds), labels),
+            Baseline("the commonest class of the training tiles", unit, commonest_class(labels, folds), labels),
             Baseline("six numbers: mean and spread of red, green, blue", unit, _linear(colours, labels, folds), labels),
         ]
     by_tile = parts["tile"]
@@ -279,7 +280,8 @@ def tile_baselines(
     return tuple(found)
 
 
-def _commonest(labels: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+def commonest_class(labels: NDArray[np.int64], folds: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+    """(n,) the commonest class of what each fold learns from; of equals the first."""
     predicted = np.empty_like(labels)
     for test in folds:
         predicted[test] = np.bincount(np.delete(labels, test)).argmax()
