@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,10 @@ from osteon import __version__
 from osteon.data.slide import TILE_CLASSES
 from osteon.io.table import read_manifest
 from osteon.metrics.calibration import apply_temperature, fit_temperature
+from osteon.metrics.conformal import fit_conformal
 from osteon.metrics.multiclass import cluster_intervals
-from osteon.predict.out_of_distribution import feature_space, fit_tile_limits
+from osteon.nets.deployed import DeployedClassifier
+from osteon.predict.out_of_distribution import limits_of, training_space
 from osteon.systems.histology.detail import Tiles, tile_input
 from osteon.systems.histology.recipe import RECIPE
 from osteon.train.heads import fit_ridge_head
@@ -48,8 +50,11 @@ from osteon_phantoms.study import SlideStudy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import nn
 
+    from osteon.metrics.conformal import ConformalThreshold
     from osteon.nets.tile_classifier import TileHead
+    from osteon.weights import Limits
     from osteon_phantoms.slides.slide import PhantomSlide
 
 NAME = "mobilenet_v2_tiles.demo"
@@ -63,6 +68,7 @@ AUGMENTATION = TileAugmentation(rotation_degrees=180, flip=True, zoom=0.25, stai
 STRENGTHS = (3.0, 10.0, 30.0)
 SHARES = (0.05, 0.1, 0.2, 0.3)
 FOLDS = 4
+ERROR_RATE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +181,6 @@ def logits(head: TileHead, features: NDArray[np.float32]) -> NDArray[np.float32]
         return np.asarray(head(torch.from_numpy(features)).numpy())
 
 
-def seen(real: Set, synthetic: Set, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Features whose space is what the model knows, without copies; the real tiles are a third of the weight."""
-    one, two = real.features[0, rows], synthetic.features[0]
-    return np.concatenate([one, two]), np.concatenate(
-        [np.full(len(one), 0.5 / len(one)), np.full(len(two), 1 / len(two))]
-    )
-
-
 def loss(values: NDArray[np.float32], labels: NDArray[np.int64], temperature: float = 1.0) -> float:
     """Mean negative log likelihood."""
     return float(
@@ -286,20 +284,15 @@ def main() -> None:
     network.head = fit(real, synthetic, everyone, every, strength, share)
     round_to_half(network)
     network.eval()
-    distance = np.zeros(len(real.labels), dtype=np.float32)
-    for patient in np.unique(real.patients):
-        out = real.patients == patient
-        others, weights = seen(real, synthetic, everyone[~out])
-        distance[out] = feature_space(others, weights=weights).distance(real.features[0, out])
-    learnt, weights = seen(real, synthetic, everyone)
-    limits = fit_tile_limits(
-        learnt,
-        distance=distance,
-        probability=apply_temperature(one, temperature).astype(np.float32),
-        truth=real.labels,
+    sets = fit_conformal(
+        apply_temperature(one, temperature),
+        real.labels,
+        alpha=ERROR_RATE,
+        class_conditional=True,
         patients=real.patients,
-        weights=weights,
+        seed=1,
     )
+    limits = first_limits(network, tiles.rgb, rgb, patients, sets)
     own = logits(network.head, real.features[0]).argmax(axis=1)
     notes = {
         "choice": table,
@@ -310,6 +303,36 @@ def main() -> None:
     golden = seen_tiles(rgb[[int(np.flatnonzero(labels == number)[0]) for number in range(3)]])
     made = write_model(asked.out, made, [network], golden={"image": golden}, limits=limits)
     print(made.folder, temperature, strength, share, notes["real_tiles_fitted"], limits.known)
+
+
+def first_limits(
+    network: nn.Module,
+    real: NDArray[np.uint8],
+    synthetic: NDArray[np.uint8],
+    patients: NDArray[np.str_],
+    sets: ConformalThreshold,
+) -> Limits:
+    """Where training tiles are, real and synthetic ones; thresholds are those of synthetic tiles of held-out patients.
+
+    ``python -m bench.out_of_distribution fit histology`` then takes slides of other stains and scanners for them.
+    """
+    deployed = DeployedClassifier([network], channels=3, is_rgb=True, scale=1 / 255)
+    with torch.inference_mode():
+        layers = [
+            np.concatenate(
+                [deployed(torch.from_numpy(block))[1][:, 0].numpy() for block in np.array_split(seen_tiles(rgb), 40)]
+            )
+            for rgb in (synthetic, real)
+        ]
+    distance = np.zeros(len(synthetic), dtype=np.float32)
+    people = np.unique(patients)
+    for number in range(FOLDS):
+        out = np.isin(patients, people[number::FOLDS])
+        distance[out] = training_space(layers[0][~out]).distance(layers[0][out])
+    unit = float(np.median(distance))
+    spaces = [replace(training_space(rows), unit=unit) for rows in layers]
+    how: dict[str, Any] = {"distance": distance / unit, "patients": patients, "regions": patients}
+    return limits_of([tuple(spaces)], sets, **how, training_images=len(real) + len(synthetic))
 
 
 def card(

@@ -2,14 +2,14 @@
 
     python scripts/upgrade_model.py FOLDER [FOLDER ...]
 
-Weights, what was measured and the limits stay as they are, byte for byte; the card takes the new form, and the graph
-that runs without torch is made and proven by the golden case. Needs torch, timm and OpenVINO.
+Weights and what was measured stay as they are, byte for byte; the card takes the new form, and the graph that runs
+without torch is made and proven by the golden case. Limits (out of distribution, prediction sets) are measured in
+another way now and are left out: export the run anew where they are needed. Needs torch, timm and OpenVINO.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 from pathlib import Path
@@ -18,10 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from safetensors.numpy import load
 
-from osteon.metrics.conformal import ConformalThreshold
 from osteon.nets import build_network
-from osteon.weights import Limits, ModelCard, OutOfDistribution, write_model
-from osteon.weights.limits import FeatureBank
+from osteon.weights import ModelCard, write_model
 from osteon.weights.load import load_state
 
 if TYPE_CHECKING:
@@ -76,31 +74,6 @@ def new_document(old: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def old_limits(old: dict[str, Any], folder: Path) -> Limits | None:
-    """What the model knows of its limits."""
-    if "trust" not in old:
-        return None
-    ood, sets = old["trust"]["ood"], old["trust"]["conformal"]
-    arrays = {name: each.astype("float32") for name, each in load((folder / "trust.safetensors").read_bytes()).items()}
-    known = msgspec.convert({**ood, "kind": ood.get("kind", "neighbours")}, OutOfDistribution)
-    return Limits(
-        known,
-        tuple(
-            FeatureBank(arrays[f"bank_{member}"], known.neighbour, unit, arrays.get(f"centre_{member}"))
-            for member, unit in enumerate(known.units)
-        ),
-        ConformalThreshold(
-            alpha=sets["error_rate"],
-            score=sets["score"],
-            quantiles=tuple(math.inf if value is None else value for value in sets["thresholds"]),
-            n_units=tuple(sets["units"]),
-            unit=sets["unit"],
-            class_conditional=sets["class_conditional"],
-            note=sets["note"],
-        ),
-    )
-
-
 def upgrade(folder: Path) -> ModelCard:
     """Write the new folder beside the old one and put it in its place."""
     old = json.loads((folder / "card.json").read_text("utf-8"))
@@ -118,9 +91,7 @@ def upgrade(folder: Path) -> ModelCard:
     golden = load((folder / "golden.safetensors").read_bytes())
     (image,) = (golden[name] for name in ("crops", "images", "tiles") if name in golden)
     aside = folder.with_name(f".upgrade-{folder.name}")
-    made = write_model(
-        aside, card, networks, golden={"image": image}, limits=old_limits(old, folder), stored=stored
-    ).folder
+    made = write_model(aside, card, networks, golden={"image": image}, stored=stored).folder
     for extra in ("claim.md", "LICENSE"):
         if (folder / extra).is_file():
             shutil.copyfile(folder / extra, made / extra)

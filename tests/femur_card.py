@@ -26,7 +26,7 @@ def femur_card(folder: Path, *, limit: float) -> ModelCard:
     """Two networks of 64 x 64 crops; whatever is further from their noise than the limit is out of distribution."""
     import torch
 
-    from osteon.nets.anatomy import pooled_features
+    from osteon.nets.deployed import DeployedClassifier
 
     members, folds = [], []
     for seed in (1, 2):
@@ -34,7 +34,7 @@ def femur_card(folder: Path, *, limit: float) -> ModelCard:
         network = build_network("densenet_small").eval()
         torch.nn.init.normal_(network.get_parameter("classifier.weight"), std=2.0)
         with torch.inference_mode():
-            rows = pooled_features(network, torch.rand(24, 1, SIZE, SIZE)).numpy()
+            rows = DeployedClassifier([network])(torch.rand(24, SIZE, SIZE))[1][:, 0].numpy()
         names, truth = np.arange(12).astype(str), np.arange(12) % 2
         folds.append(FoldMaterial(rows[:12], rows[12:], names, names, np.full((12, 2), 0.5, np.float32), truth))
         members.append(network)

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
+import torch
 from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.tile_classifier import TileHead
+from osteon.nets.tile_classifier import TileClassifier, TileHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-__all__ = ["feature_stages", "last_feature_map_module", "pooled_features", "split_head"]
+__all__ = ["feature_stages", "last_feature_map_module", "middle_map_modules", "pooled_features", "split_head"]
 
 
 _OF_MAPS = (nn.Conv2d, nn.BatchNorm2d)
 """A part that gives a feature map holds one of them; pooling and dropout behind it do not."""
+_MIDDLE = (4, 16)
+"""So many times smaller than the image, at least and at most, is a map in the middle of a network."""
+_PROBE_SIDE = 224
 
 
 class _Classifier(Protocol):
@@ -143,6 +147,49 @@ def last_feature_map_module(network: nn.Module) -> nn.Module:
             "show: name a layer that gives one, as the last of its convolutional branch, or use a convolutional network"
         )
     return maps[-1]
+
+
+def middle_map_modules(network: nn.Module, *, channels: int = 1) -> list[nn.Module]:
+    """The modules behind the maps in the middle of a network, 4 to 16 times smaller than the image; the last of a size.
+
+    Such maps show texture, noise and small shapes, not yet what the network was trained to tell apart.
+
+    Args:
+        network: of the registry, in evaluation mode; it is run once.
+        channels: of its input.
+
+    Returns:
+        From input to output; empty for a network without such maps, as of one that ends in tokens.
+
+    Raises:
+        InputError: the network is none of the registry's kind.
+
+    Example:
+        >>> from osteon.nets import build_network
+        >>> network = build_network("mobilenet_v2").eval()
+        >>> names = {part: name for name, part in network.features.named_children()}
+        >>> [names[part] for part in middle_map_modules(network)]
+        ['stage2', 'stage3', 'stage5']
+    """
+    known = _classifier(network)
+    last: dict[int, nn.Module] = {}
+
+    def note(part: nn.Module, _: object, out: object) -> None:
+        if isinstance(out, torch.Tensor) and out.ndim == 4 and out.shape[2] == out.shape[3]:
+            last[_PROBE_SIDE // out.shape[2]] = part
+
+    parts = _children(network.base if isinstance(network, TileClassifier) else network)
+    hooks = [part.register_forward_hook(note) for _, part in parts]
+    try:
+        with torch.inference_mode():
+            known.forward_features(torch.zeros(1, channels, _PROBE_SIDE, _PROBE_SIDE))
+    except (RuntimeError, AssertionError, InputError):  # of a network that takes images of one other size only
+        return []
+    finally:
+        for hook in hooks:
+            hook.remove()
+    low, high = _MIDDLE
+    return [part for times, part in last.items() if low <= times <= high]
 
 
 def _children(network: nn.Module) -> list[tuple[str, nn.Module]]:

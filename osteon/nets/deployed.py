@@ -6,6 +6,7 @@ graph made of it needs nothing beside it. A module names its inputs (``takes``) 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,10 +14,10 @@ from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
-from osteon.nets.anatomy import split_head
+from osteon.nets.anatomy import middle_map_modules, split_head
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -46,9 +47,11 @@ class _Pixels(nn.Module):
 class DeployedClassifier(nn.Module):
     """What members give for the same images, side by side.
 
-    ``logits`` (n, member, class); ``features`` (n, member, d), pooled; and, where the head is one linear layer behind a
-    mean over places, ``activation`` (n, member, class, r, c): the head at every place of the last feature map, whose
-    mean over places is the logit without its bias. Networks that are none of the registry's give logits alone.
+    ``logits`` (n, member, class); ``layers`` (n, member, d), what the image looks like in the middle of the network:
+    mean and standard deviation over places of every channel of its middle maps (``middle_map_modules``), or the pooled
+    feature of a network without such maps; and, where the head is one linear layer behind a mean over places,
+    ``activation`` (n, member, class, r, c): the head at every place of the last feature map, whose mean over places is
+    the logit without its bias. Networks that are none of the registry's give logits alone.
 
     Members of a frozen base differ in their heads alone: a base that several have in common is run once.
 
@@ -94,25 +97,33 @@ class DeployedClassifier(nn.Module):
         tensors = [_without_head(network, head) for network, head in zip(networks, heads, strict=bool(heads))]
         self._base_of = [next(i for i, other in enumerate(tensors) if _are_equal(own, other)) for own in tensors]
         self._has_map = bool(heads) and all(_reads_mean_of_map(each, channels) for each in networks)
-        names = ("logits", "features", "activation")
+        names = ("logits", "layers", "activation")
         self.gives: tuple[str, ...] = names[: 1 + bool(heads) + self._has_map]
+        self._middle = {
+            base: middle_map_modules(self.networks[base], channels=channels) for base in set(self._base_of) if heads
+        }
 
     def forward(self, image: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         """What ``gives`` names."""
         images = self.pixels(image)
-        if "features" not in self.gives:
+        if "layers" not in self.gives:
             return (torch.stack([network(images, *more) for network in self.networks], dim=1),)
-        maps, pooled, logits, activation = {}, [], [], []
+        maps: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        logits, layers, activation = [], [], []
         for network, base in zip(self.networks, self._base_of, strict=True):
             if base not in maps:
-                maps[base] = network.forward_features(images)  # type: ignore[operator]  # of the registry
-            seen = maps[base]
-            pooled.append(network.forward_head(seen, pre_logits=True))  # type: ignore[operator]
+                with _noted(self._middle[base]) as seen:
+                    last = network.forward_features(images)  # type: ignore[operator]  # of the registry
+                pooled = network.forward_head(last, pre_logits=True)  # type: ignore[operator]
+                look = torch.cat([_moments(each) for each in seen], dim=1) if seen else pooled
+                maps[base] = last, pooled, look
+            last, pooled, look = maps[base]
             head = network.get_classifier()  # type: ignore[operator]
-            logits.append(head(pooled[-1]))
+            logits.append(head(pooled))
+            layers.append(look)
             if self._has_map:
-                activation.append(nn.functional.conv2d(seen, head.weight[:, :, None, None]))
-        found = (logits, pooled, activation)[: len(self.gives)]
+                activation.append(nn.functional.conv2d(last, head.weight[:, :, None, None]))
+        found = (logits, layers, activation)[: len(self.gives)]
         return tuple(torch.stack(rows, dim=1) for rows in found)
 
 
@@ -138,6 +149,25 @@ class DeployedEmbedder(nn.Module):
         """Pooled features."""
         found: Tensor = self.body(self.pixels(image))
         return found
+
+
+@contextmanager
+def _noted(parts: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """What parts of a network give while it is run."""
+    seen: list[Tensor] = []
+    hooks = [part.register_forward_hook(lambda _, __, out: seen.append(out)) for part in parts]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _moments(seen: Tensor) -> Tensor:
+    """Mean and standard deviation over places of each channel, (n, 2 d)."""
+    mean = seen.mean(dim=(2, 3), keepdim=True)
+    spread = (seen - mean).square().mean(dim=(2, 3)).sqrt()
+    return torch.cat([mean[:, :, 0, 0], spread], dim=1)
 
 
 def _reads_mean_of_map(network: nn.Module, channels: int) -> bool:

@@ -257,7 +257,7 @@ class Predictor:
 
         Raises:
             InputError: a block has another shape, leaves its range or holds a value that is not a number.
-            WeightsError: the model knows its limits, but its networks give no features.
+            WeightsError: the model knows its limits, but its networks give no layers.
         """
         waiting: deque[tuple[int, NDArray[np.bool_] | None, tuple[int, ...]]] = deque()
 
@@ -280,11 +280,11 @@ class Predictor:
                 yield found
 
     def scores(
-        self, images: Blocks, *, progress: Progress = silent, total: int | None = None, keeps_features: bool = False
+        self, images: Blocks, *, progress: Progress = silent, total: int | None = None, keeps_layers: bool = False
     ) -> Scores:
         """All that a classifier says of images, the arguments as for ``run``.
 
-        Pooled features, much for many images, are in it only where they are to be kept.
+        What the layers give, much for many images, is in it only where it is to be kept.
 
         Raises:
             InputError: as for ``run``.
@@ -293,7 +293,7 @@ class Predictor:
         if not isinstance(self.output, Classes):
             raise WeightsError(f"{self.name} was asked for classes; it gives {', '.join(self._engine.gives)}")
         parts = list(self.run(images, progress=progress, total=total)) or list(self.run(self._none()))
-        return joined(parts, self.output, keeps_features=keeps_features)
+        return joined(parts, self.output, keeps_layers=keeps_layers)
 
     def maps(self, images: Blocks) -> dict[str, NDArray[np.float32]]:
         """Maps of all images at once; ``run`` needs less memory.
@@ -577,8 +577,8 @@ class Scores:
         probability: (n, class) float32: the mean over members, each at its own temperature.
         logits: (n, member, class) float32, as the networks give them.
         spread: (n, class) float32, standard deviation over members; None of one member.
-        features: (n, member, d) float32, pooled: what the heads see; None where nobody asked for them or the networks
-            give none.
+        layers: (n, member, d) float32, what the images look like in the middle of the networks; None where nobody asked
+            for it or the networks give none.
         distance: (n,) float32, from the training images, 1 for the median validation image; None where the model does
             not know its limits.
         sets: (n, class) bool, whether the class belongs to the prediction set; None likewise.
@@ -588,7 +588,7 @@ class Scores:
     probability: NDArray[np.float32] = field(repr=False)
     logits: NDArray[np.float32] = field(repr=False)
     spread: NDArray[np.float32] | None = field(default=None, repr=False)
-    features: NDArray[np.float32] | None = field(default=None, repr=False)
+    layers: NDArray[np.float32] | None = field(default=None, repr=False)
     distance: NDArray[np.float32] | None = field(default=None, repr=False)
     sets: NDArray[np.bool_] | None = field(default=None, repr=False)
 
@@ -617,31 +617,29 @@ def combined(given: Arrays, output: Classes, limits: Limits | None) -> dict[str,
     """What the networks gave for the same images as the fields of ``Scores``.
 
     Raises:
-        WeightsError: the model knows its limits, but its networks give no features.
+        WeightsError: the model knows its limits, but its networks give no layers.
     """
     each = output.probability(np.moveaxis(given["logits"], 1, 0))
     probability = each.mean(axis=0, dtype=np.float64)
     found: dict[str, NDArray[Any]] = {"probability": probability.astype(np.float32), "logits": given["logits"]}
     if len(each) > 1:
         found["spread"] = each.std(axis=0, dtype=np.float64).astype(np.float32)
-    if "features" in given:
-        found["features"] = given["features"]
+    if "layers" in given:
+        found["layers"] = given["layers"]
     if limits is not None:
-        if "features" not in given:
+        if "layers" not in given:
             raise WeightsError(
-                "how out of distribution an image is shows in pooled features; this network gives none: build it with "
-                "osteon.nets"
+                "how out of distribution an image is shows in the layers of a network; this one gives none: build it "
+                "with osteon.nets"
             )
-        found["distance"] = limits.distance(np.moveaxis(given["features"], 1, 0))  # type: ignore[arg-type]  # members first
+        found["distance"] = limits.distance(np.moveaxis(given["layers"], 1, 0))  # type: ignore[arg-type]  # members first
         found["sets"] = predict_sets(limits.sets, probability)
     return found
 
 
-def joined(parts: Sequence[Mapping[str, NDArray[Any]]], output: Classes, *, keeps_features: bool) -> Scores:
+def joined(parts: Sequence[Mapping[str, NDArray[Any]]], output: Classes, *, keeps_layers: bool) -> Scores:
     """Parts one after the other; there must be one."""
-    names = [
-        each.name for each in fields(Scores) if each.name in parts[0] and (keeps_features or each.name != "features")
-    ]
+    names = [each.name for each in fields(Scores) if each.name in parts[0] and (keeps_layers or each.name != "layers")]
     return Scores(output, **{name: np.concatenate([part[name] for part in parts]) for name in names})
 
 

@@ -279,19 +279,16 @@ class OutOfDistribution(_Entry, frozen=True):
     """Which images are out of distribution: the numbers; vectors are in the file.
 
     Attributes:
-        neighbour: the distance is that to this many-th nearest training image; 1 of a space.
-        units: of each member: distance of its median validation image.
+        units: of each member, of each of its spaces: distance of the median image that it was not trained on.
         slice_threshold: an image above it is out of distribution.
         region_threshold: for the median over the images of a region.
         false_alarm_rate: expected share of patients like those of training who have a region above it.
         training_images: behind the vectors, all members together; the validation counts stand behind the thresholds.
-        kind: whether distances are those to neighbours, or from the space that training images span.
         file: with the vectors; None while a card is being made.
     """
 
     method: Text
-    neighbour: Count
-    units: Annotated[tuple[AboveZero, ...], Meta(min_length=1)]
+    units: Annotated[tuple[Annotated[tuple[AboveZero, ...], Meta(min_length=1)], ...], Meta(min_length=1)]
     slice_threshold: AboveZero
     region_threshold: AboveZero
     false_alarm_rate: Share
@@ -299,7 +296,6 @@ class OutOfDistribution(_Entry, frozen=True):
     validation_images: Count
     validation_regions: Count
     validation_patients: Count
-    kind: Literal["neighbours", "space"] = "neighbours"
     file: CardFile | None = None
 
 

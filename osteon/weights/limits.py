@@ -18,57 +18,54 @@ from osteon.weights.card import OutOfDistribution, PredictionSets
 from osteon.weights.store import load_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from osteon.weights.card import ModelCard
 
-__all__ = ["FeatureBank", "Limits", "limits_arrays", "limits_entries", "out_of_distribution", "read_limits"]
+__all__ = ["Limits", "TrainingSpace", "limits_arrays", "limits_entries", "out_of_distribution", "read_limits"]
 
-_BLOCK = 512
+_ARRAYS = ("centre", "scale", "vectors", "variance")
+_REST = "rest"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FeatureBank:
-    """Features of training images, for one network: some of them, or the space that they span.
+class TrainingSpace:
+    """Where training images of one kind are, for one network: the main directions of what its middle layers give.
 
     Attributes:
-        vectors: (k, d) float32, of unit length; with a ``centre`` orthogonal directions of the space.
-        neighbour: the distance is that to this many-th nearest vector, 1 for the nearest; not looked at with a centre.
-        unit: distance of the median validation image, that distances are given in.
-        centre: (d,) float32 mean of the training features; the distance is then that from the space through it. None
-            measures to neighbours.
+        centre: (d,) float32 mean of the layers' values.
+        scale: (d,) float32 standard deviation of each.
+        vectors: (k, d) float32, orthogonal directions of the scaled values.
+        variance: (k,) float32 along them, at least ``rest``.
+        rest: variance along every other direction.
+        unit: distance of the median image that was not trained on, that distances are given in.
     """
 
+    centre: NDArray[np.float32] = field(repr=False)
+    scale: NDArray[np.float32] = field(repr=False)
     vectors: NDArray[np.float32] = field(repr=False)
-    neighbour: int
+    variance: NDArray[np.float32] = field(repr=False)
+    rest: float
     unit: float = 1.0
-    centre: NDArray[np.float32] | None = field(default=None, repr=False)
 
-    def distance(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Distance of pooled features (n, d) of the same network from those of the training images.
+    def distance(self, layers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distance (n,) of what an image looks like in the layers, (n, d), in units of ``unit``.
 
-        Returns:
-            (n,) chord between directions to the ``neighbour``-th nearest vector, in units of ``unit``; with a centre,
-            the part of the feature that the space does not reach, as a share of the feature's length.
+        It is Mahalanobis's, with one variance for all directions beyond the main ones.
 
         References:
-            Wang, Li, Feng, Zhang: ViM: out-of-distribution with virtual-logit matching. CVPR 2022, arXiv:2203.10807
-            (the residual).
+            Lee, Lee, Lee, Shin: A simple unified framework for detecting out-of-distribution samples and adversarial
+            attacks. NeurIPS 2018, arXiv:1807.03888.
+            Tipping, Bishop: Probabilistic principal component analysis. J. R. Stat. Soc. B 61 (1999) 611-622 (the
+            covariance), doi:10.1111/1467-9868.00196.
         """
-        if self.centre is not None:
-            moved = np.asarray(features, dtype=np.float32) - self.centre
-            rest = np.linalg.norm(moved - (moved @ self.vectors.T) @ self.vectors, axis=1)
-            length = np.maximum(np.linalg.norm(features, axis=1), np.float32(1e-12))
-            return np.asarray(rest / length / np.float32(self.unit), dtype=np.float32)
-        found = np.empty(len(features), dtype=np.float32)
-        for start in range(0, len(features), _BLOCK):
-            rows = np.asarray(features[start : start + _BLOCK], dtype=np.float32)
-            rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
-            cosine = np.partition(rows @ self.vectors.T, -self.neighbour, axis=1)[:, -self.neighbour]
-            found[start : start + _BLOCK] = np.sqrt(np.maximum(2 - 2 * cosine, 0)) / np.float32(self.unit)
-        return found
+        values = ((np.asarray(layers, dtype=np.float32) - self.centre) / self.scale).astype(np.float64)
+        along = values @ self.vectors.T.astype(np.float64)
+        beyond = np.maximum((values**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+        squared = (along**2 / self.variance).sum(axis=1) + beyond / self.rest
+        return np.asarray(np.sqrt(squared) / self.unit, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,25 +74,27 @@ class Limits:
 
     Attributes:
         known: numbers on which images are out of distribution.
+        spaces: of each member, one for each kind of training image, as synthetic and real ones.
         sets: thresholds of the prediction sets, classes in the order of the card.
     """
 
     known: OutOfDistribution
-    banks: tuple[FeatureBank, ...] = field(repr=False)
+    spaces: tuple[tuple[TrainingSpace, ...], ...] = field(repr=False)
     sets: ConformalThreshold
 
-    def distance(self, features: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Mean over members of the distance of each image; features are (n, d) of each.
+    def distance(self, layers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Mean over members of the distance of each image from the nearest space; layers are (n, d) of each member.
 
         Returns:
-            (n,) float32; 1 is the distance of the median validation image.
+            (n,) float32; 1 is the distance of the median image that was not trained on.
         """
-        each = [bank.distance(rows) for bank, rows in zip(self.banks, features, strict=True)]
+        pairs = zip(self.spaces, layers, strict=True)
+        each = [np.min([space.distance(rows) for space in own], axis=0) for own, rows in pairs]
         return np.asarray(np.mean(each, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def out_of_distribution(
-    banks: Sequence[FeatureBank],
+    spaces: Sequence[Sequence[TrainingSpace]],
     *,
     slice_threshold: float,
     region_threshold: float,
@@ -103,17 +102,13 @@ def out_of_distribution(
     training_images: int,
     validation: tuple[int, int, int],
 ) -> OutOfDistribution:
-    """The card's entry for fitted banks, one a member; ``validation`` are images, regions and patients behind it."""
-    first = banks[0]
-    if first.centre is None:
-        distance = f"chord to the {first.neighbour}th nearest of {len(first.vectors)} training images"
-    else:
-        distance = f"share of it outside the space of the first {len(first.vectors)} components of the training images"
+    """The card's entry for fitted spaces of members; ``validation`` are images, regions and patients behind it."""
     images, regions, patients = validation
     return OutOfDistribution(
-        method=f"pooled features of each member; {distance}; mean over members; median over a region's slices",
-        neighbour=first.neighbour,
-        units=tuple(bank.unit for bank in banks),
+        method="mean and standard deviation of every channel in the middle layers of each member; Mahalanobis distance "
+        f"in the first {len(spaces[0][0].vectors)} directions of the training images and, with one variance, beyond "
+        "them; from the nearest kind of training image; mean over members; median over a region's images",
+        units=tuple(tuple(space.unit for space in own) for own in spaces),
         slice_threshold=slice_threshold,
         region_threshold=region_threshold,
         false_alarm_rate=false_alarm_rate,
@@ -121,7 +116,6 @@ def out_of_distribution(
         validation_images=images,
         validation_regions=regions,
         validation_patients=patients,
-        kind="neighbours" if first.centre is None else "space",
     )
 
 
@@ -133,12 +127,15 @@ def limits_entries(limits: Limits) -> tuple[OutOfDistribution, PredictionSets]:
     return limits.known, PredictionSets(sets.alpha, sets.score, thresholds, sets.n_units, *same)
 
 
-def limits_arrays(limits: Limits) -> dict[str, NDArray[np.float16]]:
-    """The vectors of it, as the tensors of the file: ``bank_0`` for the first member and on, ``centre_0`` of spaces."""
-    banks = list(enumerate(limits.banks))
-    vectors = {f"bank_{member}": bank.vectors.astype(np.float16) for member, bank in banks}
-    centres = {f"centre_{member}": bank.centre.astype(np.float16) for member, bank in banks if bank.centre is not None}
-    return vectors | centres
+def limits_arrays(limits: Limits) -> dict[str, NDArray[np.floating]]:
+    """The vectors of it, as the tensors of the file: ``vectors_0_0`` of the first member's first space, and so on."""
+    found: dict[str, NDArray[np.floating]] = {}
+    for member, own in enumerate(limits.spaces):
+        for number, space in enumerate(own):
+            for name in _ARRAYS:
+                found[f"{name}_{member}_{number}"] = getattr(space, name)
+            found[f"{_REST}_{member}_{number}"] = np.array([space.rest], dtype=np.float32)
+    return found
 
 
 def read_limits(card: ModelCard) -> Limits | None:
@@ -151,16 +148,23 @@ def read_limits(card: ModelCard) -> Limits | None:
     if known is None or sets is None or known.file is None:
         return None
     tensors = load_arrays(card, known.file)
-    banks = []
     try:
-        for member, unit in enumerate(known.units):
-            vectors = tensors[f"bank_{member}"].astype(np.float32)
-            centre = tensors[f"centre_{member}"].astype(np.float32) if known.kind == "space" else None
-            banks.append(FeatureBank(vectors, known.neighbour, unit, centre))
-    except KeyError as error:
-        raise WeightsError(f"{known.file.path} holds no features ({error}): fetch the model again") from error
-    if any(bank.vectors.ndim != 2 or len(bank.vectors) < known.neighbour for bank in banks):
-        raise WeightsError(f"{known.file.path} does not fit the card of {card.name}: fetch the model again")
+        spaces = tuple(
+            tuple(_space(tensors, f"_{member}_{number}", unit) for number, unit in enumerate(units))
+            for member, units in enumerate(known.units)
+        )
+    except (KeyError, IndexError) as error:
+        raise WeightsError(
+            f"{known.file.path} does not fit the card of {card.name} ({error}): fetch it again"
+        ) from error
     quantiles = tuple(math.inf if value is None else value for value in sets.thresholds)
     same = (sets.unit, sets.class_conditional, sets.note)
-    return Limits(known, tuple(banks), ConformalThreshold(sets.error_rate, sets.score, quantiles, sets.units, *same))
+    return Limits(known, spaces, ConformalThreshold(sets.error_rate, sets.score, quantiles, sets.units, *same))
+
+
+def _space(tensors: Mapping[str, NDArray[np.generic]], tail: str, unit: float) -> TrainingSpace:
+    arrays = [np.asarray(tensors[name + tail], dtype=np.float32) for name in _ARRAYS]
+    centre, scale, vectors, variance = arrays
+    if centre.shape != scale.shape or vectors.shape != (*variance.shape, *centre.shape) or centre.ndim != 1:
+        raise IndexError(f"shapes {[each.shape for each in arrays]}")
+    return TrainingSpace(centre, scale, vectors, variance, float(tensors[_REST + tail][0]), unit)

@@ -83,8 +83,8 @@ def write_model(
     """
     if not networks:
         raise WeightsError(f"{card.name} was to be written without a network; at least one is needed")
-    if limits is not None and len(limits.banks) != len(networks):
-        fitted = f"its limits were fitted for {len(limits.banks)} networks"
+    if limits is not None and len(limits.spaces) != len(networks):
+        fitted = f"its limits were fitted for {len(limits.spaces)} networks"
         raise WeightsError(f"{card.name}: {fitted}, {len(networks)} are given")
     inputs = _golden_inputs(card, golden)
     contents = _weight_files(networks, stored, half=card.storage == "float16")

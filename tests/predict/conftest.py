@@ -18,7 +18,7 @@ def ensemble(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     """Two members with limits, float32; nobody changes it."""
     import torch
 
-    from osteon.nets.anatomy import pooled_features
+    from osteon.nets.deployed import DeployedClassifier
 
     networks, folds = [], []
     for seed in (1, 2):
@@ -26,7 +26,7 @@ def ensemble(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
         network = build_network("densenet_small").eval()
         torch.nn.init.normal_(network.get_parameter("classifier.weight"), std=2.0)
         with torch.inference_mode():
-            rows = pooled_features(network, torch.rand(24, 1, SIZE, SIZE)).numpy()
+            rows = DeployedClassifier([network])(torch.rand(24, SIZE, SIZE))[1][:, 0].numpy()
         names, truth = np.arange(12).astype(str), np.arange(12) % 2
         folds.append(FoldMaterial(rows[:12], rows[12:], names, names, np.full((12, 2), 0.5, np.float32), truth))
         networks.append(network)

@@ -133,7 +133,7 @@ def test_networks_without_such_a_head_have_no_class_activation_map() -> None:
     for name in ("alexnet_femur", "vit_tiny", "mobilenet_v2_tiles"):
         channels = 3 if name.endswith("tiles") else 1
         deployed = DeployedClassifier([build_network(name, in_channels=channels).eval()], channels=channels)
-        assert deployed.gives == ("logits", "features"), name
+        assert deployed.gives == ("logits", "layers"), name
 
 
 def test_other_weights_give_another_map() -> None:

@@ -7,26 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import mahalanobis
 
 from osteon.errors import InputError
 from osteon.metrics.conformal import measure_coverage, predict_sets
-from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
-from osteon.weights.limits import FeatureBank
+from osteon.predict.out_of_distribution import FoldMaterial, fit_limits, training_space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def _angles(degrees: list[float]) -> NDArray[np.float32]:
-    radians = np.deg2rad(np.array(degrees))
-    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
-
-
 def _fold(train: list[float], validation: list[float], patients: list[str], regions: list[str]) -> FoldMaterial:
     truth = (np.arange(len(validation)) % 2 == 0).astype(np.int64)
-    return FoldMaterial(
-        _angles(train), 3 * _angles(validation), np.array(patients), np.array(regions), _pair(truth * 0.5), truth
-    )
+    rows = [np.array(values, dtype=np.float32)[:, None] for values in (train, validation)]
+    return FoldMaterial(rows[0], rows[1], np.array(patients), np.array(regions), _pair(truth * 0.5), truth)
 
 
 def _pair(positive: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -34,26 +28,59 @@ def _pair(positive: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.stack([1 - positive, positive], axis=1).astype(np.float32)
 
 
-def test_the_distance_is_the_chord_to_the_nth_neighbour() -> None:
-    bank = FeatureBank(_angles([0, 10, 30]), neighbour=2, unit=0.5)
-    found = bank.distance(7 * _angles([0, 90]))  # length does not matter
-    np.testing.assert_allclose(found, 2 * np.sin(np.deg2rad([5, 40])) / 0.5, rtol=1e-4)
+def test_the_distance_is_mahalanobis_where_all_directions_are_kept() -> None:
+    generator = np.random.default_rng(5)
+    rows = (generator.normal(size=(400, 3)) @ np.array([[2, 0.5, 0], [0, 1, 0.3], [0, 0, 0.1]])).astype(np.float32)
+    space = training_space(rows)
+    new = generator.normal(size=(20, 3)).astype(np.float32)
+    centre, inverse = rows.mean(axis=0), np.linalg.inv(np.cov(rows.T, bias=True))
+    expected = [mahalanobis(row, centre, inverse) for row in new]
+    np.testing.assert_allclose(space.distance(new), expected, rtol=1e-3)
+    np.testing.assert_allclose(replace(space, unit=4.0).distance(new), np.array(expected) / 4, rtol=1e-3)
+
+
+def test_beyond_the_main_directions_one_variance_counts() -> None:
+    """As of a Gaussian whose covariance is that of probabilistic principal components."""
+    generator = np.random.default_rng(6)
+    rows = (generator.normal(size=(30, 40)) * np.linspace(3, 0.5, 40)).astype(np.float32)
+    space = training_space(rows)
+    assert len(space.vectors) == 10  # a direction for three images
+    scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    variance, vectors = np.linalg.eigh(scaled.T.astype(np.float64) @ scaled / len(rows))
+    rest = variance[:30].sum() / 30
+    covariance = vectors[:, 30:] * (variance[30:] - rest) @ vectors[:, 30:].T + rest * np.eye(40)
+    new = generator.normal(size=(5, 40)).astype(np.float32)
+    moved = (new - rows.mean(axis=0)) / rows.std(axis=0)
+    expected = np.sqrt(np.einsum("ni,ij,nj->n", moved, np.linalg.inv(covariance), moved))
+    np.testing.assert_allclose(space.distance(new), expected, rtol=1e-3)
+    with pytest.raises(InputError, match="5 training images were given"):
+        training_space(rows[:5])
+
+
+def test_the_nearest_kind_of_training_image_counts() -> None:
+    generator = np.random.default_rng(7)
+    kinds = [generator.normal(place, 1, size=(40, 4)).astype(np.float32) for place in (0.0, 50.0)]
+    spaces = tuple(training_space(rows) for rows in kinds)
+    limits = fit_limits([_material(1, 60)])
+    both = replace(limits, spaces=(spaces,))
+    near = both.distance([np.array([[0] * 4, [50] * 4, [25] * 4], dtype=np.float32)])
+    assert near[:2].max() < 3
+    assert near[2] > 20
 
 
 def test_the_region_threshold_is_the_conformal_quantile_of_each_patients_worst_region() -> None:
-    # two training vectors at 0 degrees: the distance of a slice is the chord of its angle
+    # training images at -1 and 1: the distance of a slice is its own number
     patients = ["a", "a", "a", "a", "b", "b", "c", "c"]
     regions = ["left", "left", "right", "right", "left", "left", "left", "left"]
-    fold = _fold([0, 0], [1, 3, 10, 20, 4, 6, 30, 50], patients, regions)
+    values = [1.0, 3, 10, 20, 4, 6, 30, 50]
+    fold = _fold([-1, 1] * 4, values, patients, regions)
     ood = fit_limits([fold], false_alarm_rate=0.5, error_rate=0.5).known
-    # medians of the chords, in units of the middle slice (between 6 and 10 degrees)
-    chord = 2 * np.sin(np.deg2rad(np.array([1, 3, 10, 20, 4, 6, 30, 50])) / 2)
-    medians = {"a": (chord[2] + chord[3]) / 2, "b": (chord[4] + chord[5]) / 2, "c": (chord[6] + chord[7]) / 2}
-    middle = np.median(chord)
-    assert ood.region_threshold == pytest.approx(medians["a"] / middle, rel=1e-2)  # 2nd of 3: ceil(4 * 0.5)
+    medians, middle = {"a": 15, "b": 5, "c": 40}, 8  # in units of the middle slice, between 6 and 10
+    assert ood.units[0][0] == pytest.approx(8, rel=1e-3)
+    assert ood.region_threshold == pytest.approx(medians["a"] / middle, rel=1e-3)  # 2nd of 3: ceil(4 * 0.5)
     assert ood.false_alarm_rate == 0.5
     strict = fit_limits([fold], false_alarm_rate=0.01, error_rate=0.5).known
-    assert strict.region_threshold == pytest.approx(medians["c"] / middle, rel=1e-2)
+    assert strict.region_threshold == pytest.approx(medians["c"] / middle, rel=1e-3)
     assert strict.false_alarm_rate == pytest.approx(0.25)  # three patients cannot promise less than 1 in 4
     assert (strict.validation_patients, strict.validation_regions, strict.validation_images) == (3, 4, 8)
 
@@ -77,8 +104,8 @@ def test_new_patients_raise_false_alarms_and_miss_sets_at_the_promised_rates() -
     folds = [_material(1, 300), _material(2, 300)]
     limits = fit_limits(folds, error_rate=0.2, false_alarm_rate=0.1)
     fresh = _material(3, 2000)
-    one = replace(limits, banks=limits.banks[:1])
-    distance = one.distance([fresh.validation_features]).reshape(-1, 6)
+    one = replace(limits, spaces=limits.spaces[:1])
+    distance = one.distance([fresh.validation_layers]).reshape(-1, 6)
     alarms = float(np.mean(np.median(distance, axis=1) > limits.known.region_threshold))
     # the fresh patients come from the same law, so the rate holds up to chance (300 patients fitted: sd 0.017)
     assert alarms == pytest.approx(0.1, abs=0.06)
@@ -94,8 +121,8 @@ def test_what_cannot_be_fitted_is_named() -> None:
         fit_limits([])
     with pytest.raises(InputError, match="between 0 and 1"):
         fit_limits([good], false_alarm_rate=0)
-    with pytest.raises(InputError, match="fold 1: features"):
-        fit_limits([good, replace(good, validation_features=good.validation_features[:, :3])])
+    with pytest.raises(InputError, match="fold 1: layers"):
+        fit_limits([good, replace(good, validation_layers=good.validation_layers[:, :3])])
     with pytest.raises(InputError, match="one each"):
         fit_limits([replace(good, patients=good.patients[:5])])
     with pytest.raises(InputError, match="not a number"):

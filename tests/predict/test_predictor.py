@@ -18,7 +18,7 @@ from osteon.data import TILE_CLASSES
 from osteon.errors import BackendError, InputError, UnknownLabelError, WeightsError
 from osteon.metrics.conformal import ConformalThreshold
 from osteon.nets import build_network
-from osteon.nets.anatomy import pooled_features
+from osteon.nets.anatomy import middle_map_modules
 from osteon.nets.deployed import DeployedClassifier
 from osteon.predict import engines
 from osteon.predict import predictor as module
@@ -39,7 +39,7 @@ from osteon.weights import (
 )
 from osteon.weights.backbone import read_backbone
 from osteon.weights.graph import import_openvino
-from osteon.weights.limits import FeatureBank
+from osteon.weights.limits import TrainingSpace
 from osteon.weights.load import golden_case
 from tests.predict.conftest import SIZE
 from tests.slide_doubles import TILE, write_tile_card
@@ -66,18 +66,36 @@ def predictors(ensemble: ModelCard) -> dict[str, Predictor]:
     return {engine: Predictor.load(ensemble, device="cpu", runtime=engine, threads=2) for engine in ENGINES}
 
 
+def part_maps(network: nn.Module, image: torch.Tensor) -> list[NDArray[np.float32]]:
+    """What the middle modules of a network give for one image, each (channel, row, column)."""
+    found: list[NDArray[np.float32]] = []
+    hooks = [
+        part.register_forward_hook(lambda _, __, out: found.append(out[0].numpy()))
+        for part in middle_map_modules(network)
+    ]
+    network(image)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _moments(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))])
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_gives_mean_spread_and_distance(
     engine: str, ensemble: ModelCard, predictors: dict[str, Predictor], crops: NDArray[np.float32]
 ) -> None:
     networks, limits = load_networks(ensemble), read_limits(ensemble)
     assert limits is not None
-    each, features = [], []
+    each, layers = [], []
     with torch.inference_mode():
         for network, temperature in zip(networks, (1.0, 2.0), strict=True):  # the slow way: one crop after the other
             logits = torch.cat([network(torch.from_numpy(crop)[None, None]) for crop in crops])
             each.append(torch.softmax(logits / temperature, dim=1)[:, 1].numpy())
-            features.append(pooled_features(network, torch.from_numpy(crops)[:, None]).numpy())
+            seen = [part_maps(network, torch.from_numpy(crop)[None, None]) for crop in crops]
+            layers.append(np.stack([np.concatenate([_moments(each) for each in maps]) for maps in seen]))
     assert np.ptp(each[0]) > 0.005, "the scores must differ for the test to mean anything"
     found = predictors[engine].scores(crops)
     np.testing.assert_allclose(found.positive, (each[0] + each[1]) / 2, atol=TOLERANCE)
@@ -86,10 +104,10 @@ def test_every_engine_gives_mean_spread_and_distance(
     np.testing.assert_allclose(found.positive_spread, np.abs(each[0] - each[1]) / 2, atol=TOLERANCE)  # half of two's
     assert found.positive_spread.max() > 1e-3
     assert found.distance is not None
-    np.testing.assert_allclose(found.distance, limits.distance(features), rtol=2e-2, atol=1e-3)
+    np.testing.assert_allclose(found.distance, limits.distance(layers), rtol=2e-2, atol=1e-3)
     assert found.sets is not None
     assert found.sets.shape == (9, 2)
-    assert found.features is None
+    assert found.layers is None
     use = predictors[engine].use()
     assert (use.runtime, use.device, use.members, use.temperatures) == (f"{engine} float32", "cpu", 2, (1.0, 2.0))
     verdict = predictors[engine].ood(found.distance)
@@ -114,16 +132,16 @@ def test_scores_do_not_depend_on_neighbours_or_on_the_run(
 def test_a_stream_of_blocks_gives_what_the_whole_gives(
     engine: str, lengths: tuple[int, ...], predictors: dict[str, Predictor], crops: NDArray[np.float32]
 ) -> None:
-    whole = predictors[engine].scores(crops, keeps_features=True)
+    whole = predictors[engine].scores(crops, keeps_layers=True)
     told: list[tuple[str, int, int]] = []
     blocks = np.split(crops, np.cumsum(lengths)[:-1])
     found = list(predictors[engine].run(blocks, progress=lambda *step: told.append(step), total=9))
     assert [len(block["probability"]) for block in found] == list(lengths)
     assert told == [("classifying slices", int(done), 9) for done in np.cumsum(lengths)]
-    again = joined(found, predictors[engine].output, keeps_features=True)  # type: ignore[arg-type]  # classes
+    again = joined(found, predictors[engine].output, keeps_layers=True)  # type: ignore[arg-type]  # classes
     np.testing.assert_allclose(again.probability, whole.probability, atol=1e-6)
-    assert again.features is not None
-    assert again.features.shape == (9, 2, whole.features.shape[2] if whole.features is not None else 0)
+    assert again.layers is not None
+    assert again.layers.shape == (9, 2, whole.layers.shape[2] if whole.layers is not None else 0)
 
 
 def test_a_stream_holds_two_blocks_at_most(predictors: dict[str, Predictor], crops: NDArray[np.float32]) -> None:
@@ -231,9 +249,13 @@ def test_every_shipped_model_is_the_same_by_torch_and_by_its_graph() -> None:
     for name in (SHIPPED, "mobilenet_v2_tiles.demo"):
         card = find_card(name)
         case = golden_case(card)
+        distances = []
         for engine in ENGINES:
             found = Predictor.load(card, device="cpu", runtime=engine, precision="float32").scores(case.image)
             np.testing.assert_allclose(found.probability, case.mean, atol=TOLERANCE)
+            assert found.distance is not None
+            distances.append(found.distance)
+        np.testing.assert_allclose(distances[0], distances[1], rtol=1e-3)
 
 
 def test_without_openvino_torch_runs_the_model(ensemble: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,23 +441,24 @@ def test_openvino_reports_to_nobody() -> None:
 
 
 def _limits(thresholds: tuple[float, float]) -> Limits:
-    known = OutOfDistribution("none", 1, (1.0,), 1.0, 1.0, 0.1, 2, 1, 1, 1)
+    known = OutOfDistribution("none", ((1.0,),), 1.0, 1.0, 0.1, 2, 1, 1, 1)
     sets = ConformalThreshold(0.1, "lac", thresholds, (9, 9), "draw", class_conditional=True)
-    return Limits(known, (FeatureBank(np.eye(2, dtype=np.float32), neighbour=1),), sets)
+    one = np.ones(2, dtype=np.float32)
+    return Limits(known, ((TrainingSpace(one, one, np.eye(2, dtype=np.float32), one, 1.0),),), sets)
 
 
 def test_prediction_sets_by_hand() -> None:
     chance = np.array([0.1, 0.55, 0.65, 0.9], dtype=np.float32)
     logits = np.stack([np.zeros(4), np.log(chance / (1 - chance))], axis=1).astype(np.float32)[:, None]
-    given = {"logits": logits, "features": np.ones((4, 1, 2), dtype=np.float32)}
+    given = {"logits": logits, "layers": np.ones((4, 1, 2), dtype=np.float32)}
     output = Classes(("healthy", "tumour"), "tumour")
-    sets = joined([combined(given, output, _limits((0.6, 0.3)))], output, keeps_features=False).pair_sets
+    sets = joined([combined(given, output, _limits((0.6, 0.3)))], output, keeps_layers=False).pair_sets
     assert sets is not None
     # healthy belongs while p(tumour) <= 0.6, tumour from p(tumour) >= 0.7
     assert set_names(sets, negative="healthy", positive="tumour") == ("healthy", "healthy", "neither", "tumour")
     turned = Classes(("tumour", "healthy"), "tumour")
     mirrored = combined({**given, "logits": logits[..., ::-1]}, turned, _limits((0.3, 0.6)))
-    np.testing.assert_array_equal(joined([mirrored], turned, keeps_features=False).pair_sets, sets)
+    np.testing.assert_array_equal(joined([mirrored], turned, keeps_layers=False).pair_sets, sets)
     with pytest.raises(WeightsError, match="gives none"):
         combined({"logits": logits}, output, _limits((0.6, 0.3)))
 

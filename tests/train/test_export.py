@@ -91,7 +91,7 @@ def test_the_card_says_how_it_came_about(card: ModelCard, data: RunData) -> None
 def test_it_knows_its_limits(card: ModelCard) -> None:
     limits = read_limits(card)
     assert limits is not None
-    assert len(limits.banks) == 2
+    assert len(limits.spaces) == 2
     assert limits.known.validation_patients == 10
 
 

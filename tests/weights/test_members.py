@@ -92,8 +92,8 @@ def test_limits_come_back_as_they_were_fitted(ensemble: ModelCard, limits: Limit
     back = read_limits(ensemble)
     assert back is not None
     assert back.sets == limits.sets
-    features = [_fold(seed).train_features for seed in (4, 5, 6)]
-    np.testing.assert_array_equal(back.distance(features), limits.distance(features))
+    layers = [_fold(seed).train_layers for seed in (4, 5, 6)]
+    np.testing.assert_array_equal(back.distance(layers), limits.distance(layers))
     assert back.known.region_threshold == limits.known.region_threshold
 
 
@@ -131,7 +131,7 @@ def test_cards_that_contradict_themselves_are_refused(ensemble: ModelCard) -> No
             reread(ensemble, lambda document: document["output"].update(temperatures=[1.0, 1.0]))
         (ensemble.folder / CARD_NAME).write_text(text)
         with pytest.raises(WeightsError, match="2 members; there are 3"):
-            reread(ensemble, lambda document: document["out_of_distribution"].update(units=[1.0, 1.0]))
+            reread(ensemble, lambda document: document["out_of_distribution"].update(units=[[1.0], [1.0]]))
         (ensemble.folder / CARD_NAME).write_text(text)
         with pytest.raises(WeightsError, match="features that out_of_distribution needs"):
             reread(ensemble, lambda document: document["out_of_distribution"].pop("file"))

@@ -1,4 +1,4 @@
-"""Model folders of before the format of cards changed are rewritten in place, weights and limits untouched."""
+"""Model folders of before the format of cards changed are rewritten in place, weights untouched."""
 
 from __future__ import annotations
 
@@ -81,9 +81,7 @@ def test_an_old_folder_is_refused_and_then_rewritten(written_card: ModelCard, tm
     assert card.weights == written_card.weights
     np.testing.assert_array_equal(golden_case(card).expected, golden_case(written_card).expected)
     assert card.training.details == {"settings": {"epochs": 3}}
-    limits = read_limits(card)
-    assert limits is not None
-    assert (limits.known.region_threshold, limits.sets.quantiles) == (1.5, (0.4, np.inf))
+    assert read_limits(card) is None  # measured in another way now: the run is exported anew
     assert (folder / "claim.md").read_text() == "items"
     assert not (folder / "trust.safetensors").exists()
     with pytest.raises(SystemExit, match="no card of schema_version 1"):

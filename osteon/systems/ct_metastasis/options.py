@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from osteon.data.options import ThresholdOptions, force_option, option
+from osteon.data.options import ThresholdOptions, force_option, option, report_ood_option
 
 __all__ = ["DatasetOptions", "LabelledOptions", "Options"]
 
@@ -16,9 +16,11 @@ class Options(ThresholdOptions):
 
     Attributes:
         force: read what is not a trunk in Hounsfield units.
+        report_ood: report lesions even where the series is outside the model's training range.
     """
 
     force: bool = force_option()
+    report_ood: bool = report_ood_option()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,14 +50,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Volume
+    from osteon.data import Region, RegionOod, Volume
     from osteon.geometry import Turn
+    from osteon.predict.predictor import Scores
     from osteon.systems.ct_metastasis.options import Options
     from osteon.systems.ct_metastasis.search import CleanMaps, Segmenter, TrunkSearch
     from osteon.systems.ct_metastasis.text import Lesion
-    from osteon.weights import ModelCard
+    from osteon.weights import ModelCard, OperatingPoint
 
-__all__ = ["DEFAULT_SEGMENTER", "DEFAULT_SLICE_MODEL", "SLICE_TASK", "TASK", "answer"]
+__all__ = [
+    "DEFAULT_SEGMENTER",
+    "DEFAULT_SLICE_MODEL",
+    "SLICE_TASK",
+    "TASK",
+    "ClassifiedSlices",
+    "answer",
+    "classify_slices",
+    "network_images",
+]
 
 TASK = "ct_metastasis"
 SLICE_TASK = "ct_metastasis_slices"
@@ -112,7 +122,7 @@ def answer(
         else:
             notices = (*notices, silent_notice(card.name))
     with clock.step("prepare slices", progress, "preparing the slices"):
-        images = _images(turn.array(volume.array), turn.grid(volume.grid).spacing_mm, segmenter, options)
+        images = network_images(turn.array(volume.array), turn.grid(volume.grid).spacing_mm, segmenter, options)
     with clock.step("bone mask", progress, "bone"):
         skeleton = skeleton_of(volume)
     masks = skeleton_masks(skeleton, volume)
@@ -123,20 +133,11 @@ def answer(
     series = _Series(volume, turn, images, masks, skeleton.implant)
     if segmenter is not None:
         return _lesions(series, options, segmenter, classifier, notices, clock, progress)
-    with clock.step("surfaces"):
-        surfaces = skeleton_surfaces(masks)
-    return Answer(
-        task=TASK,
+    return replace(
+        _bone_alone(series, clock),
         headline=f"{NO_MODEL} {bone_told(masks[0])}",
-        status="not_assessed",
-        findings=tuple(describe_skeleton(masks)),
-        regions=skeleton_region(masks[0]),
-        masks=named(masks),
-        surfaces=named(surfaces),
         notices=(*notices, *_notices_of_slices(volume, images, seen=False)),
         configuration=_options_told(options),
-        seconds=clock.seconds,
-        detail=text.LesionReading(),
     )
 
 
@@ -168,6 +169,27 @@ class _Series:
         )
 
 
+def _bone_alone(series: _Series, clock: Clock) -> Answer:
+    """What is told where no lesion is: the bone."""
+    with clock.step("surfaces"):
+        surfaces = skeleton_surfaces(series.masks)
+    return Answer(
+        task=TASK,
+        headline="",
+        status="not_assessed",
+        findings=tuple(describe_skeleton(series.masks)),
+        regions=skeleton_region(series.masks[0]),
+        masks=named(series.masks),
+        surfaces=named(surfaces),
+        seconds=clock.seconds,
+        detail=text.LesionReading(),
+    )
+
+
+def _regions(bone: Mask, ood: RegionOod | None) -> tuple[Region, ...]:
+    return tuple(replace(one, ood=ood) for one in skeleton_region(bone))
+
+
 def _lesions(
     series: _Series,
     options: Options,
@@ -180,12 +202,29 @@ def _lesions(
     """What the models say of a series."""
     volume, turn, images, spacing_mm = series.volume, series.turn, series.images, series.spacing_mm
     lesion_options = _lesion_options(segmenter.card, options)
+    own, implant = series.on_images(series.masks[0].array), series.on_images(series.implant)
+    with clock.step("classify slices"):
+        slices = classify_slices(images, own, classifier, progress)
+    uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
+    configuration = _configuration(options, lesion_options, images, segmenter, classifier)
+    ood = slices.ood
+    told_ood = text.ood_notices(ood, report_ood=options.report_ood)
+    if ood is not None and ood.is_ood and not options.report_ood:
+        return replace(
+            _bone_alone(series, clock),
+            headline=f"{text.ood_sentence(ood, report_ood=False)} {bone_told(series.masks[0])}",
+            status="abstained",
+            regions=_regions(series.masks[0], ood),
+            models=uses,
+            notices=(*notices, *told_ood, *_notices_of_slices(volume, images, seen=False)),
+            configuration=configuration,
+            detail=text.LesionReading(slices.withheld() if slices.at.size else ()),
+        )
     with clock.step("segment"):
         size_step = segmenter.card.image.size_step if segmenter.card else 16
         maps = map_series(images, segmenter, size_step=size_step, progress=progress)
     progress("lesions", 0, 2)
     with clock.step("find lesions"):
-        own, implant = series.on_images(series.masks[0].array), series.on_images(series.implant)
         clean = clean_maps(images, maps, own, implant, options=lesion_options)
     progress("lesions", 1, 2)
     with clock.step("outline and measure"):
@@ -202,8 +241,7 @@ def _lesions(
         )
         bone = replace(series.masks[0], array=np.maximum(series.masks[0].array, np.minimum(lesions, np.uint8(1))))
     progress("lesions", 2, 2)
-    with clock.step("classify slices"):
-        scores = _scores(images, clean, search, classifier, lesion_options, spacing_mm, progress)
+    scores = _scores(images, clean, search, slices, lesion_options, spacing_mm)
     skeleton = (bone, *series.masks[1:])
     with clock.step("surfaces"):
         surfaces = (
@@ -215,18 +253,20 @@ def _lesions(
     masks = list(skeleton)
     if told:
         masks.append(Mask(lesions, volume.grid, labels=labels, name=text.LESION_MASK))
-    uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
+    headline = text.headline(told, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small)
+    if ood is not None and ood.is_ood:
+        headline = f"{headline} {text.ood_sentence(ood, report_ood=True)}"
     return Answer(
         task=TASK,
-        headline=text.headline(told, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small),
+        headline=headline,
         status="positive" if told else "negative",
         findings=(*findings, *describe_skeleton(skeleton, tail=" Lesions are included." if told else "")),
-        regions=skeleton_region(bone),
+        regions=_regions(bone, ood),
         masks=named(masks),
         surfaces=named(surfaces),
         models=uses,
-        notices=(*notices, *_notices(series, clean, search, told, scores, lesion_options)),
-        configuration=_configuration(options, lesion_options, images, segmenter, classifier),
+        notices=(*notices, *told_ood, *_notices(series, clean, search, told, scores, lesion_options)),
+        configuration=configuration,
         seconds=clock.seconds,
         detail=text.LesionReading(
             (scores,) if scores.slices.size else (),
@@ -237,13 +277,13 @@ def _lesions(
     )
 
 
-def _images(
+def network_images(
     array: NDArray[np.int16] | NDArray[np.float32],
     spacing_mm: tuple[float, float, float],
     segmenter: Segmenter | None,
     options: Options,
 ) -> SeriesImages:
-    """The images of a series as the segmenter's card wants them.
+    """The images of a series as the segmenter's card wants them; None stands for the defaults.
 
     Raises:
         InputError: no HU, values that are not numbers.
@@ -325,16 +365,69 @@ def _lesion_options(card: ModelCard | None, options: Options) -> LesionOptions:
     return plain if lesion.least_mm3 is None else replace(plain, min_volume_mm3=lesion.least_mm3)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifiedSlices:
+    """What the classifier says of the images that hold bone; with no classifier only which those are."""
+
+    images: SeriesImages
+    at: NDArray[np.int64]
+    shown: NDArray[np.bool_]
+    found: Scores | None = None
+    smoothed: NDArray[np.float32] | None = None
+    point: OperatingPoint | None = None
+    ood: RegionOod | None = None
+
+    def scores(self) -> SliceScores:
+        """Of the classifier alone.
+
+        Raises:
+            WeightsError: there is none.
+        """
+        if self.found is None or self.smoothed is None or self.point is None:
+            raise WeightsError("no classifier scored the slices")
+        return SliceScores(
+            region=REGION,
+            slices=self.images.slices[self.at],
+            probability=self.found.positive,
+            smoothed=self.smoothed[self.at],
+            threshold=self.point.threshold,
+            runs=_runs((self.smoothed >= np.float32(self.point.threshold)) & self.shown, self.images),
+            source="classifier",
+            spread=self.found.positive_spread,
+            distance=self.found.distance,
+        )
+
+    def withheld(self) -> tuple[SliceScores]:
+        """The scores of a series that is out of distribution: runs are kept, and not reported."""
+        found = self.scores()
+        return (replace(found, runs=(), withheld_runs=found.runs),)
+
+
+def classify_slices(
+    images: SeriesImages, bone: NDArray[np.bool_], classifier: Predictor | None, progress: Progress
+) -> ClassifiedSlices:
+    """Scores of the slices that hold bone, and whether they are out of distribution; bone is on the images."""
+    shown = bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU)
+    at = np.flatnonzero(shown)
+    if classifier is None or not at.size:
+        return ClassifiedSlices(images, at, shown)
+    point = classifier.operating_point()
+    found = classifier.scores(_blocks(images, at, classifier.size), progress=progress, total=int(at.size))
+    probability = np.zeros(shown.shape, dtype=np.float32)
+    probability[at] = found.positive
+    smoothed = smooth_scores(probability, present=shown, sigma=point.gaussian_sigma_slices, median=point.median_slices)
+    return ClassifiedSlices(images, at, shown, found, smoothed, point, classifier.ood(found.distance))
+
+
 def _scores(
     images: SeriesImages,
     clean: CleanMaps,
     search: TrunkSearch,
-    classifier: Predictor | None,
+    slices: ClassifiedSlices,
     options: LesionOptions,
     spacing_mm: tuple[float, float, float],
-    progress: Progress,
 ) -> SliceScores:
-    """Scores of the slices that the network was shown and that hold bone, by outlines and, if there is one, classifier.
+    """Scores of the slices that hold bone, by outlines and, if there is one, by the classifier.
 
     Without a classifier the highest of the lesion map stands in for its probability.
     """
@@ -342,38 +435,22 @@ def _scores(
     for one in search.lesions:
         first, stop = one.shape.start[0], min(one.shape.stop[0], areas.size)
         areas[first:stop] += one.shape.areas[: stop - first] * spacing_mm[1] * spacing_mm[2]
+    at, area_mm2 = slices.at, areas[images.slices]
+    outlined = area_mm2 >= options.slice_area_mm2
+    if slices.found is not None:
+        return replace(slices.scores(), by_segmentation=outlined[at], lesion_area_mm2=area_mm2[at])
     near = grown(clean.bone, options.near_bone_mm / images.pixel_mm)
     peak = np.where(near, clean.maps.lesion, np.uint8(0)).max(axis=(1, 2)).astype(np.float32) / np.float32(255)
-    shown = clean.bone.any(axis=(1, 2)) & (images.highest_hu >= LEAST_BONE_HU)
-    at, area_mm2 = np.flatnonzero(shown), areas[images.slices]
-    outlined = area_mm2 >= options.slice_area_mm2
-    by_outlines = SliceScores(
+    return SliceScores(
         region=REGION,
         slices=images.slices[at],
         probability=peak[at],
         smoothed=peak[at],
         threshold=options.threshold,
-        runs=_runs(outlined & shown, images),
+        runs=_runs(outlined & slices.shown, images),
         source="segmentation",
         by_segmentation=outlined[at],
         lesion_area_mm2=area_mm2[at],
-    )
-    if classifier is None:
-        return by_outlines
-    point = classifier.operating_point()
-    found = classifier.scores(_blocks(images, at, classifier.size), progress=progress, total=int(at.size))
-    probability = np.zeros(shown.shape, dtype=np.float32)
-    probability[at] = found.positive
-    smoothed = smooth_scores(probability, present=shown, sigma=point.gaussian_sigma_slices, median=point.median_slices)
-    return replace(
-        by_outlines,
-        probability=found.positive,
-        smoothed=smoothed[at],
-        threshold=point.threshold,
-        runs=_runs((smoothed >= np.float32(point.threshold)) & shown, images),
-        source="classifier",
-        spread=found.positive_spread,
-        distance=found.distance,
     )
 
 
@@ -457,6 +534,7 @@ _ORDINALS = {2: "second", 3: "third"}
 def _options_told(options: Options) -> dict[str, object]:
     return {
         "force": options.force,
+        "report_ood": options.report_ood,
         "demo_on_patient": options.demo_on_patient,
         "model": options.model or DEFAULT_SEGMENTER,
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from osteon.data import Finding, Label, Measurement, Notice, SliceReading
 from osteon.data.finding import tracking_uid
-from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText
+from osteon.data.system import DEMO_LIMIT, OUTCOME_LIMIT, PERSON_LIMIT, TaskText, ood_notice
 from osteon.geometry import Box
 from osteon.labels import concept
 from osteon.ops.lesions import NOT_DETERMINED
@@ -20,7 +20,7 @@ from osteon.systems.ct_metastasis.search import colour_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from osteon.data import SliceScores, Volume
+    from osteon.data import RegionOod, SliceScores, Volume
     from osteon.geometry import Turn
     from osteon.ops.lesions import DensityPattern, OwnBone
     from osteon.systems.ct_metastasis.search import FoundLesion, TrunkSearch
@@ -35,6 +35,8 @@ __all__ = [
     "headline",
     "lesion_labels",
     "metal_notice",
+    "ood_notices",
+    "ood_sentence",
     "slices_notice",
 ]
 
@@ -220,6 +222,20 @@ def slices_notice(scores: SliceScores) -> Iterator[Notice]:
         yield Notice("slices-contradict-outlines", said, level="warning")
     else:
         yield Notice("slices-and-outlines", f"Slices: {counted}.")
+
+
+def ood_sentence(ood: RegionOod, *, report_ood: bool) -> str:
+    """What the headline says of a series that is outside the training range."""
+    where = f"the series is outside the model's training range (score {ood.score:.2f}, threshold {ood.threshold:.2f})"
+    return f"Caution: {where}; reported because that was asked for." if report_ood else f"No assessment: {where}."
+
+
+def ood_notices(ood: RegionOod | None, *, report_ood: bool) -> tuple[Notice, ...]:
+    """What must be said of a series that is outside the training range."""
+    if ood is None or not ood.is_ood:
+        return ()
+    tail = "" if report_ood else "No lesion was looked for; the classifier's scores stand in findings.json."
+    return (ood_notice("series", "the median distance of its slices from the training images", ood, tail),)
 
 
 def metal_notice(lesions: Sequence[Lesion]) -> Notice:

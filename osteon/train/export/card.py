@@ -21,7 +21,7 @@ from osteon.data.manifest import PARTS
 from osteon.errors import InputError
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.text import EVALUATED
-from osteon.predict.out_of_distribution import BANK_VECTORS
+from osteon.predict.out_of_distribution import SPACE_IMAGES
 from osteon.train.run import is_synthetic
 from osteon.weights import ModelCard, Training
 from osteon.weights.card import Claim, ClaimItem
@@ -116,7 +116,7 @@ class ExportOptions:
     operating_point: str = ""
     threshold: float | None = None
     trust: bool = True
-    references: int = BANK_VECTORS
+    references: int = SPACE_IMAGES
     least_mm3: float | None = None
     golden: str = "auto"
     half: bool = True

@@ -15,7 +15,7 @@ from osteon.data.manifest import FoldRows
 from osteon.errors import InputError
 from osteon.metrics.calibration import fit_temperature, share_offsets
 from osteon.nets import build_network
-from osteon.predict.out_of_distribution import BANK_VECTORS, FoldMaterial, feature_space, fit_limits, fit_tile_limits
+from osteon.predict.out_of_distribution import SPACE_IMAGES, FoldMaterial, fit_limits
 from osteon.predict.predictor import Predictor
 from osteon.train.engine import choose_device, load_weights
 from osteon.train.export.card import MADE_UP, Member, Shipped, data_text, shows_pattern, smooth_patterns
@@ -70,7 +70,7 @@ class ClassMember(Member):
         predictions: of its validation and test part.
         offsets: (classes,) added to the bias of the head, because training saw the classes in other shares than they
             occur; zeros where it did not.
-        material: what trust is fitted on; None when it was not asked for or the network gives no features.
+        material: what trust is fitted on; None when it was not asked for or the network gives no layers.
     """
 
     temperature: float
@@ -103,9 +103,9 @@ def ship_classifiers(
         device = choose_device(replace(settings, device=device, devices=1, precision="32"))
         pixels = CLASSIFY.load(manifest, settings, options.cache, skip_unreadable=skip, progress=progress)
     tiles = pixels or load_seen(manifest, settings, skip_unreadable=skip, progress=progress)
-    if not _FEWEST_REFERENCES <= options.references <= BANK_VECTORS:
+    if not _FEWEST_REFERENCES <= options.references <= SPACE_IMAGES:
         raise InputError(
-            f"{options.references} reference images were asked for; give {_FEWEST_REFERENCES} to {BANK_VECTORS}"
+            f"{options.references} reference images were asked for; give {_FEWEST_REFERENCES} to {SPACE_IMAGES}"
         )
     if is_head and (options.threshold is not None or options.operating_point):
         raise InputError(
@@ -159,7 +159,7 @@ def class_member(
 ) -> ClassMember:
     """Load, round and measure the network of a fold.
 
-    With a ``bank`` the features of this many training images, and of all validation images, are kept too.
+    With a ``bank`` what the layers give for this many training images, and for all validation images, is kept too.
 
     Raises:
         WeightsError: weights are missing, damaged, or do not fit into float16.
@@ -183,7 +183,7 @@ def class_member(
     for part, some in wanted.items():
         blocks = (pixels.crops(some[start : start + _BLOCK]) for start in range(0, len(some), _BLOCK))
         told = _told(progress, f"fold {fold.fold}: evaluating images", before, total)
-        found[part] = predictor.scores(blocks, progress=told, keeps_features=True)
+        found[part] = predictor.scores(blocks, progress=told, keeps_layers=True)
         before += len(some)
     logits = {part: found[part].logits[:, 0] for part in ("validation", "test")}
     temperature = fit_temperature(logits["validation"], labels[rows.validation]).usable
@@ -194,13 +194,13 @@ def class_member(
     member = ClassMember(
         fold=fold, network=network, rows=whole, temperature=temperature, predictions=table, offsets=offsets
     )
-    learnt, evaluated = (found[part].features if part in found else None for part in ("train", "validation"))
+    learnt, evaluated = (found[part].layers if part in found else None for part in ("train", "validation"))
     if learnt is None or evaluated is None:
         return member
     calibrated = Classes(classes, temperatures=(temperature,))
     material = FoldMaterial(
-        train_features=learnt[:, 0],
-        validation_features=evaluated[:, 0],
+        train_layers=learnt[:, 0],
+        validation_layers=evaluated[:, 0],
         patients=data.manifest.column("patient")[rows.validation],
         regions=_regions(data.manifest, rows.validation),
         probability=calibrated.probability(logits["validation"][None])[0],
@@ -240,19 +240,9 @@ def _regions(manifest: Manifest, rows: NDArray[np.int64]) -> NDArray[np.str_]:
 
 
 def _limits(members: Sequence[ClassMember], settings: Settings) -> Limits | None:
-    """Of heads each member's validation tiles against the space of its training tiles; all their spaces are shipped."""
+    """Of validation images against the space of training images; None where a network has no layers."""
     found = [member.material for member in members if member.material is not None]
-    if not isinstance(settings, HeadSettings):
-        return fit_limits(found, seed=settings.seed) if len(found) == len(members) else None
-    return fit_tile_limits(
-        np.unique(np.concatenate([one.train_features for one in found]), axis=0),
-        distance=np.concatenate([feature_space(one.train_features).distance(one.validation_features) for one in found]),
-        probability=np.concatenate([one.probability for one in found]),
-        truth=np.concatenate([one.truth for one in found]),
-        patients=np.concatenate([one.patients for one in found]),
-        seed=settings.seed,
-        members=len(members),
-    )
+    return fit_limits(found, seed=settings.seed) if len(found) == len(members) else None
 
 
 def _golden(data: RunData, member: ClassMember, pixels: Pixels | SeenTiles, *, wanted: str) -> tuple[NDArray[Any], str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from osteon.data import ModelUse, Volume
+from osteon.data import ModelUse, RegionOod, Volume
 from osteon.data.system import NO_MODEL, Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import Grid
@@ -326,9 +326,10 @@ def test_a_missing_or_wrong_model_is_told_with_what_to_do(trunk: Trunk, monkeypa
 
 @dataclass
 class Caller:
-    """A slice classifier that suspects some slices, and keeps what it was shown."""
+    """A slice classifier that suspects some slices, and keeps what it was shown; a score above 2 is far away."""
 
     predicted: set[int]
+    score: float | None = None
     card: object = None
     name: str = "caller"
     size: tuple[int, int] = (112, 160)
@@ -339,7 +340,11 @@ class Caller:
         progress("classifying slices", total, total)
         probability = np.array([0.99 if n in self.predicted else 0.01 for n in range(total)], dtype=np.float32)
         both = np.stack([1 - probability, probability], axis=1)
-        return Scores(Classes(("normal", "metastasis"), "metastasis"), both, both[:, None])
+        distance = None if self.score is None else np.full(total, self.score, dtype=np.float32)
+        return Scores(Classes(("normal", "metastasis"), "metastasis"), both, both[:, None], distance=distance)
+
+    def ood(self, distance: np.ndarray | None) -> RegionOod | None:
+        return None if distance is None else RegionOod(float(np.median(distance)), 2.0, 2.0, 0.05)
 
     def operating_point(self) -> OperatingPoint:
         return PAPER_POINT
@@ -365,6 +370,43 @@ def test_a_classifier_of_slices_is_asked_and_compared_with_the_outlines(trunk: T
     images = np.concatenate(caller.shown)
     wanted = slice_frame(SHAPE[1:], (1.75, 1.75), size=caller.size).images(windowed(trunk.array[scores.slices]))
     assert np.array_equal(images, wanted.astype(np.float32) / np.float32(255))
+
+
+def test_of_a_series_out_of_distribution_the_bone_is_told_and_nothing_else(trunk: Trunk, told: Answer) -> None:
+    far = Caller(predicted=set(range(20, 30)), score=3.0)
+    segmenter = trunk.segmenter()
+    found = answer(trunk.volume, OPTIONS, segmenter=segmenter, classifier=far)  # type: ignore[arg-type]
+    assert found.status == "abstained"
+    assert found.headline.startswith("No assessment: the series is outside the model's training range (score 3.00,")
+    assert "Bone" in found.headline
+    assert [*found.masks] == ["bone"]
+    assert segmenter.asked == 0, "no lesion is looked for"
+    assert np.array_equal(found.masks["bone"].array > 0, told.masks["bone"].array > 0)
+    reading = found.detail_as(LesionReading)
+    (scores,) = reading.scores
+    assert (scores.runs, reading.lesions) == ((), ())
+    assert scores.withheld_runs
+    (region,) = found.regions
+    assert region.ood is not None
+    assert region.ood.is_ood
+    assert "out-of-distribution" in codes(found)
+    assert [use.name for use in found.models] == ["truth", "caller"]
+
+
+def test_a_series_out_of_distribution_is_reported_when_that_is_asked_for(trunk: Trunk, told: Answer) -> None:
+    far = Caller(predicted=set(range(20, 30)), score=3.0)
+    asked = replace(OPTIONS, report_ood=True)
+    found = answer(trunk.volume, asked, segmenter=trunk.segmenter(), classifier=far)  # type: ignore[arg-type]
+    assert found.status == "positive"
+    assert found.headline.startswith(told.headline)
+    assert found.headline.endswith("reported because that was asked for.")
+    assert len(listed(found)) == len(listed(told))
+    assert "out-of-distribution" in codes(found)
+    near = Caller(predicted=set(range(20, 30)), score=1.0)
+    plain = answer(trunk.volume, OPTIONS, segmenter=trunk.segmenter(), classifier=near)  # type: ignore[arg-type]
+    assert plain.headline == told.headline
+    assert plain.regions[0].ood is not None
+    assert "out-of-distribution" not in codes(plain)
 
 
 def test_slices_that_contradict_the_outlines_are_said_to_in_the_details(trunk: Trunk) -> None:

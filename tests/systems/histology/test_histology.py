@@ -22,7 +22,7 @@ from osteon.systems.histology.options import Options
 from osteon.systems.histology.read import answer, read_tiles
 from osteon.weights import Limits, OutOfDistribution
 from osteon.weights.card import CardFile
-from osteon.weights.limits import FeatureBank
+from osteon.weights.limits import TrainingSpace
 from tests.slide_doubles import COLOURS, TILE, PaintedSlide, tile_card
 
 if TYPE_CHECKING:
@@ -54,16 +54,18 @@ class _ByColour:
             seen = tiles[:, middle, middle].mean(axis=(1, 2)) if len(tiles) else np.empty((0, 3))
             known = np.array([COLOURS[name] for name in TILE_CLASSES], dtype=np.float64)
             distance = np.linalg.norm(seen[:, None] - known, axis=2)
-            both = {"logits": -distance / 2, "features": _density(seen)}
+            both = {"logits": -distance / 2, "layers": _density(seen)}
             yield {name: rows[:, None].astype(np.float32) for name, rows in both.items()}
 
 
 def _limits() -> Limits:
     known = _density(np.array([COLOURS[name] for name in TILE_CLASSES], dtype=np.float64))
-    vectors = (known / np.linalg.norm(known, axis=1, keepdims=True)).astype(np.float32)
+    centres = known.astype(np.float32)
+    one = np.ones(3, dtype=np.float32)
+    spaces = tuple(TrainingSpace(centre, one, np.eye(3, dtype=np.float32), one, 1.0, 0.1) for centre in centres)
     return Limits(
-        OutOfDistribution("by colour", 1, (0.1,), 2.0, 1.5, 0.25, 3, 3, 3, 3),
-        (FeatureBank(vectors, 1, 0.1),),
+        OutOfDistribution("by colour", ((0.1,) * 3,), 2.0, 1.5, 0.25, 3, 3, 3, 3),
+        (spaces,),
         ConformalThreshold(0.1, "lac", (0.9,) * 3, (3,) * 3, "draw", class_conditional=True, note=""),
     )
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, WeightsError
 from osteon.nets import build_network
-from osteon.predict.out_of_distribution import feature_space, fit_tile_limits
+from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
 from osteon.systems.histology.detail import Tiles, tile_input, tiles_of
 from osteon.train.heads import fit_ridge_head, linear_head
 from osteon.weights import Classes, find_card, read_limits, round_to_half, write_model
@@ -49,32 +49,16 @@ def test_the_ridge_is_scikit_learns_and_only_proportions_of_weights_matter() -> 
         fit_ridge_head(features, labels // 2, weights, strength=1.0)
 
 
-def test_what_lies_in_the_space_of_training_has_no_distance() -> None:
-    random = np.random.default_rng(2)
-    basis = np.linalg.qr(random.normal(size=(30, 30)))[0]
-    inside = (random.normal(size=(50, 4)) @ basis[:4] + 5 * basis[5]).astype(np.float32)
-    space = feature_space(inside, dimensions=4)
-    assert space.distance(inside).max() < 0.01
-    step = inside[:1] + 3 * basis[10].astype(np.float32)
-    assert space.distance(step)[0] == pytest.approx(3 / np.linalg.norm(step), rel=0.01)
-    with pytest.raises(InputError, match="span less"):
-        feature_space(inside[:4], dimensions=4)
-
-
 def test_a_card_of_tiles_is_written_proven_and_read_back(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_network("mobilenet_v2_tiles").eval()
     round_to_half(network)
     random = np.random.default_rng(3)
     tiles = random.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    features = random.random((80, 1280), dtype=np.float32)
-    limits = fit_tile_limits(
-        features,
-        distance=random.random(12, dtype=np.float32) + 0.5,
-        probability=np.full((12, 3), 1 / 3, np.float32),
-        truth=np.arange(12) % 3,
-        patients=np.repeat(["a", "b", "c"], 4),
-    )
+    layers = random.random((92, 304), dtype=np.float32)
+    who = np.repeat(["a", "b", "c"], 4)
+    material = FoldMaterial(layers[:80], layers[80:], who, who, np.full((12, 3), 1 / 3, np.float32), np.arange(12) % 3)
+    limits = fit_limits([material])
     draft = tile_card(inputs={"image": tile_input(Tiles(512.0, "macenko", pixels=64))})
     card = write_model(tmp_path, draft, [network], golden={"image": tiles}, limits=limits)
     assert tiles_of(card) == Tiles(512.0, "macenko", pixels=64)
@@ -83,7 +67,7 @@ def test_a_card_of_tiles_is_written_proven_and_read_back(tmp_path: Path) -> None
     np.testing.assert_allclose(case.mean.sum(axis=1), 1, rtol=1e-5)
     again = read_limits(card)
     assert again is not None
-    np.testing.assert_allclose(again.distance([features[:5]]), limits.distance([features[:5]]), rtol=1e-3)
+    np.testing.assert_allclose(again.distance([layers[:5]]), limits.distance([layers[:5]]), rtol=1e-3)
     with pytest.raises(WeightsError, match="asked for histology tiles"):
         tiles_of(find_card("mobilenet_v2.phantom"))
     with pytest.raises(WeightsError, match="asked for the classes non_tumour, non_viable, viable"):
