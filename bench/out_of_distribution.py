@@ -6,7 +6,8 @@ phantoms of new seeds, noise, spacing and contrast are flagged. Prediction sets 
 
 ``python -m bench.out_of_distribution check TASK --data ../shared/data [--more DIR] -o OUT`` reads phantoms of other new
 seeds and foreign images (real ones, phantoms of other parts and looks) with ``--force`` and ``--demo-on-patient``, as a
-person would, and counts which of them are reported as outside the training range.
+person would, and counts which of them are reported as outside the training range. Of trunks only the slices are
+classified, without the bone mask.
 
 A minute to a quarter of an hour each on two cores.
 """
@@ -34,7 +35,7 @@ from osteon.ops.legs import find_legs
 from osteon.ops.skeleton import DENSE_HU
 from osteon.predict.out_of_distribution import limits_of, training_space
 from osteon.predict.predictor import Predictor
-from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, classify_slices, network_images
+from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, ClassifiedSlices, classify_slices, network_images
 from osteon.systems.ct_osteosarcoma.read import classify_leg
 from osteon.systems.histology.read import answer as read_slide
 from osteon.systems.mri_femur.read import answer as read_femur
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Image
+    from osteon.data import Volume
 
 FIT_SEED, CHECK_SEED = 501, 777
 """Of phantoms that set the thresholds, and of those that are counted."""
@@ -196,12 +197,8 @@ def show(stem: str, person: Person, recorder: Recorder) -> None:
         for leg in find_legs(person.image, force=True).legs:
             point = recorder.operating_point()
             classify_leg(person.image, leg, recorder, territory=leg.mask(), point=point, progress=silent)
-    elif stem == "ct_metastasis":  # without the bone mask: nearly every slice that holds something dense holds bone
-        turn = axial_turn(person.image.grid)
-        images = network_images(
-            turn.array(person.image.array), turn.grid(person.image.grid).spacing_mm, segmenter(), options
-        )
-        classify_slices(images, images.grey >= images.grey_of(DENSE_HU), recorder, silent)
+    elif stem == "ct_metastasis":
+        classified(person.image, options, recorder)
         return
     elif stem == "mri_femur":
         read_femur(person.image, options, silent, classifier=recorder)
@@ -209,10 +206,22 @@ def show(stem: str, person: Person, recorder: Recorder) -> None:
         read_slide(person.image, options, silent, classifier=recorder)
 
 
+def classified(volume: Volume, options: Any, classifier: Predictor) -> ClassifiedSlices:  # noqa: ANN401
+    """The slices of a trunk as a reading classifies them, but without the bone mask, which takes most of its time.
+
+    Nearly every slice that holds something dense holds bone.
+    """
+    turn = axial_turn(volume.grid)
+    images = network_images(
+        turn.array(volume.array), turn.grid(volume.grid).spacing_mm, loaded(DEFAULT_SEGMENTER), options
+    )
+    return classify_slices(images, images.grey >= images.grey_of(DENSE_HU), classifier, silent)
+
+
 @cache
-def segmenter() -> Predictor:
-    """The segmenter of the trunk."""
-    return Predictor.load(find_card(DEFAULT_SEGMENTER))
+def loaded(name: str) -> Predictor:
+    """A shipped model."""
+    return Predictor.load(find_card(name))
 
 
 def all_unknown(limits: Limits, members: int) -> Limits:
@@ -296,10 +305,13 @@ def replace_files(card: Any) -> Any:  # noqa: ANN401 - a msgspec struct
     )
 
 
-def is_flagged(stem: str, image: Image, said: dict[str, Any]) -> bool | None:
+def is_flagged(stem: str, image: Any, said: dict[str, Any]) -> bool | None:  # noqa: ANN401 - what a task reads
     """Whether a reading reports an image as out of distribution; None where it is refused although it is forced."""
     options = system(stem).options(force=True, demo_on_patient=True, **said)
     try:
+        if stem == "ct_metastasis":
+            ood = classified(image, options, loaded(TASKS[stem].model)).ood
+            return None if ood is None else ood.is_ood
         return bool(system(stem).read(image, options, silent).status == "abstained")
     except OsteonError as error:
         print(f"{type(error).__name__}: {str(error)[:100]}")
