@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from osteon import mesh
-from osteon.data import named
+from osteon.data import RegionOod, named
 from osteon.data.system import DEMO_MARK
 from osteon.report.blocks import KeyValues
 from osteon.report.browser import slice_browsers
@@ -220,6 +220,28 @@ def test_nothing_called_is_said_and_shown(empty: Answer, metastasis_case: Case, 
         assert "does not show that nothing is there" in words
         assert f"The classifier of slices predicts metastasis in {predicted} slices all the same." in words
     assert content(empty, volume, run)["lesions"] == []
+
+
+def test_where_no_lesion_was_looked_for_none_is_said_to_be_missing(
+    empty: Answer, metastasis_case: Case, run: Run, tmp_path: Path
+) -> None:
+    """A series out of distribution: the scores of its slices are shown, and nothing is said of lesions."""
+    _, volume = metastasis_case
+    ood = RegionOod(2.78, 1.23, 1.27, 0.05)
+    (scores,) = empty.detail_as(LesionReading).scores
+    kept = replace(scores, by_segmentation=None, lesion_area_mm2=None, runs=(), withheld_runs=scores.runs)
+    withheld = replace(
+        empty,
+        status="abstained",
+        headline="No assessment: the series is outside the model's training range.",
+        regions=tuple(replace(region, ood=ood) for region in empty.regions),
+        detail=LesionReading((kept,)),
+    )
+    _, page, paper = _written(withheld, volume, run, tmp_path)
+    for words in (page, paper):
+        assert "No lesion" not in words
+        assert "all the same" not in words
+        assert "outside the model's training range (score 2.78, threshold 1.23)" in words
 
 
 def test_a_demo_model_is_named_in_every_picture(metastasis_case: Case, run: Run, tmp_path: Path) -> None:

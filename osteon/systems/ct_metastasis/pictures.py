@@ -218,8 +218,9 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
         )
     mark = (Paragraph(TEXT.demo_mark, "mark", only="page"),) if answer.is_demo else ()
     means = KeyValues(tuple(_definitions(entries.reference_bone, answer.configuration.get("lesions"))), folded=_MEANS)
+    looked = _looked(answer)
     blocks: list[Block] = [
-        *(_list(entries, findings, means, mark, reading.not_listed) if answer.models else ()),
+        *(_list(entries, findings, means, mark, reading.not_listed) if looked else ()),
         Heading("Overview", anchor="pictures", only="page"),
         Figure("overview", tallest_mm=92),
         Figure("slices", tallest_mm=128),
@@ -231,7 +232,7 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
         blocks += findings_section(
             findings,
             TEXT,
-            title="Also measured" if answer.models else "Findings",
+            title="Also measured" if looked else "Findings",
             listed=listed,
             note="paper" if listed else "",
         )
@@ -251,6 +252,11 @@ def pictures(answer: Answer, volume: Volume, findings: Findings) -> Part:
         scene = Viewer3D(partial(bone_scene, answer, volume, lesions))
         blocks += [Heading("Bone in 3D", anchor="bone", only="page"), *(mark if lesions else ()), scene]
     return Part(tuple(blocks), drawings, entries, skip=("lesions", "findings"))
+
+
+def _looked(answer: Answer) -> bool:
+    """Whether lesions were looked for: a model may speak, and the series is in its training range."""
+    return bool(answer.models) and answer.status != "abstained"
 
 
 def _picture_name(number: int) -> str:
@@ -433,7 +439,7 @@ def _draw_skeleton(path: Path, answer: Answer, lesions: Sequence[DrawnLesion]) -
         numbered = max(numbered, _draw_panel(sheet, place, panel, bones, lesions, mm_per_px=1 / scale))
         left += width + 2 * _CALLOUT + _GAP
     _legend(sheet, lesions)
-    return sheet.picture(path, title, _caption(panels, lesions, numbered, looked=bool(answer.models)))
+    return sheet.picture(path, title, _caption(panels, lesions, numbered, looked=_looked(answer)))
 
 
 def see_through(bones: Sequence[Surface], lesions: Sequence[Surface], camera: mesh.Camera) -> NDArray[np.uint8]:
