@@ -79,18 +79,27 @@ def vary_femur(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN40
     )
 
 
-def vary_ct(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN401
-    """Noise, distance of slices and fat beyond those of the study; contrast agent and bone, too, of a trunk."""
-    changed = replace(
+def vary_legs(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN401
+    """Noise, distance of slices and fat beyond those of the study."""
+    slice_mm, row_mm, column_mm = spec.spacing_mm
+    return replace(
+        spec,
+        noise_hu=log_uniform(generator, 4, 35),
+        spacing_mm=(float(slice_mm * generator.uniform(0.7, 1.4)), row_mm, column_mm),
+        body_fat=float(generator.uniform(0.4, 1.8)),
+    )
+
+
+def vary_trunk(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN401
+    """Noise, distance of slices, fat, contrast agent and density of bone beyond those of the study."""
+    return replace(
         spec,
         noise_hu=log_uniform(generator, 4, 35),
         slice_mm=float(spec.slice_mm * generator.uniform(0.7, 1.4)),
         body_fat=float(generator.uniform(0.4, 1.8)),
+        contrast_hu=float(spec.contrast_hu * generator.uniform(0.8, 1.2)),
+        bone_density=float(generator.uniform(0.7, 1.35)),
     )
-    if not hasattr(spec, "contrast_hu"):
-        return changed
-    brighter = float(spec.contrast_hu * generator.uniform(0.8, 1.2))
-    return replace(changed, contrast_hu=brighter, bone_density=float(generator.uniform(0.7, 1.35)))
 
 
 def vary_slide(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN401
@@ -128,8 +137,8 @@ class Task:
 
 
 TASKS: Final = {
-    "ct_osteosarcoma": Task("mobilenet_v2.phantom", LegStudy(), 7, (20, 40, 40), vary_ct),
-    "ct_metastasis": Task("mobilenet_v2.trunk_phantom", TrunkStudy(healthy=0.25), 7, (30, 40, 40), vary_ct),
+    "ct_osteosarcoma": Task("mobilenet_v2.phantom", LegStudy(), 7, (15, 30, 30), vary_legs),
+    "ct_metastasis": Task("mobilenet_v2.trunk_phantom", TrunkStudy(healthy=0.25), 7, (30, 40, 40), vary_trunk),
     "mri_femur": Task("mobilenet_v2.femur_mr_phantom", FemurStudy(), 7, (160, 120, 100), vary_femur),
     "histology": Task("mobilenet_v2_tiles.demo", SlideStudy(size=512, slides=1), 20261121, (30, 40, 40), vary_slide),
 }
