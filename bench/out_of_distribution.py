@@ -137,7 +137,7 @@ class Task:
 
 
 TASKS: Final = {
-    "ct_osteosarcoma": Task("mobilenet_v2.phantom", LegStudy(), 7, (15, 30, 30), vary_legs),
+    "ct_osteosarcoma": Task("mobilenet_v2.phantom", LegStudy(), 7, (40, 60, 40), vary_legs),
     "ct_metastasis": Task("mobilenet_v2.trunk_phantom", TrunkStudy(healthy=0.25), 7, (30, 40, 40), vary_trunk),
     "mri_femur": Task("mobilenet_v2.femur_mr_phantom", FemurStudy(), 7, (160, 120, 100), vary_femur),
     "histology": Task("mobilenet_v2_tiles.demo", SlideStudy(size=512, slides=1), 20261121, (30, 40, 40), vary_slide),

@@ -80,8 +80,10 @@ def test_writing_leaves_the_folder_of_the_command(case: osteon.Case, lesion_case
 def test_an_option_of_another_system_is_refused(lesion_series: Path) -> None:
     with pytest.raises(UsageError, match=r"--box, which is of mri_femur"):
         osteon.read(lesion_series, task="ct_osteosarcoma", box=(1, 2, 3, 4))
-    with pytest.raises(UsageError, match=r"--report-ood, which is of ct_osteosarcoma, mri_femur, histology"):
-        osteon.read(lesion_series, task="ct_metastasis", report_ood=True)
+    with pytest.raises(
+        UsageError, match=r"--report-ood, which is of ct_osteosarcoma, ct_metastasis, mri_femur, histology"
+    ):
+        osteon.read(lesion_series, task="bone", report_ood=True)
     with pytest.raises(UsageError, match=r"--after-chemotherapy, which is of histology"):
         osteon.read(lesion_series, task="mri_femur", after_chemotherapy=True)
     with pytest.raises(UsageError, match="did you mean 'threshold'"):

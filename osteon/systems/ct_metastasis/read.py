@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import Region, RegionOod, Volume
+    from osteon.data import RegionOod, Volume
     from osteon.geometry import Turn
     from osteon.predict.predictor import Scores
     from osteon.systems.ct_metastasis.options import Options
@@ -132,7 +132,7 @@ def answer(
     notices = (*notices, *skeleton_notices(skeleton, masks))
     series = _Series(volume, turn, images, masks, skeleton.implant)
     if segmenter is not None:
-        return _lesions(series, options, segmenter, classifier, notices, clock, progress)
+        return _assessed(series, options, segmenter, classifier, notices, clock, progress)
     return replace(
         _bone_alone(series, clock),
         headline=f"{NO_MODEL} {bone_told(masks[0])}",
@@ -186,11 +186,7 @@ def _bone_alone(series: _Series, clock: Clock) -> Answer:
     )
 
 
-def _regions(bone: Mask, ood: RegionOod | None) -> tuple[Region, ...]:
-    return tuple(replace(one, ood=ood) for one in skeleton_region(bone))
-
-
-def _lesions(
+def _assessed(
     series: _Series,
     options: Options,
     segmenter: Segmenter,
@@ -199,27 +195,45 @@ def _lesions(
     clock: Clock,
     progress: Progress,
 ) -> Answer:
-    """What the models say of a series."""
-    volume, turn, images, spacing_mm = series.volume, series.turn, series.images, series.spacing_mm
-    lesion_options = _lesion_options(segmenter.card, options)
-    own, implant = series.on_images(series.masks[0].array), series.on_images(series.implant)
+    """What the models say of a series; of one that is out of distribution the bone, unless more is asked for."""
+    own = series.on_images(series.masks[0].array)
     with clock.step("classify slices"):
-        slices = classify_slices(images, own, classifier, progress)
-    uses = (segmenter.use(), *(() if classifier is None else (classifier.use(),)))
-    configuration = _configuration(options, lesion_options, images, segmenter, classifier)
-    ood = slices.ood
-    told_ood = text.ood_notices(ood, report_ood=options.report_ood)
+        slices = classify_slices(series.images, own, classifier, progress)
+    lesion_options, ood = _lesion_options(segmenter.card, options), slices.ood
     if ood is not None and ood.is_ood and not options.report_ood:
-        return replace(
+        found = replace(
             _bone_alone(series, clock),
             headline=f"{text.ood_sentence(ood, report_ood=False)} {bone_told(series.masks[0])}",
             status="abstained",
-            regions=_regions(series.masks[0], ood),
-            models=uses,
-            notices=(*notices, *told_ood, *_notices_of_slices(volume, images, seen=False)),
-            configuration=configuration,
-            detail=text.LesionReading(slices.withheld() if slices.at.size else ()),
+            notices=tuple(_notices_of_slices(series.volume, series.images, seen=False)),
+            detail=text.LesionReading(slices.withheld()),
         )
+    else:
+        found = _lesions(series, lesion_options, segmenter, slices, own, clock, progress)
+        if ood is not None and ood.is_ood:
+            found = replace(found, headline=f"{found.headline} {text.ood_sentence(ood, report_ood=True)}")
+    told = text.ood_notices(ood, report_ood=options.report_ood)
+    return replace(
+        found,
+        regions=tuple(replace(one, ood=ood) for one in found.regions),
+        models=(segmenter.use(), *(() if classifier is None else (classifier.use(),))),
+        notices=(*notices, *told, *found.notices),
+        configuration=_configuration(options, lesion_options, series.images, segmenter, classifier),
+    )
+
+
+def _lesions(
+    series: _Series,
+    lesion_options: LesionOptions,
+    segmenter: Segmenter,
+    slices: ClassifiedSlices,
+    own: NDArray[np.bool_],
+    clock: Clock,
+    progress: Progress,
+) -> Answer:
+    """Lesions outlined, measured and listed; ``own`` is the bone on the images."""
+    volume, turn, images, spacing_mm = series.volume, series.turn, series.images, series.spacing_mm
+    implant = series.on_images(series.implant)
     with clock.step("segment"):
         size_step = segmenter.card.image.size_step if segmenter.card else 16
         maps = map_series(images, segmenter, size_step=size_step, progress=progress)
@@ -253,20 +267,15 @@ def _lesions(
     masks = list(skeleton)
     if told:
         masks.append(Mask(lesions, volume.grid, labels=labels, name=text.LESION_MASK))
-    headline = text.headline(told, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small)
-    if ood is not None and ood.is_ood:
-        headline = f"{headline} {text.ood_sentence(ood, report_ood=True)}"
     return Answer(
         task=TASK,
-        headline=headline,
+        headline=text.headline(told, least_mm3=lesion_options.min_volume_mm3, not_listed=search.too_small),
         status="positive" if told else "negative",
         findings=(*findings, *describe_skeleton(skeleton, tail=" Lesions are included." if told else "")),
-        regions=_regions(bone, ood),
+        regions=skeleton_region(bone),
         masks=named(masks),
         surfaces=named(surfaces),
-        models=uses,
-        notices=(*notices, *told_ood, *_notices(series, clean, search, told, scores, lesion_options)),
-        configuration=configuration,
+        notices=tuple(_notices(series, clean, search, told, scores, lesion_options)),
         seconds=clock.seconds,
         detail=text.LesionReading(
             (scores,) if scores.slices.size else (),
