@@ -80,21 +80,32 @@ def vary_femur(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN40
 
 
 def vary_legs(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN401
-    """Noise, distance of slices and fat beyond those of the study."""
+    """Noise, spacing, kernel and fat beyond those of the study; in the plane at most a quarter finer or coarser."""
     slice_mm, row_mm, column_mm = spec.spacing_mm
+    factor = float(generator.uniform(0.8, 1.25))
     return replace(
         spec,
         noise_hu=log_uniform(generator, 4, 35),
-        spacing_mm=(float(slice_mm * generator.uniform(0.7, 1.4)), row_mm, column_mm),
+        spacing_mm=(float(slice_mm * generator.uniform(0.7, 1.4)), row_mm * factor, column_mm * factor),
+        shape=(spec.shape[0], round(spec.shape[1] / factor), round(spec.shape[2] / factor)),
+        kernel_sharpness=float(generator.uniform(-1, 1)),
         body_fat=float(generator.uniform(0.4, 1.8)),
     )
 
 
 def vary_trunk(spec: Any, generator: np.random.Generator) -> Any:  # noqa: ANN401
-    """Noise, distance of slices, fat, contrast agent and density of bone beyond those of the study."""
+    """Noise, spacing, kernel, fat, contrast agent and density of bone beyond those of the study.
+
+    A third has the pixels of the images that the network is shown, so that nothing is resampled.
+    """
+    wanted = float(generator.choice([1.75, generator.uniform(1.2, 1.75), generator.uniform(1.75, 2.1)]))
+    size = round(spec.size[0] * spec.pixel_mm / wanted)
     return replace(
         spec,
         noise_hu=log_uniform(generator, 4, 35),
+        pixel_mm=wanted,
+        size=(size, size),
+        kernel_sharpness=float(generator.uniform(-1, 1)),
         slice_mm=float(spec.slice_mm * generator.uniform(0.7, 1.4)),
         body_fat=float(generator.uniform(0.4, 1.8)),
         contrast_hu=float(spec.contrast_hu * generator.uniform(0.8, 1.2)),
@@ -137,7 +148,7 @@ class Task:
 
 
 TASKS: Final = {
-    "ct_osteosarcoma": Task("mobilenet_v2.phantom", LegStudy(), 7, (40, 60, 40), vary_legs),
+    "ct_osteosarcoma": Task("mobilenet_v2.phantom", LegStudy(), 7, (30, 40, 30), vary_legs),
     "ct_metastasis": Task("mobilenet_v2.trunk_phantom", TrunkStudy(healthy=0.25), 7, (30, 40, 40), vary_trunk),
     "mri_femur": Task("mobilenet_v2.femur_mr_phantom", FemurStudy(), 7, (160, 120, 100), vary_femur),
     "histology": Task("mobilenet_v2_tiles.demo", SlideStudy(size=512, slides=1), 20261121, (30, 40, 40), vary_slide),
