@@ -39,13 +39,15 @@ __all__ = [
     "PaperAugmentation",
     "build_augmentation",
     "draw_movement",
+    "intensities",
     "moved",
     "moved_plane",
 ]
 
 _MOVEMENT_STREAM: Final = 13
 _PIECE_STREAM: Final = 11
-"""Keep the draws of movements and of pieces apart from other uses of the seed."""
+_INTENSITY_STREAM: Final = 19
+"""Keep the draws of movements, pieces and intensities apart from other uses of the seed."""
 
 Planes = tuple["Tensor", "Tensor"]
 
@@ -56,8 +58,8 @@ class Augmentation(Protocol):
     def __call__(self, image: Tensor, masks: Tensor, *, epoch: int, row: int) -> Planes:
         """An image of a row as it is seen in an epoch, with its masks.
 
-        The image is (1, size, size) float32 in 0..1, masks (mask, size, size) uint8, 0 or 1, without any where the
-        augmentation knows none; neither is changed.
+        The image is (channel, size, size) float32 in 0..1, masks (mask, size, size) uint8, 0 or 1, without any where
+        the augmentation knows none; neither is changed.
 
         Returns:
             Image and masks; what comes in from outside is 0.
@@ -154,6 +156,17 @@ def draw_movement(*, seed: int, epoch: int, row: int, ranges: MovementRanges | N
     )
 
 
+def intensities(image: NDArray[np.float32], strength: float, *, seed: int, epoch: int, row: int) -> NDArray[np.float32]:
+    """Grey values of any shape, 0..1, as another scan would have them: a factor, then a gamma; what is 0 stays 0.
+
+    Both follow from seed, epoch and row, are the same for all channels, and are drawn evenly on a scale of logarithms:
+    the factor from ``1 / (1 + strength)`` to ``1 + strength``, the gamma between the squares of these.
+    """
+    drawn = np.random.default_rng([seed, _INTENSITY_STREAM, epoch, row]).uniform(-1, 1, size=2)
+    factor, gamma = np.exp(drawn * math.log1p(strength) * (1, 2)).astype(np.float32)
+    return np.asarray(np.clip(image * factor, 0, 1) ** gamma)
+
+
 def moved(
     image: NDArray[np.float32], masks: NDArray[np.uint8], movement: Movement
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -204,7 +217,7 @@ class PaperAugmentation:
 
 
 class Movements:
-    """Turns, flips, shifts and zooms, and pieces, of an image with its masks.
+    """Turns, flips, shifts and zooms, and pieces, of an image with its masks, and other grey values.
 
     The thesis does not say how often a classifier's images are flipped; the shares are those of its published code
     for segmenters, 0.5 left to right and 0.1 upside down.
@@ -215,23 +228,36 @@ class Movements:
         moves: whether images are moved at all.
         piece: rows and columns of the piece that is given, every second one around a pixel of the first mask where it
             has one; 0 gives whole images.
+        intensity: strength of ``intensities``; 0 keeps grey values as they are.
     """
 
-    def __init__(self, *, seed: int, ranges: MovementRanges | None = None, moves: bool = True, piece: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        ranges: MovementRanges | None = None,
+        moves: bool = True,
+        piece: int = 0,
+        intensity: float = 0.0,
+    ) -> None:
         """Take note of the seed and the ranges."""
         self._seed, self._ranges, self._moves, self._piece = seed, ranges, moves, piece
+        self._intensity = intensity
 
     def __call__(self, image: Tensor, masks: Tensor, *, epoch: int, row: int) -> Planes:
         """As of ``Augmentation``."""
-        plane, outlined = image[0].numpy(), masks.numpy()
+        planes, outlined = image.numpy(), masks.numpy()
         if self._moves:
             movement = draw_movement(seed=self._seed, epoch=epoch, row=row, ranges=self._ranges)
-            plane, outlined = moved(plane, outlined, movement)
+            plane, outlined = moved(planes[0], outlined, movement)
+            planes = np.stack([plane, *(moved_plane(other, movement) for other in planes[1:])])
         if self._piece:
             random = np.random.default_rng([self._seed, _PIECE_STREAM, epoch, row])
             rows, columns = _piece(outlined[0], self._piece, random)
-            plane, outlined = plane[rows, columns], outlined[:, rows, columns]
-        return torch.from_numpy(np.array(plane))[None], torch.from_numpy(np.array(outlined))
+            planes, outlined = planes[:, rows, columns], outlined[:, rows, columns]
+        if self._intensity:
+            planes = intensities(planes, self._intensity, seed=self._seed, epoch=epoch, row=row)
+        return torch.from_numpy(np.array(planes)), torch.from_numpy(np.array(outlined))
 
 
 def build_augmentation(settings: ClassifySettings) -> Augmentation | None:

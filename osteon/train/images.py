@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from osteon.train.augmentation import Augmentation
     from osteon.train.pixels import Pixels
+    from osteon.train.views import DrawnViews
 
 __all__ = ["Batch", "EpochOrder", "ImageSet", "InOrder", "epoch_rows", "image_loader"]
 
 Batch = tuple["Tensor", "Tensor", "Tensor"]
-"""Images (n, 1, size, size) float32; labels (n,) int64, or masks (n, mask, size, size) uint8; rows (n,) int64."""
+"""Images (n, channel, size, size) float32; labels (n,) int64, or masks (n, mask, size, size) uint8; rows (n,) int64."""
 
 _TRAIN_STREAM = 11
 """Keeps the draw of an epoch apart from other uses of the seed."""
@@ -40,6 +41,7 @@ class ImageSet(Dataset[Batch]):
         labels: (images,) class index of every row of the manifest; None gives masks instead.
         masks: names of these masks.
         augment: None gives the images as they are.
+        views: draws the part of an image that an epoch shows; None shows what the data set says.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class ImageSet(Dataset[Batch]):
         *,
         masks: tuple[str, ...] = (),
         augment: Augmentation | None = None,
+        views: DrawnViews | None = None,
     ) -> None:
         """Join pixels and labels; nothing is read yet."""
         self._pixels, self._labels, self._masks, self._augment = pixels, labels, masks, augment
+        self._views = views
 
     def __len__(self) -> int:
         """Rows of the manifest, whether they are used or not."""
@@ -61,7 +65,8 @@ class ImageSet(Dataset[Batch]):
         """The image of ``(epoch, row)``."""
         epoch, row = index
         rows = np.array([row])
-        image, masks = torch.from_numpy(self._pixels.crops(rows)), torch.empty((0, 0, 0), dtype=torch.uint8)
+        views = None if self._views is None else self._views(epoch=epoch, row=row)[None]
+        image, masks = torch.from_numpy(self._pixels.shown(rows, views)[0]), torch.empty((0, 0, 0), dtype=torch.uint8)
         if self._masks:
             masks = torch.from_numpy(self._pixels.outlined(self._masks, rows)[0])
         if self._augment is not None:

@@ -31,6 +31,7 @@ from osteon.io.image import read_image, read_mask_image
 from osteon.io.whole_file import write_whole
 from osteon.ops.crops import nearest_indices
 from osteon.ops.series_images import SliceFrame
+from osteon.train.views import blanked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -96,10 +97,14 @@ class Pixels(Readable):
     Attributes:
         values: (images, size, size) unsigned integers, the largest of their type being 1.
         masks: (images, size, size) bool by name; all False where there is no such mask.
+        around: (images, channel) rows whose images are the channels of an image; None: its own alone.
+        views: (images, 4) the part of each image that is shown (``osteon.train.views``); None: all of it.
     """
 
     values: NDArray[np.unsignedinteger[Any]] = field(repr=False)
     masks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
+    around: NDArray[np.int64] | None = field(default=None, repr=False)
+    views: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def size(self) -> int:
@@ -107,8 +112,21 @@ class Pixels(Readable):
         return int(self.values.shape[1])
 
     def crops(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Images (n, size, size) float32 in 0..1, as a network takes them."""
+        """Images (n, size, size) float32 in 0..1, as they are, without what is around them."""
         return np.asarray(self.values[rows].astype(np.float32) / np.float32(np.iinfo(self.values.dtype).max))
+
+    def shown(self, rows: NDArray[np.integer], views: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
+        """Images (n, channel, size, size) float32 in 0..1, as a network takes them; 0 outside their views.
+
+        Args:
+            rows: (n,) of the manifest.
+            views: (n, 4), in place of those that are known.
+        """
+        channels = np.asarray(rows)[:, None] if self.around is None else self.around[rows]
+        images = self.crops(channels.reshape(-1)).reshape(*channels.shape, self.size, self.size)
+        if views is None and self.views is not None:
+            views = self.views[rows]
+        return images if views is None else blanked(images, views)
 
     def outlined(self, names: Iterable[str], rows: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Masks (n, name, size, size) uint8, 0 or 1, in the order of the names."""

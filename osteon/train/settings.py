@@ -312,6 +312,10 @@ class SegmentSettings(NetworkSettings):
 
     Attributes:
         channels: 1, or 3 for the grey image three times, as the public code has it (GAP: 1).
+        neighbours: slices of the same series on either side that are further channels (2.5-D): 1 shows three slices.
+        margin: of an image an epoch shows only the box of the lesions of its series with a margin on each side, drawn
+            anew from 0 to this part of the image's side; what is outside is 0. Evaluated is what the data set says
+            (column ``view``), else the whole image. 0 shows that in training too.
         epochs: all of them are trained.
         rates: learning rates, each for an equal share of the epochs; a tenth with a pretrained encoder (GAP).
         encoder_rate: rate of a pretrained encoder, as a part of that of all else; 0 keeps it as it is (GAP: a tenth).
@@ -321,6 +325,8 @@ class SegmentSettings(NetworkSettings):
         focal_gamma: of the focal loss.
         dice_weight: of a soft Dice loss that is added to each map's part; 0 as in the paper.
         augments: turns by at most 35 degrees and flips, image and masks together (GAP: yes).
+        scaling: largest part by which these make an image larger or smaller.
+        intensity: grey values of training images are multiplied by up to 1 plus this, or divided, and get a gamma.
         crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
             where there is one; a multiple of ``size_step``. Evaluated are whole images. 0 shows whole images, as in the
             paper.
@@ -336,6 +342,8 @@ class SegmentSettings(NetworkSettings):
     network_task: ClassVar[Literal["classification", "segmentation", "tiles"]] = "segmentation"
 
     channels: Literal[1, 3] = 1
+    neighbours: Whole = 0
+    margin: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     epochs: Count = 60
     pretrained: str = "none"
     rates: Annotated[Rates, Meta(min_length=1)] = (0.01, 0.005, 0.001)
@@ -346,6 +354,8 @@ class SegmentSettings(NetworkSettings):
     focal_gamma: Weight = 2.0
     dice_weight: Weight = 0.0
     augments: bool = True
+    scaling: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    intensity: Weight = 0.0
     crop: Whole = 0
     selection: Literal["validation", "last"] = "validation"
     threshold: Share = 0.5
@@ -386,6 +396,11 @@ class SegmentSettings(NetworkSettings):
         return {"pretrained": "embedded"} | ({} if values.get("pretrained") == "none" else {"rates": _ENCODER_RATES})
 
     @property
+    def input_channels(self) -> int:
+        """Channels of what a network is shown."""
+        return 1 + 2 * self.neighbours if self.neighbours else self.channels
+
+    @property
     def changes_shares(self) -> bool:
         """Whether training sees slices with a lesion in another share than they occur."""
         return self.images_per_epoch is not None and self.draw == "equal"
@@ -404,6 +419,10 @@ class SegmentSettings(NetworkSettings):
                 f"pretrained is {self.pretrained!r}, but {self.architecture} begins with random weights: leave it out, "
                 f"or choose a network with an encoder, as {_EMBEDDED[0]}_unet"
             )
+        if self.neighbours and self.channels != 1:
+            raise InputError(f"channels is {self.channels}; with neighbours each slice is one channel: leave it out")
+        if self.scaling and not self.augments:
+            raise InputError("scaling is a part of the movements that augments=no turns off: leave one of them out")
         if self.lesion_weight + self.bone_weight == 0:
             raise InputError("lesion_weight and bone_weight are both 0: nothing would be learnt")
         if self.draw == "equal" and self.images_per_epoch is None:

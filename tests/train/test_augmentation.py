@@ -23,6 +23,7 @@ from osteon.train.augmentation import (
     PaperAugmentation,
     build_augmentation,
     draw_movement,
+    intensities,
     moved,
     moved_plane,
 )
@@ -299,3 +300,29 @@ def test_a_shift_goes_down_and_right_and_a_zoom_enlarges() -> None:
     zoomed = moved_plane(image, replace(STILL, zoom=2.0))
     assert zoomed.sum() == pytest.approx(64, rel=0.02)
     assert moved_plane(image, STILL).tolist() == image.tolist()
+
+
+def test_neighbouring_slices_move_and_are_cut_as_one() -> None:
+    _, pixels = toy_slices(patients=2)
+    same = replace(pixels, around=np.repeat(np.arange(len(pixels.values))[:, None], 3, axis=1))
+    how = Movements(seed=3, piece=16, ranges=MovementRanges(scaling=0.2), intensity=0.3)
+    for epoch in range(5):
+        one, three = (ImageSet(each, masks=BOTH, augment=how)[(epoch, 1)] for each in (pixels, same))
+        assert three[0].shape == (3, 16, 16)
+        assert all(np.array_equal(channel, one[0][0].numpy()) for channel in three[0].numpy())
+        assert np.array_equal(one[1].numpy(), three[1].numpy())
+
+
+def test_grey_values_change_within_the_strength_and_keep_their_order() -> None:
+    ramp = np.linspace(0, 1, 101, dtype=np.float32)
+    middles = []
+    for epoch in range(400):
+        changed = intensities(ramp, 0.25, seed=1, epoch=epoch, row=2)
+        assert changed[0] == 0
+        assert changed.max() <= 1
+        assert (np.diff(changed) >= 0).all()
+        middles.append(float(changed[50]))
+    darkest, brightest = (0.5 / 1.25) ** 1.25**2, (0.5 * 1.25) ** 1.25**-2
+    assert darkest <= min(middles) < darkest * 1.15
+    assert brightest / 1.15 < max(middles) <= brightest
+    assert np.array_equal(intensities(ramp, 0.0, seed=1, epoch=0, row=2), ramp)

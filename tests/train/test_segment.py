@@ -23,12 +23,13 @@ from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
 from osteon.train import engine
 from osteon.train.counts import SegmentCounts
+from osteon.train.export.maps import stored_network
 from osteon.train.images import Batch
-from osteon.train.objectives.segment import SegmentLearner, kept_network
+from osteon.train.objectives.segment import SEGMENT, SegmentLearner, kept_network
 from osteon.train.pixels import Pixels
 from osteon.train.run import Run, RunOptions, read_run, train_run
 from osteon.train.run_folder import EpochRecord, read_counts, read_history, read_sweeps
-from tests.train.quick import QUICK_SEGMENTER
+from tests.train.quick import QUICK_SEGMENTER, segmenter
 from tests.train.toy_slices import middle, toy_slices, toy_split, write_toy_dataset
 
 Toy = tuple[Manifest, Split, Pixels]
@@ -234,6 +235,40 @@ def test_one_map_networks_and_the_last_epoch(toy: Toy, tmp_path: Path) -> None:
     assert {tuple(record.measures) for record in fold.history} == {("lesion_f1",)}
     two = train((manifest, split, without_bone), tmp_path / "two")
     assert "no pixel of bone" in two.failed[0].error
+
+
+def test_neighbours_and_views_are_those_of_the_manifest(tmp_path: Path) -> None:
+    dataset = read_manifest(write_toy_dataset(tmp_path / "data", patients=4, each=3))
+    rows = tuple(
+        replace(row, series=row.patient, extra={"slice": str(index % 3), "view": "0.25 1 0 0.75"})
+        for index, row in enumerate(dataset.rows)
+    )
+    manifest, settings = Manifest(dataset.folder, rows), segmenter(image_size=32, neighbours=1)
+    pixels = SEGMENT.load(manifest, settings, None)
+    assert pixels.around is not None
+    assert pixels.around[:3].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
+    shown = pixels.shown(np.array([1]))[0]
+    assert not shown[:, :8].any()
+    assert not shown[:, :, 24:].any()
+    assert np.array_equal(shown[:, 8:, :24], pixels.crops(np.array([0, 1, 2]))[:, 8:, :24])
+    assert SEGMENT.load(manifest, segmenter(image_size=32), None).around is None
+
+
+def test_a_network_learns_from_neighbours_within_drawn_views(toy: Toy, tmp_path: Path) -> None:
+    manifest, split, pixels = toy
+    rows = np.arange(len(manifest)).reshape(-1, 3)
+    around = np.stack([rows[:, [0, 0, 1]], rows[:, [0, 1, 2]], rows[:, [1, 2, 2]]], axis=1).reshape(-1, 3)
+    views = np.tile((0.1, 0.9, 0.1, 0.9), (len(manifest), 1))
+    part = manifest, split, replace(pixels, around=around, views=views)
+    how = {"neighbours": 1, "margin": 0.2, "augments": True, "intensity": 0.1, "scaling": 0.1}
+    run = train(part, tmp_path / "run", epochs=3, **how)  # type: ignore[arg-type]
+    fold = run.folds[0]
+    assert (fold.state, fold.error) == ("done", "")
+    assert fold.history[-1].train_loss < fold.history[0].train_loss
+    network = kept_network(run.settings, fold.weights)
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 32, 32)
+    with pytest.raises(InputError, match="networks that see one slice"):
+        stored_network(run.settings, fold)
 
 
 def test_side_heads_that_no_loss_reaches_are_not_trained(small: Toy, tmp_path: Path) -> None:

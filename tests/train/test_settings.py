@@ -201,6 +201,11 @@ def test_outputs_follow_from_the_architecture() -> None:
     assert segmenter(architecture="unet_then_attunet").outputs == ("lesion", "bone")
 
 
+def test_channels_follow_from_the_neighbours() -> None:
+    assert [segmenter(neighbours=each).input_channels for each in (0, 1, 2)] == [1, 3, 5]
+    assert segmenter(channels=3).input_channels == 3
+
+
 def test_settings_come_back_from_text_and_from_json() -> None:
     settings = segmenter(rates="0.1,0.01", augments="no", batch="4", images_per_epoch="none", precision=32)
     assert (settings.rates, settings.augments, settings.batch, settings.images_per_epoch) == (
@@ -236,6 +241,11 @@ def test_settings_come_back_from_text_and_from_json() -> None:
         ({"draw": "equal"}, "images_per_epoch"),
         ({"images_per_epoch": 1}, ">= 2"),
         ({"devices": 3}, "evenly"),
+        ({"neighbours": 1, "channels": 3}, "each slice is one channel"),
+        ({"neighbours": -1}, ">= 0"),
+        ({"margin": 1.0}, "< 1"),
+        ({"scaling": 0.2, "augments": False}, "leave one of them out"),
+        ({"intensity": -0.1}, ">= 0"),
     ],
 )
 def test_what_no_segmenter_can_be_is_refused(values: dict[str, Any], words: str) -> None:

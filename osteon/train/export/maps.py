@@ -126,8 +126,13 @@ def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
 
     Raises:
         WeightsError: the weights are missing or damaged.
-        InputError: a pair that hands the bone on softly, which a model folder cannot say.
+        InputError: a pair that hands the bone on softly, or neighbouring slices, which a model folder cannot say.
     """
+    if settings.neighbours:
+        raise InputError(
+            f"{settings.architecture} was trained with neighbours {settings.neighbours}; a model folder holds networks "
+            "that see one slice: train it with neighbours 0"
+        )
     if settings.architecture in SEQUENCES and settings.pair_mask != "hard":
         raise InputError(
             f"{settings.architecture} was trained with pair_mask {settings.pair_mask}; a model folder holds pairs with "

@@ -26,6 +26,7 @@ from osteon.train.pixels import load_pixels
 from osteon.train.run_folder import BEST_NAME, digest, make_folder
 from osteon.train.settings import SegmentSettings
 from osteon.train.strategies import plan_rates
+from osteon.train.views import DrawnViews, known_views, neighbour_rows, series_boxes
 from osteon.weights.backbone import fill_encoder, pretrained_weights
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
     from osteon.data.manifest import FoldRows
-    from osteon.train.images import Batch
+    from osteon.train.images import Batch, ImageSet
     from osteon.train.objective import FoldData
     from osteon.train.pixels import Pixels
     from osteon.train.run_folder import EpochRecord, OnEpoch
@@ -139,7 +140,7 @@ class SegmentLearner:
 
     def _seen(self, images: Tensor, region: Tensor | None) -> Tensor:
         """What the network is shown: the image in its channels, of a pair only where there is bone."""
-        shown = images.expand(-1, self._settings.channels, -1, -1)
+        shown = images.expand(-1, self._settings.input_channels, -1, -1)
         if self._bone is None:
             return shown
         if region is None:
@@ -176,7 +177,7 @@ class _Segment(Objective):
         progress: Progress = silent,
     ) -> Pixels:
         """Images with masks; one without a bone mask cannot be used where there is a map of the bone."""
-        return load_pixels(
+        pixels = load_pixels(
             manifest,
             size=settings.image_size,
             cache=cache,
@@ -184,6 +185,8 @@ class _Segment(Objective):
             skip_unreadable=skip_unreadable,
             progress=progress,
         )
+        around = neighbour_rows(manifest, settings.neighbours) if settings.neighbours else None
+        return replace(pixels, around=around, views=known_views(manifest))
 
     def plan(self, data: FoldData, fold: int, settings: SegmentSettings, folder: Path) -> SegmentJob:
         """The job of the fold's network; of a pair that of the lesion network, which still lacks ``bone_weights``."""
@@ -226,7 +229,6 @@ class _Segment(Objective):
         self, job: SegmentJob, pixels: Pixels, *, on_epoch: OnEpoch, progress: Progress, rank: int = 0
     ) -> tuple[EpochRecord, ...]:
         """Train one network."""
-        from osteon.train.augmentation import Movements
         from osteon.train.engine import choose_device, load_weights, repeatable, run_epochs
         from osteon.train.images import ImageSet
 
@@ -234,16 +236,15 @@ class _Segment(Objective):
         with repeatable(settings, choose_device(settings)):
             bone = None
             if job.bone_weights is not None:
-                bone = _one_network(SEQUENCES[settings.architecture][0], ("bone",), channels=settings.channels)
+                bone = _one_network(SEQUENCES[settings.architecture][0], ("bone",), channels=settings.input_channels)
                 load_weights(bone, job.bone_weights)
             state = np.random.SeedSequence([settings.seed, _INIT_STREAM, job.fold]).generate_state(1, np.uint64)
             torch.manual_seed(int(state[0]))
-            network = _one_network(job.network, job.outputs, channels=settings.channels)
+            network = _one_network(job.network, job.outputs, channels=settings.input_channels)
             if settings.weights_source is not None:
                 fill_encoder(network, pretrained_weights(settings.encoder, source=settings.weights_source))
             learner = SegmentLearner(network, settings, monitors=job.monitors, bone=bone)
-            moved = Movements(seed=settings.seed, moves=settings.augments, piece=settings.crop)
-            images = ImageSet(pixels, masks=_MASKS, augment=moved), ImageSet(pixels, masks=_MASKS)
+            images = _training_images(job, pixels), ImageSet(pixels, masks=_MASKS)
             kinds = job.has_lesion if settings.draw == "equal" else job.has_lesion * 0
             return run_epochs(job, learner, images, kinds, on_epoch=on_epoch, progress=progress, rank=rank)
 
@@ -282,7 +283,7 @@ def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | Segmen
     from osteon.train.engine import load_weights
 
     network: Segmenter | SegmenterPair
-    channels = settings.channels
+    channels = settings.input_channels
     with torch.random.fork_rng(devices=[]):  # the random weights give way to the kept ones
         if settings.architecture in SEQUENCES:
             first, second = SEQUENCES[settings.architecture]
@@ -344,8 +345,8 @@ class Evaluator:
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
             with torch.inference_mode(), torch_threads(self.settings.threads):
-                images = torch.from_numpy(self.pixels.crops(some)).to(self.device)
-                shown = images[:, None].expand(-1, self.settings.channels, -1, -1)
+                images = torch.from_numpy(self.pixels.shown(some)).to(self.device)
+                shown = images.expand(-1, self.settings.input_channels, -1, -1)
                 total = torch.stack([network(shown).float().sigmoid() for network in networks]).mean(dim=0)
             yield some, total.cpu().numpy()
             self.progress(step, min(start + size, len(rows)), len(rows))
@@ -364,6 +365,25 @@ def predicted_lesions(
     lesion, limit = here.outputs.index("lesion"), np.float32(here.threshold)
     rows = np.arange(len(manifest), dtype=np.int64)
     return np.concatenate([maps[:, lesion] >= limit for _, maps in evaluate.maps(rows, "pictures")])
+
+
+def _training_images(job: SegmentJob, pixels: Pixels) -> ImageSet:
+    """The images of a manifest as a training shows them."""
+    from osteon.train.augmentation import MovementRanges, Movements
+    from osteon.train.images import ImageSet
+
+    settings = job.settings
+    augment = Movements(
+        seed=settings.seed,
+        ranges=MovementRanges(scaling=settings.scaling),
+        moves=settings.augments,
+        piece=settings.crop,
+        intensity=settings.intensity,
+    )
+    views = None
+    if settings.margin:
+        views = DrawnViews(series_boxes(job.manifest, pixels.masks["lesion"]), settings.margin, settings.seed)
+    return ImageSet(pixels, masks=_MASKS, augment=augment, views=views)
 
 
 def _one_network(name: str, outputs: tuple[str, ...], *, channels: int) -> Segmenter:
