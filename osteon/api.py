@@ -336,9 +336,9 @@ class Model:
 
         if not isinstance(image, np.ndarray):
             from osteon.data.options import make_options
-            from osteon.systems.registry import system
+            from osteon.systems.registry import reader
 
-            chosen = system(self.task)
+            chosen = reader(self.task)
             asked = {"model": str(self._card.folder), "device": self._device, **options}
             return chosen.read(image, make_options(chosen.options, asked), progress)
         parts = list(self._predictor.run(image, progress=progress))

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from osteon.data.provenance import Notice
+from osteon.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,7 @@ class DatasetMaker:
         source: what the source may be, for the help.
         items: what is counted as left out, as "series".
         make: (source, folder to be, options, processes, progress) to a MadeDataset; what is there already stays.
-        labelled: how the same data set is made of images whose truth is known.
+        labelled: how the same data set is made of images whose truth is known; None where that is not possible.
     """
 
     summary: str
@@ -122,7 +123,21 @@ class DatasetMaker:
     options: type
     items: str = "series"
     make: Callable[[Path, Path, Any, int, Callable[[str, int, int], None]], MadeDataset]
-    labelled: LabelledMaker
+    labelled: LabelledMaker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _NoOptions:
+    """Options of a system that does not read."""
+
+
+def _no_reading(*_: object) -> Any:  # noqa: ANN401 - it gives nothing
+    """What a system without a model does when it is asked to read.
+
+    Raises:
+        UnsupportedError: always.
+    """
+    raise UnsupportedError("this task cannot read images yet: it makes data sets, trains networks and evaluates them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +151,7 @@ class System:
         modalities: DICOM modalities in order of preference, for the sentences that ask for an image.
         accepts: how well a header fits; nothing else routes.
         options: frozen dataclass of its options: the command line, the API and run.json are made from it.
-        read: (image, options, progress) to an Answer.
+        read: (image, options, progress) to an Answer; left out where there is no model of it yet (``is_reader``).
         report: words and pictures of its reports, an ``osteon.report.SystemReport``.
         dataset: how a data set is made for it; None where that is not possible.
         recipes: gives the ``osteon.train.settings.Recipe`` of each training of its models.
@@ -149,13 +164,18 @@ class System:
     reads: tuple[Kind, ...]
     modalities: tuple[str, ...] = ()
     accepts: Callable[[Header], Match]
-    options: type[Any]
-    read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer]
-    report: Callable[[], Any]
+    options: type[Any] = _NoOptions
+    read: Callable[[Any, Any, Callable[[str, int, int], None]], Answer] = _no_reading
+    report: Callable[[], Any] = _no_reading
     dataset: DatasetMaker | None = None
     recipes: Callable[[], tuple[Any, ...]] = tuple
     study: Callable[[], Any] | None = None
     hints: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_reader(self) -> bool:
+        """Whether it reads images, or only makes data sets and trains."""
+        return self.read is not _no_reading
 
 
 def lazy(package: str, module: str, name: str) -> Callable[[], Any]:

@@ -23,7 +23,7 @@ from osteon.io.inventory import PICTURE
 from osteon.io.slide import is_slide, open_slide
 from osteon.io.whole_file import part_name, remove_leftovers
 from osteon.report import Run, file_records, result_document, write_result
-from osteon.systems.registry import SYSTEMS, best_system, system
+from osteon.systems.registry import READERS, best_system, reader
 from osteon.weights import find_card
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def read(path: Path, *, options: CaseOptions, progress: Progress = silent) -> Re
         NotThisTaskError: the image is not what the task is made for.
         OsteonError: anything else that stops the reading.
     """
-    named = system(options.task) if options.task is not None else None
+    named = reader(options.task) if options.task is not None else None
     # a wrong option or model is reported before the images are read
     _check_values(options.options)
     if named is not None:
@@ -262,7 +262,7 @@ def _options(chosen: System, given: Mapping[str, object]) -> Any:  # noqa: ANN40
     """
     own = {each.name for each in choices(chosen.options)}
     for name in given:
-        having = {each.stem: one for each in SYSTEMS.values() for one in choices(each.options) if one.name == name}
+        having = {each.stem: one for each in READERS.values() for one in choices(each.options) if one.name == name}
         if name not in own and having:
             flag = next(iter(having.values())).flag
             raise UsageError(
@@ -278,7 +278,7 @@ def _check_values(given: Mapping[str, object]) -> None:
     Raises:
         UsageError: no such option, or a value that it does not take.
     """
-    known = {one.name: one for each in SYSTEMS.values() for one in choices(each.options)}
+    known = {one.name: one for each in READERS.values() for one in choices(each.options)}
     for name, value in given.items():
         if name not in known:
             raise UsageError(f"no option {name!r}: {nearest_names(name, known)}")
@@ -305,12 +305,12 @@ def _open(
         )
     inventory = files.enter_context(find_images(path, progress=progress))
     modalities = (
-        tuple(dict.fromkeys(name for each in SYSTEMS.values() for name in each.modalities[:1]))
+        tuple(dict.fromkeys(name for each in READERS.values() for name in each.modalities[:1]))
         if named is None
         else named.modalities
     )
     # options with which a person marks a place in one image
-    marks = {each.name for one in SYSTEMS.values() for each in choices(one.options) if each.marks}
+    marks = {each.name for one in READERS.values() for each in choices(one.options) if each.marks}
     try:
         entry = choose_series(
             inventory,
@@ -336,14 +336,14 @@ def _readers(inventory: Inventory) -> str:
     if any(entry.kind == "picture" for entry in inventory.entries) or any(
         item.reason == PICTURE for item in inventory.skipped
     ):
-        tasks = [each.stem for each in SYSTEMS.values() if each.accepts(Header(kind="picture")).score > 0]
+        tasks = [each.stem for each in READERS.values() if each.accepts(Header(kind="picture")).score > 0]
         told.append(
             f"A picture is read when it is named itself, with a task that can read it: {', '.join(tasks)} (--task)"
         )
     for modality in sorted({entry.series.modality for entry in inventory.entries} & PROJECTION_MODALITIES):
         tasks = [
             each.stem
-            for each in SYSTEMS.values()
+            for each in READERS.values()
             if each.accepts(Header(kind="radiograph", modality=modality)).score > 0
         ]
         readers = f"read by {', '.join(tasks)} (--task)" if tasks else "no task of this version reads radiographs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from osteon.data.system import UNASKED_FROM
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.errors import InputError, UnknownLabelError, UnsupportedError, nearest_names
 from osteon.systems.bone.system import SYSTEM as BONE
 from osteon.systems.ct_metastasis.system import SYSTEM as CT_METASTASIS
 from osteon.systems.ct_osteosarcoma.system import SYSTEM as CT_OSTEOSARCOMA
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from osteon.study.protocol import StudyProtocol
     from osteon.train.settings import Recipe, Settings
 
-__all__ = ["SYSTEMS", "best_system", "recipe", "study_protocol", "system"]
+__all__ = ["READERS", "SYSTEMS", "best_system", "reader", "recipe", "study_protocol", "system"]
 
 SYSTEMS: Final[dict[str, System]] = {
     "ct_osteosarcoma": CT_OSTEOSARCOMA,
@@ -27,6 +27,9 @@ SYSTEMS: Final[dict[str, System]] = {
     "bone": BONE,
 }
 """In the order in which they are listed; of two that fit an image equally well the first is taken."""
+
+READERS: Final = {stem: each for stem, each in SYSTEMS.items() if each.is_reader}
+"""Those that read images."""
 
 
 def system(stem: str) -> System:
@@ -44,16 +47,32 @@ def system(stem: str) -> System:
     return SYSTEMS[stem]
 
 
+def reader(stem: str) -> System:
+    """The system of that stem, to read an image with.
+
+    Raises:
+        UnknownLabelError: there is none.
+        UnsupportedError: it does not read yet.
+    """
+    found = system(stem)
+    if not found.is_reader:
+        raise UnsupportedError(
+            f"the task {stem} cannot read images yet: it makes data sets, trains networks and evaluates them. Tasks "
+            f"that read: {', '.join(READERS)}"
+        )
+    return found
+
+
 def best_system(header: Header) -> System:
     """The system that fits a header best, where none is named.
 
     Raises:
         InputError: none fits well enough.
     """
-    best = max(SYSTEMS.values(), key=lambda each: each.accepts(header).score)
+    best = max(READERS.values(), key=lambda each: each.accepts(header).score)
     if best.accepts(header).score >= UNASKED_FROM:
         return best
-    readable = ", ".join(dict.fromkeys(name for each in SYSTEMS.values() for name in each.modalities[:1]))
+    readable = ", ".join(dict.fromkeys(name for each in READERS.values() for name in each.modalities[:1]))
     raise InputError(
         f"no system reads {header.modality or 'images without a modality'} yet; systems exist for: {readable}"
     )

@@ -15,7 +15,7 @@ from osteon.labels import concept
 from osteon.report import schema
 from osteon.report.findings import SliceEntries, region_of
 from osteon.report.run import validate_document, write_document
-from osteon.systems.registry import SYSTEMS
+from osteon.systems.registry import READERS
 from tests.report_writing import content
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_a_number_that_is_none_is_not_written(answer: Answer, volume: Volume, ru
 def test_every_object_of_the_schema_names_all_it_allows(kind: Literal["findings", "run"]) -> None:
     import jsonschema
 
-    found = schema(kind, {stem: each.report().entries for stem, each in SYSTEMS.items()})
+    found = schema(kind, {stem: each.report().entries for stem, each in READERS.items()})
     jsonschema.Draft202012Validator.check_schema(found)
 
     def visit(node: object) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from osteon import __version__
 from osteon.errors import UsageError
-from osteon.systems.registry import SYSTEMS
+from osteon.systems.registry import READERS, SYSTEMS
 
 __all__ = ["describe_environment", "info", "schema_of"]
 
@@ -84,7 +84,7 @@ def schema_of(kind: str) -> dict[str, Any]:
     if kind not in {"findings", "run"}:
         raise UsageError(f"there is no schema of {kind!r}: ask for findings or run")
     return schema(
-        cast("Literal['findings', 'run']", kind), {stem: each.report().entries for stem, each in SYSTEMS.items()}
+        cast("Literal['findings', 'run']", kind), {stem: each.report().entries for stem, each in READERS.items()}
     )
 
 

@@ -127,7 +127,7 @@ def build_cohort(
 
 def _maker(task: str) -> LabelledMaker:
     maker = SYSTEMS[task].dataset
-    if maker is None:
+    if maker is None or maker.labelled is None:
         raise UnknownLabelError(f"no data set for {task!r}: {nearest_names(task, KINDS)}")
     return maker.labelled
 

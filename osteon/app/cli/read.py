@@ -15,7 +15,7 @@ from osteon.app.cli.options import parameter, set_parameters
 from osteon.app.cli.show import announce
 from osteon.app.cli.terminal import EXIT_SKIPPED, say, shown_progress
 from osteon.data.options import choices
-from osteon.systems.registry import SYSTEMS
+from osteon.systems.registry import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def read(
     series: str | None = typer.Option(None, help="Series Instance UID to read; default: the best one, with reasons."),
     task: str | None = typer.Option(
         None,
-        help=f"System to run: {', '.join(SYSTEMS)} (`osteon info` says what each reads); default: the one that "
+        help=f"System to run: {', '.join(READERS)} (`osteon info` says what each reads); default: the one that "
         "fits the image best.",
     ),
     microns: float | None = typer.Option(
@@ -72,7 +72,7 @@ def read(
 
 def _command(general: Mapping[str, object], own: Mapping[str, object]) -> str:
     """The command line in one spelling; for files and folders, whose names may be those of patients, stands a word."""
-    flags = {one.name: one.flag for each in SYSTEMS.values() for one in choices(each.options)}
+    flags = {one.name: one.flag for each in READERS.values() for one in choices(each.options)}
     given = {**general, **{flags[name]: value for name, value in own.items()}}
     words = [
         flag if value is True else f"{flag} {'FILE' if isinstance(value, Path) else shlex.quote(str(value))}"
@@ -86,11 +86,11 @@ def _system_parameters() -> list[inspect.Parameter]:
     """One parameter an option of any system; its help says whose it is where it is not everybody's."""
     found: dict[str, Choice] = {}
     having: dict[str, list[str]] = {}
-    for stem, system in SYSTEMS.items():
+    for stem, system in READERS.items():
         for choice in choices(system.options):
             found.setdefault(choice.name, choice)
             having.setdefault(choice.name, []).append(stem)
-    notes = {name: "" if len(stems) == len(SYSTEMS) else f" [{', '.join(stems)}]" for name, stems in having.items()}
+    notes = {name: "" if len(stems) == len(READERS) else f" [{', '.join(stems)}]" for name, stems in having.items()}
     return [parameter(choice, note=notes[name]) for name, choice in found.items()]
 
 
