@@ -163,6 +163,7 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "hybrid_attunetpp": _segmenter("hybrid_attunetpp", "Hybrid-AttUNet++, decoders for bone and lesion"),
     "hybrid_attunetpp_small": _segmenter("hybrid_attunetpp_small", "Hybrid-AttUNet++ with a quarter of the channels"),
     "unet": _segmenter("unet", "U-Net", _UNET),
+    "unet_small": _segmenter("unet_small", "U-Net with three eighths of the channels", _UNET),
     "unet_then_attunet": _segmenter("unet_then_attunet", "U-Net for bone, then Attention U-Net for lesions"),
     "unet_then_attunetpp": _segmenter("unet_then_attunetpp", "U-Net for bone, then AttUNet++ for lesions"),
     "unet_then_unetpp": _segmenter("unet_then_unetpp", "U-Net for bone, then UNet++ for lesions"),

@@ -124,6 +124,10 @@ SEGMENTERS: dict[str, SegmenterDescription] = {
     "hybrid_attunetpp_small": SegmenterDescription(
         block="residual", is_nested=True, gates="full", outputs=("lesion", "bone"), widths=(8, 16, 32, 64, 128)
     ),
+    # a U-Net with three eighths of the channels, 1.2 million parameters: ours, for small data sets and one core
+    "unet_small": SegmenterDescription(
+        block="normalised", is_nested=False, upsampling="convolution", widths=(12, 24, 48, 96, 192)
+    ),
 }
 SEGMENTERS |= {
     f"{encoder}_{kind}": SegmenterDescription(

@@ -49,6 +49,13 @@ def test_parameter_counts_are_those_of_the_reference_code(name: str) -> None:
     assert info.input_shape == (3, 224, 224)
 
 
+def test_the_small_unet_has_three_eighths_of_the_channels_of_the_large_one() -> None:
+    small, large = SEGMENTERS["unet_small"], SEGMENTERS["unet"]
+    assert replace(small, widths=large.widths) == large
+    assert [8 * width for width in small.widths] == [3 * width for width in large.widths]
+    assert describe_network("unet_small", size=96).parameters == 1_217_245
+
+
 def test_plain_blocks_lack_the_normalisation_and_the_residual_path_and_nothing_else() -> None:
     f = SEGMENTERS["unetpp"].widths
     nodes = [(3, f[0]), *pairwise(f)]  # the encoder, then j * F_i + F_(i+1) channels into X(i, j)
@@ -77,7 +84,9 @@ def test_every_output_has_the_size_of_the_image(name: str) -> None:
     maps = 2 if name.startswith("hybrid") else 1
     assert info.output_shape == (maps, 224, 224)
     shapes = {stage.name: stage.output_shape for stage in info.stages}
-    widths = (8, 16, 32, 64, 128) if name.endswith("small") else (32, 64, 128, 256, 512)
+    widths = {"hybrid_attunetpp_small": (8, 16, 32, 64, 128), "unet_small": (12, 24, 48, 96, 192)}.get(
+        name, (32, 64, 128, 256, 512)
+    )
     assert shapes["encoder.x40"] == (widths[4], 14, 14)
     assert shapes["decoders.lesion.x22"] == (widths[2], 56, 56)
     with torch.inference_mode():

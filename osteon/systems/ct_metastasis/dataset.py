@@ -33,7 +33,14 @@ from osteon.train.datasets.case_builder import (
     folder_name,
     known_fields,
 )
-from osteon.train.datasets.series_index import ABOUT, check_about, listed_series, read_series_table, series_fields
+from osteon.train.datasets.series_index import (
+    ABOUT,
+    check_about,
+    listed_series,
+    read_series_table,
+    refuse_warnings,
+    series_fields,
+)
 from osteon.train.run_folder import digest
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from osteon.data import ImageRow, LabelledImage, LabelledStudy, Manifest, Notice, Volume
+    from osteon.data import ImageRow, LabelledImage, LabelledStudy, Manifest, Volume
     from osteon.data.options import Progress
     from osteon.geometry import Grid
     from osteon.io import SeriesEntry
@@ -366,21 +373,11 @@ def open_masked(entry: SeriesEntry, item: MaskedSeries) -> OpenedTrunk:
     if entry.series.modality not in ("CT", ""):
         raise InputError(f"a CT was asked for, the series is {entry.series.modality}")
     volume = load_volume(entry, modality="CT")
-    read = partial(read_mask_volume, like=volume.grid, source=volume.source, tell=_refuse_warnings)
+    read = partial(read_mask_volume, like=volume.grid, source=volume.source, tell=refuse_warnings)
     bone = None if item.bone is None else read(item.bone, labels=item.bone_labels)
     if item.lesion is None:
         return OpenedTrunk(volume, np.zeros(volume.grid.shape, dtype=np.bool_), bone)
     return OpenedTrunk(volume, read(item.lesion, labels=item.lesion_labels), bone)
-
-
-def _refuse_warnings(notice: Notice) -> None:
-    """What a person would be warned of would be wrong in a training, as slices of a lesion without its contour.
-
-    Raises:
-        InputError: a warning.
-    """
-    if notice.level == "warning":
-        raise InputError(notice.text)
 
 
 def _row(number: int, line: Mapping[str, str], folder: Path) -> MaskedSeries:

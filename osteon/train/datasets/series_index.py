@@ -15,11 +15,21 @@ from osteon.io.table import read_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from osteon.data import Notice
     from osteon.data.options import Progress
     from osteon.io import Inventory, SeriesEntry
     from osteon.train.datasets.case_builder import AnyCase
 
-__all__ = ["ABOUT", "check_about", "check_same", "find_series", "listed_series", "read_series_table", "series_fields"]
+__all__ = [
+    "ABOUT",
+    "check_about",
+    "check_same",
+    "find_series",
+    "listed_series",
+    "read_series_table",
+    "refuse_warnings",
+    "series_fields",
+]
 
 ABOUT: Final = ("patient", "centre", "scanner", "sex", "age_years", "split", "kind")
 """Columns that say something of the whole series."""
@@ -139,6 +149,16 @@ def check_about(number: int, about: Mapping[str, str]) -> None:
         float(about.get("age_years", "0").replace(",", "."))
     except ValueError as error:
         raise InputError(f"row {number} has the age_years {about['age_years']!r}: it must be a number") from error
+
+
+def refuse_warnings(notice: Notice) -> None:
+    """What a person would be warned of would be wrong in a training, as slices of a lesion without its contour.
+
+    Raises:
+        InputError: a warning.
+    """
+    if notice.level == "warning":
+        raise InputError(notice.text)
 
 
 def _folder(entry: SeriesEntry) -> Path:
