@@ -10,6 +10,7 @@ from osteon.systems.bone.system import SYSTEM as BONE
 from osteon.systems.ct_metastasis.system import SYSTEM as CT_METASTASIS
 from osteon.systems.ct_osteosarcoma.system import SYSTEM as CT_OSTEOSARCOMA
 from osteon.systems.histology.system import SYSTEM as HISTOLOGY
+from osteon.systems.limb_sarcoma.system import SYSTEM as LIMB_SARCOMA
 from osteon.systems.mri_femur.system import SYSTEM as MRI_FEMUR
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ SYSTEMS: Final[dict[str, System]] = {
     "mri_femur": MRI_FEMUR,
     "histology": HISTOLOGY,
     "bone": BONE,
+    "limb_sarcoma": LIMB_SARCOMA,
 }
 """In the order in which they are listed; of two that fit an image equally well the first is taken."""
 

@@ -1,0 +1,56 @@
+"""How a tumour of a limb is outlined: three neighbouring slices in, one map out, on parts that are drawn anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, WINDOW_HU
+from osteon.train.settings import Recipe, SegmentSettings
+from osteon.weights import ImageInput, Preprocessing
+
+if TYPE_CHECKING:
+    from osteon.data import Manifest
+
+__all__ = ["RECIPES", "SEGMENTER"]
+
+_SIZE: Final = 160
+_MARGIN_MM: Final = 50.0
+
+
+def _input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
+    is_ct = any(row.extra.get("modality") == "ct" for row in manifest.rows)
+    scale = "the window" if is_ct else "the square root of values over four thirds of their 99th percentile above air"
+    words = (
+        f"three axial slices every {SLICE_MM:g} mm, {scale} as 8-bit grey values, resized as a whole to the pixel "
+        "size, padded with 0; divided by 255"
+    )
+    how = {"pixel_mm": PIXEL_MM, "slice_mm": SLICE_MM, **({"window_hu": list(WINDOW_HU)} if is_ct else {})}
+    made = Preprocessing("osteon.systems.limb_sarcoma.prepare", how, words)
+    where = "axial slices: rows front to back, columns right to left of a patient on the back"
+    return ImageInput(3 if settings.neighbours else settings.channels, where, made, size_step=16, values="byte")
+
+
+SEGMENTER: Final = Recipe(
+    task="limb_sarcoma",
+    summary="slices of a limb on MR T1 or CT: the tumour outlined",
+    kind=SegmentSettings,
+    values={
+        "architecture": "unet_small",
+        "image_size": _SIZE,
+        "crop": 96,
+        "neighbours": 1,
+        "margin": round(_MARGIN_MM / (_SIZE * PIXEL_MM), 4),
+        "scaling": 0.15,
+        "intensity": 0.15,
+        "batch": 8,
+        "optimiser": "adam",
+        "epochs": 12,
+        "rates": (2e-3, 1e-3, 5e-4, 1e-4),
+        "dice_weight": 1.0,
+    },
+    elsewhere="anything but a limb with one sarcoma on T1-weighted MR or CT; it does not tell benign from malignant",
+    card_input=_input,
+)
+
+RECIPES: Final = (SEGMENTER,)
+"""All recipes of the system."""

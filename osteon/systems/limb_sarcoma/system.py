@@ -1,0 +1,34 @@
+"""The system that outlines the sarcoma of a limb; it is trained and studied, and does not read yet."""
+
+from __future__ import annotations
+
+from osteon.data.system import DatasetMaker, Header, Match, System, late, lazy
+from osteon.systems.limb_sarcoma.options import DatasetOptions
+
+__all__ = ["SYSTEM"]
+
+
+def _accepts(header: Header) -> Match:
+    if header.kind != "volume" or header.modality not in {"MR", "CT", ""}:
+        return Match(0.0, "it reads an MR or CT of a limb")
+    return Match(0.2, "MR or CT; whether it shows a limb with a tumour is seen by a person")
+
+
+_DATASET = DatasetMaker(
+    summary="Make a data set of limb sarcomas: slices of MR T1 or CT, masks, margins drawn by patient, cohort table.",
+    source="A folder of volumes with masks beside them (P1_MR_T1.nii.gz, P1_MR_T1_mask.nii.gz); or MR or CT series "
+    "(DICOM, NIfTI, or a zip), which need --masks.",
+    options=DatasetOptions,
+    make=late(__package__, "dataset", "make_dataset"),
+)
+
+SYSTEM = System(
+    stem="limb_sarcoma",
+    summary="CT or MR T1 of a limb: sarcoma outlined (data sets and trainings)",
+    reads=("volume",),
+    modalities=("MR", "CT"),
+    accepts=_accepts,
+    dataset=_DATASET,
+    recipes=lazy(__package__, "recipe", "RECIPES"),
+    hints={"train": "the tumour outlined"},
+)
