@@ -1,0 +1,244 @@
+"""What outlines are worth in three dimensions, patient by patient, beside masks that never look at the image.
+
+Networks and blind masks are scored on the same crops, those of the data set's margins: the voxels outside are of
+nobody. Every patient is scored by the fold that tests them, whose network and blind masks learnt from others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from osteon.data.options import Progress, silent
+from osteon.errors import InputError
+from osteon.io.table import csv_text
+from osteon.metrics.blind_masks import BlindEllipsoid, MeanMask
+from osteon.metrics.folds import holm
+from osteon.metrics.volume_agreement import VolumeAgreement, median_of_patients, volume_agreement
+from osteon.train.objectives.segment import Evaluator, kept_network
+from osteon.train.views import view_slices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from osteon.data import Manifest, Split
+    from osteon.metrics.bootstrap import BootstrapInterval, Resampling
+    from osteon.train.pixels import Pixels
+    from osteon.train.settings import SegmentSettings
+
+__all__ = [
+    "BLIND",
+    "MEASURES",
+    "LimbCrop",
+    "ScanScore",
+    "limb_crops",
+    "median_gains",
+    "medians",
+    "score_blind_masks",
+    "score_networks",
+    "scores_text",
+]
+
+BLIND: Final = ("ellipsoid", "mean mask")
+"""The methods that never look at the image."""
+
+MEASURES: Final = ("dice", "surface_dice", "hd95_mm", "volume_error", "lesion_sensitivity")
+"""Of ``VolumeAgreement``: larger is better, but of HD95 smaller, and of the volume error nearer to 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LimbCrop:
+    """The images of one scan, from the lowest slice to the highest, and the part of them that is scored.
+
+    Attributes:
+        rows: of the manifest, (slices,).
+        part: rows and columns of the images.
+        spacing_mm: of the voxels.
+    """
+
+    patient: str
+    series: str
+    rows: NDArray[np.int64] = field(repr=False)
+    part: tuple[slice, slice]
+    spacing_mm: tuple[float, float, float]
+
+    def cut(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Images or masks of ``rows``, (slices, row, column), within the part."""
+        return images[(slice(None), *self.part)]
+
+
+@dataclass(frozen=True, slots=True)
+class ScanScore:
+    """How well one method outlined the tumour of one scan.
+
+    Attributes:
+        method: "ellipsoid", "mean mask", or name of a network.
+        fold: whose test part the patient is in.
+    """
+
+    patient: str
+    series: str
+    fold: int
+    method: str
+    agreement: VolumeAgreement
+
+
+def limb_crops(manifest: Manifest, pixels: Pixels) -> tuple[LimbCrop, ...]:
+    """The scans of a data set, sorted by patient.
+
+    Raises:
+        InputError: the manifest lacks what ``osteon dataset limb_sarcoma`` writes, or the slices of a scan have gaps.
+    """
+    scans: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for index, row in enumerate(manifest.rows):
+        number = row.extra.get("slice", "")
+        if not number.isdecimal() or not {"pixel_mm", "slice_mm"} <= set(row.extra):
+            raise InputError(f"{row.image} has no slice, pixel_mm or slice_mm: make the data set with osteon dataset")
+        scans[row.patient, row.series].append((int(number), index))
+    found = []
+    for (patient, series), slices in sorted(scans.items()):
+        numbers, rows = zip(*sorted(slices), strict=True)
+        if numbers != tuple(range(numbers[0], numbers[0] + len(numbers))):
+            raise InputError(f"the slices of a scan of {patient} have gaps: make the data set again")
+        extra = manifest.rows[rows[0]].extra
+        view = np.array([0.0, 1.0, 0.0, 1.0]) if pixels.views is None else pixels.views[rows[0]]
+        spacing_mm = (float(extra["slice_mm"]), float(extra["pixel_mm"]), float(extra["pixel_mm"]))
+        part = view_slices(view, (pixels.size, pixels.size))
+        found.append(LimbCrop(patient, series, np.array(rows, dtype=np.int64), part, spacing_mm))
+    return tuple(found)
+
+
+def score_blind_masks(
+    manifest: Manifest, pixels: Pixels, split: Split, *, folds: Iterable[int] | None = None
+) -> tuple[ScanScore, ...]:
+    """The blind masks of each fold, fitted on the crops of all who are not tested there.
+
+    Raises:
+        InputError: as ``limb_crops``, or of another split.
+    """
+    crops, scores = limb_crops(manifest, pixels), []
+    truth = {crop.rows[0]: crop.cut(pixels.masks["lesion"][crop.rows]) for crop in crops}
+    for fold in range(len(split.folds)) if folds is None else folds:
+        tested = set(split.rows(manifest, fold).test.tolist())
+        others = [truth[crop.rows[0]] for crop in crops if crop.rows[0] not in tested]
+        fitted: tuple[BlindEllipsoid | MeanMask, ...] = (BlindEllipsoid.fitted(others), MeanMask.fitted(others))
+        blind = dict(zip(BLIND, fitted, strict=True))
+        for crop in crops:
+            if crop.rows[0] in tested:
+                true = truth[crop.rows[0]]
+                scores += [_score(crop, fold, name, true, each.mask(true.shape)) for name, each in blind.items()]
+    return tuple(scores)
+
+
+def score_networks(
+    manifest: Manifest,
+    pixels: Pixels,
+    split: Split,
+    settings: SegmentSettings,
+    weights: Mapping[int, Path],
+    *,
+    method: str,
+    progress: Progress = silent,
+) -> tuple[ScanScore, ...]:
+    """The networks of a run, each on the test part of its fold, at the threshold of the settings.
+
+    Args:
+        manifest: the data set.
+        pixels: of it, as ``SEGMENT.load`` gives them.
+        split: that the run was trained on.
+        settings: of the run.
+        weights: kept weights by fold; folds that are not done are left out.
+        method: name of the network in the scores.
+        progress: called at every block of slices.
+
+    Raises:
+        InputError: as ``limb_crops``, or of another split.
+        WeightsError: weights are missing or damaged.
+    """
+    scores = []
+    lesion = settings.outputs.index("lesion")
+    for fold, file in sorted(weights.items()):
+        tested = set(split.rows(manifest, fold).test.tolist())
+        evaluate = Evaluator([kept_network(settings, file)], settings, manifest, pixels, "cpu", progress)
+        for crop in limb_crops(manifest, pixels):
+            if crop.rows[0] not in tested:
+                continue
+            maps = [found[:, lesion] for _, found in evaluate.maps(crop.rows, f"fold {fold}: {crop.patient}")]
+            predicted = crop.cut(np.concatenate(maps)) >= np.float32(settings.threshold)
+            scores.append(_score(crop, fold, method, crop.cut(pixels.masks["lesion"][crop.rows]), predicted))
+    return tuple(scores)
+
+
+def medians(
+    scores: Iterable[ScanScore], *, resampling: Resampling | None = None
+) -> dict[str, dict[str, BootstrapInterval]]:
+    """Of each method, the median over patients of each of ``MEASURES``, with its interval."""
+    found: dict[str, dict[str, BootstrapInterval]] = {}
+    by_method = _by_patient(scores)
+    for method, patients in by_method.items():
+        found[method] = {
+            name: median_of_patients([values[name] for values in patients.values()], resampling=resampling)
+            for name in MEASURES
+        }
+    return found
+
+
+def median_gains(
+    scores: Iterable[ScanScore],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    measure: str = "dice",
+    resampling: Resampling | None = None,
+) -> tuple[tuple[BootstrapInterval, float], ...]:
+    """Median of the paired differences, first minus second method, over patients that both scored, and Holm's p.
+
+    Raises:
+        InputError: two methods that share no patient.
+
+    Returns:
+        For each pair the median with its interval and p, and p after Holm's correction over all pairs.
+    """
+    by_method, found = _by_patient(scores), []
+    for one, two in pairs:
+        first, second = by_method.get(one, {}), by_method.get(two, {})
+        shared = [first[who][measure] - second[who][measure] for who in sorted(first.keys() & second.keys())]
+        if not shared:
+            raise InputError(f"{one} and {two} were scored on no patient both: score them on the same folds")
+        found.append(median_of_patients(shared, against_zero=True, resampling=resampling))
+    adjusted = holm([each.p_value if each.p_value is not None else np.nan for each in found]).tolist()
+    return tuple(zip(found, adjusted, strict=True))
+
+
+def scores_text(scores: Iterable[ScanScore]) -> str:
+    """The scores as CSV, a line a scan and method."""
+    names = [entry.name for entry in fields(VolumeAgreement)]
+    lines = [
+        [each.patient, each.series, each.fold, each.method, *(asdict(each.agreement)[name] for name in names)]
+        for each in scores
+    ]
+    return csv_text(["patient", "series", "fold", "method", *names], lines)
+
+
+def _score(crop: LimbCrop, fold: int, method: str, true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> ScanScore:
+    agreement = volume_agreement(true, predicted, spacing_mm=crop.spacing_mm)
+    return ScanScore(crop.patient, crop.series, fold, method, agreement)
+
+
+def _by_patient(scores: Iterable[ScanScore]) -> dict[str, dict[str, dict[str, float]]]:
+    """Method -> patient -> measure; of a patient with several scans their mean."""
+    scans: dict[str, dict[str, list[VolumeAgreement]]] = defaultdict(lambda: defaultdict(list))
+    for each in scores:
+        scans[each.method][each.patient].append(each.agreement)
+    return {
+        method: {
+            patient: {name: float(np.mean([getattr(one, name) for one in found])) for name in MEASURES}
+            for patient, found in patients.items()
+        }
+        for method, patients in scans.items()
+    }
