@@ -1,8 +1,9 @@
 """The one preparation of a limb, for data sets and readings: axial slices at one pixel size and one distance, grey.
 
-MR has no scale. Its fat is the brightest tissue of a T1-weighted scan, and nearly every limb has some: the 99th
-percentile of what is not air stands for it. The square root gives muscle and tumour, which are dark on T1, more steps
-of grey. CT is shown in a window of soft tissue.
+MR has no scale. Its fat is the brightest tissue of a T1-weighted scan, and nearly every slice of a limb has some: the
+97th percentile of what is not air in a slice stands for it, the median over slices keeps what a coil brightens near it
+out. The square root gives muscle and tumour, which are dark on T1, more steps of grey. CT is shown in a window of soft
+tissue.
 
 A scan whose pixels and slices are within a hundredth of the wanted ones is not resampled.
 """
@@ -40,7 +41,7 @@ WINDOW_HU: Final = (-160.0, 240.0)
 Modality = Literal["mr", "ct"]
 
 _ALIKE: Final = 0.01
-_FAT_PERCENT: Final = 99.0
+_FAT_PERCENT: Final = 97.0
 _AIR: Final = 0.05
 """Of the brightest voxels: what is darker is air."""
 
@@ -114,10 +115,11 @@ def _ct_grey(hu: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _mr_grey(values: NDArray[Any]) -> NDArray[np.uint8]:
-    bright = float(np.percentile(values, 99.5))
-    tissue = values[values > _AIR * bright]
-    if bright <= 0 or tissue.size < _LEAST_TISSUE * values.size:
+    air = _AIR * float(np.percentile(values, 99.5))
+    tissue = [one[one > air] for one in values]
+    if air <= 0 or sum(one.size for one in tissue) < _LEAST_TISSUE * values.size:
         raise InputError("the MR shows nothing: fewer than 2 % of its voxels are brighter than air")
-    white = float(np.percentile(tissue, _FAT_PERCENT)) * _WHITE_TO_FAT
-    share = np.clip(values.astype(np.float32) / np.float32(white), 0, 1)
+    seen = [one for one in tissue if one.size >= _LEAST_TISSUE * values[0].size]
+    fat = float(np.median([np.percentile(one, _FAT_PERCENT) for one in seen]))
+    share = np.clip(values.astype(np.float32) / np.float32(fat * _WHITE_TO_FAT), 0, 1)
     return np.asarray(np.rint(np.sqrt(share) * 255)).astype(np.uint8)

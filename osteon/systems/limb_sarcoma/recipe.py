@@ -19,7 +19,7 @@ _MARGIN_MM: Final = 50.0
 
 def _input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
     is_ct = any(row.extra.get("modality") == "ct" for row in manifest.rows)
-    scale = "the window" if is_ct else "the square root of values over four thirds of their 99th percentile above air"
+    scale = "the window" if is_ct else "the square root of values over four thirds of fat (97th percentile of a slice)"
     words = (
         f"three axial slices every {SLICE_MM:g} mm, {scale} as 8-bit grey values, resized as a whole to the pixel "
         "size, padded with 0; divided by 255"

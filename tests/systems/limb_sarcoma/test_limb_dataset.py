@@ -15,6 +15,7 @@ from osteon.data import Patient, Volume
 from osteon.data.system import MadeDataset
 from osteon.errors import InputError
 from osteon.geometry import Grid
+from osteon.io import open_volume
 from osteon.io.dicom.write_series import CtSeriesInfo, write_ct_series
 from osteon.io.image import read_image, read_mask_image
 from osteon.systems.limb_sarcoma.dataset import make_dataset, outlined_beside, read_outlined
@@ -22,6 +23,7 @@ from osteon.systems.limb_sarcoma.margins import MARGINS_NAME, SIDES, Margins, cu
 from osteon.systems.limb_sarcoma.options import DatasetOptions
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, prepare_limb
 from osteon.train.views import known_views, neighbour_rows
+from tests.structure_sets import on_slice, saved, square, structure_set
 
 SHAPE = (24, 60, 70)
 SPACING_MM = (SLICE_MM, PIXEL_MM, PIXEL_MM)
@@ -170,6 +172,15 @@ def test_the_brightness_of_an_mr_does_not_matter() -> None:
     assert muscle == pytest.approx(fat * np.sqrt(0.3), abs=4)
 
 
+def test_a_bright_coil_and_slices_of_air_do_not_change_the_grey_of_muscle() -> None:
+    values = leg()
+    shaded = values.copy()
+    shaded[:5] *= 3  # near the coil
+    shaded[20:] = 0
+    one, two = (prepare_limb(Volume(each, grid(), "MR"), "mr").grey for each in (values, shaded))
+    assert np.abs(one[5:20].astype(int) - two[5:20]).max() <= 1
+
+
 def test_series_that_do_not_fit_are_left_out_by_name(source: Path, tmp_path: Path) -> None:
     pair(source, "P3_MR", leg(), mask() * 0)
     save(source / "P4_MR.nii.gz", leg())
@@ -221,8 +232,43 @@ def test_dicom_with_contours_is_named_in_a_table(tmp_path: Path) -> None:
     found = made(tmp_path / "source", tmp_path / "out", options).built.manifest
     assert {(row.patient, row.extra["kind"]) for row in found.rows} == {("A", "MFH")}
     assert sum(int(row.extra["lesion_pixels"]) for row in found.rows) == mask().sum()
-    with pytest.raises(InputError, match="MR was asked for, the series is CT"):
+    with pytest.raises(InputError, match=r"not one picture.*MR was asked for, the series is CT"):
         made(tmp_path / "source", tmp_path / "mr", replace(options, modality="mr"))
+
+
+def test_contours_of_another_series_with_gaps_or_crossings_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "source" / "scan"
+    write_ct_series(Volume(leg("ct"), grid(), "CT", "HU"), folder, patient=Patient(), info=CtSeriesInfo(uid_seed="a"))
+    volume = open_volume(folder)
+    assert volume.source is not None
+    corners = square(24.5, 19.5, 39.5, 31.5)
+    bow = [corners[0], corners[2], corners[1], corners[3]]
+    drawn = [on_slice(volume.grid, index, corners, source=volume.source) for index in range(8, 14)]
+    crossed = [*drawn[:-1], on_slice(volume.grid, 13, bow, source=volume.source)]
+    elsewhere = [on_slice(volume.grid, index, corners) for index in range(8, 14)]
+    sets = {
+        "whole": structure_set({"GTV": drawn}, frame_of_reference=""),
+        "gap": structure_set({"GTV": [*drawn[:2], *drawn[3:]]}, frame_of_reference=""),
+        "crossed": structure_set({"GTV": crossed}, frame_of_reference=""),
+        "other": structure_set({"GTV": elsewhere}, series="1.2.3.4.5", frame_of_reference=""),
+        "empty": structure_set({"GTV": []}, frame_of_reference=""),
+    }
+    told = {}
+    for name, contours in sets.items():
+        saved(tmp_path / f"{name}.dcm", contours)
+        (tmp_path / "masks.csv").write_text(f"series,patient,tumour_mask,tumour_labels\nscan,A,{name}.dcm,GTV\n")
+        try:
+            options = DatasetOptions(modality="ct", masks=tmp_path / "masks.csv")
+            rows = made(tmp_path / "source", tmp_path / name, options).built.manifest.rows
+            told[name] = str(sum(int(row.extra["lesion_pixels"]) for row in rows))
+        except InputError as error:
+            told[name] = str(error)
+    assert told["whole"] == str(mask().sum())
+    assert "no contour is drawn on slice" in told["gap"]
+    assert "cross" in told["crossed"]
+    assert "series" in told["other"]
+    assert "GTV" in told["empty"]
+    assert not [text for name, text in told.items() if name != "whole" and text.isdecimal()]
 
 
 @pytest.mark.parametrize(
