@@ -14,7 +14,7 @@ import numpy as np
 
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError
-from osteon.io.table import csv_text
+from osteon.io.table import csv_text, plain_cell
 from osteon.metrics.blind_masks import BlindEllipsoid, MeanMask
 from osteon.metrics.folds import holm
 from osteon.metrics.volume_agreement import VolumeAgreement, median_of_patients, volume_agreement
@@ -40,6 +40,7 @@ __all__ = [
     "limb_crops",
     "median_gains",
     "medians",
+    "read_scores",
     "score_blind_masks",
     "score_networks",
     "scores_text",
@@ -223,6 +224,28 @@ def scores_text(scores: Iterable[ScanScore]) -> str:
         for each in scores
     ]
     return csv_text(["patient", "series", "fold", "method", *names], lines)
+
+
+def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
+    """What ``scores_text`` gave, row by row.
+
+    Raises:
+        KeyError or ValueError: it holds something else.
+    """
+    return tuple(
+        ScanScore(
+            plain_cell(row["patient"]),
+            plain_cell(row["series"]),
+            int(row["fold"]),
+            plain_cell(row["method"]),
+            VolumeAgreement(
+                **{entry.name: float(row[entry.name]) for entry in fields(VolumeAgreement) if entry.type == "float"},
+                lesions=int(row["lesions"]),
+                found=int(row["found"]),
+            ),
+        )
+        for row in rows
+    )
 
 
 def _score(crop: LimbCrop, fold: int, method: str, true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> ScanScore:

@@ -24,11 +24,12 @@ _DATASET = DatasetMaker(
 
 SYSTEM = System(
     stem="limb_sarcoma",
-    summary="CT or MR T1 of a limb: sarcoma outlined (data sets and trainings)",
+    summary="CT or MR T1 of a limb: sarcoma outlined (data sets, trainings, study)",
     reads=("volume",),
     modalities=("MR", "CT"),
     accepts=_accepts,
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
-    hints={"train": "the tumour outlined"},
+    study=lazy(__package__, "study", "STUDY"),
+    hints={"study --only": "names of networks", "train": "the tumour outlined"},
 )

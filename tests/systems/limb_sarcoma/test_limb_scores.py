@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from osteon.curation.splits import make_split
-from osteon.data import ImageRow, Manifest, Split
+from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError
 from osteon.metrics.blind_masks import BlindEllipsoid
 from osteon.metrics.volume_agreement import dice, volume_agreement
@@ -21,50 +20,17 @@ from osteon.systems.limb_sarcoma.scores import (
     limb_crops,
     median_gains,
     medians,
+    read_scores,
     score_blind_masks,
     score_networks,
     scores_text,
 )
 from osteon.train.objectives.segment import Evaluator, kept_network
-from osteon.train.pixels import Pixels
 from osteon.train.run import RunOptions, train_run
-from osteon.train.views import neighbour_rows
-
-SIZE, SLICES, PATIENTS = 32, 6, 6
-VIEW = (0.25, 0.875, 0.125, 1.0)
-"""Rows 8 to 27 and columns 4 to 31."""
+from tests.systems.limb_sarcoma.toy_limbs import PATIENTS, SIZE, SLICES, Limbs
 
 
-@pytest.fixture(scope="module")
-def limbs() -> tuple[Manifest, Pixels, Split]:
-    """Scans whose tumour is a bright box of another size in each patient; slices are listed in disorder."""
-    random = np.random.default_rng(2)
-    rows, images, masks = [], [], []
-    for patient in range(PATIENTS):
-        top, left = random.integers(9, 13), random.integers(6, 12)
-        high, wide = random.integers(8, 14, 2)
-        for number in random.permutation(SLICES):
-            mask = np.zeros((SIZE, SIZE), dtype=np.bool_)
-            if 1 <= number < SLICES - 1:
-                mask[top : top + high, left : left + wide] = True
-            images.append(np.where(mask, 200, 80) + random.integers(-20, 20, mask.shape))
-            masks.append(mask)
-            extra = {"slice": str(number + 10), "pixel_mm": "2.0", "slice_mm": "3.0"}
-            label = "tumour" if mask.any() else "normal"
-            rows.append(
-                ImageRow(image=f"{patient}-{number}.png", patient=f"p{patient}", label=label, series="s", extra=extra)
-            )
-    manifest = Manifest(Path("limbs"), tuple(rows))
-    pixels = Pixels(
-        np.stack(images).astype(np.uint8),
-        masks={"lesion": np.stack(masks), "bone": np.zeros((len(rows), SIZE, SIZE), dtype=np.bool_)},
-        around=neighbour_rows(manifest, 1),
-        views=np.tile(VIEW, (len(rows), 1)),
-    )
-    return manifest, pixels, make_split(manifest, folds=3, seed=1, stratify="")
-
-
-def test_a_crop_has_the_slices_in_order_and_the_part_that_is_shown(limbs: tuple[Manifest, Pixels, Split]) -> None:
+def test_a_crop_has_the_slices_in_order_and_the_part_that_is_shown(limbs: Limbs) -> None:
     manifest, pixels, _ = limbs
     crops = limb_crops(manifest, pixels)
     assert [crop.patient for crop in crops] == [f"p{number}" for number in range(PATIENTS)]
@@ -74,7 +40,7 @@ def test_a_crop_has_the_slices_in_order_and_the_part_that_is_shown(limbs: tuple[
         assert crop.spacing_mm == (3.0, 2.0, 2.0)
 
 
-def test_blind_masks_are_fitted_on_those_who_are_not_tested(limbs: tuple[Manifest, Pixels, Split]) -> None:
+def test_blind_masks_are_fitted_on_those_who_are_not_tested(limbs: Limbs) -> None:
     manifest, pixels, split = limbs
     scores = score_blind_masks(manifest, pixels, split)
     assert sorted((each.patient, each.method) for each in scores) == sorted(
@@ -90,9 +56,7 @@ def test_blind_masks_are_fitted_on_those_who_are_not_tested(limbs: tuple[Manifes
     assert score_blind_masks(manifest, pixels, split, folds=[1]) == tuple(each for each in scores if each.fold == 1)
 
 
-def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(
-    limbs: tuple[Manifest, Pixels, Split], tmp_path: Path
-) -> None:
+def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(limbs: Limbs, tmp_path: Path) -> None:
     manifest, pixels, split = limbs
     small = {"image_size": SIZE, "crop": 0, "epochs": 4, "batch": 4, "threads": 1, "device": "cpu", "rates": "0.003"}
     settings = SEGMENTER.settings(small)
@@ -110,7 +74,7 @@ def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(
         assert each.agreement == volume_agreement(true, predicted, spacing_mm=(3.0, 2.0, 2.0))
 
 
-def test_gains_are_paired_by_patient_and_holm_looks_at_all_pairs(limbs: tuple[Manifest, Pixels, Split]) -> None:
+def test_gains_are_paired_by_patient_and_holm_looks_at_all_pairs(limbs: Limbs) -> None:
     blind = score_blind_masks(*limbs)
     ellipsoid = {each.patient: each.agreement for each in blind if each.method == "ellipsoid"}
     true = np.ones((4, 8, 8), dtype=np.bool_)
@@ -128,14 +92,15 @@ def test_gains_are_paired_by_patient_and_holm_looks_at_all_pairs(limbs: tuple[Ma
         median_gains(scores, [("perfect", "nobody")])
 
 
-def test_scores_are_lines_of_a_table(limbs: tuple[Manifest, Pixels, Split]) -> None:
+def test_scores_are_lines_of_a_table(limbs: Limbs) -> None:
     scores = score_blind_masks(*limbs)
     lines = list(csv.DictReader(io.StringIO(scores_text(scores))))
     assert [line["method"] for line in lines] == [each.method for each in scores]
     assert [float(line["dice"]) for line in lines] == [each.agreement.dice for each in scores]
+    assert read_scores(lines) == scores
 
 
-def test_a_scan_with_gaps_and_a_data_set_of_another_kind_are_refused(limbs: tuple[Manifest, Pixels, Split]) -> None:
+def test_a_scan_with_gaps_and_a_data_set_of_another_kind_are_refused(limbs: Limbs) -> None:
     manifest, pixels, _ = limbs
     kept = [index for index, row in enumerate(manifest.rows) if row.extra["slice"] != "12"]
     with pytest.raises(InputError, match="have gaps"):
