@@ -86,12 +86,13 @@ def plan_limbs(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, ...]:
         UnknownLabelError: no such network or setting.
         InputError: a setting that cannot be, or the network among the settings.
     """
-    del manifest
+    # HU mean the same on every scanner: only MR is shown with other grey values
+    own = {"intensity": 0.0} if any(row.extra.get("modality") == "ct" for row in manifest.rows) else {}
     names = [row.run for row in NETWORKS]
     check_parts(choices.only, names, what="network")
     check_settings(choices.values, ("architecture",), instead="choose networks with --only")
     return tuple(
-        PlannedRun(name, "outlines", SEGMENTER.settings({**choices.values, "architecture": name}))
+        PlannedRun(name, "outlines", SEGMENTER.settings({**own, **choices.values, "architecture": name}))
         for name in names
         if name in (choices.only or names)
     )

@@ -126,6 +126,8 @@ def test_folds_that_are_not_done_are_not_in_the_table(dataset: Path, tmp_path: P
 def test_choices_that_cannot_be_are_refused(dataset: Path) -> None:
     manifest = read_manifest(dataset)
     assert [run.name for run in plan_limbs(Choices(), manifest)] == [row.run for row in NETWORKS]
+    ct = Manifest(manifest.folder, tuple(replace(row, extra={**row.extra, "modality": "ct"}) for row in manifest.rows))
+    assert [plan_limbs(CHOICES, each)[0].settings.intensity for each in (manifest, ct)] == [0.15, 0.0]
     with pytest.raises(UnknownLabelError, match="unet_small"):
         plan_limbs(Choices(only=("unet_smal",)), manifest)
     with pytest.raises(InputError, match="choose networks with --only"):
