@@ -313,9 +313,8 @@ class SegmentSettings(NetworkSettings):
     Attributes:
         channels: 1, or 3 for the grey image three times, as the public code has it (GAP: 1).
         neighbours: slices of the same series on either side that are further channels (2.5-D): 1 shows three slices.
-        margin: of an image an epoch shows only the box of the lesions of its series with a margin on each side, drawn
-            anew from 0 to this part of the image's side; what is outside is 0. Evaluated is what the data set says
-            (column ``view``), else the whole image. 0 shows that in training too.
+        margin: an epoch shows of an image the box of its series' lesions with margins drawn from 0 to this part of its
+            side, the rest is 0. Evaluated is what the column ``view`` says, else all of it. 0 shows that always.
         epochs: all of them are trained.
         rates: learning rates, each for an equal share of the epochs; a tenth with a pretrained encoder (GAP).
         encoder_rate: rate of a pretrained encoder, as a part of that of all else; 0 keeps it as it is (GAP: a tenth).
@@ -328,8 +327,7 @@ class SegmentSettings(NetworkSettings):
         scaling: largest part by which these make an image larger or smaller.
         intensity: grey values of training images are multiplied by up to 1 plus this, or divided, and get a gamma.
         crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
-            where there is one; a multiple of ``size_step``. Evaluated are whole images. 0 shows whole images, as in the
-            paper.
+            where there is one; a multiple of ``size_step``. Evaluated are whole images. 0 shows them, as in the paper.
         selection: "validation" keeps the epoch with the best pooled F1 of the validation part, "last" the last (GAP).
         threshold: a pixel is predicted positive from this probability on (GAP: 0.5).
         draw: "plain", or "equal" shares of slices with and without a lesion; for ``images_per_epoch``.
@@ -411,9 +409,7 @@ class SegmentSettings(NetworkSettings):
         if self.image_size < step or self.image_size % step:
             raise InputError(f"image_size is {self.image_size}; {self.architecture} needs a multiple of {step}")
         if self.crop % step or self.crop > self.image_size:
-            raise InputError(
-                f"crop is {self.crop}; it must be a multiple of {step}, at most image_size {self.image_size}"
-            )
+            raise InputError(f"crop is {self.crop}; it must be a multiple of {step} up to image_size {self.image_size}")
         if self.pretrained != "none" and not self.encoder:
             raise InputError(
                 f"pretrained is {self.pretrained!r}, but {self.architecture} begins with random weights: leave it out, "
