@@ -409,7 +409,7 @@ class SegmentSettings(NetworkSettings):
         if self.image_size < step or self.image_size % step:
             raise InputError(f"image_size is {self.image_size}; {self.architecture} needs a multiple of {step}")
         if self.crop % step or self.crop > self.image_size:
-            raise InputError(f"crop is {self.crop}; it must be a multiple of {step} up to image_size {self.image_size}")
+            raise InputError(f"crop is {self.crop}; give a multiple of {step}, at most image_size {self.image_size}")
         if self.pretrained != "none" and not self.encoder:
             raise InputError(
                 f"pretrained is {self.pretrained!r}, but {self.architecture} begins with random weights: leave it out, "

@@ -52,7 +52,7 @@ def from_dicom(truthful: System, tmp_path_factory: pytest.TempPathFactory) -> Ca
     folder = tmp_path_factory.mktemp("trunk")
     write_ct_series(trunk().volume, folder / "series", patient=Patient(identifier="T-1", name="Trunk^True"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(case, "system", lambda _: truthful)
+        patch.setattr(case, "reader", lambda _: truthful)
         return read_case(folder / "series", folder / "result", options=CaseOptions(task="ct_metastasis"))
 
 
@@ -99,7 +99,7 @@ def test_nifti_gets_masks_with_their_labels(truthful: System, tmp_path: Path, mo
     image = nibabel.Nifti1Image(trunk().array.transpose(2, 1, 0), affine)
     image.set_sform(affine, code=1)
     nibabel.save(image, tmp_path / "trunk.nii.gz")
-    monkeypatch.setattr(case, "system", lambda _: truthful)
+    monkeypatch.setattr(case, "reader", lambda _: truthful)
     result = read_case(tmp_path / "trunk.nii.gz", tmp_path / "result", options=CaseOptions(task="ct_metastasis"))
     assert _files(result) == {
         "bone.glb", "bone.labels.json", "bone.nii.gz", "bone.stl", "findings.json", "lesions.labels.json",

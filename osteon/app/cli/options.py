@@ -21,7 +21,7 @@ def hinted(text: str, option: str) -> str:
     """The help of an option of a command ("study --only"), and what it means for each system that says so.
 
     Example:
-        >>> hinted("Only this part.", "study --only").split(";")[-2]
+        >>> hinted("Only this part.", "study --only").split(";")[2]
         ' mri_femur: folds or holdout'
     """
     hints = [f"{stem}: {each.hints[option]}" for stem, each in SYSTEMS.items() if option in each.hints]
