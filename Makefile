@@ -33,7 +33,7 @@ coverage: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@for file in bench/*.py; do \
-		grep -q '^def main' $$file || continue; \
+		grep -q -e '"--json"' $$file || continue; \
 		echo "== $$file"; $(BIN)/python -m bench.$$(basename $$file .py) --json out/$$(basename $$file .py).json || exit 1; \
 	done
 
