@@ -40,8 +40,7 @@ from osteon.systems.ct_osteosarcoma.read import classify_leg
 from osteon.systems.histology.read import answer as read_slide
 from osteon.systems.mri_femur.read import answer as read_femur
 from osteon.systems.registry import system
-from osteon.weights import Limits, find_card, load_networks, write_model
-from osteon.weights.limits import TrainingSpace
+from osteon.weights import find_card, load_networks, write_model
 from osteon.weights.store import load_arrays
 from osteon_phantoms import people
 from osteon_phantoms.slides.slide import PhantomSlide
@@ -158,16 +157,19 @@ TASKS: Final = {
 class Recorder(Predictor):
     """A model that keeps what its layers give for every image it is shown."""
 
-    kept: list[NDArray[np.float32]]
+    def __init__(self, *engine: Any, **contract: Any) -> None:  # noqa: ANN401 - as of ``Predictor``
+        """As ``Predictor``."""
+        super().__init__(*engine, **contract)
+        self._kept: list[NDArray[np.float32]] = []
 
     def _outputs(self, given: Any, shown: Any, shape: Any) -> dict[str, NDArray[Any]]:  # noqa: ANN401 - as there
-        self.__dict__.setdefault("kept", []).append(given["layers"])
-        return super()._outputs({**given, "layers": given["layers"][..., :1]}, shown, shape)
+        self._kept.append(given["layers"])
+        return super()._outputs(given, shown, shape)
 
     def taken(self) -> NDArray[np.float32]:
         """(n, member, d) of all images since the last call."""
-        found = self.__dict__.pop("kept", [])
-        return np.concatenate(found) if found else np.empty((0, 1, 1), dtype=np.float32)
+        found, self._kept = self._kept, []
+        return np.concatenate(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +246,6 @@ def loaded(name: str) -> Predictor:
     return Predictor.load(find_card(name))
 
 
-def all_unknown(limits: Limits, members: int) -> Limits:
-    """Limits that every image is outside of, so that a reading ends where it would go on for an ordinary one."""
-    one = np.ones(1, dtype=np.float32)
-    space = TrainingSpace(one, one, one[None], one, rest=1.0)
-    known = msgspec.structs.replace(limits.known, slice_threshold=1e-9, region_threshold=1e-9)
-    return Limits(known, ((space,),) * members, limits.sets)
-
-
 def shown_layers(stem: str, persons: Iterator[Person], recorder: Recorder) -> list[NDArray[np.float32]]:
     """What the layers give for the images of each person, (n, member, d)."""
     found = []
@@ -280,7 +274,7 @@ def fit(stem: str, parent: Path, *, tiles: Path | None) -> None:
     before = recorder.limits
     if before is None:
         raise SystemExit(f"{task.model} has no prediction sets")
-    recorder.limits = all_unknown(before, len(card.members))
+    recorder.limits = None  # those of before say nothing while new ones are fitted
     trained = np.concatenate(shown_layers(stem, phantoms(stem, task.counts[0], seed=task.seed, varied=False), recorder))
     new = shown_layers(stem, phantoms(stem, task.counts[1], seed=FIT_SEED, varied=True), recorder)
     held = np.concatenate(new)
