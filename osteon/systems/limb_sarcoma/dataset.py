@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from osteon.ops.series_images import SliceFrame
     from osteon.systems.limb_sarcoma.margins import Box
     from osteon.systems.limb_sarcoma.options import DatasetOptions
+    from osteon.systems.limb_sarcoma.prepare import Modality
 
 __all__ = ["TUMOUR", "LimbOptions", "OutlinedLimb", "make_dataset", "outlined_beside", "read_outlined"]
 
@@ -68,6 +69,7 @@ _MASK_ENDS: Final = ("_mask.nii", "_mask.nii.gz")
 _PATIENTS_NAME: Final = "patients.csv"
 _WHOLE: Final = "whole"
 _HALF: Final = 128
+_MODALITIES: Final[Mapping[str, tuple[Modality, ...]]] = {"mr": ("mr",), "ct": ("ct",), "both": ("mr", "ct")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class LimbOptions:
     """How slices become pictures.
 
     Attributes:
-        modality: "mr" or "ct".
+        modality: "mr", "ct" or "both".
         largest_mm: margin within which pictures hold pixels; None for whole slices.
         size: rows and columns of a picture.
 
@@ -83,7 +85,7 @@ class LimbOptions:
         InputError: a size that networks cannot halve four times.
     """
 
-    modality: Literal["mr", "ct"] = "mr"
+    modality: Literal["mr", "ct", "both"] = "mr"
     largest_mm: float | None = 50.0
     size: int = 160
 
@@ -103,6 +105,7 @@ class OutlinedLimb:
         mask: the file.
         labels: of the mask, as ``read_mask_volume`` takes them.
         extra: what else is known of the patient.
+        modality: "mr" or "ct", where its name says so.
     """
 
     series: str
@@ -110,6 +113,7 @@ class OutlinedLimb:
     mask: Path
     labels: tuple[int | str, ...] | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
+    modality: Literal["mr", "ct", ""] = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +121,7 @@ class _OpenedLimb:
     """A series in memory, the tumour on its grid, and its margins; None: nothing is cut."""
 
     volume: Volume
+    modality: Modality
     tumour: NDArray[np.bool_] = field(repr=False)
     margins_mm: tuple[float, ...] | None
 
@@ -159,7 +164,8 @@ def make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int,
         asked = replace(asked, largest_mm=margins.largest_mm)
     case_of = partial(_case, modality=options.modality, margins=margins)
     twice = "a series is named twice: keep one row of each"
-    about = {"what": f"{options.modality.upper()} of limbs with the tumour outlined"}
+    what = " and ".join(_MODALITIES[options.modality]).upper()
+    about = {"what": f"{what} of limbs with the tumour outlined"}
     with listed_series(source, listed, case_of, twice=twice, progress=progress) as (cases, _):
         built = build_cases(
             cases, out, _MAKER, options=asked, workers=workers, progress=progress, about=about, skipped=skipped
@@ -185,20 +191,21 @@ def outlined_beside(source: Path, modality: str) -> tuple[list[OutlinedLimb], li
         name = _NAME.fullmatch(stem)
         if name is None:
             skipped.append(SkippedCase(mask.name, "its name is not that of a patient and a modality, as P1_MR_T1"))
-        elif name["modality"].lower() != modality:
+        elif name["modality"].lower() not in _MODALITIES[modality]:
             others[name["modality"].upper()] += 1
         elif not (volume := mask.with_name(stem + ending.removeprefix("mask"))).is_file():
             skipped.append(SkippedCase(mask.name, f"there is no volume {volume.name} beside it"))
         else:
             about = {"patient": name["patient"], **{c: v for c, v in known(name["patient"]).items() if c in ABOUT}}
             extra = {c: v for c, v in known(name["patient"]).items() if c not in ABOUT}
-            found.append(OutlinedLimb(volume.name, about, mask, extra=extra))
+            kind: Modality = "ct" if name["modality"].lower() == "ct" else "mr"
+            found.append(OutlinedLimb(volume.name, about, mask, extra=extra, modality=kind))
     if not found:
+        wanted = _MODALITIES[modality][0].upper()
         told = ", ".join(f"{count} of {kind}" for kind, count in others.items())
         raise InputError(
-            f"{source.name} has no {modality.upper()} with a mask beside it, as P1_{modality.upper()}.nii.gz with "
-            f"P1_{modality.upper()}_mask.nii.gz{f'; it has {told}: --modality' if told else ''}. Or name a table with "
-            "--masks"
+            f"{source.name} has no {wanted} with a mask beside it, as P1_{wanted}.nii.gz with P1_{wanted}_mask.nii.gz"
+            f"{f'; it has {told}: --modality' if told else ''}. Or name a table with --masks"
         )
     return found, skipped
 
@@ -257,17 +264,28 @@ def _margins(listed: list[OutlinedLimb], options: DatasetOptions) -> Margins:
 def _case(
     name: str, item: OutlinedLimb, entry: SeriesEntry, *, modality: str, margins: Margins | None
 ) -> SeriesCase[_OpenedLimb]:
+    """A series as a case.
+
+    Raises:
+        InputError: nothing says whether it is MR or CT.
+    """
+    told = item.modality or entry.series.modality.lower()
+    if modality == "both" and told not in _MODALITIES[modality]:
+        raise InputError(f"{item.series}: neither its file nor its name says MR or CT: make each with --modality")
+    kind: Modality = "ct" if (told if modality == "both" else modality) == "ct" else "mr"
     sides = None if margins is None else margins.of[item.about["patient"]]
     known = series_fields(item.about, entry)
     return SeriesCase(
-        name=f"{name}-{modality}",
-        open=partial(_open, entry, item, modality, sides),
+        name=f"{name}-{kind}",
+        open=partial(_open, entry, item, kind, sides),
         fingerprint=digest([repr((entry.series.uid, entry.n_images, item)), file_state(item.mask), sides]),
         **{**known, "extra": {**known["extra"], **item.extra}},
     )
 
 
-def _open(entry: SeriesEntry, item: OutlinedLimb, modality: str, margins_mm: tuple[float, ...] | None) -> _OpenedLimb:
+def _open(
+    entry: SeriesEntry, item: OutlinedLimb, modality: Modality, margins_mm: tuple[float, ...] | None
+) -> _OpenedLimb:
     """Load a series with its mask; top level, so that another process can do it.
 
     Raises:
@@ -280,7 +298,7 @@ def _open(entry: SeriesEntry, item: OutlinedLimb, modality: str, margins_mm: tup
     tumour = read_mask_volume(
         item.mask, like=volume.grid, labels=item.labels, image=asked, source=volume.source, tell=refuse_warnings
     )
-    return _OpenedLimb(volume, tumour, margins_mm)
+    return _OpenedLimb(volume, modality, tumour, margins_mm)
 
 
 def _rows(
@@ -304,7 +322,7 @@ def _rows(
             "slice_mm": f"{pictures.slice_mm:.4f}",
             "pixels": str(tumour.size),
             "lesion_pixels": str(np.count_nonzero(tumour)),
-            "modality": options.modality,
+            "modality": opened.modality,
         }
         yield {
             "image": f"images/{name}",
@@ -318,7 +336,7 @@ def _rows(
 
 def _pictures(opened: _OpenedLimb, options: LimbOptions) -> _Pictures:
     """The slices within the margins, in a frame around the tumour with the largest margin."""
-    limb = prepare_limb(opened.volume, options.modality)
+    limb = prepare_limb(opened.volume, opened.modality)
     tumour = limb.placed(opened.tumour)
     box, shape, spacing = tumour_box(tumour), limb.grid.shape, limb.grid.spacing_mm
     cut: Box = ((0, shape[0]), (0, shape[1]), (0, shape[2]))

@@ -15,7 +15,7 @@ __all__ = ["DatasetOptions"]
 class DatasetOptions:
     """What a person may choose about volumes with a mask of the tumour."""
 
-    modality: Literal["mr", "ct"] = option("--modality", default="mr", help="Which images: MR T1, or CT.")
+    modality: Literal["mr", "ct", "both"] = option("--modality", default="mr", help="Which images: MR T1, CT, or both.")
     masks: Path | None = option(
         "--masks",
         help="A CSV: series, patient, tumour_mask (NIfTI, NRRD, DICOM SEG or RTSTRUCT), tumour_labels. Default: every "

@@ -11,7 +11,7 @@ A scan whose pixels and slices are within a hundredth of the wanted ones is not 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from osteon.data import Volume
     from osteon.geometry import Turn
 
-__all__ = ["PIXEL_MM", "SLICE_MM", "WINDOW_HU", "PreparedLimb", "prepare_limb"]
+__all__ = ["PIXEL_MM", "SLICE_MM", "WINDOW_HU", "Modality", "PreparedLimb", "prepare_limb"]
 
 PIXEL_MM: Final = 500 / 256
 """Side of a pixel: a field of 500 mm in 256 pixels, about 1.95 mm."""
@@ -38,7 +38,7 @@ SLICE_MM: Final = 3.27
 WINDOW_HU: Final = (-160.0, 240.0)
 """Level 40, width 400: soft tissue."""
 
-Modality = Literal["mr", "ct"]
+Modality: TypeAlias = Literal["mr", "ct"]
 
 _ALIKE: Final = 0.01
 _FAT_PERCENT: Final = 97.0

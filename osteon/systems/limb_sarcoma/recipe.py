@@ -18,13 +18,15 @@ _MARGIN_MM: Final = 50.0
 
 
 def _input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
-    is_ct = any(row.extra.get("modality") == "ct" for row in manifest.rows)
-    scale = "the window" if is_ct else "the square root of values over four thirds of fat (97th percentile of a slice)"
+    shown = {row.extra.get("modality", "mr") for row in manifest.rows}
+    window = f"CT: {WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU"
+    fat = "MR: the square root of values over four thirds of fat (97th percentile of a slice)"
+    scale = "; ".join(words for kind, words in (("mr", fat), ("ct", window)) if kind in shown)
     words = (
-        f"three axial slices every {SLICE_MM:g} mm, {scale} as 8-bit grey values, resized as a whole to the pixel "
+        f"three axial slices every {SLICE_MM:g} mm as 8-bit grey values ({scale}), resized as a whole to the pixel "
         "size, padded with 0; divided by 255"
     )
-    how = {"pixel_mm": PIXEL_MM, "slice_mm": SLICE_MM, **({"window_hu": list(WINDOW_HU)} if is_ct else {})}
+    how = {"pixel_mm": PIXEL_MM, "slice_mm": SLICE_MM, **({"window_hu": list(WINDOW_HU)} if "ct" in shown else {})}
     made = Preprocessing("osteon.systems.limb_sarcoma.prepare", how, words)
     where = "axial slices: rows front to back, columns right to left of a patient on the back"
     return ImageInput(3 if settings.neighbours else settings.channels, where, made, size_step=16, values="byte")

@@ -58,6 +58,7 @@ class LimbCrop:
     """The images of one scan, from the lowest slice to the highest, and the part of them that is scored.
 
     Attributes:
+        modality: "mr" or "ct".
         rows: of the manifest, (slices,).
         part: rows and columns of the images.
         spacing_mm: of the voxels.
@@ -65,6 +66,7 @@ class LimbCrop:
 
     patient: str
     series: str
+    modality: str
     rows: NDArray[np.int64] = field(repr=False)
     part: tuple[slice, slice]
     spacing_mm: tuple[float, float, float]
@@ -79,12 +81,14 @@ class ScanScore:
     """How well one method outlined the tumour of one scan.
 
     Attributes:
+        modality: "mr" or "ct".
         method: "ellipsoid", "mean mask", or name of a network.
         fold: whose test part the patient is in.
     """
 
     patient: str
     series: str
+    modality: str
     fold: int
     method: str
     agreement: VolumeAgreement
@@ -111,14 +115,15 @@ def limb_crops(manifest: Manifest, pixels: Pixels) -> tuple[LimbCrop, ...]:
         view = np.array([0.0, 1.0, 0.0, 1.0]) if pixels.views is None else pixels.views[rows[0]]
         spacing_mm = (float(extra["slice_mm"]), float(extra["pixel_mm"]), float(extra["pixel_mm"]))
         part = view_slices(view, (pixels.size, pixels.size))
-        found.append(LimbCrop(patient, series, np.array(rows, dtype=np.int64), part, spacing_mm))
+        modality = extra.get("modality", "mr")
+        found.append(LimbCrop(patient, series, modality, np.array(rows, dtype=np.int64), part, spacing_mm))
     return tuple(found)
 
 
 def score_blind_masks(
     manifest: Manifest, pixels: Pixels, split: Split, *, folds: Iterable[int] | None = None
 ) -> tuple[ScanScore, ...]:
-    """The blind masks of each fold, fitted on the crops of all who are not tested there.
+    """The blind masks of each fold and modality, fitted on the crops of all who are not tested there.
 
     Raises:
         InputError: as ``limb_crops``, or of another split.
@@ -127,13 +132,15 @@ def score_blind_masks(
     truth = {crop.rows[0]: crop.cut(pixels.masks["lesion"][crop.rows]) for crop in crops}
     for fold in range(len(split.folds)) if folds is None else folds:
         tested = set(split.rows(manifest, fold).test.tolist())
-        others = [truth[crop.rows[0]] for crop in crops if crop.rows[0] not in tested]
-        fitted: tuple[BlindEllipsoid | MeanMask, ...] = (BlindEllipsoid.fitted(others), MeanMask.fitted(others))
-        blind = dict(zip(BLIND, fitted, strict=True))
-        for crop in crops:
-            if crop.rows[0] in tested:
-                true = truth[crop.rows[0]]
-                scores += [_score(crop, fold, name, true, each.mask(true.shape)) for name, each in blind.items()]
+        for modality in sorted({crop.modality for crop in crops}):
+            own = [crop for crop in crops if crop.modality == modality]
+            others = [truth[crop.rows[0]] for crop in own if crop.rows[0] not in tested]
+            fitted: tuple[BlindEllipsoid | MeanMask, ...] = (BlindEllipsoid.fitted(others), MeanMask.fitted(others))
+            blind = dict(zip(BLIND, fitted, strict=True))
+            for crop in own:
+                if crop.rows[0] in tested:
+                    true = truth[crop.rows[0]]
+                    scores += [_score(crop, fold, name, true, each.mask(true.shape)) for name, each in blind.items()]
     return tuple(scores)
 
 
@@ -220,10 +227,17 @@ def scores_text(scores: Iterable[ScanScore]) -> str:
     """The scores as CSV, a line a scan and method."""
     names = [entry.name for entry in fields(VolumeAgreement)]
     lines = [
-        [each.patient, each.series, each.fold, each.method, *(asdict(each.agreement)[name] for name in names)]
+        [
+            each.patient,
+            each.series,
+            each.modality,
+            each.fold,
+            each.method,
+            *(asdict(each.agreement)[name] for name in names),
+        ]
         for each in scores
     ]
-    return csv_text(["patient", "series", "fold", "method", *names], lines)
+    return csv_text(["patient", "series", "modality", "fold", "method", *names], lines)
 
 
 def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
@@ -236,6 +250,7 @@ def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
         ScanScore(
             plain_cell(row["patient"]),
             plain_cell(row["series"]),
+            plain_cell(row["modality"]),
             int(row["fold"]),
             plain_cell(row["method"]),
             VolumeAgreement(
@@ -250,7 +265,7 @@ def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
 
 def _score(crop: LimbCrop, fold: int, method: str, true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> ScanScore:
     agreement = volume_agreement(true, predicted, spacing_mm=crop.spacing_mm)
-    return ScanScore(crop.patient, crop.series, fold, method, agreement)
+    return ScanScore(crop.patient, crop.series, crop.modality, fold, method, agreement)
 
 
 def _by_patient(scores: Iterable[ScanScore]) -> dict[str, dict[str, dict[str, float]]]:

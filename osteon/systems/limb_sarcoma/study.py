@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -64,6 +64,9 @@ NETWORKS: Final = (
 )
 """Most wanted first: a study that is stopped early has answered most."""
 
+_SCORES_FORMAT: Final = 2
+"""Of kept scores; 1 did not say the modality."""
+
 _HEADS: Final = ("Dice", "Surface Dice 2 mm", "HD95 (mm)", "Volume error", "Lesion sensitivity")
 _HOW: Final = (
     "Medians over patients, each scored in 3-D by the network of the fold that tests them, on the crops of the data "
@@ -86,8 +89,8 @@ def plan_limbs(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, ...]:
         UnknownLabelError: no such network or setting.
         InputError: a setting that cannot be, or the network among the settings.
     """
-    # HU mean the same on every scanner: only MR is shown with other grey values
-    own = {"intensity": 0.0} if any(row.extra.get("modality") == "ct" for row in manifest.rows) else {}
+    # HU mean the same on every scanner: CT alone is not shown with other grey values
+    own = {"intensity": 0.0} if _modalities(manifest) == ["ct"] else {}
     names = [row.run for row in NETWORKS]
     check_parts(choices.only, names, what="network")
     check_settings(choices.values, ("architecture",), instead="choose networks with --only")
@@ -120,9 +123,14 @@ def limb_scores(study: Study) -> tuple[ScanScore, ...]:
 
 
 def score_tables(
-    study: Study, scores: Sequence[ScanScore], *, notes: tuple[str, ...] = (), resampling: Resampling | None = None
+    study: Study,
+    scores: Sequence[ScanScore],
+    *,
+    modality: str,
+    notes: tuple[str, ...] = (),
+    resampling: Resampling | None = None,
 ) -> tuple[Table, ...]:
-    """Medians of every method, gains over the blind masks and over the first network, and Dice of every patient."""
+    """Of the scores of one modality: medians, gains over blind masks and the first network, Dice of every patient."""
     titles = {**dict.fromkeys(BLIND), **{row.run: row.title for row in NETWORKS}}
     names = {name: title or f"blind: {name}" for name, title in titles.items()}
     scored = [name for name in names if any(each.method == name for each in scores)]
@@ -136,7 +144,17 @@ def score_tables(
     rows = tuple((who, *(SHARE.number(dice[name][who]) for name in scored)) for who in patients)
     records = tuple({"patient": who, **{name: dice[name][who] for name in scored}} for who in patients)
     heads = ("Patient", *(names[name] for name in scored))
-    return outlines, gains, Table("patients", "Dice of every patient", heads, rows, notes=notes, records=records)
+    dices = Table("patients", "Dice of every patient", heads, rows, notes=notes, records=records)
+    where = modality.upper()
+    return tuple(
+        replace(each, name=f"{each.name}-{modality}", title=f"{each.title}, {where}")
+        for each in (outlines, gains, dices)
+    )
+
+
+def _modalities(manifest: Manifest) -> list[str]:
+    """MR first."""
+    return sorted({row.extra.get("modality", "mr") for row in manifest.rows}, reverse=True)
 
 
 def _kept(study: Study, run: RunState, fold: int, pixels: Pixels) -> tuple[ScanScore, ...]:
@@ -144,7 +162,7 @@ def _kept(study: Study, run: RunState, fold: int, pixels: Pixels) -> tuple[ScanS
     settings, file = run.plan.settings, run.folds[fold].weights
     folder, manifest = file.parent, study.manifest
     weights = hashlib.sha256(file.read_bytes()).hexdigest()
-    identity = digest([weights, settings.threshold, manifest.sha256, run.plan.name])
+    identity = digest([_SCORES_FORMAT, weights, settings.threshold, manifest.sha256, run.plan.name])
     notes, table = folder / "volumes.json", folder / "volumes.csv"
     if notes.exists() and table.exists() and read_document(notes).get("identity") == identity:
         return read_scores(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
@@ -220,10 +238,15 @@ def _results(study: Study, resampling: Resampling | None) -> Results:
         page.division_note(images, split),
         *page.state_notes(study, study.runs),
     )
-    tables = score_tables(study, limb_scores(study), notes=notes, resampling=resampling)
-    pictures = tuple(page.draw_trainings(study, study.runs))
+    scores = limb_scores(study)
+    sections = []
+    for modality in _modalities(study.manifest):
+        own = [each for each in scores if each.modality == modality]
+        tables = score_tables(study, own, modality=modality, notes=notes, resampling=resampling)
+        sections.append(StudySection(f"Outlines of tumours on {modality.upper()}", tables, ()))
+    sections.append(StudySection("Training", (), tuple(page.draw_trainings(study, study.runs))))
     return Results(
-        sections=(StudySection("Outlines of tumours", tables, pictures),),
+        sections=tuple(sections),
         warnings=page.shown_warnings(study, notes),
         done=sum(not run.pending for run in study.runs),
         planned=len(NETWORKS),

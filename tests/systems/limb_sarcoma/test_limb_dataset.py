@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from osteon.data import Patient, Volume
+from osteon.data import Manifest, Patient, Volume
 from osteon.data.system import MadeDataset
 from osteon.errors import InputError
 from osteon.geometry import Grid
@@ -22,6 +23,7 @@ from osteon.systems.limb_sarcoma.dataset import make_dataset, outlined_beside, r
 from osteon.systems.limb_sarcoma.margins import MARGINS_NAME, SIDES, Margins, cut_box, tumour_box
 from osteon.systems.limb_sarcoma.options import DatasetOptions
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, prepare_limb
+from osteon.systems.limb_sarcoma.recipe import SEGMENTER
 from osteon.train.views import known_views, neighbour_rows
 from tests.structure_sets import on_slice, saved, square, structure_set
 
@@ -121,6 +123,34 @@ def test_margins_are_drawn_once_and_are_the_same_for_every_modality(source: Path
     again = made(source, tmp_path / "again", DatasetOptions(seed=2, margins=tmp_path / "mr" / MARGINS_NAME))
     assert (tmp_path / "again" / MARGINS_NAME).read_bytes() == one
     assert again.built.manifest.sha256 == made(source, tmp_path / "mr").built.manifest.sha256
+
+
+def test_both_modalities_of_a_patient_are_in_one_data_set(source: Path, tmp_path: Path) -> None:
+    both = made(source, tmp_path / "both", DatasetOptions(modality="both")).built.manifest
+    alone = [made(source, tmp_path / kind, DatasetOptions(modality=kind)).built.manifest for kind in ("mr", "ct")]
+    assert both.patients == alone[0].patients
+    assert Counter(row.extra["modality"] for row in both.rows) == {"mr": len(alone[0]), "ct": len(alone[1])}
+    kept = {(row.patient, row.extra["modality"], row.extra["slice"]): row for row in both.rows}
+    for row in (row for manifest in alone for row in manifest.rows):
+        same = kept[row.patient, row.extra["modality"], row.extra["slice"]]
+        assert same.extra == row.extra
+        assert (tmp_path / "both" / same.image).read_bytes() == (
+            tmp_path / row.extra["modality"] / row.image
+        ).read_bytes()
+    told = both_words(both)
+    assert "MR: the square root" in told
+    assert "CT: -160 to 240 HU" in told
+
+
+def both_words(manifest: Manifest) -> str:
+    return SEGMENTER.card_input(SEGMENTER.settings(), manifest).preprocessing.description
+
+
+def test_a_series_that_nothing_calls_mr_or_ct_is_refused_where_both_are_wanted(source: Path, tmp_path: Path) -> None:
+    table = source / "masks.csv"
+    table.write_text("series,patient,tumour_mask\nP1_CT.nii.gz,P1,P1_CT_mask.nii.gz\n")
+    with pytest.raises(InputError, match="neither its file nor its name says MR or CT"):
+        made(source, tmp_path / "out", DatasetOptions(modality="both", masks=table))
 
 
 def test_drawn_margins_are_spread_evenly_over_their_range() -> None:

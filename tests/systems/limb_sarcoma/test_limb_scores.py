@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,30 @@ def test_blind_masks_are_fitted_on_those_who_are_not_tested(limbs: Limbs) -> Non
     assert score_blind_masks(manifest, pixels, split, folds=[1]) == tuple(each for each in scores if each.fold == 1)
 
 
+def test_blind_masks_of_mr_know_nothing_of_ct(limbs: Limbs) -> None:
+    manifest, pixels, split = limbs
+    alone = {each.patient: each for each in score_blind_masks(manifest, pixels, split)}
+    rows, twice = [], {}
+    for modality in ("mr", "ct"):  # on CT, the tumours are those of the next patient
+        rows += [
+            replace(row, image=f"{modality}-{row.image}", series=modality, extra={**row.extra, "modality": modality})
+            for row in manifest.rows
+        ]
+    shifted = np.roll(pixels.masks["lesion"], SLICES, axis=0)
+    both = replace(
+        pixels,
+        values=np.concatenate([pixels.values] * 2),
+        masks={"lesion": np.concatenate([pixels.masks["lesion"], shifted])},
+        views=None if pixels.views is None else np.concatenate([pixels.views] * 2),
+    )
+    for each in score_blind_masks(Manifest(manifest.folder, tuple(rows)), both, replace(split, manifest_sha256="")):
+        twice[each.patient, each.modality, each.method] = each
+    assert len(twice) == 4 * PATIENTS
+    for who, each in alone.items():
+        assert twice[who, "mr", each.method].agreement == each.agreement
+    assert any(twice[who, "ct", each.method].agreement != each.agreement for who, each in alone.items())
+
+
 def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(limbs: Limbs, tmp_path: Path) -> None:
     manifest, pixels, split = limbs
     small = {"image_size": SIZE, "crop": 0, "epochs": 4, "batch": 4, "threads": 1, "device": "cpu", "rates": "0.003"}
@@ -79,7 +104,7 @@ def test_gains_are_paired_by_patient_and_holm_looks_at_all_pairs(limbs: Limbs) -
     ellipsoid = {each.patient: each.agreement for each in blind if each.method == "ellipsoid"}
     true = np.ones((4, 8, 8), dtype=np.bool_)
     perfect = volume_agreement(true, true, spacing_mm=(3, 2, 2))
-    scores = [*blind, *(ScanScore(who, "s", 0, "perfect", perfect) for who in list(ellipsoid)[:5])]
+    scores = [*blind, *(ScanScore(who, "s", "mr", 0, "perfect", perfect) for who in list(ellipsoid)[:5])]
     (gain, p), (lost, q) = median_gains(scores, [("perfect", "ellipsoid"), ("ellipsoid", "perfect")])
     assert gain.value == pytest.approx(np.median([1 - each.dice for each in list(ellipsoid.values())[:5]]))
     assert (gain.patients, lost.value) == (5, -gain.value)

@@ -71,14 +71,14 @@ def table(file: Path) -> list[dict[str, str]]:
 
 
 def test_every_patient_is_scored_once_by_every_method(whole: Path) -> None:
-    patients = table(whole / "patients.csv")
+    patients = table(whole / "patients-mr.csv")
     assert [row["patient"] for row in patients] == [f"p{number}" for number in range(PATIENTS)]
-    medians = {(row["method"], row["measure"]): row for row in table(whole / "outlines.csv")}
+    medians = {(row["method"], row["measure"]): row for row in table(whole / "outlines-mr.csv")}
     for method in ("ellipsoid", "mean mask", "unet_small"):
         dice = [float(row[method]) for row in patients]
         assert float(medians[method, "dice"]["median"]) == pytest.approx(np.median(dice))
         assert int(medians[method, "dice"]["patients"]) == PATIENTS
-    gains = {row["reference"]: row for row in table(whole / "gains.csv")}
+    gains = {row["reference"]: row for row in table(whole / "gains-mr.csv")}
     wanted = np.median([float(row["unet_small"]) - float(row["ellipsoid"]) for row in patients])
     assert float(gains["ellipsoid"]["gain"]) == pytest.approx(wanted)
     assert set(gains) == {"ellipsoid", "mean mask"}
@@ -87,7 +87,7 @@ def test_every_patient_is_scored_once_by_every_method(whole: Path) -> None:
 def test_the_page_says_what_is_there_and_what_is_not(whole: Path) -> None:
     page = (whole / "index.html").read_text("utf-8")
     assert f"1 of {len(NETWORKS)} planned rows are complete" in page
-    shown = (whole / "outlines.md").read_text("utf-8")
+    shown = (whole / "outlines-mr.md").read_text("utf-8")
     assert "| U-Net, small | 6 of 6 |" in shown
     assert "| UNet++ | not run |" in shown
     assert "| blind: ellipsoid | 6 of 6 |" in shown
@@ -118,7 +118,7 @@ def test_folds_that_are_not_done_are_not_in_the_table(dataset: Path, tmp_path: P
         train_study(STUDY, dataset, tmp_path / "study", planned, progress=stop)
     study = open_study(STUDY, dataset, tmp_path / "study")
     write_study(STUDY, study, resampling=Resampling(repeats=50))
-    shown = (tmp_path / "study" / "outlines.md").read_text("utf-8")
+    shown = (tmp_path / "study" / "outlines-mr.md").read_text("utf-8")
     assert "| U-Net, small | 2 of 6 |" in shown
     assert "2 fold(s) are not trained yet" in shown
 
