@@ -8,7 +8,7 @@ meets both; the memory of the whole series is that of a fresh process for each s
   moment, against eager torch at its best batch size. Equal when the Dice of both masks is at least 0.999.
 * series: DICOM folder of 512 x 512 x 600 to lesions, bone and surfaces (``ct_metastasis``), against the plain loop.
 * training: a step of Hybrid-AttUNet++ (two decoders) against one of AttUNet++ (one); the ratio must be at least
-  1 / 1.6.
+  1 / 1.6. A step of small networks at 96 x 96 in the layout of the engine against one with the channels first.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ TARGETS = {"float32": 1.8, "bfloat16": 2.5}
 LEAST_DICE = 0.999
 MOST_MB = 3 * 1024
 SIDES = ("osteon", "plain")
+SMALL, SMALL_SIZE = ("unet_small", "efficientnet_lite0_unet"), 96
 
 
 def in_turns(works: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, Timed[Any]]:
@@ -118,16 +119,26 @@ def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
     taken = in_turns(works, rounds=rounds)
     ours, theirs = taken[ARCHITECTURE], taken["attunetpp"]
     step = f"step of {batch}, {size} px, two decoders"
-    return [Row.of(step, "step of attunetpp, one decoder", ours, theirs, target=round(1 / 1.6, 3))]
+    rows = [Row.of(step, "step of attunetpp, one decoder", ours, theirs, target=round(1 / 1.6, 3))]
+    small = min(size, SMALL_SIZE)
+    for name in SMALL:
+        laid = {each: training_step(name, size=small, batch=batch, layout=each) for each in ("engine", "first")}
+        for work in laid.values():
+            work()
+        taken = in_turns(laid, rounds=max(rounds, 5))
+        step = f"step of {batch}, {small} px, {name}"
+        rows.append(Row.of(step, "channels first in memory", taken["engine"], taken["first"], target=1.15))
+    return rows
 
 
-def training_step(name: str, *, size: int, batch: int) -> Callable[[], None]:
-    """A step that can be repeated."""
+def training_step(name: str, *, size: int, batch: int, layout: str = "engine") -> Callable[[], None]:
+    """A step that can be repeated, with images as the engine lays them ("engine") or with the channels first."""
     import torch
 
     from osteon.nets import build_network
     from osteon.nets.segmenter_description import SEGMENTERS
     from osteon.systems.ct_metastasis.recipe import SEGMENTER
+    from osteon.train.images import in_channels
     from osteon.train.losses import map_loss, map_weights
 
     torch.manual_seed(1)
@@ -136,7 +147,8 @@ def training_step(name: str, *, size: int, batch: int) -> Callable[[], None]:
     settings = SEGMENTER.settings({"architecture": name})
     weights = map_weights(settings, outputs)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-4)
-    images = torch.rand(batch, 1, size, size).expand(-1, 3, -1, -1)
+    drawn = torch.rand(batch, 1, size, size)
+    images = in_channels(drawn, 3) if layout == "engine" else drawn.expand(-1, 3, -1, -1)
     masks = (torch.rand(batch, len(outputs), size, size) > 0.9).float()
 
     def work() -> None:

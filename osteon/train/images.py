@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from osteon.train.pixels import Pixels
     from osteon.train.views import DrawnViews
 
-__all__ = ["Batch", "EpochOrder", "ImageSet", "InOrder", "epoch_rows", "image_loader"]
+__all__ = ["Batch", "EpochOrder", "ImageSet", "InOrder", "epoch_rows", "image_loader", "in_channels"]
 
 Batch = tuple["Tensor", "Tensor", "Tensor"]
 """Images (n, channel, size, size) float32; labels (n,) int64, or masks (n, mask, size, size) uint8; rows (n,) int64."""
@@ -170,3 +170,15 @@ def image_loader(
     stays = workers > 0 and isinstance(order, EpochOrder)
     how: dict[str, Any] = {"num_workers": workers, "pin_memory": pin_memory, "persistent_workers": stays}
     return DataLoader(images, batch_size=batch, sampler=order, **how)
+
+
+def in_channels(images: Tensor, channels: int) -> Tensor:
+    """Images (n, 1 or channels, row, column) in the channels of a network; on the CPU these come last in memory.
+
+    The maps of convolutions follow, which makes a step faster (``bench.segmenter --only training``); weights stay as
+    they are. The strides of one channel fit either layout, and torch takes the slower one unless they are made anew.
+    """
+    shown = images.expand(-1, channels, -1, -1)
+    if images.device.type != "cpu":
+        return shown
+    return torch.empty_like(shown, memory_format=torch.channels_last).copy_(shown)

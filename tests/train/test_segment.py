@@ -21,10 +21,13 @@ from osteon.data import Manifest, Split
 from osteon.errors import InputError, OutputError
 from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
+from osteon.nets.segmenter import Segmenter
+from osteon.nets.segmenter_description import SEGMENTERS
 from osteon.train import engine
 from osteon.train.counts import SegmentCounts
 from osteon.train.export.maps import stored_network
 from osteon.train.images import Batch
+from osteon.train.losses import map_loss, map_weights
 from osteon.train.objectives.segment import SEGMENT, SegmentLearner, kept_network
 from osteon.train.pixels import Pixels
 from osteon.train.run import Run, RunOptions, read_run, train_run
@@ -269,6 +272,33 @@ def test_a_network_learns_from_neighbours_within_drawn_views(toy: Toy, tmp_path:
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 32, 32)
     with pytest.raises(InputError, match="networks that see one slice"):
         stored_network(run.settings, fold)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_come_last_in_memory_and_change_rounding_alone(toy: Toy, channels: int) -> None:
+    _, _, pixels = toy
+    settings = segmenter(architecture="unet_small", channels=channels, image_size=32)
+    network = Segmenter(SEGMENTERS["unet_small"], in_channels=channels).double()
+    laid: list[bool] = []
+    for part in network.modules():
+        if isinstance(part, torch.nn.Conv2d) and part.kernel_size == (3, 3):
+            part.register_forward_hook(lambda _, __, out: laid.append(out.stride(1) == 1))
+    rows = np.arange(4)
+    images = torch.from_numpy(pixels.crops(rows))[:, None].double()
+    masks = torch.from_numpy(pixels.outlined(("lesion", "bone"), rows))
+    SegmentLearner(network, settings, monitors="lesion").loss((images, masks, torch.from_numpy(rows))).backward()
+    found = [value.grad for value in network.parameters()]
+    assert laid
+    assert all(laid)
+    assert all(value.is_contiguous() for value in network.state_dict().values())
+    network.zero_grad(set_to_none=True)
+    plain = network(images.expand(-1, channels, -1, -1).contiguous())
+    assert not laid[-1]
+    map_loss(plain, masks[:, :1], settings, map_weights(settings, ("lesion",))).backward()
+    for one, value in zip(found, network.parameters(), strict=True):
+        assert one is not None
+        assert value.grad is not None
+        assert torch.allclose(one, value.grad, rtol=1e-6, atol=1e-9)
 
 
 def test_side_heads_that_no_loss_reaches_are_not_trained(small: Toy, tmp_path: Path) -> None:

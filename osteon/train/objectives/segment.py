@@ -20,6 +20,7 @@ from osteon.nets.segmenter import Segmenter, SegmenterPair
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.train.counts import SWEPT, SegmentCounts, ThresholdSweep
 from osteon.train.fold import fit_job
+from osteon.train.images import in_channels
 from osteon.train.losses import map_loss, map_weights
 from osteon.train.objective import EpochMeasures, Evaluated, FoldJob, Objective, began_with, part_rows
 from osteon.train.pixels import load_pixels
@@ -140,7 +141,7 @@ class SegmentLearner:
 
     def _seen(self, images: Tensor, region: Tensor | None) -> Tensor:
         """What the network is shown: the image in its channels, of a pair only where there is bone."""
-        shown = images.expand(-1, self._settings.input_channels, -1, -1)
+        shown = in_channels(images, self._settings.input_channels)
         if self._bone is None:
             return shown
         if region is None:
@@ -346,7 +347,7 @@ class Evaluator:
             some = rows[start : start + size]
             with torch.inference_mode(), torch_threads(self.settings.threads):
                 images = torch.from_numpy(self.pixels.shown(some)).to(self.device)
-                shown = images.expand(-1, self.settings.input_channels, -1, -1)
+                shown = in_channels(images, self.settings.input_channels)
                 total = torch.stack([network(shown).float().sigmoid() for network in networks]).mean(dim=0)
             yield some, total.cpu().numpy()
             self.progress(step, min(start + size, len(rows)), len(rows))
