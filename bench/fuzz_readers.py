@@ -388,8 +388,8 @@ def _card(path: Path) -> None:
 
 
 def _settings(path: Path) -> None:
+    from osteon.io.settings_file import read_settings_file
     from osteon.systems.registry import recipe
-    from osteon.train.settings import read_settings_file
 
     recipe("ct_osteosarcoma").settings(read_settings_file(path))
 

@@ -197,7 +197,7 @@ def draw_learning_curves(path: Path, curves: Sequence[Curve], *, measure: str = 
         axes.tick_params(labelsize=Sheet.points(12), colors=_GREY)
     caption = (
         "A line a fold; the dot is the epoch whose weights were kept. A short tick marks the first epoch of "
-        "a new stage. The validation part chose the epoch, so these values are not results."
+        "a new stage. These values chose the epoch, or are of images that were learnt from: they are not results."
     )
     return sheet.picture(path, title, caption)
 

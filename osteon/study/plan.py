@@ -548,7 +548,7 @@ def evaluate_ensemble(
         if like is not None:
             settings = replace(settings, device=like.device, threads=like.threads)
         tables.append(_evaluated(manifest, replace(team, settings=settings), pixels, keep, progress))
-    return SegmentCounts.joined(tables).warned([*split.warnings, *_warnings(teams)])
+    return SegmentCounts.joined(tables).warned([*split.warnings, *teams[0].settings.warnings, *_warnings(teams)])
 
 
 def _teams(manifest: Manifest, split: Split, runs: Run | Sequence[Run], numbers: list[int]) -> list[_Team]:

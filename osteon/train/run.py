@@ -98,8 +98,8 @@ class Run:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences about the split that every table of this run must print."""
-        return tuple(self.document["split"]["warnings"])
+        """Sentences about the split and the settings that every table of this run must print."""
+        return (*self.document["split"]["warnings"], *self.settings.warnings)
 
     def predictions(self) -> Predictions:
         """Of all folds of classifiers that are done, validation and test parts.

@@ -6,7 +6,6 @@ What a setting takes is its annotation (msgspec converts and checks); a class he
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -28,14 +27,13 @@ from typing import (
 import msgspec
 from msgspec import Meta
 
-from osteon.errors import InputError, ThirdParty, UnknownLabelError, nearest_names
-from osteon.io.whole_file import decoded_text, file_bytes
+from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets import is_transformer, least_image_size, network_names
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.weights.backbone import embedded_architectures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from osteon.data import Manifest
     from osteon.weights import ImageInput
@@ -51,8 +49,6 @@ __all__ = [
     "SegmentSettings",
     "Settings",
     "TileAugmentation",
-    "parse_assignments",
-    "read_settings_file",
 ]
 
 STRATEGIES: Final = ("scratch", "ft", "lp", "lp-ft", "g-lf")
@@ -84,6 +80,10 @@ _OF_SCHEDULE: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _ENCODER_RATES: Final = (1e-3, 5e-4, 1e-4)
 _EPOCHS_FROM_SCRATCH: Final = 15
+_LEARNT: Final = (
+    "Each fold learnt from its validation part too: what is said of that part, as the curve of the epochs, is said of "
+    "training images. Results are those of the test parts."
+)
 
 S = TypeVar("S", bound="Settings")
 
@@ -137,6 +137,11 @@ class Settings:
     def changes_shares(self) -> bool:
         """Whether training sees the classes, or the slices with a lesion, in other shares than they occur."""
         return False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that go into every table made from a training with these settings."""
+        return ()
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -329,6 +334,8 @@ class SegmentSettings(NetworkSettings):
         crop: rows and columns of a random piece of each image that an epoch shows, every second one around a lesion
             where there is one; a multiple of ``size_step``. Evaluated are whole images. 0 shows them, as in the paper.
         selection: "validation" keeps the epoch with the best pooled F1 of the validation part, "last" the last (GAP).
+        joins_validation: a fold learns from its training and its validation part together; what the curve then says of
+            the validation part is said of training images. For ``selection`` "last", which chooses nothing on it.
         threshold: a pixel is predicted positive from this probability on (GAP: 0.5).
         draw: "plain", or "equal" shares of slices with and without a lesion; for ``images_per_epoch``.
         pair_mask: a sequential pair hands on bone or no bone ("hard") or its probability ("soft") (GAP).
@@ -356,6 +363,7 @@ class SegmentSettings(NetworkSettings):
     intensity: Weight = 0.0
     crop: Whole = 0
     selection: Literal["validation", "last"] = "validation"
+    joins_validation: bool = False
     threshold: Share = 0.5
     draw: Literal["plain", "equal"] = "plain"
     pair_mask: Literal["hard", "soft"] = "hard"
@@ -369,8 +377,9 @@ class SegmentSettings(NetworkSettings):
         return SEGMENTERS[self.architecture].outputs
 
     def document(self) -> dict[str, Any]:
-        """As of ``Settings``; those of an encoder only where there is one."""
-        unused = () if self.encoder else ("pretrained", "encoder_rate")
+        """As of ``Settings``; those of an encoder only where there is one, ``joins_validation`` where it is chosen."""
+        unused: tuple[str, ...] = () if self.encoder else ("pretrained", "encoder_rate")
+        unused += () if self.joins_validation else ("joins_validation",)
         whole = super(SegmentSettings, self).document()
         return {name: value for name, value in whole.items() if name not in unused}
 
@@ -399,6 +408,11 @@ class SegmentSettings(NetworkSettings):
         return 1 + 2 * self.neighbours if self.neighbours else self.channels
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """As of ``Settings``."""
+        return (_LEARNT,) if self.joins_validation else ()
+
+    @property
     def changes_shares(self) -> bool:
         """Whether training sees slices with a lesion in another share than they occur."""
         return self.images_per_epoch is not None and self.draw == "equal"
@@ -419,6 +433,10 @@ class SegmentSettings(NetworkSettings):
             raise InputError(f"channels is {self.channels}; with neighbours each slice is one channel: leave it out")
         if self.scaling and not self.augments:
             raise InputError("scaling is a part of the movements that augments=no turns off: leave one of them out")
+        if self.joins_validation and self.selection != "last":
+            raise InputError(
+                "joins_validation learns from the validation part, so no epoch can be chosen on it: add selection=last"
+            )
         if self.lesion_weight + self.bone_weight == 0:
             raise InputError("lesion_weight and bone_weight are both 0: nothing would be learnt")
         if self.draw == "equal" and self.images_per_epoch is None:
@@ -567,57 +585,6 @@ class HeadSettings(Settings):
             )
         if not self.pretrained:
             object.__setattr__(self, "pretrained", "embedded" if self.architecture in _EMBEDDED_TILES else "hub")
-
-
-_TOO_MUCH = "it is nested too deep, or holds a number or a date that cannot be"
-
-
-def read_settings_file(path: Path) -> dict[str, Any]:
-    """Values by name of a .toml, .yaml, .yml or .json file (JSON is YAML) of one table; the settings check them.
-
-    Raises:
-        InputError: the file cannot be read, or is not one table.
-    """
-    text = decoded_text(file_bytes(path), path.name).replace("\r\n", "\n")
-    found: object
-    if path.suffix.lower() == ".toml":
-        with ThirdParty(f"{path.name} is not valid TOML: {_TOO_MUCH}"):
-            try:
-                found = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
-                raise InputError(f"{path.name} is not valid TOML: {error}") from error
-    elif path.suffix.lower() in {".yaml", ".yml", ".json"}:
-        import yaml
-
-        with ThirdParty(f"{path.name} is not valid YAML: {_TOO_MUCH}"):
-            try:
-                found = yaml.safe_load(text) or {}
-            except yaml.YAMLError as error:
-                raise InputError(f"{path.name} is not valid YAML: {error}") from error
-    else:
-        raise InputError(f"{path.name} is not a valid settings file: give a .toml, .yaml or .json")
-    if not isinstance(found, Mapping) or any(isinstance(value, Mapping) for value in found.values()):
-        raise InputError(f"{path.name} must hold one table of names and values, as learning_rate = 1e-5")
-    return {str(name): value for name, value in found.items()}
-
-
-def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """Names and values of ``name=value`` texts.
-
-    Raises:
-        InputError: a text without a name or an equals sign.
-
-    Example:
-        >>> parse_assignments(["batch=8", "seed = 3"])
-        {'batch': '8', 'seed': '3'}
-    """
-    found = {}
-    for text in assignments:
-        name, sign, value = text.partition("=")
-        if not (sign and name.strip()):
-            raise InputError(f"{text!r} is not a setting: write name=value, as batch=8")
-        found[name.strip()] = value.strip()
-    return found
 
 
 def _kinds(cls: type) -> dict[str, Any]:

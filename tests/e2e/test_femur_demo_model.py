@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from osteon.data import SliceReading
+from osteon.io.settings_file import read_settings_file
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.mri_femur.read import DEFAULT_MODEL
 from osteon.systems.mri_femur.recipe import RECIPE
-from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
 from osteon_phantoms.femur.sampling import random_femur_mr_spec
 from osteon_phantoms.femur.spec import Look

@@ -15,12 +15,12 @@ from scipy import ndimage
 from osteon.data.system import DEMO_MARK, NO_MODEL
 from osteon.errors import NotThisTaskError
 from osteon.io.dicom.read_back import read_segmentation
+from osteon.io.settings_file import read_settings_file
 from osteon.ops.skeleton import DENSE_HU
 from osteon.reading import CaseOptions, CaseResult, read_case
 from osteon.systems.ct_metastasis.read import DEFAULT_SEGMENTER, DEFAULT_SLICE_MODEL
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 from osteon.systems.ct_metastasis.text import LesionReading
-from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
 from osteon_phantoms import Phantom, TrunkSpec, make_trunk, random_trunk_spec
 from osteon_phantoms.files import write_ct_phantom

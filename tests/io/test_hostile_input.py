@@ -23,10 +23,10 @@ from osteon.io.find import find_images
 from osteon.io.image import load_radiograph, read_image, read_mask_image
 from osteon.io.mask import read_mask_volume
 from osteon.io.nifti import load_nifti
+from osteon.io.settings_file import read_settings_file
 from osteon.io.slide import open_slide
 from osteon.io.split_file import read_split
 from osteon.io.volume import load_volume, open_volume
-from osteon.train.settings import read_settings_file
 from osteon.weights.card import read_card
 from tests.hostile_files import BOMB_MIB, CASES, ct, fragments, nifti, series, tiff
 

@@ -20,6 +20,7 @@ from osteon.app.cli.terminal import EXIT_OK, run_guarded
 from osteon.curation.splits import make_split
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
+from osteon.io.settings_file import parse_assignments
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.report.blocks import Table
@@ -27,7 +28,6 @@ from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, train_study
 from osteon.systems.ct_osteosarcoma.study import STUDY, plan_runs
 from osteon.train.launch import Cluster
-from osteon.train.settings import parse_assignments
 
 SETTINGS = ("image_size=32", "epochs=1", "threads=1", "batch=8", "learning_rate=1e-3", "final_rate=1e-4")
 

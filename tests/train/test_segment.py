@@ -240,6 +240,34 @@ def test_one_map_networks_and_the_last_epoch(toy: Toy, tmp_path: Path) -> None:
     assert "no pixel of bone" in two.failed[0].error
 
 
+def test_a_fold_learns_from_its_validation_part_where_that_is_asked(toy: Toy, tmp_path: Path) -> None:
+    manifest, split, _ = toy
+    rows = split.rows(manifest, 0)
+    shown: set[int] = set()
+    real = SegmentLearner.loss
+
+    def noted(self: SegmentLearner, batch: Batch) -> torch.Tensor:
+        shown.update(batch[2].tolist())
+        return real(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SegmentLearner, "loss", noted)
+        run = train(toy, tmp_path / "run", epochs=1, selection="last", joins_validation=True)
+    fold = run.folds[0]
+    assert (fold.state, fold.error) == ("done", "")
+    assert shown == {*rows.train.tolist(), *rows.validation.tolist()}
+    assert fold.images["train"] == len(rows.train) + len(rows.validation)
+    assert fold.images["of them validation"] == len(rows.validation)
+    assert set(run.counts().part.tolist()) == {"test"}
+    assert read_sweeps(fold.folder) == ()
+    assert "learnt from its validation part" in run.counts().warnings[-1]
+    # a run of before, whose settings say nothing of it, goes on
+    kept = json.loads((tmp_path / "run" / "settings.json").read_text(encoding="utf-8"))
+    del kept["settings"]["joins_validation"]
+    (tmp_path / "run" / "settings.json").write_text(json.dumps(kept), encoding="utf-8")
+    assert not read_run(tmp_path / "run").settings.joins_validation
+
+
 def test_neighbours_and_views_are_those_of_the_manifest(tmp_path: Path) -> None:
     dataset = read_manifest(write_toy_dataset(tmp_path / "data", patients=4, each=3))
     rows = tuple(

@@ -131,6 +131,27 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunDa
     assert not (tmp_path / "bad").exists()
 
 
+def test_no_threshold_comes_from_a_validation_part_that_was_learnt_from(data: RunData, tmp_path: Path) -> None:
+    settings = replace(data.run.settings, epochs=1, selection="last", joins_validation=True, architecture="unet_small")
+    dataset = data.manifest.folder
+    train_run(data.manifest, data.split, settings, tmp_path / "run", options=RunOptions(folds=[0, 1]))
+    joined = open_run(tmp_path / "run", dataset)
+    options = ExportOptions(resampling=FEW, device="cpu")
+    card = export_run(joined, tmp_path / "joined", SEGMENTER, options=options)
+    assert card.maps.thresholds == {"lesion": 0.5}
+    assert "learnt from" in card.maps.maps[0].source
+    assert card.results
+    members = card.training.details["members"]
+    assert [member["patients"]["train"] for member in members] == [6, 6]  # of eight, two are of the test part
+    assert not [name for name in members[0] if name.startswith(("validation", "thresholds"))]
+    assert any("learnt from its validation part" in each for each in card.training.details["warnings"])
+    assert export_run(joined, tmp_path / "own", SEGMENTER, options=replace(options, threshold=0.3)).maps.thresholds == {
+        "lesion": 0.3
+    }
+    with pytest.raises(InputError, match="learnt from their validation parts"):
+        export_run(joined, tmp_path / "bad", SEGMENTER, options=replace(options, operating_point="f1"))
+
+
 def test_other_data_are_refused(data: RunData, tmp_path: Path) -> None:
     other = write_toy_dataset(tmp_path / "toy", patients=9, each=2)
     with pytest.raises(InputError, match="trained with other patients"):

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from osteon.errors import InputError, OsteonError, UnknownLabelError
+from osteon.io.settings_file import parse_assignments, read_settings_file
 from osteon.systems.histology.recipe import RECIPE as TILES
 from osteon.train.objectives import settings_of
-from osteon.train.settings import CONFIGURATIONS, ClassifySettings, parse_assignments, read_settings_file
+from osteon.train.settings import CONFIGURATIONS, ClassifySettings
 from tests.train.quick import femur, legs, segmenter, slices
 
 
@@ -206,6 +207,15 @@ def test_channels_follow_from_the_neighbours() -> None:
     assert segmenter(channels=3).input_channels == 3
 
 
+def test_joining_the_validation_part_is_said_and_changes_what_is_kept_only_where_it_is_chosen() -> None:
+    plain, joined = segmenter(selection="last"), segmenter(selection="last", joins_validation="yes")
+    assert "joins_validation" not in plain.document()
+    assert joined.decisive == plain.decisive | {"joins_validation": True}
+    assert settings_of(joined.document()) == joined
+    assert plain.warnings == legs().warnings == ()
+    assert "learnt from its validation part" in joined.warnings[0]
+
+
 def test_settings_come_back_from_text_and_from_json() -> None:
     settings = segmenter(rates="0.1,0.01", augments="no", batch="4", images_per_epoch="none", precision=32)
     assert (settings.rates, settings.augments, settings.batch, settings.images_per_epoch) == (
@@ -246,6 +256,7 @@ def test_settings_come_back_from_text_and_from_json() -> None:
         ({"margin": 1.0}, "< 1"),
         ({"scaling": 0.2, "augments": False}, "leave one of them out"),
         ({"intensity": -0.1}, ">= 0"),
+        ({"joins_validation": True}, "add selection=last"),
     ],
 )
 def test_what_no_segmenter_can_be_is_refused(values: dict[str, Any], words: str) -> None:

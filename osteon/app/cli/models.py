@@ -155,7 +155,7 @@ def _export(
         "",
         help="Classifiers: fixed on validation: youden (the default), sensitivity or specificity (at least 0.95) of "
         "slices, or legs (extents that match best); or paper (0.95). Segmenters: f1 (best on validation, the "
-        "default) or half (0.5).",
+        "default) or half (0.5, the default where validation was learnt from).",
     ),
     threshold: float | None = typer.Option(
         None, help="A threshold on the smoothed probability (of a segmenter: on that of lesions), instead."

@@ -44,11 +44,11 @@ def study(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="No progress."),
 ) -> None:
     """Repeat a paper's study on a data set: its tables, with both kinds of interval, beside the published values."""
+    from osteon.io.settings_file import parse_assignments, read_settings_file
     from osteon.study.protocol import Choices
     from osteon.study.run import StudyJobs, run_study
     from osteon.systems.registry import study_protocol
     from osteon.train.launch import Cluster
-    from osteon.train.settings import parse_assignments, read_settings_file
 
     protocol = study_protocol(task)
     values = read_settings_file(settings) if settings is not None else {}

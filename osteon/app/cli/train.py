@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from osteon.train.counts import SegmentCounts
     from osteon.train.run import Run
     from osteon.train.run_folder import EpochRecord
+    from osteon.train.settings import Settings
 
 __all__ = ["train"]
 
@@ -70,11 +71,11 @@ def train(
 ) -> None:
     """Train a network fold by fold. An interrupted run goes on with the same command, bit for bit."""
     from osteon.errors import UsageError
+    from osteon.io.settings_file import parse_assignments, read_settings_file
     from osteon.io.split_file import read_split
     from osteon.io.table import read_manifest
     from osteon.systems.registry import recipe
     from osteon.train.run import RunOptions, train_run
-    from osteon.train.settings import parse_assignments, read_settings_file
 
     options = {
         "--strategy": ("strategy", strategy),
@@ -98,7 +99,7 @@ def train(
 
     def tell(number: int, record: EpochRecord) -> None:
         if not quiet:
-            say(_epoch_line(number, record), err=True)
+            say(_epoch_line(number, record, _looked_at(wanted)), err=True)
 
     asked = RunOptions(folds=tuple(fold) or None, shared=bone_networks, skip_unreadable=skip_unreadable, on_epoch=tell)
     with shown_progress(quiet=quiet) as progress:
@@ -109,12 +110,17 @@ def train(
         raise typer.Exit(EXIT_SKIPPED)
 
 
-def _epoch_line(fold: int, record: EpochRecord) -> str:
+def _looked_at(settings: Settings) -> str:
+    """What the curve is of."""
+    return "training (its validation part)" if getattr(settings, "joins_validation", False) else "validation"
+
+
+def _epoch_line(fold: int, record: EpochRecord, looked_at: str) -> str:
     measures = " ".join(f"{_title(name)} {value:.4f}" for name, value in record.measures.items())
     return (
         f"fold {fold} epoch {record.epoch:>3} {record.stage:<9} {len(record.free.split())} layer group(s) trainable, "
         f"rate {max(record.head_rate, record.backbone_rate):.1e}, loss {record.train_loss:.4f}, "
-        f"validation loss {record.validation_loss:.4f} {measures}, {record.seconds:.1f} s"
+        f"{looked_at} loss {record.validation_loss:.4f} {measures}, {record.seconds:.1f} s"
     )
 
 
@@ -125,8 +131,8 @@ def _run_lines(run: Run) -> list[str]:
         if fold.state == "done" and fold.monitored is not None:
             name = next(iter(fold.history[-1].measures))
             lines.append(
-                f"fold {fold.fold}: epoch {fold.best_epoch} of {len(fold.history)} kept, validation {_title(name)} "
-                f"{fold.monitored:.4f}, {fold.seconds:.0f} s"
+                f"fold {fold.fold}: epoch {fold.best_epoch} of {len(fold.history)} kept, {_looked_at(run.settings)} "
+                f"{_title(name)} {fold.monitored:.4f}, {fold.seconds:.0f} s"
             )
         elif fold.state == "failed":
             lines.append(f"fold {fold.fold}: failed: {fold.error}")

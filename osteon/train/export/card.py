@@ -97,7 +97,8 @@ class ExportOptions:
         words: version, statement, licence, intended use, exclusions.
         folds: whose networks become members; None takes all that are done.
         operating_point: of classifiers one of ``results.POINTS``, all but "paper" fixed on validation; "" for "youden".
-            Of maps one of ``maps.MAP_POINTS``, "" for "f1". Of heads the likeliest class is predicted.
+            Of maps one of ``maps.MAP_POINTS``, "" for "f1", or for "half" where validation was learnt from. Of heads
+            the likeliest class is predicted.
         threshold: a number instead; of maps for the lesions.
         trust: whether out-of-distribution limits and prediction sets are fitted, of classifiers.
         references: training images of each member that its OOD score is measured against, at most.
@@ -231,7 +232,7 @@ def model_card(
         **shipped.details,
         "software": dict(run.document.get("versions", {})),
         "machine": dict(run.document.get("machine", {})),
-        "warnings": [*split.warnings, *shipped.warnings],
+        "warnings": [*split.warnings, *run.settings.warnings, *shipped.warnings],
         "unreadable_images": len(run.document.get("unreadable", ())),
     }
     training = Training(

@@ -21,7 +21,7 @@ from osteon.nets.segmenter_description import SEQUENCES
 from osteon.train.counts import SegmentCounts, ThresholdSweep, evaluate_counts
 from osteon.train.engine import choose_device
 from osteon.train.export.card import MADE_UP, Member, Shipped, shows_pattern, smooth_patterns
-from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
+from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network, learnt_rows
 from osteon.train.run import synthetic_share
 from osteon.weights import Golden, MapOutput, Maps, MeasuredResult, mask_difference, round_to_half
 
@@ -66,12 +66,18 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class MapMember(Member):
-    """A segmenter, of the registry's shape, with a sweep of its validation part for each map; its rows can be read."""
+    """A segmenter, of the registry's shape, with a sweep of its validation part for each map; its rows can be read.
+
+    ``has_learnt``: from its validation part too, so that nothing may be chosen on it.
+    """
 
     sweeps: tuple[ThresholdSweep, ...] = field(repr=False)
+    has_learnt: bool = False
 
     def fitted(self) -> dict[str, Any]:
         """As of ``Member``."""
+        if self.has_learnt:
+            return {"training_f1_of_validation_part": self.fold.monitored}
         thresholds = {sweep.output: sweep.best for sweep in self.sweeps}
         return {"validation_f1": self.fold.monitored, "thresholds_best_on_validation": thresholds}
 
@@ -154,18 +160,25 @@ def _member(data: RunData, fold: FoldResult, evaluate: Evaluator, *, half: bool)
     if half:
         round_to_half(network)
     rows, usable = data.split.rows(data.manifest, fold.fold), evaluate.pixels.usable
-    kept = FoldRows(usable(rows.train), usable(rows.validation), usable(rows.test))
+    kept = learnt_rows(FoldRows(usable(rows.train), usable(rows.validation), usable(rows.test)), data.run.settings)
     own, threshold = replace(evaluate, networks=[network]), data.run.settings.threshold
     _, sweeps = own.evaluated(kept.validation, fold=fold.fold, part="validation", threshold=threshold)
     network.cpu()
-    return MapMember(fold=fold, network=network, rows=kept, sweeps=sweeps)
+    has_learnt = bool(data.run.settings.joins_validation)
+    return MapMember(fold=fold, network=network, rows=kept, sweeps=sweeps, has_learnt=has_learnt)
 
 
 def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutput, ...]:
-    """A threshold for each map, by the validation parts of all members together."""
-    point = chosen.operating_point or "f1"
+    """A threshold for each map, by the validation parts of all members together; one half where they learnt from it."""
+    has_learnt = any(member.has_learnt for member in members)
+    point = chosen.operating_point or ("half" if has_learnt else "f1")
     if point not in MAP_POINTS:
         raise UnknownLabelError(f"no operating point {point!r} of maps: {nearest_names(point, MAP_POINTS)}")
+    if point == "f1" and has_learnt:
+        raise InputError(
+            "the operating point f1 was asked for, but these networks learnt from their validation parts "
+            "(joins_validation): no threshold can be chosen on them; leave it out for one half, or give a threshold"
+        )
     if chosen.threshold is not None and not 0 < chosen.threshold < 1:
         raise InputError(f"the threshold {chosen.threshold} cannot be: it is between 0 and 1")
     if chosen.least_mm3 is not None and not chosen.least_mm3 > 0:
@@ -176,7 +189,8 @@ def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutpu
         if chosen.threshold is not None and sweep.output == "lesion":
             found.append(MapOutput(sweep.output, chosen.threshold, "chosen by who made the model"))
         elif point == "half":
-            found.append(MapOutput(sweep.output, 0.5, "0.5, not chosen on data"))
+            why = "0.5, not chosen on data" + (": the validation parts were learnt from" if has_learnt else "")
+            found.append(MapOutput(sweep.output, 0.5, why))
         else:
             best = whole.best
             value = whole.f1[int(np.argmin(np.abs(whole.thresholds - best)))]
@@ -195,9 +209,10 @@ def _map_warnings(members: Sequence[MapMember], maps: Sequence[MapOutput]) -> tu
         # of the sweep's thresholds the last one that is not above: what it leaves empty, the threshold does too
         at = max(0, int(np.searchsorted(whole.thresholds, each.threshold + 1e-6)) - 1)
         if not whole.table[at, :2].any():
+            parts = "validation parts" + (" (learnt from)" if members[0].has_learnt else "")
             said.append(
-                f"At the threshold {each.threshold:.4g} ({each.source}) the model predicts no pixel of the validation "
-                f"parts positive in the map {each.name}: choose another --operating-point or --threshold."
+                f"At the threshold {each.threshold:.4g} ({each.source}) the model predicts no pixel of the {parts} "
+                f"positive in the map {each.name}: choose another --operating-point or --threshold."
             )
     return tuple(said)
 
@@ -287,6 +302,8 @@ def _answers(settings: SegmentSettings, members: Sequence[MapMember]) -> dict[st
     chosen = "the epoch with the largest pooled F1 of lesions on the validation part, of each fold on its own: epochs "
     if settings.selection == "last":
         chosen = "the last epoch of each fold: epochs "
+    if settings.joins_validation:
+        chosen = f"nothing, the validation parts were learnt from too; {chosen}"
     return {
         "kind": f"deep learning: convolutional networks ({settings.architecture}) that mark pixels of CT slices",
         "preprocessing": "8-bit slices, resized as a whole by area to "

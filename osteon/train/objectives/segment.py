@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from osteon.train.pixels import Pixels
     from osteon.train.run_folder import EpochRecord, OnEpoch
 
-__all__ = ["SEGMENT", "Evaluator", "SegmentJob", "SegmentLearner", "kept_network", "predicted_lesions"]
+__all__ = ["SEGMENT", "Evaluator", "SegmentJob", "SegmentLearner", "kept_network", "learnt_rows", "predicted_lesions"]
 
 _MASKS = ("lesion", "bone")
 """Order of the masks of a batch."""
@@ -54,6 +54,9 @@ _NOT_OF_BONE = frozenset({"architecture", "lesion_weight", "bone_weight", "pair_
 
 _INIT_STREAM = 3
 """Keeps the initial weights apart from other uses of the seed."""
+
+_LEARNT = "of them validation"
+"""What the count of images calls a validation part that is learnt from."""
 
 _CPU_BATCH, _GPU_BATCH = 8, 32
 
@@ -194,12 +197,15 @@ class _Segment(Objective):
         rows, unreadable = part_rows(data, fold, settings)
         areas = {name: data.pixels.areas(name) for name in _MASKS}
         _require_masks(rows, areas, fold, settings)
+        rows = learnt_rows(rows, settings)
         pair = SEQUENCES.get(settings.architecture)
-        images = {part: len(getattr(rows, part)) for part in PARTS} | {"unreadable": unreadable}
+        images = {part: len(getattr(rows, part)) for part in PARTS}
+        if settings.joins_validation:
+            images = {_LEARNT if part == "validation" else part: count for part, count in images.items()}
         return SegmentJob(
             **self.of_fold(data, fold, settings, folder),
             rows=rows,
-            images=images,
+            images=images | {"unreadable": unreadable},
             identity=digest([settings.decisive, fold, _content(data.manifest, rows, areas)]),
             name="lesion" if pair else "",
             network=pair[1] if pair else settings.architecture,
@@ -256,7 +262,10 @@ class _Segment(Objective):
         return max(history, key=lambda record: (np.nan_to_num(record.monitored), -record.validation_loss))
 
     def evaluate(self, job: SegmentJob, pixels: Pixels, progress: Progress) -> Evaluated | None:
-        """Count what the kept network predicts; the bone network of a pair is evaluated with the pair."""
+        """Count what the kept network predicts; the bone network of a pair is evaluated with the pair.
+
+        A validation part that was learnt from is not counted: no threshold may come from it.
+        """
         if job.name == "bone":
             return None
         from osteon.train.engine import choose_device
@@ -264,15 +273,23 @@ class _Segment(Objective):
         settings = job.settings
         networks = [kept_network(settings, job.folder / BEST_NAME)]
         evaluate = Evaluator(networks, settings, job.manifest, pixels, choose_device(settings), progress)
-        parts = [
-            evaluate.evaluated(getattr(job.rows, part), fold=job.fold, part=part, threshold=settings.threshold)
-            for part in ("validation", "test")
-        ]
-        return Evaluated(SegmentCounts.joined([counts for counts, _ in parts]), parts[0][1])
+        parts = {
+            part: evaluate.evaluated(getattr(job.rows, part), fold=job.fold, part=part, threshold=settings.threshold)
+            for part in (("test",) if settings.joins_validation else ("validation", "test"))
+        }
+        sweeps = () if settings.joins_validation else parts["validation"][1]
+        return Evaluated(SegmentCounts.joined([counts for counts, _ in parts.values()]), sweeps)
 
 
 SEGMENT = _Segment()
 """Maps of lesions and bone."""
+
+
+def learnt_rows(rows: FoldRows, settings: SegmentSettings) -> FoldRows:
+    """The rows of a fold as it is trained: the validation part is a part of the training where the settings join it."""
+    if not settings.joins_validation:
+        return rows
+    return replace(rows, train=np.union1d(rows.train, rows.validation))
 
 
 def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | SegmenterPair:

@@ -17,6 +17,7 @@ from osteon.app.cli.program import build
 from osteon.app.cli.terminal import EXIT_OK, run_guarded
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, UnknownLabelError
+from osteon.io.settings_file import parse_assignments
 from osteon.io.split_file import read_split
 from osteon.io.table import read_manifest
 from osteon.study.page import write_study
@@ -26,7 +27,6 @@ from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study, tra
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.systems.ct_metastasis.study import STUDY
 from osteon.systems.ct_metastasis.study_rows import LITERAL, NESTED, plan_metastasis
-from osteon.train.settings import parse_assignments
 from tests.train.toy_slices import toy_slices, write_toy_dataset
 
 SETTINGS = ("image_size=32", "epochs=1", "batch=4", "threads=1", "members=3")

@@ -8,11 +8,11 @@ import pytest
 
 from osteon.data.options import silent
 from osteon.io import open_volume
+from osteon.io.settings_file import read_settings_file
 from osteon.ops.legs import find_legs
 from osteon.predict.predictor import Predictor
 from osteon.systems.ct_osteosarcoma.read import DEFAULT_MODEL, classify_leg
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
-from osteon.train.settings import read_settings_file
 from osteon.weights import find_card
 
 

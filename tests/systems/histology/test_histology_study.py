@@ -13,6 +13,7 @@ import pytest
 from osteon.data import ImageRow, Manifest
 from osteon.data.slide import TILE_CLASSES
 from osteon.errors import InputError, UnknownLabelError
+from osteon.io.settings_file import parse_assignments
 from osteon.io.table import write_manifest
 from osteon.study.protocol import Choices
 from osteon.study.published import read_published
@@ -20,7 +21,6 @@ from osteon.study.run import StudyJobs, StudyOutcome, open_study, run_study
 from osteon.systems.histology.recipe import RECIPE
 from osteon.systems.histology.study import STUDY, plan_histology
 from osteon.systems.histology.study_folds import tile_baselines
-from osteon.train.settings import parse_assignments
 
 COLOURS = ((230, 220, 240), (190, 120, 170), (90, 50, 140))
 QUICK = ("rates=[0.01, 0.001]", "epochs=[4, 15]", "repeats=2", "choice_repeats=1", "pixels=64")

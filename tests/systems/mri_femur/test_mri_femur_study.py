@@ -13,6 +13,7 @@ import pytest
 from osteon.curation.splits import make_split
 from osteon.data import Predictions
 from osteon.errors import InputError, OsteonError
+from osteon.io.settings_file import parse_assignments
 from osteon.io.split_file import write_split
 from osteon.io.table import read_manifest
 from osteon.metrics.bootstrap import Resampling
@@ -21,7 +22,6 @@ from osteon.study.protocol import Choices, Division
 from osteon.study.published import read_published
 from osteon.study.run import run_study, train_study
 from osteon.systems.mri_femur.study import STUDY, femur_tables, plan_femur, result_rows
-from osteon.train.settings import parse_assignments
 
 FEW = Resampling(repeats=50, seed=1)
 NOTES = {"folds": ("SYNTHETIC: made up.", "In folds."), "holdout": ("SYNTHETIC: made up.", "In one division.")}
