@@ -172,7 +172,11 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     **{
         f"{base}_{kind}": _segmenter(f"{base}_{kind}", f"U-Net on {title}{decoders}", _UNET)
         for base, title in _ENCODERS.items()
-        for kind, decoders in (("unet", ""), ("dual_unet", ", decoders for bone and lesion"))
+        for kind, decoders in (
+            ("unet", ""),
+            ("dual_unet", ", decoders for bone and lesion"),
+            ("unet16", " down to 1/16 of the size"),
+        )
     },
     **{
         f"efficientnet_lite{number}_tiles": _tiles(

@@ -33,18 +33,19 @@ _GIVES = ("stage1", "stage2", "stage3", "stage5", "stage7")
 
 
 class MobileEncoder(nn.Module):
-    """Stem and stages of a mobile network, without its last convolution and head: what it sees at five sizes.
+    """Stem and stages of a mobile network, without its last convolution and head: what it sees at up to five sizes.
 
     Attributes:
-        features: "stem" and "stage1" to "stage7".
+        features: "stem" and "stage1" to the last one that is needed, "stage7" for five sizes.
     """
 
-    def __init__(self, name: str, *, in_channels: int) -> None:
+    def __init__(self, name: str, *, in_channels: int, levels: int = 5) -> None:
         """Random weights of torch's generator.
 
         Args:
             name: one of ``MOBILE_NETWORKS``.
             in_channels: of the images, any number: three neighbouring slices, for example.
+            levels: how many maps it gives, from 1/2 of the size on, at most five.
 
         Raises:
             UnknownLabelError: no such network.
@@ -57,10 +58,11 @@ class MobileEncoder(nn.Module):
         self.input_offset: Tensor
         self.register_buffer("input_scale", whole.input_scale)
         self.register_buffer("input_offset", whole.input_offset)
-        self.features = whole.features[:-1]
+        names = [part for part, _ in whole.features.named_children()]
+        self.features = whole.features[: names.index(_GIVES[levels - 1]) + 1]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Map images (n, channel, row, column) in 0..1 to five maps, (n, width, row / 2, column / 2) first."""
+        """Map images (n, channel, row, column) in 0..1 to its maps, (n, width, row / 2, column / 2) first."""
         maps, found = images * self.input_scale + self.input_offset, []
         for name, part in self.features.named_children():
             maps = part(maps)

@@ -146,7 +146,9 @@ class Segmenter(nn.Module):
         self.outputs = description.outputs
         depth, widths = description.depth, description.widths
         self.encoder = nn.ModuleDict()
-        self.trunk = MobileEncoder(description.encoder, in_channels=in_channels) if description.encoder else None
+        self.trunk = None
+        if description.encoder:
+            self.trunk = MobileEncoder(description.encoder, in_channels=in_channels, levels=depth)
         own = widths if self.trunk is None else widths[:1]
         for level, (before, width) in enumerate(zip((in_channels, *widths), own, strict=False)):
             self.encoder[_name(level, 0)] = ConvolutionBlock(before, width, kind=description.block)

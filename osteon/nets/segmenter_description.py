@@ -6,7 +6,8 @@ them, a UNet++ the inner nodes. The ablation of the paper is a change of switche
 (MB) is ``block="residual"``, the dual decoder (DD) is ``outputs=("lesion", "bone")``; the ensemble (EN) is none.
 
 The encoder may also be a network that was trained on photographs (``encoder``); ``NAME_unet`` has one decoder,
-``NAME_dual_unet`` two. They are ours, of no paper.
+``NAME_dual_unet`` two, and ``NAME_unet16`` one, its encoder ending at 1/16 of the size, before the stages that have
+most of the parameters. They are ours, of no paper.
 
 The other names without a suffix are the networks of the reference code, whose parameter counts they have.
 ``unetpp_plain`` and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation
@@ -62,7 +63,8 @@ class SegmenterDescription:
     # whether X(0, 1), X(0, 2), X(0, 3) have heads for deep supervision (UNet++ with one output)
     has_side_heads: bool = False
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)  # channels of the levels, from level 0 down; at least two levels
-    # one of ``ENCODERS``, whose maps are X(1, 0) to X(5, 0), of its widths; X(0, 0) is a block on the image; "": blocks
+    # one of ``ENCODERS``, whose maps, all five or the first ones, are X(1, 0), X(2, 0) ..., of its widths; X(0, 0) is a
+    # block on the image; "": blocks
     encoder: str = ""
 
     def __post_init__(self) -> None:
@@ -73,7 +75,7 @@ class SegmenterDescription:
             raise InputError(f"outputs are {self.outputs}; give at least one name, and none twice")
         if self.encoder and self.encoder not in ENCODERS:
             raise UnknownLabelError(f"no encoder {self.encoder!r}: {nearest_names(self.encoder, ENCODERS)}")
-        if self.encoder and self.widths[1:] != ENCODERS[self.encoder]:
+        if self.encoder and self.widths[1:] != ENCODERS[self.encoder][: self.depth]:
             raise InputError(f"widths are {self.widths}; below level 0, {self.encoder} has {ENCODERS[self.encoder]}")
         if self.has_side_heads and (not self.is_nested or len(self.outputs) != 1):
             raise InputError("side heads were asked for; they need nested nodes and exactly one output")
@@ -131,10 +133,14 @@ SEGMENTERS: dict[str, SegmenterDescription] = {
 }
 SEGMENTERS |= {
     f"{encoder}_{kind}": SegmenterDescription(
-        block="normalised", is_nested=False, outputs=outputs, widths=(_OWN_WIDTH, *widths), encoder=encoder
+        block="normalised", is_nested=False, outputs=outputs, widths=(_OWN_WIDTH, *widths[:levels]), encoder=encoder
     )
     for encoder, widths in ENCODERS.items()
-    for kind, outputs in (("unet", ("lesion",)), ("dual_unet", ("lesion", "bone")))
+    for kind, outputs, levels in (
+        ("unet", ("lesion",), 5),
+        ("dual_unet", ("lesion", "bone"), 5),
+        ("unet16", ("lesion",), 4),
+    )
 }
 
 # sequential pairs: (bone network, lesion network), both of SEGMENTERS

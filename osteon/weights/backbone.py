@@ -265,7 +265,9 @@ def fill_encoder(network: Segmenter, weights: PretrainedWeights) -> None:
     """
     if network.trunk is None:
         raise InputError(f"{weights.name} is for an encoder; this segmenter is built of blocks alone and has none")
-    _fill(network.trunk, weights, without=("features.last.", "classifier."))
+    kept = {name for name, _ in network.trunk.features.named_children()}
+    behind = {name.split(".")[1] for name in weights.state if name.startswith("features.")} - kept
+    _fill(network.trunk, weights, without=(*(f"features.{name}." for name in sorted(behind)), "classifier."))
 
 
 def _fill(part: nn.Module, weights: PretrainedWeights, *, without: tuple[str, ...]) -> None:

@@ -60,6 +60,21 @@ def test_parameters_are_those_of_encoder_block_and_decoders(name: str) -> None:
         assert {stage.name: stage.parameters for stage in info.stages}["trunk"] == encoder
 
 
+@pytest.mark.parametrize("name", sorted(ENCODERS))
+def test_an_encoder_may_end_at_a_sixteenth(name: str) -> None:
+    network, whole = Segmenter(SEGMENTERS[f"{name}_unet16"]).eval(), MobileEncoder(name, in_channels=3).eval()
+    assert network.trunk is not None
+    own = network.trunk.state_dict()
+    network.trunk.load_state_dict({key: value for key, value in whole.state_dict().items() if key in own})
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        for found, wanted in zip(network.trunk(images), whole(images)[:4], strict=True):
+            assert torch.equal(found, wanted)
+        assert network(torch.rand(1, 3, 48, 80)).shape == (1, 1, 48, 80)
+    with pytest.raises(InputError, match="multiples of 16"):
+        network(torch.zeros(1, 3, 40, 64))
+
+
 def test_the_network_is_a_u_net_written_out() -> None:
     torch.manual_seed(0)
     network = Segmenter(SEGMENTERS["efficientnet_lite0_dual_unet"], in_channels=3).eval()

@@ -102,6 +102,17 @@ def test_an_encoder_begins_with_the_weights_whatever_the_slices(name: str, chann
     assert torch.equal(kernel, whole.get_submodule("features.stem.0").get_parameter("weight")) == (channels == 3)
 
 
+def test_a_shorter_encoder_begins_with_its_part_of_the_weights() -> None:
+    short, whole = build_network(f"{LITE}_unet16"), build_network(f"{LITE}_unet")
+    for network in (short, whole):
+        assert isinstance(network, Segmenter)
+        fill_encoder(network, pretrained_weights(LITE))
+    wanted = whole.state_dict()
+    own = {key: value for key, value in short.state_dict().items() if key.startswith("trunk.")}
+    assert len(own) > 50
+    assert all(torch.equal(value, wanted[key]) for key, value in own.items())
+
+
 def test_weights_go_into_no_other_network() -> None:
     with pytest.raises(InputError, match="built of blocks alone"):
         fill_encoder(build_network("unet"), pretrained_weights("mobilenet_v2"))  # type: ignore[arg-type]
