@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch.nn import functional
@@ -95,7 +95,7 @@ def map_loss(logits: Tensor, masks: Tensor, settings: SegmentSettings, weights: 
         else:
             part = functional.binary_cross_entropy_with_logits(found, true)
         if settings.dice_weight:
-            part = part + settings.dice_weight * soft_dice_loss(found, true)
+            part = part + settings.dice_weight * soft_dice_loss(found, true, over=settings.dice_over)
         total = total + weight * part
     return total
 
@@ -122,12 +122,18 @@ def focal_map_loss(logits: Tensor, masks: Tensor, *, gamma: float) -> Tensor:
     return (wrong**gamma * terms).mean()
 
 
-def soft_dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """1 minus Dice of probabilities and masks over all pixels of the batch, smoothed by one pixel.
+def soft_dice_loss(logits: Tensor, masks: Tensor, *, over: Literal["batch", "image"] = "batch") -> Tensor:
+    """1 minus Dice of probabilities and masks, smoothed by one pixel.
+
+    Args:
+        logits: (n, row, column).
+        masks: the same shape, 0 or 1.
+        over: of all pixels of the batch; or the mean over images, each of which counts the same.
 
     References:
         Milletari et al. 2016, 10.1109/3DV.2016.79.
     """
     probability = logits.sigmoid()
-    shared = (probability * masks).sum()
-    return 1 - (2 * shared + _SMOOTH) / (probability.sum() + masks.sum() + _SMOOTH)
+    axes = tuple(range(logits.ndim) if over == "batch" else range(1, logits.ndim))
+    shared, whole = (probability * masks).sum(axes), (probability + masks).sum(axes)
+    return (1 - (2 * shared + _SMOOTH) / (whole + _SMOOTH)).mean()

@@ -328,6 +328,8 @@ class SegmentSettings(NetworkSettings):
         loss: "bce", binary cross entropy, or "focal".
         focal_gamma: of the focal loss.
         dice_weight: of a soft Dice loss that is added to each map's part; 0 as in the paper.
+        dice_over: what that Dice is of: all pixels of a "batch", or each "image", where small lesions count as large
+            ones do.
         augments: turns by at most 35 degrees and flips, image and masks together (GAP: yes).
         scaling: largest part by which these make an image larger or smaller.
         intensity: grey values of training images are multiplied by up to 1 plus this, or divided, and get a gamma.
@@ -358,6 +360,7 @@ class SegmentSettings(NetworkSettings):
     loss: Literal["bce", "focal"] = "bce"
     focal_gamma: Weight = 2.0
     dice_weight: Weight = 0.0
+    dice_over: Literal["batch", "image"] = "batch"
     augments: bool = True
     scaling: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     intensity: Weight = 0.0
@@ -380,6 +383,7 @@ class SegmentSettings(NetworkSettings):
         """As of ``Settings``; those of an encoder only where there is one, ``joins_validation`` where it is chosen."""
         unused: tuple[str, ...] = () if self.encoder else ("pretrained", "encoder_rate")
         unused += () if self.joins_validation else ("joins_validation",)
+        unused += () if self.dice_over == "image" else ("dice_over",)
         whole = super(SegmentSettings, self).document()
         return {name: value for name, value in whole.items() if name not in unused}
 

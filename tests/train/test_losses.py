@@ -114,6 +114,16 @@ def test_the_dice_part_is_that_of_a_hand_calculation_and_off_by_default() -> Non
     assert float(soft_dice_loss(MAPS[:, 0], MASKS[:, 0])) == pytest.approx(expected)
     with_dice = map_loss(MAPS[:, :1], MASKS[:, :1], replace(PAPER, dice_weight=0.5), (1.0,))
     assert float(with_dice) == pytest.approx(LESION + 0.5 * expected, abs=1e-6)
+    # a second image that shows the first one's lesion and has none
+    maps, masks = torch.cat([MAPS[:, :1]] * 2), torch.cat([MASKS[:, :1], torch.zeros_like(MASKS[:, :1])])
+    alone = [float(soft_dice_loss(maps[index], masks[index])) for index in (0, 1)]
+    assert float(soft_dice_loss(maps[:, 0], masks[:, 0])) != pytest.approx(sum(alone) / 2)
+    assert float(soft_dice_loss(maps[:, 0], masks[:, 0], over="image")) == pytest.approx(sum(alone) / 2)
+    by_batch, by_image = (
+        float(map_loss(maps, masks, replace(PAPER, dice_weight=1.0, dice_over=over), (1.0,)))  # type: ignore[arg-type]
+        for over in ("batch", "image")
+    )
+    assert by_image - by_batch == pytest.approx(sum(alone) / 2 - float(soft_dice_loss(maps[:, 0], masks[:, 0])))
     nothing = torch.full((2, 4, 4), -30.0)
     assert float(soft_dice_loss(nothing, torch.zeros(2, 4, 4))) == pytest.approx(0.0, abs=1e-6)
 
