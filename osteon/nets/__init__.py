@@ -17,7 +17,7 @@ torch and timm are imported when a network is built, not before: names can be li
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from osteon._optional import MissingPackageError, require
@@ -54,6 +54,7 @@ _UNET = "10.1007/978-3-319-24574-4_28"
 _ATTENTION_UNET = "10.48550/arXiv.1804.03999"
 _NESTED_UNET = "10.1007/978-3-030-00889-5_1"
 _HYBRID_ATTENTION = "10.1016/j.eswa.2023.120376"
+_SEGRESNET = "10.1007/978-3-030-11726-9_28"
 _THESIS = "hal:tel-04420934"
 
 
@@ -161,7 +162,7 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "attunetpp": _segmenter("attunetpp", "AttUNet++, residual blocks"),
     "attunetpp_plain": _segmenter("attunetpp_plain", "AttUNet++, plain blocks"),
     "hybrid_attunetpp": _segmenter("hybrid_attunetpp", "Hybrid-AttUNet++, decoders for bone and lesion"),
-    "hybrid_attunetpp_small": _segmenter("hybrid_attunetpp_small", "Hybrid-AttUNet++ with a quarter of the channels"),
+    "segresnet": _segmenter("segresnet", "SegResNet of MONAI, a reference for studies", _SEGRESNET),
     "unet": _segmenter("unet", "U-Net", _UNET),
     "unet_small": _segmenter("unet_small", "U-Net with three eighths of the channels", _UNET),
     "unet_then_attunet": _segmenter("unet_then_attunet", "U-Net for bone, then Attention U-Net for lesions"),
@@ -190,6 +191,15 @@ _ARCHITECTURES: dict[str, _Architecture] = {
     "mobilenet_v2_tiles": _tiles("mobilenet_v2", "MobileNetV2 1.0", _MOBILENET),
     "resnetv2_50_tiles": _tiles("resnetv2_50", "ResNetV2-50", "10.1007/978-3-319-46493-0_38"),
     "xception_tiles": _tiles("xception", "Xception", "10.1109/CVPR.2017.195"),
+}
+_ARCHITECTURES |= {
+    name: replace(
+        _ARCHITECTURES[name.removesuffix("_small")],
+        title=f"{_ARCHITECTURES[name.removesuffix('_small')].title}, a quarter of the channels",
+        options={"segmenter": name},
+    )
+    for name in SEGMENTERS
+    if name.endswith("_small") and name not in _ARCHITECTURES
 }
 
 _CHANNELS = (1, 3)

@@ -22,7 +22,8 @@ from torch import nn
 from torch.nn import functional
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
-from osteon.errors import InputError
+from osteon._optional import MissingPackageError, require
+from osteon.errors import BackendError, InputError
 from osteon.nets.encoder import MobileEncoder
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
 
     from osteon.nets.segmenter_description import SegmenterDescription
 
-__all__ = ["AttentionGate", "ConvolutionBlock", "PyramidNode", "Segmenter", "SegmenterPair", "named_segmenter"]
+__all__ = [
+    "AttentionGate",
+    "ConvolutionBlock",
+    "PyramidNode",
+    "ReferenceSegmenter",
+    "Segmenter",
+    "SegmenterPair",
+    "build_segmenter",
+    "named_segmenter",
+]
 
 
 class ConvolutionBlock(nn.Module):
@@ -140,8 +150,13 @@ class Segmenter(nn.Module):
         Args:
             description: blocks, gates, decoders, widths.
             in_channels: of the images, any number; the reference code repeats the grey image three times.
+
+        Raises:
+            InputError: the description of a network of another package.
         """
         super().__init__()
+        if description.package:
+            raise InputError(f"the description is of a network of {description.package}: see build_segmenter")
         self.description = description
         self.outputs = description.outputs
         depth, widths = description.depth, description.widths
@@ -280,7 +295,13 @@ class SegmenterPair(nn.Module):
         outputs: names of the output channels, in their order.
     """
 
-    def __init__(self, bone: Segmenter, lesion: Segmenter, *, mask: Literal["hard", "soft"] = "hard") -> None:
+    def __init__(
+        self,
+        bone: Segmenter | ReferenceSegmenter,
+        lesion: Segmenter | ReferenceSegmenter,
+        *,
+        mask: Literal["hard", "soft"] = "hard",
+    ) -> None:
         """Join two networks; nothing is copied.
 
         Raises:
@@ -311,11 +332,65 @@ class SegmenterPair(nn.Module):
         return torch.cat((self.lesion(images * region), bone), dim=1)
 
 
-def named_segmenter(*, in_chans: int, num_classes: int, segmenter: str) -> Segmenter | SegmenterPair:
+class ReferenceSegmenter(nn.Module):
+    """A network of another package under the names that a ``Segmenter`` has: MONAI's SegResNet, in two dimensions.
+
+    Attributes:
+        description: its widths and outputs.
+        outputs: names of the output channels, in their order.
+        trunk: None, as of a ``Segmenter`` without one.
+        network: the package's module.
+
+    References:
+        Myronenko 2018, 10.1007/978-3-030-11726-9_28.
+    """
+
+    trunk: MobileEncoder | None = None
+
+    def __init__(self, description: SegmenterDescription, *, in_channels: int = 3) -> None:
+        """Random weights from torch's global generator, as the package draws them.
+
+        Raises:
+            BackendError: the package is not installed.
+        """
+        super().__init__()
+        try:
+            nets = require("monai.networks.nets", extra="train", purpose="to build a SegResNet")
+        except MissingPackageError as error:
+            raise BackendError(str(error)) from error
+        self.description, self.outputs = description, description.outputs
+        self.network: nn.Module = nets.SegResNet(
+            spatial_dims=2,
+            init_filters=description.widths[0],
+            in_channels=in_channels,
+            out_channels=len(description.outputs),
+            blocks_down=(1, *(2,) * (description.depth - 1), 4),
+            blocks_up=(1,) * description.depth,
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, channel, row, column) to logits (n, output, row, column); sizes are multiples of the step."""
+        logits: Tensor = self.network(images)
+        return logits
+
+
+def build_segmenter(description: SegmenterDescription, *, in_channels: int = 3) -> Segmenter | ReferenceSegmenter:
+    """The network of a description, of this family or of another package.
+
+    Raises:
+        BackendError: that package is not installed.
+    """
+    return (ReferenceSegmenter if description.package else Segmenter)(description, in_channels=in_channels)
+
+
+def named_segmenter(
+    *, in_chans: int, num_classes: int, segmenter: str
+) -> Segmenter | SegmenterPair | ReferenceSegmenter:
     """What the registry calls: a network of ``SEGMENTERS`` or a pair of ``SEQUENCES``.
 
     Raises:
         InputError: another number of output maps than the network has.
+        BackendError: the package of the network is not installed.
     """
     outputs = ("lesion", "bone") if segmenter in SEQUENCES else SEGMENTERS[segmenter].outputs
     if num_classes != len(outputs):
@@ -323,7 +398,7 @@ def named_segmenter(*, in_chans: int, num_classes: int, segmenter: str) -> Segme
             f"{segmenter} was asked for {num_classes} output maps; it has {len(outputs)}: {', '.join(outputs)}"
         )
     if segmenter not in SEQUENCES:
-        return Segmenter(SEGMENTERS[segmenter], in_channels=in_chans)
+        return build_segmenter(SEGMENTERS[segmenter], in_channels=in_chans)
     first, second = (replace(SEGMENTERS[name], has_side_heads=False) for name in SEQUENCES[segmenter])
     return SegmenterPair(
         Segmenter(replace(first, outputs=("bone",)), in_channels=in_chans),

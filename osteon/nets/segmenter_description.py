@@ -13,13 +13,17 @@ The other names without a suffix are the networks of the reference code, whose p
 ``unetpp_plain`` and ``attunetpp_plain`` are the baselines as the thesis describes them: blocks without normalisation
 and without a residual path (the published code has no such network).
 
+``NAME_small`` has a quarter of the channels of NAME and no side heads: ours, for small data sets, one core, and models
+that are shipped with the code. ``segresnet`` is no member of the family: it is MONAI's, a reference for studies.
+
 References:
+    Myronenko 2018, 10.1007/978-3-030-11726-9_28 (SegResNet);
     specs/bone-metastasis.md, sections 2.1, 2.3 and 8.1, appendix B; ../shared/data/README.md (facts of the code).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from osteon.errors import InputError, UnknownLabelError, nearest_names
@@ -66,6 +70,8 @@ class SegmenterDescription:
     # one of ``ENCODERS``, whose maps, all five or the first ones, are X(1, 0), X(2, 0) ..., of its widths; X(0, 0) is a
     # block on the image; "": blocks
     encoder: str = ""
+    # "monai": that package's SegResNet of these widths, each twice the one before; all other switches say nothing of it
+    package: Literal["", "monai"] = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
@@ -79,6 +85,9 @@ class SegmenterDescription:
             raise InputError(f"widths are {self.widths}; below level 0, {self.encoder} has {ENCODERS[self.encoder]}")
         if self.has_side_heads and (not self.is_nested or len(self.outputs) != 1):
             raise InputError("side heads were asked for; they need nested nodes and exactly one output")
+        first = self.widths[0]
+        if self.package and (first % 8 or self.widths != tuple(first << level for level in range(len(self.widths)))):
+            raise InputError(f"widths are {self.widths}; a SegResNet begins with a multiple of 8 and doubles each time")
 
     @property
     def depth(self) -> int:
@@ -122,14 +131,17 @@ SEGMENTERS: dict[str, SegmenterDescription] = {
     "hybrid_attunetpp": SegmenterDescription(
         block="residual", is_nested=True, gates="full", outputs=("lesion", "bone")
     ),
-    # of the same shape with a quarter of the channels: ours, for a model that is shipped with the code
-    "hybrid_attunetpp_small": SegmenterDescription(
-        block="residual", is_nested=True, gates="full", outputs=("lesion", "bone"), widths=(8, 16, 32, 64, 128)
-    ),
     # a U-Net with three eighths of the channels, 1.2 million parameters: ours, for small data sets and one core
     "unet_small": SegmenterDescription(
         block="normalised", is_nested=False, upsampling="convolution", widths=(12, 24, 48, 96, 192)
     ),
+    "segresnet": SegmenterDescription(block="normalised", is_nested=False, widths=(32, 64, 128, 256), package="monai"),
+}
+SEGMENTERS |= {
+    f"{name}_small": replace(
+        SEGMENTERS[name], widths=tuple(width // 4 for width in SEGMENTERS[name].widths), has_side_heads=False
+    )
+    for name in ("attunet", "unetpp", "attunetpp", "hybrid_attunetpp", "segresnet")
 }
 SEGMENTERS |= {
     f"{encoder}_{kind}": SegmenterDescription(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -10,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from osteon.errors import InputError
+from osteon.errors import BackendError, InputError
 from osteon.nets import build_network, describe_network
-from osteon.nets.segmenter import AttentionGate, ConvolutionBlock, Segmenter
+from osteon.nets.segmenter import AttentionGate, ConvolutionBlock, ReferenceSegmenter, Segmenter, build_segmenter
 from osteon.nets.segmenter_description import SEGMENTERS, SegmenterDescription
 
 # the reference code for images of three channels (../shared/data/README.md): counted there, not here
@@ -26,7 +27,7 @@ REFERENCE_PARAMETERS = {
 SMALL = {
     name: replace(described, widths=(8, 8, 16, 16, 32))
     for name, described in SEGMENTERS.items()
-    if not described.encoder  # tests/nets/test_encoder.py
+    if not (described.encoder or described.package)  # tests/nets/test_encoder.py, and at the end
 }
 
 
@@ -54,6 +55,18 @@ def test_the_small_unet_has_three_eighths_of_the_channels_of_the_large_one() -> 
     assert replace(small, widths=large.widths) == large
     assert [8 * width for width in small.widths] == [3 * width for width in large.widths]
     assert describe_network("unet_small", size=96).parameters == 1_217_245
+
+
+def test_the_other_small_networks_have_a_quarter_of_the_channels_and_no_side_heads() -> None:
+    small = [name for name in SEGMENTERS if name.endswith("_small") and name != "unet_small"]
+    assert small == [f"{name}_small" for name in ("attunet", "unetpp", "attunetpp", "hybrid_attunetpp", "segresnet")]
+    for name in small:
+        one, large = SEGMENTERS[name], SEGMENTERS[name.removesuffix("_small")]
+        assert replace(one, widths=large.widths) == replace(large, has_side_heads=False)
+        assert [4 * width for width in one.widths] == list(large.widths)
+    # the pair of one and two decoders differs by the second decoder alone
+    pair = SEGMENTERS["attunetpp_small"], SEGMENTERS["hybrid_attunetpp_small"]
+    assert replace(pair[0], outputs=("lesion", "bone")) == pair[1]
 
 
 def test_plain_blocks_lack_the_normalisation_and_the_residual_path_and_nothing_else() -> None:
@@ -84,9 +97,8 @@ def test_every_output_has_the_size_of_the_image(name: str) -> None:
     maps = 2 if name.startswith("hybrid") else 1
     assert info.output_shape == (maps, 224, 224)
     shapes = {stage.name: stage.output_shape for stage in info.stages}
-    widths = {"hybrid_attunetpp_small": (8, 16, 32, 64, 128), "unet_small": (12, 24, 48, 96, 192)}.get(
-        name, (32, 64, 128, 256, 512)
-    )
+    whole, quarter = (32, 64, 128, 256, 512), (8, 16, 32, 64, 128)
+    widths = {"unet_small": (12, 24, 48, 96, 192)}.get(name, quarter if name.endswith("_small") else whole)
     assert shapes["encoder.x40"] == (widths[4], 14, 14)
     assert shapes["decoders.lesion.x22"] == (widths[2], 56, 56)
     with torch.inference_mode():
@@ -235,3 +247,29 @@ def test_images_that_cannot_be_halved_and_other_outputs_are_refused() -> None:
         Segmenter(SMALL["unet"])(torch.zeros(1, 3, 32, 40))
     with pytest.raises(InputError, match="has 2: lesion, bone"):
         build_network("hybrid_attunetpp", classes=3)
+
+
+def test_the_reference_is_the_network_of_its_package() -> None:
+    from monai.networks.nets import SegResNet
+
+    torch.manual_seed(0)
+    network = build_segmenter(SEGMENTERS["segresnet_small"], in_channels=3).eval()
+    torch.manual_seed(0)
+    # Myronenko's 2-D counts: one block at full size, two on each level between, four at the bottom
+    wanted = SegResNet(2, 8, in_channels=3, out_channels=1, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1)).eval()
+    images = torch.rand(2, 3, 48, 32)
+    with torch.inference_mode():
+        assert torch.equal(network(images), wanted(images))
+    assert isinstance(network, ReferenceSegmenter)
+    assert (network.outputs, network.trunk, SEGMENTERS["segresnet"].size_step) == (("lesion",), None, 8)
+    assert describe_network("segresnet_small", size=96).output_shape == (1, 96, 96)
+    with pytest.raises(InputError, match="see build_segmenter"):
+        Segmenter(SEGMENTERS["segresnet"])
+    with pytest.raises(InputError, match="doubles each time"):
+        replace(SEGMENTERS["segresnet"], widths=(8, 16, 24))
+
+
+def test_a_reference_says_which_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "monai.networks.nets", None)
+    with pytest.raises(BackendError, match=r"osteon\[train\]"):
+        build_network("segresnet_small")

@@ -72,7 +72,9 @@ def _plainly(
     return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
 
 
-EVERY = [("torch", name) for name in network_names(task="segmentation")]
+RUN = [name for name in network_names(task="segmentation") if name in SEQUENCES or not SEGMENTERS[name].package]
+"""All but the networks of other packages, which are never deployed."""
+EVERY = [("torch", name) for name in RUN]
 # every kind of block, gate, upsampling, decoder and a pair; others are made of the same parts
 KINDS = ("attunet", "unetpp_plain", "hybrid_attunetpp", "unet_then_attunetpp", "efficientnet_lite0_dual_unet")
 COMPILED = [("openvino", name) for name in (*KINDS, "mobilenet_v2_unet")]
@@ -95,7 +97,9 @@ def test_every_architecture_gives_the_maps_of_the_plain_network(
             np.testing.assert_allclose(found[title], expected[:, index], atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, each in SEGMENTERS.items() if not each.encoder))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, each in SEGMENTERS.items() if not (each.encoder or each.package))
+)
 def test_three_parts_are_the_whole(name: str, images: NDArray[np.uint8]) -> None:
     networks = [_tiny(name, seed) for seed in range(1 + (name == "unetpp"))]
     deployed = DeployedSegmenter(networks, temperatures=(2.0,) * len(SEGMENTERS[name].outputs))

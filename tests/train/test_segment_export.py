@@ -173,3 +173,13 @@ def test_networks_of_every_kind_fit_the_registry(architecture: str, tmp_path: Pa
     if architecture.startswith("unet_then"):
         with pytest.raises(InputError, match="pair_mask hard only"):
             stored_network(replace(settings, pair_mask="soft"), fold)
+
+
+def test_a_reference_of_another_package_learns_and_is_not_exported(tmp_path: Path) -> None:
+    manifest, pixels = toy_slices(patients=4, each=1)
+    settings = replace(QUICK_SEGMENTER, architecture="segresnet_small", epochs=1, batch=2)
+    options = RunOptions(folds=[0], pixels=pixels)
+    fold = train_run(manifest, toy_split(manifest, folds=4), settings, tmp_path / "run", options=options).folds[0]
+    assert fold.state == "done", fold.error
+    with pytest.raises(InputError, match="a reference for studies"):
+        stored_network(settings, fold)

@@ -17,7 +17,7 @@ import osteon._torchvision  # noqa: F401 - every module that uses torch repairs 
 from osteon.data.manifest import FoldRows
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets import build_network
-from osteon.nets.segmenter_description import SEQUENCES
+from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.train.counts import SegmentCounts, ThresholdSweep, evaluate_counts
 from osteon.train.engine import choose_device
 from osteon.train.export.card import MADE_UP, Member, Shipped, shows_pattern, smooth_patterns
@@ -132,8 +132,14 @@ def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
 
     Raises:
         WeightsError: the weights are missing or damaged.
-        InputError: a pair that hands the bone on softly, or neighbouring slices, which a model folder cannot say.
+        InputError: a pair that hands the bone on softly, neighbouring slices, or a network of another package, which a
+            model folder cannot say.
     """
+    if settings.architecture in SEGMENTERS and SEGMENTERS[settings.architecture].package:
+        raise InputError(
+            f"{settings.architecture} is a reference for studies; a model folder holds osteon's own networks only: "
+            "train another"
+        )
     if settings.neighbours:
         raise InputError(
             f"{settings.architecture} was trained with neighbours {settings.neighbours}; a model folder holds networks "

@@ -16,7 +16,7 @@ from osteon.data.options import Progress, silent
 from osteon.errors import InputError
 from osteon.io.whole_file import whole_file
 from osteon.metrics.segmentation import pixel_counts
-from osteon.nets.segmenter import Segmenter, SegmenterPair
+from osteon.nets.segmenter import Segmenter, SegmenterPair, build_segmenter
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.train.counts import SWEPT, SegmentCounts, ThresholdSweep
 from osteon.train.fold import fit_job
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest
     from osteon.data.manifest import FoldRows
+    from osteon.nets.segmenter import ReferenceSegmenter
     from osteon.train.images import Batch, ImageSet
     from osteon.train.objective import FoldData
     from osteon.train.pixels import Pixels
@@ -92,7 +93,12 @@ class SegmentLearner:
     advice = "lower the rates (a tenth is a good next try)"
 
     def __init__(
-        self, network: Segmenter, settings: SegmentSettings, *, monitors: str, bone: Segmenter | None = None
+        self,
+        network: Segmenter | ReferenceSegmenter,
+        settings: SegmentSettings,
+        *,
+        monitors: str,
+        bone: Segmenter | ReferenceSegmenter | None = None,
     ) -> None:
         """Join a network, of images (n, channel, row, column) to logits (n, map, row, column), with its settings.
 
@@ -248,7 +254,7 @@ class _Segment(Objective):
             state = np.random.SeedSequence([settings.seed, _INIT_STREAM, job.fold]).generate_state(1, np.uint64)
             torch.manual_seed(int(state[0]))
             network = _one_network(job.network, job.outputs, channels=settings.input_channels)
-            if settings.weights_source is not None:
+            if settings.weights_source is not None and isinstance(network, Segmenter):
                 fill_encoder(network, pretrained_weights(settings.encoder, source=settings.weights_source))
             learner = SegmentLearner(network, settings, monitors=job.monitors, bone=bone)
             images = _training_images(job, pixels), ImageSet(pixels, masks=_MASKS)
@@ -292,7 +298,7 @@ def learnt_rows(rows: FoldRows, settings: SegmentSettings) -> FoldRows:
     return replace(rows, train=np.union1d(rows.train, rows.validation))
 
 
-def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | SegmenterPair:
+def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | SegmenterPair | ReferenceSegmenter:
     """The network of a fold with its kept weights, on the CPU, in evaluation mode.
 
     Raises:
@@ -300,7 +306,7 @@ def kept_network(settings: SegmentSettings, weights: Path) -> Segmenter | Segmen
     """
     from osteon.train.engine import load_weights
 
-    network: Segmenter | SegmenterPair
+    network: Segmenter | SegmenterPair | ReferenceSegmenter
     channels = settings.input_channels
     with torch.random.fork_rng(devices=[]):  # the random weights give way to the kept ones
         if settings.architecture in SEQUENCES:
@@ -404,9 +410,9 @@ def _training_images(job: SegmentJob, pixels: Pixels) -> ImageSet:
     return ImageSet(pixels, masks=_MASKS, augment=augment, views=views)
 
 
-def _one_network(name: str, outputs: tuple[str, ...], *, channels: int) -> Segmenter:
+def _one_network(name: str, outputs: tuple[str, ...], *, channels: int) -> Segmenter | ReferenceSegmenter:
     """A network of ``SEGMENTERS`` that gives these maps, without side heads: no loss here reaches them."""
-    return Segmenter(replace(SEGMENTERS[name], outputs=outputs, has_side_heads=False), in_channels=channels)
+    return build_segmenter(replace(SEGMENTERS[name], outputs=outputs, has_side_heads=False), in_channels=channels)
 
 
 def _bone_job(job: SegmentJob, pixels: Pixels) -> SegmentJob:
