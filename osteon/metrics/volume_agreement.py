@@ -2,7 +2,7 @@
 
 References:
     Dice 1945, doi:10.2307/1932409. Nikolov et al. 2021, 10.2196/26151 (surface Dice). Maier-Hein et al. 2024,
-    10.1038/s41592-023-02151-z (which measures go together).
+    10.1038/s41592-023-02151-z (which measures go together). Bland and Altman 1999, 10.1177/096228029900800204.
 """
 
 from __future__ import annotations
@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 
     from osteon.metrics.bootstrap import BootstrapInterval
 
-__all__ = ["VolumeAgreement", "dice", "median_of_patients", "volume_agreement"]
+__all__ = [
+    "AgreementLimits",
+    "VolumeAgreement",
+    "dice",
+    "limits_of_agreement",
+    "median_of_patients",
+    "volume_agreement",
+]
 
 _TOLERANCE_MM = 2.0
 _PERCENT = 95.0
+_DEVIATIONS = 1.96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +137,64 @@ def median_of_patients(
         >>> found.value, found.low >= 0.1, found.high <= 0.5
         (0.3, True, True)
     """
-    each: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
-    each = each[~np.isnan(each)] if each.ndim == 1 else each
-    if each.ndim != 1 or each.size == 0:
-        raise InputError(f"values of shape {each.shape} have no median of patients: give one value a patient")
     how = resampling or Resampling()
-    _, drawn = drawn_patients(np.arange(each.size), each.size, how, of="medians")
+    each, drawn = _drawn(values, how, of="medians")
     replicates = np.array([np.median(np.repeat(each, counts)) for counts in drawn])
     size = SampleSize(each.size, each.size)
     return interval_of(float(np.median(each)), replicates, how, size=size, against_zero=against_zero)
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementLimits:
+    """Bland and Altman's limits of agreement of two measurements, each with its interval over patients.
+
+    Attributes:
+        bias: the mean difference.
+        low: bias minus 1.96 standard deviations: about 95 % of the differences are above it.
+        high: bias plus 1.96 standard deviations.
+    """
+
+    bias: BootstrapInterval
+    low: BootstrapInterval
+    high: BootstrapInterval
+
+
+def limits_of_agreement(differences: ArrayLike, *, resampling: Resampling | None = None) -> AgreementLimits:
+    """Bias and limits of agreement of one difference a patient, with percentile intervals over patients drawn anew.
+
+    Where differences grow with what is measured, give differences of logarithms: what comes out is that of a ratio.
+
+    Args:
+        differences: (patients,) of two measurements; NaN is left out.
+        resampling: how patients are drawn; its method must be "percentile".
+
+    Raises:
+        InputError: not one row of values, or no value at all.
+
+    Example:
+        >>> found = limits_of_agreement([1.0, 3.0])
+        >>> found.bias.value, round(found.low.value, 2), round(found.high.value, 2)
+        (2.0, -0.77, 4.77)
+    """
+    how = resampling or Resampling()
+    each, drawn = _drawn(differences, how, of="limits of agreement")
+
+    def limits(some: NDArray[np.float64]) -> tuple[float, float, float]:
+        mean, spread = float(some.mean()), _DEVIATIONS * float(some.std(ddof=1)) if some.size > 1 else float("nan")
+        return mean, mean - spread, mean + spread
+
+    replicates = np.array([limits(np.repeat(each, counts)) for counts in drawn]).T
+    size = SampleSize(each.size, each.size)
+    bias, low, high = (
+        interval_of(value, some, how, size=size) for value, some in zip(limits(each), replicates, strict=True)
+    )
+    return AgreementLimits(bias, low, high)
+
+
+def _drawn(values: ArrayLike, how: Resampling, *, of: str) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The values (patients,) that are defined, and how often each is drawn (repeats, patients)."""
+    each: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+    each = each[~np.isnan(each)] if each.ndim == 1 else each
+    if each.ndim != 1 or each.size == 0:
+        raise InputError(f"values of shape {each.shape} have no {of}: give one value a patient")
+    return each, drawn_patients(np.arange(each.size), each.size, how, of=of)[1]

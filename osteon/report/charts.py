@@ -39,8 +39,10 @@ __all__ = [
     "Estimate",
     "FoldDots",
     "OutlinedImage",
+    "PointGroup",
     "PublishedPoint",
     "RocLine",
+    "draw_agreement",
     "draw_curves",
     "draw_decision",
     "draw_estimates",
@@ -48,6 +50,7 @@ __all__ = [
     "draw_folds",
     "draw_froc",
     "draw_histogram",
+    "draw_joint_curves",
     "draw_learning_curves",
     "draw_outlines",
     "draw_reliability",
@@ -200,6 +203,69 @@ def draw_learning_curves(path: Path, curves: Sequence[Curve], *, measure: str = 
         "a new stage. These values chose the epoch, or are of images that were learnt from: they are not results."
     )
     return sheet.picture(path, title, caption)
+
+
+def draw_joint_curves(path: Path, curves: Sequence[Curve], *, measure: str = "AUC", mark: str = "") -> Picture:
+    """A validation measure by epoch, all runs in one panel: a thin line a fold, a thick one the mean of a run's folds.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    title = f"Validation {measure} by epoch"
+    sheet = chart_sheet(1100, 520, title, mark)
+    axes = sheet.axes(70, 66, 740, 390)
+    for number, name in enumerate(dict.fromkeys(curve.panel for curve in curves)):
+        colour = _COLOURS[number % len(_COLOURS)]
+        values = [curve.values for curve in curves if curve.panel == name and curve.values]
+        for each in values:
+            axes.plot(range(1, len(each) + 1), each, color=colour, linewidth=0.8, alpha=0.5)
+        shared = min(map(len, values), default=0)
+        if shared:
+            mean = np.mean([each[:shared] for each in values], axis=0)
+            axes.plot(range(1, shared + 1), mean, color=colour, linewidth=2.6, label=name)
+    axes.set_ylim(0, 1.03)
+    axes.locator_params(axis="x", integer=True)
+    _dress(axes, "epoch", measure)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), fontsize=Sheet.points(14), frameon=False)
+    caption = (
+        "Thin: a fold; thick: the mean of the folds, as far as all of them went. The validation part chose the epoch, "
+        "so these values are not results."
+    )
+    return sheet.picture(path, title, caption)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointGroup:
+    """Points of one colour: what is true and what was measured, (n,) each, above 0."""
+
+    name: str
+    true: NDArray[np.float64] = field(repr=False)
+    measured: NDArray[np.float64] = field(repr=False)
+
+
+def draw_agreement(path: Path, title: str, unit: str, groups: Sequence[PointGroup], *, mark: str = "") -> Picture:
+    """What was measured over what is true, both on logarithmic axes, with the line on which they are the same.
+
+    Points that are not above 0 are drawn at the lower edge. There is at least one point.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    sheet = chart_sheet(1100, _SIDE + 150, title, mark)
+    axes = sheet.axes(100, 66, _SIDE, _SIDE)
+    positive = np.concatenate([each[each > 0] for one in groups for each in (one.true, one.measured)])
+    low, high = float(positive.min()) / 1.5, float(positive.max()) * 1.5
+    axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+    axes.plot([low, high], [low, high], color=_GREY, linewidth=1, linestyle=(0, (4, 3)))
+    for number, one in enumerate(groups):
+        colour = _COLOURS[number % len(_COLOURS)]
+        axes.plot(one.true, np.maximum(one.measured, low), "o", color=colour, markersize=7, label=one.name, **_ON_TOP)
+    _dress(axes, f"true ({unit})", f"predicted ({unit})")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), fontsize=Sheet.points(14), frameon=False)
+    return sheet.picture(
+        path, title, "A point a patient; on the broken line both are the same. Both axes are logarithmic."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ __all__ = [
     "other_settings",
     "shown_warnings",
     "state_notes",
+    "training_curves",
     "trivial_predictions",
     "write_study",
 ]
@@ -182,6 +183,13 @@ def draw_trainings(study: Study, runs: Iterable[RunState], *, name: str = "learn
     Raises:
         OutputError: the picture cannot be written.
     """
+    curves, words = training_curves(runs)
+    path = study.figures / f"{name}.png"
+    return [draw_learning_curves(path, curves, measure=words, mark=study.mark)] if curves else []
+
+
+def training_curves(runs: Iterable[RunState]) -> tuple[list[Curve], str]:
+    """The monitored measure by epoch of all folds of runs of one kind, and its name in capitals; "" where none is."""
     curves, measure = [], ""
     for run in runs:
         for fold in run.folds:
@@ -192,7 +200,4 @@ def draw_trainings(study: Study, runs: Iterable[RunState], *, name: str = "learn
             if values:
                 measure = next(iter(fold.history[0].measures))
                 curves.append(Curve(run.plan.name, values, fold.best_epoch, begun))
-    words = measure.rpartition("_")[2].upper()
-    return (
-        [draw_learning_curves(study.figures / f"{name}.png", curves, measure=words, mark=study.mark)] if curves else []
-    )
+    return curves, measure.rpartition("_")[2].upper()

@@ -8,7 +8,7 @@ with other patients: they are drawn with replacement, and all models of a fold s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIELDS",
+    "POSITION",
     "TABLE_MEASURES",
     "Difference",
     "Measured",
@@ -35,6 +36,7 @@ __all__ = [
     "fields_only",
     "known_fields",
     "majority_class",
+    "position_only",
 ]
 
 TABLE_MEASURES = ("auc", "tpr", "tnr")
@@ -42,6 +44,9 @@ TABLE_MEASURES = ("auc", "tpr", "tnr")
 
 FIELDS = ("age_years", "sex", "centre", "scanner", "plane")
 """What is known of an image before it is looked at: a network that does not beat it has learnt who comes from where."""
+
+POSITION: Final = "position"
+"""Column of a manifest: where in its series an image is, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +159,57 @@ def fields_only(manifest: Manifest, split: Split, *, classes: Sequence[str], pos
         return None
     columns = {name: manifest.column(name) for name in names}
 
+    def design(train: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.concatenate([_design(name, columns[name], train) for name in names], axis=1)
+
+    return _regressed(manifest, split, classes, positive, design)
+
+
+def position_only(manifest: Manifest, split: Split, *, classes: Sequence[str], positive: str) -> Predictions:
+    """Predictions of a logistic regression on where in its series an image is, fitted on each fold's training part.
+
+    Scans that were cut around what is looked for tell by the position of a slice what it shows: the distance from the
+    middle is given too. Both are standardised; the penalty is scikit-learn's default.
+
+    Raises:
+        InputError: the manifest lacks the column ``position``, 0 at the first slice of a series to 1 at the last.
+    """
+    texts = [row.extra.get(POSITION, "") for row in manifest.rows]
+    try:
+        place = np.array([float(text) for text in texts])
+    except ValueError as error:
+        raise InputError(
+            f"the manifest's column {POSITION} must hold a number from 0 to 1 for each image: make the data set again"
+        ) from error
+    both = np.stack([place, np.abs(place - 0.5)], axis=1)
+
+    def design(train: NDArray[np.int64]) -> NDArray[np.float64]:
+        deviation = both[train].std(axis=0)
+        return np.asarray((both - both[train].mean(axis=0)) / np.where(deviation > 0, deviation, 1))
+
+    return _regressed(manifest, split, classes, positive, design)
+
+
+def _regressed(
+    manifest: Manifest,
+    split: Split,
+    classes: Sequence[str],
+    positive: str,
+    design: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+) -> Predictions:
+    """Predictions of logistic regressions; ``design`` gives what they see of all images, from the training rows."""
+
     def evaluate(train: NDArray[np.int64], test: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
         from sklearn.linear_model import LogisticRegression
 
         model: Any = LogisticRegression(max_iter=1000)
-        design = np.concatenate([_design(name, columns[name], train) for name in names], axis=1)
-        present = np.unique(labels[train])
+        seen, present = design(train), np.unique(labels[train])
         shares = np.zeros((test.size, len(classes)))
         if present.size == 1:
             shares[:, present[0]] = 1.0
             return shares
-        model.fit(design[train], labels[train])
-        shares[:, present] = model.predict_proba(design[test])
+        model.fit(seen[train], labels[train])
+        shares[:, present] = model.predict_proba(seen[test])
         return shares
 
     return _predictions(manifest, split, classes, positive, evaluate)

@@ -10,7 +10,7 @@ import pytest
 from osteon.errors import InputError
 from osteon.metrics.blind_masks import BlindEllipsoid, MeanMask
 from osteon.metrics.bootstrap import Resampling, draw_patients
-from osteon.metrics.volume_agreement import dice, median_of_patients, volume_agreement
+from osteon.metrics.volume_agreement import dice, limits_of_agreement, median_of_patients, volume_agreement
 
 
 def test_two_boxes_by_hand() -> None:
@@ -59,10 +59,23 @@ def test_the_interval_of_a_median_is_that_of_a_slow_bootstrap() -> None:
     assert found.p_value == pytest.approx(2 * (min(below, above) + 1) / 301, rel=0.02)
 
 
+def test_limits_of_agreement_are_those_of_a_slow_bootstrap() -> None:
+    values = np.random.default_rng(4).normal(3, 2, 15)
+    found = limits_of_agreement([*values, math.nan], resampling=Resampling(repeats=200, seed=5))
+    counts = draw_patients(15, range(200), seed=5)
+    drawn = [np.repeat(values, each) for each in counts]
+    for one, sign in ((found.bias, 0), (found.low, -1.96), (found.high, 1.96)):
+        assert one.value == pytest.approx(values.mean() + sign * values.std(ddof=1))
+        slow = [some.mean() + sign * some.std(ddof=1) for some in drawn]
+        assert (one.low, one.high) == pytest.approx(np.percentile(slow, [2.5, 97.5]))
+    assert found.bias.patients == 15
+
+
 def test_values_without_a_median_are_refused() -> None:
     for values in ([], [math.nan], [[0.1, 0.2]]):
-        with pytest.raises(InputError, match="one value a patient"):
-            median_of_patients(values)
+        for of in (median_of_patients, limits_of_agreement):
+            with pytest.raises(InputError, match="one value a patient"):
+                of(values)
 
 
 def test_an_ellipsoid_has_its_volume_and_is_found_again() -> None:

@@ -10,7 +10,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from osteon.data import Fold, ImageRow, Manifest, Split
-from osteon.train.performance import evaluate_folds, fields_only, known_fields, majority_class
+from osteon.errors import InputError
+from osteon.train.performance import evaluate_folds, fields_only, known_fields, majority_class, position_only
 
 CLASSES = ("healthy", "tumour")
 
@@ -84,3 +85,24 @@ def test_without_fields_there_is_nothing_to_judge() -> None:
     bare = Manifest(Path(), tuple(replace(row, age_years=None, sex="F") for row in manifest.rows))
     assert known_fields(bare) == ()
     assert fields_only(bare, _split(bare), classes=CLASSES, positive="tumour") is None
+
+
+def test_position_alone_equals_a_regression_fitted_by_hand() -> None:
+    manifest = _manifest(telling=False)
+    places = np.random.default_rng(1).uniform(size=len(manifest))
+    rows = tuple(
+        replace(row, extra={"position": f"{place:.4f}"}, label="tumour" if abs(place - 0.5) < 0.25 else "normal")
+        for row, place in zip(manifest.rows, places, strict=True)
+    )
+    cut, labels = Manifest(manifest.folder, rows), ("normal", "tumour")
+    split = replace(_split(manifest), manifest_sha256=cut.sha256)
+    table = position_only(cut, split, classes=labels, positive="tumour")
+    assert evaluate_folds(table)["auc"].over_folds.mean > 0.95  # the distance from the middle tells all
+    part = split.rows(cut, 2)
+    seen = np.stack([np.round(places, 4), np.abs(np.round(places, 4) - 0.5)], axis=1)
+    seen = (seen - seen[part.train].mean(axis=0)) / seen[part.train].std(axis=0)
+    model = LogisticRegression(max_iter=1000).fit(seen[part.train], cut.truth("tumour")[part.train])
+    wanted = model.predict_proba(seen[part.test])[:, 1]
+    assert table.probability[table.fold == 2] == pytest.approx(wanted, abs=1e-5)
+    with pytest.raises(InputError, match="column position"):
+        position_only(manifest, split, classes=labels, positive="tumour")

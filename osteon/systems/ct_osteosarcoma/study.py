@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from osteon.metrics.text import SHARE
-from osteon.report.blocks import Table
 from osteon.study import page
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection, check_parts
 from osteon.study.published import read_published
-from osteon.study.tables import TRIVIAL, ResultRow, ResultTable, comparison_table, measured_record
+from osteon.study.tables import TRIVIAL, ResultRow, comparison_table
+from osteon.study.transfer import CROSSED_TITLES, REFERENCE, configuration_table, crossed_runs, crossed_table
 from osteon.systems.ct_osteosarcoma.recipe import RECIPE
-from osteon.train.performance import TABLE_MEASURES, evaluate_folds, known_fields
+from osteon.train.performance import evaluate_folds, known_fields
 from osteon.train.settings import CONFIGURATIONS
 
 if TYPE_CHECKING:
@@ -27,23 +26,17 @@ if TYPE_CHECKING:
 
     from osteon.data import Manifest, Predictions
     from osteon.metrics.bootstrap import Resampling
+    from osteon.report.blocks import Table
     from osteon.study.plan import Planned, Study
     from osteon.study.protocol import Choices
     from osteon.train.performance import Measured
 
 __all__ = ["STUDY", "plan_runs", "study_tables"]
 
-_STRATEGIES: Final = ("ft", "lp-ft", "g-lf")
 _BASELINES: Final = "baselines"
 """The word that chooses table 1 with ``only``."""
 
 _NETWORKS: Final = ("densenet121", "densenet169", "resnet18", "resnet50")
-_HEADS: Final = {"auc": "AUC", "tpr": "TPR (sensitivity)", "tnr": "TNR (specificity)"}
-_TITLES: Final = {"auc": "ROC AUC", "tpr": "Sensitivity (TPR)", "tnr": "Specificity (TNR)"}
-_REFERENCE: Final = "CAE-ft"
-"""The paper's best: what the others are compared with."""
-
-_RECORD: Final = ("mean", "t_low", "t_high", "bootstrap_low", "bootstrap_high", "folds", "patients", "images")
 _PAPER: Final = ("image_size", "batch", "epochs", "learning_rate", "final_rate", "patience", "images_per_epoch")
 
 
@@ -55,7 +48,6 @@ def plan_runs(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, 
         InputError: a setting out of range.
     """
     check_parts(choices.only, [*CONFIGURATIONS, _BASELINES])
-    check_parts(choices.strategies, _STRATEGIES, what="strategy")
     wanted = choices.only or (_BASELINES, *CONFIGURATIONS)
     fine_tuned = {"architecture": choices.architecture or "mobilenet_v2", "pretrained": choices.pretrained}
     values = {"task": STUDY.stem, **fine_tuned, **choices.values}
@@ -64,10 +56,9 @@ def plan_runs(choices: Choices, _: Manifest | None = None) -> tuple[PlannedRun, 
         own = {"architecture": network, "pretrained": "", "strategy": "scratch", "configuration": "C"}
         settings = RECIPE.settings({**values, **choices.baseline_values, **own})
         runs.append(PlannedRun(f"baseline-{network}", "table1", settings))
-    for configuration in CONFIGURATIONS:
-        for strategy in (choices.strategies or _STRATEGIES) if configuration in wanted else ():
-            settings = RECIPE.settings({**values, "strategy": strategy, "configuration": configuration})
-            runs.append(PlannedRun(f"{configuration}-{strategy}", "table3", settings))
+    for configuration, strategy in crossed_runs(choices, [one for one in CONFIGURATIONS if one in wanted]):
+        settings = RECIPE.settings({**values, "strategy": strategy, "configuration": configuration})
+        runs.append(PlannedRun(f"{configuration}-{strategy}", "table3", settings))
     return tuple(runs)
 
 
@@ -109,65 +100,11 @@ def study_tables(
             if run in evaluated
         ]
         of_table = [run for run in runs if run.table == name]
-        tables.append(_results(name, title, heads, shown, (*_protocol_notes(of_table), *notes)))
+        said = read_published(__package__).said("how_measured", "private")
+        tables.append(crossed_table(name, title, heads, shown, (*_protocol_notes(of_table), *notes), said=said))
     compared = {run.name: predictions[run.name] for run in runs if run.table == "table3" and run.name in predictions}
-    comparisons = comparison_table(compared, reference=_REFERENCE, notes=notes, resampling=resampling)
-    return (tables[0], _configurations(), tables[1], comparisons)
-
-
-def _configurations() -> Table:
-    marks = [(name.startswith("F"), "A" in name, "E" in name) for name in CONFIGURATIONS]
-    ticks = [tuple("yes" if mark else "" for mark in (not focal, focal, *more)) for focal, *more in marks]
-    return Table(
-        "table2",
-        "Table 2: configurations",
-        ("Configuration", "Cross entropy", "Focal loss", "Augmentation", "Curation by embeddings"),
-        tuple((configuration, *cells) for configuration, cells in zip(CONFIGURATIONS, ticks, strict=True)),
-        notes=("As the paper has them; these follow from osteon's settings of the same names.",),
-    )
-
-
-def _results(
-    name: str, title: str, heads: tuple[str, ...], shown: Sequence[ResultRow], notes: tuple[str, ...]
-) -> Table:
-    """A line a run: each measure with both intervals, beside it what is published."""
-    layout = ResultTable(
-        name=name, title=title, heads=heads, measures=_HEADS, lines=(), record=_RECORD, named=len(heads)
-    )
-    rows, records, impossible = [], [], []
-    for row in shown:
-        cells: list[str] = []
-        for key, head in _HEADS.items():
-            cells += [
-                _cell(row.measured[key]) if row.measured else row.state,
-                row.published.marked(key) if row.published else "",
-            ]
-            published = row.published.texts(key) if row.published else (None, None, None)
-            names = ("published", "published_low", "published_high")
-            records.append(measured_record(layout, row, key) | dict(zip(names, published, strict=True)))
-            if row.published and row.published.leaves_range(key):
-                impossible.append(f"{' '.join(row.heads)} {head} {row.published.values[key]}")
-        rows.append((*row.heads, *cells))
-    remarks = [*read_published(__package__).said("how_measured", "private")]
-    if impossible:
-        remarks.append(
-            f"Published, but cannot be a range of a share: {'; '.join(impossible)}. A t interval over five folds is "
-            "not bounded; the patient bootstrap is."
-        )
-    if any("*" in cell for row in rows for cell in row):
-        remarks.append("With a star: a t interval is not bounded and leaves 0 to 1; read the patient bootstrap.")
-    columns = (*heads, *(text for key in TABLE_MEASURES for text in (_HEADS[key], "published")))
-    return Table(name, title, columns, tuple(rows), notes=(*remarks, *notes), records=tuple(records))
-
-
-def _cell(measured: Measured) -> str:
-    """Mean, t interval over folds (with * where it leaves 0 to 1), patient bootstrap."""
-    folds, patients = measured.over_folds, measured.over_patients
-    star = "*" if folds.leaves_range else ""
-    return (
-        f"{SHARE.number(folds.mean)} (folds {SHARE.limits(folds.low, folds.high)}{star}; "
-        f"patients {SHARE.limits(patients.low, patients.high)})"
-    )
+    comparisons = comparison_table(compared, reference=REFERENCE, notes=notes, resampling=resampling)
+    return (tables[0], configuration_table("table2", "Table 2: configurations"), tables[1], comparisons)
 
 
 def _protocol_notes(runs: Sequence[Planned]) -> tuple[str, ...]:
@@ -202,7 +139,7 @@ def _results_of(study: Study, resampling: Resampling | None) -> Results:
     ]
     return Results(
         sections=(
-            StudySection("Results at a glance", pictures=tuple(page.draw_measures(study, rows, _TITLES))),
+            StudySection("Results at a glance", pictures=tuple(page.draw_measures(study, rows, CROSSED_TITLES))),
             StudySection("The paper's tables", tables[:3]),
             StudySection(
                 "Comparisons", tables[3:], empty="Fewer than two runs are complete: there is nothing to compare."
