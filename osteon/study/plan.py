@@ -347,11 +347,16 @@ def _read_ensemble(folder: Path, fold: int) -> FoldResult:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study as its folder tells it: runs in the order of the plan, and a sentence for each job that failed last."""
+    """A study as its folder tells it: runs in the order of the plan, and a sentence for each job that failed last.
+
+    Attributes:
+        also: further data sets that were asked for this time, on which networks are evaluated.
+    """
 
     place: StudyFolder
     runs: tuple[RunState, ...] = field(repr=False)
     errors: tuple[str, ...] = ()
+    also: tuple[Manifest, ...] = ()
 
     @property
     def manifest(self) -> Manifest:

@@ -9,6 +9,7 @@ from osteon.errors import InputError, UnknownLabelError, UsageError, nearest_nam
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from osteon.data import Manifest
     from osteon.metrics.bootstrap import Resampling
@@ -32,6 +33,7 @@ class Choices:
         baseline_values: settings of the baselines, or of networks that are not the paper's, above those.
         classifier_values: settings of the classifiers beside segmenters, above those.
         skip_unreadable: leave images out that cannot be read, and count them.
+        also: further data sets, on which networks are evaluated and from which none learns.
     """
 
     only: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Choices:
     baseline_values: Mapping[str, Any] = field(default_factory=dict)
     classifier_values: Mapping[str, Any] = field(default_factory=dict)
     skip_unreadable: bool = False
+    also: tuple[Path, ...] = ()
 
 
 _FLAGS = {
@@ -53,6 +56,7 @@ _FLAGS = {
     "baseline_values": "--set-baseline",
     "classifier_values": "--set-classifier",
     "skip_unreadable": "--skip-unreadable",
+    "also": "--also",
 }
 
 

@@ -107,9 +107,9 @@ def run_study(
     """
     protocol.check(choices)
     how = replace(jobs or StudyJobs(), skip_unreadable=choices.skip_unreadable)
-    planned = protocol.plan(choices, read_manifest(dataset))
+    planned, also = protocol.plan(choices, read_manifest(dataset)), tuple(map(read_manifest, choices.also))
     study = train_study(protocol, dataset, folder, planned, jobs=how, progress=progress)
-    tables = write_study(protocol, study)
+    tables = write_study(protocol, replace(study, also=also))
     return StudyOutcome(tables, folder / "index.html", study.errors)
 
 

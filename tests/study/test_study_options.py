@@ -16,7 +16,7 @@ from osteon.app.cli.terminal import EXIT_USAGE, run_guarded
     [
         ("ct_osteosarcoma", ["--set-classifier", "batch=2"], "--set-classifier: not of the study ct_osteosarcoma"),
         ("ct_metastasis", ["--strategy", "ft", "--arch", "x"], "--strategy, --arch: not of the study ct_metastasis"),
-        ("mri_femur", ["--pretrained", "hub"], "--pretrained: not of the study mri_femur"),
+        ("mri_femur", ["--pretrained", "hub", "--also", "x"], "--pretrained, --also: not of the study mri_femur"),
         ("histology", ["--set-baseline", "seed=2", "--skip-unreadable"], "--set-baseline, --skip-unreadable"),
     ],
 )

@@ -35,6 +35,9 @@ def study(
     classifier_changes: list[str] = typer.Option(
         [], "--set-classifier", help=hinted("The same, of some networks only.", "study --set-classifier")
     ),
+    also: list[Path] = typer.Option(
+        [], "--also", help=hinted("A further data set to evaluate on, never to learn from. Repeatable.", "study --also")
+    ),
     ray: str = typer.Option("", "--ray", help="Ray cluster: an address, auto, or local to start one here."),
     cpus: float = typer.Option(1.0, min=0.1, help="CPUs that a fold asks of Ray."),
     gpus: float = typer.Option(0.0, min=0.0, help="GPUs that a fold asks of Ray."),
@@ -62,6 +65,7 @@ def study(
         baseline_values=parse_assignments(baseline_changes),
         classifier_values=parse_assignments(classifier_changes),
         skip_unreadable=skip_unreadable,
+        also=tuple(also),
     )
     jobs = StudyJobs(cluster=Cluster(ray, cpus=cpus, gpus=gpus) if ray else None, resume=resume)
     with shown_progress(quiet=quiet) as progress:
