@@ -4,7 +4,8 @@ What is opened are series with a mask of the tumour: those that a table names, o
 has a ``NAME_mask.nii.gz`` beside it, where a name is PATIENT_MR_T1 or PATIENT_CT. The slices from the first to the last
 margin along the body are written as pictures that reach as far in their plane as margins ever do; the column ``view``
 says what of them is shown where a network is evaluated, and a training draws it anew. ``margins.json`` keeps what was
-drawn. A series is done when its file ``cases/NAME.json`` is there, which is written last.
+drawn. On CT bone is outlined too, without a network (``osteon.ops.skeleton``): the second map of networks that have
+one. A series is done when its file ``cases/NAME.json`` is there, which is written last.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from osteon.io import load_volume, parse_labels, read_mask_volume
 from osteon.io.image import write_png8
 from osteon.io.table import read_rows
 from osteon.ops.series_images import slice_frame
+from osteon.ops.skeleton import skeleton_of
 from osteon.systems.limb_sarcoma.margins import MARGINS_NAME, Margins, cut_box, tumour_box
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, prepare_limb
 from osteon.train.datasets.case_builder import (
@@ -43,7 +45,7 @@ from osteon.train.datasets.series_index import (
     refuse_warnings,
     series_fields,
 )
-from osteon.train.run_folder import digest
+from osteon.train.run_folder import digest, make_folder
 from osteon.train.views import view_text
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ _PATIENTS_NAME: Final = "patients.csv"
 _WHOLE: Final = "whole"
 _HALF: Final = 128
 _MODALITIES: Final[Mapping[str, tuple[Modality, ...]]] = {"mr": ("mr",), "ct": ("ct",), "both": ("mr", "ct")}
+_BONES: Final = "bones"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ class _Pictures:
         first: index of the first slice.
         grey: (slices, row, column) uint8.
         tumour: of the same shape, bool.
+        bone: of the same shape, bool; None where it is not outlined.
         view: as of ``osteon.train.views``.
         slice_mm: distance of slices.
     """
@@ -141,6 +145,7 @@ class _Pictures:
     first: int
     grey: NDArray[np.uint8] = field(repr=False)
     tumour: NDArray[np.bool_] = field(repr=False)
+    bone: NDArray[np.bool_] | None = field(repr=False)
     view: tuple[float, float, float, float]
     slice_mm: float
 
@@ -155,7 +160,9 @@ def make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int,
     if options.whole and options.margins is not None:
         raise InputError("--whole cuts nothing and --margins says where to cut: leave one of them out")
     asked = LimbOptions(
-        modality=options.modality, largest_mm=None if options.whole else float(options.margin), size=options.size
+        modality=options.modality,
+        largest_mm=None if options.whole else float(options.margin),
+        size=options.size,
     )
     found, skipped = outlined_beside(source, options.modality) if options.masks is None else ([], [])
     listed = found if options.masks is None else read_outlined(options.masks)
@@ -179,12 +186,15 @@ def make_dataset(source: Path, out: Path, options: DatasetOptions, workers: int,
 def outlined_beside(source: Path, modality: str) -> tuple[list[OutlinedLimb], list[SkippedCase]]:
     """Volumes of a folder that have a mask beside them, sorted by name; masks whose volume is missing.
 
+    What is known of patients is in ``patients.csv``, in the folder or in the one above it.
+
     Raises:
         InputError: no folder, or not one such volume.
     """
     if not source.is_dir():
         raise InputError(f"no folder {source.name}: give the folder of the volumes and masks, or name --masks")
-    known = _patients(source / _PATIENTS_NAME)
+    tables = (folder / _PATIENTS_NAME for folder in (source, source.absolute().parent))
+    known = _patients(next((file for file in tables if file.is_file()), None))
     found, skipped, others = [], [], Counter[str]()
     for mask in sorted(path for path in source.rglob("*") if path.name.lower().endswith(_MASK_ENDS)):
         stem, _, ending = mask.name.rpartition("_")
@@ -231,9 +241,9 @@ def read_outlined(file: Path) -> list[OutlinedLimb]:
     return found
 
 
-def _patients(file: Path) -> Any:  # noqa: ANN401 - a function of a name
+def _patients(file: Path | None) -> Any:  # noqa: ANN401 - a function of a name
     """What a table with the column ``patient`` says of each; nothing where there is no such table."""
-    if not file.is_file():
+    if file is None:
         return lambda _: {}
     header, lines, _ = read_rows(file)
     if "patient" not in header:
@@ -306,7 +316,9 @@ def _rows(
 ) -> Iterator[dict[str, object]]:
     """Write the pictures of a series and give their rows."""
     pictures, stem = _pictures(opened, options), folder_name(case.name)
-    for folder in ("images", "masks"):  # what a run that was stopped left
+    if pictures.bone is not None:
+        make_folder(out / _BONES)
+    for folder in ("images", "masks", _BONES):  # what a run that was stopped left
         for path in (out / folder).glob(f"{stem}_*.png"):
             path.unlink()
     known = known_fields(case, opened.volume.source)
@@ -314,6 +326,8 @@ def _rows(
         name = f"{stem}_{pictures.first + index:04}.png"
         write_png8(out / "images" / name, grey)
         write_png8(out / "masks" / name, tumour)
+        if pictures.bone is not None:
+            write_png8(out / _BONES / name, pictures.bone[index])
         extra = {
             "slice": str(pictures.first + index),
             "position": f"{(index + 0.5) / len(pictures.grey):.4f}",
@@ -329,6 +343,7 @@ def _rows(
             "label": TUMOUR if tumour.any() else NORMAL,
             "plane": "axial",
             "lesion_mask": f"masks/{name}",
+            "bone_mask": "" if pictures.bone is None else f"{_BONES}/{name}",
             **known,
             "extra": {**case.extra, **extra},
         }
@@ -338,6 +353,7 @@ def _pictures(opened: _OpenedLimb, options: LimbOptions) -> _Pictures:
     """The slices within the margins, in a frame around the tumour with the largest margin."""
     limb = prepare_limb(opened.volume, opened.modality)
     tumour = limb.placed(opened.tumour)
+    bone = limb.placed(skeleton_of(opened.volume).bone) if opened.modality == "ct" else None
     box, shape, spacing = tumour_box(tumour), limb.grid.shape, limb.grid.spacing_mm
     cut: Box = ((0, shape[0]), (0, shape[1]), (0, shape[2]))
     wide = cut
@@ -350,8 +366,12 @@ def _pictures(opened: _OpenedLimb, options: LimbOptions) -> _Pictures:
         (grey.shape[1], grey.shape[2]), spacing[1:], pixel_mm=PIXEL_MM, size=(options.size, options.size)
     )
     view = _view(frame, cut[1:], wide[1:])
-    framed = frame.images(tumour.astype(np.uint8) * np.uint8(255)) >= _HALF
-    return _Pictures(cut[0][0], frame.images(grey), framed, view, spacing[0])
+    framed = None if bone is None else _framed(bone[part], frame)
+    return _Pictures(cut[0][0], frame.images(grey), _framed(tumour, frame), framed, view, spacing[0])
+
+
+def _framed(mask: NDArray[np.bool_], frame: SliceFrame) -> NDArray[np.bool_]:
+    return np.asarray(frame.images(mask.astype(np.uint8) * np.uint8(255)) >= _HALF)
 
 
 def _view(

@@ -244,6 +244,30 @@ def test_a_ct_that_is_not_in_hu_is_left_out(source: Path, tmp_path: Path) -> Non
     assert "Hounsfield" in found["P3-1-ct"]
 
 
+def test_bone_is_outlined_on_ct_and_not_on_mr(source: Path, tmp_path: Path) -> None:
+    rows, columns = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    radius_mm = np.hypot(rows - 45, columns - 45) * PIXEL_MM
+    values = leg("ct")
+    values[:, (radius_mm >= 7) & (radius_mm < 13)] = 900  # a shaft with its marrow
+    values[:, radius_mm < 7] = -60
+    pair(source, "P3_CT", values, mask())
+    found = made(source, tmp_path / "ct", DatasetOptions(modality="ct", margin=0)).built.manifest
+    outlined = [row for row in found.rows if row.patient == "P3"]
+    inside = [read_mask_image(tmp_path / "ct" / row.bone_mask, shape=(160, 160)).sum() for row in outlined]
+    shown = (radius_mm < 13)[TUMOUR[1:]].sum()  # what of the shaft is in a picture without margins
+    assert len(inside) == 6
+    assert inside == pytest.approx([shown] * 6, rel=0.15)
+    bare = made(source, tmp_path / "mr").built.manifest
+    assert {row.bone_mask for row in bare.rows} == {""}
+    assert not (tmp_path / "mr" / "bones").exists()
+
+
+def test_what_is_known_of_patients_may_lie_one_folder_above(source: Path, tmp_path: Path) -> None:
+    (source / "patients.csv").rename(tmp_path / "patients.csv")
+    found, _ = outlined_beside(source, "mr")
+    assert [item.extra for item in found] == [{"histology": "Liposarcoma"}, {"histology": "MFH"}]
+
+
 def test_two_tumours_are_one_mask_and_one_box(source: Path, tmp_path: Path) -> None:
     two = mask() | mask((slice(18, 20), slice(30, 33), slice(50, 55)))
     pair(source, "P3_MR", leg(), two)
