@@ -278,8 +278,19 @@ def interval_of(
 
 
 def percentile_limits(replicates: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """The ends of the middle part of the replicates (defined repeats,), at least one, that holds such a share."""
+    """The ends of the middle part of the replicates (defined repeats,), at least one, that holds such a share.
+
+    Where some are infinite there is nothing between two of them: the nearest replicate is taken.
+
+    Example:
+        >>> percentile_limits(np.array([1.0, 2.0, 3.0, np.inf, np.inf]), 0.5)
+        (2.0, inf)
+    """
     tail = (1 - confidence) / 2
+    if not np.isfinite(replicates).all():
+        ordered = np.sort(replicates)
+        first, last = (round(share * (ordered.size - 1)) for share in (tail, 1 - tail))
+        return float(ordered[first]), float(ordered[last])
     low, high = np.quantile(replicates, (tail, 1 - tail))
     return float(low), float(high)
 

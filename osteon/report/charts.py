@@ -80,6 +80,7 @@ _LINEAR_COUNTS: Final = 60
 """Bars up to here are drawn on a linear axis."""
 
 _MOST_CURVES: Final = 4
+_TICKS: Final = tuple(step * 10.0**power for power in range(-3, 7) for step in (1, 3))
 _FEWEST_A_SCAN: Final = 1 / 16
 """Where the axis of false positives, in powers of two, begins."""
 
@@ -252,6 +253,8 @@ def draw_agreement(path: Path, title: str, unit: str, groups: Sequence[PointGrou
     Raises:
         OutputError: the picture cannot be written.
     """
+    from matplotlib.ticker import FixedLocator, NullLocator
+
     sheet = chart_sheet(1100, _SIDE + 150, title, mark)
     axes = sheet.axes(100, 66, _SIDE, _SIDE)
     positive = np.concatenate([each[each > 0] for one in groups for each in (one.true, one.measured)])
@@ -261,6 +264,11 @@ def draw_agreement(path: Path, title: str, unit: str, groups: Sequence[PointGrou
     for number, one in enumerate(groups):
         colour = _COLOURS[number % len(_COLOURS)]
         axes.plot(one.true, np.maximum(one.measured, low), "o", color=colour, markersize=7, label=one.name, **_ON_TOP)
+    ticks = [each for each in _TICKS if low <= each <= high]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
     _dress(axes, f"true ({unit})", f"predicted ({unit})")
     axes.legend(loc="upper left", bbox_to_anchor=(1.03, 1.0), fontsize=Sheet.points(14), frameon=False)
     return sheet.picture(

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from osteon.report.blocks import Picture, Table
     from osteon.study.plan import Planned, Study
 
-__all__ = ["Choices", "Division", "Results", "StudyProtocol", "StudySection", "check_parts", "check_settings"]
+__all__ = [
+    "Choices",
+    "Division",
+    "Results",
+    "StudyProtocol",
+    "StudySection",
+    "check_parts",
+    "check_settings",
+    "shared_out",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,3 +176,21 @@ def check_settings(values: Iterable[str], own: Iterable[str], *, instead: str) -
     for name in values:
         if name in own:
             raise InputError(f"{name} is each run's own: {instead}")
+
+
+def shared_out(values: Mapping[str, Any], *kinds: Iterable[str]) -> tuple[dict[str, Any], ...]:
+    """Of settings by name those that each kind of training knows; one may be of several.
+
+    Raises:
+        UnknownLabelError: none knows it.
+
+    Example:
+        >>> shared_out({"batch": 8, "crop": 96}, ["batch", "crop"], ["batch"])
+        ({'batch': 8, 'crop': 96}, {'batch': 8})
+    """
+    known = [frozenset(kind) for kind in kinds]
+    every = frozenset[str]().union(*known)
+    for name in values:
+        if name not in every:
+            raise UnknownLabelError(f"no setting {name!r}: {nearest_names(name, sorted(every))}")
+    return tuple({name: value for name, value in values.items() if name in own} for own in known)

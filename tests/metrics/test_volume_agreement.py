@@ -59,6 +59,13 @@ def test_the_interval_of_a_median_is_that_of_a_slow_bootstrap() -> None:
     assert found.p_value == pytest.approx(2 * (min(below, above) + 1) / 301, rel=0.02)
 
 
+def test_a_median_of_distances_may_have_no_upper_end() -> None:
+    found = median_of_patients([2.0, 4.0, 6.0, math.inf, math.inf], resampling=Resampling(repeats=300))
+    assert found.value == 6.0
+    assert math.isfinite(found.low)
+    assert found.high == math.inf
+
+
 def test_limits_of_agreement_are_those_of_a_slow_bootstrap() -> None:
     values = np.random.default_rng(4).normal(3, 2, 15)
     found = limits_of_agreement([*values, math.nan], resampling=Resampling(repeats=200, seed=5))

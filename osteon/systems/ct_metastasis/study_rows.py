@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from osteon.errors import InputError, UnknownLabelError, nearest_names
+from osteon.errors import InputError
 from osteon.study.plan import PlannedRun
-from osteon.study.protocol import check_parts, check_settings
+from osteon.study.protocol import check_parts, check_settings, shared_out
 from osteon.systems.ct_metastasis.recipe import SEGMENTER, SLICES
 
 if TYPE_CHECKING:
@@ -160,14 +160,11 @@ def plan_metastasis(choices: Choices, manifest: Manifest) -> tuple[PlannedRun, .
     }
     if LITERAL in chosen:
         chosen.add(rows[LITERAL].architecture)  # of whose networks it is made
-    segment, train = set(SEGMENTER.kind.names()), set(SLICES.kind.names())
-    for values, known in ((choices.values, segment | train | {"members"}), (choices.classifier_values, train)):
+    segment, train = SEGMENTER.kind.names(), SLICES.kind.names()
+    for values in (choices.values, choices.classifier_values):
         check_settings(values, ("task", "architecture"), instead="choose runs with --only")
-        for name in values:
-            if name not in known:
-                raise UnknownLabelError(f"no setting {name!r}: {nearest_names(name, known)}")
-    of_segmenters = {name: value for name, value in choices.values.items() if name in segment}
-    of_classifiers = {name: value for name, value in choices.values.items() if name in train}
+    of_segmenters, of_classifiers, _ = shared_out(choices.values, segment, train, ["members"])
+    shared_out(choices.classifier_values, train)
     segmenters = [_segmenter(row, of_segmenters, choices) for row in SEGMENTERS if row.run in chosen]
     pretrained = choices.pretrained or "hub"
     start = {"strategy": "scratch"} if pretrained == "none" else {"pretrained": pretrained}
