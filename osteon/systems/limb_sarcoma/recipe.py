@@ -1,35 +1,54 @@
-"""How a tumour of a limb is outlined: three neighbouring slices in, one map out, on parts that are drawn anew."""
+"""How a tumour of a limb is outlined, and slices with a part of it are told from others.
+
+Outlines: three neighbouring slices in, one map or two out, on parts that are drawn anew. Slices: as in the CT paper
+(spec ct-osteosarcoma, sections 4 to 6), in a window or scaled to fat, at 128 pixels.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, WINDOW_HU
-from osteon.train.settings import Recipe, SegmentSettings
+from osteon.train.settings import ClassifySettings, Recipe, SegmentSettings
 from osteon.weights import ImageInput, Preprocessing
 
 if TYPE_CHECKING:
     from osteon.data import Manifest
 
-__all__ = ["RECIPES", "SEGMENTER"]
+__all__ = ["RECIPES", "SEGMENTER", "SLICES"]
 
 _SIZE: Final = 160
 _MARGIN_MM: Final = 50.0
+_WHERE: Final = "axial slices: rows front to back, columns right to left of a patient on the back"
+_SLICE_SIDE: Final = 128
 
 
-def _input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
+def _prepared(manifest: Manifest, first: str, last: str) -> Preprocessing:
+    """What was done to the scans, in words that begin and end like this."""
     shown = {row.extra.get("modality", "mr") for row in manifest.rows}
     window = f"CT: {WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU"
     fat = "MR: the square root of values over four thirds of fat (97th percentile of a slice)"
-    scale = "; ".join(words for kind, words in (("mr", fat), ("ct", window)) if kind in shown)
+    told = {kind: words for kind, words in (("mr", fat), ("ct", window)) if kind in shown}
     words = (
-        f"three axial slices every {SLICE_MM:g} mm as 8-bit grey values ({scale}), resized as a whole to the pixel "
-        "size, padded with 0; divided by 255"
+        f"{first} every {SLICE_MM:g} mm as 8-bit grey values ({'; '.join(told.values())}), resized as a whole to "
+        f"{last}; divided by 255"
     )
-    how = {"pixel_mm": PIXEL_MM, "slice_mm": SLICE_MM, **({"window_hu": list(WINDOW_HU)} if "ct" in shown else {})}
-    made = Preprocessing("osteon.systems.limb_sarcoma.prepare", how, words)
-    where = "axial slices: rows front to back, columns right to left of a patient on the back"
-    return ImageInput(3 if settings.neighbours else settings.channels, where, made, size_step=16, values="byte")
+    how: dict[str, Any] = {"modality": list(told), "pixel_mm": PIXEL_MM, "slice_mm": SLICE_MM}
+    return Preprocessing(
+        "osteon.systems.limb_sarcoma.prepare", how | ({"window_hu": list(WINDOW_HU)} if "ct" in told else {}), words
+    )
+
+
+def _outline_input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
+    made = _prepared(manifest, "three axial slices", "the pixel size, padded with 0")
+    channels = 3 if settings.neighbours else settings.channels
+    return ImageInput(channels, _WHERE, made, size_step=settings.size_step, values="byte")
+
+
+def _slice_input(settings: ClassifySettings, manifest: Manifest) -> ImageInput:
+    side = settings.image_size
+    made = _prepared(manifest, "axial slices", f"the pixel size, padded with 0, and as a whole to {side} pixels")
+    return ImageInput(1, _WHERE, made, rows=side, columns=side)
 
 
 SEGMENTER: Final = Recipe(
@@ -46,8 +65,8 @@ SEGMENTER: Final = Recipe(
         "intensity": 0.15,
         "batch": 8,
         "optimiser": "adam",
-        "epochs": 8,
-        "rates": (1e-3, 1e-3, 1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 5e-5),
+        "epochs": 6,
+        "rates": (1e-3, 1e-3, 8e-4, 5e-4, 2e-4, 5e-5),
         "encoder_rate": 0.3,
         "dice_weight": 1.0,
         "dice_over": "image",
@@ -55,8 +74,27 @@ SEGMENTER: Final = Recipe(
         "selection": "last",
     },
     elsewhere="anything but a limb with one sarcoma on T1-weighted MR or CT; it does not tell benign from malignant",
-    card_input=_input,
+    card_input=_outline_input,
 )
 
-RECIPES: Final = (SEGMENTER,)
+SLICES: Final = Recipe(
+    task="limb_sarcoma_slices",
+    summary="slices of a limb on MR T1 or CT: with or without a part of the tumour",
+    kind=ClassifySettings,
+    values={
+        "architecture": "mobilenet_v2",
+        "strategy": "ft",
+        "configuration": "C",
+        "positive": "tumour",
+        "stretch": False,
+        "image_size": _SLICE_SIDE,
+        "batch": 16,
+        "schedule": "cosine",
+        "augmentation": "paper_2024",
+    },
+    elsewhere="anything but slices around one sarcoma of a limb on T1-weighted MR or CT",
+    card_input=_slice_input,
+)
+
+RECIPES: Final = (SEGMENTER, SLICES)
 """All recipes of the system."""

@@ -1,7 +1,8 @@
 """What outlines are worth in three dimensions, patient by patient, beside masks that never look at the image.
 
 Networks and blind masks are scored on the same crops, those of the data set's margins: the voxels outside are of
-nobody. Every patient is scored by the fold that tests them, whose network and blind masks learnt from others.
+nobody. Every patient is scored by the fold that tests them, whose network and blind masks learnt from others; scans of
+another data set by the folds that neither learnt from their patients nor chose an epoch by them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from osteon.errors import InputError
 from osteon.io.table import csv_text, plain_cell
 from osteon.metrics.blind_masks import BlindEllipsoid, MeanMask
 from osteon.metrics.folds import holm
+from osteon.metrics.segmentation import PixelCounts, pixel_counts, pooled
 from osteon.metrics.volume_agreement import VolumeAgreement, median_of_patients, volume_agreement
 from osteon.train.objectives.segment import Evaluator, kept_network
 from osteon.train.views import view_slices
@@ -35,11 +37,18 @@ if TYPE_CHECKING:
 __all__ = [
     "BLIND",
     "MEASURES",
+    "PIXEL_MEASURES",
+    "BlindMask",
     "LimbCrop",
     "ScanScore",
+    "by_patient",
+    "fitted_blind_masks",
     "limb_crops",
     "median_gains",
     "medians",
+    "modalities",
+    "pooled_pixels",
+    "predicted_tumour",
     "read_scores",
     "score_blind_masks",
     "score_networks",
@@ -51,6 +60,15 @@ BLIND: Final = ("ellipsoid", "mean mask")
 
 MEASURES: Final = ("dice", "surface_dice", "hd95_mm", "volume_error", "lesion_sensitivity")
 """Of ``VolumeAgreement``: larger is better, but of HD95 smaller, and of the volume error nearer to 0."""
+
+PIXEL_MEASURES: Final = ("precision", "sensitivity", "specificity", "iou", "f1")
+"""Of the metastasis thesis, over the pixels of all crops together."""
+
+_VOLUMES: Final = ("true_ml", "predicted_ml")
+_PIXELS: Final = ("hits", "extra", "missed", "clear")
+
+BlindMask = BlindEllipsoid | MeanMask
+"""Both have ``mask(shape)``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +101,8 @@ class ScanScore:
     Attributes:
         modality: "mr" or "ct".
         method: "ellipsoid", "mean mask", or name of a network.
-        fold: whose test part the patient is in.
+        fold: whose network or fitted mask it is.
+        pixels: of the crop: true and predicted, predicted alone, true alone, neither.
     """
 
     patient: str
@@ -92,6 +111,7 @@ class ScanScore:
     fold: int
     method: str
     agreement: VolumeAgreement
+    pixels: tuple[int, int, int, int]
 
 
 def limb_crops(manifest: Manifest, pixels: Pixels) -> tuple[LimbCrop, ...]:
@@ -120,27 +140,46 @@ def limb_crops(manifest: Manifest, pixels: Pixels) -> tuple[LimbCrop, ...]:
     return tuple(found)
 
 
-def score_blind_masks(
-    manifest: Manifest, pixels: Pixels, split: Split, *, folds: Iterable[int] | None = None
-) -> tuple[ScanScore, ...]:
-    """The blind masks of each fold and modality, fitted on the crops of all who are not tested there.
+def fitted_blind_masks(
+    manifest: Manifest, pixels: Pixels, split: Split, fold: int, *, modality: str
+) -> dict[str, BlindMask]:
+    """Each of ``BLIND``, fitted on the crops of a modality of all who are not tested in a fold.
 
     Raises:
         InputError: as ``limb_crops``, or of another split.
     """
-    crops, scores = limb_crops(manifest, pixels), []
-    truth = {crop.rows[0]: crop.cut(pixels.masks["lesion"][crop.rows]) for crop in crops}
+    tested = set(split.rows(manifest, fold).test.tolist())
+    others = [
+        crop.cut(pixels.masks["lesion"][crop.rows])
+        for crop in limb_crops(manifest, pixels)
+        if crop.modality == modality and crop.rows[0] not in tested
+    ]
+    return dict(zip(BLIND, (BlindEllipsoid.fitted(others), MeanMask.fitted(others)), strict=True))
+
+
+def score_blind_masks(
+    manifest: Manifest,
+    pixels: Pixels,
+    split: Split,
+    *,
+    folds: Iterable[int] | None = None,
+    on: tuple[Manifest, Pixels] | None = None,
+) -> tuple[ScanScore, ...]:
+    """The blind masks of each fold on the scans that it tests, or on those of another data set (``on``).
+
+    Raises:
+        InputError: as ``limb_crops``, or of another split.
+    """
+    scores, scanned = [], on or (manifest, pixels)
     for fold in range(len(split.folds)) if folds is None else folds:
-        tested = set(split.rows(manifest, fold).test.tolist())
-        for modality in sorted({crop.modality for crop in crops}):
-            own = [crop for crop in crops if crop.modality == modality]
-            others = [truth[crop.rows[0]] for crop in own if crop.rows[0] not in tested]
-            fitted: tuple[BlindEllipsoid | MeanMask, ...] = (BlindEllipsoid.fitted(others), MeanMask.fitted(others))
-            blind = dict(zip(BLIND, fitted, strict=True))
-            for crop in own:
-                if crop.rows[0] in tested:
-                    true = truth[crop.rows[0]]
-                    scores += [_score(crop, fold, name, true, each.mask(true.shape)) for name, each in blind.items()]
+        blind = {
+            modality: fitted_blind_masks(manifest, pixels, split, fold, modality=modality)
+            for modality in sorted({crop.modality for crop in limb_crops(*scanned)})
+        }
+        for crop in _unseen(limb_crops(*scanned), split, fold):
+            true = crop.cut(scanned[1].masks["lesion"][crop.rows])
+            own = blind[crop.modality].items()
+            scores += [_score(crop, fold, name, true, each.mask(true.shape)) for name, each in own]
     return tuple(scores)
 
 
@@ -154,10 +193,10 @@ def score_networks(
     method: str,
     progress: Progress = silent,
 ) -> tuple[ScanScore, ...]:
-    """The networks of a run, each on the test part of its fold, at the threshold of the settings.
+    """The networks of a run, each on the scans whose patients its fold tests, at the threshold of the settings.
 
     Args:
-        manifest: the data set.
+        manifest: the data set, or another one: patients whom no fold knows are scored by the networks of all.
         pixels: of it, as ``SEGMENT.load`` gives them.
         split: that the run was trained on.
         settings: of the run.
@@ -166,21 +205,28 @@ def score_networks(
         progress: called at every block of slices.
 
     Raises:
-        InputError: as ``limb_crops``, or of another split.
+        InputError: as ``limb_crops``.
         WeightsError: weights are missing or damaged.
     """
     scores = []
-    lesion = settings.outputs.index("lesion")
     for fold, file in sorted(weights.items()):
-        tested = set(split.rows(manifest, fold).test.tolist())
         evaluate = Evaluator([kept_network(settings, file)], settings, manifest, pixels, "cpu", progress)
-        for crop in limb_crops(manifest, pixels):
-            if crop.rows[0] not in tested:
-                continue
-            maps = [found[:, lesion] for _, found in evaluate.maps(crop.rows, f"fold {fold}: {crop.patient}")]
-            predicted = crop.cut(np.concatenate(maps)) >= np.float32(settings.threshold)
+        for crop in _unseen(limb_crops(manifest, pixels), split, fold):
+            predicted = crop.cut(predicted_tumour(evaluate, crop.rows))
             scores.append(_score(crop, fold, method, crop.cut(pixels.masks["lesion"][crop.rows]), predicted))
     return tuple(scores)
+
+
+def predicted_tumour(evaluate: Evaluator, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """What networks predict as tumour in images of a manifest, (images, row, column), at the settings' threshold."""
+    lesion, limit = evaluate.settings.outputs.index("lesion"), np.float32(evaluate.settings.threshold)
+    return np.concatenate([maps[:, lesion] >= limit for _, maps in evaluate.maps(rows, "scans")])
+
+
+def _unseen(crops: Sequence[LimbCrop], split: Split, fold: int) -> list[LimbCrop]:
+    """Scans of patients from whom a fold did not learn and by whom it did not choose."""
+    part = split.folds[fold]
+    return [crop for crop in crops if crop.patient not in {*part.train, *part.validation}]
 
 
 def medians(
@@ -188,8 +234,7 @@ def medians(
 ) -> dict[str, dict[str, BootstrapInterval]]:
     """Of each method, the median over patients of each of ``MEASURES``, with its interval."""
     found: dict[str, dict[str, BootstrapInterval]] = {}
-    by_method = _by_patient(scores)
-    for method, patients in by_method.items():
+    for method, patients in by_patient(scores).items():
         found[method] = {
             name: median_of_patients([values[name] for values in patients.values()], resampling=resampling)
             for name in MEASURES
@@ -212,7 +257,7 @@ def median_gains(
     Returns:
         For each pair the median with its interval and p, and p after Holm's correction over all pairs.
     """
-    by_method, found = _by_patient(scores), []
+    by_method, found = by_patient(scores), []
     for one, two in pairs:
         first, second = by_method.get(one, {}), by_method.get(two, {})
         shared = [first[who][measure] - second[who][measure] for who in sorted(first.keys() & second.keys())]
@@ -223,21 +268,33 @@ def median_gains(
     return tuple(zip(found, adjusted, strict=True))
 
 
+def pooled_pixels(
+    scores: Iterable[ScanScore], *, resampling: Resampling | None = None
+) -> dict[str, dict[str, BootstrapInterval]]:
+    """Of each method, each of ``PIXEL_MEASURES`` over the pixels of all crops together; intervals draw patients."""
+    by_method: dict[str, list[ScanScore]] = defaultdict(list)
+    for each in scores:
+        by_method[each.method].append(each)
+    found = {}
+    for method, scans in by_method.items():
+        counts = PixelCounts(*np.array([each.pixels for each in scans], dtype=np.int64).T)
+        patients = [each.patient for each in scans]
+        found[method] = pooled(counts, patients, measures=PIXEL_MEASURES, resampling=resampling)
+    return found
+
+
 def scores_text(scores: Iterable[ScanScore]) -> str:
     """The scores as CSV, a line a scan and method."""
     names = [entry.name for entry in fields(VolumeAgreement)]
     lines = [
         [
-            each.patient,
-            each.series,
-            each.modality,
-            each.fold,
-            each.method,
+            *(each.patient, each.series, each.modality, each.fold, each.method),
             *(asdict(each.agreement)[name] for name in names),
+            *each.pixels,
         ]
         for each in scores
     ]
-    return csv_text(["patient", "series", "modality", "fold", "method", *names], lines)
+    return csv_text(["patient", "series", "modality", "fold", "method", *names, *_PIXELS], lines)
 
 
 def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
@@ -258,6 +315,7 @@ def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
                 lesions=int(row["lesions"]),
                 found=int(row["found"]),
             ),
+            (int(row["hits"]), int(row["extra"]), int(row["missed"]), int(row["clear"])),
         )
         for row in rows
     )
@@ -265,17 +323,24 @@ def read_scores(rows: Iterable[Mapping[str, str]]) -> tuple[ScanScore, ...]:
 
 def _score(crop: LimbCrop, fold: int, method: str, true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> ScanScore:
     agreement = volume_agreement(true, predicted, spacing_mm=crop.spacing_mm)
-    return ScanScore(crop.patient, crop.series, crop.modality, fold, method, agreement)
+    hits, extra, missed, clear = pixel_counts(true, predicted).table.sum(axis=0).tolist()
+    about = crop.patient, crop.series, crop.modality, fold, method
+    return ScanScore(*about, agreement, (hits, extra, missed, clear))
 
 
-def _by_patient(scores: Iterable[ScanScore]) -> dict[str, dict[str, dict[str, float]]]:
-    """Method -> patient -> measure; of a patient with several scans their mean."""
+def modalities(scores: Iterable[ScanScore]) -> list[str]:
+    """Those of the scans, MR first."""
+    return sorted({each.modality for each in scores}, reverse=True)
+
+
+def by_patient(scores: Iterable[ScanScore]) -> dict[str, dict[str, dict[str, float]]]:
+    """Method -> patient -> each of ``MEASURES`` and both volumes; of a patient with several scans their mean."""
     scans: dict[str, dict[str, list[VolumeAgreement]]] = defaultdict(lambda: defaultdict(list))
     for each in scores:
         scans[each.method][each.patient].append(each.agreement)
     return {
         method: {
-            patient: {name: float(np.mean([getattr(one, name) for one in found])) for name in MEASURES}
+            patient: {name: float(np.mean([getattr(one, name) for one in found])) for name in (*MEASURES, *_VOLUMES)}
             for patient, found in patients.items()
         }
         for method, patients in scans.items()

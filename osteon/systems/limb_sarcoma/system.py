@@ -31,5 +31,11 @@ SYSTEM = System(
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),
-    hints={"study --only": "names of networks", "train": "the tumour outlined"},
+    hints={
+        "study --only": "outlines (small networks, the default), full (of full width), slices, or a run, as unet_small",
+        "study --arch": "of the slices, default mobilenet_v2",
+        "study --also": "whole stacks (osteon dataset --whole)",
+        "study --set-classifier": "of the slices",
+        "train": "the tumour outlined; limb_sarcoma_slices: slices with a part of it or none",
+    },
 )

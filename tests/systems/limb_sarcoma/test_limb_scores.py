@@ -17,17 +17,21 @@ from osteon.metrics.volume_agreement import dice, volume_agreement
 from osteon.systems.limb_sarcoma.recipe import SEGMENTER
 from osteon.systems.limb_sarcoma.scores import (
     BLIND,
+    PIXEL_MEASURES,
     ScanScore,
     limb_crops,
     median_gains,
     medians,
+    pooled_pixels,
     read_scores,
     score_blind_masks,
     score_networks,
     scores_text,
 )
 from osteon.train.objectives.segment import Evaluator, kept_network
+from osteon.train.pixels import Pixels
 from osteon.train.run import RunOptions, train_run
+from osteon.train.views import neighbour_rows
 from tests.systems.limb_sarcoma.toy_limbs import PATIENTS, SIZE, SLICES, Limbs
 
 
@@ -97,6 +101,42 @@ def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(limbs: Limbs
         predicted = np.stack(maps)[:, 8:28, 4:32] >= 0.5
         true = pixels.masks["lesion"][rows][:, 8:28, 4:32]
         assert each.agreement == volume_agreement(true, predicted, spacing_mm=(3.0, 2.0, 2.0))
+        counted = (true & predicted, predicted & ~true, true & ~predicted, ~true & ~predicted)
+        assert each.pixels == tuple(int(part.sum()) for part in counted)
+    # another data set: a patient of the study is asked of the fold that tests them, a stranger of every fold
+    moved = tuple(
+        replace(row, patient={"p0": "stranger"}.get(row.patient, row.patient), image=f"other/{row.image}")
+        for row in manifest.rows
+        if row.patient in {"p0", min(split.folds[0].test), min(split.folds[0].train)}
+    )
+    kept = [index for index, row in enumerate(manifest.rows) if f"other/{row.image}" in {one.image for one in moved}]
+    other = Manifest(manifest.folder, moved)
+    assert pixels.views is not None
+    seen = Pixels(
+        pixels.values[kept],
+        masks={name: masks[kept] for name, masks in pixels.masks.items()},
+        around=neighbour_rows(other, 1),
+        views=pixels.views[kept],
+    )
+    known = {row.patient for row in moved} & {"stranger", *split.folds[0].test}
+    elsewhere = score_networks(other, seen, split, settings, weights, method="unet_small")
+    assert {each.patient for each in elsewhere} == known
+    assert {each.patient for each in score_blind_masks(manifest, pixels, split, folds=[0], on=(other, seen))} == known
+
+
+def test_pixels_of_all_crops_count_together(limbs: Limbs) -> None:
+    scores = score_blind_masks(*limbs)
+    found = pooled_pixels(scores)["ellipsoid"]
+    hits, extra, missed, clear = np.sum([each.pixels for each in scores if each.method == "ellipsoid"], axis=0)
+    wanted = {
+        "precision": hits / (hits + extra),
+        "sensitivity": hits / (hits + missed),
+        "specificity": clear / (clear + extra),
+        "iou": hits / (hits + extra + missed),
+        "f1": 2 * hits / (2 * hits + extra + missed),
+    }
+    assert {name: found[name].value for name in PIXEL_MEASURES} == pytest.approx(wanted)
+    assert found["f1"].patients == PATIENTS
 
 
 def test_gains_are_paired_by_patient_and_holm_looks_at_all_pairs(limbs: Limbs) -> None:
@@ -104,7 +144,10 @@ def test_gains_are_paired_by_patient_and_holm_looks_at_all_pairs(limbs: Limbs) -
     ellipsoid = {each.patient: each.agreement for each in blind if each.method == "ellipsoid"}
     true = np.ones((4, 8, 8), dtype=np.bool_)
     perfect = volume_agreement(true, true, spacing_mm=(3, 2, 2))
-    scores = [*blind, *(ScanScore(who, "s", "mr", 0, "perfect", perfect) for who in list(ellipsoid)[:5])]
+    scores = [
+        *blind,
+        *(ScanScore(who, "s", "mr", 0, "perfect", perfect, (256, 0, 0, 0)) for who in list(ellipsoid)[:5]),
+    ]
     (gain, p), (lost, q) = median_gains(scores, [("perfect", "ellipsoid"), ("ellipsoid", "perfect")])
     assert gain.value == pytest.approx(np.median([1 - each.dice for each in list(ellipsoid.values())[:5]]))
     assert (gain.patients, lost.value) == (5, -gain.value)
