@@ -238,6 +238,8 @@ def test_choices_that_cannot_be_are_refused(dataset: Path) -> None:
         tuple(replace(row, bone_mask="", extra={**row.extra, "modality": "mr"}) for row in manifest.rows),
     )
     assert [run.name for run in plan_limbs(Choices(), mr)] == [name for name in SMALL if name != PAIR[1]]
+    both = Manifest(manifest.folder, (*manifest.rows[:20], *mr.rows[20:]))
+    assert PAIR[1] not in [run.name for run in plan_limbs(Choices(), both)]
     full = [run.name for run in plan_limbs(Choices(only=("full",)), manifest)]
     assert all(SEGMENTERS[name].widths[0] == 32 for name in full)
     assert [plan_limbs(CHOICES, each)[0].settings.intensity for each in (manifest,)] == [0.0]
