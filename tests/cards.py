@@ -42,10 +42,11 @@ def crops(size: int = 64, function: str = "osteon.ops.crops.leg_crops", **parame
     return ImageInput(1, "as it comes", Preprocessing(function, parameters, "none"), rows=size, columns=size)
 
 
-def slices(channels: int = 3, **parameters: object) -> ImageInput:
+def slices(channels: int = 3, *, neighbours: int = 0, **parameters: object) -> ImageInput:
     """8-bit grey slices of any size that is a multiple of 16."""
     made = Preprocessing("osteon.ops.series_images", parameters, "slices in a window")
-    return ImageInput(1 if channels == 1 else 3, "axial", made, size_step=16, values="byte")
+    channels = 2 * neighbours + 1 if neighbours else channels
+    return ImageInput(channels, "axial", made, size_step=16, values="byte", neighbours=neighbours)
 
 
 def plain_card(**changes: Any) -> ModelCard:  # noqa: ANN401 - entries of a card

@@ -2,7 +2,8 @@
 
 Grey values over 255 go into three equal channels of a network: its first convolutions take the sum of their kernels
 over the channels, divided by 255, and then see the grey value itself, which bfloat16 holds exactly. The network is
-linear there, so nothing changes but rounding. Batch normalisation goes into the convolution before it.
+linear there, so nothing changes but rounding. Where each channel is a slice of its own they are divided and not added.
+Batch normalisation goes into the convolution before it.
 
 For bfloat16 two things keep the masks where float32 has them (measured on a trained Hybrid-AttUNet++ with a quarter of
 the channels). Weights are rounded here, every kernel keeping its sum: maps are smooth and mostly above zero, so what a
@@ -37,6 +38,8 @@ __all__ = ["DeployedSegmenter", "round_kernels"]
 class DeployedSegmenter(nn.Module):
     """Copies of networks: images (n, row, column) uint8 to their mean probabilities (n, map, row, column) float32.
 
+    Of networks that see neighbouring slices images are (n, slice, row, column).
+
     Attributes:
         networks: the copies, one a member.
         temperatures: (1, map, 1, 1), by which logits are divided before the sigmoid.
@@ -55,6 +58,7 @@ class DeployedSegmenter(nn.Module):
         temperatures: Sequence[float] = (),
         precision: str = "float32",
         keeps_weights: bool = False,
+        neighbours: int = 0,
     ) -> None:
         """Copy networks and fold into their weights what goes before them.
 
@@ -66,9 +70,11 @@ class DeployedSegmenter(nn.Module):
             keeps_weights: leave the weights of most convolutions as they are stored and multiply them by what the
                 normalisation asks for when they are used. The numbers are the same; a graph can then point at the
                 stored weights.
+            neighbours: slices on either side that are channels of their own, from the lowest to the highest.
 
         Raises:
-            InputError: no network, another number of temperatures, or a network that is not a segmenter.
+            InputError: no network, another number of temperatures, a network that is not a segmenter, or one of another
+                number of channels than there are slices.
         """
         super().__init__()
         for network in networks:
@@ -89,9 +95,9 @@ class DeployedSegmenter(nn.Module):
         for network in self.networks:
             for part in [network.bone, network.lesion] if isinstance(network, SegmenterPair) else [network]:
                 if isinstance(part, Segmenter):
-                    _take_grey_bytes(part.encoder["x00"])
+                    _take_bytes(part.encoder["x00"], slices=2 * neighbours + 1)
                     if part.trunk is not None:
-                        part.trunk.take_grey_bytes()
+                        part.trunk.take_bytes(is_grey=not neighbours)
             _fold_normalisation(network, keeps_weights=keeps_weights and precision == "float32")
             if precision == "bfloat16":
                 for name, part in network.named_modules():
@@ -102,7 +108,7 @@ class DeployedSegmenter(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Probabilities of the maps."""
-        images = image[:, None].to(torch.float32)
+        images = _planes(image)
         return _mean([(network(images) / self.temperatures).sigmoid() for network in self.networks])
 
     def parts(self) -> tuple[_FirstBlocks, _MiddleNodes, _LastNodes] | None:
@@ -114,7 +120,7 @@ class DeployedSegmenter(nn.Module):
 
 
 class _FirstBlocks(nn.Module):
-    """Images (n, row, column) uint8 to the map X(0, 0) of each member, (n, row, column, width).
+    """Images as of ``DeployedSegmenter`` to the map X(0, 0) of each member, (n, row, column, width).
 
     Between parts channels come last, as OpenVINO holds them inside: bringing them to the front and back again would
     take more time than bfloat16 saves.
@@ -134,7 +140,7 @@ class _FirstBlocks(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """The maps."""
-        images = image[:, None].to(torch.float32)
+        images = _planes(image)
         return tuple(_channels_last(block(images)) for block in self.blocks)
 
 
@@ -248,8 +254,16 @@ def _fold_normalisation(module: nn.Module, *, keeps_weights: bool) -> None:
             module[index] = nn.Identity()
 
 
-def _take_grey_bytes(block: nn.Module) -> None:
-    """Let the convolutions that see the image take one channel of 0..255; they take over their normalisation first."""
+def _planes(image: Tensor) -> Tensor:
+    """Images with an axis of channels, float32."""
+    return (image if image.ndim == 4 else image[:, None]).to(torch.float32)
+
+
+def _take_bytes(block: nn.Module, *, slices: int) -> None:
+    """Let the convolutions that see the image take a channel of 0..255 for each slice; a single slice was in all.
+
+    They take over their normalisation first.
+    """
     if not isinstance(block, ConvolutionBlock):
         raise InputError(f"the first block was replaced by a {type(block).__name__}")
     _fold_normalisation(block, keeps_weights=False)
@@ -259,8 +273,11 @@ def _take_grey_bytes(block: nn.Module) -> None:
         first = path[0]
         if not isinstance(first, nn.Conv2d):
             raise InputError(f"the first block begins with a {type(first).__name__}; it must be a convolution")
-        first.weight = nn.Parameter(first.weight.sum(dim=1, keepdim=True) / 255, requires_grad=False)
-        first.in_channels = 1
+        if slices not in (1, first.in_channels):
+            raise InputError(f"{slices} slices were to be seen by a network of {first.in_channels} channels: one each")
+        kernel = first.weight.sum(dim=1, keepdim=True) if slices == 1 else first.weight
+        first.weight = nn.Parameter(kernel / 255, requires_grad=False)
+        first.in_channels = slices
 
 
 def _is_exact(network: nn.Module, name: str) -> bool:

@@ -70,10 +70,11 @@ class MobileEncoder(nn.Module):
                 found.append(maps)
         return tuple(found)
 
-    def take_grey_bytes(self) -> None:
-        """Take one channel of 0..255 from now on, which stands for equal channels of 0..1; nothing else changes."""
+    def take_bytes(self, *, is_grey: bool) -> None:
+        """Take channels of 0..255 from now on, of ``is_grey`` one that stands for equal ones; nothing else changes."""
         first = next(part for part in self.features.modules() if isinstance(part, SameConv2d))
         with torch.no_grad():
-            first.weight = nn.Parameter(first.weight.sum(dim=1, keepdim=True), requires_grad=False)
-            first.in_channels = 1
+            if is_grey:
+                first.weight = nn.Parameter(first.weight.sum(dim=1, keepdim=True), requires_grad=False)
+                first.in_channels = 1
             self.input_scale /= 255

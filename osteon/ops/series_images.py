@@ -24,10 +24,12 @@ __all__ = [
     "PIXEL_MM",
     "SeriesImages",
     "SliceFrame",
+    "neighbour_indices",
     "series_images",
     "slice_frame",
     "slice_step",
     "windowed",
+    "with_neighbours",
 ]
 
 
@@ -81,6 +83,41 @@ def slice_step(slice_mm: float, *, pixel_mm: float = PIXEL_MM) -> int:
         (2, 1, 1)
     """
     return max(1, int(pixel_mm / slice_mm + 1e-6))
+
+
+def neighbour_indices(numbers: NDArray[np.integer], neighbours: int) -> NDArray[np.int64]:
+    """Which slices of a series stand around each, for networks that see several (2.5-D).
+
+    Args:
+        numbers: (n,) of the slices, ascending, none twice.
+        neighbours: how many on either side.
+
+    Returns:
+        (n, 2 * neighbours + 1) indices, from the lowest slice to the highest. Where a number is missing, and beyond the
+        ends, the last slice before that stands again.
+
+    Example:
+        >>> neighbour_indices(np.array([4, 5, 7]), 1).tolist()
+        [[0, 0, 1], [0, 1, 1], [2, 2, 2]]
+    """
+    places = np.arange(len(numbers), dtype=np.int64)
+    columns = [places]
+    for way in (-1, 1):
+        last, is_open = places, np.ones(len(places), dtype=np.bool_)
+        for step in range(1, neighbours + 1):
+            there = np.searchsorted(numbers, numbers + way * step)
+            is_open = is_open & (numbers[np.minimum(there, len(places) - 1)] == numbers + way * step)
+            last = np.where(is_open, there, last)
+            columns = [last, *columns] if way < 0 else [*columns, last]
+    return np.stack(columns, axis=1)
+
+
+def with_neighbours(images: NDArray[_Map], neighbours: int) -> NDArray[_Map]:
+    """The slices of a whole series (n, row, column), each among its neighbours: (n, 2 * neighbours + 1, row, column).
+
+    With 0 neighbours they are as they were, (n, row, column): what a ``Predictor`` takes of its card's ``neighbours``.
+    """
+    return images[neighbour_indices(np.arange(len(images)), neighbours)] if neighbours else images
 
 
 def series_images(

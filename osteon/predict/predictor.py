@@ -264,7 +264,8 @@ class Predictor:
         def batches() -> Generator[Batch]:
             for batch in self._blocks(blocks):
                 image = batch["image"]
-                shown = np.asarray(image.any(axis=(1, 2))) if isinstance(self.output, Maps) else None
+                pixels = tuple(range(1, image.ndim))
+                shown = np.asarray(image.any(axis=pixels)) if isinstance(self.output, Maps) else None
                 waiting.append((len(image), shown, image.shape))
                 yield batch if shown is None or shown.all() else {**batch, "image": image[shown]}
 
@@ -408,13 +409,13 @@ class Predictor:
     def _none(self) -> Batch:
         """A block without an image."""
         image = self.image
-        shape = (0, image.rows or image.size_step, image.columns or image.size_step)
+        shape = image.shape_of(0, image.rows or image.size_step, image.columns or image.size_step)
         none: dict[str, NDArray[Any]] = {
             name: np.empty((0, len(each.names)), dtype=np.float32)
             for name, each in self.inputs.items()
             if isinstance(each, FieldsInput)
         }
-        return {"image": np.empty(shape if image.colour == "grey" else (*shape, 3), dtype=image.dtype), **none}
+        return {"image": np.empty(shape, dtype=image.dtype), **none}
 
     def _blocks(self, blocks: Blocks) -> Generator[Batch]:
         """Checked parts of a bounded number of images; views, not copies."""
@@ -468,22 +469,14 @@ def _count(blocks: object) -> int | None:
 def _checked_image(images: NDArray[Any], wanted: ImageInput, name: str) -> NDArray[Any]:
     """Images as the model takes them; refuses another shape or kind, and values out of range."""
     function = wanted.preprocessing.function
-    rank, tail = (3, "") if wanted.colour == "grey" else (4, ", 3")
-    rows, columns = images.shape[1:3] if images.ndim == rank else (0, 0)
-    is_byte = wanted.values == "byte"
-    is_sized = (rows, columns) == (wanted.rows, wanted.columns) if wanted.rows else True
-    if (
-        images.ndim != rank
-        or (rank == 4 and images.shape[3] != 3)
-        or not is_sized
-        or is_byte != (images.dtype == np.uint8)
-    ):
-        size = f"{wanted.rows}, {wanted.columns}" if wanted.rows else "row, column"
+    size, is_byte = wanted.size_of(images.shape), wanted.values == "byte"
+    if size is None or (wanted.rows and size != (wanted.rows, wanted.columns)) or is_byte != (images.dtype == np.uint8):
+        more = ", and of a whole series osteon.ops.series_images.with_neighbours" if wanted.neighbours else ""
         raise InputError(
-            f"{name} takes {np.dtype(wanted.dtype)} images of shape (n, {size}{tail}); found {images.dtype} "
-            f"{images.shape}: make them with {function}"
+            f"{name} takes {np.dtype(wanted.dtype)} images of shape {wanted.axes}; found {images.dtype} "
+            f"{images.shape}: make them with {function}{more}"
         )
-    step = wanted.size_step
+    (rows, columns), step = size, wanted.size_step
     if not wanted.rows and (not rows or not columns or rows % step or columns % step):
         raise InputError(
             f"{name} takes images whose rows and columns are multiples of {step}; found {rows} x {columns}: make them "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from osteon.errors import InputError
+from osteon.ops.series_images import neighbour_indices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,14 +61,9 @@ def neighbour_rows(manifest: Manifest, neighbours: int) -> NDArray[np.int64]:
             raise InputError(f"{row.image} is a second image of slice {number} of its series: keep one of each slice")
     found = np.empty((len(manifest), 2 * neighbours + 1), dtype=np.int64)
     for slices in series.values():
-        for place, index in slices.items():
-            found[index, neighbours] = index
-            for way in (-1, 1):
-                last, is_open = index, True
-                for step in range(1, neighbours + 1):
-                    is_open = is_open and place + way * step in slices
-                    last = slices[place + way * step] if is_open else last
-                    found[index, neighbours + way * step] = last
+        numbers = sorted(slices)
+        rows = np.array([slices[number] for number in numbers], dtype=np.int64)
+        found[rows] = rows[neighbour_indices(np.array(numbers, dtype=np.int64), neighbours)]
     return found
 
 

@@ -53,6 +53,7 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Whole: TypeAlias = Annotated[int, Meta(ge=0)]
 AboveZero: TypeAlias = Annotated[float, Meta(gt=0)]
 Share: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]
 Tolerance: TypeAlias = Annotated[float, Meta(gt=0, le=0.1)]
@@ -86,28 +87,68 @@ class Preprocessing(_Entry, frozen=True):
 
 
 class ImageInput(_Entry, frozen=True, tag_field="kind", tag="image"):
-    """Images that a model takes: (n, row, column), or (n, row, column, 3) in colour.
+    """Images that a model takes: (n, row, column), (n, row, column, 3) in colour, or (n, slice, row, column).
 
     Attributes:
-        channels: of the network; a grey image is given to each.
+        channels: of the network; a grey image is given to each (1 or 3), of ``neighbours`` each slice to its own.
         rows: of every image; 0 takes any multiple of ``size_step``.
         size_step: rows and columns are multiples of this.
         colour: "grey" or "rgb".
         values: "unit" is float32 from ``minimum`` to ``maximum``, "byte" is uint8 that stands for that range.
         minimum: what the network sees of the darkest value.
         maximum: of the brightest.
+        neighbours: slices of the series on either side that the model sees of an image; an image is then 2 * neighbours
+            + 1 slices, from the lowest to the highest, as ``osteon.ops.series_images.with_neighbours`` makes them.
     """
 
-    channels: Literal[1, 3]
+    channels: Count
     orientation: Text
     preprocessing: Preprocessing
-    rows: Annotated[int, Meta(ge=0)] = 0
-    columns: Annotated[int, Meta(ge=0)] = 0
+    rows: Whole = 0
+    columns: Whole = 0
     size_step: Count = 1
     colour: Literal["grey", "rgb"] = "grey"
     values: Literal["unit", "byte"] = "unit"
     minimum: float = 0.0
     maximum: float = 1.0
+    neighbours: Whole = 0
+
+    @property
+    def rank(self) -> int:
+        """How many axes an array of images has."""
+        return 4 if self.colour == "rgb" or self.neighbours else 3
+
+    @property
+    def axes(self) -> str:
+        """Of such an array, in words.
+
+        Example:
+            >>> ImageInput(1, "axial", Preprocessing("osteon.ops.crops", {}, "crops"), rows=64, columns=64).axes
+            '(n, 64, 64)'
+        """
+        size = f"{self.rows}, {self.columns}" if self.rows else "row, column"
+        if self.colour == "rgb":
+            return f"(n, {size}, 3)"
+        return f"(n, {2 * self.neighbours + 1}, {size})" if self.neighbours else f"(n, {size})"
+
+    def shape_of(self, count: int, rows: int, columns: int) -> tuple[int, ...]:
+        """Of an array of this many images.
+
+        Example:
+            >>> made = Preprocessing("osteon.ops.series_images", {}, "slices in a window")
+            >>> ImageInput(3, "axial", made, values="byte", neighbours=1).shape_of(5, 64, 32)
+            (5, 3, 64, 32)
+        """
+        if self.colour == "rgb":
+            return count, rows, columns, 3
+        return (count, 2 * self.neighbours + 1, rows, columns) if self.neighbours else (count, rows, columns)
+
+    def size_of(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
+        """Rows and columns of an array of images of this shape; None where no such array has it."""
+        if len(shape) != self.rank:
+            return None
+        rows, columns = shape[-2:] if self.neighbours else shape[1:3]
+        return (rows, columns) if shape == self.shape_of(shape[0], rows, columns) else None
 
     @property
     def dtype(self) -> type[np.float32 | np.uint8]:
@@ -353,8 +394,8 @@ class MeasuredResult(_Entry, frozen=True):
     interval: tuple[float, float] | None
     interval_method: str
     data: Text
-    patients: Annotated[int, Meta(ge=0)]
-    images: Annotated[int, Meta(ge=0)]
+    patients: Whole
+    images: Whole
     is_synthetic: bool
 
 
@@ -553,12 +594,27 @@ def _class_problems(card: ModelCard, output: Classes) -> Iterator[str]:
         yield f"the prediction sets are not for its {len(output.names)} classes"
 
 
+def _image_problems(image: ImageInput, output: Output) -> Iterator[str]:
+    if not image.neighbours and image.channels not in (1, 3):
+        yield f"its image has {image.channels} channels; a network of single images has 1 or 3"
+    if image.neighbours and (image.channels != 2 * image.neighbours + 1 or image.colour != "grey"):
+        yield (
+            f"its image has neighbours {image.neighbours} and {image.channels} channels in {image.colour}; such images "
+            f"are grey, and a network has {2 * image.neighbours + 1} channels for them"
+        )
+    if image.neighbours and not isinstance(output, Maps):
+        yield "neighbours belong to maps"
+
+
 def _problems(card: ModelCard) -> Iterator[str]:
     """What contradicts itself in a card."""
     output, members, known = card.output, len(card.members), card.out_of_distribution
     if card.architecture != card.name.partition(".")[0]:
         yield f"the name {card.name!r} does not begin with its architecture {card.architecture!r}"
-    if not isinstance(card.inputs.get("image"), ImageInput):
+    image = card.inputs.get("image")
+    if isinstance(image, ImageInput):
+        yield from _image_problems(image, output)
+    else:
         yield f"its inputs are {', '.join(card.inputs) or 'none'}; an image called 'image' must be one of them"
     if not members or card.golden.file is None or (known is not None and known.file is None):
         yield "it lists no file of weights, of the golden case, or of the features that out_of_distribution needs"

@@ -106,7 +106,13 @@ def modules_of(
         raise WeightsError(f"the input 'image' is {type(image).__name__}; an image is needed")
     if isinstance(output, Maps):
         temperatures = [each.temperature for each in output.maps]
-        whole = DeployedSegmenter(networks, temperatures=temperatures, precision=precision, keeps_weights=for_graph)
+        whole = DeployedSegmenter(
+            networks,
+            temperatures=temperatures,
+            precision=precision,
+            keeps_weights=for_graph,
+            neighbours=image.neighbours,
+        )
         return (for_graph and precision == "bfloat16" and whole.parts()) or (whole,)
     if isinstance(output, Embedding):
         return (DeployedEmbedder(networks[0], channels=image.channels),)
@@ -155,8 +161,8 @@ def _chain(modules: Sequence[nn.Module], inputs: Mapping[str, Input], precision:
             tensors[name] = torch.zeros(1, len(each.names))
             continue
         rows, columns = each.rows or max(_EXAMPLE, each.size_step), each.columns or max(_EXAMPLE, each.size_step)
-        shape = (1, rows, columns) if each.colour == "grey" else (1, rows, columns, 3)
-        tensors[name] = torch.zeros(shape, dtype=torch.uint8 if each.values == "byte" else torch.float32)
+        kind = torch.uint8 if each.values == "byte" else torch.float32
+        tensors[name] = torch.zeros(each.shape_of(1, rows, columns), dtype=kind)
     is_fixed = all(isinstance(each, FieldsInput) or each.rows > 0 for each in inputs.values())
     chain = []
     for place, module in enumerate(modules):

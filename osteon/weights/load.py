@@ -273,11 +273,10 @@ def _widened(stored: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _fits(card: ModelCard, inputs: Mapping[str, NDArray[np.generic]], raw: NDArray[np.float32]) -> bool:
     count, image, output = len(inputs["image"]), card.image, card.output
-    shape = inputs["image"].shape
-    rank = 4 if image.colour == "rgb" else 3
-    if not inputs["image"].size or len(shape) != rank or inputs["image"].dtype != image.dtype:
+    size = image.size_of(inputs["image"].shape)
+    if not inputs["image"].size or size is None or inputs["image"].dtype != image.dtype:
         return False
-    if image.rows and shape[1:3] != (image.rows, image.columns):
+    if image.rows and size != (image.rows, image.columns):
         return False
     for name, each in card.inputs.items():
         if not isinstance(each, ImageInput) and inputs[name].shape != (count, len(each.names)):
@@ -286,7 +285,7 @@ def _fits(card: ModelCard, inputs: Mapping[str, NDArray[np.generic]], raw: NDArr
     if isinstance(output, Classes):
         return raw.shape == (members, count, len(output.names))
     if isinstance(output, Maps):
-        return raw.shape == (members, count, len(output.maps), *shape[1:3])
+        return raw.shape == (members, count, len(output.maps), *size)
     return raw.shape == (1, count, output.size)
 
 

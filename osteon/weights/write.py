@@ -108,11 +108,9 @@ def _golden_inputs(card: ModelCard, golden: Mapping[str, NDArray[np.generic]]) -
             f"golden inputs of {card.name} are {', '.join(golden) or 'none'}; the card has {', '.join(card.inputs)}"
         )
     image, given = card.image, golden["image"]
-    rank = 4 if image.colour == "rgb" else 3
-    if given.ndim != rank or (image.values == "byte") != (given.dtype == np.uint8):
+    if image.size_of(given.shape) is None or (image.values == "byte") != (given.dtype == np.uint8):
         raise WeightsError(
-            f"golden images of {card.name} are {given.dtype} {given.shape}; give {np.dtype(image.dtype)} (n, row, "
-            f"column{', 3' if rank == 4 else ''})"
+            f"golden images of {card.name} are {given.dtype} {given.shape}; give {np.dtype(image.dtype)} {image.axes}"
         )
     halves = {name: each if each.dtype == np.uint8 else each.astype(np.float16) for name, each in golden.items()}
     return {name: np.ascontiguousarray(each) for name, each in halves.items()}
@@ -131,9 +129,11 @@ def _raw(card: ModelCard, network: nn.Module, inputs: Mapping[str, NDArray[np.ge
     import torch
 
     if isinstance(card.output, Maps):
-        values = torch.from_numpy(inputs["image"].astype(np.float32) / np.float32(255))[:, None]
+        values = torch.from_numpy(inputs["image"].astype(np.float32) / np.float32(255))
+        if not card.image.neighbours:
+            values = values[:, None].expand(-1, card.image.channels, -1, -1)
         with torch.inference_mode():
-            return np.asarray(network(values.expand(-1, card.image.channels, -1, -1)).numpy(), dtype=np.float32)
+            return np.asarray(network(values).numpy(), dtype=np.float32)
     (module,) = modules_of([network], card.inputs, card.output)
     found = next(iter(run_torch(module, inputs).values()))
     return found if isinstance(card.output, Embedding) else found[:, 0]

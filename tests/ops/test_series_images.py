@@ -6,11 +6,41 @@ import numpy as np
 import pytest
 
 from osteon.errors import InputError
-from osteon.ops.series_images import METAL_HU, series_images, slice_frame, slice_step, windowed
+from osteon.ops.series_images import (
+    METAL_HU,
+    neighbour_indices,
+    series_images,
+    slice_frame,
+    slice_step,
+    windowed,
+    with_neighbours,
+)
 
 
 def _hu(shape: tuple[int, int, int] = (5, 40, 48)) -> np.ndarray:
     return np.random.default_rng(1).integers(-1100, 2000, shape).astype(np.int16)
+
+
+@pytest.mark.parametrize("neighbours", [0, 1, 3])
+def test_neighbours_are_found_as_a_person_would(neighbours: int) -> None:
+    numbers = np.array([0, 1, 2, 5, 6, 9, 10, 11, 12])
+    found = neighbour_indices(numbers, neighbours)
+    for index, number in enumerate(numbers):
+        row = [index]
+        for way in (1, -1):
+            here = number
+            for _ in range(neighbours):
+                here = here + way if here + way in numbers else here
+                place = int(np.flatnonzero(numbers == here)[0])
+                row = [*row, place] if way > 0 else [place, *row]
+        assert found[index].tolist() == row
+    assert neighbour_indices(np.empty(0, dtype=np.int64), neighbours).shape == (0, 2 * neighbours + 1)
+
+
+def test_a_stack_among_its_neighbours() -> None:
+    stack = np.arange(4, dtype=np.uint8)[:, None, None].repeat(2, axis=1)
+    assert with_neighbours(stack, 1)[:, :, 0, 0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3]]
+    assert with_neighbours(stack, 0) is stack
 
 
 def test_images_are_those_of_the_frame_for_whole_and_broken_hu() -> None:

@@ -16,15 +16,18 @@ from osteon.nets import build_network, network_names
 from osteon.nets.deployed_segmenter import DeployedSegmenter, round_kernels
 from osteon.nets.segmenter import Segmenter, SegmenterPair
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
+from osteon.ops.series_images import with_neighbours
 from osteon.predict import predictor as module
 from osteon.predict.engines.openvino import OpenVinoEngine
 from osteon.predict.engines.torch import TorchEngine
 from osteon.predict.predictor import Predictor
-from osteon.weights import Golden, MapOutput, Maps, mask_difference, write_model
+from osteon.weights import Golden, MapOutput, Maps, mask_difference, verify_card, write_model
 from osteon.weights.load import golden_case
 from tests.cards import segmenter_card, slices
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from torch import nn
 
@@ -61,6 +64,24 @@ def images() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (5, *SIZE), dtype=np.uint8)
 
 
+def _of_neighbours(name: str, neighbours: int) -> nn.Module:
+    """The same with a channel for each slice."""
+    torch.manual_seed(3)
+    channels = 2 * neighbours + 1
+    if name in SEQUENCES:
+        bone, lesion = (replace(SEGMENTERS[each], widths=WIDTHS, has_side_heads=False) for each in SEQUENCES[name])
+        pair = (Segmenter(one, in_channels=channels) for one in (replace(bone, outputs=("bone",)), lesion))
+        network: nn.Module = SegmenterPair(*pair)
+    else:
+        known = SEGMENTERS[name]
+        network = Segmenter(known if known.encoder else replace(known, widths=WIDTHS), in_channels=channels)
+    network.train()
+    with torch.no_grad():
+        for _ in range(4):
+            network(torch.rand(2, channels, 32, 32))
+    return network.eval()
+
+
 def _plainly(
     network: nn.Module, images: NDArray[np.uint8], temperatures: tuple[float, ...] = ()
 ) -> NDArray[np.float32]:
@@ -95,6 +116,49 @@ def test_every_architecture_gives_the_maps_of_the_plain_network(
             assert np.mean(np.abs(found[title] - expected[:, index]) > TOLERANCE) < 0.02
         else:
             np.testing.assert_allclose(found[title], expected[:, index], atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "precision", "name", "neighbours"),
+    [
+        *(("torch", "float32", name, 1) for name in (*KINDS, "mobilenet_v2_unet")),
+        ("torch", "float32", "unet", 2),
+        ("openvino", "float32", "unet", 2),
+        ("openvino", "float32", "efficientnet_lite0_dual_unet", 1),
+        ("openvino", "bfloat16", "hybrid_attunetpp", 1),
+    ],
+)
+def test_slices_are_seen_among_their_neighbours(
+    runtime: str, precision: str, name: str, neighbours: int, images: NDArray[np.uint8]
+) -> None:
+    network = _of_neighbours(name, neighbours)
+    given = {"image": slices(neighbours=neighbours)}
+    how: dict[str, Any] = {"name": name, "inputs": given, "runtime": runtime, "precision": precision, "threads": 2}
+    images[3] = 0  # black among others
+    stack = with_neighbours(images, neighbours)
+    stack[1] = 0
+    try:
+        segmenter = Predictor.from_networks(network, **how)
+        found = segmenter.maps(stack)
+    except BackendError as error:
+        pytest.skip(str(error))
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(stack.astype(np.float32) / 255)).sigmoid().numpy()
+    for index, title in enumerate(found):
+        if name in SEQUENCES and title == "lesion":  # a bone pixel on the threshold may fall to either side
+            assert np.mean(np.abs(found[title] - expected[:, index]) > TOLERANCE) < 0.02
+        else:
+            np.testing.assert_allclose(
+                found[title], expected[:, index], atol=TOLERANCE if precision == "float32" else 0.1
+            )
+    assert segmenter.maps(stack[:0])["lesion"].shape == (0, *SIZE)
+    with pytest.raises(InputError, match=rf"\(n, {2 * neighbours + 1}, row, column\); found .*with_neighbours"):
+        segmenter.maps(images)
+
+
+def test_a_network_of_another_number_of_slices_is_refused() -> None:
+    with pytest.raises(InputError, match="5 slices were to be seen by a network of 3 channels"):
+        DeployedSegmenter([_tiny("unet")], neighbours=2)
 
 
 @pytest.mark.parametrize(
@@ -275,6 +339,27 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     golden = np.random.default_rng(1).integers(0, 256, (1, 32, 32), dtype=np.uint8)
     card = segmenter_card(MAPS, storage="float32")
     return write_model(tmp_path_factory.mktemp("two"), card, networks, golden={"image": golden}), networks
+
+
+def test_a_model_folder_holds_networks_that_see_neighbours(tmp_path: Path, images: NDArray[np.uint8]) -> None:
+    torch.manual_seed(0)
+    network = build_network("hybrid_attunetpp_small", in_channels=5).train()
+    with torch.no_grad():
+        for _ in range(4):
+            network(torch.rand(2, 5, 32, 32))
+    card = segmenter_card(inputs={"image": slices(neighbours=2)}, storage="float32")
+    golden = with_neighbours(images[:, :32], 2)[:2]
+    with pytest.raises(WeightsError, match=r"give <class 'numpy.uint8'> \(n, 5, row, column\)|give uint8"):
+        write_model(tmp_path, card, [network.eval()], golden={"image": images[:2, :32]})
+    made = write_model(tmp_path, card, [network.eval()], golden={"image": golden})
+    assert made.graph is not None
+    assert verify_card(made) < 1e-4
+    stack = with_neighbours(images, 2)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(stack.astype(np.float32) / 255)).sigmoid().numpy()
+    for runtime in ("openvino", "torch"):
+        found = Predictor.load(made, device="cpu", runtime=runtime, precision="float32").maps(stack)
+        np.testing.assert_allclose(np.stack(list(found.values()), axis=1), expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "torch"])

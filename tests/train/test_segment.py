@@ -296,10 +296,11 @@ def test_a_network_learns_from_neighbours_within_drawn_views(toy: Toy, tmp_path:
     fold = run.folds[0]
     assert (fold.state, fold.error) == ("done", "")
     assert fold.history[-1].train_loss < fold.history[0].train_loss
-    network = kept_network(run.settings, fold.weights)
-    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 32, 32)
-    with pytest.raises(InputError, match="networks that see one slice"):
-        stored_network(run.settings, fold)
+    shown = torch.from_numpy(part[2].shown(np.arange(2)))
+    with torch.inference_mode():
+        maps = kept_network(run.settings, fold.weights)(shown)
+        assert maps.shape == (2, 2, 32, 32)
+        assert torch.equal(stored_network(run.settings, fold)(shown), maps)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from osteon.errors import InputError, UnknownLabelError
+from osteon.io.split_file import read_split, write_split
+from osteon.io.table import read_manifest, write_manifest
 from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.segmentation import pixel_counts
+from osteon.ops.series_images import with_neighbours
 from osteon.predict.predictor import Predictor
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.train.counts import ThresholdSweep
 from osteon.train.export.card import ExportOptions
 from osteon.train.export.maps import stored_network
 from osteon.train.export.run import export_run
-from osteon.train.objectives.segment import SEGMENT, kept_network
+from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
 from osteon.train.run import RunData, RunOptions, open_run, train_run
 from osteon.train.run_folder import read_sweeps
 from osteon.weights import ModelCard, load_networks, read_card, verify_card
@@ -33,9 +36,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     """Two of four folds, trained on files."""
     folder = tmp_path_factory.mktemp("exported")
     dataset = write_toy_dataset(folder / "toy", each=2)
-    from osteon.io.split_file import read_split
-    from osteon.io.table import read_manifest
-
     settings = replace(QUICK_SEGMENTER, epochs=6)
     options = RunOptions(folds=[0, 1], cache=folder / "cache")
     train_run(read_manifest(dataset), read_split(dataset), settings, folder / "run", options=options)
@@ -150,6 +150,34 @@ def test_no_threshold_comes_from_a_validation_part_that_was_learnt_from(data: Ru
     }
     with pytest.raises(InputError, match="learnt from their validation parts"):
         export_run(joined, tmp_path / "bad", SEGMENTER, options=replace(options, operating_point="f1"))
+
+
+@pytest.mark.parametrize("golden", ["images", "pattern"])
+def test_a_model_that_sees_neighbours_reads_as_it_was_measured(tmp_path: Path, golden: str) -> None:
+    dataset = write_toy_dataset(tmp_path / "toy", each=3)
+    manifest = read_manifest(dataset)
+    rows = tuple(
+        replace(row, series=row.patient, extra={**row.extra, "slice": str(index % 3)})
+        for index, row in enumerate(manifest.rows)
+    )
+    manifest = write_manifest(replace(manifest, rows=rows), dataset / "manifest.csv")
+    split = toy_split(manifest)
+    write_split(split, dataset / "splits.json")
+    settings = replace(QUICK_SEGMENTER, epochs=2, neighbours=2, architecture="unet_small")
+    train_run(manifest, split, settings, tmp_path / "run", options=RunOptions(folds=[0]))
+    data = open_run(tmp_path / "run", dataset)
+    options = ExportOptions(resampling=FEW, device="cpu", golden=golden)
+    card = export_run(data, tmp_path / "mine", SEGMENTER, options=options)
+    assert (card.image.channels, card.image.neighbours) == (5, 2)
+    assert verify_card(card) < 1e-4
+    pixels = SEGMENT.load(data.manifest, settings, None)
+    evaluate = Evaluator(load_networks(card), settings, data.manifest, pixels, "cpu")
+    mine = np.arange(3)
+    ((_, expected),) = evaluate.maps(mine, "test")
+    stack = with_neighbours(pixels.values[mine], 2)  # the slices of a patient, as a reading has them
+    for runtime in ("openvino", "torch"):
+        found = Predictor.load(card, device="cpu", runtime=runtime, precision="float32").maps(stack)
+        np.testing.assert_allclose(found["lesion"], expected[:, 0], atol=1e-4)
 
 
 def test_other_data_are_refused(data: RunData, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from osteon.weights import (
     Embedding,
     FieldsInput,
     Golden,
+    ImageInput,
     MapOutput,
     Maps,
     ModelCard,
@@ -44,6 +45,7 @@ def _written(folder: Path, card: ModelCard) -> Path:
     "card",
     [
         plain_card(),
+        segmenter_card(inputs={"image": slices(neighbours=2)}),
         segmenter_card((MapOutput("lesion", 0.4, "chosen by the test", 2.0, 500.0), MapOutput("bone"))),
         plain_card(output=Embedding(1280, head=1001), inputs={"image": slices()}),
         plain_card(
@@ -90,7 +92,10 @@ def _changed(document: dict[str, Any], path: str, value: object) -> None:
         ("output.kind", "boxes", r"output\.kind"),
         ("output.names", ["healthy", "healthy"], "do not have a name each"),
         ("output.positive", "sick", "positive class 'sick'"),
-        ("inputs.image.channels", 2, r"inputs\[\.\.\.\]\.channels"),
+        ("inputs.image.channels", 0, r"inputs\[\.\.\.\]\.channels"),
+        ("inputs.image.channels", 2, "2 channels; a network of single images has 1 or 3"),
+        ("inputs.image.neighbours", -1, r"inputs\[\.\.\.\]\.neighbours"),
+        ("inputs.image", msgspec.to_builtins(slices(neighbours=1)), "neighbours belong to maps"),
         ("inputs", {}, "an image called 'image'"),
         ("architecture", "resnet18", "does not begin with its architecture"),
         ("results", [{"metric": "AUC"}], r"results\[0\]"),
@@ -113,6 +118,7 @@ def test_a_broken_card_is_refused_with_the_place(tmp_path: Path, path: str, valu
         ("output.maps.0.threshold", 1.5, r"output\.maps\[0\]\.threshold"),
         ("output.maps.0.source", "", r"output\.maps\[0\]\.source"),
         ("output.maps.1.name", "lesion", "do not have a name each"),
+        ("inputs.image.neighbours", 2, "a network has 5 channels for them"),
         ("golden.mask_tolerance.bfloat16", 0.5, r"golden\.mask_tolerance"),
         (
             "operating_point",
@@ -129,6 +135,19 @@ def test_a_broken_card_of_maps_is_refused(tmp_path: Path, path: str, value: obje
     (tmp_path / CARD_NAME).write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(WeightsError, match=words):
         read_card(tmp_path)
+
+
+def test_a_card_says_nothing_of_neighbours_where_there_are_none() -> None:
+    assert b"neighbours" not in card_bytes(_whole(segmenter_card()))
+
+
+@pytest.mark.parametrize("image", [crops(64), slices(), slices(neighbours=1)])
+def test_the_shape_of_an_image_is_recognised(image: ImageInput) -> None:
+    shape = image.shape_of(4, 64, 64)
+    assert len(shape) == image.rank
+    assert image.size_of(shape) == (64, 64)
+    assert image.size_of((*shape, 3)) is None
+    assert image.size_of((4, 5, 64, 64)) is None
 
 
 def test_no_card_and_no_json_are_refused(tmp_path: Path) -> None:

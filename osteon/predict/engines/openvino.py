@@ -138,8 +138,8 @@ class OpenVinoEngine:
     def _compiled(self, shapes: Shapes) -> SimpleQueue[Lane]:
         """Requests of the parts, tied to one another, as often as images are worked on at a time."""
         self._shapes(shapes)
-        image = shapes["image"]
-        fitting = self._cores if self._pixels_at_once is None else max(1, self._pixels_at_once // (image[1] * image[2]))
+        rows, columns = shapes["image"][-2:]  # of the grey images behind maps: of others nothing is bounded
+        fitting = self._cores if self._pixels_at_once is None else max(1, self._pixels_at_once // (rows * columns))
         streams = min(self._cores, _MOST_STREAMS, fitting)
         compiled = [
             compile_for_cpu(model, precision=precision, streams=streams, cores=self._cores)

@@ -43,7 +43,8 @@ class TorchEngine:
             BackendError: the GPU has too little memory.
         """
         for batch in batches:
-            count, pixels = len(batch["image"]), int(np.prod(batch["image"].shape[1:3]))
+            count, shape = len(batch["image"]), batch["image"].shape
+            pixels = int(np.prod(shape[-2:] if "maps" in self.gives else shape[1:3]))  # of maps slices may come first
             if not count:
                 one = {name: np.zeros((1, *values.shape[1:]), values.dtype) for name, values in batch.items()}
                 yield {name: values[:0] for name, values in self._ask(one).items()}

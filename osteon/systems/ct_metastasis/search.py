@@ -25,7 +25,7 @@ from osteon.ops.lesions import (
     upper_half_mean,
 )
 from osteon.ops.outlines import LesionShape, MapStack, draw_outlines
-from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM, neighbour_indices
 from osteon.ops.skeleton_site import Site, find_landmarks, prove_site
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ class Segmenter(Protocol):
     card: ModelCard | None
 
     def maps(self, images: NDArray[np.uint8]) -> Mapping[str, NDArray[np.float32]]:
-        """Maps (n, row, column) by name, of images (n, row, column); sides are multiples of 16."""
+        """Maps (n, row, column) by name, of images as the card says; sides are multiples of 16."""
 
     def use(self) -> ModelUse:
         """The record of the model for a result."""
@@ -338,11 +338,13 @@ def map_series(
     shown = np.flatnonzero(images.highest_hu >= LEAST_BONE_HU)
     maps = {name: np.zeros(images.grey.shape, dtype=np.uint8) for name in ("bone", "lesion")}
     rows, columns = body_box(images, shown, size_step)
+    neighbours = segmenter.card.image.neighbours if segmenter.card else 0
+    around = neighbour_indices(np.arange(len(images.grey)), neighbours)
     step = "bone and lesions"
     progress(step, 0, int(shown.size))
     for first in range(0, shown.size, SLAB):
         slab = shown[first : first + SLAB]
-        given = np.ascontiguousarray(images.grey[slab, rows, columns])
+        given = np.ascontiguousarray(images.grey[around[slab] if neighbours else slab, ..., rows, columns])
         found = segmenter.maps(given)
         for name, whole in maps.items():
             if name not in found:

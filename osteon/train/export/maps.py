@@ -18,9 +18,11 @@ from osteon.data.manifest import FoldRows
 from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets import build_network
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
+from osteon.ops.series_images import with_neighbours
 from osteon.train.counts import SegmentCounts, ThresholdSweep, evaluate_counts
 from osteon.train.engine import choose_device
 from osteon.train.export.card import MADE_UP, Member, Shipped, shows_pattern, smooth_patterns
+from osteon.train.images import in_channels
 from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network, learnt_rows
 from osteon.train.run import synthetic_share
 from osteon.weights import Golden, MapOutput, Maps, MeasuredResult, mask_difference, round_to_half
@@ -132,18 +134,13 @@ def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
 
     Raises:
         WeightsError: the weights are missing or damaged.
-        InputError: a pair that hands the bone on softly, neighbouring slices, or a network of another package, which a
-            model folder cannot say.
+        InputError: a pair that hands the bone on softly, or a network of another package, which a model folder cannot
+            say.
     """
     if settings.architecture in SEGMENTERS and SEGMENTERS[settings.architecture].package:
         raise InputError(
             f"{settings.architecture} is a reference for studies; a model folder holds osteon's own networks only: "
             "train another"
-        )
-    if settings.neighbours:
-        raise InputError(
-            f"{settings.architecture} was trained with neighbours {settings.neighbours}; a model folder holds networks "
-            "that see one slice: train it with neighbours 0"
         )
     if settings.architecture in SEQUENCES and settings.pair_mask != "hard":
         raise InputError(
@@ -151,7 +148,7 @@ def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
             "pair_mask hard only: train it so"
         )
     kept = kept_network(settings, fold.weights)
-    network = build_network(settings.architecture, in_channels=settings.channels)
+    network = build_network(settings.architecture, in_channels=settings.input_channels)
     missing = network.load_state_dict(kept.state_dict(), strict=False).missing_keys
     with torch.no_grad():
         for name, value in network.named_parameters():
@@ -253,9 +250,9 @@ def _half_mask_difference(members: Sequence[MapMember], evaluate: Evaluator, thr
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(_LOOKED_AT, len(rows))).astype(np.int64))]
         blocks: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for start in range(0, len(chosen), 8):
-            images = torch.from_numpy(evaluate.pixels.crops(chosen[start : start + 8]))[:, None]
+            images = torch.from_numpy(evaluate.pixels.shown(chosen[start : start + 8]))
             with torch.inference_mode():
-                shown = images.expand(-1, evaluate.settings.channels, -1, -1)
+                shown = in_channels(images, evaluate.settings.input_channels)
                 exact = member.network(shown).sigmoid()
                 with torch.autocast("cpu", dtype=torch.bfloat16):
                     rough = member.network(shown)
@@ -287,10 +284,14 @@ def _results(
 
 
 def _golden(data: RunData, member: MapMember, pixels: Pixels, *, wanted: str) -> tuple[NDArray[np.uint8], str]:
-    """Images that every member must reproduce, (n, 64, 64) where they are so large, and what they show."""
+    """Images that every member must reproduce, (n, 64, 64) where they are so large, and what they show.
+
+    Of networks that see neighbours they are (n, slice, 64, 64).
+    """
     size = min(_GOLDEN_SIZE, pixels.size)
     if shows_pattern(wanted, data.manifest):
-        return np.rint(smooth_patterns(size)[-_GOLDEN_IMAGES:] * 255).astype(np.uint8), MADE_UP
+        drawn = np.rint(smooth_patterns(size) * 255).astype(np.uint8)
+        return with_neighbours(drawn, data.run.settings.neighbours)[-_GOLDEN_IMAGES:], MADE_UP
     rows, lesion = member.rows.validation, pixels.masks["lesion"]
     areas = np.array([np.count_nonzero(lesion[row]) for row in rows])
     parts = []
@@ -298,7 +299,8 @@ def _golden(data: RunData, member: MapMember, pixels: Pixels, *, wanted: str) ->
         mask = lesion[row]
         centre = [int(places.mean()) for places in np.nonzero(mask)] if mask.any() else [pixels.size // 2] * 2
         top, left = (min(max(0, place - size // 2), pixels.size - size) for place in centre)
-        parts.append(pixels.values[row, top : top + size, left : left + size])
+        slices = row if pixels.around is None else pixels.around[row]
+        parts.append(pixels.values[slices, ..., top : top + size, left : left + size])
     return np.stack(parts), f"parts of validation images of fold {member.fold.fold} with large lesions"
 
 
@@ -311,11 +313,12 @@ def _answers(settings: SegmentSettings, members: Sequence[MapMember]) -> dict[st
     if settings.joins_validation:
         chosen = f"nothing, the validation parts were learnt from too; {chosen}"
     return {
-        "kind": f"deep learning: convolutional networks ({settings.architecture}) that mark pixels of CT slices",
+        "kind": f"deep learning: convolutional networks ({settings.architecture}) that mark pixels of slices",
         "preprocessing": "8-bit slices, resized as a whole by area to "
         f"{settings.image_size} pixels square, divided by 255; masks resized and cut at one half",
-        "model": f"{settings.architecture}, input {settings.channels} x {settings.image_size} x {settings.image_size}, "
-        f"maps {', '.join(settings.outputs)}; osteon models arch {settings.architecture} lists its layers",
+        "model": f"{settings.architecture}, input {settings.input_channels} x {settings.image_size} x "
+        f"{settings.image_size}{', neighbouring slices' if settings.neighbours else ''}, maps "
+        f"{', '.join(settings.outputs)}; osteon models arch {settings.architecture} lists its layers",
         "training": f"loss {settings.loss}, lesion {settings.lesion_weight:g}, bone {settings.bone_weight:g}, batch "
         f"{settings.batch}, {settings.epochs} epochs, {settings.optimiser} at {rates}, "
         f"{'augmented' if settings.augments else 'not augmented'}, seed {settings.seed}",

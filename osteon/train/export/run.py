@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from osteon.data.options import Progress, silent
 from osteon.errors import InputError, OutputError
 from osteon.train.export.card import ExportOptions, claim_markdown, complete_text, model_card
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from osteon.train.export.card import Shipped
     from osteon.train.run import RunData
     from osteon.train.settings import Recipe
-    from osteon.weights import ModelCard
+    from osteon.weights import ImageInput, ModelCard
 
 __all__ = ["CLAIM_NAME", "export_run"]
 
@@ -46,13 +48,21 @@ def export_run(
     chosen, settings = options or ExportOptions(), data.run.settings
     name = _model_name(chosen.name, settings.architecture, out)
     _check_target(out)
-    inputs = {"image": recipe.card_input(settings, data.manifest)}
+    inputs = {"image": _card_input(recipe, settings, data)}
     folds = data.run.members(chosen.folds)
     ship = ship_segmenters if settings.objective == "segment" else ship_classifiers
     shipped = ship(data, folds, inputs=inputs, options=chosen, progress=progress)
     is_demo = is_synthetic(data.manifest)
     words = complete_text(chosen.words, data.manifest, is_demo=is_demo, elsewhere=recipe.elsewhere)
     return _place(out, model_card(name, data, shipped, words=words, half=chosen.half, inputs=inputs), shipped)
+
+
+def _card_input(recipe: Recipe[Any], settings: Any, data: RunData) -> ImageInput:  # noqa: ANN401 - of any objective
+    """What the recipe says of the image; how many slices a network sees of it follows from the settings alone."""
+    image, neighbours = recipe.card_input(settings, data.manifest), getattr(settings, "neighbours", 0)
+    if not neighbours:
+        return image
+    return msgspec.structs.replace(image, channels=settings.input_channels, neighbours=neighbours)
 
 
 def _model_name(wanted: str, architecture: str, out: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Echo:
     """Gives the images back as maps, and keeps their shapes."""
 
-    card = None
+    card: Any = None
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -55,6 +55,23 @@ def test_only_the_body_in_slices_with_bone_is_shown_in_slabs() -> None:
     assert np.array_equal(maps["lesion"][20][inside], 255 - images.grey[20][inside])
     assert not maps["bone"][:10].any()
     assert not maps["lesion"][:10].any()
+
+
+def test_a_model_that_sees_neighbours_is_shown_them() -> None:
+    images, echo = _series(), Echo()
+    echo.card = SimpleNamespace(image=SimpleNamespace(neighbours=1))
+    seen: list[NDArray[np.uint8]] = []
+    plain = echo.maps
+
+    def middle(given: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        seen.append(given)
+        return plain(given[:, 1])
+
+    echo.maps = middle  # type: ignore[method-assign, assignment]
+    maps = map_series(images, echo, progress=silent)  # type: ignore[arg-type] # it is asked for maps only
+    assert np.array_equal(maps["bone"][20], images.grey[20])
+    assert np.array_equal(seen[0][1:, 0], seen[0][:-1, 1])  # the slice below is the middle one of the image before
+    assert np.array_equal(seen[-1][-1, 2], seen[-1][-1, 1])  # beyond the end the last one stands again
 
 
 def test_a_body_as_wide_as_the_field_is_shown_whole() -> None:
