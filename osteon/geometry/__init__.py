@@ -297,6 +297,19 @@ class Turn:
         slices, rows, columns = (grid.shape[axis] for axis in self.order)
         return Grid(shape=(slices, rows, columns), affine=affine)
 
+    def box_before(self, box: Box, shape: tuple[int, int, int]) -> Box:
+        """A box of the turned array as one of the array that was turned, which has that shape.
+
+        Example:
+            >>> Turn((1, 0, 2), (True, False, False)).box_before(Box((0, 1, 2), (2, 3, 4)), (5, 8, 9))
+            Box(start=(1, 6, 2), stop=(3, 8, 4))
+        """
+        start, stop = [0, 0, 0], [0, 0, 0]
+        for new, (old, flip) in enumerate(zip(self.order, self.flipped, strict=True)):
+            low, high = box.start[new], box.stop[new]
+            start[old], stop[old] = (shape[old] - high, shape[old] - low) if flip else (low, high)
+        return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
+
 
 def axial_turn(grid: Grid) -> Turn:
     """The turn that makes slices ascend to the head, rows to the back, columns to the left, as nearly as axes allow.

@@ -13,7 +13,7 @@ outline on the CT's own grid is found slice by slice from them (``Outlines``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -37,6 +37,7 @@ __all__ = [
     "find_density_pattern",
     "grown",
     "label_lesions",
+    "label_pieces",
     "measure_reference_bone",
     "upper_half_mean",
 ]
@@ -154,10 +155,40 @@ def label_lesions(
     whole = fill_holes(close_ball(bone, ball_rows(options.close_bone_mm, spacing=spacing_mm, flat=True)))
     inside = np.bincount(pieces[wanted & whole], minlength=count + 1)
     least = options.min_volume_mm3 / float(np.prod(spacing_mm)) / 2  # the exact volume is asked on the CT's own grid
-    kept = np.flatnonzero((sizes >= max(least, 1)) & (inside >= options.in_bone_share * sizes))
+    return _by_size(pieces, sizes, (sizes >= max(least, 1)) & (inside >= options.in_bone_share * sizes))
+
+
+def label_pieces(
+    lesion: NDArray[np.uint8], *, threshold: float, spacing_mm: tuple[float, float, float], least_mm3: float
+) -> tuple[NDArray[np.uint8], int]:
+    """Connected pieces of a lesion map (26 neighbours), wherever they are.
+
+    Args:
+        lesion: (n, row, column) map, 255 for probability 1.
+        threshold: a pixel from this probability on is of a piece.
+        spacing_mm: of the map.
+        least_mm3: smaller pieces are left out.
+
+    Returns:
+        Labels, 1 for the largest piece; and how many pieces were left out, as too small or beyond 255.
+    """
+    import cc3d
+
+    wanted = lesion >= level_of(threshold)
+    pieces, count = cc3d.connected_components(wanted, connectivity=26, return_N=True)
+    sizes = np.bincount(pieces[wanted], minlength=count + 1)
+    labels, _ = _by_size(pieces, sizes, sizes * float(np.prod(spacing_mm)) >= least_mm3)
+    return labels, int(count) - int(labels.max(initial=0))
+
+
+def _by_size(
+    pieces: NDArray[Any], sizes: NDArray[np.int64], wanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], int]:
+    """Labels of the wanted pieces, 1 for the largest, and how many of them are beyond 255."""
+    kept = np.flatnonzero(wanted & (sizes > 0))
     kept = kept[kept > 0]
     order = kept[np.argsort(-sizes[kept], kind="stable")]
-    renamed = np.zeros(count + 1, dtype=np.uint8)
+    renamed = np.zeros(sizes.size, dtype=np.uint8)
     renamed[order[:MOST_LESIONS]] = np.arange(1, min(order.size, MOST_LESIONS) + 1)
     return renamed[pieces], max(0, order.size - MOST_LESIONS)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LesionShape",
     "MapStack",
+    "axial_diameters_mm",
     "between",
     "draw_outlines",
     "largest_distance_mm",
@@ -36,7 +37,8 @@ class MapStack:
     """What was found on the images of a series."""
 
     frame: SliceFrame  # of the images
-    slices: NDArray[np.int64] = field(repr=False)  # (n,) slice index of every image, evenly spaced
+    # (n,) slice index of every image, evenly spaced; between slices where images were interpolated
+    slices: NDArray[np.int64] | NDArray[np.float64] = field(repr=False)
     lesion: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8 map
     labels: NDArray[np.uint8] = field(repr=False)  # (n, row, column) uint8, the lesions
     lesion_level: int = 128  # byte from which a pixel is lesion
@@ -46,10 +48,15 @@ class MapStack:
         return neighbours(self.slices, k)
 
 
-def neighbours(slices: NDArray[np.int64], k: int) -> tuple[int, int, float]:
-    """The two images around slice k of evenly spaced ``slices``, and the weight of the second."""
-    step = int(slices[1] - slices[0]) if slices.size > 1 else 1
-    first = min(k // step, slices.size - 1)
+def neighbours(slices: NDArray[np.int64] | NDArray[np.float64], k: int) -> tuple[int, int, float]:
+    """The two images around slice k of evenly spaced ``slices`` from 0 on, and the weight of the second.
+
+    Example:
+        >>> neighbours(np.array([0, 2, 4]), 3), neighbours(np.array([0.0, 0.8, 1.6]), 2)
+        ((1, 2, 0.5), (2, 2, 0.0))
+    """
+    step = (slices[1] - slices[0]).item() if slices.size > 1 else 1
+    first = min(int(k // step), slices.size - 1)
     second = min(first + 1, slices.size - 1)
     return first, second, 0.0 if second == first else (k - first * step) / step
 
@@ -64,6 +71,7 @@ class LesionShape:
     sd_hu: float  # of them
     diameter_mm: float  # largest distance in 3D, from voxel face to voxel face
     axial_diameter_mm: float  # the same in one slice
+    across_mm: float  # perpendicular to that diameter, in its slice
     start: tuple[int, int, int]  # first (slice, row, column)
     stop: tuple[int, int, int]  # first one outside
     areas: NDArray[np.int64] = field(repr=False)  # voxels by slice, from ``start[0]`` on
@@ -191,6 +199,7 @@ def _joined(sections: list[_Section]) -> LesionShape:
     mean = sum(section.total for section in sections) / voxels
     variance = sum(section.squares for section in sections) / voxels - mean * mean
     first, last = sections[0].slice, sections[-1].slice
+    axial_mm, across_mm = max(axial_diameters_mm(section.points[:, 1:]) for section in sections)
     areas = np.zeros(last + 1 - first, dtype=np.int64)
     for section in sections:
         areas[section.slice - first] = section.voxels
@@ -200,7 +209,8 @@ def _joined(sections: list[_Section]) -> LesionShape:
         mean_hu=mean,
         sd_hu=float(np.sqrt(max(variance, 0.0))),
         diameter_mm=largest_distance_mm(np.concatenate([section.points for section in sections])),
-        axial_diameter_mm=max(largest_distance_mm(section.points[:, 1:]) for section in sections),
+        axial_diameter_mm=axial_mm,
+        across_mm=across_mm,
         start=(first, min(s.start[0] for s in sections), min(s.start[1] for s in sections)),
         stop=(last + 1, max(s.stop[0] for s in sections), max(s.stop[1] for s in sections)),
         areas=areas,
@@ -243,8 +253,33 @@ def largest_distance_mm(points_mm: NDArray[np.float64]) -> float:
         >>> largest_distance_mm(np.array([[0.0, 0.0, 0.0], [3.0, 4.0, 0.0], [1.0, 1.0, 1.0]]))
         5.0
     """
-    from scipy.spatial import ConvexHull, QhullError
     from scipy.spatial.distance import pdist
+
+    points = _outermost(points_mm)
+    return float(pdist(points).max(initial=0.0)) if len(points) > 1 else 0.0
+
+
+def axial_diameters_mm(points_mm: NDArray[np.float64]) -> tuple[float, float]:
+    """Largest distance between any two points (n, 2), and the width of all of them across that line.
+
+    Example:
+        >>> axial_diameters_mm(np.array([[0.0, 0.0], [0.0, 10.0], [2.0, 4.0], [-1.0, 5.0]]))
+        (10.0, 3.0)
+    """
+    from scipy.spatial.distance import pdist, squareform
+
+    points = _outermost(points_mm)
+    if len(points) < 2:
+        return 0.0, 0.0
+    apart = squareform(pdist(points))
+    one, two = np.unravel_index(int(apart.argmax()), apart.shape)
+    along = (points[two] - points[one]) / apart[one, two]
+    return float(apart[one, two]), float(np.ptp(points @ np.array([-along[1], along[0]])))
+
+
+def _outermost(points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Those of the points among which the two furthest apart are."""
+    from scipy.spatial import ConvexHull, QhullError
 
     points = np.unique(points_mm, axis=0)
     if len(points) > 64:
@@ -252,4 +287,4 @@ def largest_distance_mm(points_mm: NDArray[np.float64]) -> float:
             points = points[ConvexHull(points).vertices]
         except QhullError:  # all in one plane
             points = points[:: max(1, len(points) // 2000)]
-    return float(pdist(points).max(initial=0.0)) if len(points) > 1 else 0.0
+    return np.asarray(points)

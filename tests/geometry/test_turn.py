@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from osteon.errors import GeometryMismatchError
-from osteon.geometry import Grid, Turn, axial_turn, turn_onto
+from osteon.geometry import Box, Grid, Turn, axial_turn, turn_onto
 
 GRID = Grid.from_axes(shape=(3, 4, 5), spacing_mm=(3.0, 1.0, 0.5), origin_lps_mm=(7.0, -2.0, 11.0))
 TURNS = [Turn(order, flips) for order in permutations(range(3)) for flips in product((False, True), repeat=3)]  # type: ignore[arg-type]
@@ -55,3 +55,11 @@ def test_the_thickness_of_a_single_slice_does_not_matter() -> None:
     tilted = Grid.from_axes(shape=(1, 4, 5), spacing_mm=(4.0, 2, 1), directions=[(0, 0, 1), (0, 1, 0), (1, 0, 0)])
     with pytest.raises(GeometryMismatchError):
         turn_onto(tilted, one, what="both")
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_box_of_a_turned_array_holds_the_same_voxels(turn: Turn) -> None:
+    values = np.arange(60).reshape(GRID.shape)
+    box = Box((0, 1, 1), (2, 3, 3))
+    before = turn.box_before(box, GRID.shape)
+    assert np.array_equal(turn.array(values[before.slices]), turn.array(values)[box.slices])

@@ -15,6 +15,7 @@ from osteon.ops.lesions import (
     find_density_pattern,
     grown,
     label_lesions,
+    label_pieces,
     level_of,
     measure_reference_bone,
     upper_half_mean,
@@ -185,3 +186,18 @@ def test_a_few_pixels_have_no_character() -> None:
 def test_options_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         LesionOptions(**wrong)  # type: ignore[arg-type] # fields are floats
+
+
+def test_pieces_are_numbered_by_their_size_and_small_ones_are_left_out() -> None:
+    lesion = np.zeros((6, 30, 30), dtype=np.uint8)
+    lesion[0:2, 2:5, 2:5] = 128
+    lesion[2:6, 10:20, 10:20] = 200
+    lesion[5, 28, 28] = 255
+    lesion[0, 20:29, 20:29] = 127
+    labels, left_out = label_pieces(lesion, threshold=0.5, spacing_mm=SPACING, least_mm3=2 * float(np.prod(SPACING)))
+    assert left_out == 1
+    assert (labels == 1).sum() == 400
+    assert (labels == 2).sum() == 18
+    assert labels[2, 10, 10] == 1
+    none, left_out = label_pieces(lesion * 0, threshold=0.5, spacing_mm=SPACING, least_mm3=1.0)
+    assert (none.any(), left_out) == (False, 0)

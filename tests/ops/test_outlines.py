@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from osteon.ops.outlines import LesionShape, MapStack, draw_outlines, largest_distance_mm, outline_points_mm
+from osteon.ops.outlines import (
+    LesionShape,
+    MapStack,
+    axial_diameters_mm,
+    draw_outlines,
+    largest_distance_mm,
+    outline_points_mm,
+)
 from osteon.ops.series_images import slice_frame
 
 SPACING = (2.0, 0.8, 0.9)
@@ -116,3 +123,33 @@ def test_flat_and_empty_point_sets_have_a_diameter() -> None:
     grid = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0), [0.0]), axis=-1).reshape(-1, 3)
     assert largest_distance_mm(grid) == pytest.approx(11 * np.sqrt(2))
     assert outline_points_mm(np.zeros((4, 4), dtype=bool), spacing_mm=(1, 1), height_mm=0, slice_mm=1).shape == (0, 3)
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.6])
+def test_images_may_lie_between_slices(ratio: float) -> None:
+    """A map that grows evenly along the slices is cut where it reaches the level, whatever slices the images are at."""
+    frame = slice_frame(SHAPE[1:], SPACING[1:])
+    slices = np.arange(int((SHAPE[0] - 1) / ratio) + 1) * ratio
+    maps = np.zeros((len(slices), *frame.size), dtype=np.uint8)
+    maps[:, 10:20, 10:20] = np.rint(slices * 20)[:, None, None]
+    stack = MapStack(frame, slices, lesion=maps, labels=(maps > 0).astype(np.uint8), lesion_level=100)
+    _, lesions = _drawn(stack, np.zeros(SHAPE, dtype=np.int16))
+    assert np.flatnonzero(lesions.any(axis=(1, 2))).tolist() == list(range(5, SHAPE[0]))
+
+
+def test_the_diameter_across_is_that_of_an_ellipse() -> None:
+    angle = np.radians(30)
+    at = np.linspace(0, 2 * np.pi, 720)
+    flat = np.column_stack([40 * np.cos(at), 15 * np.sin(at)])
+    turned = flat @ [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    assert axial_diameters_mm(turned) == pytest.approx((80, 30), abs=0.1)
+    assert axial_diameters_mm(np.zeros((1, 2))) == (0.0, 0.0)
+
+
+def test_the_width_across_is_of_the_slice_with_the_longest_diameter() -> None:
+    stack, array = _stack()
+    shapes, _ = _drawn(stack, array)
+    for shape, radius in zip(shapes, (9.0, 7.0), strict=True):
+        assert shape.axial_diameter_mm == pytest.approx(2 * radius, abs=2.5)
+        assert shape.across_mm == pytest.approx(2 * radius, abs=2.5)
+        assert shape.across_mm <= shape.axial_diameter_mm

@@ -71,15 +71,6 @@ LEAST_AGREEMENT: Final = 0.8
 """With less, classifier and outlines contradict each other."""
 
 
-def _as_box(start: tuple[int, int, int], stop: tuple[int, int, int], *, turn: Turn, shape: tuple[int, int, int]) -> Box:
-    """A block of a turned array on the grid it was turned from."""
-    first, last = [0, 0, 0], [0, 0, 0]
-    for new, (old, flip) in enumerate(zip(turn.order, turn.flipped, strict=True)):
-        a, b = start[new], stop[new]
-        first[old], last[old] = (shape[old] - b, shape[old] - a) if flip else (a, b)
-    return Box(start=(first[0], first[1], first[2]), stop=(last[0], last[1], last[2]))
-
-
 def lesion_labels(search: TrunkSearch, volume: Volume) -> tuple[Label, ...]:
     """A label a lesion, so that each becomes a segment of its own."""
     return tuple(
@@ -102,7 +93,7 @@ def describe(
     """Every lesion as a value and as a finding."""
     lesions, findings = [], []
     for one, label in zip(search.lesions, labels, strict=True):
-        box = _as_box(one.shape.start, one.shape.stop, turn=turn, shape=volume.grid.shape)
+        box = turn.box_before(Box(one.shape.start, one.shape.stop), volume.grid.shape)
         lesion = _lesion(one, volume, box)
         lesions.append(lesion)
         findings.append(_finding(lesion, label, box))
