@@ -116,6 +116,8 @@ class Series:
         laterality: "L", "R" or "".
         patient_position: as "HFS".
         sop_class_uid: of its images, or "" when not DICOM.
+        weighting: of an MR, as "T1", "T2 FS", "STIR"; "" where nothing says it (``osteon.io.dicom.weighting``).
+        kernel: Convolution Kernel of a CT, as "B70f".
     """
 
     uid: str = field(repr=False)
@@ -128,6 +130,8 @@ class Series:
     manufacturer: str = ""
     frame_of_reference_uid: str = field(default="", repr=False)
     sop_class_uid: str = ""
+    weighting: str = ""
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,12 +76,15 @@ def nifti_entry(path: Path, *, location: Path) -> SeriesEntry:
     )
 
 
-def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | None = None) -> Volume:
+def load_nifti(
+    entry: SeriesEntry, *, modality: str = "", or_ct: bool = False, progress: Progress | None = None
+) -> Volume:
     """Read the voxels of a NIfTI file.
 
     Args:
         entry: from ``nifti_entry``.
         modality: what the user says it is; "" lets the values decide between CT and nothing.
+        or_ct: whether values that no other modality has make it a CT all the same.
         progress: called as ``progress("decode", done, total)``.
 
     Returns:
@@ -96,7 +99,7 @@ def load_nifti(entry: SeriesEntry, *, modality: str = "", progress: Progress | N
         progress("decode", 1, 1)
     if low == high:
         raise InputError(f"{name}: every voxel has the value {low:g}; it shows nothing")
-    if not modality:
+    if not modality or (or_ct and low <= AIR_AT_MOST_HU):
         if low > AIR_AT_MOST_HU:
             raise InputError(
                 f"{name}: asked for a CT, but NIfTI does not name its modality and the values ({low:g} to "

@@ -22,13 +22,19 @@ __all__ = ["load_image", "load_volume", "open_image", "open_volume"]
 
 
 def load_image(
-    entry: SeriesEntry, *, modality: str = "", progress: Progress | None = None, workers: int | None = None
+    entry: SeriesEntry,
+    *,
+    modality: str = "",
+    or_ct: bool = False,
+    progress: Progress | None = None,
+    workers: int | None = None,
 ) -> Volume | Radiograph:
     """Decode a series into a Volume, or a picture into a Radiograph.
 
     Args:
         entry: from ``choose_series``; its inventory must still be open when it came from a zip.
         modality: for NIfTI, what the user says it is; "" lets the values decide whether it is a CT.
+        or_ct: for NIfTI, whether values that no other modality has make it a CT all the same.
         progress: called as ``progress("decode", done, total)``.
         workers: threads that decode; default one per usable processor, at most 8.
 
@@ -40,7 +46,7 @@ def load_image(
         UnsupportedError: no decoder for the encoding.
     """
     if entry.kind == "nifti":
-        return load_nifti(entry, modality=modality, progress=progress)
+        return load_nifti(entry, modality=modality, or_ct=or_ct, progress=progress)
     if entry.kind == "picture":
         return load_picture(entry, progress=progress)
     return load_series(entry, progress=progress, workers=workers)

@@ -324,7 +324,8 @@ def _open(
         if not readers:
             raise
         raise type(error)(f"{error}. {readers}") from error
-    image = load_image(entry, modality=modalities[0] if named else "", progress=progress)
+    asked, also_ct = (modalities[0], "CT" in modalities) if named else ("", False)
+    image = load_image(entry, modality=asked, or_ct=also_ct, progress=progress)
     source = image.source
     paths = [] if source is None else sorted({image.path for image in source.slices}) or [source.location]
     return image, replace(entry.header, modality=image.modality), paths, other_series(inventory, entry)

@@ -306,6 +306,8 @@ def _series(image: Volume | Radiograph) -> tuple[Row, ...]:
             Row("Study", source.study.description),
             Row("Series", f"{number}{series.description}" if number or series.description else ""),
             Row("Modality, body part", ", ".join(part for part in (modality, series.body_part) if part)),
+            Row("Weighting", series.weighting),
+            Row("Kernel", series.kernel),
             Row("Patient position", series.patient_position),
             Row("Manufacturer", series.manufacturer),
             *found,

@@ -18,6 +18,7 @@ from osteon.data import Patient, Series, Study
 from osteon.errors import InputError, ThirdParty
 from osteon.io import limits
 from osteon.io.dicom.elements import NATIVE
+from osteon.io.dicom.weighting import mr_weighting
 from osteon.io.inventory import Frame, ImageUids, PixelFormat
 
 if TYPE_CHECKING:
@@ -56,14 +57,21 @@ MODALITY: Final = 0x00080060
 MANUFACTURER: Final = 0x00080070
 STUDY_DESCRIPTION: Final = 0x00081030
 SERIES_DESCRIPTION: Final = 0x0008103E
+ACQUISITION_CONTRAST: Final = 0x00089209
 PATIENT_NAME: Final = 0x00100010
 PATIENT_ID: Final = 0x00100020
 BIRTH_DATE: Final = 0x00100030
 PATIENT_SEX: Final = 0x00100040
 PATIENT_AGE: Final = 0x00101010
 BODY_PART: Final = 0x00180015
+SCANNING_SEQUENCE: Final = 0x00180020
+SCAN_OPTIONS: Final = 0x00180022
 SLICE_THICKNESS: Final = 0x00180050
+REPETITION_TIME: Final = 0x00180080
+ECHO_TIME: Final = 0x00180081
+INVERSION_TIME: Final = 0x00180082
 SPACING_BETWEEN_SLICES: Final = 0x00180088
+PROTOCOL_NAME: Final = 0x00181030
 KERNEL: Final = 0x00181210
 PATIENT_POSITION: Final = 0x00185100
 STUDY_UID: Final = 0x0020000D
@@ -343,6 +351,24 @@ def read_series(found: Elements) -> Series:
         manufacturer=text(get(MANUFACTURER), alphabet),
         frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
         sop_class_uid=text(get(SOP_CLASS_UID)) or text(get(MEDIA_SOP_CLASS)),
+        weighting=_weighting(found) if modality_of(found) == "MR" else "",
+        kernel=text(get(KERNEL)),
+    )
+
+
+def _weighting(found: Elements) -> str:
+    """Of an MR series; "" where its header does not say it."""
+    get = found.values.get
+    times = ((numbers(get(tag)) or (None,))[0] for tag in (REPETITION_TIME, ECHO_TIME, INVERSION_TIME))
+    repetition_ms, echo_ms, inversion_ms = (None if one is None or math.isnan(one) else one for one in times)
+    return mr_weighting(
+        [text(get(tag), get(CHARACTER_SET)) for tag in (SERIES_DESCRIPTION, PROTOCOL_NAME)],
+        contrast=text(get(ACQUISITION_CONTRAST)),
+        sequence=text(get(SCANNING_SEQUENCE)),
+        options=text(get(SCAN_OPTIONS)),
+        repetition_ms=repetition_ms,
+        echo_ms=echo_ms,
+        inversion_ms=inversion_ms,
     )
 
 

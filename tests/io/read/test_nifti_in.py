@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from osteon.errors import InputError
-from osteon.io import find_images, open_volume
+from osteon.io import find_images, load_image, open_volume
 
 
 @pytest.fixture
@@ -79,6 +79,14 @@ def test_not_a_ct_is_refused_unless_said(tmp_path: Path, voxels: NDArray[np.int1
         open_volume(path)
     assert open_volume(path, modality="CT").unit == "HU"
     assert open_volume(path, modality="MR").unit == ""
+
+
+def test_a_task_of_two_modalities_lets_the_values_decide(tmp_path: Path, voxels: NDArray[np.int16]) -> None:
+    for shift, modality in ((0, "CT"), (1000, "MR")):
+        with find_images(save(tmp_path / f"{modality}.nii", voxels + np.int16(shift), RAS)) as inventory:
+            volume = load_image(inventory.entries[0], modality="MR", or_ct=True)
+            assert volume.modality == modality
+            assert load_image(inventory.entries[0], modality="MR").modality == "MR"
 
 
 def test_units_and_forms(tmp_path: Path, voxels: NDArray[np.int16]) -> None:
