@@ -7,6 +7,7 @@ installed, torch. Whatever runs a model first reproduces the golden case of its 
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from osteon.data import Image
+    from osteon.data import Image, Radiograph, Volume
     from osteon.data.options import Progress
     from osteon.predict.engines import Arrays, Batch, Engine
     from osteon.weights import Input, ModelCard, Output, Precision
@@ -62,6 +63,7 @@ __all__ = [
     "Scores",
     "combined",
     "grey_crops",
+    "has_learnt",
     "may_speak",
     "set_names",
 ]
@@ -83,6 +85,21 @@ _STEPS = {Classes: "classifying slices", Maps: "segmenting slices", Embedding: "
 def may_speak(card: ModelCard | None, image: Image, *, demo_on_patient: bool) -> bool:
     """Whether a model may say anything about an image: a demo model only of osteon's own phantoms, unless asked to."""
     return card is None or demo_on_patient or not card.knows_phantoms_only or is_phantom(image)
+
+
+def has_learnt(card: ModelCard | None, image: Volume | Radiograph) -> bool:
+    """Whether an image is of a patient whom a model was trained on, as far as its card names them.
+
+    A patient is known by the identifier in the image, or, where there is none, by the name of a file that begins with
+    it.
+    """
+    known = {name.casefold() for name in card.training.patients} if card else set()
+    source = image.source
+    if not known or source is None:
+        return False
+    said = source.patient.identifier.strip().casefold()
+    name = source.location.name.casefold()
+    return said in known if said else any(re.match(rf"{re.escape(one)}(?![a-z0-9])", name) for one in known)
 
 
 def grey_crops(size: int, *, channels: Any = 1) -> dict[str, Input]:  # noqa: ANN401 - 1 or 3

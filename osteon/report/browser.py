@@ -17,7 +17,6 @@ from markupsafe import Markup, escape
 from osteon.report.orientation import Display, axis_letters, slice_positions_mm
 from osteon.report.scores import call_stretches, half_step_mm, run_ends_mm
 from osteon.report.slices import (
-    BONE_WINDOW_HU,
     affected_boxes,
     bone_mask,
     bone_values,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from osteon.geometry import Box
     from osteon.report.lesions import DrawnLesion
     from osteon.report.scores import Stretch
-    from osteon.report.slices import SliceLook
+    from osteon.report.slices import Shades, SliceLook
 
 __all__ = ["MOST_SLICES", "SliceBrowser", "has_browsers", "slice_browsers"]
 
@@ -150,7 +149,7 @@ def _browser(
     best = telling_slices(scored, region, most=1)
     shown = _shown(region, scores, best)
     half = volume.grid.spacing_mm[0] / 2 if scores is None else half_step_mm(scores, volume.grid)
-    tiles = [_grey_tile(display.crop(volume.array, window, index), size) for index in shown]
+    tiles = [_grey_tile(display.crop(volume.array, window, index), size, look.shades) for index in shown]
     outlines, edges, (marked, listed) = [], [], lesions
     mask = bone_mask(answer, volume.grid)
     if mask is not None:
@@ -197,9 +196,9 @@ def _tile_size(display: Display, window: Box) -> tuple[int, int]:
     return max(round(across * scale), 1), max(round(down * scale), 1)
 
 
-def _grey_tile(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
-    low, high = BONE_WINDOW_HU
-    grey = np.clip((np.asarray(plane, dtype=np.float32) - low) * (255 / (high - low)), 0, 255)
+def _grey_tile(plane: NDArray[Any], size: tuple[int, int], shades: Shades) -> NDArray[np.uint8]:
+    low, width = shades.low, shades.high - shades.low
+    grey = np.clip((np.asarray(plane, dtype=np.float32) - low) * (255 / width), 0, 255)
     return _resized(grey, size).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from osteon.geometry import Box
 from osteon.report.orientation import Display, slice_positions_mm
 from osteon.report.sheet import DARK, INK, MUTED, Sheet, show_image, show_letters, show_scale_bar
-from osteon.report.slices import BONE_WINDOW_HU, crop_window, regions_or_whole
+from osteon.report.slices import BONE_SHADES, crop_window, regions_or_whole
 from osteon.report.wording import position
 
 if TYPE_CHECKING:
@@ -21,20 +21,14 @@ if TYPE_CHECKING:
 
     from osteon.data import Answer, Mask, Surface, Volume
     from osteon.report.blocks import Picture
+    from osteon.report.slices import Shades
 
-__all__ = ["LESION_PICTURE", "DrawnLesion", "around_regions", "colour_hex", "draw_lesion"]
-
-LESION_PICTURE: Final = (
-    "In the slice that shows most of it and enlarged in three planes, in bone window (level 400 HU, width 1,800 HU). "
-    "Coloured line: outline of the lesion. Dotted frame: what is enlarged."
-)
-"""What a picture of a lesion shows."""
+__all__ = ["DrawnLesion", "around_regions", "colour_hex", "draw_lesion", "lesion_picture"]
 
 _SIDE: Final = 310
 """Height of every panel, and width of the enlarged ones, in pixels."""
 _EDGE, _GAP, _HEAD, _FOOT = 20.0, 14.0, 62.0, 40.0
 _LEAST_ZOOM_MM: Final = 60.0
-_AIR_HU: Final = -1000
 _PLANES: Final = ("axial", "coronal", "sagittal")
 
 
@@ -48,6 +42,7 @@ class DrawnLesion:
         colour: in every picture, RGB; ``kind`` is what it stands for, as "lytic".
         group: what it is switched with in 3D when there are many, as "Lytic lesions".
         surface: in 3D, in its colour; None without.
+        noun: what it is called.
     """
 
     number: int
@@ -59,6 +54,12 @@ class DrawnLesion:
     kind: str
     group: str
     surface: Surface | None = field(default=None, repr=False)
+    noun: str = "Lesion"
+
+    @property
+    def name(self) -> str:
+        """As "Lesion 1"."""
+        return f"{self.noun} {self.number}"
 
 
 def colour_hex(colour: tuple[int, int, int]) -> str:
@@ -107,7 +108,24 @@ def around_regions(answer: Answer, volume: Volume, *, margin_mm: float) -> Box:
     return Box(start=(start[0], start[1], start[2]), stop=(stop[0], stop[1], stop[2]))
 
 
-def draw_lesion(path: Path, lesion: DrawnLesion, mask: Mask, volume: Volume, *, around: Box, demo: bool) -> Picture:
+def lesion_picture(shades: Shades = BONE_SHADES, noun: str = "lesion") -> str:
+    """What a picture of a lesion shows."""
+    return (
+        f"In the slice that shows most of it and enlarged in three planes, {shades.words}. Coloured line: outline of "
+        f"the {noun}. Dotted frame: what is enlarged."
+    )
+
+
+def draw_lesion(
+    path: Path,
+    lesion: DrawnLesion,
+    mask: Mask,
+    volume: Volume,
+    *,
+    around: Box,
+    demo: bool,
+    shades: Shades = BONE_SHADES,
+) -> Picture:
     """Draw one lesion of a mask on the volume's grid; ``around`` is what the whole slice shows.
 
     Raises:
@@ -121,7 +139,7 @@ def draw_lesion(path: Path, lesion: DrawnLesion, mask: Mask, volume: Volume, *, 
     widths = [_extent_mm(cut, display)[0] * _SIDE / _extent_mm(cut, display)[1] for cut in cuts]
     sheet = Sheet(max(sum(widths) + 3 * _GAP + 2 * _EDGE, 900), _HEAD + _SIDE + _FOOT)
     colour = colour_hex(lesion.colour)
-    sheet.text(_EDGE, 18, f"Lesion {lesion.number}", size=24, weight="bold", colour=colour)
+    sheet.text(_EDGE, 18, lesion.name, size=24, weight="bold", colour=colour)
     stack = centre[display.slice_axis]
     number = stack if not display.flipped[display.slice_axis] else display.shape[display.slice_axis] - 1 - stack
     where = f"slice {number + 1} of {volume.grid.shape[0]}"
@@ -133,14 +151,15 @@ def draw_lesion(path: Path, lesion: DrawnLesion, mask: Mask, volume: Volume, *, 
     titles = ("axial, whole slice", *(f"{plane}, enlarged" for plane in _PLANES))
     for cut, width, title in zip(cuts, widths, titles, strict=True):
         axes = sheet.panel(left, _HEAD, width, _SIDE, extent_mm=_extent_mm(cut, display))
-        _show(axes, cut, lesion, mask, volume, display, size=(round(width), _SIDE))
+        _show(axes, cut, lesion, mask, volume, display, size=(round(width), _SIDE), shades=shades)
         if cut is whole:
             _frame(axes, cuts[1], whole, display)
         show_letters(axes, display.edge_letters(cut.axis), size=17)
         show_scale_bar(axes, size=16)
         sheet.text(left, _HEAD + _SIDE + 9, title, size=18, colour=MUTED)
         left += width + _GAP
-    return sheet.picture(path, f"Lesion {lesion.number}", f"Lesion {lesion.number}, {where}. {LESION_PICTURE}")
+    caption = f"{lesion.name}, {where}. {lesion_picture(shades, lesion.noun.lower())}"
+    return sheet.picture(path, lesion.name, caption)
 
 
 def _centre(lesion: DrawnLesion, mask: Mask, display: Display) -> tuple[int, int, int]:
@@ -181,18 +200,23 @@ def _extent_mm(cut: _Cut, display: Display) -> tuple[float, float]:
 
 
 def _show(
-    axes: Axes, cut: _Cut, lesion: DrawnLesion, mask: Mask, volume: Volume, display: Display, *, size: tuple[int, int]
+    axes: Axes,
+    cut: _Cut,
+    lesion: DrawnLesion,
+    mask: Mask,
+    volume: Volume,
+    display: Display,
+    *,
+    size: tuple[int, int],
+    shades: Shades,
 ) -> None:
     """The grey picture, smooth between voxels, and the outline of this lesion."""
     import cv2
     from matplotlib.patheffects import withStroke
 
-    low, high = BONE_WINDOW_HU
-    grey = cut.of(display.turn(volume.array), fill=_AIR_HU).astype(np.float32)
-    shrinks = grey.shape[0] > size[1]
-    show_image(
-        axes, cv2.resize(grey, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), low=low, high=high
-    )
+    grey = cut.of(display.turn(volume.array), fill=round(shades.low)).astype(np.float32)
+    way = cv2.INTER_AREA if grey.shape[0] > size[1] else cv2.INTER_CUBIC
+    show_image(axes, cv2.resize(grey, size, interpolation=way), low=shades.low, high=shades.high)
     inside = np.equal(cut.of(display.turn(mask.array), fill=0), lesion.value).astype(np.float32)
     if not inside.any():
         return

@@ -56,6 +56,8 @@ __all__ = [
 
 OOD_MARK: Final = "outside the model's training range"
 """Stands beside every region of which the model may not speak."""
+_RESEARCH: Final = "Research model, not a medical device"
+"""Stands in the place of what a demo model says of itself."""
 _LABELS: Final = {
     "axis-extent": "Extent along the slice axis",
     "slice-count": "Suspected slices",
@@ -125,7 +127,10 @@ def _summary(text: TaskText, findings: Findings, part: Part) -> Iterator[Block]:
     if demo:
         yield Callout(upper(text.demo_mark), text.demo, tuple(f"{one.name}: {one.statement}" for one in demo))
     yield from (block for block in part.summary if not (isinstance(block, Callout) and block.style == "ood"))
-    yield from (Paragraph(f"{one.name}: {one.statement}", "statement") for one in others)
+    if demo:
+        yield from (Paragraph(f"{one.name}: {one.statement}", "statement") for one in others)
+    elif others:
+        yield Callout(_RESEARCH, " ".join(one.statement for one in others), tuple(one.name for one in others))
     yield Paragraph(DISCLAIMER, "disclaimer", only="page")  # the paper carries it on every page
 
 

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from osteon.report.blocks import Picture
 
 __all__ = [
-    "BONE_WINDOW_HU",
+    "BONE_SHADES",
     "MOST_HEAT_MAPS",
+    "Shades",
     "SliceLook",
     "affected_boxes",
     "bone_mask",
@@ -55,9 +56,6 @@ __all__ = [
     "telling_slices",
 ]
 
-BONE_WINDOW_HU: Final = (-500.0, 1300.0)
-"""Level 400, width 1800."""
-
 _WIDEST, _TALLEST, _NARROWEST = 500.0, 540.0, 410.0
 _GAP, _EDGE, _HEAD, _FOOT = 24.0, 24.0, 70.0, 92.0
 
@@ -73,6 +71,18 @@ _COLUMNS: Final = 2
 _NOT_OUTLINE: Final = "A heat map shows what the model used. It is not an outline of a tumour."
 
 
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """Values that are shown black and white, and what a caption calls that."""
+
+    low: float
+    high: float
+    words: str
+
+
+BONE_SHADES: Final = Shades(-500.0, 1300.0, "in bone window (level 400 HU, width 1,800 HU)")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceLook:
     """How a system that scores slices has them shown.
@@ -84,6 +94,7 @@ class SliceLook:
         margin_mm: flesh shown around the parts that were looked at.
         explained: what a heat map explains the score of.
         not_predicted: what is said of a heat map's slice that was not predicted.
+        shades: of every slice that is shown.
     """
 
     curve: str
@@ -92,6 +103,7 @@ class SliceLook:
     margin_mm: float
     explained: str = "tumour"
     not_predicted: str = ""
+    shades: Shades = BONE_SHADES
 
     def title(self, scores: Sequence[SliceScores]) -> str:
         """Heading of what is drawn over the slices."""
@@ -205,20 +217,28 @@ def draw_slices(
         for number, index in enumerate(slices):
             left = _EDGE + number * (cell + _GAP)
             axes = sheet.panel(left, top + 36, across * scale, down * scale, extent_mm=(across, down))
-            _draw_one(axes, answer, volume, window=window, place=(region, index), mask=mask)
+            place = region, index
+            _draw_one(axes, answer, volume, window=window, place=place, mask=mask, shades=look.shades)
             below = left, top + 36 + down * scale + 8
             _write_below(sheet, below, volume, index, scores_of(scores, region.name), predicted=look.predicted)
         top += height
-    return sheet.picture(path, "Slices", _caption(answer, mask, scores))
+    return sheet.picture(path, "Slices", _caption(answer, mask, scores, look.shades))
 
 
 def _draw_one(
-    axes: Axes, answer: Answer, volume: Volume, *, window: Box, place: tuple[Region, int], mask: Mask | None
+    axes: Axes,
+    answer: Answer,
+    volume: Volume,
+    *,
+    window: Box,
+    place: tuple[Region, int],
+    mask: Mask | None,
+    shades: Shades,
 ) -> None:
     """One slice of a region."""
-    display, (region, index), (low, high) = Display.of(volume.grid), place, BONE_WINDOW_HU
+    display, (region, index) = Display.of(volume.grid), place
     row, column = display.plane_axes()
-    show_image(axes, display.crop(volume.array, window, index), low=low, high=high)
+    show_image(axes, display.crop(volume.array, window, index), low=shades.low, high=shades.high)
     if mask is not None:
         inside = np.isin(display.crop(mask.array, window, index), bone_values(mask, region.name))
         show_outline(axes, inside, (display.spacing_mm[row], display.spacing_mm[column]))
@@ -251,13 +271,13 @@ def _write_below(
     sheet.text(left, top + 54, upper(verdict), size=19, colour=AFFECTED if inside else MUTED)
 
 
-def _caption(answer: Answer, mask: Mask | None, scores: Sequence[SliceScores]) -> str:
+def _caption(answer: Answer, mask: Mask | None, scores: Sequence[SliceScores], shades: Shades) -> str:
     highest = "value of the lesion map" if is_of_map(scores) else "smoothed probability"
     which = f"For each part that was looked at, the slices with the highest {highest}"
     which = which if scores else "Slices spread evenly over each part that was looked at"
     outline = " Blue line: outline of the bone." if mask is not None else ""
     box = " Dashed frame with hatched sides: affected region." if affected_boxes(answer) else ""
-    return f"{which}, in bone window (level 400 HU, width 1,800 HU).{outline}{box}"
+    return f"{which}, {shades.words}.{outline}{box}"
 
 
 def draw_overview(path: Path, answer: Answer, volume: Volume) -> Picture:

@@ -190,9 +190,7 @@ def bone_scene(answer: Answer, volume: Volume, lesions: Sequence[DrawnLesion] | 
     total = sum(len(surface.faces) for surface in (*bodies, *(surface for _, surface in shown)))
     share = min(MOST_TRIANGLES / total, 1.0)
     one_by_one = len(shown) <= _MOST_TOGGLES
-    found = [
-        (f"Lesion {item.number}" if one_by_one else item.group, _shrunk(surface, share)) for item, surface in shown
-    ]
+    found = [(item.name if one_by_one else item.group, _shrunk(surface, share)) for item, surface in shown]
     small = [_shrunk(surface, share) for surface in bodies]
     single = len(small) + len(boxes) <= _MOST_TOGGLES
     packed = [_packed(surface, _label(surface.name, single=single)) for surface in small]

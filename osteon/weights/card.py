@@ -366,6 +366,7 @@ class Training(_Entry, frozen=True):
     """What a model was trained on, and how.
 
     Attributes:
+        patients: identifiers of the patients of public data sets; nothing of anybody else.
         details: whatever else the one who trained it wants to keep.
     """
 
@@ -376,6 +377,7 @@ class Training(_Entry, frozen=True):
     script: Text
     date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     seed: int
+    patients: tuple[Text, ...] = ()
     details: dict[str, Any] = {}
 
 

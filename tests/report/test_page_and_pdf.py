@@ -19,7 +19,7 @@ from osteon.mesh import bounds_lps_mm
 from osteon.report.browser import MOST_SLICES, slice_browsers
 from osteon.report.page import write_page
 from osteon.report.paper import write_paper
-from osteon.report.slices import SliceLook
+from osteon.report.slices import Shades, SliceLook
 from osteon.report.surfaces import bone_scene
 from osteon.report.wording import DISCLAIMER
 from tests.report_writing import content, document_of, drawn, page_text, paper_text, plain_text, write_both
@@ -188,6 +188,20 @@ def test_bone_that_was_measured_is_not_something_found(
     assert "Nothing abnormal was reported in the right leg and the left leg." in page_text(tmp_path)
 
 
+def test_a_model_of_patients_says_whom_it_knows_where_a_demo_model_says_that_it_is_one(
+    answer: Answer, volume: Volume, run: Run, tmp_path: Path
+) -> None:
+    said = "Trained on 34 patients; Dice 0.7 (0.6 to 0.8)."
+    own = replace(answer.models[0], is_demo=False, statement=said)
+    write_both(replace(answer, models=(own,)), volume, run, tmp_path)
+    for words in (page_text(tmp_path), paper_text(tmp_path)):
+        assert f"Research model, not a medical device {said}" in words
+        assert "demo model" not in words.casefold()
+    write_both(replace(answer, models=(own, *answer.models)), volume, run, tmp_path)
+    assert "Research model" not in page_text(tmp_path)
+    assert said in page_text(tmp_path)
+
+
 def test_two_regions_of_one_leg_are_distinguished(answer: Answer, volume: Volume, run: Run, tmp_path: Path) -> None:
     twice = (answer.findings[0], replace(answer.findings[0], identifier="left-run-2", tracking_uid="2.25.112"))
     write_both(replace(answer, findings=twice), volume, run, tmp_path)
@@ -228,6 +242,17 @@ def test_the_slice_browser_shows_the_slices(answer: Answer, volume: Volume) -> N
     tile = sheet[left.tile_height : 2 * left.tile_height, 8 * left.tile_width : 9 * left.tile_width]  # slice 21
     rows, columns = np.nonzero(tile > 170)
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(1, abs=0.08)
+
+
+def test_the_slice_browser_shows_the_shades_that_it_is_asked_for(answer: Answer, volume: Volume) -> None:
+    def brightest(look: SliceLook) -> int:
+        (first, _) = slice_browsers(answer, volume, (), look=look)
+        sheet = np.frombuffer(base64.b64decode(first.image.split(",")[1]), dtype=np.uint8)
+        return int(np.asarray(cv2.imdecode(sheet, cv2.IMREAD_GRAYSCALE)).max())
+
+    dark = replace(LOOK, shades=Shades(-1000.0, 9000.0, "in the dark"))
+    assert brightest(LOOK) > 180
+    assert brightest(dark) < 70
 
 
 def test_long_series_are_thinned_and_keep_the_worst_slice(volume: Volume, answer: Answer) -> None:

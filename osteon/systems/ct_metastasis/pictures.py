@@ -26,7 +26,7 @@ from osteon.report.findings import (
     like,
     slice_entries,
 )
-from osteon.report.lesions import LESION_PICTURE, DrawnLesion, around_regions, colour_hex, draw_lesion
+from osteon.report.lesions import DrawnLesion, around_regions, colour_hex, draw_lesion, lesion_picture
 from osteon.report.orientation import direction_letters
 from osteon.report.scores import curve_caption, draw_scores
 from osteon.report.sections import findings_section, slice_note, trust_section
@@ -327,7 +327,7 @@ def _one_by_one(entries: LesionEntries, drawings: Mapping[str, Drawing]) -> Iter
     many = count(len(lesions), "lesion")
     some = f"Pictures are drawn of the {len(drawn)} largest of {many}; the list holds all of them."
     yield Heading("Lesion by lesion", anchor="lesion-pictures")
-    yield Paragraph(LESION_PICTURE if len(drawn) == len(lesions) else f"{LESION_PICTURE} {some}")
+    yield Paragraph(lesion_picture() if len(drawn) == len(lesions) else f"{lesion_picture()} {some}")
     for lesion in lesions:
         warnings = _warnings(lesion)
         only: Literal["", "page"] = "" if lesion in drawn or warnings else "page"
