@@ -1,4 +1,4 @@
-"""Options of data sets of sarcomas of a limb."""
+"""Options of a reading of a limb, and of data sets of their sarcomas."""
 
 from __future__ import annotations
 
@@ -6,9 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from osteon.data.options import option
+from osteon.data.options import ThresholdOptions, force_option, option, report_ood_option
 
-__all__ = ["DatasetOptions"]
+__all__ = ["DatasetOptions", "Options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options(ThresholdOptions):
+    """What a person may choose about a limb.
+
+    Attributes:
+        force: read what says that it is not T1.
+        report_ood: report tumours even where the scan is outside the model's training range.
+    """
+
+    force: bool = force_option()
+    report_ood: bool = report_ood_option()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

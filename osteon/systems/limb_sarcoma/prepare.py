@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from osteon.data import Volume
     from osteon.geometry import Turn
 
-__all__ = ["PIXEL_MM", "SLICE_MM", "WINDOW_HU", "Modality", "PreparedLimb", "prepare_limb"]
+__all__ = ["PIXEL_MM", "SLICE_MM", "WINDOW_HU", "Modality", "PreparedLimb", "mr_air", "prepare_limb"]
 
 PIXEL_MM: Final = 500 / 256
 """Side of a pixel: a field of 500 mm in 256 pixels, about 1.95 mm."""
@@ -89,8 +89,8 @@ def prepare_limb(volume: Volume, modality: Modality) -> PreparedLimb:
         )
     turn = axial_turn(volume.grid)
     grid, turned = turn.grid(volume.grid), turn.array(array)
-    if len(turned) < 2:
-        raise InputError("the scan has one slice: the tumour is outlined in a stack of slices")
+    if min(turned.shape) < 2:
+        raise InputError("the scan has one slice: the tumour is outlined in a stack of slices; choose the whole series")
     grey = _ct_grey(turned) if modality == "ct" else _mr_grey(turned)
     ratio = SLICE_MM / grid.spacing_mm[0]
     if abs(ratio - 1) <= _ALIKE:
@@ -114,8 +114,13 @@ def _ct_grey(hu: NDArray[Any]) -> NDArray[np.uint8]:
     return windowed(hu, WINDOW_HU)
 
 
+def mr_air(values: NDArray[Any]) -> float:
+    """The value up to which voxels of an MR are air."""
+    return _AIR * float(np.percentile(values, 99.5))
+
+
 def _mr_grey(values: NDArray[Any]) -> NDArray[np.uint8]:
-    air = _AIR * float(np.percentile(values, 99.5))
+    air = mr_air(values)
     tissue = [one[one > air] for one in values]
     if air <= 0 or sum(one.size for one in tissue) < _LEAST_TISSUE * values.size:
         raise InputError("the MR shows nothing: fewer than 2 % of its voxels are brighter than air")

@@ -1,9 +1,9 @@
-"""The system that outlines the sarcoma of a limb; it is trained and studied, and does not read yet."""
+"""The system that outlines and measures the tumour of a limb."""
 
 from __future__ import annotations
 
 from osteon.data.system import DatasetMaker, Header, Match, System, late, lazy
-from osteon.systems.limb_sarcoma.options import DatasetOptions
+from osteon.systems.limb_sarcoma.options import DatasetOptions, Options
 
 __all__ = ["SYSTEM"]
 
@@ -24,10 +24,13 @@ _DATASET = DatasetMaker(
 
 SYSTEM = System(
     stem="limb_sarcoma",
-    summary="CT or MR T1 of a limb: sarcoma outlined (data sets, trainings, study)",
+    summary="CT or MR T1 of a limb: tumour outlined and measured",
     reads=("volume",),
     modalities=("MR", "CT"),
     accepts=_accepts,
+    options=Options,
+    read=late(__package__, "read", "answer"),
+    report=lazy(__package__, "pictures", "REPORT"),
     dataset=_DATASET,
     recipes=lazy(__package__, "recipe", "RECIPES"),
     study=lazy(__package__, "study", "STUDY"),

@@ -1,0 +1,273 @@
+"""From a limb to its tumours: images of slices with their neighbours, the map of a network, and what is in it.
+
+A network sees one slice in the middle of its neighbours; its map is kept as bytes. The map, and not a mask, is brought
+to the pixels and slices of the scan, linearly, and cut at the threshold there (``osteon.ops.outlines``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from osteon._compiled import in_threads
+from osteon.errors import WeightsError
+from osteon.ops.body import TISSUE_HU
+from osteon.ops.lesions import label_pieces, level_of
+from osteon.ops.nearest import body_outline, nearest
+from osteon.ops.outlines import MapStack, between, draw_outlines, neighbours
+from osteon.ops.series_images import slice_frame
+from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, mr_air, prepare_limb
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from osteon.data import ModelUse, RegionOod, Volume
+    from osteon.data.options import Progress
+    from osteon.geometry import Turn
+    from osteon.ops.nearest import Nearest
+    from osteon.ops.outlines import LesionShape
+    from osteon.ops.series_images import SliceFrame
+    from osteon.systems.limb_sarcoma.prepare import Modality, PreparedLimb
+    from osteon.weights import ModelCard
+
+__all__ = [
+    "LIMB_MAP",
+    "FoundTumour",
+    "LimbImages",
+    "LimbMap",
+    "OutlinedTumours",
+    "Segmenter",
+    "limb_body",
+    "limb_images",
+    "map_limb",
+    "map_on_scan",
+    "outline_tumours",
+    "with_distances",
+]
+
+LIMB_MAP: Final = "lesion"
+"""Name of the map of tumour."""
+
+_SLAB: Final = 16
+"""Images given to the segmenter at a time."""
+
+
+class Segmenter(Protocol):
+    """What a reading needs of a ``Predictor`` whose output is a map.
+
+    Attributes:
+        card: of the model; None for one without a card.
+    """
+
+    card: ModelCard | None
+
+    def run(
+        self, blocks: Iterable[NDArray[np.uint8]], *, progress: Progress, total: int | None
+    ) -> Generator[dict[str, NDArray[Any]]]:
+        """Maps (n, row, column) by name, block by block, and the "distance" (n,) of a model that knows its limits.
+
+        The images are (n, channel, row, column), the slice in the middle of its neighbours, or (n, row, column).
+        """
+
+    def ood(self, distance: NDArray[np.float32] | None) -> RegionOod | None:
+        """Whether images of these distances are out of distribution."""
+
+    def use(self) -> ModelUse:
+        """The record of the model for a result."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LimbImages:
+    """Slices of a limb as the network takes them.
+
+    Attributes:
+        limb: as it was prepared.
+        frame: how its slices become images.
+        grey: (n, row, column) uint8, the whole field of view.
+    """
+
+    limb: PreparedLimb
+    frame: SliceFrame
+    grey: NDArray[np.uint8] = field(repr=False)
+
+    @property
+    def slices(self) -> NDArray[np.float64]:
+        """(n,) place of each image in slices of the turned scan."""
+        return np.asarray(np.arange(len(self.grey)) * self.limb.ratio, dtype=np.float64)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Between images, rows and columns."""
+        return self.limb.grid.spacing_mm[0], PIXEL_MM, PIXEL_MM
+
+    def stacks(self, beside: int) -> Iterator[NDArray[np.uint8]]:
+        """Blocks of images, each with so many neighbours on either side; at an end the last slice stands again."""
+        away = np.arange(-beside, beside + 1)
+        for first in range(0, len(self.grey), _SLAB):
+            middle = np.arange(first, min(first + _SLAB, len(self.grey)))
+            if not beside:
+                yield self.grey[middle]
+            else:
+                yield self.grey[np.clip(middle[:, None] + away, 0, len(self.grey) - 1)]
+
+
+def limb_images(volume: Volume, modality: Modality, *, size_step: int) -> LimbImages:
+    """The images of a scan.
+
+    Raises:
+        InputError: as ``prepare_limb``.
+        NotThisTaskError: likewise.
+    """
+    limb = prepare_limb(volume, modality)
+    _, rows, columns = limb.grid.shape
+    _, row_mm, column_mm = limb.grid.spacing_mm
+    frame = slice_frame((rows, columns), (row_mm, column_mm), pixel_mm=PIXEL_MM, size=None, step=size_step)
+    grey = np.empty((len(limb.grey), *frame.size), dtype=np.uint8)
+
+    def work(first: int, stop: int) -> None:
+        grey[first:stop] = frame.images(limb.grey[first:stop])
+
+    in_threads(work, len(grey))
+    return LimbImages(limb, frame, grey)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LimbMap:
+    """What a network says of every image.
+
+    Attributes:
+        tumour: (n, row, column) uint8, 255 for probability 1.
+        distance: (n,) from the training images; None where the model does not know its limits.
+    """
+
+    tumour: NDArray[np.uint8] = field(repr=False)
+    distance: NDArray[np.float32] | None = field(default=None, repr=False)
+
+
+def map_limb(images: LimbImages, segmenter: Segmenter, *, beside: int, progress: Progress) -> LimbMap:
+    """The map of every image, with ``beside`` neighbours on either side.
+
+    Raises:
+        WeightsError: the model gives no map of tumour.
+    """
+    found = np.zeros(images.grey.shape, dtype=np.uint8)
+    apart, first = [], 0
+    for given in segmenter.run(images.stacks(beside), progress=progress, total=len(found)):
+        if LIMB_MAP not in given:
+            raise WeightsError(
+                f"the model gives no map {LIMB_MAP!r} (it gives {', '.join(sorted(given))}): name a segmentation model "
+                "of task limb_sarcoma with --model"
+            )
+        block = np.asarray(given[LIMB_MAP])
+        found[first : first + len(block)] = (block * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        first += len(block)
+        if "distance" in given:
+            apart.append(np.asarray(given["distance"], dtype=np.float32))
+    return LimbMap(found, np.concatenate(apart) if apart else None)
+
+
+def map_on_scan(images: LimbImages, tumour: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A map on the grid of the scan, linear between pixels and slices."""
+    whole = np.zeros(shape, dtype=np.uint8)
+    turned, used = images.limb.turn.array(whole), np.asarray(tumour.any(axis=(1, 2)))
+
+    def work(first: int, stop: int) -> None:
+        for k in range(first, stop):
+            a, b, weight = neighbours(images.slices, k)
+            if used[a] or used[b]:
+                turned[k] = images.frame.maps_back(between(tumour, a, b, weight)[None])[0]
+
+    in_threads(work, len(turned))
+    return whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundTumour:
+    """One tumour before it is put into words.
+
+    Attributes:
+        shape: in the turned scan.
+        probability: mean of the map inside.
+        to_skin: from it to the outside of the body; None where the outside is not seen.
+        to_bone: from it to bone, likewise; None where no bone was looked for.
+    """
+
+    shape: LesionShape
+    probability: float
+    to_skin: Nearest | None = None
+    to_bone: Nearest | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlinedTumours:
+    """Tumours of a scan.
+
+    Attributes:
+        mask: (slice, row, column) uint8 on the scan's own grid; 1, 2... the largest first.
+        tumours: of those labels, in that order.
+        too_small: pieces that were left out.
+        turn: from the scan to axial axes.
+    """
+
+    mask: NDArray[np.uint8] = field(repr=False)
+    tumours: tuple[FoundTumour, ...]
+    too_small: int
+    turn: Turn
+
+
+def outline_tumours(
+    volume: Volume, images: LimbImages, tumour: NDArray[np.uint8], *, threshold: float, least_mm3: float
+) -> OutlinedTumours:
+    """The connected pieces of a map as masks on the scan's own grid; smaller ones than ``least_mm3`` are left out."""
+    labels, too_small = label_pieces(tumour, threshold=threshold, spacing_mm=images.spacing_mm, least_mm3=least_mm3)
+    sums = np.bincount(labels.ravel(), weights=tumour.ravel(), minlength=256)
+    sizes = np.maximum(np.bincount(labels.ravel(), minlength=256), 1)
+    mask = np.zeros(volume.grid.shape, dtype=np.uint8)
+    turn = images.limb.turn
+    turned = turn.array(mask)
+    stack = MapStack(images.frame, images.slices, lesion=tumour, labels=labels, lesion_level=level_of(threshold))
+    shapes = draw_outlines(
+        turn.array(volume.array),
+        stack,
+        spacing_mm=turn.grid(volume.grid).spacing_mm,
+        barred=np.broadcast_to(np.False_, turned.shape),
+        lesions_out=turned,
+    )
+    order = sorted(shapes, key=lambda shape: (-shape.voxels, shape.label))
+    table = np.zeros(256, dtype=np.uint8)
+    table[[shape.label for shape in order]] = np.arange(1, len(order) + 1)
+    found = tuple(
+        FoundTumour(replace(shape, label=number), float(sums[shape.label] / sizes[shape.label]) / 255)
+        for number, shape in enumerate(order, start=1)
+    )
+    return OutlinedTumours(table[mask], found, too_small, turn)
+
+
+def limb_body(volume: Volume, turn: Turn, modality: Modality) -> NDArray[np.bool_]:
+    """The body in the turned scan."""
+    threshold = float(TISSUE_HU) if modality == "ct" else mr_air(volume.array)
+    return body_outline(turn.array(volume.array), threshold, spacing_mm=turn.grid(volume.grid).spacing_mm)
+
+
+def with_distances(
+    outlined: OutlinedTumours, volume: Volume, *, body: NDArray[np.bool_], bone: NDArray[np.bool_] | None
+) -> OutlinedTumours:
+    """The tumours with their least distances; ``body`` is of the turned scan, ``bone`` of the scan."""
+    turn = outlined.turn
+    mask, spacing_mm = turn.array(outlined.mask), turn.grid(volume.grid).spacing_mm
+    outside, turned_bone = ~body, None if bone is None else turn.array(bone)
+    found = []
+    for one in outlined.tumours:
+        inside = mask == one.shape.label
+        found.append(
+            replace(
+                one,
+                to_skin=nearest(inside, outside, spacing_mm=spacing_mm),
+                to_bone=None if turned_bone is None else nearest(inside, turned_bone, spacing_mm=spacing_mm),
+            )
+        )
+    return replace(outlined, tumours=tuple(found))
