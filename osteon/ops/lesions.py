@@ -159,7 +159,12 @@ def label_lesions(
 
 
 def label_pieces(
-    lesion: NDArray[np.uint8], *, threshold: float, spacing_mm: tuple[float, float, float], least_mm3: float
+    lesion: NDArray[np.uint8],
+    *,
+    threshold: float,
+    spacing_mm: tuple[float, float, float],
+    least_mm3: float,
+    least_share: float = 0.0,
 ) -> tuple[NDArray[np.uint8], int]:
     """Connected pieces of a lesion map (26 neighbours), wherever they are.
 
@@ -168,6 +173,7 @@ def label_pieces(
         threshold: a pixel from this probability on is of a piece.
         spacing_mm: of the map.
         least_mm3: smaller pieces are left out.
+        least_share: of the volume of the largest piece, likewise.
 
     Returns:
         Labels, 1 for the largest piece; and how many pieces were left out, as too small or beyond 255.
@@ -177,7 +183,8 @@ def label_pieces(
     wanted = lesion >= level_of(threshold)
     pieces, count = cc3d.connected_components(wanted, connectivity=26, return_N=True)
     sizes = np.bincount(pieces[wanted], minlength=count + 1)
-    labels, _ = _by_size(pieces, sizes, sizes * float(np.prod(spacing_mm)) >= least_mm3)
+    large = sizes * float(np.prod(spacing_mm)) >= least_mm3
+    labels, _ = _by_size(pieces, sizes, large & (sizes >= least_share * sizes.max(initial=0)))
     return labels, int(count) - int(labels.max(initial=0))
 
 

@@ -121,8 +121,9 @@ def _nearest(
     step = np.asarray(spacing_mm)
     tree = cKDTree(theirs * step)
     # most are far away, and to find whom they are nearest to takes long: a few of them say how far is far
-    few = tree.query(ours[:: max(1, len(ours) // _FEW)] * step, workers=-1)[0]
-    which = np.asarray(tree.query(ours * step, distance_upper_bound=few.min() + np.linalg.norm(step), workers=-1)[1])
+    few = np.asarray(tree.query(ours[:: max(1, len(ours) // _FEW)] * step, workers=-1)[0])
+    bound = float(few.min() + np.linalg.norm(step))
+    which = np.asarray(tree.query(ours * step, distance_upper_bound=bound, workers=-1)[1])
     ours, which = ours[which < len(theirs)], which[which < len(theirs)]
     gaps = np.maximum(np.abs(ours - theirs[which]) - 1, 0) * step
     apart = np.linalg.norm(gaps, axis=1)

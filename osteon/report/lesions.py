@@ -176,10 +176,11 @@ def _centre(lesion: DrawnLesion, mask: Mask, display: Display) -> tuple[int, int
 
 
 def _zoomed(lesion: DrawnLesion, display: Display, axis: int, centre: tuple[int, int, int]) -> _Cut:
-    """A square in millimetres around the lesion, wide enough for the bone about it."""
+    """A square in millimetres around the lesion, wide enough for the bone about it, narrower than an axial slice."""
     shape = display.box(lesion.box).shape
     largest = max(n * mm for n, mm in zip(shape, display.spacing_mm, strict=True))
-    half_mm = max(_LEAST_ZOOM_MM, 2.2 * largest) / 2
+    slice_mm = max(n * mm for n, mm in list(zip(display.shape, display.spacing_mm, strict=True))[1:])
+    half_mm = min(max(_LEAST_ZOOM_MM, 2.2 * largest), max(0.7 * slice_mm, 1.2 * largest)) / 2
     row, column = (k for k in range(3) if k != axis)
     ranges = []
     for k in (row, column):
