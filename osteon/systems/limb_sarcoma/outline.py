@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from osteon.weights import ModelCard
 
 __all__ = [
+    "LEAST_SHARE",
     "LIMB_MAP",
     "FoundTumour",
     "LimbImages",
@@ -51,6 +52,8 @@ __all__ = [
 
 LIMB_MAP: Final = "lesion"
 """Name of the map of tumour."""
+
+LEAST_SHARE: Final = 0.05
 
 _SLAB: Final = 16
 """Images given to the segmenter at a time."""
@@ -222,8 +225,13 @@ class OutlinedTumours:
 def outline_tumours(
     volume: Volume, images: LimbImages, tumour: NDArray[np.uint8], *, threshold: float, least_mm3: float
 ) -> OutlinedTumours:
-    """The connected pieces of a map as masks on the scan's own grid; smaller ones than ``least_mm3`` are left out."""
-    labels, too_small = label_pieces(tumour, threshold=threshold, spacing_mm=images.spacing_mm, least_mm3=least_mm3)
+    """The connected pieces of a map as masks on the scan's own grid; smaller ones than ``least_mm3`` are left out.
+
+    So are those of less than ``LEAST_SHARE`` of the largest: what a network sees beside a tumour is rarely another one.
+    """
+    labels, too_small = label_pieces(
+        tumour, threshold=threshold, spacing_mm=images.spacing_mm, least_mm3=least_mm3, least_share=LEAST_SHARE
+    )
     sums = np.bincount(labels.ravel(), weights=tumour.ravel(), minlength=256)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=256), 1)
     mask = np.zeros(volume.grid.shape, dtype=np.uint8)

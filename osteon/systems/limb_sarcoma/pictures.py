@@ -46,7 +46,7 @@ from osteon.report.surfaces import bone_scene, bone_surfaces
 from osteon.report.wording import count, probability, whole_range
 from osteon.systems.limb_sarcoma.drawings import draw_in_3d, draw_key_slices, draw_montage
 from osteon.systems.limb_sarcoma.prepare import WINDOW_HU
-from osteon.systems.limb_sarcoma.text import LEARNT, TEXT, TUMOUR_MASK, LimbReading, colour_of, cut_told
+from osteon.systems.limb_sarcoma.text import LEARNT, TEXT, TUMOUR_MASK, LimbReading, colour_of, cut_told, pieces_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -295,10 +295,7 @@ def _list(reading: LimbReading, entries: LimbEntries, findings: Findings, *, dem
     yield Table("tumours", "", _COLUMNS, rows, numeric=(1, 2, 3, 4, 5, 6, 7), widths_mm=_WIDTHS_MM)
     yield Paragraph(slice_note(findings), "note", only="page")
     means = tuple(Row(label, words) for label, words in _MEANS)
-    rule = (
-        f"A voxel is tumour from a value of {reading.threshold:.2f} of the map on. Connected pieces of less than "
-        f"{reading.least_ml:g} ml are not listed."
-    )
+    rule = f"A voxel is tumour from a value of {reading.threshold:.2f} of the map on. {pieces_rule(reading.least_ml)}."
     yield KeyValues((*means, Row("Rules", rule)), folded="What the columns mean")
 
 

@@ -19,6 +19,7 @@ from osteon.labels import concept
 from osteon.report.orientation import direction_letters
 from osteon.report.skeleton import SKELETON_FILES
 from osteon.report.wording import count, direction_text
+from osteon.systems.limb_sarcoma.outline import LEAST_SHARE
 from osteon.systems.limb_sarcoma.prepare import SLICE_MM
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = [
     "ood_notices",
     "ood_sentence",
     "outline_notices",
+    "pieces_rule",
     "scan_notices",
     "tumour_labels",
 ]
@@ -355,7 +357,13 @@ def outline_notices(tumours: Sequence[Tumour], not_listed: int, *, least_ml: flo
             yield Notice("tumour-cut", f"Tumour {number}: {cut_told(tumour)}", level="warning")
     if not_listed:
         found = "one was" if not_listed == 1 else f"{not_listed} were"
-        yield Notice("small-pieces", f"Connected pieces of less than {least_ml:g} ml are not listed; {found} left out.")
+        yield Notice("small-pieces", f"{pieces_rule(least_ml)}; {found} left out.")
+
+
+def pieces_rule(least_ml: float) -> str:
+    """Which pieces are listed."""
+    share = f"{LEAST_SHARE:.0%} of the volume of the largest"
+    return f"Connected pieces of less than {least_ml:g} ml, or of less than {share}, are not listed"
 
 
 def learnt_notice() -> Notice:
