@@ -108,7 +108,7 @@ def limb_card(modality: Literal["mr", "ct"] = "mr", **changes: Any) -> ModelCard
     known = {
         "task": "limb_sarcoma",
         "is_demo": False,
-        "inputs": {"image": ImageInput(3, "axial", how, size_step=16, values="byte")},
+        "inputs": {"image": ImageInput(3, "axial", how, size_step=16, values="byte", neighbours=1)},
         "training": msgspec.structs.replace(TRAINING, is_synthetic=False, patients=("SYN_1",)),
         "statement": "Trained on 1 patient; cross-validated Dice 0.5 (0.4 to 0.6); not a medical device.",
     }

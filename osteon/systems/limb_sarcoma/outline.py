@@ -17,7 +17,7 @@ from osteon.ops.body import TISSUE_HU
 from osteon.ops.lesions import label_pieces, level_of
 from osteon.ops.nearest import body_outline, nearest
 from osteon.ops.outlines import MapStack, between, draw_outlines, neighbours
-from osteon.ops.series_images import slice_frame
+from osteon.ops.series_images import neighbour_indices, slice_frame
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, mr_air, prepare_limb
 
 if TYPE_CHECKING:
@@ -109,13 +109,10 @@ class LimbImages:
 
     def stacks(self, beside: int) -> Iterator[NDArray[np.uint8]]:
         """Blocks of images, each with so many neighbours on either side; at an end the last slice stands again."""
-        away = np.arange(-beside, beside + 1)
+        around = neighbour_indices(np.arange(len(self.grey)), beside)
         for first in range(0, len(self.grey), _SLAB):
-            middle = np.arange(first, min(first + _SLAB, len(self.grey)))
-            if not beside:
-                yield self.grey[middle]
-            else:
-                yield self.grey[np.clip(middle[:, None] + away, 0, len(self.grey) - 1)]
+            some = slice(first, first + _SLAB)
+            yield self.grey[around[some]] if beside else self.grey[some]
 
 
 def limb_images(volume: Volume, modality: Modality, *, size_step: int) -> LimbImages:

@@ -354,7 +354,7 @@ def _checked_card(card: ModelCard, modality: Modality) -> ModelCard:
 
 def _beside(card: ModelCard | None) -> int:
     """How many neighbours on either side a network sees."""
-    return int(getattr(card.image, "neighbours", 1)) if card else 1
+    return card.image.neighbours if card else 1
 
 
 def _map_output(card: ModelCard | None) -> MapOutput:
