@@ -13,6 +13,7 @@ import numpy as np
 
 from osteon._compiled import in_threads
 from osteon.errors import WeightsError
+from osteon.geometry import Box
 from osteon.ops.body import TISSUE_HU
 from osteon.ops.lesions import label_pieces, level_of
 from osteon.ops.nearest import body_outline, nearest
@@ -55,6 +56,8 @@ LIMB_MAP: Final = "lesion"
 
 LEAST_SHARE: Final = 0.05
 
+_AIR_GREY: Final[dict[Modality, int]] = {"mr": 54, "ct": 13}
+"""An image is darker in air: the root of a twentieth of the brightest of an MR, -140 HU of a CT."""
 _SLAB: Final = 16
 """Images given to the segmenter at a time."""
 
@@ -133,6 +136,19 @@ def limb_images(volume: Volume, modality: Modality, *, size_step: int) -> LimbIm
 
     in_threads(work, len(grey))
     return LimbImages(limb, frame, grey)
+
+
+def body_box(images: LimbImages, shape: tuple[int, int, int], modality: Modality) -> Box:
+    """Rows and columns of a scan of a shape that hold the body, as the images show it, and all its slices along it."""
+    turn, frame = images.limb.turn, images.frame
+    seen = np.asarray(body_outline(images.grey, _AIR_GREY[modality], spacing_mm=images.spacing_mm).any(axis=0))
+    flat = frame.maps_back(seen[None].astype(np.uint8) * np.uint8(255))[0] >= 128
+    first, stop = [0, 0, 0], [shape[axis] for axis in turn.order]
+    for axis in (1, 2):
+        used = np.flatnonzero(flat.any(axis=2 - axis))
+        if used.size:
+            first[axis], stop[axis] = int(used[0]), int(used[-1]) + 1
+    return turn.box_before(Box((first[0], first[1], first[2]), (stop[0], stop[1], stop[2])), shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,7 @@ from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
 from osteon.data.system import NO_MODEL, silent_notice
 from osteon.errors import InputError, UnknownLabelError, WeightsError
-from osteon.geometry import Box, axial_turn
+from osteon.geometry import axial_turn
 from osteon.mesh import coarse_surface
 from osteon.ops.hu_check import require_checks
 from osteon.ops.runs import stretches
@@ -33,6 +33,7 @@ from osteon.report.skeleton import (
 from osteon.systems.limb_sarcoma import text
 from osteon.systems.limb_sarcoma.outline import (
     LIMB_MAP,
+    body_box,
     limb_body,
     limb_images,
     map_limb,
@@ -135,9 +136,11 @@ class _Scan:
 
     @property
     def region(self) -> Region:
-        """All of it."""
-        shape = self.volume.grid.shape
-        return Region(text.REGION, Box((0, 0, 0), shape), np.ones(shape[0], dtype=np.bool_))
+        """The body, in all its slices."""
+        box = body_box(self.images, self.volume.grid.shape, self.modality)
+        present = np.zeros(self.volume.grid.shape[0], dtype=np.bool_)
+        present[box.start[0] : box.stop[0]] = True
+        return Region(text.REGION, box, present)
 
 
 def _assessed(

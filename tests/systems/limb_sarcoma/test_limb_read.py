@@ -100,6 +100,20 @@ def test_the_mask_lies_where_the_tumour_is_whatever_the_axes(name: str) -> None:
     assert tumour.volume_ml == pytest.approx(4 / 3 * np.pi * np.prod(RADII_MM) / 1000, rel=0.1)
 
 
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("modality", ["mr", "ct"])
+def test_what_is_shown_is_the_body(name: str, modality: Literal["mr", "ct"]) -> None:
+    limb = make_limb(modality, GRIDS[name])
+    (region,) = answer(limb.volume, OPTIONS, segmenter=GreySegmenter(modality)).regions
+    outside = limb.body.copy()
+    outside[region.box.slices] = False
+    assert np.count_nonzero(outside) < 0.02 * np.count_nonzero(limb.body)
+    places = np.argwhere(limb.body)
+    assert (np.array(region.box.start) >= places.min(axis=0) - 2).all()
+    assert (np.array(region.box.stop) <= places.max(axis=0) + 3).all()
+    assert np.array_equal(np.flatnonzero(region.present), np.arange(region.box.start[0], region.box.stop[0]))
+
+
 def test_three_diameters_are_those_of_the_ellipsoid(told: Answer) -> None:
     (tumour,) = listed(told)
     assert tumour.axial_mm == pytest.approx(2 * RADII_MM[0], abs=3)
