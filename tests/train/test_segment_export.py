@@ -18,7 +18,7 @@ from osteon.ops.series_images import with_neighbours
 from osteon.predict.predictor import Predictor
 from osteon.systems.ct_metastasis.recipe import SEGMENTER
 from osteon.train.counts import ThresholdSweep
-from osteon.train.export.card import ExportOptions
+from osteon.train.export.card import CardText, ExportOptions
 from osteon.train.export.maps import stored_network
 from osteon.train.export.run import export_run
 from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
@@ -109,8 +109,12 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunDa
         resampling=FEW,
         device="cpu",
     )
-    named = replace(options, name="hybrid_attunetpp_small.x1")
+    named = replace(options, name="hybrid_attunetpp_small.x1", words=CardText(names_patients=True))
     card = export_run(data, tmp_path / "other", SEGMENTER, options=named)
+    rows = data.split.rows(data.manifest, 1)
+    learnt = {data.manifest.rows[row].patient for row in (*rows.train.tolist(), *rows.validation.tolist())}
+    assert card.training.patients == tuple(sorted(learnt))
+    assert len(learnt) < len(data.manifest.patients)
     assert card.name == "hybrid_attunetpp_small.x1"
     assert card.maps.thresholds == {"lesion": 0.3, "bone": 0.5}
     assert [each.least_mm3 for each in card.maps.maps] == [300.0, None]

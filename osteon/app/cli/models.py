@@ -175,6 +175,9 @@ def _export(
     licence: str = typer.Option("", help="SPDX identifier."),
     intended_use: str = typer.Option("", help="One sentence."),
     exclusion: list[str] = typer.Option([], help="What it must not be used for; may be repeated."),
+    name_patients: bool = typer.Option(
+        False, help="Of public data: the card names the patients learnt from, and osteon read says so of one of them."
+    ),
     repeats: int = typer.Option(2000, help="Resamples of the patient bootstrap."),
     seed: int = typer.Option(1, help="Of the bootstrap."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
@@ -191,7 +194,12 @@ def _export(
     options = ExportOptions(
         name=name,
         words=CardText(
-            version=version, statement=statement, licence=licence, intended_use=intended_use, exclusions=(*exclusion,)
+            version=version,
+            statement=statement,
+            licence=licence,
+            intended_use=intended_use,
+            exclusions=(*exclusion,),
+            names_patients=name_patients,
         ),
         folds=tuple(fold) or None,
         operating_point=operating_point,

@@ -79,6 +79,7 @@ class CardText:
         licence: SPDX identifier.
         intended_use: one sentence.
         exclusions: what it must not be used for.
+        names_patients: whether the card names the patients that it learnt from: of public data only.
     """
 
     version: str = "1.0.0"
@@ -86,6 +87,7 @@ class CardText:
     licence: str = ""
     intended_use: str = ""
     exclusions: tuple[str, ...] = ()
+    names_patients: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +218,14 @@ def complete_text(words: CardText, manifest: Manifest, *, is_demo: bool, elsewhe
         licence=words.licence or ("Apache-2.0" if is_demo else "LicenseRef-not-stated"),
         intended_use=words.intended_use or use,
         exclusions=words.exclusions or (*_EXCLUSIONS, elsewhere),
+        names_patients=words.names_patients,
     )
+
+
+def _learnt_from(manifest: Manifest, members: Sequence[Member]) -> tuple[str, ...]:
+    """Patients of the training and validation parts of the members."""
+    rows = [row for member in members for part in (member.rows.train, member.rows.validation) for row in part.tolist()]
+    return tuple(sorted({manifest.rows[row].patient for row in rows}))
 
 
 def model_card(
@@ -243,6 +252,7 @@ def model_card(
         script=f"osteon models export (osteon {__version__})",
         date=dt.datetime.now(dt.UTC).date().isoformat(),
         seed=run.settings.seed,
+        patients=_learnt_from(data.manifest, shipped.members) if words.names_patients else (),
         details=details,
     )
     return ModelCard(
