@@ -1,6 +1,6 @@
 """Which images the demo models call out of distribution: fitting their limits, and how often they are right.
 
-``python -m bench.out_of_distribution fit TASK [--tiles DIR] [-o CARDS]`` fits the limits of a shipped model: the
+``python -m bench.out_of_distribution fit TASK [--tiles DIR] [-o CARDS]`` fits the limits of a model: the
 space of phantoms like those it was trained on (of tiles that of the real ones, too), and thresholds at which 5 % of
 phantoms of new seeds, noise, spacing and contrast are flagged. Prediction sets stay as they are.
 
@@ -40,7 +40,7 @@ from osteon.systems.ct_osteosarcoma.read import classify_leg
 from osteon.systems.histology.read import answer as read_slide
 from osteon.systems.mri_femur.read import answer as read_femur
 from osteon.systems.registry import system
-from osteon.weights import find_card, load_networks, write_model
+from osteon.weights import Classes, find_card, load_networks, write_model
 from osteon.weights.store import load_arrays
 from osteon_phantoms import people
 from osteon_phantoms.slides.slide import PhantomSlide
@@ -271,8 +271,8 @@ def fit(stem: str, parent: Path, *, tiles: Path | None) -> None:
     task = TASKS[stem]
     card = find_card(task.model)
     recorder = Recorder.load(card, runtime="torch")
-    before = recorder.limits
-    if before is None:
+    sets = None if recorder.limits is None else recorder.limits.sets
+    if sets is None and isinstance(card.output, Classes):
         raise SystemExit(f"{task.model} has no prediction sets")
     recorder.limits = None  # those of before say nothing while new ones are fitted
     trained = np.concatenate(shown_layers(stem, phantoms(stem, task.counts[0], seed=task.seed, varied=False), recorder))
@@ -286,7 +286,7 @@ def fit(stem: str, parent: Path, *, tiles: Path | None) -> None:
     distance = np.mean([own[0].distance(held[:, member]) for member, own in enumerate(spaces)], axis=0)
     patients = np.repeat([f"{number}" for number in range(len(new))], [len(one) for one in new])
     how: dict[str, Any] = {"distance": distance, "patients": patients, "regions": patients}
-    limits = limits_of([tuple(own) for own in spaces], before.sets, **how, training_images=len(chosen))
+    limits = limits_of([tuple(own) for own in spaces], sets, **how, training_images=len(chosen))
     if tiles is not None:  # the real tiles that it has learnt from are in distribution, and hardly anything else real
         real = np.concatenate(shown_layers(stem, tile_persons(tiles), recorder))
         for member, own in enumerate(spaces):
@@ -294,7 +294,7 @@ def fit(stem: str, parent: Path, *, tiles: Path | None) -> None:
             farthest = float(bare.distance(real[:, member]).max())
             own.append(replace(bare, unit=farthest / limits.known.region_threshold))
         images = len(chosen) + len(real)
-        limits = limits_of([tuple(own) for own in spaces], before.sets, **how, training_images=images)
+        limits = limits_of([tuple(own) for own in spaces], sets, **how, training_images=images)
     golden = load_arrays(card, card.golden.file) if card.golden.file else {}
     inputs = {name.removeprefix("input."): each for name, each in golden.items() if name.startswith("input.")}
     extra = [path for path in card.folder.iterdir() if path.name in {"claim.md", "LICENSE"}]

@@ -13,6 +13,7 @@ from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
+from osteon.nets.segmenter import Segmenter, SegmenterPair
 from osteon.nets.tile_classifier import TileClassifier, TileHead
 
 if TYPE_CHECKING:
@@ -152,10 +153,11 @@ def last_feature_map_module(network: nn.Module) -> nn.Module:
 def middle_map_modules(network: nn.Module, *, channels: int = 1) -> list[nn.Module]:
     """The modules behind the maps in the middle of a network, 4 to 16 times smaller than the image; the last of a size.
 
-    Such maps show texture, noise and small shapes, not yet what the network was trained to tell apart.
+    Such maps show texture, noise and small shapes, not yet what the network was trained to tell apart. Of a segmenter
+    they are those of its encoder, of a pair those of the network that sees the whole image.
 
     Args:
-        network: of the registry, in evaluation mode; it is run once.
+        network: of the registry, in evaluation mode; one that is no segmenter is run once.
         channels: of its input.
 
     Returns:
@@ -171,6 +173,10 @@ def middle_map_modules(network: nn.Module, *, channels: int = 1) -> list[nn.Modu
         >>> [names[part] for part in middle_map_modules(network)]
         ['stage2', 'stage3', 'stage5']
     """
+    if isinstance(network, SegmenterPair):
+        network = network.bone
+    if isinstance(network, Segmenter):
+        return [part for level, part in enumerate(network.levels) if _MIDDLE[0] <= 1 << level <= _MIDDLE[1]]
     known = _classifier(network)
     last: dict[int, nn.Module] = {}
 

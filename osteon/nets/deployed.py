@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from osteon.nets.tile_classifier import TileHead
 
-__all__ = ["DeployedClassifier", "DeployedEmbedder"]
+__all__ = ["DeployedClassifier", "DeployedEmbedder", "moments", "noted"]
 
 _PROBE_SIDES = (32, 64, 224)
 _SAME = 1e-4
@@ -112,10 +112,10 @@ class DeployedClassifier(nn.Module):
         logits, layers, activation = [], [], []
         for network, base in zip(self.networks, self._base_of, strict=True):
             if base not in maps:
-                with _noted(self._middle[base]) as seen:
+                with noted(self._middle[base]) as seen:
                     last = network.forward_features(images)  # type: ignore[operator]  # of the registry
                 pooled = network.forward_head(last, pre_logits=True)  # type: ignore[operator]
-                look = torch.cat([_moments(each) for each in seen], dim=1) if seen else pooled
+                look = torch.cat([moments(each) for each in seen], dim=1) if seen else pooled
                 maps[base] = last, pooled, look
             last, pooled, look = maps[base]
             head = network.get_classifier()  # type: ignore[operator]
@@ -152,7 +152,7 @@ class DeployedEmbedder(nn.Module):
 
 
 @contextmanager
-def _noted(parts: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+def noted(parts: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
     """What parts of a network give while it is run."""
     seen: list[Tensor] = []
     hooks = [part.register_forward_hook(lambda _, __, out: seen.append(out)) for part in parts]
@@ -163,7 +163,7 @@ def _noted(parts: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def _moments(seen: Tensor) -> Tensor:
+def moments(seen: Tensor) -> Tensor:
     """Mean and standard deviation over places of each channel, (n, 2 d)."""
     mean = seen.mean(dim=(2, 3), keepdim=True)
     spread = (seen - mean).square().mean(dim=(2, 3)).sqrt()

@@ -24,6 +24,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
 from osteon.errors import InputError
+from osteon.nets.anatomy import middle_map_modules
+from osteon.nets.deployed import moments, noted
 from osteon.nets.mobilenet_v2 import SameConv2d
 from osteon.nets.segmenter import ConvolutionBlock, PyramidNode, Segmenter, SegmenterPair
 
@@ -44,12 +46,11 @@ class DeployedSegmenter(nn.Module):
         networks: the copies, one a member.
         temperatures: (1, map, 1, 1), by which logits are divided before the sigmoid.
         takes: "image".
-        gives: "maps".
+        gives: "maps", and "layers" where they are asked for.
     """
 
     temperatures: Tensor
     takes = ("image",)
-    gives = ("maps",)
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class DeployedSegmenter(nn.Module):
         precision: str = "float32",
         keeps_weights: bool = False,
         neighbours: int = 0,
+        layers: bool = False,
     ) -> None:
         """Copy networks and fold into their weights what goes before them.
 
@@ -71,6 +73,8 @@ class DeployedSegmenter(nn.Module):
                 normalisation asks for when they are used. The numbers are the same; a graph can then point at the
                 stored weights.
             neighbours: slices on either side that are channels of their own, from the lowest to the highest.
+            layers: give (n, member, d) too, what the image looks like in the middle of each network, as of
+                ``DeployedClassifier``; networks of two levels have no middle and give none.
 
         Raises:
             InputError: no network, another number of temperatures, a network that is not a segmenter, or one of another
@@ -105,18 +109,29 @@ class DeployedSegmenter(nn.Module):
                         part.weight.copy_(round_kernels(part.weight))
         each = torch.tensor(tuple(temperatures) or (1.0,) * len(names), dtype=torch.float32)
         self.register_buffer("temperatures", each.reshape(1, -1, 1, 1), persistent=False)
+        has_layers = layers and all(middle_map_modules(network) for network in self.networks)
+        self.gives: tuple[str, ...] = ("maps", "layers") if has_layers else ("maps",)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Probabilities of the maps."""
-        images = _planes(image)
-        return _mean([(network(images) / self.temperatures).sigmoid() for network in self.networks])
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Probabilities of the maps, and what ``gives`` names beside them."""
+        images, maps, looks = _planes(image), [], []
+        for network in self.networks:
+            with noted(middle_map_modules(network) if "layers" in self.gives else ()) as seen:
+                maps.append((network(images) / self.temperatures).sigmoid())
+            looks.append(seen)
+        return (_mean(maps), _layers(looks)) if "layers" in self.gives else _mean(maps)
 
     def parts(self) -> tuple[_FirstBlocks, _MiddleNodes, _LastNodes] | None:
         """The three parts, which share the weights; None where a member is a pair or has a trunk: that stays whole."""
         members = [each for each in self.networks if isinstance(each, Segmenter) and each.trunk is None]
         if len(members) < len(self.networks):
             return None
-        return _FirstBlocks(members), _MiddleNodes(members), _LastNodes(members, self.temperatures)
+        layers = "layers" in self.gives
+        return (
+            _FirstBlocks(members),
+            _MiddleNodes(members, layers=layers),
+            _LastNodes(members, self.temperatures, layers=layers),
+        )
 
 
 class _FirstBlocks(nn.Module):
@@ -150,10 +165,10 @@ class _MiddleNodes(nn.Module):
     Attributes:
         takes: of ``_FirstBlocks``.
         gives: of each member the gated maps of level 0 and the newest one, if there are inner nodes; then of each
-            decoder the map below.
+            decoder the map below; at last, where they are asked for, the "layers" of all.
     """
 
-    def __init__(self, networks: Sequence[Segmenter]) -> None:
+    def __init__(self, networks: Sequence[Segmenter], *, layers: bool) -> None:
         """Share the weights of deployed networks."""
         super().__init__()
         self.networks = nn.ModuleList(networks)
@@ -161,13 +176,19 @@ class _MiddleNodes(nn.Module):
         self.gives = tuple(
             f"{name}.{member}" for member, network in enumerate(networks) for name in _middle_names(network)
         )
+        if layers:
+            self.gives += ("layers",)
 
     def forward(self, *first: Tensor) -> tuple[Tensor, ...]:
         """What ``gives`` names."""
-        pairs = zip(self.networks, first, strict=True)
-        return tuple(
-            found for network, own in pairs if isinstance(network, Segmenter) for found in _middle(network, own)
-        )
+        found: list[Tensor] = []
+        looks = []
+        for network, own in zip(self.networks, first, strict=True):
+            if isinstance(network, Segmenter):
+                with noted(middle_map_modules(network) if "layers" in self.gives else ()) as seen:
+                    found += _middle(network, own)
+                looks.append(seen)
+        return (*found, _layers(looks)) if "layers" in self.gives else tuple(found)
 
 
 class _LastNodes(nn.Module):
@@ -175,27 +196,30 @@ class _LastNodes(nn.Module):
 
     Attributes:
         takes: of the parts before it.
-        gives: "maps".
+        gives: of ``DeployedSegmenter``; the layers as they came.
     """
 
     temperatures: Tensor
-    gives = ("maps",)
 
-    def __init__(self, networks: Sequence[Segmenter], temperatures: Tensor) -> None:
+    def __init__(self, networks: Sequence[Segmenter], temperatures: Tensor, *, layers: bool) -> None:
         """Share the weights of deployed networks."""
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self.takes = tuple(f"{name}.{member}" for member, each in enumerate(networks) for name in _last_names(each))
+        more = ("layers",) if layers else ()
+        own = tuple(f"{name}.{member}" for member, each in enumerate(networks) for name in _last_names(each))
+        self.takes, self.gives = (*own, *more), ("maps", *more)
         self.register_buffer("temperatures", temperatures, persistent=False)
 
-    def forward(self, *given: Tensor) -> Tensor:
-        """Probabilities (n, map, row, column)."""
-        each, found = len(given) // len(self.networks), []
+    def forward(self, *given: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Probabilities (n, map, row, column), and the layers."""
+        has_layers = "layers" in self.gives
+        own, found = given[:-1] if has_layers else given, []
+        each = len(own) // len(self.networks)
         for member, network in enumerate(self.networks):
             if isinstance(network, Segmenter):
-                logits = _last(network, given[member * each : (member + 1) * each])
+                logits = _last(network, own[member * each : (member + 1) * each])
                 found.append((logits / self.temperatures).sigmoid())
-        return _mean(found)
+        return (_mean(found), given[-1]) if has_layers else _mean(found)
 
 
 def round_kernels(weights: Tensor) -> Tensor:
@@ -321,6 +345,11 @@ def _last(network: Segmenter, given: tuple[Tensor, ...]) -> Tensor:
         joined = torch.cat((*gated, kept, _channels_last(raised)), dim=3)
         logits.append(decoder["head"](node.block(_channels_first(joined))))
     return torch.cat(logits, dim=1)
+
+
+def _layers(looks: Sequence[Sequence[Tensor]]) -> Tensor:
+    """What the middle maps of each member show, (n, member, d)."""
+    return torch.stack([torch.cat([moments(each) for each in seen], dim=1) for seen in looks], dim=1)
 
 
 def _mean(maps: list[Tensor]) -> Tensor:

@@ -61,6 +61,11 @@ class MobileEncoder(nn.Module):
         names = [part for part, _ in whole.features.named_children()]
         self.features = whole.features[: names.index(_GIVES[levels - 1]) + 1]
 
+    @property
+    def levels(self) -> tuple[nn.Module, ...]:
+        """The stages whose maps it gives."""
+        return tuple(part for name, part in self.features.named_children() if name in _GIVES)
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Map images (n, channel, row, column) in 0..1 to its maps, (n, width, row / 2, column / 2) first."""
         maps, found = images * self.input_scale + self.input_offset, []

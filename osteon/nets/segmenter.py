@@ -213,6 +213,12 @@ class Segmenter(nn.Module):
             logits.append(decoder["head"](below))
         return torch.cat(logits, dim=1)
 
+    @property
+    def levels(self) -> tuple[nn.Module, ...]:
+        """The parts of the encoder that X(0, 0), X(1, 0) and so on come from, in this order."""
+        own = tuple(self.encoder.values())
+        return own if self.trunk is None else (own[0], *self.trunk.levels)
+
     def shared_maps(self, first: Tensor, seen: Sequence[Tensor] = ()) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """From X(0, 0) to what all decoders share: by level, the maps of encoder and inner nodes, and those gated.
 

@@ -43,16 +43,16 @@ class FoldMaterial:
         validation_layers: (m, d) of images it was not trained on.
         patients: (m,) whose image each validation image is.
         regions: (m,) which part of that patient, as a leg or a series: the unit that gets one verdict.
-        probability: (m, class) calibrated probabilities.
-        truth: (m,) the true class as its column.
+        probability: (m, class) calibrated probabilities; None of maps.
+        truth: (m,) the true class as its column; None of maps.
     """
 
     train_layers: NDArray[np.float32] = field(repr=False)
     validation_layers: NDArray[np.float32] = field(repr=False)
     patients: NDArray[np.str_] = field(repr=False)
     regions: NDArray[np.str_] = field(repr=False)
-    probability: NDArray[np.float32] = field(repr=False)
-    truth: NDArray[np.int64] = field(repr=False)
+    probability: NDArray[np.float32] | None = field(default=None, repr=False)
+    truth: NDArray[np.int64] | None = field(default=None, repr=False)
 
 
 def fit_limits(
@@ -62,7 +62,7 @@ def fit_limits(
     false_alarm_rate: float = FALSE_ALARM_RATE,
     seed: int = 0,
 ) -> Limits:
-    """Fit distances and prediction sets on the folds of a model.
+    """Fit distances on the folds of a model, and of classes prediction sets.
 
     The prediction sets hold the error rate within each class, for a random image of a new patient.
 
@@ -93,6 +93,8 @@ def fit_limits(
         raise InputError("limits were to be fitted on no fold; one a member is needed")
     for number, fold in enumerate(folds):
         _check(fold, number)
+    if len({fold.probability is None for fold in folds}) > 1:
+        raise InputError("some folds have probabilities and some have none: classes and maps are different models")
     generator = np.random.default_rng(seed)
     spaces = [(_unit_space(fold, generator),) for fold in folds]
     distance = np.concatenate(
@@ -103,17 +105,9 @@ def fit_limits(
     regions = np.concatenate(
         [[f"{n}/{who}/{part}" for who, part in zip(f.patients, f.regions, strict=True)] for n, f in enumerate(folds)]
     )
-    sets = fit_conformal(
-        np.concatenate([fold.probability for fold in folds]).astype(np.float64),
-        np.concatenate([fold.truth for fold in folds]).astype(np.int64),
-        alpha=error_rate,
-        class_conditional=True,
-        patients=patients,
-        seed=seed,
-    )
     return limits_of(
         spaces,
-        sets,
+        _sets(folds, patients, error_rate=error_rate, seed=seed),
         distance=distance,
         patients=patients,
         regions=regions,
@@ -124,7 +118,7 @@ def fit_limits(
 
 def limits_of(
     spaces: Sequence[Sequence[TrainingSpace]],
-    sets: ConformalThreshold,
+    sets: ConformalThreshold | None,
     *,
     distance: NDArray[np.float32],
     patients: NDArray[np.str_],
@@ -140,7 +134,7 @@ def limits_of(
 
     Args:
         spaces: of each member.
-        sets: prediction sets, kept as they are.
+        sets: prediction sets, kept as they are; None of maps.
         distance: (m,) of each image.
         patients: (m,) whose image it is.
         regions: (m,) which region, no two patients' alike.
@@ -163,6 +157,24 @@ def limits_of(
         validation=(distance.size, np.unique(regions).size, each_patient.size),
     )
     return Limits(known, tuple(tuple(own) for own in spaces), sets)
+
+
+def _sets(
+    folds: Sequence[FoldMaterial], patients: NDArray[np.str_], *, error_rate: float, seed: int
+) -> ConformalThreshold | None:
+    """Of the probabilities of all folds; None of maps."""
+    probability = [fold.probability for fold in folds if fold.probability is not None]
+    truth = [fold.truth for fold in folds if fold.truth is not None]
+    if not probability:
+        return None
+    return fit_conformal(
+        np.concatenate(probability).astype(np.float64),
+        np.concatenate(truth).astype(np.int64),
+        alpha=error_rate,
+        class_conditional=True,
+        patients=patients,
+        seed=seed,
+    )
 
 
 def _worst_by_patient(
@@ -218,10 +230,13 @@ def _check(fold: FoldMaterial, number: int) -> None:
             f"fold {number}: layers must be (images, d) with at least 2 training images and the same d; found "
             f"{fold.train_layers.shape} and {fold.validation_layers.shape}"
         )
-    lengths = {len(fold.patients), len(fold.regions), len(fold.probability), len(fold.truth)}
+    if (fold.probability is None) != (fold.truth is None):
+        raise InputError(f"fold {number}: probabilities and truth belong together: give both, or of maps none")
+    beside = [each for each in (fold.probability, fold.truth) if each is not None]
+    lengths = {len(fold.patients), len(fold.regions), *map(len, beside)}
     if not count or lengths != {count}:
         raise InputError(
             f"fold {number}: {count} validation images, but lists of {sorted(lengths)}: one each is needed"
         )
-    if not all(np.isfinite(rows).all() for rows in (fold.train_layers, fold.validation_layers, fold.probability)):
+    if not all(np.isfinite(rows).all() for rows in (fold.train_layers, fold.validation_layers, *beside[:1])):
         raise InputError(f"fold {number}: a layer or probability is not a number")

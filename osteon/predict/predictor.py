@@ -133,7 +133,7 @@ class Predictor:
     ) -> None:
         """Join an engine, which runs all members, with its contract; see ``load`` and ``from_networks``."""
         self._engine = engine
-        self._black: dict[tuple[int, ...], NDArray[np.float32]] = {}
+        self._black: dict[tuple[int, ...], Arrays] = {}
         self.name = name
         self.inputs = dict(inputs)
         self.output = output
@@ -269,8 +269,8 @@ class Predictor:
             total: number of images, for ``progress``, where ``blocks`` is an iterable.
 
         Yields:
-            Of classes the fields of ``Scores``; of maps each map (n, row, column) by its name; or
-            the "embedding" (n, d).
+            Of classes the fields of ``Scores``; of maps each map (n, row, column) by its name, "layers" and "distance"
+            as of ``Scores`` (layers by torch always, by OpenVINO where the card has limits); or the "embedding" (n, d).
 
         Raises:
             InputError: a block has another shape, leaves its range or holds a value that is not a number.
@@ -462,17 +462,18 @@ class Predictor:
             return combined(given, self.output, self.limits)
         if isinstance(self.output, Embedding):
             return {"embedding": given["embedding"]}
-        maps = given["maps"]
         if shown is not None and not shown.all():  # black images of a size have the same maps: they are found once
-            whole = np.empty((shape[0], *maps.shape[1:]), dtype=np.float32)
-            whole[shown], whole[~shown] = maps, self._of_black(shape[1:])
-            maps = whole
-        return {name: np.ascontiguousarray(maps[:, place]) for place, name in enumerate(self.output.names)}
+            whole = {name: np.empty((shape[0], *rows.shape[1:]), dtype=np.float32) for name, rows in given.items()}
+            for name, black in self._of_black(shape[1:]).items():
+                whole[name][shown], whole[name][~shown] = given[name], black
+            given = whole
+        maps = {name: np.ascontiguousarray(given["maps"][:, place]) for place, name in enumerate(self.output.names)}
+        return {**maps, **_looks(given, self.limits)}
 
-    def _of_black(self, size: tuple[int, ...]) -> NDArray[np.float32]:
+    def _of_black(self, size: tuple[int, ...]) -> Arrays:
         if size not in self._black:
             (given,) = self._engine.run([{"image": np.zeros((1, *size), dtype=np.uint8)}])
-            self._black = {size: given["maps"][0]}
+            self._black = {size: {name: rows[0] for name, rows in given.items()}}
         return self._black[size]
 
 
@@ -634,16 +635,22 @@ def combined(given: Arrays, output: Classes, limits: Limits | None) -> dict[str,
     found: dict[str, NDArray[Any]] = {"probability": probability.astype(np.float32), "logits": given["logits"]}
     if len(each) > 1:
         found["spread"] = each.std(axis=0, dtype=np.float64).astype(np.float32)
-    if "layers" in given:
-        found["layers"] = given["layers"]
+    found |= _looks(given, limits)
+    if limits is not None and limits.sets is not None:
+        found["sets"] = predict_sets(limits.sets, probability)
+    return found
+
+
+def _looks(given: Arrays, limits: Limits | None) -> dict[str, NDArray[Any]]:
+    """What the images look like in the layers, where they are given, and how far from training that is."""
+    found: dict[str, NDArray[Any]] = {"layers": given["layers"]} if "layers" in given else {}
     if limits is not None:
-        if "layers" not in given:
+        if not found:
             raise WeightsError(
                 "how out of distribution an image is shows in the layers of a network; this one gives none: build it "
                 "with osteon.nets"
             )
         found["distance"] = limits.distance(np.moveaxis(given["layers"], 1, 0))  # type: ignore[arg-type]  # members first
-        found["sets"] = predict_sets(limits.sets, probability)
     return found
 
 

@@ -624,8 +624,10 @@ def _problems(card: ModelCard) -> Iterator[str]:
         yield f"the outputs {', '.join(output.names)} do not have a name each"
     if isinstance(output, Classes):
         yield from _class_problems(card, output)
-    elif card.operating_point or card.prediction_sets or known:
-        yield "an operating_point, prediction_sets and out_of_distribution belong to classes"
+    elif card.operating_point or card.prediction_sets or (known and isinstance(output, Embedding)):
+        yield "an operating_point and prediction_sets belong to classes, out_of_distribution to classes or maps"
+    if isinstance(output, Maps) and {"layers", "distance"} & set(output.names):
+        yield "a map is called 'layers' or 'distance', as what a model with limits gives beside its maps"
     if known is not None and len(known.units) != members:
         yield f"out_of_distribution is for {len(known.units)} members; there are {members}"
     if card.golden.mask_tolerance and not isinstance(output, Maps):

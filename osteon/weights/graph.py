@@ -89,10 +89,12 @@ def modules_of(
     *,
     precision: Precision = "float32",
     for_graph: bool = False,
+    layers: bool = True,
 ) -> tuple[nn.Module, ...]:
     """Torch modules that run networks (on the CPU) as a card describes them; what one gives the next take, by name.
 
     ``for_graph`` keeps weights as they are stored, and takes a segmenter apart where its precision asks for it.
+    Without ``layers`` a segmenter does not give what limits are measured in; a classifier always does.
 
     Raises:
         InputError: networks that do not give such an output.
@@ -112,6 +114,7 @@ def modules_of(
             precision=precision,
             keeps_weights=for_graph,
             neighbours=image.neighbours,
+            layers=layers,
         )
         return (for_graph and precision == "bfloat16" and whole.parts()) or (whole,)
     if isinstance(output, Embedding):
@@ -131,9 +134,16 @@ def modules_of(
 
 
 def chains_of(
-    networks: Sequence[nn.Module], inputs: Mapping[str, Input], output: Output, *, precisions: Iterable[Precision]
+    networks: Sequence[nn.Module],
+    inputs: Mapping[str, Input],
+    output: Output,
+    *,
+    precisions: Iterable[Precision],
+    layers: bool = False,
 ) -> dict[Precision, tuple[GraphPart, ...]]:
     """Networks converted, by the precision asked for; a classifier has one chain for all of them.
+
+    ``layers`` as of ``modules_of``.
 
     Raises:
         BackendError: OpenVINO is not installed or cannot express the networks.
@@ -145,7 +155,7 @@ def chains_of(
     for precision in precisions:
         if found and not isinstance(output, Maps):
             break
-        modules = modules_of(networks, inputs, output, precision=precision, for_graph=True)
+        modules = modules_of(networks, inputs, output, precision=precision, for_graph=True, layers=layers)
         found[precision] = _chain(modules, inputs, precision)
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from osteon.errors import WeightsError
 from osteon.metrics.conformal import ConformalThreshold
-from osteon.weights.card import OutOfDistribution, PredictionSets
+from osteon.weights.card import Maps, OutOfDistribution, PredictionSets
 from osteon.weights.store import load_arrays
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ class Limits:
     Attributes:
         known: numbers on which images are out of distribution.
         spaces: of each member, one for each kind of training image, as synthetic and real ones.
-        sets: thresholds of the prediction sets, classes in the order of the card.
+        sets: thresholds of the prediction sets, classes in the order of the card; None of maps, which have none.
     """
 
     known: OutOfDistribution
     spaces: tuple[tuple[TrainingSpace, ...], ...] = field(repr=False)
-    sets: ConformalThreshold
+    sets: ConformalThreshold | None
 
     def distance(self, layers: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Mean over members of the distance of each image from the nearest space; layers are (n, d) of each member.
@@ -119,9 +119,11 @@ def out_of_distribution(
     )
 
 
-def limits_entries(limits: Limits) -> tuple[OutOfDistribution, PredictionSets]:
+def limits_entries(limits: Limits) -> tuple[OutOfDistribution, PredictionSets | None]:
     """The numbers of it, as the card's entries."""
     sets = limits.sets
+    if sets is None:
+        return limits.known, None
     thresholds = tuple(None if math.isinf(value) else value for value in sets.quantiles)
     same = (sets.unit, sets.class_conditional, sets.note)
     return limits.known, PredictionSets(sets.alpha, sets.score, thresholds, sets.n_units, *same)
@@ -145,7 +147,7 @@ def read_limits(card: ModelCard) -> Limits | None:
         WeightsError: the file is missing, was changed, or does not fit the card.
     """
     known, sets = card.out_of_distribution, card.prediction_sets
-    if known is None or sets is None or known.file is None:
+    if known is None or known.file is None or (sets is None and not isinstance(card.output, Maps)):
         return None
     tensors = load_arrays(card, known.file)
     try:
@@ -157,6 +159,8 @@ def read_limits(card: ModelCard) -> Limits | None:
         raise WeightsError(
             f"{known.file.path} does not fit the card of {card.name} ({error}): fetch it again"
         ) from error
+    if sets is None:
+        return Limits(known, spaces, None)
     quantiles = tuple(math.inf if value is None else value for value in sets.thresholds)
     same = (sets.unit, sets.class_conditional, sets.note)
     return Limits(known, spaces, ConformalThreshold(sets.error_rate, sets.score, quantiles, sets.units, *same))

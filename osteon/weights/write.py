@@ -147,7 +147,8 @@ def _graph_file(card: ModelCard, networks: Sequence[nn.Module], weights: Sequenc
     bounded = {*card.golden.tolerance, *card.golden.mask_tolerance}
     try:
         precisions: list[Precision] = [one for one in ("float32", "bfloat16") if one in bounded]
-        chains = chains_of(networks, card.inputs, card.output, precisions=precisions)
+        layers = card.out_of_distribution is not None
+        chains = chains_of(networks, card.inputs, card.output, precisions=precisions, layers=layers)
     except BackendError as error:
         _LOG.warning("%s is written without a graph, so torch will be needed: %s", card.name, error)
         return None

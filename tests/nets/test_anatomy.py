@@ -13,6 +13,7 @@ from osteon.nets import build_network, network_names
 from osteon.nets.anatomy import (
     feature_stages,
     last_feature_map_module,
+    middle_map_modules,
     pooled_features,
     split_head,
 )
@@ -143,6 +144,24 @@ def test_the_class_token_and_the_places_of_a_transformer_are_of_its_first_layer(
     assert whole.get_parameter("head.weight").requires_grad
     for part in parts:
         part.requires_grad_(requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("unet_small", [(48, 16), (96, 8), (192, 4)]),
+        ("efficientnet_lite0_unet", [(24, 16), (40, 8), (112, 4)]),
+        ("unet_then_attunet", [(128, 16), (256, 8), (512, 4)]),
+    ],
+)
+def test_the_middle_of_a_segmenter_is_that_of_its_encoder(name: str, sizes: list[tuple[int, int]]) -> None:
+    whole = build_network(name).eval()
+    seen: list[tuple[int, int]] = []
+    for part in middle_map_modules(whole):
+        part.register_forward_hook(lambda *call: seen.append((call[2].shape[1], call[2].shape[2])))
+    with torch.inference_mode():
+        whole(torch.rand(1, 3, 64, 64))
+    assert seen == sizes
 
 
 def test_other_networks_are_refused() -> None:

@@ -49,6 +49,31 @@ def test_fitting_changes_the_limits_and_nothing_else(tmp_path: Path, monkeypatch
     assert new.known.region_threshold != old.known.region_threshold
 
 
+def test_a_segmenter_that_knew_nothing_of_its_limits_gets_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = replace(
+        bench.TASKS["mri_femur"],
+        model="hybrid_attunetpp_small.phantom",
+        options=FemurStudy(size=96),
+        counts=(8, 6, 3),
+        vary=lambda spec, _: spec,
+    )
+
+    def shown(_: str, person: bench.Person, recorder: bench.Recorder) -> None:
+        grey = np.asarray(person.image.array, dtype=np.float32)
+        recorder.maps(np.rint(255 * grey / grey.max()).astype(np.uint8)[:, :96, :96])
+
+    monkeypatch.setitem(bench.TASKS, "mri_femur", task)
+    monkeypatch.setattr(bench, "show", shown)
+    bench.fit("mri_femur", tmp_path, tiles=None)
+    before, after = find_card(task.model), read_card(tmp_path / task.model)
+    assert read_limits(before) is None
+    assert verify_card(after) < 1e-3
+    assert [one.sha256 for one in after.members] == [one.sha256 for one in before.members]
+    assert after.prediction_sets is None
+    assert after.out_of_distribution is not None
+    assert after.out_of_distribution.validation_patients == 6
+
+
 def test_a_phantom_is_within_and_a_chessboard_is_not() -> None:
     person = next(bench.phantoms("mri_femur", 1, seed=4, varied=False))
     assert bench.is_flagged("mri_femur", person.image, person.said) is False

@@ -20,6 +20,7 @@ from osteon.ops.series_images import with_neighbours
 from osteon.predict import predictor as module
 from osteon.predict.engines.openvino import OpenVinoEngine
 from osteon.predict.engines.torch import TorchEngine
+from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
 from osteon.predict.predictor import Predictor
 from osteon.weights import Golden, MapOutput, Maps, mask_difference, verify_card, write_model
 from osteon.weights.load import golden_case
@@ -164,9 +165,10 @@ def test_a_network_of_another_number_of_slices_is_refused() -> None:
 @pytest.mark.parametrize(
     "name", sorted(name for name, each in SEGMENTERS.items() if not (each.encoder or each.package))
 )
-def test_three_parts_are_the_whole(name: str, images: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("layers", [False, True])
+def test_three_parts_are_the_whole(name: str, layers: bool, images: NDArray[np.uint8]) -> None:
     networks = [_tiny(name, seed) for seed in range(1 + (name == "unetpp"))]
-    deployed = DeployedSegmenter(networks, temperatures=(2.0,) * len(SEGMENTERS[name].outputs))
+    deployed = DeployedSegmenter(networks, temperatures=(2.0,) * len(SEGMENTERS[name].outputs), layers=layers)
     parts = deployed.parts()
     assert parts is not None
     with torch.inference_mode():
@@ -174,7 +176,99 @@ def test_three_parts_are_the_whole(name: str, images: NDArray[np.uint8]) -> None
         for part in parts:  # what one gives the next ones take, by name
             found = part(*(tensors[each] for each in part.takes))
             tensors |= zip(part.gives, found if isinstance(found, tuple) else (found,), strict=True)
-        np.testing.assert_allclose(tensors["maps"].numpy(), deployed(tensors["image"]).numpy(), atol=1e-6)
+        whole = deployed(tensors["image"])
+        for title, wanted in zip(deployed.gives, whole if layers else (whole,), strict=True):
+            np.testing.assert_allclose(tensors[title].numpy(), wanted.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def _looks(network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a person would write: the encoder's maps 4, 8 and 16 times smaller, mean and deviation of each channel."""
+    part = network.bone if isinstance(network, SegmenterPair) else network
+    assert isinstance(part, Segmenter)
+    shown = torch.from_numpy(images.astype(np.float32) / 255)[:, None].expand(-1, 3, -1, -1)
+    with torch.inference_mode():
+        if part.trunk is None:
+            maps = part.encoder["x00"](shown)
+            below = []
+            for name in list(part.encoder)[1:]:
+                maps = part.encoder[name](torch.nn.functional.max_pool2d(maps, 2))
+                below.append(maps)
+        else:
+            below = list(part.trunk(shown))
+    found = []
+    for maps in below[1:4]:
+        found += [maps.mean(dim=(2, 3)), maps.std(dim=(2, 3), correction=0)]
+    return np.asarray(torch.cat(found, dim=1).numpy())
+
+
+@pytest.mark.parametrize("name", ["unet_small", "unet_then_attunet", "mobilenet_v2_unet"])
+def test_the_layers_are_those_of_the_encoder(name: str, images: NDArray[np.uint8]) -> None:
+    torch.manual_seed(0)
+    network = _settled(build_network(name))
+    images[2] = 0
+    expected = _looks(network, images)
+    segmenter = Predictor.from_networks(network, name=name, inputs=SLICES, runtime="torch")
+    found = np.concatenate([part["layers"] for part in segmenter.run(images)])
+    assert found.shape == (5, 1, expected.shape[1])
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_without_a_middle_gives_no_layers(images: NDArray[np.uint8]) -> None:
+    torch.manual_seed(0)
+    network = Segmenter(replace(SEGMENTERS["unet"], widths=(4, 8))).eval()
+    assert DeployedSegmenter([network], layers=True).gives == ("maps",)
+    assert set(
+        next(iter(Predictor.from_networks(network, name="two", inputs=SLICES, runtime="torch").run(images)))
+    ) == {"lesion"}
+
+
+@pytest.mark.parametrize("name", ["hybrid_attunetpp_small", "efficientnet_lite0_unet"])
+def test_a_model_with_limits_says_how_far_from_training_an_image_is(
+    name: str, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    networks = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        networks.append(_settled(build_network(name)))
+    generator = np.random.default_rng(5)
+    training = generator.integers(100, 156, (24, 32, 32), dtype=np.uint8)
+    who = np.arange(12).astype(str)
+    looks = [_looks(network, training) for network in networks]
+    limits = fit_limits([FoldMaterial(each[:12], each[12:], who, who) for each in looks])
+    names = SEGMENTERS[name].outputs
+    card = segmenter_card(
+        tuple(MapOutput(each) for each in names),
+        name=f"{name}.test",
+        architecture=name,
+        storage="float32",
+        inputs={"image": msgspec.structs.replace(slices(), size_step=32)},
+    )
+    golden = {"image": training[:1]}
+    bare = write_model(tmp_path / "bare", card, networks, golden=golden)
+    made = write_model(tmp_path / "known", card, networks, golden=golden, limits=limits)
+    assert made.out_of_distribution is not None
+    assert made.prediction_sets is None
+    images[1] = 0
+    expected = limits.distance([_looks(network, images) for network in networks])
+    for runtime, precision, close in (
+        ("torch", "float32", 1e-3),
+        ("openvino", "float32", 1e-3),
+        ("openvino", "bfloat16", 0.1),
+    ):
+        try:
+            segmenter = Predictor.load(made, device="cpu", runtime=runtime, precision=precision)
+            parts = list(segmenter.run(images))
+        except BackendError:
+            continue  # the CPU has no bfloat16
+        np.testing.assert_allclose(np.concatenate([part["distance"] for part in parts]), expected, rtol=close)
+        found = segmenter.maps(images)
+        assert set(found) == set(names)
+        ood = segmenter.ood(np.concatenate([part["distance"] for part in parts]))
+        assert ood is not None
+        assert ood.is_ood  # noise of the whole range is not like that of the middle
+    plain = Predictor.load(bare, device="cpu", runtime="openvino", precision="float32")
+    assert set(next(iter(plain.run(images)))) == set(names)
+    assert plain.ood(None) is None
 
 
 @pytest.mark.parametrize(

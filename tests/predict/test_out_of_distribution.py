@@ -104,6 +104,9 @@ def test_new_patients_raise_false_alarms_and_miss_sets_at_the_promised_rates() -
     folds = [_material(1, 300), _material(2, 300)]
     limits = fit_limits(folds, error_rate=0.2, false_alarm_rate=0.1)
     fresh = _material(3, 2000)
+    assert limits.sets is not None
+    assert fresh.truth is not None
+    assert fresh.probability is not None
     one = replace(limits, spaces=limits.spaces[:1])
     distance = one.distance([fresh.validation_layers]).reshape(-1, 6)
     alarms = float(np.mean(np.median(distance, axis=1) > limits.known.region_threshold))
@@ -126,16 +129,30 @@ def test_what_cannot_be_fitted_is_named() -> None:
     with pytest.raises(InputError, match="one each"):
         fit_limits([replace(good, patients=good.patients[:5])])
     with pytest.raises(InputError, match="not a number"):
-        fit_limits([replace(good, probability=np.full_like(good.probability, np.nan))])
+        fit_limits([replace(good, probability=np.full((good.patients.size, 2), np.nan, np.float32))])
+    with pytest.raises(InputError, match="belong together"):
+        fit_limits([replace(good, truth=None)])
+    with pytest.raises(InputError, match="classes and maps"):
+        fit_limits([good, replace(good, truth=None, probability=None)])
+
+
+def test_maps_have_the_same_distances_and_no_prediction_sets() -> None:
+    folds = [_material(1, 30), _material(2, 30)]
+    limits, bare = fit_limits(folds), fit_limits([replace(fold, truth=None, probability=None) for fold in folds])
+    assert bare.sets is None
+    assert bare.known == limits.known
+    layers = [_material(seed, 5).validation_layers for seed in (3, 4)]
+    np.testing.assert_array_equal(bare.distance(layers), limits.distance(layers))
 
 
 def test_more_than_two_classes_have_a_threshold_each() -> None:
     many = _material(1, 60)
-    truth = np.arange(len(many.truth)) % 3
+    truth = np.arange(len(many.patients)) % 3
     chance = np.full((len(truth), 3), 0.2, np.float32)
     chance[np.arange(len(truth)), truth] = 0.6
     who = np.arange(len(truth)).astype(str)  # one image each: nothing is drawn
     sets = fit_limits([replace(many, patients=who, probability=chance, truth=truth)], error_rate=0.2).sets
+    assert sets is not None
     assert sets.quantiles == pytest.approx((0.4,) * 3)
     assert predict_sets(sets, np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3]])).tolist() == [
         [True, False, False],

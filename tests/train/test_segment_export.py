@@ -24,7 +24,7 @@ from osteon.train.export.run import export_run
 from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
 from osteon.train.run import RunData, RunOptions, open_run, train_run
 from osteon.train.run_folder import read_sweeps
-from osteon.weights import ModelCard, load_networks, read_card, verify_card
+from osteon.weights import ModelCard, load_networks, read_card, read_limits, verify_card
 from tests.train.quick import QUICK_SEGMENTER
 from tests.train.toy_slices import middle, toy_slices, toy_split, write_toy_dataset
 
@@ -58,6 +58,10 @@ def test_the_model_is_whole_and_says_what_it_is(card: ModelCard) -> None:
     assert verify_card(card) < 1e-4
     assert read_card(card.folder) == card
     assert (card.folder / "claim.md").read_text(encoding="utf-8").count("fold 0: train 8") == 1
+    limits = read_limits(card)
+    assert limits is not None
+    assert len(limits.spaces) == 2
+    assert limits.known.validation_patients == 4  # of two folds
     assert [member["fold"] for member in card.training.details["members"]] == [0, 1]
 
 
@@ -106,6 +110,7 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunDa
         operating_point="half",
         golden="pattern",
         half=False,
+        trust=False,
         resampling=FEW,
         device="cpu",
     )
@@ -120,6 +125,7 @@ def test_thresholds_and_names_can_be_chosen_and_bad_ones_are_refused(data: RunDa
     assert [each.least_mm3 for each in card.maps.maps] == [300.0, None]
     assert len(card.members) == 1
     assert card.storage == "float32"
+    assert card.out_of_distribution is None
     for changes, words in (
         ({"folds": (2,)}, "absent, not done"),
         ({"folds": (9,)}, "folds 0 to 3"),
@@ -149,6 +155,10 @@ def test_no_threshold_comes_from_a_validation_part_that_was_learnt_from(data: Ru
     assert [member["patients"]["train"] for member in members] == [6, 6]  # of eight, two are of the test part
     assert not [name for name in members[0] if name.startswith(("validation", "thresholds"))]
     assert any("learnt from its validation part" in each for each in card.training.details["warnings"])
+    known = card.out_of_distribution
+    assert known is not None
+    assert known.validation_patients == 4  # of the test parts, which the card says
+    assert any("of images of the test parts" in each for each in card.training.details["warnings"])
     assert export_run(joined, tmp_path / "own", SEGMENTER, options=replace(options, threshold=0.3)).maps.thresholds == {
         "lesion": 0.3
     }
@@ -182,6 +192,10 @@ def test_a_model_that_sees_neighbours_reads_as_it_was_measured(tmp_path: Path, g
     for runtime in ("openvino", "torch"):
         found = Predictor.load(card, device="cpu", runtime=runtime, precision="float32").maps(stack)
         np.testing.assert_allclose(found["lesion"], expected[:, 0], atol=1e-4)
+    validation = data.split.rows(data.manifest, 0).validation
+    own = pixels.values[pixels.around[validation]]  # type: ignore[index] # of a training with neighbours
+    parts = Predictor.load(card, device="cpu", runtime="torch", precision="float32").run(own)
+    assert np.median(next(parts)["distance"]) == pytest.approx(1, rel=1e-3)  # the unit of distances
 
 
 def test_other_data_are_refused(data: RunData, tmp_path: Path) -> None:

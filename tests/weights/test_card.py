@@ -20,6 +20,7 @@ from osteon.weights import (
     Maps,
     ModelCard,
     OperatingPoint,
+    OutOfDistribution,
     read_card,
 )
 from osteon.weights.card import CARD_NAME, CardFile, card_bytes
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = CardFile("weights.safetensors", "0" * 64, 1)
+LIMITS = OutOfDistribution(
+    "by the test", ((1.0,),), 2.0, 1.5, 0.05, 10, 10, 4, 4, CardFile("l.safetensors", "0" * 64, 1)
+)
 
 
 def _whole(card: ModelCard) -> ModelCard:
@@ -46,6 +50,7 @@ def _written(folder: Path, card: ModelCard) -> Path:
     [
         plain_card(),
         segmenter_card(inputs={"image": slices(neighbours=2)}),
+        segmenter_card(out_of_distribution=LIMITS),
         segmenter_card((MapOutput("lesion", 0.4, "chosen by the test", 2.0, 500.0), MapOutput("bone"))),
         plain_card(output=Embedding(1280, head=1001), inputs={"image": slices()}),
         plain_card(
@@ -119,6 +124,7 @@ def test_a_broken_card_is_refused_with_the_place(tmp_path: Path, path: str, valu
         ("output.maps.0.source", "", r"output\.maps\[0\]\.source"),
         ("output.maps.1.name", "lesion", "do not have a name each"),
         ("inputs.image.neighbours", 2, "a network has 5 channels for them"),
+        ("output.maps.1.name", "distance", "a map is called 'layers' or 'distance'"),
         ("golden.mask_tolerance.bfloat16", 0.5, r"golden\.mask_tolerance"),
         (
             "operating_point",

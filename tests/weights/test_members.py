@@ -104,6 +104,7 @@ def test_too_few_patients_make_a_set_that_always_holds_the_class(networks: list[
     assert card.prediction_sets.thresholds == (None, None)
     back = read_limits(card)
     assert back is not None
+    assert back.sets is not None
     assert back.sets.quantiles == (np.inf, np.inf)
 
 

@@ -164,7 +164,7 @@ def _export(
         None, help="Of a segmenter: smaller lesions are not listed, in mm3. Default: the limit of osteon read."
     ),
     trust: bool = typer.Option(
-        True, help="Fit out-of-distribution limits and prediction sets on the validation parts."
+        True, help="Fit out-of-distribution limits (of classifiers prediction sets too) on the validation parts."
     ),
     references: int = typer.Option(2000, help="Training images of a member that OOD score is measured against."),
     golden: str = typer.Option(

@@ -210,7 +210,7 @@ def classify_leg(
         spread=found.positive_spread,
         distance=found.distance,
         sets=() if sets is None else set_names(sets, negative="healthy", positive="tumour"),
-        error_rate=None if limits is None else limits.sets.alpha,
+        error_rate=None if limits is None or limits.sets is None else limits.sets.alpha,
     )
     return Region(name=leg.name, box=leg.box, present=leg.present, ood=ood), scores
 

@@ -214,7 +214,7 @@ def _scores(
         spread=found.positive_spread,
         distance=found.distance,
         sets=() if sets is None else set_names(sets, negative=text.BENIGN, positive=text.MALIGNANT),
-        error_rate=None if limits is None else limits.sets.alpha,
+        error_rate=None if limits is None or limits.sets is None else limits.sets.alpha,
     )
 
 

@@ -102,7 +102,7 @@ class ExportOptions:
             Of maps one of ``maps.MAP_POINTS``, "" for "f1", or for "half" where validation was learnt from. Of heads
             the likeliest class is predicted.
         threshold: a number instead; of maps for the lesions.
-        trust: whether out-of-distribution limits and prediction sets are fitted, of classifiers.
+        trust: whether out-of-distribution limits are fitted, and of classifiers prediction sets.
         references: training images of each member that its OOD score is measured against, at most.
         least_mm3: of maps, smaller lesions are not listed; None leaves it to the reading.
         golden: "images" keeps validation images (of maps, parts of them) in the folder for everyone who gets the

@@ -15,10 +15,11 @@ from osteon.data.manifest import FoldRows
 from osteon.errors import InputError
 from osteon.metrics.calibration import fit_temperature, share_offsets
 from osteon.nets import build_network
-from osteon.predict.out_of_distribution import SPACE_IMAGES, FoldMaterial, fit_limits
+from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
 from osteon.predict.predictor import Predictor
 from osteon.train.engine import choose_device, load_weights
 from osteon.train.export.card import MADE_UP, Member, Shipped, data_text, shows_pattern, smooth_patterns
+from osteon.train.export.limits import reference_rows, region_names, require_references
 from osteon.train.export.results import (
     choose_point,
     class_results,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from osteon.data import Manifest, Predictions
+    from osteon.data import Predictions
     from osteon.data.options import Progress
     from osteon.metrics.classification import OperatingPoint
     from osteon.train.export.card import ExportOptions
@@ -54,11 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["ClassMember", "class_member", "ship_classifiers"]
 
 _BLOCK = 64
-_BANK_STREAM = 5
-"""Keeps the choice of training images apart from other uses of the seed."""
-
 _GOLDEN_EACH = 2
-_FEWEST_REFERENCES = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -103,10 +100,7 @@ def ship_classifiers(
         device = choose_device(replace(settings, device=device, devices=1, precision="32"))
         pixels = CLASSIFY.load(manifest, settings, options.cache, skip_unreadable=skip, progress=progress)
     tiles = pixels or load_seen(manifest, settings, skip_unreadable=skip, progress=progress)
-    if not _FEWEST_REFERENCES <= options.references <= SPACE_IMAGES:
-        raise InputError(
-            f"{options.references} reference images were asked for; give {_FEWEST_REFERENCES} to {SPACE_IMAGES}"
-        )
+    require_references(options.references)
     if is_head and (options.threshold is not None or options.operating_point):
         raise InputError(
             "a threshold was given for a head, which predicts the likeliest class: leave --threshold and "
@@ -176,8 +170,7 @@ def class_member(
         round_to_half(network)
     about: dict[str, Any] = {"name": settings.architecture, "inputs": inputs, "output": Classes(classes)}
     predictor = Predictor.from_networks(network, **about, device=device, runtime="torch")
-    seed = np.random.SeedSequence([settings.seed, _BANK_STREAM, fold.fold])
-    kept = np.sort(np.random.default_rng(seed).permutation(rows.train)[:bank])
+    kept = reference_rows(rows.train, bank, seed=settings.seed, fold=fold.fold)
     wanted = {"validation": rows.validation, "test": rows.test} | ({"train": kept} if bank else {})
     total, found, before = sum(map(len, wanted.values())), {}, 0
     for part, some in wanted.items():
@@ -202,7 +195,7 @@ def class_member(
         train_layers=learnt[:, 0],
         validation_layers=evaluated[:, 0],
         patients=data.manifest.column("patient")[rows.validation],
-        regions=_regions(data.manifest, rows.validation),
+        regions=region_names(data.manifest, rows.validation),
         probability=calibrated.probability(logits["validation"][None])[0],
         truth=labels[rows.validation],
     )
@@ -231,12 +224,6 @@ def _tell_shares(network: nn.Module, settings: Settings, counts: NDArray[np.int6
         with torch.no_grad():
             head.bias.add_(torch.from_numpy(offsets).to(head.bias))
     return tuple(offsets.tolist())
-
-
-def _regions(manifest: Manifest, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    """What gets one verdict at reading: a leg of a series, or the series where legs are not named."""
-    chosen = [manifest.rows[int(row)] for row in rows]
-    return np.array(["/".join((row.study, row.series, row.extra.get("leg", ""))) for row in chosen])
 
 
 def _limits(members: Sequence[ClassMember], settings: Settings) -> Limits | None:

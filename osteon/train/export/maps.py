@@ -19,9 +19,12 @@ from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets import build_network
 from osteon.nets.segmenter_description import SEGMENTERS, SEQUENCES
 from osteon.ops.series_images import with_neighbours
+from osteon.predict.out_of_distribution import FoldMaterial, fit_limits
+from osteon.predict.predictor import Predictor
 from osteon.train.counts import SegmentCounts, ThresholdSweep, evaluate_counts
 from osteon.train.engine import choose_device
 from osteon.train.export.card import MADE_UP, Member, Shipped, shows_pattern, smooth_patterns
+from osteon.train.export.limits import reference_rows, region_names, require_references
 from osteon.train.images import in_channels
 from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network, learnt_rows
 from osteon.train.run import synthetic_share
@@ -52,6 +55,7 @@ _TOLERANCE = 3e-4
 _LOOKED_AT = 64
 """Validation images of a member on which the effect of bfloat16 is measured."""
 
+_BLOCK = 32
 _GOLDEN_SIZE = 64
 _GOLDEN_IMAGES = 2
 _LOOSEST_MASKS = 0.1
@@ -70,11 +74,13 @@ _WORDS = {
 class MapMember(Member):
     """A segmenter, of the registry's shape, with a sweep of its validation part for each map; its rows can be read.
 
-    ``has_learnt``: from its validation part too, so that nothing may be chosen on it.
+    ``has_learnt``: from its validation part too, so that nothing may be chosen on it. ``material``: what limits are
+    fitted on; None when they were not asked for.
     """
 
     sweeps: tuple[ThresholdSweep, ...] = field(repr=False)
     has_learnt: bool = False
+    material: FoldMaterial | None = field(default=None, repr=False)
 
     def fitted(self) -> dict[str, Any]:
         """As of ``Member``."""
@@ -93,13 +99,14 @@ def ship_segmenters(
     progress: Progress,
 ) -> Shipped:
     """Load and measure the networks of these folds, which are done; raises as ``export_run``."""
-    del inputs
     settings, manifest = data.run.settings, data.manifest
+    require_references(options.references)
     device = choose_device(replace(settings, device=options.device, devices=1, precision="32"))
     skip = bool(data.run.document.get("skip_unreadable", False))
     pixels = SEGMENT.load(manifest, settings, options.cache, skip_unreadable=skip, progress=progress)
     evaluate = Evaluator((), settings, manifest, pixels, device, progress)
-    members = [_member(data, fold, evaluate, half=options.half) for fold in folds]
+    members = [_member(data, fold, evaluate, inputs=inputs, options=options) for fold in folds]
+    materials = [member.material for member in members if member.material is not None]
     maps = _maps(members, options)
     thresholds = {each.name: each.threshold for each in maps}
     counts, is_mean = _tested(members, evaluate, thresholds)
@@ -126,6 +133,7 @@ def ship_segmenters(
         results=results,
         answers=_answers(settings, members),
         warnings=_map_warnings(members, maps),
+        limits=fit_limits(materials, seed=settings.seed) if materials else None,
     )
 
 
@@ -157,10 +165,17 @@ def stored_network(settings: SegmentSettings, fold: FoldResult) -> nn.Module:
     return network.eval()
 
 
-def _member(data: RunData, fold: FoldResult, evaluate: Evaluator, *, half: bool) -> MapMember:
+def _member(
+    data: RunData,
+    fold: FoldResult,
+    evaluate: Evaluator,
+    *,
+    inputs: Mapping[str, ImageInput],
+    options: ExportOptions,
+) -> MapMember:
     """The network of a fold, loaded, rounded and measured on its validation part."""
     network = stored_network(data.run.settings, fold)
-    if half:
+    if options.half:
         round_to_half(network)
     rows, usable = data.split.rows(data.manifest, fold.fold), evaluate.pixels.usable
     kept = learnt_rows(FoldRows(usable(rows.train), usable(rows.validation), usable(rows.test)), data.run.settings)
@@ -168,7 +183,41 @@ def _member(data: RunData, fold: FoldResult, evaluate: Evaluator, *, half: bool)
     _, sweeps = own.evaluated(kept.validation, fold=fold.fold, part="validation", threshold=threshold)
     network.cpu()
     has_learnt = bool(data.run.settings.joins_validation)
-    return MapMember(fold=fold, network=network, rows=kept, sweeps=sweeps, has_learnt=has_learnt)
+    member = MapMember(fold=fold, network=network, rows=kept, sweeps=sweeps, has_learnt=has_learnt)
+    return replace(member, material=_material(member, own, inputs, options.references)) if options.trust else member
+
+
+def _material(
+    member: MapMember, evaluate: Evaluator, inputs: Mapping[str, ImageInput], references: int
+) -> FoldMaterial:
+    """What the middle of a network says of images that it has learnt from, and of some that it has never seen.
+
+    Those are of the validation part, or where that was learnt from of the test part: no mask of it is looked at.
+    """
+    rows, manifest, pixels = member.rows, evaluate.manifest, evaluate.pixels
+    learnt = reference_rows(rows.train, references, seed=evaluate.settings.seed, fold=member.fold.fold)
+    new = rows.test if member.has_learnt else rows.validation
+    about: dict[str, Any] = {"name": evaluate.settings.architecture, "inputs": inputs}
+    predictor = Predictor.from_networks(member.network, **about, device=evaluate.device, runtime="torch")
+
+    def looks(some: NDArray[np.int64], what: str) -> NDArray[np.float32]:
+        blocks = (_bytes(pixels, some[start : start + _BLOCK]) for start in range(0, len(some), _BLOCK))
+        step = f"fold {member.fold.fold}: {what}"
+        parts = predictor.run(blocks, total=len(some), progress=lambda _, *done: evaluate.progress(step, *done))
+        return np.concatenate([part["layers"] for part in parts])[:, 0]
+
+    return FoldMaterial(
+        train_layers=looks(learnt, "training images"),
+        validation_layers=looks(new, "other images"),
+        patients=manifest.column("patient")[new],
+        regions=region_names(manifest, new),
+    )
+
+
+def _bytes(pixels: Pixels, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Images as a model takes them: (n, row, column), or (n, slice, row, column) where it sees neighbours."""
+    shown = np.rint(pixels.shown(rows) * 255).astype(np.uint8)
+    return shown[:, 0] if pixels.around is None else shown
 
 
 def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutput, ...]:
@@ -205,8 +254,13 @@ def _maps(members: Sequence[MapMember], chosen: ExportOptions) -> tuple[MapOutpu
 
 
 def _map_warnings(members: Sequence[MapMember], maps: Sequence[MapOutput]) -> tuple[str, ...]:
-    """A sentence for each map whose threshold leaves nothing of the validation parts positive."""
+    """A sentence for each map whose threshold leaves nothing of the validation parts positive, and on odd limits."""
     said = []
+    if any(member.has_learnt and member.material is not None for member in members):
+        said.append(
+            "The limits of what is out of distribution are those of images of the test parts, since the validation "
+            "parts were learnt from; their masks were not looked at. The rate of false alarms is not tested."
+        )
     for index, each in enumerate(maps):
         whole = ThresholdSweep.summed([member.sweeps[index] for member in members])
         # of the sweep's thresholds the last one that is not above: what it leaves empty, the threshold does too
