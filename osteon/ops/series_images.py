@@ -25,6 +25,7 @@ __all__ = [
     "SeriesImages",
     "SliceFrame",
     "neighbour_indices",
+    "padded_part",
     "series_images",
     "slice_frame",
     "slice_step",
@@ -73,6 +74,22 @@ class SeriesImages:
     def grey_of(self, hu: float) -> int:
         """Grey level of HU, 0 to 255."""
         return int(windowed(np.array([hu]), self.window_hu)[0])
+
+
+def padded_part(used: NDArray[np.bool_], *, margin: int, step: int) -> slice:
+    """From the first to the last place that is used, with a margin, in multiples of a step; all where none is.
+
+    Example:
+        >>> padded_part(np.arange(40) == 20, margin=2, step=8), padded_part(np.zeros(40, dtype=bool), margin=2, step=8)
+        (slice(18, 26, None), slice(0, 40, None))
+    """
+    places = np.flatnonzero(used)
+    if not places.size:
+        return slice(0, used.size)
+    first, stop = max(0, int(places[0]) - margin), min(used.size, int(places[-1]) + 1 + margin)
+    length = min(used.size, -(-(stop - first) // step) * step)
+    first = min(first, used.size - length)
+    return slice(first, first + length)
 
 
 def slice_step(slice_mm: float, *, pixel_mm: float = PIXEL_MM) -> int:

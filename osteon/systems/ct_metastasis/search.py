@@ -25,7 +25,7 @@ from osteon.ops.lesions import (
     upper_half_mean,
 )
 from osteon.ops.outlines import LesionShape, MapStack, draw_outlines
-from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM, neighbour_indices
+from osteon.ops.series_images import BONE_WINDOW_HU, PIXEL_MM, neighbour_indices, padded_part
 from osteon.ops.skeleton_site import Site, find_landmarks, prove_site
 
 if TYPE_CHECKING:
@@ -361,17 +361,10 @@ def body_box(images: SeriesImages, shown: NDArray[np.int64], size_step: int) -> 
     """Rows and columns that hold all of the body in all images, with a margin, in multiples of the step."""
     highest = images.grey[shown].max(axis=0) if shown.size else np.zeros(images.frame.size, dtype=np.uint8)
     body = highest > images.grey_of(-250.0)
-    ends = []
-    for axis, count in enumerate(body.shape):
-        used = np.flatnonzero(body.any(axis=1 - axis))
-        if not used.size:
-            ends.append(slice(0, count))
-            continue
-        first, stop = max(0, int(used[0]) - MARGIN_PX), min(count, int(used[-1]) + 1 + MARGIN_PX)
-        length = min(count, -(-(stop - first) // size_step) * size_step)
-        first = min(first, count - length)
-        ends.append(slice(first, first + length))
-    return ends[0], ends[1]
+    rows, columns = (
+        padded_part(np.asarray(body.any(axis=1 - axis)), margin=MARGIN_PX, step=size_step) for axis in (0, 1)
+    )
+    return rows, columns
 
 
 def lesion_surfaces(
