@@ -18,7 +18,7 @@ from osteon.ops.body import TISSUE_HU
 from osteon.ops.lesions import label_pieces, level_of
 from osteon.ops.nearest import body_outline, nearest
 from osteon.ops.outlines import MapStack, between, draw_outlines, neighbours
-from osteon.ops.series_images import neighbour_indices, slice_frame
+from osteon.ops.series_images import neighbour_indices, padded_part, slice_frame
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, mr_air, prepare_limb
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ LEAST_SHARE: Final = 0.05
 
 _AIR_GREY: Final[dict[Modality, int]] = {"mr": 54, "ct": 13}
 """An image is darker in air: the root of a twentieth of the brightest of an MR, -140 HU of a CT."""
+_AIR_PX: Final = 16
+"""Around the body, as trainings show air: margins of 0 to 50 mm, and black beyond."""
 _SLAB: Final = 16
 """Images given to the segmenter at a time."""
 
@@ -94,11 +96,15 @@ class LimbImages:
         limb: as it was prepared.
         frame: how its slices become images.
         grey: (n, row, column) uint8, the whole field of view.
+        body: (row, column) bool: what is body in any of them.
+        size_step: sides of what is given to the network are multiples of it.
     """
 
     limb: PreparedLimb
     frame: SliceFrame
     grey: NDArray[np.uint8] = field(repr=False)
+    body: NDArray[np.bool_] = field(repr=False)
+    size_step: int
 
     @property
     def slices(self) -> NDArray[np.float64]:
@@ -110,12 +116,20 @@ class LimbImages:
         """Between images, rows and columns."""
         return self.limb.grid.spacing_mm[0], PIXEL_MM, PIXEL_MM
 
+    @property
+    def part(self) -> tuple[slice, slice]:
+        """Rows and columns that hold the body with some air about it: the rest is not given to the network."""
+        used = (np.asarray(self.body.any(axis=1 - axis)) for axis in (0, 1))
+        rows, columns = (padded_part(line, margin=_AIR_PX, step=self.size_step) for line in used)
+        return rows, columns
+
     def stacks(self, beside: int) -> Iterator[NDArray[np.uint8]]:
-        """Blocks of images, each with so many neighbours on either side; at an end the last slice stands again."""
+        """Blocks of the part, each image with so many neighbours; at an end the last slice stands again."""
         around = neighbour_indices(np.arange(len(self.grey)), beside)
-        for first in range(0, len(self.grey), _SLAB):
+        shown = np.ascontiguousarray(self.grey[(slice(None), *self.part)])
+        for first in range(0, len(shown), _SLAB):
             some = slice(first, first + _SLAB)
-            yield self.grey[around[some]] if beside else self.grey[some]
+            yield shown[around[some]] if beside else shown[some]
 
 
 def limb_images(volume: Volume, modality: Modality, *, size_step: int) -> LimbImages:
@@ -135,14 +149,15 @@ def limb_images(volume: Volume, modality: Modality, *, size_step: int) -> LimbIm
         grey[first:stop] = frame.images(limb.grey[first:stop])
 
     in_threads(work, len(grey))
-    return LimbImages(limb, frame, grey)
+    spacing_mm = (limb.grid.spacing_mm[0], PIXEL_MM, PIXEL_MM)
+    body = np.asarray(body_outline(grey, _AIR_GREY[modality], spacing_mm=spacing_mm).any(axis=0))
+    return LimbImages(limb, frame, grey, body, size_step)
 
 
-def body_box(images: LimbImages, shape: tuple[int, int, int], modality: Modality) -> Box:
+def body_box(images: LimbImages, shape: tuple[int, int, int]) -> Box:
     """Rows and columns of a scan of a shape that hold the body, as the images show it, and all its slices along it."""
     turn, frame = images.limb.turn, images.frame
-    seen = np.asarray(body_outline(images.grey, _AIR_GREY[modality], spacing_mm=images.spacing_mm).any(axis=0))
-    flat = frame.maps_back(seen[None].astype(np.uint8) * np.uint8(255))[0] >= 128
+    flat = frame.maps_back(images.body[None].astype(np.uint8) * np.uint8(255))[0] >= 128
     first, stop = [0, 0, 0], [shape[axis] for axis in turn.order]
     for axis in (1, 2):
         used = np.flatnonzero(flat.any(axis=2 - axis))
@@ -179,7 +194,7 @@ def map_limb(images: LimbImages, segmenter: Segmenter, *, beside: int, progress:
                 "of task limb_sarcoma with --model"
             )
         block = np.asarray(given[LIMB_MAP])
-        found[first : first + len(block)] = (block * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        found[(slice(first, first + len(block)), *images.part)] = np.rint(block * np.float32(255)).astype(np.uint8)
         first += len(block)
         if "distance" in given:
             apart.append(np.asarray(given["distance"], dtype=np.float32))

@@ -137,7 +137,7 @@ class _Scan:
     @property
     def region(self) -> Region:
         """The body, in all its slices."""
-        box = body_box(self.images, self.volume.grid.shape, self.modality)
+        box = body_box(self.images, self.volume.grid.shape)
         present = np.zeros(self.volume.grid.shape[0], dtype=np.bool_)
         present[box.start[0] : box.stop[0]] = True
         return Region(text.REGION, box, present)

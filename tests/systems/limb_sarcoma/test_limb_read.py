@@ -196,6 +196,11 @@ def test_a_network_sees_each_slice_between_its_neighbours() -> None:
     given = np.concatenate(segmenter.blocks)
     assert given.dtype == np.uint8
     assert given.shape == (int(39 * 4.0 / 3.27) + 1, 3, 80, 80)  # the field is 143 mm high and wide
+    wide = make_limb("mr", limb_grid((40, 250, 260)))
+    bounded = GreySegmenter()
+    told = answer(wide.volume, OPTIONS, segmenter=bounded)
+    assert bounded.blocks[0].shape[2:] == (96, 96)  # 62 pixels of body and 16 of air on each side, and not 176
+    assert listed(told)[0].volume_ml == pytest.approx(31, abs=1)
     assert np.array_equal(given[1:, 0], given[:-1, 1])
     assert np.array_equal(given[:-1, 2], given[1:, 1])
     assert np.array_equal(given[0, 0], given[0, 1])
