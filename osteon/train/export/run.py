@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ def export_run(
     folds = data.run.members(chosen.folds)
     ship = ship_segmenters if settings.objective == "segment" else ship_classifiers
     shipped = ship(data, folds, inputs=inputs, options=chosen, progress=progress)
+    if recipe.measured is not None:
+        further = recipe.measured(data, {each.fold.fold: each.network for each in shipped.members}, chosen)
+        shipped = replace(shipped, results=(*further, *shipped.results))
     is_demo = is_synthetic(data.manifest)
     words = complete_text(chosen.words, data.manifest, is_demo=is_demo, elsewhere=recipe.elsewhere)
     return _place(out, model_card(name, data, shipped, words=words, half=chosen.half, inputs=inputs), shipped)
