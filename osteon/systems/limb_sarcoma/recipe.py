@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from osteon.data.system import late
 from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, WINDOW_HU
 from osteon.train.settings import ClassifySettings, Recipe, SegmentSettings
 from osteon.weights import ImageInput, Preprocessing
@@ -75,6 +76,7 @@ SEGMENTER: Final = Recipe(
     },
     elsewhere="anything but a limb with one sarcoma on T1-weighted MR or CT; it does not tell benign from malignant",
     card_input=_outline_input,
+    measured=late(__package__, "measured", "measured_outlines"),
 )
 
 SLICES: Final = Recipe(

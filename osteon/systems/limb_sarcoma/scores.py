@@ -19,15 +19,16 @@ from osteon.io.table import csv_text, plain_cell
 from osteon.metrics.blind_masks import BlindEllipsoid, MeanMask
 from osteon.metrics.folds import holm
 from osteon.metrics.segmentation import PixelCounts, pixel_counts, pooled
+from osteon.metrics.subgroups import UNKNOWN
 from osteon.metrics.volume_agreement import VolumeAgreement, median_of_patients, volume_agreement
-from osteon.train.objectives.segment import Evaluator, kept_network
+from osteon.train.objectives.segment import Evaluator
 from osteon.train.views import view_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from osteon.data import Manifest, Split
     from osteon.metrics.bootstrap import BootstrapInterval, Resampling
@@ -47,6 +48,7 @@ __all__ = [
     "median_gains",
     "medians",
     "modalities",
+    "patients_by",
     "pooled_pixels",
     "predicted_tumour",
     "read_scores",
@@ -69,6 +71,11 @@ _PIXELS: Final = ("hits", "extra", "missed", "clear")
 
 BlindMask = BlindEllipsoid | MeanMask
 """Both have ``mask(shape)``."""
+
+
+_SIZES: Final = ("small", "medium", "large")
+_OWN: Final = frozenset({"slice", "position", "view", "pixel_mm", "slice_mm", "pixels", "lesion_pixels", "modality"})
+"""Columns of the manifest that are of slices, not of patients."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,7 +195,7 @@ def score_networks(
     pixels: Pixels,
     split: Split,
     settings: SegmentSettings,
-    weights: Mapping[int, Path],
+    networks: Mapping[int, nn.Module],
     *,
     method: str,
     progress: Progress = silent,
@@ -200,17 +207,16 @@ def score_networks(
         pixels: of it, as ``SEGMENT.load`` gives them.
         split: that the run was trained on.
         settings: of the run.
-        weights: kept weights by fold; folds that are not done are left out.
+        networks: by fold; those of folds that are not done are left out.
         method: name of the network in the scores.
         progress: called at every block of slices.
 
     Raises:
         InputError: as ``limb_crops``.
-        WeightsError: weights are missing or damaged.
     """
     scores = []
-    for fold, file in sorted(weights.items()):
-        evaluate = Evaluator([kept_network(settings, file)], settings, manifest, pixels, "cpu", progress)
+    for fold in sorted(networks):
+        evaluate = Evaluator([networks[fold]], settings, manifest, pixels, "cpu", progress)
         for crop in _unseen(limb_crops(manifest, pixels), split, fold):
             predicted = crop.cut(predicted_tumour(evaluate, crop.rows))
             scores.append(_score(crop, fold, method, crop.cut(pixels.masks["lesion"][crop.rows]), predicted))
@@ -266,6 +272,24 @@ def median_gains(
         found.append(median_of_patients(shared, against_zero=True, resampling=resampling))
     adjusted = holm([each.p_value if each.p_value is not None else np.nan for each in found]).tolist()
     return tuple(zip(found, adjusted, strict=True))
+
+
+def patients_by(manifest: Manifest, scores: Sequence[ScanScore]) -> dict[str, dict[str, frozenset[str]]]:
+    """Column -> group -> patients: thirds by the volume of the tumour, and what the manifest says of patients."""
+    volumes = {who: values["true_ml"] for who, values in by_patient(scores).get(BLIND[0], {}).items()}
+    limits = np.quantile(list(volumes.values()), (1 / 3, 2 / 3))
+    words = (f"up to {limits[0]:.0f} ml", f"{limits[0]:.0f} to {limits[1]:.0f} ml", f"above {limits[1]:.0f} ml")
+    sizes: dict[str, set[str]] = {f"{name}, {told}": set() for name, told in zip(_SIZES, words, strict=True)}
+    for who, volume in volumes.items():
+        list(sizes.values())[int(np.searchsorted(limits, volume, side="left"))].add(who)
+    columns: dict[str, dict[str, set[str]]] = {"size": sizes}
+    for column in sorted({name for row in manifest.rows for name in row.extra} - _OWN):
+        groups: dict[str, set[str]] = defaultdict(set)
+        for row in manifest.rows:
+            groups[row.extra.get(column, "") or UNKNOWN].add(row.patient)
+        if len(groups) > 1:
+            columns[column] = {name: groups[name] for name in sorted(groups, key=lambda name: (name == UNKNOWN, name))}
+    return {name: {group: frozenset(who) for group, who in groups.items()} for name, groups in columns.items()}
 
 
 def pooled_pixels(

@@ -18,7 +18,14 @@ from osteon.errors import InputError
 from osteon.study import page
 from osteon.study.plan import PlannedRun
 from osteon.study.protocol import Results, StudyProtocol, StudySection
-from osteon.systems.limb_sarcoma.scores import modalities, read_scores, score_blind_masks, score_networks, scores_text
+from osteon.systems.limb_sarcoma.scores import (
+    modalities,
+    patients_by,
+    read_scores,
+    score_blind_masks,
+    score_networks,
+    scores_text,
+)
 from osteon.systems.limb_sarcoma.study_pictures import draw_pairs, draw_patients, draw_volumes
 from osteon.systems.limb_sarcoma.study_rows import NETWORKS, OUTLINES, SLICES_PART, plan_limbs
 from osteon.systems.limb_sarcoma.study_slices import slice_sections
@@ -28,12 +35,11 @@ from osteon.systems.limb_sarcoma.study_tables import (
     outline_table,
     pair_table,
     patient_table,
-    patients_by,
     pixel_table,
     scored_networks,
     subgroup_table,
 )
-from osteon.train.objectives.segment import SEGMENT
+from osteon.train.objectives.segment import SEGMENT, kept_network
 from osteon.train.run_folder import digest, read_document, write_document, write_text
 
 if TYPE_CHECKING:
@@ -130,7 +136,8 @@ def _kept(study: Study, run: RunState, fold: int, scanned: Manifest, pixels: Pix
     notes = table.with_suffix(".json")
     if notes.exists() and table.exists() and read_document(notes).get("identity") == identity:
         return read_scores(csv.DictReader(io.StringIO(table.read_text("utf-8"))))
-    scores = score_networks(scanned, pixels, study.place.splits["folds"], settings, {fold: file}, method=run.plan.name)
+    network = {fold: kept_network(settings, file)}
+    scores = score_networks(scanned, pixels, study.place.splits["folds"], settings, network, method=run.plan.name)
     write_text(table, scores_text(scores))
     write_document(notes, {"identity": identity})
     return scores

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from osteon.metrics.subgroups import UNKNOWN
 from osteon.metrics.text import SHARE, Scale
 from osteon.metrics.volume_agreement import limits_of_agreement, median_of_patients
 from osteon.report.blocks import Table
@@ -29,7 +28,6 @@ from osteon.systems.limb_sarcoma.study_rows import NETWORKS, PAIRS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from osteon.data import Manifest
     from osteon.metrics.bootstrap import BootstrapInterval, Resampling
     from osteon.study.plan import RunState
     from osteon.systems.limb_sarcoma.scores import ScanScore
@@ -43,7 +41,6 @@ __all__ = [
     "outline_table",
     "pair_table",
     "patient_table",
-    "patients_by",
     "pixel_table",
     "scored_networks",
     "subgroup_table",
@@ -69,9 +66,6 @@ _PAIRED: Final = (
 _MM: Final = Scale(decimals=1, undefined="not bounded", lacking="not bounded")
 _ML: Final = Scale(decimals=0)
 _RATIO: Final = Scale(decimals=2)
-_SIZES: Final = ("small", "medium", "large")
-_OWN: Final = frozenset({"slice", "position", "view", "pixel_mm", "slice_mm", "pixels", "lesion_pixels", "modality"})
-"""Columns of the manifest that are of slices, not of patients."""
 
 
 def scored_networks(scores: Sequence[ScanScore]) -> list[str]:
@@ -237,24 +231,6 @@ def patient_table(scores: Sequence[ScanScore], notes: tuple[str, ...]) -> Table:
 
 
 # ----------------------------------------------------------------------------------------------------------- subgroups
-
-
-def patients_by(manifest: Manifest, scores: Sequence[ScanScore]) -> dict[str, dict[str, frozenset[str]]]:
-    """Column -> group -> patients: thirds by the volume of the tumour, and what the manifest says of patients."""
-    volumes = {who: values["true_ml"] for who, values in by_patient(scores).get(BLIND[0], {}).items()}
-    limits = np.quantile(list(volumes.values()), (1 / 3, 2 / 3))
-    words = (f"up to {limits[0]:.0f} ml", f"{limits[0]:.0f} to {limits[1]:.0f} ml", f"above {limits[1]:.0f} ml")
-    sizes: dict[str, set[str]] = {f"{name}, {told}": set() for name, told in zip(_SIZES, words, strict=True)}
-    for who, volume in volumes.items():
-        list(sizes.values())[int(np.searchsorted(limits, volume, side="left"))].add(who)
-    columns: dict[str, dict[str, set[str]]] = {"size": sizes}
-    for column in sorted({name for row in manifest.rows for name in row.extra} - _OWN):
-        groups: dict[str, set[str]] = defaultdict(set)
-        for row in manifest.rows:
-            groups[row.extra.get(column, "") or UNKNOWN].add(row.patient)
-        if len(groups) > 1:
-            columns[column] = {name: groups[name] for name in sorted(groups, key=lambda name: (name == UNKNOWN, name))}
-    return {name: {group: frozenset(who) for group, who in groups.items()} for name, groups in columns.items()}
 
 
 def subgroup_table(

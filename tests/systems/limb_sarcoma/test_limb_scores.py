@@ -12,7 +12,11 @@ import pytest
 
 from osteon.data import ImageRow, Manifest
 from osteon.errors import InputError
+from osteon.io.image import write_png8
+from osteon.io.split_file import read_split, write_split
+from osteon.io.table import write_manifest
 from osteon.metrics.blind_masks import BlindEllipsoid
+from osteon.metrics.bootstrap import Resampling
 from osteon.metrics.volume_agreement import dice, volume_agreement
 from osteon.systems.limb_sarcoma.recipe import SEGMENTER
 from osteon.systems.limb_sarcoma.scores import (
@@ -28,11 +32,15 @@ from osteon.systems.limb_sarcoma.scores import (
     score_networks,
     scores_text,
 )
-from osteon.train.objectives.segment import Evaluator, kept_network
+from osteon.train.export.card import ExportOptions
+from osteon.train.export.maps import stored_network
+from osteon.train.export.run import export_run
+from osteon.train.objectives.segment import SEGMENT, Evaluator, kept_network
 from osteon.train.pixels import Pixels
-from osteon.train.run import RunOptions, train_run
-from osteon.train.views import neighbour_rows
-from tests.systems.limb_sarcoma.toy_limbs import PATIENTS, SIZE, SLICES, Limbs
+from osteon.train.run import RunOptions, open_run, train_run
+from osteon.train.views import neighbour_rows, view_text
+from osteon.weights import round_to_half
+from tests.systems.limb_sarcoma.toy_limbs import PATIENTS, SIZE, SLICES, VIEW, Limbs
 
 
 def test_a_crop_has_the_slices_in_order_and_the_part_that_is_shown(limbs: Limbs) -> None:
@@ -90,10 +98,10 @@ def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(limbs: Limbs
     small = {"image_size": SIZE, "crop": 0, "epochs": 4, "batch": 4, "threads": 1, "device": "cpu", "rates": "0.003"}
     settings = SEGMENTER.settings(small)
     run = train_run(manifest, split, settings, tmp_path / "run", options=RunOptions(folds=[0], pixels=pixels))
-    weights = {fold.fold: fold.weights for fold in run.done}
-    scores = score_networks(manifest, pixels, split, settings, weights, method="unet_small")
+    networks = {fold.fold: kept_network(settings, fold.weights) for fold in run.done}
+    scores = score_networks(manifest, pixels, split, settings, networks, method="unet_small")
     assert {each.patient for each in scores} == set(split.folds[0].test)
-    evaluate = Evaluator([kept_network(settings, weights[0])], settings, manifest, pixels, "cpu")
+    evaluate = Evaluator([networks[0]], settings, manifest, pixels, "cpu")
     for each in scores:  # slice by slice, whatever their order in the manifest
         rows = [index for index, row in enumerate(manifest.rows) if row.patient == each.patient]
         rows.sort(key=lambda index: int(manifest.rows[index].extra["slice"]))
@@ -119,7 +127,7 @@ def test_networks_are_scored_within_the_crop_by_the_fold_that_tests(limbs: Limbs
         views=pixels.views[kept],
     )
     known = {row.patient for row in moved} & {"stranger", *split.folds[0].test}
-    elsewhere = score_networks(other, seen, split, settings, weights, method="unet_small")
+    elsewhere = score_networks(other, seen, split, settings, networks, method="unet_small")
     assert {each.patient for each in elsewhere} == known
     assert {each.patient for each in score_blind_masks(manifest, pixels, split, folds=[0], on=(other, seen))} == known
 
@@ -176,3 +184,42 @@ def test_a_scan_with_gaps_and_a_data_set_of_another_kind_are_refused(limbs: Limb
     bare = ImageRow(image="a.png", patient="p", label="tumour")
     with pytest.raises(InputError, match="has no slice, pixel_mm or slice_mm"):
         limb_crops(Manifest(Path("bare"), (bare,)), pixels)
+
+
+def test_a_card_tells_of_each_modality_beside_its_floor(limbs: Limbs, tmp_path: Path) -> None:
+    manifest, pixels, split = limbs
+    folder = tmp_path / "data"
+    rows = []
+    for index, row in enumerate(manifest.rows):  # p0 to p2 are MR, the others CT
+        for name, plane in ((row.image, pixels.values[index]), (f"mask-{row.image}", pixels.masks["lesion"][index])):
+            folder.mkdir(exist_ok=True)
+            write_png8(folder / name, plane)
+        modality = "mr" if row.patient < "p3" else "ct"
+        extra = {**row.extra, "modality": modality, "view": view_text(VIEW)}
+        rows.append(replace(row, lesion_mask=f"mask-{row.image}", extra=extra))
+    written = write_manifest(Manifest(folder, tuple(rows)), folder / "manifest.csv")
+    write_split(replace(split, manifest_sha256=written.sha256), folder / "splits.json")
+    few = {"image_size": SIZE, "crop": 0, "epochs": 2, "batch": 4, "threads": 1, "device": "cpu", "rates": "0.003"}
+    settings = SEGMENTER.settings({"architecture": "unet_small", **few})
+    train_run(written, read_split(folder / "splits.json"), settings, tmp_path / "run")
+    options = ExportOptions(resampling=Resampling(repeats=50), trust=False)
+    card = export_run(open_run(tmp_path / "run", folder), tmp_path / "model", SEGMENTER, options=options)
+    results = {each.metric: each for each in card.results}
+    data = open_run(tmp_path / "run", folder)
+    kept = {each.fold: stored_network(settings, each) for each in data.run.done}
+    for network in kept.values():
+        round_to_half(network)
+    seen = SEGMENT.load(written, settings, None)
+    scores = score_networks(written, seen, data.split, settings, kept, method="unet_small")
+    for modality, people in (("mr", 3), ("ct", 3)):
+        dices = [each.agreement.dice for each in scores if each.modality == modality]
+        told = results[f"Dice, {modality.upper()}, 3-D, median of patients"]
+        assert told.value == pytest.approx(np.median(dices))
+        assert (told.patients, told.images, len(dices)) == (people, people * SLICES, people)
+        floor = results[f"Dice of a blind ellipsoid, {modality.upper()}, 3-D, median of patients"]
+        assert floor.value is not None
+        assert floor.value > 0.3
+        assert f"gain in Dice over a blind ellipsoid, {modality.upper()}, 3-D, median of patients" in results
+    assert next(iter(results)).startswith("Dice, MR, 3-D")
+    assert any("size: small" in metric for metric in results)
+    assert any(metric.startswith("F1, lesion") for metric in results)
