@@ -299,7 +299,7 @@ def _strip_text(curves: Sequence[SliceScores], names: Collection[str]) -> list[s
     """Sentences that explain band and strips, of which those of these names are drawn."""
     found = []
     if any(scores.withheld_runs for scores in curves):
-        found.append("Dotted: above the threshold, but not reported, because the leg is out of distribution.")
+        found.append("Dotted: above the threshold, but not reported, because this part is out of distribution.")
     if any(scores.spread is not None for scores in curves):
         found.append("Band: one standard deviation of the networks of the model around each slice.")
     if "set" in names:
