@@ -59,7 +59,10 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODELS", "LEAST_MM3", "MADE_BY", "TASK", "answer"]
 
 TASK: Final = "limb_sarcoma"
-DEFAULT_MODELS: Final[dict[Modality, str]] = {"mr": "unet_small.limb_mr", "ct": "unet_small.limb_ct"}
+DEFAULT_MODELS: Final[dict[Modality, str]] = {
+    "mr": "efficientnet_lite0_unet16.limb",
+    "ct": "efficientnet_lite0_unet16.limb",
+}
 MADE_BY: Final = "osteon.systems.limb_sarcoma.prepare"
 """What the card of a model names as its preprocessing."""
 LEAST_MM3: Final = 1000.0
