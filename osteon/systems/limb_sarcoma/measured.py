@@ -1,4 +1,4 @@
-"""What a model card says of outlines in 3-D: each patient by the network of the fold that tests them, beside a floor."""
+"""What a model card says of outlines in 3-D: each patient by the network that never saw them, beside a floor."""
 
 from __future__ import annotations
 
