@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import osteon._torchvision  # noqa: F401 - every module that uses torch repairs torchvision first
-from osteon.errors import UnknownLabelError, nearest_names
+from osteon.errors import InputError, UnknownLabelError, nearest_names
 from osteon.nets.efficientnet_lite import EfficientNetLite
 from osteon.nets.mobilenet_v2 import MobileNetV2, MobileNetwork, SameConv2d
 
@@ -49,10 +49,13 @@ class MobileEncoder(nn.Module):
 
         Raises:
             UnknownLabelError: no such network.
+            InputError: another number of maps than 1 to 5.
         """
         super().__init__()
         if name not in MOBILE_NETWORKS:
             raise UnknownLabelError(f"no encoder {name!r}: {nearest_names(name, MOBILE_NETWORKS)}")
+        if not 1 <= levels <= len(_GIVES):
+            raise InputError(f"{name} was asked for maps of {levels} sizes; it has 1 to {len(_GIVES)}")
         whole = MOBILE_NETWORKS[name](in_chans=in_channels, num_classes=1)
         self.input_scale: Tensor
         self.input_offset: Tensor

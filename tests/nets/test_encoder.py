@@ -29,6 +29,14 @@ def test_an_encoder_gives_five_maps_of_the_widths_that_are_listed(name: str) -> 
     assert set(ENCODERS) == set(MOBILE_NETWORKS)
 
 
+def test_the_encoder_of_lite0_to_a_sixteenth_has_a_quarter_of_the_parameters() -> None:
+    def count(name: str) -> int:
+        return {stage.name: stage.parameters for stage in describe_network(name, size=96).stages}["trunk"]
+
+    assert round(count("efficientnet_lite0_unet16") / 1e6, 2) == 0.70
+    assert round(count("efficientnet_lite0_unet") / 1e6, 2) == 2.96
+
+
 @pytest.mark.parametrize("name", sorted(ENCODERS))
 def test_what_it_gives_leads_to_the_features_of_the_whole_network(name: str) -> None:
     torch.manual_seed(0)
@@ -112,6 +120,10 @@ def test_what_cannot_be_built_or_shown_is_refused() -> None:
         replace(SEGMENTERS["mobilenet_v2_unet"], encoder="mobilenet_v3")
     with pytest.raises(InputError, match=r"mobilenet_v2 has \(16, 24"):
         replace(SEGMENTERS["mobilenet_v2_unet"], widths=(8, 16, 32))
+    with pytest.raises(InputError, match=r"mobilenet_v2 has \(16, 24"):
+        replace(SEGMENTERS["mobilenet_v2_unet"], widths=(16, 16, 24, 32, 96, 320, 640))
+    with pytest.raises(InputError, match="it has 1 to 5"):
+        MobileEncoder("mobilenet_v2", in_channels=1, levels=6)
     with pytest.raises(UnknownLabelError, match="no encoder"):
         MobileEncoder("resnet18", in_channels=1)
     with pytest.raises(InputError, match="multiples of 32"):
