@@ -101,7 +101,7 @@ def make_limb(
 
 def limb_card(modality: Literal["mr", "ct"] = "mr", **changes: Any) -> ModelCard:  # noqa: ANN401 - entries of a card
     """The card of a model of one patient, SYN_1."""
-    made: dict[str, Any] = {"pixel_mm": 500 / 256, "slice_mm": 3.27}
+    made: dict[str, Any] = {"pixel_mm": 500 / 256, "slice_mm": 3.27, "modality": [modality]}
     if modality == "ct":
         made["window_hu"] = [-160.0, 240.0]
     how = Preprocessing("osteon.systems.limb_sarcoma.prepare", made, "three axial slices")

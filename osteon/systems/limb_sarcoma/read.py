@@ -349,11 +349,13 @@ def _checked_card(card: ModelCard, modality: Modality) -> ModelCard:
             f"{card.name} takes slices that {made.function} makes with {dict(made.parameters)}; {TASK} makes them with "
             f"{MADE_BY}, {wanted} and on CT the window {list(WINDOW_HU)}: train it again with this version"
         )
-    of = made.parameters.get("modality", "ct" if window is not None else "mr")
-    if modality not in ([of] if isinstance(of, str) else of):
+    # cards of before say no modality: a network of both has a window, too
+    of = made.parameters.get("modality", ["mr"] if window is None else ["mr", "ct"])
+    if modality not in of:
+        known, shown = " and ".join(of).upper(), modality.upper()
         raise WeightsError(
-            f"{card.name} was trained on {of if isinstance(of, str) else ' and '.join(of)}, and the scan is "
-            f"{modality.upper()}: name a model for {modality.upper()} with --model, or leave it out"
+            f"{card.name} was trained on {known}, and the scan is {shown}: name a model for {shown} with --model, or "
+            "leave it out"
         )
     return card
 

@@ -335,7 +335,7 @@ def test_a_demo_model_says_nothing_of_a_patient(ct: Limb, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("modality", "changes", "message"),
     [
-        ("mr", {}, "trained on mr, and the scan is CT"),
+        ("mr", {}, "trained on MR, and the scan is CT"),
         ("ct", {"task": "ct_metastasis"}, "is of task ct_metastasis"),
         ("ct", {"output": Classes(("a", "b"), "b", (1.0,))}, "that gives a map 'lesion'"),
         ("ct", {"inputs": None}, "train it again with this version"),
@@ -356,6 +356,17 @@ def test_a_model_of_something_else_is_refused(
     monkeypatch.setattr(limb_read, "find_card", lambda _: card)
     with pytest.raises(WeightsError, match=message):
         answer(ct.volume, Options(model="some.model"))
+
+
+def test_a_model_may_be_of_both_modalities(ct: Limb, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = msgspec.structs.replace(
+        limb_card("ct").image.preprocessing,
+        parameters={**limb_card("ct").image.preprocessing.parameters, "modality": ["ct", "mr"]},
+    )
+    both = limb_card(inputs={"image": msgspec.structs.replace(limb_card().image, preprocessing=made)}, is_demo=True)
+    monkeypatch.setattr(limb_read, "find_card", lambda _: both)
+    for volume in (ct.volume, make_limb().volume):
+        assert "demo-model-silent" in codes(answer(volume, OPTIONS))
 
 
 def test_a_model_that_is_not_installed_is_said(ct: Limb) -> None:
