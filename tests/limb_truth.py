@@ -127,6 +127,7 @@ class GreySegmenter:
         """Know the grey of tumour; ``ood`` is what it says of any scan."""
         self.card: ModelCard | None = limb_card(modality)
         self.blocks: list[NDArray[np.uint8]] = []
+        self.limits: Any = ood
         self._grey, self._ood = _GREY[modality], ood
 
     def run(

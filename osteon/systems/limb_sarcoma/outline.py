@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from osteon.ops.outlines import LesionShape
     from osteon.ops.series_images import SliceFrame
     from osteon.systems.limb_sarcoma.prepare import Modality, PreparedLimb
-    from osteon.weights import ModelCard
+    from osteon.weights import Limits, ModelCard
 
 __all__ = [
     "LEAST_SHARE",
@@ -55,6 +55,8 @@ LIMB_MAP: Final = "lesion"
 """Name of the map of tumour."""
 
 LEAST_SHARE: Final = 0.05
+VIEW_MM: Final = 50.0
+"""Around a tumour: the largest of the margins that pictures of trainings have; with less, an abdomen looks familiar."""
 
 _AIR_GREY: Final[dict[Modality, int]] = {"mr": 54, "ct": 13}
 """An image is darker in air: the root of a twentieth of the brightest of an MR, -140 HU of a CT."""
@@ -69,9 +71,11 @@ class Segmenter(Protocol):
 
     Attributes:
         card: of the model; None for one without a card.
+        limits: what it knows of its limits; None of one that knows nothing.
     """
 
     card: ModelCard | None
+    limits: Limits | None
 
     def run(
         self, blocks: Iterable[NDArray[np.uint8]], *, progress: Progress, total: int | None
@@ -125,11 +129,14 @@ class LimbImages:
 
     def stacks(self, beside: int) -> Iterator[NDArray[np.uint8]]:
         """Blocks of the part, each image with so many neighbours; at an end the last slice stands again."""
-        around = neighbour_indices(np.arange(len(self.grey)), beside)
-        shown = np.ascontiguousarray(self.grey[(slice(None), *self.part)])
-        for first in range(0, len(shown), _SLAB):
-            some = slice(first, first + _SLAB)
-            yield shown[around[some]] if beside else shown[some]
+        return _stacks(np.ascontiguousarray(self.grey[(slice(None), *self.part)]), beside)
+
+
+def _stacks(grey: NDArray[np.uint8], beside: int) -> Iterator[NDArray[np.uint8]]:
+    around = neighbour_indices(np.arange(len(grey)), beside)
+    for first in range(0, len(grey), _SLAB):
+        some = slice(first, first + _SLAB)
+        yield grey[around[some]] if beside else grey[some]
 
 
 def limb_images(volume: Volume, modality: Modality, *, size_step: int) -> LimbImages:
@@ -168,25 +175,33 @@ def body_box(images: LimbImages, shape: tuple[int, int, int]) -> Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LimbMap:
-    """What a network says of every image.
+    """What a network says of every image, and the tumours in it.
 
     Attributes:
         tumour: (n, row, column) uint8, 255 for probability 1.
-        distance: (n,) from the training images; None where the model does not know its limits.
+        labels: of the same shape; 1, 2... the largest first.
+        too_small: pieces that were left out.
+        threshold: from which a pixel is tumour.
     """
 
     tumour: NDArray[np.uint8] = field(repr=False)
-    distance: NDArray[np.float32] | None = field(default=None, repr=False)
+    labels: NDArray[np.uint8] = field(repr=False)
+    too_small: int
+    threshold: float
 
 
-def map_limb(images: LimbImages, segmenter: Segmenter, *, beside: int, progress: Progress) -> LimbMap:
-    """The map of every image, with ``beside`` neighbours on either side.
+def map_limb(
+    images: LimbImages, segmenter: Segmenter, *, beside: int, threshold: float, least_mm3: float, progress: Progress
+) -> LimbMap:
+    """The map of every image, shown with ``beside`` neighbours on either side, and its connected pieces.
+
+    Left out are pieces of less than ``least_mm3``, and of less than ``LEAST_SHARE`` of the largest: what a network sees
+    beside a tumour is rarely another one.
 
     Raises:
         WeightsError: the model gives no map of tumour.
     """
-    found = np.zeros(images.grey.shape, dtype=np.uint8)
-    apart, first = [], 0
+    found, first = np.zeros(images.grey.shape, dtype=np.uint8), 0
     for given in segmenter.run(images.stacks(beside), progress=progress, total=len(found)):
         if LIMB_MAP not in given:
             raise WeightsError(
@@ -196,9 +211,54 @@ def map_limb(images: LimbImages, segmenter: Segmenter, *, beside: int, progress:
         block = np.asarray(given[LIMB_MAP])
         found[(slice(first, first + len(block)), *images.part)] = np.rint(block * np.float32(255)).astype(np.uint8)
         first += len(block)
-        if "distance" in given:
-            apart.append(np.asarray(given["distance"], dtype=np.float32))
-    return LimbMap(found, np.concatenate(apart) if apart else None)
+    labels, too_small = label_pieces(
+        found, threshold=threshold, spacing_mm=images.spacing_mm, least_mm3=least_mm3, least_share=LEAST_SHARE
+    )
+    return LimbMap(found, labels, too_small, threshold)
+
+
+def ask_limits(
+    images: LimbImages, limb_map: LimbMap, segmenter: Segmenter, *, beside: int, picture: int, progress: Progress
+) -> RegionOod | None:
+    """Whether a scan is out of distribution; None of a model that does not know its limits.
+
+    Limits are known of pictures as trainings have them: they end near a tumour, and the rest is black. So the model is
+    asked of such a picture: the largest piece with ``VIEW_MM`` around it, or the middle of the body where there is
+    none. Of whole fields of view it would say that they are like nothing it has learnt.
+
+    Args:
+        images: of the scan.
+        limb_map: of them.
+        segmenter: that made it.
+        beside: neighbours on either side.
+        picture: rows and columns of the pictures of its training.
+        progress: called after every block.
+    """
+    if segmenter.limits is None:
+        return None
+    shown = _as_in_training(images, limb_map.labels, picture)
+    parts = [one["distance"] for one in segmenter.run(_stacks(shown, beside), progress=progress, total=len(shown))]
+    return segmenter.ood(np.concatenate(parts))
+
+
+def _as_in_training(images: LimbImages, labels: NDArray[np.uint8], picture: int) -> NDArray[np.uint8]:
+    """The slices and the part of them that a picture of a training would show, in the middle of black."""
+    largest, away = labels == 1, [round(VIEW_MM / mm) for mm in images.spacing_mm]
+    if not largest.any():  # then the middle of the body, as large as a picture
+        largest, away = np.broadcast_to(images.body, labels.shape), [0, 0, 0]
+    part = []
+    for axis, margin in enumerate(away):
+        used = padded_part(np.asarray(largest.any(axis=tuple({0, 1, 2} - {axis}))), margin=margin, step=1)
+        if not margin and axis:
+            first = max(used.start, (used.start + used.stop - picture) // 2)
+            used = slice(first, min(used.stop, first + picture))
+        part.append(used)
+    grey = images.grey[tuple(part)]
+    sides = [max(picture, -(-n // images.size_step) * images.size_step) for n in grey.shape[1:]]
+    out = np.zeros((len(grey), *sides), dtype=np.uint8)
+    row, column = ((side - n) // 2 for side, n in zip(sides, grey.shape[1:], strict=True))
+    out[:, row : row + grey.shape[1], column : column + grey.shape[2]] = grey
+    return out
 
 
 def map_on_scan(images: LimbImages, tumour: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -240,35 +300,25 @@ class OutlinedTumours:
     Attributes:
         mask: (slice, row, column) uint8 on the scan's own grid; 1, 2... the largest first.
         tumours: of those labels, in that order.
-        too_small: pieces that were left out.
         turn: from the scan to axial axes.
     """
 
     mask: NDArray[np.uint8] = field(repr=False)
     tumours: tuple[FoundTumour, ...]
-    too_small: int
     turn: Turn
 
 
-def outline_tumours(
-    volume: Volume, images: LimbImages, tumour: NDArray[np.uint8], *, threshold: float, least_mm3: float
-) -> OutlinedTumours:
-    """The connected pieces of a map as masks on the scan's own grid; smaller ones than ``least_mm3`` are left out.
-
-    So are those of less than ``LEAST_SHARE`` of the largest: what a network sees beside a tumour is rarely another one.
-    """
-    labels, too_small = label_pieces(
-        tumour, threshold=threshold, spacing_mm=images.spacing_mm, least_mm3=least_mm3, least_share=LEAST_SHARE
-    )
+def outline_tumours(volume: Volume, images: LimbImages, limb_map: LimbMap) -> OutlinedTumours:
+    """The pieces of a map as masks on the scan's own grid, and measured."""
+    labels, tumour = limb_map.labels, limb_map.tumour
     sums = np.bincount(labels.ravel(), weights=tumour.ravel(), minlength=256)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=256), 1)
     mask = np.zeros(volume.grid.shape, dtype=np.uint8)
-    turn = images.limb.turn
+    turn, level = images.limb.turn, level_of(limb_map.threshold)
     turned = turn.array(mask)
-    stack = MapStack(images.frame, images.slices, lesion=tumour, labels=labels, lesion_level=level_of(threshold))
     shapes = draw_outlines(
         turn.array(volume.array),
-        stack,
+        MapStack(images.frame, images.slices, lesion=tumour, labels=labels, lesion_level=level),
         spacing_mm=turn.grid(volume.grid).spacing_mm,
         barred=np.broadcast_to(np.False_, turned.shape),
         lesions_out=turned,
@@ -280,7 +330,7 @@ def outline_tumours(
         FoundTumour(replace(shape, label=number), float(sums[shape.label] / sizes[shape.label]) / 255)
         for number, shape in enumerate(order, start=1)
     )
-    return OutlinedTumours(table[mask], found, too_small, turn)
+    return OutlinedTumours(table[mask], found, turn)
 
 
 def limb_body(volume: Volume, turn: Turn, modality: Modality) -> NDArray[np.bool_]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from osteon.data import Volume
     from osteon.geometry import Turn
 
-__all__ = ["PIXEL_MM", "SLICE_MM", "WINDOW_HU", "Modality", "PreparedLimb", "mr_air", "prepare_limb"]
+__all__ = ["PICTURE", "PIXEL_MM", "SLICE_MM", "WINDOW_HU", "Modality", "PreparedLimb", "mr_air", "prepare_limb"]
 
 PIXEL_MM: Final = 500 / 256
 """Side of a pixel: a field of 500 mm in 256 pixels, about 1.95 mm."""
@@ -37,6 +37,9 @@ SLICE_MM: Final = 3.27
 
 WINDOW_HU: Final = (-160.0, 240.0)
 """Level 40, width 400: soft tissue."""
+
+PICTURE: Final = 160
+"""Rows and columns of a picture in training: 312 mm, the largest tumour of the set with its margins."""
 
 Modality: TypeAlias = Literal["mr", "ct"]
 

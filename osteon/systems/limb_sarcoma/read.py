@@ -33,6 +33,7 @@ from osteon.report.skeleton import (
 from osteon.systems.limb_sarcoma import text
 from osteon.systems.limb_sarcoma.outline import (
     LIMB_MAP,
+    ask_limits,
     body_box,
     limb_body,
     limb_images,
@@ -41,7 +42,7 @@ from osteon.systems.limb_sarcoma.outline import (
     outline_tumours,
     with_distances,
 )
-from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, WINDOW_HU
+from osteon.systems.limb_sarcoma.prepare import PICTURE, PIXEL_MM, SLICE_MM, WINDOW_HU
 from osteon.weights import MapOutput, Maps, find_card
 
 if TYPE_CHECKING:
@@ -153,15 +154,20 @@ def _assessed(
     known = has_learnt(segmenter.card, scan.volume)
     output = _map_output(segmenter.card)
     threshold = options.threshold if options.threshold is not None else output.threshold
+    least_mm3, beside = output.least_mm3 or LEAST_MM3, _beside(segmenter.card)
     with clock.step("segment"):
-        limb_map = map_limb(scan.images, segmenter, beside=_beside(segmenter.card), progress=progress)
-    ood = segmenter.ood(limb_map.distance)
-    is_withheld = ood is not None and ood.is_ood and not options.report_ood
-    if is_withheld:
-        found = _without_tumours(scan, clock, scores=_scores(scan, limb_map, None, threshold))
+        limb_map = map_limb(
+            scan.images, segmenter, beside=beside, threshold=threshold, least_mm3=least_mm3, progress=progress
+        )
+    with clock.step("ask for limits"):
+        ood = ask_limits(
+            scan.images, limb_map, segmenter, beside=beside, picture=_picture(segmenter.card), progress=progress
+        )
+    if ood is not None and ood.is_ood and not options.report_ood:
+        found = _without_tumours(scan, clock, scores=_scores(scan, limb_map, None))
         found = replace(found, status="abstained", headline=" ".join(_bone_sentence(found)))
     else:
-        found = _outlined(scan, limb_map, threshold, output.least_mm3 or LEAST_MM3, clock, progress)
+        found = _outlined(scan, limb_map, least_mm3 / 1000, clock, progress)
     said = [found.headline]
     if ood is not None and ood.is_ood:
         said.insert(0, text.ood_sentence(ood, report_ood=options.report_ood))
@@ -179,7 +185,7 @@ def _assessed(
             **_options_told(options, scan.modality),
             "threshold": threshold,
             "threshold_source": output.source if options.threshold is None else "chosen for this reading",
-            "least_mm3": output.least_mm3 or LEAST_MM3,
+            "least_mm3": least_mm3,
             "tumour_connectivity": 26,
             "probability": "mean of the map inside the outline",
             "pixel_mm": PIXEL_MM,
@@ -209,14 +215,12 @@ def _without_tumours(scan: _Scan, clock: Clock, *, scores: SliceScores | None = 
     )
 
 
-def _outlined(
-    scan: _Scan, limb_map: LimbMap, threshold: float, least_mm3: float, clock: Clock, progress: Progress
-) -> Answer:
+def _outlined(scan: _Scan, limb_map: LimbMap, least_ml: float, clock: Clock, progress: Progress) -> Answer:
     """Tumours outlined, measured and listed."""
     volume, images, bone = scan.volume, scan.images, scan.bone
     progress("tumours", 0, 3)
     with clock.step("outline"):
-        outlined = outline_tumours(volume, images, limb_map.tumour, threshold=threshold, least_mm3=least_mm3)
+        outlined = outline_tumours(volume, images, limb_map)
         probability = map_on_scan(images, limb_map.tumour, volume.grid.shape)
     progress("tumours", 1, 3)
     with clock.step("measure"):
@@ -233,26 +237,25 @@ def _outlined(
     masks = list(bone)
     if tumours:
         masks.append(Mask(outlined.mask, volume.grid, labels=labels, name=text.TUMOUR_MASK))
-    scores = _scores(scan, limb_map, outlined, threshold, probability)
-    least_ml = least_mm3 / 1000
+    scores = _scores(scan, limb_map, outlined, probability)
     return Answer(
         task=TASK,
-        headline=text.headline(tumours, least_ml=least_ml, not_listed=outlined.too_small),
+        headline=text.headline(tumours, least_ml=least_ml, not_listed=limb_map.too_small),
         status="positive" if tumours else "negative",
         findings=(*findings, *describe_skeleton(bone)),
         regions=(scan.region,),
         masks=named(masks),
         contoured=(text.TUMOUR_MASK,) if tumours else (),
         surfaces=named(surfaces),
-        notices=(*_bone_notices(scan, bone), *text.outline_notices(tumours, outlined.too_small, least_ml=least_ml)),
+        notices=(*_bone_notices(scan, bone), *text.outline_notices(tumours, limb_map.too_small, least_ml=least_ml)),
         seconds=clock.seconds,
         detail=text.LimbReading(
             (scores,),
             modality=scan.modality,
             tumours=tumours,
-            not_listed=outlined.too_small,
+            not_listed=limb_map.too_small,
             least_ml=least_ml,
-            threshold=threshold,
+            threshold=limb_map.threshold,
             probability=probability,
         ),
     )
@@ -271,7 +274,6 @@ def _scores(
     scan: _Scan,
     limb_map: LimbMap,
     outlined: OutlinedTumours | None,
-    threshold: float,
     probability: NDArray[np.uint8] | None = None,
 ) -> SliceScores:
     """The highest value of the map in every slice of the scan, and the area of tumour; without outlines withheld."""
@@ -280,7 +282,7 @@ def _scores(
     slices = np.arange(len(probability), dtype=np.int64)
     highest = probability.max(axis=(1, 2)).astype(np.float32) / np.float32(255)
     if outlined is None:
-        runs = tuple(stretches(highest >= np.float32(threshold)))
+        runs = tuple(stretches(highest >= np.float32(limb_map.threshold)))
         area, by_segmentation = None, None
     else:
         _, row_mm, column_mm = scan.volume.grid.spacing_mm
@@ -292,7 +294,7 @@ def _scores(
         slices=slices,
         probability=highest,
         smoothed=highest,
-        threshold=threshold,
+        threshold=limb_map.threshold,
         runs=() if outlined is None else runs,
         withheld_runs=runs if outlined is None else (),
         source="segmentation",
@@ -363,6 +365,12 @@ def _checked_card(card: ModelCard, modality: Modality) -> ModelCard:
 def _beside(card: ModelCard | None) -> int:
     """How many neighbours on either side a network sees."""
     return card.image.neighbours if card else 1
+
+
+def _picture(card: ModelCard | None) -> int:
+    """Rows and columns of the pictures that a network was trained on."""
+    said = card.image.preprocessing.parameters.get("picture") if card else None
+    return PICTURE if said is None else int(said)
 
 
 def _map_output(card: ModelCard | None) -> MapOutput:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from osteon.data.system import late
-from osteon.systems.limb_sarcoma.prepare import PIXEL_MM, SLICE_MM, WINDOW_HU
+from osteon.systems.limb_sarcoma.prepare import PICTURE, PIXEL_MM, SLICE_MM, WINDOW_HU
 from osteon.train.settings import ClassifySettings, Recipe, SegmentSettings
 from osteon.weights import ImageInput, Preprocessing
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RECIPES", "SEGMENTER", "SLICES"]
 
-_SIZE: Final = 160
 _MARGIN_MM: Final = 50.0
 _WHERE: Final = "axial slices: rows front to back, columns right to left of a patient on the back"
 _SLICE_SIDE: Final = 128
 
 
-def _prepared(manifest: Manifest, first: str, last: str) -> Preprocessing:
+def _prepared(
+    settings: SegmentSettings | ClassifySettings, manifest: Manifest, first: str, last: str
+) -> Preprocessing:
     """What was done to the scans, in words that begin and end like this."""
     shown = {row.extra.get("modality", "mr") for row in manifest.rows}
     window = f"CT: {WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU"
@@ -34,22 +35,27 @@ def _prepared(manifest: Manifest, first: str, last: str) -> Preprocessing:
         f"{first} every {SLICE_MM:g} mm as 8-bit grey values ({'; '.join(told.values())}), resized as a whole to "
         f"{last}; divided by 255"
     )
-    how: dict[str, Any] = {"modality": list(told), "pixel_mm": PIXEL_MM, "slice_mm": SLICE_MM}
-    return Preprocessing(
-        "osteon.systems.limb_sarcoma.prepare", how | ({"window_hu": list(WINDOW_HU)} if "ct" in told else {}), words
-    )
+    how: dict[str, Any] = {
+        "modality": list(told),
+        "picture": settings.image_size,
+        "pixel_mm": PIXEL_MM,
+        "slice_mm": SLICE_MM,
+    }
+    if "ct" in told:
+        how["window_hu"] = list(WINDOW_HU)
+    return Preprocessing("osteon.systems.limb_sarcoma.prepare", how, words)
 
 
 def _outline_input(settings: SegmentSettings, manifest: Manifest) -> ImageInput:
-    made = _prepared(manifest, "three axial slices", "the pixel size, padded with 0")
+    made = _prepared(settings, manifest, "three axial slices", "the pixel size, padded with 0")
     channels = 3 if settings.neighbours else settings.channels
     return ImageInput(channels, _WHERE, made, size_step=settings.size_step, values="byte")
 
 
 def _slice_input(settings: ClassifySettings, manifest: Manifest) -> ImageInput:
     side = settings.image_size
-    made = _prepared(manifest, "axial slices", f"the pixel size, padded with 0, and as a whole to {side} pixels")
-    return ImageInput(1, _WHERE, made, rows=side, columns=side)
+    last = f"the pixel size, padded with 0, and as a whole to {side} pixels"
+    return ImageInput(1, _WHERE, _prepared(settings, manifest, "axial slices", last), rows=side, columns=side)
 
 
 SEGMENTER: Final = Recipe(
@@ -58,10 +64,10 @@ SEGMENTER: Final = Recipe(
     kind=SegmentSettings,
     values={
         "architecture": "efficientnet_lite0_unet16",
-        "image_size": _SIZE,
+        "image_size": PICTURE,
         "crop": 96,
         "neighbours": 1,
-        "margin": round(_MARGIN_MM / (_SIZE * PIXEL_MM), 4),
+        "margin": round(_MARGIN_MM / (PICTURE * PIXEL_MM), 4),
         "scaling": 0.15,
         "intensity": 0.15,
         "batch": 8,
