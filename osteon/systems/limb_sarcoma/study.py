@@ -120,6 +120,10 @@ def _pixels(study: Study, run: RunState, on: Manifest | None) -> Pixels:
     place, settings = study.place, run.plan.settings
     if on is None:
         return SEGMENT.load(place.manifest, settings, place.cache, skip_unreadable=place.skip_unreadable)
+    kinds = [{row.extra.get("modality", "") for row in each.rows} for each in (place.manifest, on)]
+    if kinds[0] != kinds[1]:
+        told = [" and ".join(sorted(kind)).upper() for kind in kinds]
+        raise InputError(f"the study is of {told[0]}, {on.folder.name} holds {told[1]}: name a data set of the same")
     sides = {row.extra.get("pixels", "") for row in on.rows}
     if len(sides) != 1 or not (text := sides.pop()).isdecimal():
         raise InputError(f"{on.folder.name} has images of several sizes, or says none: make it with osteon dataset")

@@ -63,7 +63,6 @@ _PAIRED: Final = (
     "Median of the differences in Dice, patient by patient on the same crops; 95 % intervals draw patients anew; Holm "
     "adjusts p for the number of rows."
 )
-_MM: Final = Scale(decimals=1, undefined="not bounded", lacking="not bounded")
 _ML: Final = Scale(decimals=0)
 _RATIO: Final = Scale(decimals=2)
 
@@ -135,7 +134,10 @@ def _groups(scores: Sequence[ScanScore]) -> list[tuple[frozenset[str], list[str]
 
 
 def _estimate(measure: str, one: BootstrapInterval) -> str:
-    return (_MM if measure == "hd95_mm" else SHARE).estimate(one.value, one.low, one.high)
+    if measure != "hd95_mm":
+        return SHARE.estimate(*_limits(one))
+    value, low, high = (f"{each:.1f}" if math.isfinite(each) else "not bounded" for each in _limits(one))
+    return f"{value} ({SHARE.lacking})" if math.isnan(one.low) else f"{value} ({low} to {high})"
 
 
 def gain_table(scores: Sequence[ScanScore], notes: tuple[str, ...], resampling: Resampling | None) -> Table:

@@ -24,6 +24,7 @@ from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, open_study, train_study
 from osteon.systems.limb_sarcoma.study import STUDY, limb_scores
 from osteon.systems.limb_sarcoma.study_rows import NETWORKS, plan_limbs
+from osteon.systems.limb_sarcoma.study_tables import outline_table
 from osteon.train.settings import CONFIGURATIONS
 from tests.systems.limb_sarcoma.toy_limbs import PATIENTS, SIZE, Limbs
 
@@ -173,6 +174,30 @@ def test_a_further_data_set_is_asked_of_the_networks_that_do_not_know_its_patien
     shown = (study.place.folder / "also1.md").read_text("utf-8")
     assert "Scans of strangers" in shown
     assert "| U-Net, small | 6 of 6 |" in shown
+
+
+def test_a_further_data_set_of_another_kind_is_refused(study: Study) -> None:
+    rows = study.also[0].rows
+    mr = tuple(replace(row, extra={**row.extra, "modality": "mr"}) for row in rows)
+    sizes = tuple(replace(row, extra={**row.extra, "pixels": str(index)}) for index, row in enumerate(rows))
+    for other, said in ((mr, "the study is of CT, .* holds MR"), (sizes, "images of several sizes")):
+        with pytest.raises(InputError, match=said):
+            limb_scores(study, on=Manifest(study.also[0].folder, other))
+
+
+def test_distances_without_an_end_are_said_to_have_none(study: Study) -> None:
+    scores = [each for each in limb_scores(study) if each.method in ("ellipsoid", "mean mask")]
+    far = [
+        replace(each, agreement=replace(each.agreement, hd95_mm=np.inf))
+        if each.patient in {"p0", "p1", "p2"} and each.method == "mean mask"
+        else each
+        for each in scores
+    ]
+    cells = {row[0]: row[4] for row in outline_table(far, {}, (), FEW).rows}
+    assert cells["blind: mean mask"].startswith("not bounded (")
+    assert "not bounded" not in cells["blind: ellipsoid"]
+    alone = outline_table([each for each in scores if each.patient == "p0"], {}, (), FEW).rows[0][4]
+    assert alone.endswith("(no interval)")
 
 
 def test_scores_are_kept_and_a_study_goes_on(whole: Path, dataset: Path) -> None:
