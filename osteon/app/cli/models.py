@@ -170,6 +170,9 @@ def _export(
     golden: str = typer.Option(
         "auto", help="images: keep 4 validation images in the model; pattern: synthetic ones; auto: by data."
     ),
+    bfloat16: bool = typer.Option(
+        True, help="A segmenter may run in bfloat16; on an encoder its graph then holds the weights once more."
+    ),
     version: str = typer.Option("1.0.0", help="Of the weights."),
     statement: str = typer.Option("", help="One line on what it was trained on, shown beside every result."),
     licence: str = typer.Option("", help="SPDX identifier."),
@@ -208,6 +211,7 @@ def _export(
         references=references,
         least_mm3=least_mm3,
         golden=golden,
+        bfloat16=bfloat16,
         device=device,
         resampling=Resampling(repeats=repeats, seed=seed),
     )

@@ -108,6 +108,8 @@ class ExportOptions:
         golden: "images" keeps validation images (of maps, parts of them) in the folder for everyone who gets the
             model, "pattern" synthetic ones; "auto" takes images only where all are synthetic.
         half: whether weights are stored as float16.
+        bfloat16: of maps, whether the model may run in bfloat16; its graph then holds the weights once more where the
+            networks have an encoder.
         device: "auto", "cpu" or "cuda".
         resampling: of the intervals.
         cache: folder for decoded images, or None.
@@ -123,6 +125,7 @@ class ExportOptions:
     least_mm3: float | None = None
     golden: str = "auto"
     half: bool = True
+    bfloat16: bool = True
     device: str = "auto"
     resampling: Resampling = field(default_factory=Resampling)
     cache: Path | None = None

@@ -112,8 +112,10 @@ def ship_segmenters(
     counts, is_mean = _tested(members, evaluate, thresholds)
     images, golden = _golden(data, members[0], pixels, wanted=options.golden)
     # what masks may differ by in bfloat16: twice what validation images showed; nothing is said where that is too much
-    rough = round(2 * _half_mask_difference(members, evaluate, tuple(thresholds.values())) + 0.01, 4)
-    bounds: dict[Precision, float] = {"bfloat16": rough} if rough <= _LOOSEST_MASKS else {}
+    bounds: dict[Precision, float] = {}
+    if options.bfloat16:
+        rough = round(2 * _half_mask_difference(members, evaluate, tuple(thresholds.values())) + 0.01, 4)
+        bounds = {"bfloat16": rough} if rough <= _LOOSEST_MASKS else {}
     who = (
         "by the mean of all networks"
         if is_mean and len(members) > 1
