@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAST_SHARE",
     "LIMB_MAP",
+    "VIEW_MM",
     "FoundTumour",
     "LimbImages",
     "LimbMap",

@@ -23,9 +23,7 @@ _WHERE: Final = "axial slices: rows front to back, columns right to left of a pa
 _SLICE_SIDE: Final = 128
 
 
-def _prepared(
-    settings: SegmentSettings | ClassifySettings, manifest: Manifest, first: str, last: str
-) -> Preprocessing:
+def _prepared(settings: SegmentSettings | ClassifySettings, manifest: Manifest, first: str, last: str) -> Preprocessing:
     """What was done to the scans, in words that begin and end like this."""
     shown = {row.extra.get("modality", "mr") for row in manifest.rows}
     window = f"CT: {WINDOW_HU[0]:g} to {WINDOW_HU[1]:g} HU"

@@ -202,9 +202,10 @@ def test_a_card_tells_of_each_modality_beside_its_floor(limbs: Limbs, tmp_path: 
     few = {"image_size": SIZE, "crop": 0, "epochs": 2, "batch": 4, "threads": 1, "device": "cpu", "rates": "0.003"}
     settings = SEGMENTER.settings({"architecture": "unet_small", **few})
     train_run(written, read_split(folder / "splits.json"), settings, tmp_path / "run")
-    options = ExportOptions(resampling=Resampling(repeats=50), trust=False)
+    options = ExportOptions(resampling=Resampling(repeats=50), trust=False, bfloat16=False)
     card = export_run(open_run(tmp_path / "run", folder), tmp_path / "model", SEGMENTER, options=options)
     results = {each.metric: each for each in card.results}
+    assert card.golden.mask_tolerance == {}
     data = open_run(tmp_path / "run", folder)
     kept = {each.fold: stored_network(settings, each) for each in data.run.done}
     for network in kept.values():
