@@ -168,10 +168,10 @@ def _export(
     ),
     references: int = typer.Option(2000, help="Training images of a member that OOD score is measured against."),
     golden: str = typer.Option(
-        "auto", help="images: keep 4 validation images in the model; pattern: synthetic ones; auto: by data."
+        "auto", help="images: the model keeps 4 of validation; pattern: synthetic; auto: by data."
     ),
     bfloat16: bool = typer.Option(
-        True, help="A segmenter may run in bfloat16; on an encoder its graph then holds the weights once more."
+        True, help="A segmenter may run in bfloat16; on an encoder it is then twice as large."
     ),
     version: str = typer.Option("1.0.0", help="Of the weights."),
     statement: str = typer.Option("", help="One line on what it was trained on, shown beside every result."),
