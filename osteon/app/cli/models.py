@@ -167,12 +167,8 @@ def _export(
         True, help="Fit out-of-distribution limits (of classifiers prediction sets too) on the validation parts."
     ),
     references: int = typer.Option(2000, help="Training images of a member that OOD score is measured against."),
-    golden: str = typer.Option(
-        "auto", help="images: the model keeps 4 of validation; pattern: synthetic; auto: by data."
-    ),
-    bfloat16: bool = typer.Option(
-        True, help="A segmenter may run in bfloat16; on an encoder it is then twice as large."
-    ),
+    golden: str = typer.Option("auto", help="images: 4 of validation are kept; pattern: synthetic; auto: by data."),
+    bfloat16: bool = typer.Option(True, help="A segmenter may run in bfloat16; it may then be twice as large."),
     version: str = typer.Option("1.0.0", help="Of the weights."),
     statement: str = typer.Option("", help="One line on what it was trained on, shown beside every result."),
     licence: str = typer.Option("", help="SPDX identifier."),
