@@ -1,7 +1,7 @@
 """Segmentation of bone metastases: osteon's way to run Hybrid-AttUNet++ against plain torch; a whole series; training.
 
-Run ``python -m bench.segmenter [--only networks|series|training] [--quick] [--threads N] [--json FILE]`` on a machine
-that does nothing else. Both sides take turns in one process with the same number of threads, so that a busy minute
+Run ``python -m bench.segmenter [--only networks|series|training|limb] [--quick] [--threads N] [--json FILE]`` on a
+machine that does nothing else. Both sides take turns in one process with the same number of threads, so that a busy minute
 meets both; the memory of the whole series is that of a fresh process for each side.
 
 * networks: eight slices of a phantom at 224 x 224 and 512 x 512 through the full Hybrid-AttUNet++, trained for a
@@ -9,6 +9,8 @@ meets both; the memory of the whole series is that of a fresh process for each s
 * series: DICOM folder of 512 x 512 x 600 to lesions, bone and surfaces (``ct_metastasis``), against the plain loop.
 * training: a step of Hybrid-AttUNet++ (two decoders) against one of AttUNet++ (one); the ratio must be at least
   1 / 1.6. A step of small networks at 96 x 96 in the layout of the engine against one with the channels first.
+* limb: forty slices at 192 x 192 with their neighbours through the shipped model of limbs, against its networks in
+  eager torch, slice by slice.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from osteon.predict.predictor import Predictor
 
-PARTS = ("networks", "series", "training")
+PARTS = ("networks", "series", "training", "limb")
 ARCHITECTURE, SHIPPED = "hybrid_attunetpp", "hybrid_attunetpp_small.phantom"
 SIZES, QUICK_SIZES = (224, 512), (64,)
 FULL, QUICK = (600, 512, 512), (24, 128, 128)
@@ -47,6 +49,7 @@ TARGETS = {"float32": 1.8, "bfloat16": 2.5}
 LEAST_DICE = 0.999
 MOST_MB = 3 * 1024
 SIDES = ("osteon", "plain")
+LIMB, LIMB_SLICES, LIMB_SIZE = "efficientnet_lite0_unet16.limb", 40, 192
 SMALL, SMALL_SIZE = ("unet_small", "efficientnet_lite0_unet"), 96
 
 
@@ -106,6 +109,34 @@ def bench_networks(network: nn.Module, size: int, *, rounds: int, threads: int) 
 
 def _stacked(segmenter: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack(list(segmenter.maps(images).values()), axis=1)
+
+
+def bench_limb(*, slices: int, size: int, rounds: int, threads: int) -> list[Row]:
+    """A series through the shipped model of limbs, which is the mean of its networks."""
+    import torch
+
+    from osteon.ops.series_images import with_neighbours
+    from osteon.predict.predictor import Predictor
+    from osteon.weights import find_card, load_networks, mask_difference
+
+    card = find_card(LIMB)
+    images = with_neighbours(grey_slices(slices, size)[0], card.image.neighbours)
+    segmenter = Predictor.load(card, device="cpu", precision="float32", threads=threads)
+    networks = [network.eval() for network in load_networks(card)]
+
+    def eager() -> NDArray[np.float32]:
+        with torch.inference_mode():
+            each = [torch.from_numpy(image[None].astype(np.float32) / 255) for image in images]
+            maps = [torch.stack([network(one).sigmoid() for network in networks]).mean(dim=0) for one in each]
+        return torch.cat(maps).numpy()
+
+    segmenter.maps(images[:1])
+    taken = in_turns({"osteon": partial(_stacked, segmenter, images), "eager": eager}, rounds=rounds)
+    ours, theirs = taken["osteon"], taken["eager"]
+    dice = 1 - mask_difference(ours.result, theirs.result, thresholds=[0.5])
+    print(f"limb: Dice {dice:.5f} of masks with {int((theirs.result >= 0.5).sum())} pixels")
+    step = f"{slices} slices {size} px, {len(networks)} networks of limbs"
+    return [Row.of(step, "torch eager, slice by slice", ours, theirs, target=2.0, equal=dice >= LEAST_DICE)]
 
 
 def bench_training(*, size: int, batch: int, rounds: int) -> list[Row]:
@@ -266,6 +297,9 @@ def run(options: argparse.Namespace) -> list[Row]:
     if "training" in parts:
         size, batch = (32, 2) if options.quick else (options.training_size, BATCH)
         add(bench_training(size=size, batch=batch, rounds=rounds))
+    if "limb" in parts:
+        slices, size = (3, 64) if options.quick else (LIMB_SLICES, LIMB_SIZE)
+        add(bench_limb(slices=slices, size=size, rounds=rounds, threads=threads))
     return rows
 
 

@@ -250,7 +250,7 @@ def test_images_that_cannot_be_halved_and_other_outputs_are_refused() -> None:
 
 
 def test_the_reference_is_the_network_of_its_package() -> None:
-    from monai.networks.nets import SegResNet
+    from monai.networks.nets.segresnet import SegResNet
 
     torch.manual_seed(0)
     network = build_segmenter(SEGMENTERS["segresnet_small"], in_channels=3).eval()

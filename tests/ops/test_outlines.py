@@ -129,7 +129,7 @@ def test_flat_and_empty_point_sets_have_a_diameter() -> None:
 def test_images_may_lie_between_slices(ratio: float) -> None:
     """A map that grows evenly along the slices is cut where it reaches the level, whatever slices the images are at."""
     frame = slice_frame(SHAPE[1:], SPACING[1:])
-    slices = np.arange(int((SHAPE[0] - 1) / ratio) + 1) * ratio
+    slices = np.asarray(np.arange(int((SHAPE[0] - 1) / ratio) + 1) * ratio, dtype=np.float64)
     maps = np.zeros((len(slices), *frame.size), dtype=np.uint8)
     maps[:, 10:20, 10:20] = np.rint(slices * 20)[:, None, None]
     stack = MapStack(frame, slices, lesion=maps, labels=(maps > 0).astype(np.uint8), lesion_level=100)
