@@ -44,6 +44,8 @@ __all__ = [
     "LimbMap",
     "OutlinedTumours",
     "Segmenter",
+    "ask_limits",
+    "body_box",
     "limb_body",
     "limb_images",
     "map_limb",
