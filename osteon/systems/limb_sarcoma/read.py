@@ -90,7 +90,7 @@ def answer(
     """
     modality, clock = _modality(volume), Clock()
     with clock.step("check the input"):
-        faults = text.modality_faults(volume, modality)
+        faults = text.header_faults(volume, modality)
         told = require_checks(
             faults, wanted="an MR T1 without fat suppression, or a CT, of a limb", force=options.force
         )

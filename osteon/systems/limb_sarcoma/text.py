@@ -42,9 +42,9 @@ __all__ = [
     "Tumour",
     "colour_of",
     "describe",
+    "header_faults",
     "headline",
     "learnt_notice",
-    "modality_faults",
     "ood_notices",
     "ood_sentence",
     "outline_notices",
@@ -88,6 +88,14 @@ _THICK: Final = 1.5
 """Slices so many times as far apart as those of the network are thick."""
 _SHARP: Final = r"B[5-9]\d|[BH]R[5-9]\d|QR[5-9]\d|YC|YD|FC[3-8]\d|BONE|LUNG|EDGE|SHARP|DETAIL"
 """Convolution kernels for bone and lung, as makers call them."""
+
+
+_ELSEWHERE: Final = (
+    r"HEAD|BRAIN|SKULL|ORBIT|NECK|CHEST|THORA|LUNG|HEART|CARDI|ABDOM|LIVER|KIDNEY|PANCREA|PROSTATE|BREAST|SPINE|CERVIX"
+)
+"""Parts of the body that are no limb, as Body Part Examined names them; a pelvis may hold the tumour of a thigh."""
+_MOST_PIECES: Final = 3
+"""Patients of the set have one to three of them (see the page on limbs); the trunk has more."""
 
 
 def colour_of(number: int) -> tuple[int, int, int]:
@@ -315,14 +323,19 @@ def headline(tumours: Sequence[Tumour], *, least_ml: float, not_listed: int) -> 
     return f"{len(tumours)} tumours outlined, {least}{total:,.0f} ml in total. The largest: {size_told(tumours[0])}."
 
 
-def modality_faults(volume: Volume, modality: Modality) -> list[str]:
+def header_faults(volume: Volume, modality: Modality) -> list[str]:
     """Why a scan is not what the models were trained on, as far as its header says it."""
-    said = volume.source.series.weighting if volume.source and modality == "mr" else ""
-    if said in {"", "T1"}:
+    series = volume.source.series if volume.source else None
+    if series is None:
         return []
-    if said.startswith("T1"):
-        return [f"the fat of this MR is suppressed ({said})"]
-    return [f"this MR is {said} by its header, not T1"]
+    faults = []
+    if modality == "mr" and series.weighting not in {"", "T1"}:
+        is_dark = series.weighting.startswith("T1")
+        weighting = f"this MR is {series.weighting} by its header, not T1"
+        faults.append(f"the fat of this MR is suppressed ({series.weighting})" if is_dark else weighting)
+    if re.search(_ELSEWHERE, series.body_part):
+        faults.append(f"it shows {series.body_part} by its header (Body Part Examined)")
+    return faults
 
 
 def scan_notices(volume: Volume, modality: Modality, *, slice_mm: float) -> Iterator[Notice]:
@@ -355,6 +368,12 @@ def outline_notices(tumours: Sequence[Tumour], not_listed: int, *, least_ml: flo
     for number, tumour in enumerate(tumours, start=1):
         if tumour.is_cut:
             yield Notice("tumour-cut", f"Tumour {number}: {cut_told(tumour)}", level="warning")
+    if len(tumours) > _MOST_PIECES:
+        text = (
+            f"{len(tumours)} pieces were outlined, more than in limbs with one sarcoma: the scan may show what the model "
+            "has never seen."
+        )
+        yield Notice("many-pieces", text, level="warning")
     if not_listed:
         found = "one was" if not_listed == 1 else f"{not_listed} were"
         yield Notice("small-pieces", f"{pieces_rule(least_ml)}; {found} left out.")

@@ -75,8 +75,8 @@ def codes(told: Answer) -> set[str]:
     return {notice.code for notice in told.notices}
 
 
-def with_source(volume: Volume, *, weighting: str = "", identifier: str = "", kernel: str = "") -> Volume:
-    series = Series(uid="1.2.3", modality=volume.modality, weighting=weighting, kernel=kernel)
+def with_source(volume: Volume, *, identifier: str = "", **said: str) -> Volume:
+    series = Series(uid="1.2.3", modality=volume.modality, **said)  # type: ignore[arg-type]  # texts all
     source = Source("dicom", Path("series"), Patient(identifier=identifier), Study(uid="1.2"), series)
     return replace(volume, source=source)
 
@@ -257,6 +257,27 @@ def test_an_mr_that_says_it_is_not_t1_is_refused_unless_forced(weighting: str, m
     forced = answer(volume, Options(force=True), segmenter=GreySegmenter())
     assert "check-failed-forced" in codes(forced)
     assert forced.status == "positive"
+
+
+@pytest.mark.parametrize(
+    ("body_part", "is_refused"),
+    [("HEAD", True), ("ABDOMENPELVIS", True), ("CHEST", True), ("THIGH", False), ("HIP", False)],
+)
+def test_another_part_of_the_body_is_refused_by_its_header(ct: Limb, body_part: str, is_refused: bool) -> None:
+    volume = with_source(ct.volume, body_part=body_part)
+    if is_refused:
+        with pytest.raises(NotThisTaskError, match=f"it shows {body_part} by its header"):
+            answer(volume, OPTIONS, segmenter=GreySegmenter("ct"))
+    assert answer(volume, Options(force=is_refused), segmenter=GreySegmenter("ct")).status == "positive"
+
+
+def test_many_pieces_are_warned_of() -> None:
+    apart = [((x, y, 0.0), (9.0, 9.0, 16.0)) for x, y in ((-30, 0), (0, -32), (0, 32), (-22, 26))]
+    found = answer(make_limb(tumours=apart).volume, OPTIONS, segmenter=GreySegmenter())
+    assert len(listed(found)) == 4
+    assert "many-pieces" in codes(found)
+    fewer = answer(make_limb(tumours=apart[:3]).volume, OPTIONS, segmenter=GreySegmenter())
+    assert "many-pieces" not in codes(fewer)
 
 
 def test_what_a_header_leaves_open_is_said() -> None:
