@@ -370,8 +370,8 @@ def outline_notices(tumours: Sequence[Tumour], not_listed: int, *, least_ml: flo
             yield Notice("tumour-cut", f"Tumour {number}: {cut_told(tumour)}", level="warning")
     if len(tumours) > _MOST_PIECES:
         text = (
-            f"{len(tumours)} pieces were outlined, more than in limbs with one sarcoma: the scan may show what the model "
-            "has never seen."
+            f"{len(tumours)} pieces were outlined, more than in limbs with one sarcoma: the scan may show what the "
+            "model has never seen."
         )
         yield Notice("many-pieces", text, level="warning")
     if not_listed:
