@@ -1,8 +1,8 @@
 """Segmentation of bone metastases: osteon's way to run Hybrid-AttUNet++ against plain torch; a whole series; training.
 
 Run ``python -m bench.segmenter [--only networks|series|training|limb] [--quick] [--threads N] [--json FILE]`` on a
-machine that does nothing else. Both sides take turns in one process with the same number of threads, so that a busy minute
-meets both; the memory of the whole series is that of a fresh process for each side.
+machine that does nothing else. Both sides take turns in one process with the same number of threads, so that a busy
+minute meets both; the memory of the whole series is that of a fresh process for each side.
 
 * networks: eight slices of a phantom at 224 x 224 and 512 x 512 through the full Hybrid-AttUNet++, trained for a
   moment, against eager torch at its best batch size. Equal when the Dice of both masks is at least 0.999.

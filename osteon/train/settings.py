@@ -35,11 +35,7 @@ from osteon.weights.backbone import embedded_architectures
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import nn
-
     from osteon.data import Manifest
-    from osteon.train.export.card import ExportOptions
-    from osteon.train.run import RunData
     from osteon.weights import ImageInput, MeasuredResult
 
 __all__ = [
@@ -640,8 +636,8 @@ class Recipe(Generic[S]):
             network without embedded weights. Looked at in this order; a later one sees what an earlier one set.
         elsewhere: what no model of the task may be used for.
         card_input: what a model's card says of the image, from settings and manifest.
-        measured: further results for the card, its first ones: of the run, its networks by fold as they are shipped,
-            and the options of the export.
+        measured: further results for the card, its first ones: of the run (``RunData``), its networks by fold as they
+            are shipped, and the options of the export (``ExportOptions``).
     """
 
     task: str
@@ -651,7 +647,7 @@ class Recipe(Generic[S]):
     when: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     elsewhere: str
     card_input: Callable[[S, Manifest], ImageInput] = field(repr=False)
-    measured: Callable[[RunData, Mapping[int, nn.Module], ExportOptions], Sequence[MeasuredResult]] | None = None
+    measured: Callable[[Any, Mapping[int, Any], Any], Sequence[MeasuredResult]] | None = None
 
     def settings(self, given: Mapping[str, Any] | None = None) -> S:
         """Settings of a training by name, as a file or a command line has them; None and "" are what the recipe says.
