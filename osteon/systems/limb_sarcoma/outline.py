@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LEAST_SHARE",
     "LIMB_MAP",
+    "MOST_ASKED",
     "VIEW_MM",
     "FoundTumour",
     "LimbImages",
@@ -58,6 +59,8 @@ LIMB_MAP: Final = "lesion"
 """Name of the map of tumour."""
 
 LEAST_SHARE: Final = 0.05
+MOST_ASKED: Final = 24
+"""Pictures of which a model is asked how they are like those of its training."""
 VIEW_MM: Final = 50.0
 """Around a tumour: the largest of the margins that pictures of trainings have; with less, an abdomen looks familiar."""
 
@@ -135,10 +138,14 @@ class LimbImages:
         return _stacks(np.ascontiguousarray(self.grey[(slice(None), *self.part)]), beside)
 
 
-def _stacks(grey: NDArray[np.uint8], beside: int) -> Iterator[NDArray[np.uint8]]:
+def _stacks(
+    grey: NDArray[np.uint8], beside: int, *, only: NDArray[np.int64] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """Blocks of images with their neighbours; of all of them, or only of some."""
     around = neighbour_indices(np.arange(len(grey)), beside)
-    for first in range(0, len(grey), _SLAB):
-        some = slice(first, first + _SLAB)
+    wanted = np.arange(len(grey)) if only is None else only
+    for first in range(0, len(wanted), _SLAB):
+        some = wanted[first : first + _SLAB]
         yield grey[around[some]] if beside else grey[some]
 
 
@@ -227,7 +234,8 @@ def ask_limits(
 
     Limits are known of pictures as trainings have them: they end near a tumour, and the rest is black. So the model is
     asked of such a picture: the largest piece with ``VIEW_MM`` around it, or the middle of the body where there is
-    none. Of whole fields of view it would say that they are like nothing it has learnt.
+    none. Of whole fields of view it would say that they are like nothing it has learnt. The score is a median over
+    slices: of many, ``MOST_ASKED`` are enough, evenly apart.
 
     Args:
         images: of the scan.
@@ -240,7 +248,9 @@ def ask_limits(
     if segmenter.limits is None:
         return None
     shown = _as_in_training(images, limb_map.labels, picture)
-    parts = [one["distance"] for one in segmenter.run(_stacks(shown, beside), progress=progress, total=len(shown))]
+    asked = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), MOST_ASKED)).round().astype(np.int64))
+    blocks = _stacks(shown, beside, only=asked)
+    parts = [one["distance"] for one in segmenter.run(blocks, progress=progress, total=len(asked))]
     return segmenter.ood(np.concatenate(parts))
 
 

@@ -14,9 +14,10 @@ from osteon.data import Patient, RegionOod, Series, Source, Study, Volume
 from osteon.data.system import NO_MODEL, Header
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.mesh import bounds_lps_mm
+from osteon.systems.limb_sarcoma import outline
 from osteon.systems.limb_sarcoma import read as limb_read
 from osteon.systems.limb_sarcoma.options import Options
-from osteon.systems.limb_sarcoma.outline import VIEW_MM
+from osteon.systems.limb_sarcoma.outline import MOST_ASKED, VIEW_MM
 from osteon.systems.limb_sarcoma.prepare import SLICE_MM
 from osteon.systems.limb_sarcoma.read import answer
 from osteon.systems.limb_sarcoma.text import LimbReading
@@ -329,8 +330,9 @@ def test_outside_the_training_range_nothing_is_reported_unless_asked_for(ct: Lim
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_limits_are_asked_of_pictures_like_those_of_training(is_there: bool) -> None:
+def test_limits_are_asked_of_pictures_like_those_of_training(is_there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tumour with the largest margin around it, or the middle of the body, black beyond."""
+    monkeypatch.setattr(outline, "MOST_ASKED", 500)
     segmenter = GreySegmenter("ct", ood=replace(FAR, score=1.0))
     limb = make_limb("ct", limb_grid((60, 200, 210)), tumours=((CENTRE_LPS_MM, RADII_MM),) if is_there else ())
     answer(limb.volume, OPTIONS, segmenter=segmenter)
@@ -346,6 +348,12 @@ def test_limits_are_asked_of_pictures_like_those_of_training(is_there: bool) -> 
     if not is_there:
         assert sides_mm == pytest.approx(wide, abs=8)
         assert [line.mean() for line in used] == pytest.approx((79.5, 79.5), abs=1)
+    monkeypatch.undo()
+    fewer = GreySegmenter("ct", ood=replace(FAR, score=1.0))
+    answer(limb.volume, OPTIONS, segmenter=fewer)
+    some = np.concatenate([block for block in fewer.blocks if block.shape[2:] == (160, 160)])
+    assert len(some) == MOST_ASKED < len(pictures)
+    assert np.array_equal(some[[0, -1]], pictures[[0, -1]])
 
 
 def test_a_patient_of_the_training_is_known(ct: Limb) -> None:
