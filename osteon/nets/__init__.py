@@ -235,7 +235,7 @@ def network_names(*, task: Literal["classification", "segmentation", "tiles"] = 
         >>> network_names()[:4]
         ('alexnet_femur', 'deit_small', 'deit_tiny', 'densenet121')
         >>> network_names(task="segmentation")[:4]
-        ('attunet', 'attunetpp', 'attunetpp_plain', 'efficientnet_lite0_dual_unet')
+        ('attunet', 'attunet_small', 'attunetpp', 'attunetpp_plain')
         >>> network_names(task="tiles")
         ('efficientnet_lite0_tiles', 'efficientnet_lite1_tiles', 'efficientnet_lite2_tiles',
          'inception_resnet_v2_tiles', 'mobilenet_v2_tiles', 'resnetv2_50_tiles', 'xception_tiles')

@@ -12,7 +12,7 @@ import pytest
 
 from osteon.data.slide import GradeProposal
 from osteon.report import write_result
-from osteon.report.blocks import Callout, KeyValues, Paragraph, Table
+from osteon.report.blocks import Callout, KeyValues, Table
 from osteon.report.wording import DISCLAIMER
 from osteon.systems.histology.detail import LOOKS, SlideReading, rgb_of
 from osteon.systems.histology.drawings import SYNTHETIC_MARK, Panels
@@ -108,9 +108,10 @@ def _callouts(answer: Answer, slide: ArraySlide) -> list[Callout]:
 def test_no_mark_without_a_reason(slide: ArraySlide, answer: Answer) -> None:
     plain = document_of(synthetic_answer(is_demo=False), ArraySlide(slide.pixels, is_synthetic=False), slide_run())
     assert plain.mark == ""
-    statement = "mobilenet_v2_tiles.demo: Trained on 45 tiles of three patients and synthetic slides."
-    assert plain.blocks[0] == Paragraph(statement, "statement")
-    assert not [one for one in plain.blocks if isinstance(one, Callout)]
+    (told,) = (one for one in plain.blocks if isinstance(one, Callout))
+    assert plain.blocks[0] == told
+    assert (told.title, told.small) == ("Research model, not a medical device", ("mobilenet_v2_tiles.demo",))
+    assert told.text == "Trained on 45 tiles of three patients and synthetic slides."
     assert len(_callouts(answer, slide)) == 2
 
 
