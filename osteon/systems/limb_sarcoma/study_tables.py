@@ -136,6 +136,8 @@ def _groups(scores: Sequence[ScanScore]) -> list[tuple[frozenset[str], list[str]
 def _estimate(measure: str, one: BootstrapInterval) -> str:
     if measure != "hd95_mm":
         return SHARE.estimate(*_limits(one))
+    if math.isinf(one.low):
+        return "not bounded"
     value, low, high = (f"{each:.1f}" if math.isfinite(each) else "not bounded" for each in _limits(one))
     return f"{value} ({SHARE.lacking})" if math.isnan(one.low) else f"{value} ({low} to {high})"
 
@@ -183,7 +185,8 @@ def pair_table(
         }
         found = medians([each for each in scores if each.patient in shared], resampling=resampling)
         beside = [SHARE.estimate(*_limits(found[method]["dice"])) for method in (BLIND[0], one, two)]
-        rows.append((title, str(gain.patients), *beside, *_difference(gain)[1:], _answer(gain)))
+        answer = _answer(gain, of=len({each.patient for each in scores}))
+        rows.append((title, str(gain.patients), *beside, *_difference(gain)[1:], answer))
         numbers = {"difference": gain.value, "low": gain.low, "high": gain.high, "p": gain.p_value}
         epochs = runs[one].plan.settings.epochs
         records.append({"one": one, "two": two, "patients": gain.patients, "epochs": epochs, **numbers})
@@ -211,8 +214,11 @@ def _unlike(one: RunState, two: RunState) -> str:
     return "; ".join(f"{name} {first[name]} and {second.get(name)}" for name in names)
 
 
-def _answer(gain: BootstrapInterval) -> str:
+def _answer(gain: BootstrapInterval, *, of: int) -> str:
+    """In words; an answer is given once all patients are scored."""
     p = f"p {SHARE.number(gain.p_value)}"
+    if gain.patients < of:
+        return f"not decided yet: {gain.patients} of {of} patients ({p})"
     if not (gain.low > 0 or gain.high < 0):
         return f"not decided ({p})"
     return f"yes ({p})" if gain.low > 0 else f"no, it takes away ({p})"
@@ -284,7 +290,8 @@ def agreement_table(scores: Sequence[ScanScore], notes: tuple[str, ...], resampl
     everyone = {each.patient for each in scores}
     for people, methods in _groups(scores):
         for method in methods:
-            volumes = np.array([[found[method][who][name] for name in ("true_ml", "predicted_ml")] for who in people])
+            both = ("true_ml", "predicted_ml")
+            volumes = np.array([[found[method][who][name] for name in both] for who in sorted(people)])
             true, predicted = volumes.T
             with np.errstate(divide="ignore"):
                 ratios = np.where(predicted > 0, np.log(predicted / true), np.nan)

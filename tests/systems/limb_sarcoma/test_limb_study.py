@@ -24,7 +24,7 @@ from osteon.study.protocol import Choices
 from osteon.study.run import StudyJobs, open_study, train_study
 from osteon.systems.limb_sarcoma.study import STUDY, limb_scores
 from osteon.systems.limb_sarcoma.study_rows import NETWORKS, plan_limbs
-from osteon.systems.limb_sarcoma.study_tables import outline_table
+from osteon.systems.limb_sarcoma.study_tables import outline_table, pair_table
 from osteon.train.settings import CONFIGURATIONS
 from tests.systems.limb_sarcoma.toy_limbs import PATIENTS, SIZE, Limbs
 
@@ -143,6 +143,26 @@ def test_the_second_decoder_is_compared_by_patient(whole: Path) -> None:
     assert "the question is not decided" in said  # what such an interval means
 
 
+def test_the_second_decoder_helps_only_where_all_patients_say_so(study: Study) -> None:
+    runs = {run.plan.name: run for run in study.runs}
+    scores = [each for each in limb_scores(study) if each.method in ("ellipsoid", *PAIR)]
+
+    def answer(gain: float, patients: int) -> str:
+        """What is said where two decoders gain as much in so many patients."""
+        changed = []
+        for each in scores:
+            if each.method == PAIR[1] and int(each.patient.removeprefix("p")) >= patients:
+                continue
+            dice = 0.5 + gain * (each.method == PAIR[1]) + 0.01 * int(each.patient.removeprefix("p"))
+            changed.append(replace(each, agreement=replace(each.agreement, dice=dice)))
+        return str(pair_table(changed, runs, (), FEW).rows[0][-1])
+
+    assert answer(0.1, PATIENTS).startswith("yes (p ")
+    assert answer(-0.1, PATIENTS).startswith("no, it takes away (p ")
+    assert answer(0.0, PATIENTS).startswith("not decided (p ")
+    assert answer(0.1, 2).startswith("not decided yet: 2 of 6 patients (p ")
+
+
 def test_pixels_volumes_and_groups_are_those_of_the_kept_scores(study: Study) -> None:
     folder = study.place.folder
     kept = [row for fold in range(3) for row in table(folder / f"runs/unet_small/fold-{fold}/volumes.csv")]
@@ -195,6 +215,8 @@ def test_distances_without_an_end_are_said_to_have_none(study: Study) -> None:
     ]
     cells = {row[0]: row[4] for row in outline_table(far, {}, (), FEW).rows}
     assert cells["blind: mean mask"].startswith("not bounded (")
+    lost = [replace(each, agreement=replace(each.agreement, hd95_mm=np.inf)) for each in scores]
+    assert {row[4] for row in outline_table(lost, {}, (), FEW).rows} == {"not bounded"}
     assert "not bounded" not in cells["blind: ellipsoid"]
     alone = outline_table([each for each in scores if each.patient == "p0"], {}, (), FEW).rows[0][4]
     assert alone.endswith("(no interval)")
