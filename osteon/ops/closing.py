@@ -96,7 +96,7 @@ def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
     def work(first: int, stop: int) -> None:
         for k in range(first, stop):
-            wide = np.pad(mask[k].astype(np.uint8), 1)
+            wide = np.pad(mask[k].astype(np.uint8, order="C"), 1)  # a turned scan lies along its columns
             cv2.floodFill(wide, None, (0, 0), 2)  # what is outside becomes 2
             np.not_equal(wide[1:-1, 1:-1], 2, out=filled[k])
 

@@ -79,7 +79,12 @@ def test_closing_keeps_what_touches_the_border() -> None:
 def test_filling_equals_scipy(seed: int) -> None:
     generator = np.random.default_rng(seed)
     mask = generator.random((2, *generator.integers(1, 20, 2))) < generator.uniform(0.3, 0.8)
-    assert np.array_equal(fill_holes(mask), np.stack([ndimage.binary_fill_holes(image) for image in mask]))
+    filled = np.stack([ndimage.binary_fill_holes(image) for image in mask])
+    assert np.array_equal(fill_holes(mask), filled)
+    turned = np.asfortranarray(mask.transpose(0, 2, 1)).transpose(0, 2, 1)  # as of a sagittal scan
+    for some in (turned, np.ascontiguousarray(mask.transpose(0, 2, 1)).transpose(0, 2, 1)):
+        assert np.array_equal(fill_holes(some), filled)
+        assert np.array_equal(fill_holes(some[:1]), filled[:1])
 
 
 @pytest.mark.parametrize("sigma", [2.0, 0.6])
