@@ -38,6 +38,7 @@ __all__ = [
     "late",
     "lazy",
     "ood_notice",
+    "ood_sentence",
     "silent_notice",
 ]
 
@@ -290,3 +291,9 @@ def ood_notice(what: str, distance: str, ood: RegionOod, tail: str) -> Notice:
         f"{ood.threshold:.2f} (1 is usual). What the model says of it carries no weight. {tail}"
     )
     return Notice("out-of-distribution", text, level="warning")
+
+
+def ood_sentence(what: str, ood: RegionOod, *, report_ood: bool) -> str:
+    """What a headline says of an image, called as "the scan", that is outside the training range."""
+    where = f"{what} is outside the model's training range (score {ood.score:.2f}, threshold {ood.threshold:.2f})"
+    return f"Caution: {where}; reported because that was asked for." if report_ood else f"No assessment: {where}."

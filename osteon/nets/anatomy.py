@@ -157,7 +157,7 @@ def middle_map_modules(network: nn.Module, *, channels: int = 1) -> list[nn.Modu
     they are those of its encoder, of a pair those of the network that sees the whole image.
 
     Args:
-        network: of the registry, in evaluation mode; one that is no segmenter is run once.
+        network: of the registry, in evaluation mode; one that is not a segmenter is run once.
         channels: of its input.
 
     Returns:

@@ -14,7 +14,7 @@ The other names without a suffix are the networks of the reference code, whose p
 and without a residual path (the published code has no such network).
 
 ``NAME_small`` has a quarter of the channels of NAME and no side heads: ours, for small data sets, one core, and models
-that are shipped with the code. ``segresnet`` is no member of the family: it is MONAI's, a reference for studies.
+that are shipped with the code. ``segresnet`` does not belong to the family: it is MONAI's, a reference for studies.
 
 References:
     Myronenko 2018, 10.1007/978-3-030-11726-9_28 (SegResNet);

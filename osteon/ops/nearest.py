@@ -132,7 +132,7 @@ def _nearest(
 
 
 def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Voxels of a mask with one of six neighbours outside of it; the edge of the image is no border."""
+    """Voxels of a mask with one of six neighbours outside of it; the edge of the image does not count."""
     inner = mask.copy()
     for axis in range(3):
         ahead = np.moveaxis(mask, axis, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import numpy as np
 from msgspec import Meta
@@ -22,6 +22,7 @@ from osteon.report.findings import (
     Share,
     SliceEntries,
     Text,
+    filled,
     finished,
     like,
     slice_entries,
@@ -149,11 +150,14 @@ def _lesion_entries(reading: LesionReading, volume: Volume) -> LesionEntries:
 
 def _entry(lesion: Lesion, number: int) -> LesionEntry:
     """Fields of the same names, and slices by their numbers."""
-    names = [name for name in LesionEntry.__struct_fields__ if hasattr(lesion, name)]
-    same: dict[str, Any] = {name: getattr(lesion, name) for name in names}
-    first, last = lesion.slices[0] + 1, lesion.slices[1]
-    key = lesion.key_slice + 1
-    return LesionEntry(number=number, first_slice_number=first, last_slice_number=last, key_slice_number=key, **same)
+    return filled(
+        LesionEntry,
+        lesion,
+        number=number,
+        first_slice_number=lesion.slices[0] + 1,
+        last_slice_number=lesion.slices[1],
+        key_slice_number=lesion.key_slice + 1,
+    )
 
 
 def drawn_lesions(answer: Answer) -> tuple[DrawnLesion, ...]:

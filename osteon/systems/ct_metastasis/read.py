@@ -15,7 +15,7 @@ import numpy as np
 from osteon.data import Answer, Mask, Notice, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
-from osteon.data.system import NO_MODEL, silent_notice
+from osteon.data.system import NO_MODEL, ood_sentence, silent_notice
 from osteon.errors import InputError, NotThisTaskError, UnknownLabelError, WeightsError
 from osteon.geometry import axial_turn
 from osteon.ops.hu_check import hu_faults, require_checks, trunk_faults
@@ -203,7 +203,7 @@ def _assessed(
     if ood is not None and ood.is_ood and not options.report_ood:
         found = replace(
             _bone_alone(series, clock),
-            headline=f"{text.ood_sentence(ood, report_ood=False)} {bone_told(series.masks[0])}",
+            headline=f"{ood_sentence('the series', ood, report_ood=False)} {bone_told(series.masks[0])}",
             status="abstained",
             notices=tuple(_notices_of_slices(series.volume, series.images, seen=False)),
             detail=text.LesionReading(slices.withheld()),
@@ -211,7 +211,7 @@ def _assessed(
     else:
         found = _lesions(series, lesion_options, segmenter, slices, own, clock, progress)
         if ood is not None and ood.is_ood:
-            found = replace(found, headline=f"{found.headline} {text.ood_sentence(ood, report_ood=True)}")
+            found = replace(found, headline=f"{found.headline} {ood_sentence('the series', ood, report_ood=True)}")
     told = text.ood_notices(ood, report_ood=options.report_ood)
     return replace(
         found,

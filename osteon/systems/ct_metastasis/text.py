@@ -36,7 +36,6 @@ __all__ = [
     "lesion_labels",
     "metal_notice",
     "ood_notices",
-    "ood_sentence",
     "slices_notice",
 ]
 
@@ -213,12 +212,6 @@ def slices_notice(scores: SliceScores) -> Iterator[Notice]:
         yield Notice("slices-contradict-outlines", said, level="warning")
     else:
         yield Notice("slices-and-outlines", f"Slices: {counted}.")
-
-
-def ood_sentence(ood: RegionOod, *, report_ood: bool) -> str:
-    """What the headline says of a series that is outside the training range."""
-    where = f"the series is outside the model's training range (score {ood.score:.2f}, threshold {ood.threshold:.2f})"
-    return f"Caution: {where}; reported because that was asked for." if report_ood else f"No assessment: {where}."
 
 
 def ood_notices(ood: RegionOod | None, *, report_ood: bool) -> tuple[Notice, ...]:

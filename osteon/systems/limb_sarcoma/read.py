@@ -15,7 +15,7 @@ import numpy as np
 from osteon.data import Answer, Mask, Notice, Region, SliceScores, named
 from osteon.data.options import Progress, silent
 from osteon.data.provenance import Clock
-from osteon.data.system import NO_MODEL, silent_notice
+from osteon.data.system import NO_MODEL, ood_sentence, silent_notice
 from osteon.errors import InputError, UnknownLabelError, WeightsError
 from osteon.geometry import axial_turn
 from osteon.mesh import coarse_surface
@@ -170,7 +170,7 @@ def _assessed(
         found = _outlined(scan, limb_map, least_mm3 / 1000, clock, progress)
     said = [found.headline]
     if ood is not None and ood.is_ood:
-        said.insert(0, text.ood_sentence(ood, report_ood=options.report_ood))
+        said.insert(0, ood_sentence("the scan", ood, report_ood=options.report_ood))
     if known:
         said.append("This patient was in the training set.")
         told = [*told, text.learnt_notice()]

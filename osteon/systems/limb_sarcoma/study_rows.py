@@ -42,7 +42,7 @@ class NetworkRow:
         if not self.draws_bone or all(row.bone_mask for row in manifest.rows):
             return ""
         is_mr = any(row.extra.get("modality") == "mr" for row in manifest.rows)
-        return "not on MR: no bone mask" if is_mr else "no bone mask: make the data set again"
+        return "MR has no bone mask" if is_mr else "no bone mask: make the data set again"
 
 
 NETWORKS: Final = (

@@ -46,7 +46,6 @@ __all__ = [
     "headline",
     "learnt_notice",
     "ood_notices",
-    "ood_sentence",
     "outline_notices",
     "pieces_rule",
     "scan_notices",
@@ -392,12 +391,6 @@ def learnt_notice() -> Notice:
         "What it outlines here says nothing about how good it is on others."
     )
     return Notice(LEARNT, text, level="warning")
-
-
-def ood_sentence(ood: RegionOod, *, report_ood: bool) -> str:
-    """What the headline says of a scan that is outside the training range."""
-    where = f"the scan is outside the model's training range (score {ood.score:.2f}, threshold {ood.threshold:.2f})"
-    return f"Caution: {where}; reported because that was asked for." if report_ood else f"No assessment: {where}."
 
 
 def ood_notices(ood: RegionOod | None, *, report_ood: bool) -> tuple[Notice, ...]:

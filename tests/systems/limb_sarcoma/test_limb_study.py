@@ -291,7 +291,7 @@ def test_choices_that_cannot_be_are_refused(dataset: Path) -> None:
     assert all(SEGMENTERS[name].widths[0] == 32 for name in full)
     assert [plan_limbs(CHOICES, each)[0].settings.intensity for each in (manifest,)] == [0.0]
     assert plan_limbs(replace(CHOICES, only=("unet_small",)), mr)[0].settings.intensity == 0.15
-    with pytest.raises(InputError, match="not on MR: no bone mask"):
+    with pytest.raises(InputError, match="MR has no bone mask"):
         plan_limbs(CHOICES, mr)
     with pytest.raises(UnknownLabelError, match="unet_small"):
         plan_limbs(Choices(only=("unet_smal",)), manifest)
