@@ -49,7 +49,7 @@ $(BIN)/python:
 # reading needs no torch: the shipped models carry the graph that OpenVINO runs
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 	@echo "Installing pinned packages into $(VENV) (a minute or two) ..."
-	$(PIP) install -c $(LOCK) -e '.[models,slides]'
+	$(PIP) install -c $(LOCK) -e '.[models,slides,archive]'
 	@echo "Compiling what is compiled on first use (half a minute) ..."
 	$(BIN)/osteon demo --prepare --quiet
 	touch $@
@@ -57,7 +57,7 @@ $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 # torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c $(LOCK) torch
-	$(PIP) install -c $(LOCK) -e '.[models,torch,backbones,slides,train,ray,bench,dev]'
+	$(PIP) install -c $(LOCK) -e '.[models,torch,backbones,slides,train,archive,postgres,burnt-in,clusters,ray,bench,dev]'
 	touch $@
 
 # dciodvfy (dicom3tools) checks the DICOM objects that tests write
