@@ -58,7 +58,7 @@ class Radiograph:
         spacing_mm: between (rows, columns); None where it is not known.
         spacing_plane: where the spacing holds: "detector" (larger than in the patient), "calibrated", or "" without.
         view: View Position, as "AP", or "".
-        laterality: "L", "R" or "".
+        laterality: "L", "R", "B" (both) or "".
         source: where it came from; None when it was computed.
     """
 

@@ -65,6 +65,7 @@ def choose_series(
     entries = _of_modality(inventory, modality, also)
     _require_one_patient(inventory, entries)
     fit = [entry for entry in entries if entry.problem is None]
+    fit = [entry for entry in fit if not entry.is_film] or fit  # a radiograph where there is no volume
     if not fit:
         kind = UnsupportedError if all(entry.unsupported for entry in entries) else InputError
         wanted = f"{modality} series" if modality else "series"
@@ -288,6 +289,9 @@ def _facts(entry: SeriesEntry) -> tuple[str, ...]:
         return ()
     if entry.kind == "picture":
         return (f"A picture of {entry.grid.shape[1]} x {entry.grid.shape[2]} pixels.",)
+    if entry.is_film:
+        kind = entry.series.modality or "secondary capture"
+        return (f"A radiograph ({kind}) of {entry.grid.shape[1]} x {entry.grid.shape[2]} pixels.",)
     plane = ("sagittal", "coronal", "axial")[int(np.argmax(np.abs(entry.grid.directions[0])))]
     kind = "original" if _is_original(entry) else "derived or reformatted"
     kernel = {True: ", sharp kernel", False: ", soft-tissue kernel", None: ""}[kernel_is_sharp(entry.kernel)]

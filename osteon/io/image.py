@@ -7,6 +7,7 @@ import math
 import struct
 import warnings
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from osteon.io.dicom.elements import Elements
     from osteon.io.inventory import Progress
 
 
 __all__ = [
     "check_used_bits",
     "is_picture",
+    "load_film",
     "load_picture",
     "load_radiograph",
     "picture_entry",
@@ -52,7 +55,6 @@ JPEG: Final = b"\xff\xd8\xff"
 BLUE_GREEN_RED: Final = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 """Luminance of a colour, ITU-R BT.601."""
 
-MODALITY: Final = 0x00080060
 HIGHEST_16: Final = 65535.0
 INT16_MAX: Final = 32767
 
@@ -79,23 +81,30 @@ def read_image(path: Path, *, frame: int | None = None, any_scale: bool = False)
     return load_radiograph(path, frame=frame, any_scale=any_scale).scaled()
 
 
-def load_radiograph(path: Path, *, frame: int | None = None, any_scale: bool = False) -> Radiograph:
+def load_radiograph(
+    path: Path, *, frame: int | None = None, any_scale: bool = False, window: int | None = None, raw: bool = False
+) -> Radiograph:
     """Read one grey image: the function behind data sets and readings.
 
     Of a picture (PNG, JPEG and what else OpenCV decodes) colour becomes luminance, transparency is ignored, and pixels
     are turned as EXIF says, as a viewer shows them. The full scale of 16 bits is that of the bits that PNG's sBIT
-    declares where the values were not moved to the upper ones. A DICOM image stored as MONOCHROME1 (low is white) is
-    turned over.
+    declares where the values were not moved to the upper ones.
+
+    A DICOM radiograph (CR, DX, RF, XA, secondary capture) is read by the rule book of ``osteon.io.dicom.film``: its
+    window applied, bright is dense, and its source says what was left out. Of another DICOM image the rescaled values
+    are given; stored as MONOCHROME1 (low is white) it is turned over.
 
     Args:
         path: recognised by its content; NIfTI by its name.
         frame: which image of a multi-frame DICOM file or slice of a NIfTI volume, counted from 0; None demands that
             there is only one.
         any_scale: the picture will be stretched, so that it does not matter how many of 16 bits it uses.
+        window: of a DICOM radiograph, which of its VOI LUTs and then windows, from 0; None takes the first.
+        raw: a DICOM radiograph FOR PROCESSING is read too, and marked by a notice.
 
     Raises:
-        InputError: no such file, truncated or damaged, several images in it and no frame named, or 16 bits of which
-            only the lowest sixteenth is used and nothing says how many were meant.
+        InputError: no such file, truncated or damaged, several images in it and no frame named, a DICOM radiograph FOR
+            PROCESSING, or 16 bits of which only the lowest sixteenth is used and nothing says how many were meant.
         UnsupportedError: a kind of image that cannot be read.
     """
     try:
@@ -106,7 +115,7 @@ def load_radiograph(path: Path, *, frame: int | None = None, any_scale: bool = F
         data = file_bytes(path)
         if data.startswith((PNG, JPEG)):
             return _picture(data, path.name, frame, any_scale=any_scale)
-        grey = _dicom(path, frame)
+        grey = _dicom(path, frame, window=window, raw=raw)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror or type(error).__name__}") from error
     return _picture(data, path.name, frame, any_scale=any_scale) if grey is None else grey
@@ -271,33 +280,49 @@ def _is_whole(data: bytes) -> bool:
     return False
 
 
-def _dicom(path: Path, frame: int | None) -> Radiograph | None:
+def _dicom(path: Path, frame: int | None, *, window: int | None, raw: bool) -> Radiograph | None:
     """A DICOM image, or None when the file is none."""
     from osteon.io.dicom.decode import stored_values, to_float32
     from osteon.io.dicom.elements import read_elements
-    from osteon.io.dicom.header import WANTED, read_frame, split_frames, text
+    from osteon.io.dicom.film import read_film, require_film
+    from osteon.io.dicom.header import WANTED, is_film, modality_of, read_frame, split_frames
 
     elements = read_elements(path, wanted=WANTED)
     if elements is None:
         return None
     if elements.damage is not None or elements.pixel_offset < 0:
-        raise InputError(f"{path.name} is DICOM without readable pixels: {elements.damage or 'it holds no image'}")
+        raise InputError(f"{path.name} is DICOM without readable pixels: {elements.damage or _no_image(elements)}")
+    if is_film(elements):
+        require_film(path, elements, raw=raw)
     whole = read_frame(path, elements)
     if whole.damage is not None:
         raise InputError(f"{path.name} cannot be read: {whole.damage}")
-    if whole.pixels.samples != 1:
+    if whole.pixels.samples != 1 and not is_film(elements):
         raise UnsupportedError(f"{path.name} is a colour DICOM image: only grey ones are read; convert it")
     wanted = _only(frame, whole.frames_in_file, path.name)
     chosen = split_frames(whole)[wanted] if whole.frames_in_file > 1 else whole
+    if is_film(elements):
+        return read_film(chosen, elements, window=window)
     stored = stored_values(chosen)
     values = np.empty(stored.shape, dtype=np.float32)
-    to_float32(stored, chosen, out=values, is_ct=text(elements.values.get(MODALITY)).strip() == "CT")
+    to_float32(stored, chosen, out=values, is_ct=modality_of(elements) == "CT")
     if not np.isfinite(values).all():
         raise InputError(f"{path.name}: its Rescale Slope or Intercept is broken, the values are not finite")
     if chosen.is_inverted:
         values = np.float32(float(values.min()) + float(values.max())) - values
-    found = elements.values
-    return Radiograph(values, modality=text(found.get(MODALITY)).strip())
+    return Radiograph(values, modality=modality_of(elements))
+
+
+def _no_image(elements: Elements) -> str:
+    """What a DICOM file without an image is, in words."""
+    from osteon.io.dicom.header import sop_class_of
+
+    if not sop_class_of(elements):
+        return "it holds no image"
+    from pydicom.uid import UID
+
+    name = UID(sop_class_of(elements)).name
+    return f"it holds no image, but is of {name if name[:1].isalpha() else 'a class that is not known'}"
 
 
 def _nifti(path: Path, frame: int | None) -> NDArray[np.float32]:
@@ -377,6 +402,29 @@ def load_picture(entry: SeriesEntry, *, progress: Progress | None = None) -> Rad
     if progress is not None:
         progress("decode", 1, 1)
     return Radiograph(pixels, full_scale=_full_scale(grey), source=entry.source())
+
+
+def load_film(entry: SeriesEntry, *, progress: Progress | None = None) -> Radiograph:
+    """Read the DICOM radiograph of an entry by :func:`load_radiograph`.
+
+    Args:
+        entry: a film, as ``find_images`` finds it.
+        progress: called as ``progress("decode", done, total)``.
+
+    Raises:
+        InputError: a problem of the entry, or as ``load_radiograph``.
+        UnsupportedError: as ``load_radiograph``.
+    """
+    if entry.path is None or entry.problem is not None:
+        raise InputError(f"the radiograph cannot be read: {entry.problem or 'it is none'}")
+    film = load_radiograph(entry.path)
+    if progress is not None:
+        progress("decode", 1, 1)
+    if film.source is None:
+        return film
+    known = {notice.code for notice in entry.notices}
+    told = (*entry.notices, *(notice for notice in film.source.notices if notice.code not in known))
+    return replace(film, source=replace(film.source, location=entry.location, notices=told))
 
 
 def _grey(path: Path) -> NDArray[Any]:

@@ -87,7 +87,9 @@ class SeriesEntry:
     thickness_mm: float | None = None  # nominal slice thickness, or None
     # frames in slice order; None when there is a problem or the file is not DICOM
     stack: Stack | None = field(default=None, repr=False)
-    path: Path | None = field(default=None, repr=False)  # of a NIfTI file or a picture, else None
+    path: Path | None = field(default=None, repr=False)  # of a NIfTI file, a picture or a single film, else None
+    is_film: bool = False  # DICOM radiographs: projections, with no place in the patient
+    view: str = ""  # View Position of a film, or ""
     part: str = ""  # which part of its series it is, as "echo-2"; "" when it is all of it
     no_objects: str = ""  # why no DICOM object can refer to its images; "" when one can
     joined: tuple[SeriesEntry, ...] = field(default=(), repr=False)  # the series that continue each other in it
@@ -101,9 +103,10 @@ class SeriesEntry:
     def header(self) -> Header:
         """What routing may look at."""
         return Header(
-            kind="picture" if self.kind == "picture" else "volume",
+            kind="picture" if self.kind == "picture" else "radiograph" if self.is_film else "volume",
             modality=self.series.modality,
             body_part=self.series.body_part,
+            view=self.view,
             age_years=self.patient.age_years,
             spacing_mm=None if self.grid is None or not self.grid.is_in_mm else self.grid.spacing_mm,
             shape=() if self.grid is None else self.grid.shape,

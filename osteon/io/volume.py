@@ -10,7 +10,7 @@ from osteon.errors import InputError
 from osteon.io.choose import choose_series
 from osteon.io.dicom.load import load_series
 from osteon.io.find import find_images
-from osteon.io.image import load_picture
+from osteon.io.image import load_film, load_picture
 from osteon.io.nifti import load_nifti
 from osteon.io.slide import is_slide, open_slide
 
@@ -29,7 +29,7 @@ def load_image(
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Volume | Radiograph:
-    """Decode a series into a Volume, or a picture into a Radiograph.
+    """Decode a series into a Volume, or a picture or a DICOM radiograph into a Radiograph.
 
     Args:
         entry: from ``choose_series``; its inventory must still be open when it came from a zip.
@@ -49,6 +49,8 @@ def load_image(
         return load_nifti(entry, modality=modality, or_ct=or_ct, progress=progress)
     if entry.kind == "picture":
         return load_picture(entry, progress=progress)
+    if entry.is_film:
+        return load_film(entry, progress=progress)
     return load_series(entry, progress=progress, workers=workers)
 
 
@@ -60,6 +62,9 @@ def load_volume(
     Raises:
         InputError: as ``load_image``; a picture.
     """
+    if entry.is_film:
+        kind = entry.series.modality or "these"
+        raise InputError(f"{entry.location.name}: {kind} images are projections (radiographs), not slices of a volume")
     image = load_image(entry, modality=modality, progress=progress, workers=workers)
     if not isinstance(image, Volume):
         raise InputError(f"{entry.location.name} is a picture of one plane, not a volume: give a series or NIfTI")
@@ -78,7 +83,7 @@ def open_image(
     """Open whatever a path holds: ``osteon.io.open``, the one door for reading, training and programs.
 
     Args:
-        path: DICOM folder or file, zip, NIfTI, a slide, a picture (PNG, JPEG).
+        path: DICOM folder or file, zip, NIfTI, a slide, a picture (PNG, JPEG), a DICOM radiograph.
         kind: what it is to be opened as; None lets the file say it. A picture is a Radiograph unless it is asked for
             as a slide.
         modality: of the series; None takes a CT where there is one, else whatever is there.

@@ -18,7 +18,6 @@ from osteon.data.system import Header
 from osteon.errors import InputError, OutputError, UsageError, nearest_names
 from osteon.io import choose_series, find_images, load_image
 from osteon.io.choose import other_series
-from osteon.io.dicom.series import PROJECTION_MODALITIES
 from osteon.io.inventory import PICTURE
 from osteon.io.slide import is_slide, open_slide
 from osteon.io.whole_file import part_name, remove_leftovers
@@ -341,14 +340,14 @@ def _readers(inventory: Inventory) -> str:
         told.append(
             f"A picture is read when it is named itself, with a task that can read it: {', '.join(tasks)} (--task)"
         )
-    for modality in sorted({entry.series.modality for entry in inventory.entries} & PROJECTION_MODALITIES):
+    for modality in sorted({entry.series.modality for entry in inventory.entries if entry.is_film}):
         tasks = [
             each.stem
             for each in READERS.values()
             if each.accepts(Header(kind="radiograph", modality=modality)).score > 0
         ]
         readers = f"read by {', '.join(tasks)} (--task)" if tasks else "no task of this version reads radiographs"
-        told.append(f"{modality} is a radiograph: {readers}")
+        told.append(f"{modality or 'A secondary capture'} is a radiograph: {readers}")
     return ". ".join(told)
 
 

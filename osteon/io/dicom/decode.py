@@ -281,12 +281,17 @@ def _fragments(path: Path, offset: int) -> tuple[bytes, tuple[tuple[int, int], .
 
 
 def _significant_bits(stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
-    """Clear what is above and below the stored bits, and extend the sign."""
+    """Clear what is above and below the stored bits, and extend the sign.
+
+    What lossy compression moved above the largest number is that number: cleared, white would become black.
+    """
     pixels = frame.pixels
     if pixels.is_float:
         return stored
     below = pixels.high_bit + 1 - pixels.bits_stored
     above = pixels.bits_allocated - 1 - pixels.high_bit
+    if frame.lossy and pixels.transfer_syntax not in NATIVE and not pixels.signed and not below:
+        return np.minimum(stored, stored.dtype.type((1 << pixels.bits_stored) - 1))
     if above + below and not stored.flags.writeable:
         stored = stored.copy()
     if above:

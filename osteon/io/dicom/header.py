@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from osteon.data import Patient, Series, Study
+from osteon.data import Notice, Patient, Series, Study
 from osteon.errors import InputError, ThirdParty
 from osteon.io import limits
 from osteon.io.dicom.elements import NATIVE
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BITS_GIVEN",
+    "LOSSY_NOTICE",
+    "PROJECTION_MODALITIES",
     "SPLIT_KEYS",
     "WANTED",
     "age_in_years",
     "has_series_uid",
+    "is_film",
     "modality_of",
     "numbers",
     "read_frame",
@@ -39,6 +42,7 @@ __all__ = [
     "read_series",
     "read_study",
     "series_uid",
+    "sop_class_of",
     "split_frames",
     "text",
     "undeclared_text",
@@ -54,6 +58,7 @@ SOP_INSTANCE_UID: Final = 0x00080018
 STUDY_DATE: Final = 0x00080020
 ACCESSION_NUMBER: Final = 0x00080050
 MODALITY: Final = 0x00080060
+INTENT: Final = 0x00080068
 MANUFACTURER: Final = 0x00080070
 STUDY_DESCRIPTION: Final = 0x00081030
 SERIES_DESCRIPTION: Final = 0x0008103E
@@ -73,7 +78,11 @@ INVERSION_TIME: Final = 0x00180082
 SPACING_BETWEEN_SLICES: Final = 0x00180088
 PROTOCOL_NAME: Final = 0x00181030
 KERNEL: Final = 0x00181210
+IMAGER_SPACING: Final = 0x00181164
+MAGNIFICATION: Final = 0x00181114
 PATIENT_POSITION: Final = 0x00185100
+VIEW_POSITION: Final = 0x00185101
+NOMINAL_SPACING: Final = 0x00182010
 STUDY_UID: Final = 0x0020000D
 SERIES_UID: Final = 0x0020000E
 SERIES_NUMBER: Final = 0x00200011
@@ -81,6 +90,7 @@ IMAGE_POSITION: Final = 0x00200032
 IMAGE_ORIENTATION: Final = 0x00200037
 FRAME_OF_REFERENCE: Final = 0x00200052
 LATERALITY: Final = 0x00200060
+IMAGE_LATERALITY: Final = 0x00200062
 SAMPLES: Final = 0x00280002
 FRAMES: Final = 0x00280008
 PHOTOMETRIC: Final = 0x00280004
@@ -93,10 +103,17 @@ HIGH_BIT: Final = 0x00280102
 SIGNED: Final = 0x00280103
 PADDING: Final = 0x00280120
 PADDING_LIMIT: Final = 0x00280121
+CALIBRATION: Final = 0x00280A02
+PIXEL_INTENSITY: Final = 0x00281040
+INTENSITY_SIGN: Final = 0x00281041
+WINDOW_CENTER: Final = 0x00281050
+WINDOW_WIDTH: Final = 0x00281051
 INTERCEPT: Final = 0x00281052
 SLOPE: Final = 0x00281053
 RESCALE_TYPE: Final = 0x00281054
+VOI_FUNCTION: Final = 0x00281056
 LOSSY: Final = 0x00282110
+PRESENTATION_SHAPE: Final = 0x20500020
 
 SPLIT_KEYS: Final[dict[int, str]] = {
     0x00200012: "acquisition number",
@@ -114,6 +131,25 @@ WANTED: Final = frozenset(SPLIT_KEYS) | {
     value for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)
 }
 """Every tag that this module reads."""
+
+STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "MG", "RF", "XA", "RG", "IO", "PX"})
+RAW_CLASSES: Final = frozenset(f"{STORAGE}1.{end}" for end in ("1.1", "2.1", "3.1"))
+"""DX, mammography and intra-oral, for processing."""
+
+PROJECTION_CLASSES: Final = RAW_CLASSES | {f"{STORAGE}{end}" for end in ("1", "1.1", "1.2", "1.3", "12.1", "12.2")}
+"""Those, CR, and DX, mammography and intra-oral for presentation; angiography, fluoroscopy."""
+
+SECONDARY_CLASSES: Final = frozenset(f"{STORAGE}7{end}" for end in ("", ".1", ".2", ".3", ".4"))
+NOT_PROJECTED: Final = frozenset({"CT", "MR", "PT", "NM", "US"})
+NOT_NAMED: Final = frozenset({"", "OT", "HC"})
+"""Modality of a secondary capture (a screenshot, a digitised film) that names no other machine."""
+
+LOSSY_NOTICE: Final = Notice(
+    "lossy-compression",
+    "The images went through lossy compression: their values differ slightly from the scanner's.",
+    "warning",
+)
 
 LOSSY_SYNTAXES: Final = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"})
 MAX_FRAME_PIXELS: Final = 2**26
@@ -241,7 +277,7 @@ def read_frame(path: Path, found: Elements) -> Frame:
         frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
         split_keys=tuple(text(get(tag)) for tag in SPLIT_KEYS),
         lossy=text(get(LOSSY)) == "01" or found.transfer_syntax in LOSSY_SYNTAXES,
-        damage=found.damage or _damage(found, pixels, frames) or _count_damage(values),
+        damage=found.damage or _damage(found, pixels, frames) or (None if is_film(found) else _count_damage(values)),
         is_inverted=text(get(PHOTOMETRIC)).strip() == "MONOCHROME1",
         modality=modality_of(found),
         rescale_type=text(get(RESCALE_TYPE)).upper()[:LONGEST_CODE],
@@ -249,7 +285,7 @@ def read_frame(path: Path, found: Elements) -> Frame:
             study=text(get(STUDY_UID)),
             series=text(get(SERIES_UID)),
             instance=text(get(SOP_INSTANCE_UID)) or text(get(MEDIA_SOP_INSTANCE)),
-            sop_class=text(get(SOP_CLASS_UID)) or text(get(MEDIA_SOP_CLASS)),
+            sop_class=sop_class_of(found),
             frame_of_reference=text(get(FRAME_OF_REFERENCE)),
         ),
     )
@@ -309,6 +345,22 @@ def modality_of(found: Elements) -> str:
     return text(found.values.get(MODALITY)).upper()[:LONGEST_CODE]
 
 
+def is_film(found: Elements) -> bool:
+    """Whether an image is a radiograph: a projection, or a secondary capture of an unnamed machine."""
+    modality = modality_of(found)
+    if modality in PROJECTION_MODALITIES:
+        return True
+    kind = sop_class_of(found)
+    if kind in SECONDARY_CLASSES:
+        return modality in NOT_NAMED
+    return kind in PROJECTION_CLASSES and modality not in NOT_PROJECTED
+
+
+def sop_class_of(found: Elements) -> str:
+    """SOP Class UID of an image, from its file meta information where the image has lost it; or ""."""
+    return text(found.values.get(SOP_CLASS_UID)) or text(found.values.get(MEDIA_SOP_CLASS))
+
+
 def read_patient(found: Elements) -> Patient:
     """Who, from one image of a series."""
     get = found.values.get
@@ -350,7 +402,7 @@ def read_series(found: Elements) -> Series:
         patient_position=text(get(PATIENT_POSITION)).upper(),
         manufacturer=text(get(MANUFACTURER), alphabet),
         frame_of_reference_uid=text(get(FRAME_OF_REFERENCE)),
-        sop_class_uid=text(get(SOP_CLASS_UID)) or text(get(MEDIA_SOP_CLASS)),
+        sop_class_uid=sop_class_of(found),
         weighting=_weighting(found) if modality_of(found) == "MR" else "",
         kernel=text(get(KERNEL)),
     )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from osteon.data import Notice, Series
 from osteon.errors import InputError, ThirdParty
+from osteon.geometry import Grid
 from osteon.io.dicom import header
 from osteon.io.dicom.elements import read_elements
+from osteon.io.dicom.film import read_view
 from osteon.io.dicom.join import Part, continuing, paths_of
 from osteon.io.dicom.references import reference_problem
 from osteon.io.dicom.stack import grouped, natural, plan_stack
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
     from osteon.io.inventory import Frame
 
 
-__all__ = ["PROJECTION_MODALITIES", "DicomFile", "build_entries", "read_dicom_file"]
+__all__ = ["DicomFile", "build_entries", "read_dicom_file"]
 
-
-PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "MG", "RF", "XA", "RG", "IO", "PX"})
 
 SHOWN: Final = 4
 """Series that a notice names."""
@@ -154,10 +154,10 @@ def _entries(files: list[DicomFile], location: Path) -> list[SeriesEntry]:
 
 def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: Path) -> SeriesEntry:
     notices: tuple[Notice, ...] = ()
-    stack, unsupported = None, False
+    stack, unsupported, film = None, False, None
     problem: str | None
-    if series.modality in PROJECTION_MODALITIES:
-        problem = f"{series.modality} images are projections (radiographs), not slices of a volume"
+    if is_film := header.is_film(first):
+        film, problem = _film(series, frames)
     elif series.modality == "MR" and (mosaic := _mosaic_problem(frames)) is not None:
         problem = mosaic
     else:
@@ -175,8 +175,7 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
         text = f"No DICOM object can refer to these images: {no_objects}. Masks are written as NIfTI instead."
         notices = (*notices, Notice("no-dicom-objects", text, "warning"))
     if any(frame.lossy for frame in used):
-        text = "The images went through lossy compression: their values differ slightly from the scanner's."
-        notices = (*notices, Notice("lossy-compression", text, "warning"))
+        notices = (*notices, header.LOSSY_NOTICE)
     return SeriesEntry(
         kind="dicom",
         series=series,
@@ -184,7 +183,7 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
         study=header.read_study(first),
         location=location,
         n_images=len(frames),
-        grid=stack.grid if stack is not None else None,
+        grid=stack.grid if stack is not None else film,
         problem=problem,
         unsupported=unsupported,
         notices=notices,
@@ -192,8 +191,21 @@ def _entry(first: Elements, series: Series, frames: Sequence[Frame], location: P
         kernel=header.text(first.values.get(header.KERNEL)).split("\\")[0].strip(),
         thickness_mm=used[0].thickness,
         stack=stack,
+        path=frames[0].path if film is not None else None,
+        is_film=is_film,
+        view=read_view(first) if is_film else "",
         no_objects=no_objects,
     )
+
+
+def _film(series: Series, frames: Sequence[Frame]) -> tuple[Grid | None, str | None]:
+    """The grid of a single radiograph, which counts pixels; or why there is none."""
+    kind = f"{series.modality or 'secondary capture'} images are projections (radiographs), not slices of a volume"
+    if len(frames) != 1:
+        return None, f"{kind}; one of them is read where its file is named" if frames[0].number is None else kind
+    if frames[0].damage is not None:
+        return None, frames[0].damage
+    return Grid.of_pixels(frames[0].pixels.rows, frames[0].pixels.columns), None
 
 
 @dataclass(frozen=True, slots=True)
