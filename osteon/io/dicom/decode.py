@@ -291,7 +291,7 @@ def _significant_bits(stored: NDArray[Any], frame: Frame) -> NDArray[Any]:
     below = pixels.high_bit + 1 - pixels.bits_stored
     above = pixels.bits_allocated - 1 - pixels.high_bit
     if frame.lossy and pixels.transfer_syntax not in NATIVE and not pixels.signed and not below:
-        return np.minimum(stored, stored.dtype.type((1 << pixels.bits_stored) - 1))
+        return np.asarray(np.minimum(stored, stored.dtype.type((1 << pixels.bits_stored) - 1)))
     if above + below and not stored.flags.writeable:
         stored = stored.copy()
     if above:

@@ -71,7 +71,7 @@ class Lookup:
     def __call__(self, values: Values) -> Values:
         """The entries of some values."""
         place = np.clip(np.rint(values) - self.first, 0, self.entries.size - 1).astype(np.int64)
-        return self.entries[place].astype(np.float64)
+        return np.asarray(self.entries[place], dtype=np.float64)
 
 
 def read_lookup(item: Any, *, has_negative: bool, little: bool = True) -> Lookup:  # noqa: ANN401 - pydicom has no types
@@ -100,13 +100,13 @@ def read_lookup(item: Any, *, has_negative: bool, little: bool = True) -> Lookup
         with ThirdParty("its LUT cannot be read"):
             words = np.asarray([data] if isinstance(data, int) else list(data), dtype=np.int64) & 0xFFFF
     packed = bits <= 8 and words.size < count <= 2 * words.size
-    entries = words.astype("<u2").view(np.uint8) if packed else words
+    entries: NDArray[Any] = words.astype("<u2").view(np.uint8) if packed else words
     if entries.size < count:
         raise InputError(f"its LUT says {count} entries and has {entries.size}")
-    entries = entries[:count].astype(np.uint16)
-    used = max(1, int(entries.max()).bit_length())
+    table = np.asarray(entries[:count], dtype=np.uint16)
+    used = max(1, int(table.max()).bit_length())
     is_odd = not 1 <= bits <= 16 or used > bits or used <= bits - _UNUSED_BITS
-    return Lookup(first, entries, (1 << (used if is_odd else bits)) - 1, is_odd)
+    return Lookup(first, table, (1 << (used if is_odd else bits)) - 1, is_odd)
 
 
 def window_values(values: Values, *, center: float, width: float, function: str = "LINEAR") -> Values:
