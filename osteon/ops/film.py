@@ -38,6 +38,7 @@ _HEIGHTS: Final = (0.012, 0.09)
 _ASPECTS: Final = (0.3, 1.3)
 _FILLED: Final = (0.15, 0.85)
 _NEAR_EDGE: Final = 0.3
+_BESIDE: Final = 0.1
 MOST_MARKERS: Final = 8
 
 _GLYPH: Final = (32, 24)
@@ -296,7 +297,10 @@ def side_markers(pixels: NDArray[np.floating[Any]], *, field: CollimatedField | 
         lead = _lead_over_surroundings(small, labelled == index, (row, column, row + height, column + width))
         if lead >= _CONTRAST:
             ink = labelled[row : row + height, column : column + width] == index
-            found.append((lead, SideMarker(box, _letter(ink))))
+            beside = labelled[row : row + height, max(0, column - width) : column + 2 * width]
+            # a piece of a white plate around a dark letter may have the shape of another letter
+            is_alone = np.count_nonzero((beside > 0) & (beside != index)) <= _BESIDE * area
+            found.append((lead, SideMarker(box, _letter(ink) if is_alone else "")))
     return tuple(marker for _, marker in sorted(found, key=lambda one: -one[0])[:MOST_MARKERS])
 
 

@@ -110,6 +110,15 @@ def test_no_other_letter_is_called() -> None:
             assert {marker.letter for marker in side_markers(drawn(letter, font, 45, 0))} <= {""}, letter
 
 
+def test_a_piece_of_a_white_plate_is_no_letter() -> None:
+    film = drawn("L", PLAIN[0], 60, 0)
+    (marker,) = side_markers(film)
+    assert marker.letter == "L"
+    box = marker.box
+    film[box.top : box.bottom, box.right + 6 : box.right + 14] = 0.95  # as the other side of a dark letter
+    assert all(one.letter == "" for one in side_markers(film))
+
+
 def test_corners_bars_and_bone_are_no_markers() -> None:
     film = limb(1024, 900)
     assert side_markers(film) == ()
