@@ -7,6 +7,7 @@ an error and never copied blindly.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from struct import Struct, error
@@ -157,10 +158,12 @@ def _parse_element(
     stop = at + length
     if stop > end:
         raise InputError(f"{_NOT_FOLLOWED}: an element goes beyond its end")
-    if kind == "SQ" or (kind == "UN" and known == "SQ"):
-        inner = _inner(data, at, encoding) if kind == "UN" else None
-        items, _ = _parse_items(data, at, stop, inner or encoding, depth)
-        return Element(tag, kind, items, inner), stop
+    if kind == "SQ":
+        return Element(tag, kind, _parse_items(data, at, stop, encoding, depth)[0]), stop
+    if kind == "UN" and known == "SQ":
+        inner = _inner(data, at, encoding)
+        with suppress(InputError, error):  # bytes that are no sequence after all stay bytes, and are removed
+            return Element(tag, kind, _parse_items(data, at, stop, inner, depth)[0], inner), stop
     return Element(tag, kind, data[at:stop]), stop
 
 

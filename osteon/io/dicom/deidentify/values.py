@@ -45,6 +45,8 @@ def encoded(value: str, character_set: bytes) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            if names == ["ISO_IR 13"]:  # both halves of JIS X 0201, which pydicom writes one at a time
+                return value.encode("shift_jis")
             return bytes(encode_string(value, convert_encodings(names or "ISO_IR 100")))
         except (LookupError, UnicodeError):
             return value.encode("ascii", "ignore")
