@@ -80,7 +80,7 @@ def write_directory(
 
 
 def _number(item: Item, tag: int, source: Source) -> int:
-    return int.from_bytes(item.raw(tag)[:4], "little" if source.encoding.little else "big")
+    return int.from_bytes(item.raw(tag)[:4], source.encoding.order)
 
 
 def _by_person(source: Source, records: list[Item], key: Key) -> list[tuple[Person, list[Item]]]:
@@ -106,7 +106,6 @@ def _by_person(source: Source, records: list[Item], key: Key) -> list[tuple[Pers
 
 def _point_anew(source: Source, records: list[Item], at: int) -> None:
     """Write the offsets of records as they will be."""
-    order = "little" if source.encoding.little else "big"
     encode(source.data_set, source.encoding, at=at)
     moved = {record.start: record.written for record in records} | {0: 0}
     for item in (source.data_set, *records):
@@ -115,4 +114,4 @@ def _point_anew(source: Source, records: list[Item], at: int) -> None:
                 old = _number(item, tag, source)
                 if old not in moved:
                     raise InputError(f"{source.path.name} is damaged: a record points to where none is")
-                item.put(tag, "UL", moved[old].to_bytes(4, order))
+                item.put(tag, "UL", moved[old].to_bytes(4, source.encoding.order))

@@ -233,7 +233,7 @@ def _encoding(data: bytes, at: int, syntax: str) -> Encoding:
 
 def _pixels_end(file: BinaryIO, at: int, length: int, size: int, encoding: Encoding) -> int:
     """First byte after the element that holds the pixels."""
-    order = "little" if encoding.little else "big"
+    order = encoding.order
     if length >= 0:
         if at + length > size:
             raise InputError("it is truncated: its pixels end early")

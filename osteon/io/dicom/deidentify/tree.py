@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from struct import Struct, error
-from typing import Final
+from typing import Final, Literal
 
 from osteon.errors import InputError
 from osteon.io.dicom.elements import (
@@ -37,6 +37,11 @@ class Encoding:
 
     explicit: bool  # the value representation is written with each element
     little: bool  # byte order
+
+    @property
+    def order(self) -> Literal["little", "big"]:
+        """Byte order by its name."""
+        return "little" if self.little else "big"
 
 
 @dataclass(slots=True)
