@@ -147,6 +147,9 @@ def add_elsewhere(planted: Planted, target: Dataset) -> None:
     target.add_new(0x50000022, "LO", planted.secret("ZQCURVED"))
     target.add_new(0x002031AA, "CS", planted.secret("ZQ31XX"))
     target.add_new(0x08FE0010, "UN", planted.secret("ZQNOTAG ").encode())
+    for tag, vr in ((0x00400400, "LT"), (0x00620006, "ST"), (0x0040A160, "UT"), (0x00100033, "LO"), (0x00401006, "SH")):
+        target.add_new(tag, vr, planted.secret(f"ZQTEXT{tag:08X}"))
+    target.add_new(0x00081190, "UR", planted.secret("http://zq.example"))
     item = Dataset()
     item.ModifiedAttributesSequence = [inner]
     item.SourceOfPreviousValues = planted.secret("ZQOriginal")
@@ -273,6 +276,7 @@ def write(planted: Planted, path: Path, syntax: str = ExplicitVRLittleEndian, *,
     image.file_meta = meta
     image.preamble = planted.secret("ZQPREAMBLE").encode().ljust(128, b"\0")
     if tail:
+        image.add_new(0x7FE0000A, "LT", planted.secret("ZQBETWEEN"))
         image.add_new(0xFFFCFFFC, "OB", planted.secret("ZQPADDED").encode())
         signature = Dataset()
         signature.MACIDNumber = 1

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from osteon.io.dicom.deidentify.key import Key
+    from osteon.io.dicom.elements import Elements
 
 __all__ = [
     "DIRECTORY",
@@ -182,7 +183,7 @@ def open_source(path: Path) -> Source:
             raise InputError(f"{path.name} is damaged: {found.damage}")
         with path.open("rb") as file:
             if found.transfer_syntax == DEFLATED:
-                return _open_deflated(path, file.read(limit(HEADER_BYTES) + 1), found.values)
+                return _open_deflated(path, file.read(limit(HEADER_BYTES) + 1), found)
             size = path.stat().st_size
             end = found.pixel_offset if found.pixel_offset >= 0 else size
             if end > limit(HEADER_BYTES):
@@ -190,24 +191,32 @@ def open_source(path: Path) -> Source:
             head = file.read(end)
             start = meta_end(head)
             encoding = _encoding(head, start, found.transfer_syntax)
-            data_set, at = parse(head, start, encoding)
+            data_set, _ = parse(head, start, encoding)
             pixels = (0, 0)
             if found.pixel_offset >= 0:
-                pixels = (at, _pixels_end(file, found.pixel_offset, found.pixel_length, size, encoding))
+                end = _pixels_end(file, found.pixel_offset, found.pixel_length, size, encoding)
+                pixels = (_pixels_start(head, encoding), end)
     return _source(path, data_set, (found.transfer_syntax, encoding), found.values, pixels, (None, size))
 
 
-def _open_deflated(path: Path, data: bytes, values: dict[int, bytes]) -> Source:
+def _open_deflated(path: Path, data: bytes, found: Elements) -> Source:
     whole, complete = inflate(data[meta_end(data) :], most=limit(HEADER_BYTES))
     if not complete or len(whole) > limit(HEADER_BYTES) or is_bomb(len(whole), len(data)):
         raise InputError(f"{path.name} is damaged, or inflates to more than is read ({VARIABLE} allows more)")
     encoding = Encoding(explicit=True, little=True)
-    data_set, at = parse(whole, 0, encoding)
+    data_set, _ = parse(whole, 0, encoding)
     pixels = (0, 0)
-    if at < len(whole) - 12:
-        length = int.from_bytes(whole[at + 8 : at + 12], "little")
-        pixels = (at, min(len(whole), at + 12 + length))
-    return _source(path, data_set, (DEFLATED, encoding), values, pixels, (whole, len(whole)))
+    if found.pixel_offset >= 0:
+        if found.pixel_length < 0 or found.pixel_offset + found.pixel_length > len(whole):
+            raise InputError("it is damaged: its pixels end early, or are compressed twice")
+        start = _pixels_start(whole[: found.pixel_offset], encoding)
+        pixels = (start, found.pixel_offset + found.pixel_length)
+    return _source(path, data_set, (DEFLATED, encoding), found.values, pixels, (whole, len(whole)))
+
+
+def _pixels_start(head: bytes, encoding: Encoding) -> int:
+    """First byte of the element that holds the pixels, of what precedes their value."""
+    return len(head) - (12 if encoding.explicit and head[-8:-6] in LONG_VRS and head[-6:-4] == b"\0\0" else 8)
 
 
 def _source(

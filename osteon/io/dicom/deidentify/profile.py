@@ -24,7 +24,7 @@ def _read(name: str) -> Any:  # noqa: ANN401 - JSON
 
 @lru_cache(maxsize=8)
 def actions(keep: frozenset[str]) -> Mapping[int, str]:
-    """Tag -> D, Z, X, K, C or U, for every single tag of table E.1-1.
+    """Tag -> D, Z, X, K, C or U, for every single tag of table E.1-1, and a few of our own.
 
     An option that is on decides; K before C. Of the choices that the table leaves to the type of an attribute, the one
     that is valid for each type is taken: a dummy value before an empty one before removal (X/Z/D is D, X/Z is Z), and
@@ -33,7 +33,7 @@ def actions(keep: frozenset[str]) -> Mapping[int, str]:
     """
     return {
         int(tag, 16): _resolve(basic, options, keep)
-        for tag, _, basic, options in _read("profile.json")["attributes"]
+        for tag, _, basic, options in _read("profile.json")["also"] + _read("profile.json")["attributes"]
         if tag.isalnum() and tag != "private" and "x" not in tag
     }
 

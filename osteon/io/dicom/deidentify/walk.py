@@ -55,6 +55,12 @@ _PUBLIC_UIDS: Final = frozenset({
 })  # fmt: skip
 """UIDs that name a class, a syntax or a coding scheme, also a private one, and never an object."""
 
+_OF_THINGS: Final = frozenset({
+    0x00080108, 0x0008010E, 0x00080114, 0x00080115, 0x00080116, 0x00080119, 0x00080120, 0x00187006, 0x00187008,
+    0x00660032, 0x00287FE0,
+})  # fmt: skip
+"""Long texts and addresses that name a code, a coding scheme, a detector or an algorithm."""
+
 _DICOM_ROOT: Final = "1.2.840.10008."
 _NARRATIVE: Final = frozenset({"LT", "ST", "UT", "UC"})
 _FREE: Final = frozenset({"LO", "SH"}) | _NARRATIVE
@@ -157,10 +163,13 @@ class Walk:
         if listed is not None:
             return "T" if (listed == "K" and kind in _FREE) or (listed == "C" and kind == "AE") else listed
         dates = "K" if "real-dates" in keep else "C" if "dates" in keep else "D"
-        words = {"dummy": "D", "clean": "C"}.get(mode, "T")
-        of_kind = {"PN": "Z", "UN": "X", "UI": "U", "DA": dates, "DT": dates} | dict.fromkeys(_FREE, words)
+        words = "C" if "descriptions" in keep else "D"
+        of_kind = {"PN": "Z", "UN": "X", "UI": "U", "UR": "D", "DA": dates, "DT": dates}
+        of_kind |= dict.fromkeys(_FREE, {"dummy": "D", "clean": "C"}.get(mode, "T")) | dict.fromkeys(_NARRATIVE, words)
         if tag in _PUBLIC_UIDS or tag == CHARACTER_SET:
             return "K"
+        if tag in _OF_THINGS and not mode:
+            return "T"
         return of_kind.get(kind, "T" if kind in _CODED else "K")
 
     def _cleaned(self, action: str, kind: str, raw: bytes, place: Place) -> bytes:
