@@ -335,5 +335,12 @@ def test_a_dicomdir_leads_to_the_copies(tmp_path: Path) -> None:
         assert instance.SOPInstanceUID == image.SOPInstanceUID
         assert instance.PatientID == image.PatientID
         assert instance.StudyDate == image.StudyDate != "20060710"
+    first = next(path for path in (tmp_path / "in").rglob("*") if path.is_file() and path.name != "DICOMDIR")
+    first.unlink()
+    deidentify_files(tmp_path / "in", tmp_path / "less", tmp_path / "key")
+    records = dcmread(tmp_path / "less" / "DICOMDIR").DirectoryRecordSequence
+    named = ["/".join(record.ReferencedFileID) for record in records if "ReferencedFileID" in record]
+    assert len(named) == 1, "a record of a file that is not there names none"
+    assert (tmp_path / "less" / named[0]).is_file()
     with pytest.raises(UnsupportedError, match="DICOMDIR"):
         deidentify_file(tmp_path / "in" / "DICOMDIR", tmp_path / "one", KEY)

@@ -24,8 +24,12 @@ from osteon.io.dicom.elements import (
     SHORT_VRS,
     UNDEFINED,
 )
+from osteon.io.limits import VARIABLE, limit
 
 __all__ = ["Element", "Encoding", "Item", "dictionary_vr", "encode", "parse"]
+
+_ITEMS: Final = 500_000
+"""Of one sequence, each of which becomes an object."""
 
 _LENGTHS_16: Final = frozenset(vr.decode() for vr in SHORT_VRS)
 _NOT_FOLLOWED: Final = "damaged, its data set cannot be followed"
@@ -194,6 +198,10 @@ def _parse_items(data: bytes, at: int, end: int, encoding: Encoding, depth: int)
         item, at = _parse_set(data, at, stop, encoding, depth + 1)
         item.start = start
         items.append(item)
+        if len(items) > limit(_ITEMS):
+            raise InputError(
+                f"{_NOT_FOLLOWED}: a sequence has more than {limit(_ITEMS)} items ({VARIABLE} allows more)"
+            )
     return items, end
 
 

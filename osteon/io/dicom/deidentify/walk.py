@@ -44,7 +44,7 @@ CONCEPT: Final = 0x0040A043
 CONCEPT_CODES: Final = 0x0040A168
 MEASURED: Final = 0x0040A300
 NUMBER: Final = 0x0040A30A
-ITEM_VALUES: Final = {"TEXT": 0x0040A160, "PNAME": 0x0040A123, "UIDREF": 0x0040A124, "DATE": 0x0040A121}
+ITEM_VALUES: Final = {"TEXT": 0x0040A160, "UIDREF": 0x0040A124, "DATE": 0x0040A121}
 """Where a content item of a report holds its value."""
 
 _BIRTH: Final = ("DCM", "121031")
@@ -61,7 +61,6 @@ _OF_THINGS: Final = frozenset({
 })  # fmt: skip
 """Long texts and addresses that name a code, a coding scheme, a detector or an algorithm."""
 
-_DICOM_ROOT: Final = "1.2.840.10008."
 _NARRATIVE: Final = frozenset({"LT", "ST", "UT", "UC"})
 _FREE: Final = frozenset({"LO", "SH"}) | _NARRATIVE
 _CODED: Final = frozenset({"CS", "AE", "AS", "DS", "IS", "TM", "UR"})
@@ -155,8 +154,8 @@ class Walk:
         """What is done to an element: D, Z, X, K, C, U, or T for a text of which what is known is cut out."""
         tag, kind, keep = element.tag, _kind(element), self.options.keep
         group = tag >> 16
-        if group & 1 or not kind or not tag & 0xFFFF or (group < 8 and not (self.is_directory and group == 4)):
-            return "X"  # private, no element of the standard or of a repeating group, a length of a group, a command
+        if not kind or (group < 8 and not (self.is_directory and group == 4)):
+            return "X"  # private, not of the standard, of a repeating group, a length of a group, a command
         listed = actions(keep).get(tag)
         if listed == "C" and kind in _NARRATIVE | {"PN"}:
             return "D" if mode else "X"
@@ -195,8 +194,10 @@ class Walk:
 
     def uid(self, old: str) -> str:
         """The UID that takes the place of one; its own for those of the standard, and where UIDs are kept."""
+        from pydicom.uid import UID_dictionary
+
         old = old.strip("\0 ")
-        keep = not old or old.startswith(_DICOM_ROOT) or "uids" in self.options.keep
+        keep = not old or old in UID_dictionary or "uids" in self.options.keep
         return old if keep else self.key.uid(old)
 
     def _content_actions(self, data_set: Item, place: Place) -> dict[int, str]:
@@ -221,12 +222,10 @@ class Walk:
             listed = "D"
         elif kind == "TEXT":
             listed = "T" if listed == "K" else words if listed in {"", "C"} else "D"
-        elif kind == "PNAME":
-            listed = "D"
         elif kind == "UIDREF":
             listed = "U"
         else:
-            return found  # dates, references: by their own elements
+            return found  # persons, dates, references: by their own elements
         return found | {ITEM_VALUES[kind]: listed}
 
     def _special(self, data_set: Item, person: Person) -> dict[int, str]:
