@@ -25,7 +25,7 @@ from osteon.io.nifti import is_nifti_name, nifti_entry
 if TYPE_CHECKING:
     from osteon.io.inventory import Progress, SeriesEntry
 
-__all__ = ["UnpackLimits", "find_images", "unpack_zip"]
+__all__ = ["UnpackLimits", "find_images", "is_zip", "list_files", "unpack_zip"]
 
 
 PROGRESS_EVERY = 32
@@ -61,7 +61,7 @@ def find_images(path: str | Path, *, progress: Progress | None = None) -> Invent
             raise InputError(
                 f"{location} is neither a folder nor a file; give a folder, a DICOM or NIfTI file, or a zip"
             )
-        if location.is_file() and not is_nifti_name(location) and _is_zip(location):
+        if location.is_file() and not is_nifti_name(location) and is_zip(location):
             unpacked = unpack_zip(location, progress=progress)
             try:
                 return _scan(Path(unpacked.name), location=location, progress=progress, unpacked=unpacked)
@@ -76,7 +76,7 @@ def find_images(path: str | Path, *, progress: Progress | None = None) -> Invent
 def _scan(
     root: Path, *, location: Path, progress: Progress | None, unpacked: TemporaryDirectory[str] | None
 ) -> Inventory:
-    paths, closed = _files(root)
+    paths, closed = list_files(root)
     images: list[DicomFile] = []
     entries: list[SeriesEntry] = []
     skipped: list[SkippedFile] = [SkippedFile(path, "a folder that cannot be read", damaged=True) for path in closed]
@@ -96,10 +96,13 @@ def _scan(
     )
 
 
-def _files(root: Path) -> tuple[list[Path], list[Path]]:
+def list_files(root: Path) -> tuple[list[Path], list[Path]]:
     """All files below a folder in a stable order, and the folders that could not be opened.
 
     Links to folders are not followed, so there are no loops.
+
+    Raises:
+        OSError: ``root`` itself cannot be opened.
     """
     if root.is_file():
         return [root], []
@@ -130,7 +133,7 @@ def _recognised(path: Path, location: Path) -> DicomFile | SkippedFile | SeriesE
         found = read_dicom_file(path)
         if found is not None:
             return found
-        if _is_zip(path):
+        if is_zip(path):
             return SkippedFile(path, "an archive inside the input; archives are not opened twice", damaged=False)
         if is_picture(path):
             is_named = path == location
@@ -151,8 +154,12 @@ class UnpackLimits:
     ratio_from_bytes: int = field(default_factory=lambda: limit(RATIO_FROM_BYTES))
 
 
-def _is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip archive does."""
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip archive does.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06"}
 
