@@ -69,7 +69,7 @@ _STUDY: Final = select_studies(OPERATOR, studies.c.id).where(
 _CASE: Final = select_cases(OPERATOR, cases.c.id).where(
     patients.c.id == bindparam("patient"), cases.c.number == bindparam("number")
 )
-_NEW: Final = {table.name: insert(table) for table in (patients, cases, studies, images)}
+_NEW: Final = {table.name: insert(table).returning(table.c.id) for table in (patients, cases, studies, images)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +310,7 @@ def _enter_study(connection: Connection, patient: int, film: Film) -> int:
 
 
 def _new_row(connection: Connection, table: str, values: dict[str, object]) -> int:
-    return int(connection.execute(_NEW[table], values).inserted_primary_key[0])
+    return int(connection.execute(_NEW[table], values).scalar_one())
 
 
 def date_or_none(text: str) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,19 +11,21 @@ revision = "0001"
 down_revision = None
 
 
-def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+def _text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.String(), nullable=nullable)
 
 
-def _number(name: str, kind: type[sa.Integer | sa.Float] = sa.Integer, *, nullable: bool = False) -> sa.Column[float]:
+def _number(
+    name: str, kind: type[sa.Integer | sa.Float[Any]] = sa.Integer, *, nullable: bool = False
+) -> sa.Column[Any]:
     return sa.Column(name, kind(), nullable=nullable)
 
 
-def _texts(*names: str) -> tuple[sa.Column[str], ...]:
+def _texts(*names: str) -> tuple[sa.Column[Any], ...]:
     return tuple(map(_text, names))
 
 
-def _make(name: str, *parts: sa.Column[object] | sa.Constraint, refers: tuple[tuple[str, str], ...] = ()) -> None:
+def _make(name: str, *parts: sa.Column[Any] | sa.Constraint, refers: tuple[tuple[str, str], ...] = ()) -> None:
     """A table with a row number, and its references as (column, table)."""
     op.create_table(
         name,
