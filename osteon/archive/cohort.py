@@ -127,24 +127,16 @@ def cohort(archive: Archive, *, viewer: Viewer = OPERATOR) -> Cohort:
         discrete = {}
         for name in DISCRETE:
             column = CLINICAL[name].in_force
-            found = connection.execute(select_cases(viewer, column, func.count()).group_by(column)).tuples().all()
+            found = connection.execute(select_cases(viewer, column, func.count()).group_by(column)).all()
             ranked = sorted(found, key=lambda row: (row[0] == UNKNOWN, -row[1], row[0]))
             discrete[name] = {str(value): int(count) for value, count in ranked}
-        first: dict[Any, Any] = dict(
-            connection.execute(select_studies(viewer, cases.c.id, func.min(studies.c.date)).group_by(cases.c.id))
-            .tuples()
-            .all()
-        )
-        youngest: dict[Any, Any] = dict(
-            connection.execute(select_studies(viewer, cases.c.id, func.min(studies.c.age_years)).group_by(cases.c.id))
-            .tuples()
-            .all()
-        )
+        of_studies = select_studies(viewer, cases.c.id, func.min(studies.c.date), func.min(studies.c.age_years))
+        first = {row[0]: (row[1], row[2]) for row in connection.execute(of_studies.group_by(cases.c.id))}
         rows = connection.execute(
             select_cases(viewer, patients.c.identifier, patients.c.number.label("person"), cases).order_by(cases.c.id)
         ).all()
-    ages = [row.age_years if row.age_years is not None else youngest.get(row.id) for row in rows]
-    dates = [row.diagnosis_date or first.get(row.id) for row in rows]
+    ages = [row.age_years if row.age_years is not None else first.get(row.id, (None, None))[1] for row in rows]
+    dates = [row.diagnosis_date or first.get(row.id, (None, None))[0] for row in rows]
     conflicts = [
         Conflict(patient_key(row.identifier, row.person), row.number, row.entity, row.malignancy, expected)
         for row in rows

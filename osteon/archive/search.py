@@ -27,6 +27,8 @@ from osteon.errors import InputError, UsageError, nearest_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Connection, Select
+
     from osteon.archive.store import Archive
 
 __all__ = ["SHOWN", "conditions", "count_films", "list_files", "list_patients", "search_films", "summary"]
@@ -55,9 +57,7 @@ def summary(archive: Archive, *, viewer: Viewer = OPERATOR) -> dict[str, Any]:
         def count(query: Any) -> int:  # noqa: ANN401 - a query of one number
             return int(connection.execute(query).scalar_one())
 
-        by_state: dict[Any, Any] = dict(
-            connection.execute(select_files(viewer, files.c.state, func.count()).group_by(files.c.state)).tuples().all()
-        )
+        by_state = _pairs(connection, select_files(viewer, files.c.state, func.count()).group_by(files.c.state))
         seconds = func.count(clinical.c.id).filter(clinical.c.second_verifier != "")
         values = connection.execute(select_clinical(viewer, func.count(clinical.c.id), seconds)).one()
         return {
@@ -69,10 +69,15 @@ def summary(archive: Archive, *, viewer: Viewer = OPERATOR) -> dict[str, Any]:
             ),
             "cases": count(select_cases(viewer, func.count(cases.c.id))),
             "studies": count(select_studies(viewer, func.count(studies.c.id))),
-            "films": count_films(archive, (), viewer=viewer),
+            "films": count(select_films(viewer, func.count(images.c.id))),
             "clinical_values": int(values[0]),
             "verified_by_two": int(values[1]),
         }
+
+
+def _pairs(connection: Connection, query: Select[Any]) -> dict[Any, Any]:
+    """What a query of two columns finds: the first to the second."""
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def list_patients(archive: Archive, *, viewer: Viewer = OPERATOR) -> list[dict[str, Any]]:

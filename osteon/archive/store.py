@@ -25,7 +25,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, insert, make_url, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, insert, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from osteon._optional import require
@@ -187,13 +187,13 @@ def _engine(folder: Path, url: str, *, read_only: bool) -> Engine:
     place += "?mode=ro&immutable=1" if read_only else "?mode=rwc"
 
     def connect() -> sqlite3.Connection:
-        opened = sqlite3.connect(place, uri=True, timeout=WAIT_S, isolation_level=None)
+        opened = sqlite3.connect(place, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         more = () if read_only else ("journal_mode = WAL", "synchronous = NORMAL")
         for pragma in ("foreign_keys = ON", "temp_store = MEMORY", "cache_size = -65536", *more):
             opened.execute(f"PRAGMA {pragma}")
         return opened
 
-    engine = create_engine("sqlite://", creator=connect, hide_parameters=True)
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
