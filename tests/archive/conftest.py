@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -107,9 +108,9 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """URL for ``create_archive``: "" for SQLite, else of a new database."""
+@contextmanager
+def new_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of the database that the parameter of a fixture names: "" for SQLite, else of a new one."""
     if request.param == "sqlite":
         yield ""
         return
@@ -122,6 +123,13 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
     yield f"{server}{name}"
     with psycopg.connect(f"{server}postgres", autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL for ``create_archive``: "" for SQLite, else of a new database."""
+    with new_database(request) as url:
+        yield url
 
 
 @pytest.fixture
