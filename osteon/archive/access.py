@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, select, true
+from sqlalchemy import ColumnElement, Select, and_, func, select, true
 
 from osteon.archive.tables import cases, clinical, files, images, log, patients, studies
 
@@ -24,6 +24,7 @@ __all__ = [
     "select_cases",
     "select_clinical",
     "select_files",
+    "select_film_count",
     "select_films",
     "select_log",
     "select_patients",
@@ -81,6 +82,13 @@ def select_films(viewer: Viewer, *columns: Any, repeated: bool = False) -> Selec
     """Columns of images and all above them; ``repeated`` takes in those that repeat another one."""
     found = select(*columns).select_from(_with_images()).where(_allowed(viewer))
     return found if repeated else found.where(images.c.same_as.is_(None))
+
+
+def select_film_count(viewer: Viewer) -> Select[Any]:
+    """How many films there are; for who sees everybody without the joins, which take five times as long."""
+    if viewer.patients is None:
+        return select(func.count()).select_from(images).where(images.c.same_as.is_(None))
+    return select_films(viewer, func.count())
 
 
 def select_files(viewer: Viewer, *columns: Any) -> Select[Any]:  # noqa: ANN401 - as above

@@ -132,16 +132,18 @@ def cohort(archive: Archive, *, viewer: Viewer = OPERATOR) -> Cohort:
             discrete[name] = {str(value): int(count) for value, count in ranked}
         of_studies = select_studies(viewer, cases.c.id, func.min(studies.c.date), func.min(studies.c.age_years))
         first = {row[0]: (row[1], row[2]) for row in connection.execute(of_studies.group_by(cases.c.id))}
+        named = (patients.c.identifier, patients.c.number, cases.c.number, cases.c.entity, cases.c.malignancy)
         rows = connection.execute(
-            select_cases(viewer, patients.c.identifier, patients.c.number.label("person"), cases).order_by(cases.c.id)
+            select_cases(viewer, cases.c.id, cases.c.age_years, cases.c.diagnosis_date, *named).order_by(cases.c.id)
         ).all()
-    ages = [row.age_years if row.age_years is not None else first.get(row.id, (None, None))[1] for row in rows]
-    dates = [row.diagnosis_date or first.get(row.id, (None, None))[0] for row in rows]
-    conflicts = [
-        Conflict(patient_key(row.identifier, row.person), row.number, row.entity, row.malignancy, expected)
-        for row in rows
-        if row.malignancy != UNKNOWN and (expected := behaviours_of(row.entity)) and row.malignancy not in expected
-    ]
+    ages, dates, conflicts = [], [], []
+    for row, age, diagnosed, identifier, person, number, entity, malignancy in rows:
+        seen, youngest = first.get(row, (None, None))
+        ages.append(youngest if age is None else age)
+        dates.append(diagnosed or seen)
+        expected = behaviours_of(entity)
+        if malignancy != UNKNOWN and expected and malignancy not in expected:
+            conflicts.append(Conflict(patient_key(identifier, person), number, entity, malignancy, expected))
     there = discrete["entity"]
     return Cohort(
         counts,

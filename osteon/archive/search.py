@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, distinct, false, func, not_, or_
+from sqlalchemy import ColumnElement, false, func, not_, or_
 
 from osteon.archive.access import (
     OPERATOR,
@@ -16,6 +16,7 @@ from osteon.archive.access import (
     select_cases,
     select_clinical,
     select_files,
+    select_film_count,
     select_films,
     select_patients,
     select_studies,
@@ -69,7 +70,7 @@ def summary(archive: Archive, *, viewer: Viewer = OPERATOR) -> dict[str, Any]:
             ),
             "cases": count(select_cases(viewer, func.count(cases.c.id))),
             "studies": count(select_studies(viewer, func.count(studies.c.id))),
-            "films": count(select_films(viewer, func.count(images.c.id))),
+            "films": count(select_film_count(viewer)),
             "clinical_values": int(values[0]),
             "verified_by_two": int(values[1]),
         }
@@ -88,18 +89,20 @@ def list_patients(archive: Archive, *, viewer: Viewer = OPERATOR) -> list[dict[s
         for owner, entity in connection.execute(select_cases(viewer, patients.c.id, cases.c.entity)):
             entities.setdefault(owner, set()).add(entity)
             n_cases[owner] += 1
-        counted = select_films(
-            viewer, patients.c.id, func.count(distinct(studies.c.id)), func.count(images.c.id)
-        ).group_by(patients.c.id)
-        counts = {row[0]: (row[1], row[2]) for row in connection.execute(counted)}
+        n_studies = _pairs(
+            connection, select_studies(viewer, patients.c.id, func.count(studies.c.id)).group_by(patients.c.id)
+        )
+        n_films = _pairs(
+            connection, select_films(viewer, patients.c.id, func.count(images.c.id)).group_by(patients.c.id)
+        )
         return [
             {
                 "patient": patient_key(row.identifier, row.number),
                 "named": bool(row.is_known),
                 "sex": row.sex,
                 "cases": n_cases[row.id],
-                "studies": counts.get(row.id, (0, 0))[0],
-                "films": counts.get(row.id, (0, 0))[1],
+                "studies": n_studies.get(row.id, 0),
+                "films": n_films.get(row.id, 0),
                 "entities": sorted(entities.get(row.id, set()) - {UNKNOWN}),
             }
             for row in connection.execute(select_patients(viewer, patients).order_by(patients.c.identifier))
@@ -158,9 +161,9 @@ def search_films(
 
 def count_films(archive: Archive, where: Sequence[str], *, viewer: Viewer = OPERATOR) -> int:
     """How many films meet all filters; those that repeat another one are not counted."""
+    wanted = select_films(viewer, func.count()).where(*conditions(where)) if where else select_film_count(viewer)
     with archive.reading() as connection:
-        found = connection.execute(select_films(viewer, func.count(images.c.id)).where(*conditions(where)))
-        return int(found.scalar_one())
+        return int(connection.execute(wanted).scalar_one())
 
 
 def conditions(where: Sequence[str]) -> list[ColumnElement[bool]]:

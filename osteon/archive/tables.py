@@ -64,8 +64,8 @@ def _clinical(name: str) -> Column[str]:
     return _text(name, default=UNKNOWN)
 
 
-def _owner(name: str, table: str) -> Column[int]:
-    return Column(name, Integer, ForeignKey(f"{table}.id"), nullable=False, index=True)
+def _owner(name: str, table: str, *, index: bool = True) -> Column[int]:
+    return Column(name, Integer, ForeignKey(f"{table}.id"), nullable=False, index=index)
 
 
 about = Table("about", metadata, Column("id", String, primary_key=True))
@@ -107,7 +107,7 @@ studies = Table(
     "studies",
     metadata,
     Column("id", Integer, primary_key=True),
-    _owner("case_id", "cases"),
+    _owner("case_id", "cases", index=False),
     _text("uid"),
     Column("date", String, index=True),
     _text("description"),
@@ -115,13 +115,14 @@ studies = Table(
     Column("age_years", Float),  # of the header
     _clinical("imaging_stage"),
     UniqueConstraint("case_id", "uid"),
+    Index("ix_studies_case_id", "case_id", "date", "age_years"),  # what the cohort asks is in it
 )
 
 images = Table(
     "images",
     metadata,
     Column("id", Integer, primary_key=True),
-    _owner("study_id", "studies"),
+    _owner("study_id", "studies", index=False),
     Column("sha256", String, nullable=False, unique=True),  # of the file
     Column("pixel_sha256", String, index=True),  # of the grey values; NULL where all are one value
     _text("suffix"),
@@ -138,6 +139,7 @@ images = Table(
     Column("spacing_mm", Float),  # between rows
     _text("spacing_plane"),
     Column("same_as", Integer, ForeignKey("images.id")),  # the film it repeats: then no query counts it
+    Index("ix_images_study_id", "study_id", "same_as"),  # films are counted by it
     Index("ix_images_modality", "modality", "body_part"),
 )
 

@@ -7,6 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+__all__ = ["down_revision", "revision", "upgrade"]
+
 revision = "0001"
 down_revision = None
 
@@ -106,9 +108,12 @@ def upgrade() -> None:
         refers=(("patient_id", "patients"),),
     )
     _indices("cases", "patient_id")
-    _indices("studies", "case_id", "date", "accession")
-    _indices("images", "study_id", "pixel_sha256", "sop_uid")
+    _indices("studies", "date", "accession")
+    with op.batch_alter_table("studies") as batch:
+        batch.create_index("ix_studies_case_id", ["case_id", "date", "age_years"])
+    _indices("images", "pixel_sha256", "sop_uid")
     with op.batch_alter_table("images") as batch:
+        batch.create_index("ix_images_study_id", ["study_id", "same_as"])
         batch.create_index("ix_images_modality", ["modality", "body_part"])
     _indices("files", "name", "state", "image_id")
     _indices("clinical", "patient_id")
