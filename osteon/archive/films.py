@@ -156,9 +156,11 @@ def _text(found: Elements | None, tag: int) -> str:
 
 def _pixel_hash(picture: Radiograph) -> str | None:
     pixels = np.ascontiguousarray(picture.pixels, dtype=np.float32)
-    if pixels.min() == pixels.max():
+    if (pixels == pixels.flat[0]).all():
         return None
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+    digest = hashlib.sha256(pixels)
+    digest.update(repr(pixels.shape).encode())
+    return digest.hexdigest()
 
 
 def _thumbnail(picture: Radiograph) -> NDArray[np.uint8]:
