@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from osteon.archive.store import Archive
 
-__all__ = ["Cohort", "Conflict", "Continuous", "cohort"]
+__all__ = ["MOST_SHAPIRO", "Cohort", "Conflict", "Continuous", "cohort"]
 
 DISCRETE: Final = ("entity", "sex", "location", "malignancy", "tumour_status")
 MOST_SHAPIRO: Final = 5000

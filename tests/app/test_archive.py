@@ -53,7 +53,7 @@ def test_the_cohort_is_printed_with_its_conflicts(osteon: Run, filled: Path) -> 
 def test_films_are_searched_and_exported(osteon: Run, filled: Path, tmp_path: Path) -> None:
     out = osteon("archive", "search", filled, "--where", "age<18").out
     assert out.splitlines()[1].startswith("P2")
-    assert out.endswith("1 films\n")
+    assert out.endswith("1 film\n")
     found = json.loads(osteon("archive", "search", filled, "--limit", "1", "--json").out)
     assert (found["films"], len(found["listed"])) == (2, 1)
     ran = osteon("archive", "export", filled, "--where", "modality=CR", "-o", tmp_path / "set", "--json")

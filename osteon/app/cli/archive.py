@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,8 @@ def _shown(value: object) -> str:
 
 
 def _tell_cohort(found: Cohort) -> None:
+    from osteon.archive.cohort import MOST_SHAPIRO
+
     for name, count in found.counts.items():
         say(f"{name:<44}{count:>8}")
     total = found.counts["cases"]
@@ -172,12 +175,14 @@ def _tell_cohort(found: Cohort) -> None:
         for value, count in rows.items():
             say(f"  {value:<42}{count:>8}{100 * count / total:>8.2f}")
     say("")
-    say(f"{'':<12}{'known':>8}{'unknown':>9}{'median':>10}{'IQR':>8}  {'quartiles':<18}Shapiro-Wilk")
+    say(f"{'':<12}{'known':>8}{'unknown':>9}{'median':>10}{'IQR':>8}  {'quartiles':<20}Shapiro-Wilk")
     for name, line in found.continuous.items():
         quartiles = f"{line.quartiles[0]:.2f} to {line.quartiles[1]:.2f}"
-        test = f"W {line.shapiro_w:.3f}, p {line.shapiro_p:.2g}" + (" (rough)" if line.known > 5000 else "")
+        rough = " (rough: many values)" if line.known > MOST_SHAPIRO else ""
+        test = f"W {line.shapiro_w:.3f}, p {line.shapiro_p:.2g}{rough}"
+        test = "too few different values" if math.isnan(line.shapiro_w) else test
         numbers = f"{line.known:>8}{line.unknown:>9}{line.median:>10.2f}{line.interquartile_range:>8.2f}"
-        say(f"{name:<12}{numbers}  {quartiles:<18}{test}")
+        say(f"{name:<12}{numbers}  {quartiles:<20}{test}")
     for each in found.conflicts:
         expected = " or ".join(each.expected)
         whose = f"patient {each.patient}, case {each.case or '-'}"
@@ -203,7 +208,10 @@ def _search(
         typer.echo(json.dumps({"films": total, "listed": found}, indent=1))
         return
     _tell_table([{**row, "sha256": row["sha256"][:12]} for row in found])
-    say(f"{total} films" + (f", the first {len(found)} are listed" if total > len(found) else ""))
+    say(
+        f"{total} film{'' if total == 1 else 's'}"
+        + (f", the first {len(found)} are listed" if total > len(found) else "")
+    )
 
 
 def _set(
