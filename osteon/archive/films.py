@@ -158,7 +158,7 @@ def _pixel_hash(picture: Radiograph) -> str | None:
     pixels = np.ascontiguousarray(picture.pixels, dtype=np.float32)
     if (pixels == pixels.flat[0]).all():
         return None
-    digest = hashlib.sha256(pixels)
+    digest = hashlib.sha256(pixels.data)
     digest.update(repr(pixels.shape).encode())
     return digest.hexdigest()
 
