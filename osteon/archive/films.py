@@ -169,6 +169,8 @@ def _thumbnail(picture: Radiograph) -> NDArray[np.uint8]:
     rows, columns = picture.pixels.shape
     factor = min(1.0, THUMBNAIL / max(rows, columns))
     size = (max(1, round(columns * factor)), max(1, round(rows * factor)))
-    small = cv2.resize(picture.pixels.astype(np.float32, copy=False), size, interpolation=cv2.INTER_AREA)
+    step = max(1, max(rows, columns) // (2 * THUMBNAIL))  # averaging all pixels takes three times as long
+    pixels = picture.pixels[::step, ::step].astype(np.float32)
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     grey = np.rint(Radiograph(small, full_scale=picture.full_scale).scaled() * 255).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
