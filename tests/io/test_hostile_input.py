@@ -177,7 +177,7 @@ def test_a_reader_that_raises_anything_damages_only_its_file(tmp_path: Path, mon
     def refuse(path: Path) -> bool:
         raise ZeroDivisionError(path.name)
 
-    monkeypatch.setattr("osteon.io.find._is_zip", refuse)
+    monkeypatch.setattr("osteon.io.find.is_zip", refuse)
     with find_images(tmp_path) as found:
         assert [(file.path.name, file.damaged) for file in found.skipped] == [("other", True)]
         assert "ZeroDivisionError" in found.skipped[0].reason
