@@ -101,7 +101,8 @@ def add_sources(archive: Archive, sources: Sequence[Path], *, progress: Progress
         InputError: a source does not exist.
         OutputError: the archive or its database cannot be written; what was taken in before stays.
     """
-    _prepare(archive.folder)
+    for name in ("films", "thumbnails"):
+        remove_leftovers(archive.folder / name, deep=True)
     with open_sources(sources, leave_out=archive.folder, progress=progress) as found:
         rows = _enter_files(archive, found)
         todo = [(row, each) for each in found if (row := rows[each.name]) is not None]
@@ -111,18 +112,6 @@ def add_sources(archive: Archive, sources: Sequence[Path], *, progress: Progress
             states[_take_in(archive, row, each)] += 1
             progress(STEP, done, len(todo))
     return Added(len(found), len(found) - len(todo), dict(states))
-
-
-def _prepare(folder: Path) -> None:
-    """Make the folders of films, and remove what a kill left half written."""
-    try:
-        for name in ("films", "thumbnails"):
-            for start in range(256):
-                (folder / name / f"{start:02x}").mkdir(parents=True, exist_ok=True)
-            remove_leftovers(folder / name, deep=True)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"the archive folder cannot be written ({reason}): check its disk and permissions") from error
 
 
 def _enter_files(archive: Archive, found: Sequence[SourceFile]) -> dict[str, int | None]:
@@ -189,6 +178,13 @@ def _content(path: Path) -> bytes:
 
 def _copy(archive: Archive, sha256: str, film: Film, data: bytes) -> None:
     target, small = archive.film_path(sha256, film.suffix), archive.thumbnail_path(sha256)
+    try:
+        for path in (target, small):
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"the archive folder cannot be written ({reason}): check its disk and permissions") from error
     if not (target.is_file() and target.stat().st_size == len(data)):
         write_whole(target, data)
     write_colour(small, film.thumbnail, quality=85)
