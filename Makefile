@@ -60,15 +60,17 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c $(LOCK) -e '.[models,torch,backbones,slides,train,archive,postgres,burnt-in,clusters,ray,bench,dev]'
 	touch $@
 
-# dciodvfy (dicom3tools) checks the DICOM objects that tests write
+# dciodvfy (dicom3tools) checks the DICOM objects that tests write; the archive is tested on PostgreSQL too
 debian:
-	@command -v dciodvfy >/dev/null 2>&1 && exit 0; \
+	@lacking() { command -v dciodvfy >/dev/null 2>&1 || echo dicom3tools; \
+		{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || echo postgresql; }; \
+	wanted=$$(lacking); test -z "$$wanted" && exit 0; \
 	if command -v apt-get >/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
-		as=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-		echo "Installing dicom3tools ..."; $$as apt-get update -qq && $$as apt-get install -y -qq dicom3tools >/dev/null; \
+		as=$$([ "$$(id -u)" = 0 ] || echo sudo); echo "Installing" $$wanted "..."; \
+		$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$wanted >/dev/null; \
 	fi; \
-	command -v dciodvfy >/dev/null 2>&1 || \
-	echo "dicom3tools (dciodvfy) is not installed and cannot be installed here: the DICOM validity tests will be skipped" >&2
+	wanted=$$(lacking); test -z "$$wanted" || \
+	echo "not installed, and cannot be installed here:" $$wanted "- the tests that need them will be skipped" >&2
 
 # write the lock again from what is installed now: only what pyproject.toml needs
 lock: $(VENV)/.installed-dev

@@ -22,8 +22,8 @@ DECLARED: dict[str, list[str]] = SCRIPT["declared"]()
 ALLOWED = {
     "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "blessing", "BSD-1-Clause", "BSD-2-Clause", "BSD-3-Clause",
     "BSD-4.3TAHOE", "BSL-1.0", "CC0-1.0", "IJG", "ISC", "libpng-2.0", "libtiff", "LicenseRef-Public-Domain",
-    "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0", "LGPL-3.0-or-later", "MIT", "MIT-CMU", "MPL-2.0", "PSF-2.0",
-    "Unlicense", "Zlib",
+    "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0", "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MIT-CMU",
+    "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib",
 }  # fmt: skip
 
 # how older metadata names licences, in its classifiers and its one-line field

@@ -106,6 +106,17 @@ def test_schemas_and_page_are_read_from_it(unpacked: Path) -> None:
     assert "is not a valid model card" in refused  # the card's schema was read: an empty card breaks it
 
 
+def test_an_archive_is_made_from_it(unpacked: Path, tmp_path: Path) -> None:
+    said = run_in(
+        unpacked,
+        "from pathlib import Path\n"
+        "from osteon.archive.search import summary\n"
+        "from osteon.archive.store import create_archive\n"
+        f"with create_archive(Path({str(tmp_path / 'archive')!r})) as archive:\n    print(summary(archive)['films'])\n",
+    )
+    assert said == "0\n"  # the migrations were in it
+
+
 def test_the_program_starts_from_it(unpacked: Path) -> None:
     entry = next(unpacked.glob("*.dist-info")) / "entry_points.txt"
     assert "osteon = osteon.app.cli:main" in entry.read_text("utf-8")

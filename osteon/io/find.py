@@ -100,6 +100,9 @@ def files_below(root: Path) -> tuple[list[Path], list[Path]]:
     """All files below a folder in a stable order, and the folders that could not be opened.
 
     Links to folders are not followed, so there are no loops.
+
+    Raises:
+        OSError: ``root`` itself cannot be opened.
     """
     if root.is_file():
         return [root], []
@@ -152,7 +155,11 @@ class UnpackLimits:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file begins as a zip archive does."""
+    """Whether a file begins as a zip archive does.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return file.read(4) in {b"PK\x03\x04", b"PK\x05\x06"}
 

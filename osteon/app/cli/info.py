@@ -30,6 +30,7 @@ _PACKAGES = {
     "torch": "networks",
     "timm": "networks",
     "openslide-python": "slides",
+    "sqlalchemy": "the archive of films",
 }
 
 

@@ -18,7 +18,7 @@ __all__ = ["build", "main"]
 
 VERBS: Final = (
     "read", "show", "demo", "info", "curate", "split", "study", "evaluate", "consistency", "train",
-    "models", "phantom", "dataset", "deidentify",
+    "models", "phantom", "dataset", "archive", "deidentify",
 )  # fmt: skip
 """Each is a module beside this one; it gives a command (a function of its name) or a group of commands (``build``)."""
 
