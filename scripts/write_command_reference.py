@@ -18,8 +18,8 @@ def reference() -> str:
     lines = ["# Commands", "", "Written by `python scripts/write_command_reference.py`; a test keeps it current.", ""]
     lines.append(
         "Exit codes: 0 answered, 1 error (the message is on stderr), 2 wrong command line, "
-        "3 done with a part left out or failed (`read`, `dataset`, `archive`, `deidentify`, `phantom cohort`, `curate`, "
-        "`train`, `study`) or the answer is no (`consistency`: no confusion matrix fits), 130 interrupted "
+        "3 done with a part left out or failed (`read`, `dataset`, `archive`, `deidentify`, `phantom cohort`, "
+        "`curate`, `train`, `study`) or the answer is no (`consistency`: no confusion matrix fits), 130 interrupted "
         "(129, 143 when ended by a signal)."
     )
     command = typer.main.get_command(build())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from osteon.errors import InputError
-from osteon.io.find import is_zip, files_below, unpack_zip
+from osteon.io.find import files_below, is_zip, unpack_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
