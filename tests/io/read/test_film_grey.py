@@ -298,7 +298,8 @@ def test_it_is_what_data_sets_see(film: Path) -> None:
     written(film, RAMP, BitsStored=12, WindowCenter="2048", WindowWidth="4096")
     image = load_radiograph(film)
     assert isinstance(image, Radiograph)
-    assert (image.full_scale, image.pixels.dtype) == (1.0, np.float32)
+    assert image.full_scale == 1.0
+    assert image.pixels.dtype == np.dtype(np.float32)
     assert np.array_equal(read_image(film), image.pixels)
 
 
