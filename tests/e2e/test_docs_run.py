@@ -15,6 +15,7 @@ from osteon.app.cli.program import build
 from osteon.app.cli.terminal import run_guarded
 from osteon.io.slide.pyramid import PyramidOptions, write_pyramid
 from osteon.reading import CaseResult
+from tests.film_files import film, save
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -60,6 +61,9 @@ def test_the_python_of_a_page_runs(
     picture = np.random.default_rng(1).integers(0, 255, (2400, 2400, 3), dtype=np.uint8)
     cv2.imwrite("tile.png", picture[:512, :512])
     write_pyramid(Path("slide.svs"), picture, microns_per_pixel=0.5, options=PyramidOptions())
+    save(film(np.arange(64, dtype=np.uint16).reshape(8, 8)), Path("film.dcm"))
+    Path("films").mkdir()
+    shutil.copy("film.dcm", "films")
     names = {"rgba": np.zeros((64, 64, 4), dtype=np.uint8)}
     for text in blocks("python")[page]:
         exec(compile(text.replace("40_000", "10_000"), page.name, "exec"), names)  # noqa: S102 - our own docs
