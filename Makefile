@@ -57,7 +57,7 @@ $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 # torch first and by its exact version: a resolver left alone would take a newer build with gigabytes of CUDA packages
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c $(LOCK) torch
-	$(PIP) install -c $(LOCK) -e '.[models,torch,backbones,slides,train,archive,postgres,burnt-in,clusters,ray,bench,dev]'
+	$(PIP) install -c $(LOCK) -e '.[models,torch,backbones,slides,train,archive,postgres,ray,bench,dev]'
 	touch $@
 
 # dciodvfy (dicom3tools) checks the DICOM objects that tests write; the archive is tested on PostgreSQL too

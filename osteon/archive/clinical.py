@@ -19,6 +19,7 @@ from osteon.archive.access import (
     OPERATOR,
     Viewer,
     find_patient,
+    patient_key,
     select_cases,
     select_clinical,
     select_films,
@@ -183,10 +184,13 @@ def list_log(archive: Archive, patient: str = "", *, viewer: Viewer = OPERATOR) 
     """
     names = ("moment", "person", "role", "action", "level", "field", "status", "old", "new", "source")
     with archive.reading() as connection:
-        wanted = select_log(viewer, patients.c.identifier.label("patient"), *(log.c[name] for name in names))
+        wanted = select_log(viewer, patients.c.identifier, patients.c.number, *(log.c[name] for name in names))
         if patient:
             wanted = wanted.where(patients.c.id == _patient(connection, patient, viewer))
-        return [dict(row._mapping) for row in connection.execute(wanted.order_by(log.c.id))]  # noqa: SLF001 - its name
+        return [
+            {"patient": patient_key(identifier, number), **dict(zip(names, entry, strict=True))}
+            for identifier, number, *entry in connection.execute(wanted.order_by(log.c.id))
+        ]
 
 
 # ------------------------------------------------------------------------------------------------------------ places

@@ -137,7 +137,7 @@ def require_date(text: str, name: str) -> str:
     Raises:
         InputError: another form, or no day of the calendar.
     """
-    problem = f"{name} is no date: write it as 2010-02-28, 2010-02 or 2010"
+    problem = f"{name} is not a valid date: write it as 2010-02-28, 2010-02 or 2010"
     if not _DATE.fullmatch(text):
         raise InputError(problem)
     try:

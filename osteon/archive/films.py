@@ -13,6 +13,7 @@ from osteon.data import Patient, Radiograph, Series, Study
 from osteon.errors import InputError, NotThisTaskError, ThirdParty, UnsupportedError
 from osteon.io.dicom import header
 from osteon.io.dicom.elements import read_elements
+from osteon.io.dicom.film import is_raw
 from osteon.io.find import is_zip
 from osteon.io.image import load_radiograph
 from osteon.io.limits import PICTURE_BYTES, VARIABLE, limit
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Film", "NotAFilmError", "read_film"]
 
 ADMISSION_ID: Final = 0x00380010
-INTENT: Final = 0x00080068
-VIEW_POSITION: Final = 0x00185101
-_WANTED: Final = header.WANTED | {ADMISSION_ID, INTENT, VIEW_POSITION}
+_WANTED: Final = header.WANTED | {ADMISSION_ID}
 
 THUMBNAIL: Final = 256
 """Pixels of the longer side."""
@@ -44,12 +43,12 @@ _PICTURES: Final = {
 
 
 class NotAFilmError(InputError):
-    """A sound file that is no single grey image."""
+    """A sound file, but not a single radiograph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """One grey image and what its file says. Texts that it does not say are "" here.
+    """One radiograph and what its file says. Texts that it does not say are "" here.
 
     Attributes:
         suffix: of its copy, by its content.
@@ -83,7 +82,7 @@ def read_film(path: Path) -> Film:
     """Read a file as a film of the archive.
 
     Raises:
-        NotAFilmError: it is sound, but no single grey image; the reason is in the message.
+        NotAFilmError: it is sound, but not a single radiograph; the reason is in the message.
         InputError: damaged, or cannot be read.
     """
     try:
@@ -104,8 +103,8 @@ def read_film(path: Path) -> Film:
     rows, columns = picture.pixels.shape
     return Film(
         suffix=suffix,
-        view=picture.view or _text(found, VIEW_POSITION).upper(),
-        side=picture.laterality or (header.read_series(found).laterality if found is not None else ""),
+        view=picture.view,
+        side=picture.laterality,
         rows=rows,
         columns=columns,
         spacing_mm=picture.spacing_mm[0] if picture.spacing_mm else None,
@@ -135,7 +134,9 @@ def _require_image(found: Elements) -> None:
     count = (header.numbers(found.values.get(header.FRAMES)) or (1.0,))[0]
     if count > 1:
         raise NotAFilmError(f"DICOM of {count:.0f} images: a film is one")
-    if _text(found, INTENT).upper() == "FOR PROCESSING":
+    if not header.is_film(found):
+        raise NotAFilmError(f"an image of {header.modality_of(found) or UNKNOWN}, not a radiograph")
+    if is_raw(found):
         raise NotAFilmError("FOR PROCESSING, raw counts of the detector: take in the image FOR PRESENTATION")
 
 
@@ -150,8 +151,8 @@ def _said_by(found: Elements) -> dict[str, object]:
     }
 
 
-def _text(found: Elements | None, tag: int) -> str:
-    return header.text(found.values.get(tag)) if found is not None else ""
+def _text(found: Elements, tag: int) -> str:
+    return header.text(found.values.get(tag))
 
 
 def _pixel_hash(picture: Radiograph) -> str | None:

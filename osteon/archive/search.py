@@ -181,7 +181,7 @@ def conditions(where: Sequence[str]) -> list[ColumnElement[bool]]:
 def _condition(text: str) -> ColumnElement[bool]:
     found = _FILTER.fullmatch(text)
     if found is None:
-        raise UsageError(f"--where {text!r} is no filter: write FIELD=VALUE, or with !=, <, > or ~ in between")
+        raise UsageError(f"--where {text!r} is not a valid filter: write FIELD=VALUE, or with !=, <, > or ~ in between")
     name, sign, value = found.groups()
     if name not in SEARCHED:
         raise UsageError(f"--where: no field {name!r}: {nearest_names(name, SEARCHED)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osteon.errors import InputError
@@ -11,7 +12,6 @@ from osteon.io.find import files_below, is_zip, unpack_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from osteon.data.options import Progress
 
@@ -62,7 +62,7 @@ def open_sources(sources: Sequence[Path], *, leave_out: Path, progress: Progress
 def _files_of(source: Path, leave_out: Path, unpacked: ExitStack, progress: Progress) -> Iterator[SourceFile]:
     try:
         if not source.is_file() and not source.is_dir():
-            raise InputError(f"{source.name} does not exist, or is no file or folder")
+            raise InputError(f"{source.name} does not exist, or is neither a file nor a folder")
         if source.is_file() and source.name.upper() == "DICOMDIR":
             source = source.parent
         if source.is_file() and is_zip(source):
@@ -93,7 +93,7 @@ def _members(source: Path, unpacked: ExitStack, progress: Progress) -> Iterator[
     except InputError as error:
         yield SourceFile(source, whole.name, whole.bytes, whole.mtime_ns, str(error))
         return
-    for path in files_below(source.__class__(folder))[0]:
+    for path in files_below(Path(folder))[0]:
         yield SourceFile(path, f"{whole.name}!/{path.name}", path.stat().st_size, whole.mtime_ns)
 
 

@@ -154,7 +154,7 @@ def open_archive(folder: Path) -> Archive:
     """
     mark = folder / MARK
     if not mark.is_file():
-        raise InputError(f"{folder.name} is no archive: make one with `osteon archive create`")
+        raise InputError(f"{folder.name} is not an archive: make one with `osteon archive create`")
     try:
         said: dict[str, Any] = json.loads(mark.read_text("utf-8"))
         if said["format"] != FORMAT:

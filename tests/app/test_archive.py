@@ -28,7 +28,7 @@ def filled(osteon: Run, tmp_path: Path) -> Path:
     assert f"osteon archive show {folder} --files damaged" in added.out
     set_ = ("archive", "set", folder, "--person", "Anna")
     assert osteon(*set_, "--patient", "P1", "entity=osteosarcoma", "malignancy=benign", "age=40").code == 0
-    assert osteon(*set_, "--patient", "P2", "entity=lipoma").out == "1 values changed\n"
+    assert osteon(*set_, "--patient", "P2", "entity=lipoma").out == "1 value changed\n"
     return folder
 
 

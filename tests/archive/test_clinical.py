@@ -74,7 +74,7 @@ REFUSED = (
     (P1, {"entity": "lipomma"}, "did you mean 'lipoma'"),
     (P1, {"malignancy": "grade 3"}, "known: benign, intermediate, malignant, unknown"),
     (P1, {"age": "412"}, "years from 0 to 130"),
-    (P1, {"diagnosis_date": "2010-02-31"}, "no date"),
+    (P1, {"diagnosis_date": "2010-02-31"}, "not a valid date"),
     (P1, {"origin": " "}, "known: external"),
     (Place(patient="P1", study="A9"), {"imaging_stage": "pre-op"}, "0 studies"),
     (Place(file="9.dcm"), {"entity": "lipoma"}, "0 studies hold"),
@@ -130,6 +130,14 @@ def test_the_log_says_who_did_what(filled: Archive) -> None:
         ("P1", "case", "entity", "final")
     }
     assert list_log(filled, "P2") == []
+
+
+def test_the_log_names_the_second_person_under_an_identifier(
+    filled: Archive, film: Callable[..., Path], tmp_path: Path
+) -> None:
+    add_sources(filled, [film(tmp_path / "other.dcm", number=9, PatientBirthDate="19990101")])
+    set_values(filled, Place(patient="P1#2"), {"entity": "lipoma"}, ANNA)
+    assert [row["patient"] for row in list_log(filled)] == ["P1#2"]
 
 
 def test_a_table_of_the_hospital_is_entered_and_tells_what_did_not_match(filled: Archive, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def heap(folder: Path, film: Film) -> Path:
     (folder / "notes.txt").write_text("not a film")
     film(folder / "raw.dcm", number=6, PresentationIntentType="FOR PROCESSING")
     film(folder / "two.dcm", number=7, NumberOfFrames=2)
+    film(folder / "slice.dcm", number=8, Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4")
     cv2.imwrite(str(folder / "picture.png"), np.arange(4000, dtype=np.uint8).reshape(50, 80))
     return folder
 
@@ -50,7 +51,7 @@ def test_each_file_has_the_state_it_deserves(archive: Archive, film: Film, tmp_p
     added = add_sources(archive, [source])
     found = states(archive)
     assert added.files == len(before) == len(found)
-    assert added.states == {"stored": 3, "duplicate": 3, "damaged": 1, "refused": 3}
+    assert added.states == {"stored": 3, "duplicate": 3, "damaged": 1, "refused": 4}
     assert {name for name, (state, _) in found.items() if state == "stored"} == {"1.dcm", "2", "picture.png"}
     assert found["b.dcm"] == ("duplicate", SAME_FILE)
     assert found["c.dcm"] == ("duplicate", SAME_UID)
@@ -58,6 +59,7 @@ def test_each_file_has_the_state_it_deserves(archive: Archive, film: Film, tmp_p
     assert "truncated" in found["e.dcm"][1]
     assert "FOR PROCESSING" in found["raw.dcm"][1]
     assert "2 images" in found["two.dcm"][1]
+    assert "an image of MR" in found["slice.dcm"][1]
     assert "neither DICOM nor" in found["notes.txt"][1]
     assert {path: path.read_bytes() for path in before} == before
     copies = sorted((archive.folder / "films").rglob("*.*"))

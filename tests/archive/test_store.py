@@ -32,7 +32,7 @@ def test_an_archive_is_opened_again(archive: Archive) -> None:
 def test_a_folder_that_holds_something_is_left_alone(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not empty"):
         create_archive(archive.folder)
-    with pytest.raises(InputError, match="is no archive"):
+    with pytest.raises(InputError, match="is not an archive"):
         open_archive(tmp_path)
 
 

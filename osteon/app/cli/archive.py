@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,31 +29,7 @@ CASE = typer.Option("", "--case", help="Number of the case; needed where the pat
 STUDY = typer.Option("", "--study", help="UID or accession number of the study, for fields of a study.")
 FILE = typer.Option("", "--file", help="Name of a source file, instead of patient, case and study.")
 PERSON = typer.Option(..., "--person", help="Who enters or verifies; kept in the log.")
-
-
-class Status(StrEnum):
-    """How certain a value is."""
-
-    PRELIMINARY = "preliminary"
-    FINAL = "final"
-
-
-class Role(StrEnum):
-    """As what somebody enters or verifies."""
-
-    CLINICIAN = "clinician"
-    DATA_SCIENTIST = "data-scientist"
-    DOCUMENTATION = "documentation"
-
-
-class State(StrEnum):
-    """Of a source file."""
-
-    NEW = "new"
-    STORED = "stored"
-    DUPLICATE = "duplicate"
-    DAMAGED = "damaged"
-    REFUSED = "refused"
+ROLE = typer.Option("clinician", "--role", help="As what: clinician, data-scientist or documentation.")
 
 
 def build() -> typer.Typer:
@@ -114,7 +89,11 @@ def _show(
     archive: Path = ARCHIVE,
     patients: bool = typer.Option(False, "--patients", help="List the patients."),
     cohort: bool = typer.Option(False, "--cohort", help="Tables of the clinical fields by case, unknown counted."),
-    files: State | None = typer.Option(None, "--files", help="List the source files in a state, and why."),
+    files: str = typer.Option(
+        "",
+        "--files",
+        help="List the source files in a state, and why: new, stored, duplicate, damaged or refused.",
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Say what is in an archive: files by state, patients, cases, studies, films."""
@@ -122,16 +101,14 @@ def _show(
     from osteon.archive.search import list_files, list_patients, summary
     from osteon.archive.store import open_archive
 
-    if patients + cohort + (files is not None) > 1:
+    if patients + cohort + bool(files) > 1:
         raise UsageError("--patients, --cohort and --files are three lists: ask for one")
     with open_archive(archive) as opened:
         if cohort:
             found = count_cohort(opened)
             typer.echo(json.dumps(found.document(), indent=1)) if as_json else _tell_cohort(found)
             return
-        document: Any = (
-            list_files(opened, files.value) if files else list_patients(opened) if patients else summary(opened)
-        )
+        document: Any = list_files(opened, files) if files else list_patients(opened) if patients else summary(opened)
     if as_json:
         typer.echo(json.dumps(document, indent=1))
     elif files or patients:
@@ -224,13 +201,13 @@ def _set(
     table: Path | None = typer.Option(
         None, "--table", help="CSV or Parquet with the column patient or file, and fields."
     ),
-    status: Status = typer.Option(
-        Status.FINAL, help="Of the values; the final one is in force before the preliminary."
+    status: str = typer.Option(
+        "final", help="Of the values: final or preliminary; the final one is in force before the other."
     ),
     source: str = typer.Option("", help="Document that says it."),
     date: str = typer.Option("", help="Of that document, as 2010-02-28."),
     person: str = PERSON,
-    role: Role = typer.Option(Role.CLINICIAN, help="As what."),
+    role: str = ROLE,
     as_json: bool = JSON,
     quiet: bool = QUIET,
 ) -> None:
@@ -239,14 +216,16 @@ def _set(
     from osteon.archive.store import open_archive
     from osteon.archive.table_import import import_table
 
-    entry = Entry(person=person, role=role.value, status=status.value, source=source, dated=date)
+    entry = Entry(person=person, role=role, status=status, source=source, dated=date)
     place = Place(patient=patient, case=case, study=study, file=file)
     if (table is None) == (not values):
         raise UsageError("give either FIELD=VALUE or --table FILE")
     with open_archive(archive) as opened:
         if table is None:
             changed = set_values(opened, place, _pairs(values), entry)
-            typer.echo(json.dumps({"changed": changed})) if as_json else say(f"{changed} values changed")
+            typer.echo(json.dumps({"changed": changed})) if as_json else say(
+                f"{changed} value{'' if changed == 1 else 's'} changed"
+            )
             return
         with shown_progress(quiet=quiet) as progress:
             report = import_table(opened, table, entry, progress=progress)
@@ -271,7 +250,7 @@ def _tell_import(report: TableReport, *, as_json: bool) -> None:
         return
     say(f"{report.rows} rows, {report.matched} matched, {report.changed} values changed")
     for name in report.ignored:
-        say(f"! column {name} is no clinical field and was left out")
+        say(f"! column {name} is not a clinical field and was left out")
     for each in report.mismatches:
         say(f"! row {each.row}: {each.reason}")
 
@@ -283,15 +262,15 @@ def _verify(
     case: str = CASE,
     study: str = STUDY,
     file: str = FILE,
-    status: Status = typer.Option(Status.FINAL, help="Which value."),
+    status: str = typer.Option("final", help="Which value: final or preliminary."),
     person: str = PERSON,
-    role: Role = typer.Option(Role.CLINICIAN, help="As what."),
+    role: str = ROLE,
 ) -> None:
     """Confirm clinical values as they are: two different persons make them verified."""
     from osteon.archive.clinical import Entry, Place, verify_values
     from osteon.archive.store import open_archive
 
-    entry = Entry(person=person, role=role.value, status=status.value)
+    entry = Entry(person=person, role=role, status=status)
     place = Place(patient=patient, case=case, study=study, file=file)
     with open_archive(archive) as opened:
         for name, count in verify_values(opened, place, fields, entry).items():

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from osteon.io.dicom.elements import Elements
     from osteon.io.inventory import Frame
 
-__all__ = ["read_film", "read_view", "require_film"]
+__all__ = ["is_raw", "read_film", "read_view", "require_film"]
 
 Plane = Literal["", "detector", "calibrated"]
 
@@ -107,14 +107,15 @@ def require_film(path: Path, found: Elements, *, raw: bool = False) -> None:
             f"{path.name} is encoded as {UID(found.transfer_syntax).name}, which is not read: convert it to an "
             "uncompressed image (of a video, export the frame that is meant)"
         )
-    if _is_raw(found) and not raw:
+    if is_raw(found) and not raw:
         raise InputError(
             f"{path.name} is {RAW}: raw counts of the detector, not the picture that is read. Send the image FOR "
             "PRESENTATION of the same exposure; load_radiograph(..., raw=True) reads it all the same, and marks it"
         )
 
 
-def _is_raw(found: Elements) -> bool:
+def is_raw(found: Elements) -> bool:
+    """Whether an image is FOR PROCESSING, by its intent or its SOP Class."""
     return text(found.values.get(header.INTENT)).upper() == RAW or header.sop_class_of(found) in header.RAW_CLASSES
 
 
@@ -191,7 +192,7 @@ def _is_turned(found: Elements, notices: list[Notice]) -> bool:
     get = found.values.get
     low_is_white = text(get(header.PHOTOMETRIC)).upper() == "MONOCHROME1"
     shape = text(get(header.PRESENTATION_SHAPE)).upper()
-    if _is_raw(found):
+    if is_raw(found):
         words = f"The film is {RAW}: raw counts of the detector. Nothing here was made for such images."
         notices.append(Notice("for-processing", words, "warning"))
         order: Literal["little", "big"] = "little" if found.little_endian else "big"
